@@ -1,1 +1,21 @@
-//! In preparation.
+//! The operator: everything around the pure core that touches the world.
+//!
+//! ```text
+//! watch ──► model (owns portolan_core::Index) ──► discovery table ──► proxies
+//!              │ keys                                   │ acks
+//!              ▼                                        ▼
+//!            queue ──► reconcile: children ─ apply ─ observe ─ status
+//! ```
+//! - [`watch`] turns watch streams into events; nothing is judged there.
+//! - [`model`] is the one task that changes the index; everybody else reads it.
+//! - [`queue`] holds keys of what has to be looked at again.
+//! - [`reconcile`] works on one key: an object, a class or a hold.
+//! - [`apply`] writes children: by server-side apply, never adopting, nothing that is already so.
+//! - [`lease`] says whether this replica may write at all.
+//! - [`discovery`] serves the proxies; every synced replica does.
+
+pub mod lease;
+pub mod queue;
+
+/// The field manager of every write.
+pub const FIELD_MANAGER: &str = "portolan";
