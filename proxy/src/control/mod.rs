@@ -1,0 +1,180 @@
+//! The way into a running data plane: what it is told, and what it says about it.
+//!
+//! Whoever brings configuration (the discovery subscriber, a snapshot file, a test) holds a
+//! [`Control`] and sends it batches. One control thread compiles them, every worker applies
+//! them, and only then does [`Control::apply`] answer. Here live the types of that
+//! conversation; what is done with a batch is in the modules below.
+
+use portolan_discovery::table::{Origin, Resource, ResourceName};
+use portolan_discovery::version::Version;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many batches may wait for the control thread before [`Control::apply`] itself waits.
+const COMMAND_QUEUE: usize = 16;
+
+/// A change that is applied as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// New and changed resources: endpoints, certificates, virtual hosts, listeners.
+    pub upserts: Vec<Update>,
+    /// Resources that are no more, after whatever referred to them.
+    pub removals: Vec<ResourceName>,
+    /// Everything that the sender knows has been sent. Until the first such batch no listener
+    /// opens and the proxy is not ready.
+    pub end_of_snapshot: bool,
+}
+
+/// One resource of a [`Batch`].
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The resource, whole.
+    pub resource: Resource,
+    /// The hash of its content.
+    pub version: Version,
+    /// The objects that it was compiled from; they come back in the [`Verdict`].
+    pub origins: Vec<Origin>,
+}
+
+/// What became of one [`Update`].
+///
+/// A verdict that could not be given with its own batch (a listener before the end of the
+/// snapshot, a host that waited for something it names) comes with the answer to a later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which resource.
+    pub name: ResourceName,
+    /// Which version of it.
+    pub version: Version,
+    /// From the update.
+    pub origins: Vec<Origin>,
+    /// Absent: every worker serves by it. Present: the version before it stays in service, and
+    /// this sentence says why.
+    pub refused: Option<String>,
+}
+
+/// What a client that asks for a server name is shown: found by a real handshake with the own listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The virtual host; for a wildcard, the wildcard.
+    pub server_name: String,
+    /// The certificate resource that the host names.
+    pub certificate: ResourceName,
+    /// SHA-256 of the leaf certificate's DER form, in lower-case hex.
+    pub fingerprint: String,
+    /// The end of the leaf certificate's validity, in seconds since 1970.
+    pub not_after_unix: i64,
+}
+
+/// What the control thread is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Apply a batch, then answer.
+    Apply {
+        batch: Batch,
+        answer: oneshot::Sender<Vec<Verdict>>,
+    },
+}
+
+/// A handle on a running data plane; clones are the same data plane.
+#[derive(Clone, Debug)]
+pub struct Control {
+    commands: mpsc::Sender<Command>,
+    held: Arc<Held>,
+    served: watch::Receiver<Arc<Vec<Served>>>,
+    readiness: watch::Receiver<bool>,
+}
+
+impl Control {
+    /// Applies a batch. Answers when every worker serves by it, the listeners are bound and the
+    /// certificates parsed; with one verdict for each upsert, refused ones included.
+    ///
+    /// A host that names something absent delays the answer until the absent arrives (with
+    /// another call), at most 5 s.
+    pub async fn apply(&self, batch: Batch) -> Vec<Verdict> {
+        let stopped: Vec<Verdict> = batch.upserts.iter().map(Update::not_applied).collect();
+        let (answer, verdicts) = oneshot::channel();
+        let command = Command::Apply { batch, answer };
+        if self.commands.send(command).await.is_err() {
+            return stopped;
+        }
+        verdicts.await.unwrap_or(stopped)
+    }
+
+    /// What is applied now, by name and version.
+    pub fn held(&self) -> BTreeMap<ResourceName, Version> {
+        self.held.snapshot()
+    }
+
+    /// What clients are shown, found anew after each certificate swap and every minute.
+    pub fn served(&self) -> watch::Receiver<Arc<Vec<Served>>> {
+        self.served.clone()
+    }
+
+    /// What `/readyz` says.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.readiness.clone()
+    }
+}
+
+impl Update {
+    fn not_applied(&self) -> Verdict {
+        Verdict {
+            name: self.resource.name(),
+            version: self.version,
+            origins: self.origins.clone(),
+            refused: Some("the data plane is stopping".to_owned()),
+        }
+    }
+}
+
+/// Names and versions of what is applied: written by the control thread, read by its handles.
+#[derive(Debug, Default)]
+pub(crate) struct Held(Mutex<BTreeMap<ResourceName, Version>>);
+
+impl Held {
+    fn snapshot(&self) -> BTreeMap<ResourceName, Version> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn change<R>(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<ResourceName, Version>) -> R,
+    ) -> R {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The control thread's ends of what a [`Control`] holds.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) held: Arc<Held>,
+    pub(crate) served: watch::Sender<Arc<Vec<Served>>>,
+    pub(crate) readiness: watch::Sender<bool>,
+}
+
+/// A handle, and what the control thread works with.
+pub(crate) fn channel() -> (Control, Ends) {
+    let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
+    let (served_sender, served) = watch::channel(Arc::default());
+    let (readiness_sender, readiness) = watch::channel(false);
+    let held = Arc::new(Held::default());
+    let control = Control {
+        commands: command_sender,
+        held: Arc::clone(&held),
+        served,
+        readiness,
+    };
+    let ends = Ends {
+        commands,
+        held,
+        served: served_sender,
+        readiness: readiness_sender,
+    };
+    (control, ends)
+}
