@@ -1,0 +1,195 @@
+//! `ExposeClass`: a platform team says how exposures of this class are realised.
+
+use crate::exposed_port::{Address, IssuerRef};
+use crate::schema;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How exposures of one class are realised.
+///
+/// ```yaml
+/// apiVersion: portolan.dev/v1alpha1
+/// kind: ExposeClass
+/// metadata: {name: public}
+/// spec:
+///   default: true
+///   domain: apps.example.com
+///   issuerRef: {name: letsencrypt}
+/// ```
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "portolan.dev",
+    version = "v1alpha1",
+    kind = "ExposeClass",
+    plural = "exposeclasses",
+    status = "ExposeClassStatus",
+    shortname = "xc",
+    category = "portolan",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "How exposures of one class are realised: domain, issuer, and the proxies that serve them.",
+    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63")
+        .message("metadata.name: the name of a class is a DNS label; write at most 63 small letters, digits and inner hyphens"),
+    printcolumn(name = "Default", type_ = "boolean", json_path = ".spec.default"),
+    printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Proxies", type_ = "integer", json_path = ".status.proxies.ready"),
+    printcolumn(name = "Address", type_ = "string", json_path = ".status.addresses[0].value"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Description",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.description"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposeClassSpec {
+    /// Whether an ExposedPort without `className` takes this class. Of two, the older one counts.
+    #[serde(default)]
+    pub default: bool,
+
+    /// What stands for `*` at the end of a hostname. May contain `{namespace}`, which becomes the
+    /// namespace of the ExposedPort.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 190))]
+    #[x_kube(validation = Rule::new(r"self.replace('{namespace}', 'n').matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$')")
+        .message("spec.domain: not a DNS name; write small letters, digits and inner hyphens with dots between, perhaps with {namespace} as a label"))]
+    pub domain: Option<String>,
+
+    /// Who issues certificates for objects that name nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_ref: Option<IssuerRef>,
+
+    /// The proxies of the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+}
+
+/// The proxies of a class: how many, how large, how they are reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Proxy {
+    /// How many proxy pods; absent means 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub replicas: Option<i32>,
+    /// The Service before the proxies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ProxyService>,
+    /// What each proxy pod is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ProxyResources>,
+    /// Worker threads of each proxy; absent means as many as the CPU limit, or 4 without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: Option<i32>,
+}
+
+/// The Service before the proxies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProxyService {
+    /// How the Service is reached; absent means `LoadBalancer`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<ServiceType>,
+    /// Annotations of the Service, for whoever gives it its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::annotations")]
+    pub annotations: Option<BTreeMap<String, String>>,
+}
+
+/// How a Service is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ServiceType {
+    /// At an address of its own, from outside.
+    #[default]
+    LoadBalancer,
+    /// At a port of each node.
+    NodePort,
+    /// From within the cluster only.
+    ClusterIP,
+}
+
+impl ServiceType {
+    /// As it stands in `spec.type` of a Service.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LoadBalancer => "LoadBalancer",
+            Self::NodePort => "NodePort",
+            Self::ClusterIP => "ClusterIP",
+        }
+    }
+}
+
+/// What a proxy pod is given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ProxyResources {
+    /// What is set aside for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Amounts>,
+    /// What it may not exceed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Amounts>,
+}
+
+/// Amounts of the resources of a container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Amounts {
+    /// Processors, such as `500m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub cpu: Option<IntOrString>,
+    /// Memory, such as `256Mi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub memory: Option<IntOrString>,
+}
+
+/// What became of an ExposeClass.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExposeClassStatus {
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One sentence: `valid`, or what is wrong and what would be right.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Accepted, Programmed, Ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
+    /// Where the proxies are reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub addresses: Vec<Address>,
+    /// The proxies that serve the class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<ExposeClassProxies>,
+}
+
+/// How many proxies serve a class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposeClassProxies {
+    /// How many there should be.
+    pub desired: i32,
+    /// How many are connected to the operator.
+    pub connected: i32,
+    /// How many of those take requests.
+    pub ready: i32,
+}

@@ -1,0 +1,37 @@
+//! `HostnameHold`: which namespace holds a hostname. Its name is made from the hostname, so that
+//! the API server itself lets only one be created.
+
+use crate::HOSTNAME_MAX;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// Says which namespace holds a hostname; written by the operator only.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "portolan.dev",
+    version = "v1alpha1",
+    kind = "HostnameHold",
+    plural = "hostnameholds",
+    shortname = "hh",
+    category = "portolan",
+    derive = "PartialEq",
+    doc = "Says which namespace holds a hostname. Written by the operator only; `kubectl get hostnameholds` is the map of who owns what.",
+    validation = Rule::new("self.metadata.name == (self.spec.hostname.startsWith('*.') ? 'w.' + self.spec.hostname.substring(2) : 'h.' + self.spec.hostname)")
+        .message("metadata.name: a hold is named h.<hostname>, and w.<domain> for *.<domain>; let the operator make it"),
+    printcolumn(name = "Hostname", type_ = "string", json_path = ".spec.hostname"),
+    printcolumn(name = "Namespace", type_ = "string", json_path = ".spec.namespace"),
+    printcolumn(name = "Since", type_ = "date", json_path = ".spec.since")
+)]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec: a hold never changes; delete it, and the operator makes another"))]
+#[serde(rename_all = "camelCase")]
+pub struct HostnameHoldSpec {
+    /// The hostname, in lower case; perhaps a wildcard.
+    #[schemars(length(min = 1, max = HOSTNAME_MAX))]
+    pub hostname: String,
+    /// The namespace that holds it.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Since when.
+    pub since: Time,
+}

@@ -1,0 +1,128 @@
+//! What an API server demands of a schema, checked without one: it must be structural, its lists
+//! and texts bounded where rules look at them, and its sentences must help.
+
+use portolan_crds::{ExposeClass, ExposedPort, HostnameHold, manifest};
+use serde_json::Value;
+
+fn schemas() -> Vec<(&'static str, Value)> {
+    [
+        ("ExposedPort", manifest::definition::<ExposedPort>()),
+        ("ExposeClass", manifest::definition::<ExposeClass>()),
+        ("HostnameHold", manifest::definition::<HostnameHold>()),
+    ]
+    .into_iter()
+    .map(|(kind, definition)| {
+        let schema = &definition.unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        (kind, schema.clone())
+    })
+    .collect()
+}
+
+/// Calls `look` for every schema in the tree, with its path.
+fn walk(path: &str, schema: &Value, look: &mut dyn FnMut(&str, &Value)) {
+    look(path, schema);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        walk(&format!("{path}.{name}"), property, look);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if schema[inner].is_object() {
+            walk(&format!("{path}[]"), &schema[inner], look);
+        }
+    }
+}
+
+#[test]
+fn every_schema_is_structural() {
+    for (kind, schema) in schemas() {
+        walk(kind, &schema, &mut |path, schema| {
+            let typed = schema["type"].is_string() || schema["x-kubernetes-int-or-string"] == true;
+            assert!(typed, "{path} has no type");
+            for refused in [
+                "$ref",
+                "anyOf",
+                "oneOf",
+                "nullable",
+                "uniqueItems",
+                "definitions",
+            ] {
+                assert!(schema[refused].is_null(), "{path} has {refused}");
+            }
+            let format = schema["format"].as_str().unwrap_or("date-time");
+            assert!(
+                ["int32", "int64", "date-time"].contains(&format),
+                "{path} has format {format}"
+            );
+        });
+    }
+}
+
+#[test]
+fn every_list_says_how_it_merges_and_everything_that_a_person_writes_is_bounded() {
+    for (kind, schema) in schemas() {
+        walk(
+            kind,
+            &schema,
+            &mut |path, schema| match schema["type"].as_str() {
+                Some("array") => {
+                    assert!(schema["maxItems"].is_u64(), "{path} has no maxItems");
+                    assert!(
+                        schema["x-kubernetes-list-type"].is_string(),
+                        "{path} has no list type"
+                    );
+                }
+                Some("string") if path.contains(".spec") => {
+                    let bounded = schema["maxLength"].is_u64()
+                        || schema["enum"].is_array()
+                        || schema["format"].is_string();
+                    assert!(bounded, "{path} has no maxLength");
+                }
+                Some("integer") if path.contains(".spec") => {
+                    assert!(schema["maximum"].is_number(), "{path} has no maximum");
+                }
+                Some("object") if schema["additionalProperties"].is_object() => {
+                    assert!(
+                        schema["maxProperties"].is_u64(),
+                        "{path} has no maxProperties"
+                    );
+                }
+                _ => {}
+            },
+        );
+    }
+}
+
+#[test]
+fn every_rule_names_the_field_the_problem_and_what_would_be_right() {
+    let mut rules = 0;
+    for (kind, schema) in schemas() {
+        walk(kind, &schema, &mut |path, schema| {
+            for rule in schema["x-kubernetes-validations"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                rules += 1;
+                let sentence = rule["message"]
+                    .as_str()
+                    .or(rule["messageExpression"].as_str());
+                let sentence = sentence.unwrap_or_default();
+                assert!(
+                    sentence.contains(": ") && sentence.contains("; "),
+                    "{path}: {sentence:?} should read `<field>: <problem>; <what would be right>`"
+                );
+            }
+        });
+    }
+    assert!(rules >= 10, "only {rules} rules were seen");
+}
+
+#[test]
+fn what_must_be_written_is_required() {
+    let (_, schema) = schemas().swap_remove(0);
+    let spec = &schema["properties"]["spec"];
+    assert_eq!(spec["required"], serde_json::json!(["hostnames", "port"]));
+    assert_eq!(
+        spec["properties"]["hostnames"]["x-kubernetes-list-type"],
+        "set"
+    );
+}
