@@ -86,7 +86,8 @@ pub struct Heartbeat {
     pub leader: bool,
 }
 
-/// What became of resources. A resource of the transaction that is not named was not tried.
+/// What became of resources. A resource of the transaction that is not named is still being tried;
+/// its verdict comes with a later one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ack {
     /// The transaction that is answered; absent when another operator's was applied.

@@ -14,6 +14,7 @@
 //! - [`lease`] says whether this replica may write at all.
 //! - [`discovery`] serves the proxies; every synced replica does.
 
+pub mod discovery;
 pub mod lease;
 pub mod queue;
 
