@@ -14,8 +14,12 @@
 //! - [`lease`] says whether this replica may write at all.
 //! - [`discovery`] serves the proxies; every synced replica does.
 
+pub mod apply;
+pub mod client;
 pub mod discovery;
+pub mod key;
 pub mod lease;
+pub mod metrics;
 pub mod queue;
 
 /// The field manager of every write.

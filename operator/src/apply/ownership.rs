@@ -1,0 +1,146 @@
+//! Whose an object is that bears the name of a child: the rule that nothing is ever adopted.
+
+use crate::FIELD_MANAGER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde_json::Value;
+
+/// Repeats the owner's UID, for the case that somebody strips the owner reference.
+pub const OWNER_UID: &str = "portolan.dev/owner-uid";
+
+/// The object that a child belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// `ExposedPort` or `ExposeClass`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID: another object of the same name is another owner.
+    pub uid: String,
+}
+
+/// Whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Ours: it may be changed and deleted.
+    Ours,
+    /// Made by us for an earlier object of the same name; it goes as soon as the garbage collector comes to it.
+    Leftover,
+    /// The same, but its owner reference was stripped, so that nobody but us will remove it.
+    Stray,
+    /// Somebody else's: reported, never touched.
+    Foreign {
+        /// Whose, in a few words.
+        of: String,
+    },
+}
+
+/// Judges by metadata alone.
+pub fn standing(observed: &ObjectMeta, owner: &Owner) -> Standing {
+    let references = observed.owner_references.as_deref().unwrap_or_default();
+    let controller = references.iter().find(|it| it.controller == Some(true));
+    let recorded = recorded_owner(observed);
+    match controller {
+        Some(it) if it.uid == owner.uid => Standing::Ours,
+        Some(it) if it.kind == owner.kind && it.name == owner.name && recorded.is_some() => {
+            Standing::Leftover
+        }
+        Some(it) => Standing::Foreign {
+            of: format!("it belongs to {} {}", it.kind, it.name),
+        },
+        None => match recorded {
+            Some(uid) if uid == owner.uid => Standing::Ours,
+            Some(_) => Standing::Stray,
+            None => Standing::Foreign {
+                of: "Portolan did not make it".to_owned(),
+            },
+        },
+    }
+}
+
+/// The UID in our annotation, when it was us who wrote it: anybody can copy an annotation, but nobody
+/// copies the record of who set it by accident.
+pub fn recorded_owner(observed: &ObjectMeta) -> Option<&str> {
+    let uid = observed.annotations.as_ref()?.get(OWNER_UID)?;
+    let entries = observed.managed_fields.as_deref().unwrap_or_default();
+    entries.iter().any(sets_owner_uid).then_some(uid)
+}
+
+fn sets_owner_uid(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && fields
+            .and_then(|fields| fields.get("f:metadata"))
+            .and_then(|metadata| metadata.get("f:annotations"))
+            .and_then(|annotations| annotations.get(format!("f:{OWNER_UID}")))
+            .is_some_and(Value::is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn owner() -> Owner {
+        Owner {
+            kind: "ExposedPort".into(),
+            name: "shop".into(),
+            uid: "new".into(),
+        }
+    }
+
+    fn controlled_by(kind: &str, name: &str, uid: &str) -> Value {
+        json!([{"apiVersion": "portolan.dev/v1alpha1", "kind": kind, "name": name, "uid": uid, "controller": true}])
+    }
+
+    fn set_by(manager: &str) -> Value {
+        json!([{"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:metadata": {"f:annotations": {"f:portolan.dev/owner-uid": {}}}}}])
+    }
+
+    fn judge(metadata: Value) -> Standing {
+        standing(&serde_json::from_value(metadata).unwrap(), &owner())
+    }
+
+    #[test]
+    fn the_controller_reference_decides() {
+        let references = controlled_by("ExposedPort", "shop", "new");
+        assert_eq!(judge(json!({"ownerReferences": references})), Standing::Ours);
+        let references = controlled_by("ReplicaSet", "other", "1");
+        let of = "it belongs to ReplicaSet other".to_owned();
+        assert_eq!(judge(json!({"ownerReferences": references})), Standing::Foreign { of });
+    }
+
+    #[test]
+    fn a_reference_that_does_not_control_is_no_claim() {
+        let references = json!([{"apiVersion": "v1", "kind": "ExposedPort", "name": "shop", "uid": "new"}]);
+        let judged = judge(json!({"ownerReferences": references}));
+        assert!(matches!(judged, Standing::Foreign { .. }));
+    }
+
+    #[test]
+    fn a_stripped_reference_is_made_up_for_by_our_own_annotation_only() {
+        let annotations = json!({OWNER_UID: "new"});
+        let ours = json!({"annotations": annotations, "managedFields": set_by("portolan")});
+        assert_eq!(judge(ours), Standing::Ours);
+        let copied = json!({"annotations": annotations, "managedFields": set_by("kubectl")});
+        assert!(matches!(judge(copied), Standing::Foreign { .. }));
+        let bare = json!({"annotations": annotations});
+        assert!(matches!(judge(bare), Standing::Foreign { .. }));
+    }
+
+    #[test]
+    fn what_an_earlier_object_of_the_name_left_is_neither_ours_nor_foreign() {
+        let annotations = json!({OWNER_UID: "old"});
+        let left = json!({"annotations": annotations, "managedFields": set_by("portolan"),
+            "ownerReferences": controlled_by("ExposedPort", "shop", "old")});
+        assert_eq!(judge(left), Standing::Leftover);
+        let stray = json!({"annotations": annotations, "managedFields": set_by("portolan")});
+        assert_eq!(judge(stray), Standing::Stray);
+    }
+
+    #[test]
+    fn nothing_at_all_is_foreign() {
+        let of = "Portolan did not make it".to_owned();
+        assert_eq!(judge(json!({})), Standing::Foreign { of });
+    }
+}

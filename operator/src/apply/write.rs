@@ -1,0 +1,226 @@
+//! The writes.
+
+use super::decide::{Decision, decide};
+use super::desired::Desired;
+use super::difference::difference;
+use super::kind::ChildId;
+use super::ownership::Owner;
+use super::store::{Children, Seen};
+use crate::FIELD_MANAGER;
+use crate::client::{Trouble, within};
+use crate::lease::Permit;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::Client;
+use kube::api::{
+    DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tracing::{debug, info, warn};
+
+/// What became of a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is as desired.
+    InPlace,
+    /// Somebody else's object has its name, and was left alone.
+    Foreign {
+        /// Whose, in a few words.
+        of: String,
+    },
+}
+
+/// Writes children.
+#[derive(Clone)]
+pub struct Applier {
+    client: Client,
+    permit: Permit,
+    children: Arc<Children>,
+}
+
+impl Applier {
+    /// Writes through `client` as long as `permit` lasts, and keeps `children` up to date.
+    pub fn new(client: Client, permit: Permit, children: Arc<Children>) -> Self {
+        Self {
+            client,
+            permit,
+            children,
+        }
+    }
+
+    /// Makes a child what it should be.
+    pub async fn apply(&self, desired: &Desired, owner: &Owner) -> Result<Applied, Trouble> {
+        let seen = self.look(&desired.id).await?;
+        match decide(desired, seen.as_deref(), owner) {
+            Decision::Keep => {}
+            Decision::Create => self.create(desired).await?,
+            Decision::Update { because } => {
+                if let Some(seen) = seen {
+                    self.update(desired, &seen, &because).await?;
+                }
+            }
+            Decision::Leave { of } => return Ok(Applied::Foreign { of }),
+            Decision::Wait { until } => return Err(waiting(until)),
+            Decision::Remove => {
+                if let Some(seen) = seen {
+                    self.remove(&desired.id, &seen).await?;
+                }
+                return Err(waiting(format!("{} is made anew", desired.id)));
+            }
+        }
+        Ok(Applied::InPlace)
+    }
+
+    /// Deletes an object of ours: exactly this one, whatever has its name by then.
+    pub async fn remove(&self, id: &ChildId, seen: &Seen) -> Result<(), Trouble> {
+        if seen.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        self.may_write()?;
+        let uid = seen.metadata.uid.clone().unwrap_or_default();
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.clone()),
+                resource_version: None,
+            }),
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        info!(child = %id, "deleting what is desired no longer");
+        let api = id.api(self.client.clone());
+        match within(api.delete(&id.name, &params)).await {
+            Ok(answer) => {
+                // An object that is answered stays for a while, for its finalizers: a watch will tell.
+                if answer.is_right() {
+                    self.children.writing(id).deleted(&uid);
+                }
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// The object as last seen; asked for when it is not among ours, because a foreign one would not be.
+    async fn look(&self, id: &ChildId) -> Result<Option<Arc<Seen>>, Trouble> {
+        if let Some(seen) = self.children.get(id) {
+            return Ok(Some(seen));
+        }
+        let found = within(id.api(self.client.clone()).get_opt(&id.name)).await?;
+        Ok(found.map(Seen::new).map(Arc::new))
+    }
+
+    /// By a plain create, not by apply: of two who create at once, one must be told so.
+    async fn create(&self, desired: &Desired) -> Result<(), Trouble> {
+        self.may_write()?;
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let object = parsed(&desired.manifest)?;
+        info!(child = %desired.id, "creating");
+        let api = desired.id.api(self.client.clone());
+        let write = self.children.writing(&desired.id);
+        let answer = Seen::new(within(api.create(&params, &object)).await?);
+        let differs = unlike(desired, &answer);
+        write.answered(answer, &desired.digest, differs);
+        Ok(())
+    }
+
+    async fn update(&self, desired: &Desired, seen: &Seen, because: &str) -> Result<(), Trouble> {
+        if self
+            .children
+            .is_settled(&desired.id, &desired.digest, seen)
+        {
+            debug!(child = %desired.id, because, "the API server wants it otherwise");
+            return Ok(());
+        }
+        self.may_write()?;
+        info!(child = %desired.id, because, "applying");
+        self.own_what_was_created(desired, seen).await?;
+        let mut manifest = desired.manifest.clone();
+        if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
+            // Another object of that name by now: the API server answers 409.
+            metadata.insert("uid".to_owned(), json!(seen.metadata.uid));
+        }
+        let api = desired.id.api(self.client.clone());
+        // By force: the fields are ours, whoever set them meanwhile.
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let write = self.children.writing(&desired.id);
+        let patch = Patch::Apply(&manifest);
+        let request = api.patch(&desired.id.name, &params, &patch);
+        let answer = Seen::new(within(request).await?);
+        let differs = unlike(desired, &answer);
+        write.answered(answer, &desired.digest, differs);
+        Ok(())
+    }
+
+    /// What a create set is recorded as an `Update` of ours, and would outlive an apply that no longer
+    /// has it. So the record is turned into that of an apply, once, as client-go's csaupgrade does.
+    async fn own_what_was_created(&self, desired: &Desired, seen: &Seen) -> Result<(), Trouble> {
+        let managed = seen.metadata.managed_fields.as_deref().unwrap_or_default();
+        if !managed.iter().any(is_update) {
+            return Ok(());
+        }
+        let api = desired.id.api(self.client.clone());
+        let Some(now) = within(api.get_opt(&desired.id.name)).await? else {
+            return Err(waiting(format!("{} is gone", desired.id)));
+        };
+        let mut managed = now.metadata.managed_fields.unwrap_or_default();
+        let applied = |it: &ManagedFieldsEntry| {
+            it.manager.as_deref() == Some(FIELD_MANAGER) && it.operation.as_deref() == Some("Apply")
+        };
+        if managed.iter().any(applied) {
+            managed.retain(|entry| !is_update(entry));
+        } else {
+            for entry in managed.iter_mut().filter(|entry| is_update(entry)) {
+                entry.operation = Some("Apply".to_owned());
+            }
+        }
+        let patch = Patch::Merge(json!({"metadata": {
+            "uid": seen.metadata.uid,
+            "resourceVersion": now.metadata.resource_version,
+            "managedFields": managed,
+        }}));
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let request = api.patch(&desired.id.name, &params, &patch);
+        within(request).await.map(drop)
+    }
+
+    fn may_write(&self) -> Result<(), Trouble> {
+        if self.permit.may_write() {
+            Ok(())
+        } else {
+            Err(Trouble::NotLeading)
+        }
+    }
+}
+
+fn is_update(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Update")
+        && entry.subresource.as_deref().unwrap_or_default().is_empty()
+}
+
+/// Whether the server made something else of what it was given.
+fn unlike(desired: &Desired, answer: &Seen) -> bool {
+    let difference = difference(&desired.manifest, &answer.manifest);
+    if let Some(path) = &difference {
+        warn!(child = %desired.id, path, "the API server stored something else than was written");
+    }
+    difference.is_some()
+}
+
+fn parsed(manifest: &Value) -> Result<DynamicObject, Trouble> {
+    serde_json::from_value(manifest.clone())
+        .map_err(|error| Trouble::Refused(format!("the manifest is no object: {error}")))
+}
+
+fn waiting(until: String) -> Trouble {
+    Trouble::Passing {
+        message: until,
+        retry_after: None,
+    }
+}

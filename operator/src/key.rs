@@ -1,0 +1,124 @@
+//! What work is about: one object, one class or one hostname.
+
+use crate::queue::Lane;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use portolan_core::{ClassName, Hostname, ObjectRef};
+use std::fmt;
+
+/// The label, or annotation when the name is longer than a label may be, that names an ExposedPort.
+const OBJECT: &str = "portolan.dev/exposed-port";
+/// The same for an ExposeClass.
+const CLASS: &str = "portolan.dev/class";
+
+/// A key of the work queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// An ExposedPort: its children and its status.
+    Object(ObjectRef),
+    /// An ExposeClass: its children and its status.
+    Class(ClassName),
+    /// Who holds a hostname.
+    Hold(Hostname),
+}
+
+impl Key {
+    /// The kind of key, for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Object(_) => "object",
+            Self::Class(_) => "class",
+            Self::Hold(_) => "hold",
+        }
+    }
+
+    /// The object or class that a child says it belongs to: by its controller, or, that being
+    /// stripped, by what we wrote into annotations and labels.
+    pub fn of_owner(child: &ObjectMeta) -> Option<Self> {
+        let namespace = || child.namespace.clone().unwrap_or_default();
+        let references = child.owner_references.as_deref().unwrap_or_default();
+        if let Some(controller) = references.iter().find(|it| it.controller == Some(true)) {
+            let ours = controller.api_version.starts_with("portolan.dev/");
+            return match controller.kind.as_str() {
+                "ExposedPort" if ours => {
+                    Some(Self::Object(ObjectRef::new(namespace(), &controller.name)))
+                }
+                "ExposeClass" if ours => ClassName::parse(&controller.name).map(Self::Class),
+                _ => None,
+            };
+        }
+        let noted = |name| noted(child, name);
+        match noted(OBJECT) {
+            Some(name) => Some(Self::Object(ObjectRef::new(namespace(), name))),
+            None => noted(CLASS).and_then(ClassName::parse).map(Self::Class),
+        }
+    }
+}
+
+/// The annotation has the full name where the label has only room for a hash.
+fn noted<'a>(child: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    let annotation = child.annotations.as_ref().and_then(|it| it.get(name));
+    let label = child.labels.as_ref().and_then(|it| it.get(name));
+    annotation.or(label).map(String::as_str)
+}
+
+impl Lane for Key {
+    fn lane(&self) -> &str {
+        match self {
+            Self::Object(object) => &object.namespace,
+            // A DNS label cannot be empty, so these share a lane with no namespace.
+            Self::Class(_) | Self::Hold(_) => "",
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(object) => write!(f, "ExposedPort {object}"),
+            Self::Class(class) => write!(f, "ExposeClass {class}"),
+            Self::Hold(hostname) => write!(f, "hold of {hostname}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn owner(metadata: Value) -> Option<String> {
+        Key::of_owner(&serde_json::from_value(metadata).unwrap()).map(|key| key.to_string())
+    }
+
+    fn controller(api_version: &str, kind: &str) -> Value {
+        json!([{"apiVersion": api_version, "kind": kind, "name": "shop", "uid": "u", "controller": true}])
+    }
+
+    #[test]
+    fn the_controller_says_whose_a_child_is() {
+        let of = |kind| {
+            let references = controller("portolan.dev/v1alpha1", kind);
+            owner(json!({"namespace": "team-a", "ownerReferences": references}))
+        };
+        assert_eq!(of("ExposedPort").as_deref(), Some("ExposedPort team-a/shop"));
+        assert_eq!(of("ExposeClass").as_deref(), Some("ExposeClass shop"));
+        assert_eq!(of("Other"), None);
+    }
+
+    #[test]
+    fn without_a_controller_labels_do_and_the_annotation_has_the_full_name() {
+        let labels = json!({"portolan.dev/exposed-port": "hash"});
+        let annotations = json!({"portolan.dev/exposed-port": "a-long-name"});
+        let labelled = owner(json!({"namespace": "n", "labels": labels}));
+        assert_eq!(labelled.as_deref(), Some("ExposedPort n/hash"));
+        let both = owner(json!({"namespace": "n", "labels": labels, "annotations": annotations}));
+        assert_eq!(both.as_deref(), Some("ExposedPort n/a-long-name"));
+    }
+
+    #[test]
+    fn somebody_elses_child_is_nobodys_whatever_its_labels_say() {
+        let labels = json!({"portolan.dev/exposed-port": "shop"});
+        let references = controller("apps/v1", "ReplicaSet");
+        assert_eq!(owner(json!({"labels": labels, "ownerReferences": references})), None);
+    }
+}
