@@ -14,23 +14,24 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The file in Go's module cache. `go list -m` names the folder only when the whole module was
+/// verified; the version is enough to find it.
 fn own_definition() -> Option<PathBuf> {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cluster/modules/crds");
-    let output = Command::new("go")
-        .args([
-            "list",
-            "-m",
-            "-f",
-            "{{.Dir}}",
-            "github.com/cert-manager/cert-manager",
-        ])
-        .current_dir(modules)
-        .env("GOPROXY", "off")
-        .env("GOFLAGS", "-mod=readonly")
-        .output()
-        .ok()?;
-    let folder = String::from_utf8(output.stdout).ok()?;
-    let file = Path::new(folder.trim()).join("deploy/crds/cert-manager.io_certificates.yaml");
+    let ask = |arguments: &[&str]| {
+        let output = Command::new("go")
+            .args(arguments)
+            .current_dir(&modules)
+            .envs([("GOPROXY", "off"), ("GOFLAGS", "-mod=readonly")])
+            .output()
+            .ok()?;
+        Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+    };
+    let module = "github.com/cert-manager/cert-manager";
+    let version = ask(&["list", "-m", "-f", "{{.Version}}", module])?;
+    let file = Path::new(&ask(&["env", "GOMODCACHE"])?)
+        .join(format!("{module}@{version}"))
+        .join("deploy/crds/cert-manager.io_certificates.yaml");
     file.is_file().then_some(file)
 }
 

@@ -1,1 +1,74 @@
-//! In preparation.
+//! What the objects in the cluster mean. Pure: no I/O, no async, no clock, no randomness.
+//!
+//! ```text
+//! Event ──► Index::apply ──► Affected ─┬─► resource(class, name) ──► table entry for the proxies
+//!            (validate, link)          ├─► children(object)      ──► server-side apply
+//!                                      ├─► class_children(class) ──► server-side apply
+//!                                      ├─► hold_action(hostname) ──► create or delete a hold
+//!                                      └─► status(object, observed, now) ──► the one status writer
+//! ```
+//! [`mod@validate`] settles every failure of one object alone, [`Index`] every failure between objects;
+//! what is compiled from it cannot fail. Rejection is a value: it ends up in a status and in what
+//! the proxies answer, and never takes down another object.
+//!
+//! # For whoever surrounds it with I/O
+//! - [`Index::new`] with the namespace of the release; then [`Event::Now`], then every list, then changes as they come.
+//! - After each batch of events, for what [`Affected`] names: update the table from [`Index::resource`]
+//!   (`None`: the resource is gone), apply [`Index::children`] and [`Index::class_children`] and
+//!   delete children that are no longer among them, do [`Index::hold_action`], write
+//!   [`Index::status`] and [`Index::class_status`].
+//! - Our Certificates' Secrets carry the labels of [`MANAGED_SELECTOR`]; watch any other Secret by
+//!   name, while it is among [`Index::referenced_secrets`].
+//! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::judge_again_at`],
+//!   when time alone changes it.
+//! - An object that is being deleted is as good as gone: it has no children and no status.
+
+mod child;
+mod event;
+mod index;
+pub mod names;
+mod observed;
+pub mod reason;
+mod validate;
+
+pub use child::{Child, HoldAction, ProxySettings};
+pub use event::{Affected, Change, Event};
+pub use index::Index;
+pub use names::{ClassName, Hostname, ObjectRef};
+pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
+pub use reason::Reason;
+
+/// The field manager of everything that Portolan writes.
+pub const FIELD_MANAGER: &str = "portolan";
+/// Label of everything that Portolan writes.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "portolan");
+/// Selects everything that Portolan writes, and the Secrets of its Certificates.
+pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=portolan";
+/// Label with the name of the ExposedPort that an object was made for.
+pub const EXPOSED_PORT: &str = "portolan.dev/exposed-port";
+/// Label with the name of the ExposeClass that an object was made for.
+pub const CLASS: &str = "portolan.dev/class";
+/// Annotation with the UID of the owner.
+pub const OWNER_UID: &str = "portolan.dev/owner-uid";
+/// `spec.controller` of our IngressClasses.
+pub const INGRESS_CONTROLLER: &str = "portolan.dev/ingress";
+/// The audience of the tokens that proxies show.
+pub const DISCOVERY_AUDIENCE: &str = "portolan-discovery";
+/// The headless Service of the operator, and the port of discovery.
+pub const DISCOVERY_SERVICE: (&str, u16) = ("portolan-discovery", 9443);
+/// The ConfigMap with the certificate authority of discovery, in `ca.crt`.
+pub const CA_CONFIG_MAP: &str = "portolan-ca";
+
+/// The ServiceAccount of the proxies of a class: whom discovery lets in.
+pub fn proxy_service_account(namespace: &str, class: &ClassName) -> String {
+    class_child_name(namespace, class, "ServiceAccount")
+}
+
+/// The Service before the proxies of a class.
+pub fn proxy_service(namespace: &str, class: &ClassName) -> ObjectRef {
+    ObjectRef::new(namespace, class_child_name(namespace, class, "Service"))
+}
+
+pub(crate) fn class_child_name(namespace: &str, class: &ClassName, kind: &str) -> String {
+    names::child_name(namespace, &format!("portolan-proxy-{class}"), kind, "")
+}

@@ -1,0 +1,75 @@
+//! What comes in, and what has to be looked at again because of it.
+
+use crate::names::{ClassName, Hostname, ObjectRef};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use portolan_crds::certmanager::Certificate;
+use portolan_crds::{ExposeClass, ExposedPort, HostnameHold};
+use portolan_discovery::table::ResourceName;
+use std::collections::BTreeSet;
+
+/// An object was stored, or is gone.
+#[derive(Clone, Debug)]
+pub enum Change<T> {
+    /// It is stored like this now. Applying what is there already affects at most the object itself.
+    Applied(Box<T>),
+    /// It is there no more.
+    Deleted(ObjectRef),
+}
+
+/// Something that was seen in the cluster.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An app team's object.
+    ExposedPort(Change<ExposedPort>),
+    /// A platform team's object.
+    ExposeClass(Change<ExposeClass>),
+    /// A hold of ours.
+    HostnameHold(Change<HostnameHold>),
+    /// Any Service: a target, a child, or the one before the proxies.
+    Service(Change<Service>),
+    /// The endpoints of a Service.
+    EndpointSlice(Change<EndpointSlice>),
+    /// A Secret that holds a certificate: one of our Certificates', or one of [`crate::Index::referenced_secrets`].
+    Secret(Change<Secret>),
+    /// A Certificate of ours.
+    Certificate(Change<Certificate>),
+    /// Whether the cluster knows cert-manager's Certificates.
+    CertManager(bool),
+    /// What the clock says. A Secret is judged by the time that was told last, so tell it before a batch of events.
+    Now(Timestamp),
+}
+
+/// What has to be looked at again after an event; nothing else can have changed.
+///
+/// It may name more than really changed: whoever reads the answer compares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Affected {
+    /// ExposedPorts whose children or status may differ.
+    pub objects: BTreeSet<ObjectRef>,
+    /// Hostnames whose hold may have to be created or deleted: ask [`crate::Index::hold_action`].
+    pub holds: BTreeSet<Hostname>,
+    /// Classes whose children or status may differ.
+    pub classes: BTreeSet<ClassName>,
+    /// What the proxies of a class may have to be told: ask [`crate::Index::resource`].
+    pub resources: BTreeSet<(ClassName, ResourceName)>,
+    /// Whether [`crate::Index::referenced_secrets`] differs.
+    pub secrets: bool,
+}
+
+impl Affected {
+    /// Both together, for a batch of events.
+    pub fn merge(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.holds.extend(other.holds);
+        self.classes.extend(other.classes);
+        self.resources.extend(other.resources);
+        self.secrets |= other.secrets;
+    }
+
+    /// Whether nothing has to be done.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,167 @@
+//! Every reason that a condition, a hostname or a 503 may carry. Programs and people rely on these
+//! words, so none is ever renamed; the page of reasons in the book is made from them.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// Why something is as it is, in one word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the book.
+            pub fn all() -> &'static [Self] {
+                &[$(Self::$name,)+]
+            }
+
+            /// The word as it stands in a status.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What it means and what to do, in a few sentences.
+            pub fn doc(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc, "\n"),+).trim_ascii(),)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    // All is well.
+    /// The object is valid and has a class.
+    Accepted,
+    /// The Service, its port and the Secrets that are named exist and fit.
+    ResolvedRefs,
+    /// Everything that was made for the object is stored, and every ready proxy has it.
+    Programmed,
+    /// The certificate of each hostname is served by every ready proxy.
+    CertificatesServed,
+    /// TLS is disabled, so no certificate is needed.
+    TlsDisabled,
+    /// At least one pod is ready to take requests.
+    EndpointsReady,
+    /// A request would succeed.
+    Serving,
+
+    // The object itself.
+    /// The object breaks a rule; the message names the field and what would be right.
+    InvalidSpec,
+    /// A hostname is not a DNS name. Write labels of letters, digits and inner hyphens with dots between.
+    InvalidHostname,
+    /// A hostname ends in `.*`, and the class has no domain. Write the name in full, or set `spec.domain` of the ExposeClass.
+    NoDomain,
+    /// TLS is to be terminated, and nobody provides a certificate. Name `spec.tls.secret` or `spec.tls.issuerRef`, set an issuer in the class, or write `mode: Disabled`.
+    NoIssuer,
+    /// No class was named, and no ExposeClass is the default one.
+    NoClass,
+    /// The class that was named does not exist.
+    ClassNotFound,
+
+    // Who gets a hostname.
+    /// Nobody holds the hostname yet; the hold is being made.
+    HoldPending,
+    /// Another namespace holds the hostname; `heldBy` names it.
+    HostnameHeld,
+    /// Another namespace holds the wildcard above the hostname; `heldBy` names it.
+    HeldByWildcard,
+    /// An older object of the same namespace serves the hostname for the same path; `heldBy` names it.
+    RouteConflict,
+
+    // What was made for the object.
+    /// An object that belongs to the exposure was not stored yet.
+    Applying,
+    /// An object of somebody else has the name that was needed. It is left alone; rename or delete it.
+    ForeignObject,
+    /// The API server refused an object; the message has its words.
+    ApplyFailed,
+
+    // What the object refers to.
+    /// The Service does not exist in the namespace of the object.
+    ServiceNotFound,
+    /// The Service, or every pod behind it, has no such port.
+    PortNotFound,
+    /// The Service is of type ExternalName; only Services with endpoints are served.
+    ExternalNameUnsupported,
+
+    // Certificates.
+    /// The cluster has no cert-manager, so no certificate can be issued. Install it, or name a Secret.
+    CertManagerMissing,
+    /// The certificate was requested and is not issued yet.
+    CertificatePending,
+    /// Issuing the certificate failed; cert-manager tries again. The message has its words.
+    CertificateFailed,
+    /// The Secret does not exist in the namespace of the object.
+    SecretNotFound,
+    /// The Secret has no `tls.crt` or no `tls.key`. It must be of type kubernetes.io/tls.
+    SecretWithoutKey,
+    /// The certificate or the key in the Secret cannot be read.
+    SecretUnreadable,
+    /// The key in the Secret does not belong to its certificate.
+    SecretKeyMismatch,
+    /// The certificate in the Secret is for other names than the hostname.
+    SecretWrongHostname,
+    /// The certificate has expired.
+    CertificateExpired,
+    /// A proxy does not present the newest certificate yet.
+    CertificateNotServed,
+
+    // Endpoints.
+    /// No pod has the labels of the selector.
+    SelectorMatchesNoPods,
+    /// No pod behind the Service is ready; requests get 503.
+    NoReadyEndpoints,
+    /// Every endpoint has an address that is never contacted: loopback, link-local, unspecified or multicast.
+    EndpointRefused,
+
+    // Proxies.
+    /// A proxy has not loaded the newest state yet.
+    ProxiesBehind,
+    /// A proxy cannot use what it was sent; the message has its words.
+    ProxyRefused,
+    /// No proxy of the class takes requests.
+    NoReadyProxy,
+    /// The Service of the proxies has no address yet.
+    NoAddress,
+
+    // Classes.
+    /// The class is valid and another, older one is the default; this one is used only by name.
+    SeveralDefaults,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_explained_in_a_sentence() {
+        for reason in Reason::all() {
+            assert!(reason.doc().ends_with('.'), "{reason}: {}", reason.doc());
+            // A condition's reason, as the API server takes it.
+            assert!(
+                reason.as_str().chars().all(|c| c.is_ascii_alphanumeric()),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_reason_stands_twice() {
+        let words: std::collections::BTreeSet<_> =
+            Reason::all().iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), Reason::all().len());
+    }
+}
