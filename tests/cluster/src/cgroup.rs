@@ -14,7 +14,10 @@ use std::time::Duration;
 /// The cgroup of one cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Cgroup {
+    /// Where folders are made.
     roots: Vec<PathBuf>,
+    /// Where containers may have made some: the unified hierarchy beside those of version 1.
+    beside: Vec<PathBuf>,
     name: String,
     unified: bool,
 }
@@ -26,9 +29,9 @@ impl Cgroup {
     /// When no cgroup hierarchy is mounted.
     pub(crate) fn find(name: &str) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").context("read the mounts")?;
-        let (unified, roots) = hierarchies(&mounts);
+        let (unified, roots, beside) = hierarchies(&mounts);
         anyhow::ensure!(!roots.is_empty(), "no cgroup hierarchy is mounted; mount cgroup2 at /sys/fs/cgroup");
-        Ok(Self { roots, name: name.to_owned(), unified })
+        Ok(Self { roots, beside, name: name.to_owned(), unified })
     }
 
     /// Makes the folders.
@@ -77,12 +80,18 @@ impl Cgroup {
     /// When some are left after 30 seconds.
     pub(crate) fn end_all(&self) -> Result<()> {
         wait::until(&format!("ending the processes of {}", self.name), Duration::from_secs(30), || {
-            let left = self.processes();
-            for pid in left.iter().filter_map(|pid| Pid::from_raw(*pid)) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
+            let left = self.kill();
             Ok(if left.is_empty() { Outcome::Done(()) } else { Outcome::NotYet(format!("processes {left:?}")) })
         })
+    }
+
+    /// Kills every process below the cgroup, and returns them.
+    fn kill(&self) -> BTreeSet<i32> {
+        let left = self.processes();
+        for pid in left.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        left
     }
 
     /// Removes the folders, deepest first.
@@ -91,9 +100,13 @@ impl Cgroup {
     /// When some are left after 15 seconds.
     pub(crate) fn remove(&self) -> Result<()> {
         wait::until(&format!("removing cgroup {}", self.name), Duration::from_secs(15), || {
-            let left = self.folders();
-            for dir in left.iter().rev() {
+            for dir in self.folders().iter().rev() {
                 let _ = fs::remove_dir(dir);
+            }
+            let left = self.folders();
+            if !left.is_empty() {
+                // One that was just being started when its parent was killed enters only now.
+                self.kill();
             }
             Ok(if left.is_empty() { Outcome::Done(()) } else { Outcome::NotYet(format!("{} folders", left.len())) })
         })
@@ -102,7 +115,7 @@ impl Cgroup {
     /// Every folder of the cgroup in every hierarchy, parents before children.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         let mut all = Vec::new();
-        for root in &self.roots {
+        for root in self.roots.iter().chain(&self.beside) {
             let top = root.join(&self.name);
             if top.is_dir() {
                 collect(&top, &mut all);
@@ -138,8 +151,8 @@ fn hand_down(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads a mountinfo: whether v2 is used alone, and the hierarchies to work in.
-fn hierarchies(mountinfo: &str) -> (bool, Vec<PathBuf>) {
+/// Reads a mountinfo: whether v2 is used alone, the hierarchies to work in, and the one beside them.
+fn hierarchies(mountinfo: &str) -> (bool, Vec<PathBuf>, Vec<PathBuf>) {
     let mut v1 = Vec::new();
     let mut v2 = Vec::new();
     for line in mountinfo.lines() {
@@ -154,7 +167,7 @@ fn hierarchies(mountinfo: &str) -> (bool, Vec<PathBuf>) {
     v1.sort();
     v1.dedup();
     v2.truncate(1);
-    if v1.is_empty() { (true, v2) } else { (false, v1) }
+    if v1.is_empty() { (true, v2, Vec::new()) } else { (false, v1, v2) }
 }
 
 #[cfg(test)]
@@ -162,19 +175,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_one_has_many_hierarchies_and_leaves_the_unified_one_alone() {
+    fn version_one_has_many_hierarchies_and_the_unified_one_beside_them() {
         let text = "30 25 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
                     31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                     32 30 0:28 / /sys/fs/cgroup/pids rw shared:9 - cgroup cgroup rw,pids\n\
                     33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let (unified, roots) = hierarchies(text);
+        let (unified, roots, beside) = hierarchies(text);
         assert!(!unified);
         assert_eq!(roots, [PathBuf::from("/sys/fs/cgroup/cpu"), PathBuf::from("/sys/fs/cgroup/pids")]);
+        assert_eq!(beside, [PathBuf::from("/sys/fs/cgroup/unified")]);
     }
 
     #[test]
     fn version_two_has_one() {
         let text = "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(hierarchies(text), (true, vec![PathBuf::from("/sys/fs/cgroup")]));
+        assert_eq!(hierarchies(text), (true, vec![PathBuf::from("/sys/fs/cgroup")], vec![]));
     }
 }

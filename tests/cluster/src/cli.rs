@@ -134,24 +134,24 @@ fn act(action: Action) -> Result<()> {
         }
         Action::Status { named, output } => {
             root::become_root()?;
-            let cluster = up::required(&named.name, &gobuild::build()?);
+            let cluster = up::required(&named.name);
             let cluster = cluster.map_err(|error| anyhow::Error::from(crate::failure::NotReady(error.to_string())))?;
             status::print(&status::of(&cluster), matches!(output, Format::Json))
         }
         Action::Logs { part, lines, named } => logs::print(&named.name, &part, lines),
         Action::Env(named) => {
-            print!("{}", environment::export_lines(&up::required(&named.name, &gobuild::build()?)?));
+            print!("{}", environment::export_lines(&up::required(&named.name)?));
             Ok(())
         }
         Action::Load { image, binaries, named } => {
             root::become_root()?;
-            environment::load(&up::required(&named.name, &gobuild::build()?)?, &image, &binaries)
+            environment::load(&up::required(&named.name)?, &image, &binaries)
         }
         Action::Run { named, node, command } => {
             if node {
                 root::become_root()?;
             }
-            environment::run(&up::required(&named.name, &gobuild::build()?)?, node, &command)
+            environment::run(&up::required(&named.name)?, node, &command)
         }
         Action::Selftest => {
             setup::check()?;

@@ -51,6 +51,8 @@ pub(crate) fn clear(name: &ClusterName, state: &State, plan: Option<Plan>, cgrou
         logs::keep(state, name)?;
     }
     remove_folder(state)?;
+    // The folder of all clusters goes with the last one; with others or kept logs in it, it stays.
+    let _ = state.dir().parent().map(fs::remove_dir);
     Registry::machine().release(name.as_str())
 }
 

@@ -25,6 +25,31 @@ pub(crate) struct Built {
     pub(crate) crds: PathBuf,
 }
 
+impl Built {
+    /// What lies in a folder that [`build`] made.
+    fn in_folder(dir: &Path) -> Self {
+        Self { bin: dir.join("bin"), images: dir.join("images"), crds: dir.join("crds") }
+    }
+
+    /// Notes for a cluster what it was started with.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn record(&self, file: &Path) -> Result<()> {
+        fs::write(file, self.bin.display().to_string()).with_context(|| format!("write {}", file.display()))
+    }
+
+    /// What was noted with [`Built::record`].
+    ///
+    /// # Errors
+    /// When the note is missing or the cache was deleted meanwhile.
+    pub(crate) fn recorded(file: &Path) -> Result<Self> {
+        let bin = PathBuf::from(fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?);
+        anyhow::ensure!(bin.is_dir(), "{}: the build cache was deleted; `testbed up` builds it again", bin.display());
+        Ok(Self::in_folder(bin.parent().unwrap_or(&bin)))
+    }
+}
+
 /// Builds what is missing.
 ///
 /// # Errors
@@ -124,7 +149,7 @@ fn link_all(cache: &Path, parts: &[PathBuf]) -> Result<Built> {
             }
         }
     }
-    Ok(Built { bin: dir.join("bin"), images: dir.join("images"), crds: dir.join("crds") })
+    Ok(Built::in_folder(&dir))
 }
 
 /// Lets `write` make a file beside the wanted one and renames it: nobody ever sees half a file.

@@ -4,10 +4,12 @@
 use crate::cgroup::Cgroup;
 use crate::node;
 use crate::paths::State;
+use crate::wait::{self, Outcome};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What is remembered of a started part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,7 +52,12 @@ pub(crate) fn start(state: &State, cgroup: &Cgroup, part: &str, argv: &[String],
     // The child is watched through /proc; it is a zombie until this program ends, which counts as dead.
     let record = Record { pid, started };
     fs::create_dir_all(state.at("parts"))?;
-    fs::write(state.at("parts").join(part), serde_json::to_vec(&record)?).with_context(|| format!("record {part}"))
+    fs::write(state.at("parts").join(part), serde_json::to_vec(&record)?).with_context(|| format!("record {part}"))?;
+    // Only what is in the cgroup is sure to be ended by `down`.
+    wait::until(part, Duration::from_secs(10), || {
+        let settled = cgroup.processes().contains(&pid) || start_time(pid).is_none();
+        Ok(if settled { Outcome::Done(()) } else { Outcome::NotYet("not in its cgroup".into()) })
+    })
 }
 
 /// Whether the part's process is there.

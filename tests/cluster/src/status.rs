@@ -66,6 +66,14 @@ pub(crate) fn print(status: &Status, json: bool) -> Result<()> {
             println!("{:<26}{:<16}{:<9}{}", part.name, part.state, pid, part.log);
         }
     }
+    require_ready(status)
+}
+
+/// Fails when a part does not answer.
+///
+/// # Errors
+/// [`NotReady`] with the names of the parts.
+pub(crate) fn require_ready(status: &Status) -> Result<()> {
     let bad: Vec<&str> = status.parts.iter().filter(|p| p.state != "ready").map(|p| p.name).collect();
     if bad.is_empty() {
         return Ok(());

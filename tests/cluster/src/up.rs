@@ -48,6 +48,7 @@ pub(crate) fn up(name: &ClusterName, built: &Built, options: &Options) -> Result
     let _guard = registry.lock_cluster(name.as_str())?;
     if let Some(cluster) = existing(name, built)? {
         if is_complete(&cluster) {
+            built.record(&cluster.state.at("built"))?;
             mend(&cluster)?;
             note(&format!("cluster {name} is up ({})", seconds(started.elapsed())));
             return Ok(cluster);
@@ -90,12 +91,12 @@ fn mend(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A start from nothing.
-fn fresh(cluster: &Cluster, options: &Options) -> Result<()> {
+/// Certificates, configuration and namespaces of a cluster, in which nothing runs yet.
+fn prepare(cluster: &Cluster, options: &Options) -> Result<()> {
     let (state, plan, name) = (&cluster.state, cluster.plan, &cluster.name);
     step("making certificates and configuration", || {
         fs::create_dir_all(state.dir()).with_context(|| format!("create {}", state.dir().display()))?;
-        fs::write(state.at("bin"), cluster.built.bin.display().to_string())?;
+        cluster.built.record(&state.at("built"))?;
         config::write(state, plan, name)?;
         if let Some(backoff) = &options.cert_manager_backoff {
             fs::write(state.at("config/cert-manager-flags"), format!(" --min-backoff {backoff} --max-backoff {backoff}"))?;
@@ -105,7 +106,27 @@ fn fresh(cluster: &Cluster, options: &Options) -> Result<()> {
     step("making the node's namespaces and network", || {
         cluster.cgroup.create()?;
         node::create(state, plan, name)
-    })?;
+    })
+}
+
+/// Begins a start and leaves it there, as an interruption would: for the selftest.
+///
+/// # Errors
+/// When it cannot begin.
+pub(crate) fn begin(name: &ClusterName, built: &Built) -> Result<Cluster> {
+    let registry = Registry::machine();
+    let _guard = registry.lock_cluster(name.as_str())?;
+    let state = paths::state(name)?;
+    let plan = registry.claim(name.as_str(), state.dir(), node::in_use)?;
+    let cluster = Cluster { name: name.clone(), plan, state, cgroup: Cgroup::find(&name.cgroup())?, built: built.clone() };
+    prepare(&cluster, &Options::default())?;
+    Ok(cluster)
+}
+
+/// A start from nothing.
+fn fresh(cluster: &Cluster, options: &Options) -> Result<()> {
+    prepare(cluster, options)?;
+    let (state, plan, name) = (&cluster.state, cluster.plan, &cluster.name);
     step("starting etcd", || start(cluster, Part::Etcd))?;
     cluster.start(Part::ApiServer)?;
     step("starting containerd", || start(cluster, Part::Containerd))?;
@@ -195,10 +216,15 @@ fn default_account(cluster: &Cluster) -> Result<()> {
     waited.with_context(|| logs::explain(&cluster.state, &cluster.name, Part::ControllerManager.name()))
 }
 
-/// A cluster that is up.
+/// A cluster that is up, with the programs that it was started with.
 ///
 /// # Errors
-/// When it is not.
-pub(crate) fn required(name: &ClusterName, built: &Built) -> Result<Cluster> {
-    existing(name, built)?.filter(is_complete).ok_or_else(|| anyhow!("cluster {name}: not up; `testbed up --name {name}`"))
+/// When it is not up.
+pub(crate) fn required(name: &ClusterName) -> Result<Cluster> {
+    let absent = || anyhow!("cluster {name}: not up; `testbed up --name {name}`");
+    if Registry::machine().find(name.as_str()).is_none() {
+        return Err(absent());
+    }
+    let built = Built::recorded(&paths::state(name)?.at("built")).map_err(|error| absent().context(error))?;
+    existing(name, &built)?.filter(is_complete).ok_or_else(absent)
 }
