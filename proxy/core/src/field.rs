@@ -1,0 +1,204 @@
+//! What a header field is to a proxy, judged by its name alone.
+
+use httparse::Header;
+
+/// How many fields a message may have.
+pub const MAX_FIELDS: usize = 100;
+
+/// Room for the fields of one head; lives on the stack while the head is judged.
+pub type Slots<'b> = [std::mem::MaybeUninit<Header<'b>>; MAX_FIELDS];
+
+/// Fresh room.
+pub fn slots<'b>() -> Slots<'b> {
+    [const { std::mem::MaybeUninit::uninit() }; MAX_FIELDS]
+}
+
+/// The part a field plays. Everything but `EndToEnd` is read here and written anew, or dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Passed on as it is.
+    EndToEnd,
+    /// Who is asked.
+    Host,
+    /// RFC 9112 6.2.
+    ContentLength,
+    /// RFC 9112 6.1.
+    TransferEncoding,
+    /// RFC 9110 7.6.1: names the fields of this hop.
+    Connection,
+    /// RFC 9110 7.8.
+    Upgrade,
+    /// RFC 9110 10.1.1.
+    Expect,
+    /// Belongs to one hop and is not passed on.
+    Hop,
+    /// Says who the client is, and is believed only from a trusted peer; nobody is trusted yet.
+    Identity,
+    /// Ours to say, in a response.
+    Own,
+    /// Spelled with underscores like one of the above; a CGI-like upstream would take it for that one.
+    Lookalike,
+}
+
+impl Role {
+    /// The role of a field name, in any case.
+    pub fn of(name: &str) -> Self {
+        let role = Self::of_spelling(name);
+        if role != Self::EndToEnd && name.as_bytes().contains(&b'_') {
+            return Self::Lookalike;
+        }
+        role
+    }
+
+    /// `-` and `_` alike. By length first: most names are told apart without a comparison.
+    fn of_spelling(name: &str) -> Self {
+        let is = |known: &str| same_name(name, known);
+        match name.len() {
+            2 if is("te") => Self::Hop,
+            4 if is("host") => Self::Host,
+            // httpoxy, CVE-2016-5385: becomes HTTP_PROXY in CGI.
+            5 if is("proxy") => Self::Hop,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            9 if is("forwarded") || is("x-real-ip") => Self::Identity,
+            10 if is("connection") => Self::Connection,
+            10 if is("keep-alive") => Self::Hop,
+            12 if is("x-request-id") => Self::Identity,
+            14 if is("content-length") => Self::ContentLength,
+            // RFC 7540 3.2.1: h2c by upgrade is not passed on.
+            14 if is("http2-settings") => Self::Hop,
+            16 if is("proxy-connection") => Self::Hop,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            17 if is("x-portolan-reason") => Self::Own,
+            23 if is("x-envoy-original-path") => Self::Identity,
+            _ if starts_with(name, "x-forwarded-") || starts_with(name, "x-ssl-") => Self::Identity,
+            _ => Self::EndToEnd,
+        }
+    }
+
+    /// Whether a Connection field may nominate the name: what frames, routes or authorises the
+    /// message may not be removed from it by its sender.
+    pub fn may_be_nominated(name: &str) -> bool {
+        let forbidden = ["authorization", "cookie"];
+        match Self::of(name) {
+            Self::Host | Self::ContentLength | Self::TransferEncoding | Self::Identity => false,
+            Self::Own | Self::Lookalike => false,
+            _ => !forbidden.iter().any(|known| same_name(name, known)),
+        }
+    }
+
+    /// Whether a trailer may carry the field (RFC 9110 6.5.1): nothing that frames, routes,
+    /// authorises or is ours.
+    pub fn may_trail(name: &str) -> bool {
+        let forbidden = [
+            "authorization",
+            "cookie",
+            "set-cookie",
+            "content-encoding",
+            "content-type",
+            "content-range",
+            "trailer",
+            "cache-control",
+            "max-forwards",
+            "www-authenticate",
+            "proxy-authorization",
+            "proxy-authenticate",
+        ];
+        Self::of(name) == Self::EndToEnd && !forbidden.iter().any(|known| same_name(name, known))
+    }
+}
+
+/// `known` is lower case with hyphens.
+fn same_name(name: &str, known: &str) -> bool {
+    name.len() == known.len() && starts_with(name, known)
+}
+
+fn starts_with(name: &str, known: &str) -> bool {
+    name.len() >= known.len()
+        && name.bytes().zip(known.bytes()).all(|(byte, known)| {
+            byte.to_ascii_lowercase() == known || (byte == b'_' && known == b'-')
+        })
+}
+
+/// The elements of a comma-separated list (RFC 9110 5.6.1), trimmed, empty ones left out.
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
+}
+
+/// A decimal number and nothing else: no sign, no space, no list (RFC 9112 6.3).
+pub fn content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_in_any_case_and_lookalikes_with_underscores() {
+        assert_eq!(Role::of("HoSt"), Role::Host);
+        assert_eq!(Role::of("X-Forwarded-For"), Role::Identity);
+        assert_eq!(Role::of("x-forwarded-anything"), Role::Identity);
+        assert_eq!(Role::of("X_Forwarded_For"), Role::Lookalike);
+        assert_eq!(Role::of("content_length"), Role::Lookalike);
+        assert_eq!(Role::of("my_header"), Role::EndToEnd);
+        assert_eq!(Role::of("X-SSL-Client-Cert"), Role::Identity);
+        assert_eq!(Role::of("hosts"), Role::EndToEnd);
+        assert_eq!(Role::of("x-forwarded"), Role::EndToEnd);
+    }
+
+    #[test]
+    fn connection_may_not_nominate_what_protects() {
+        for name in [
+            "host",
+            "X-Forwarded-For",
+            "cookie",
+            "Authorization",
+            "content-length",
+        ] {
+            assert!(!Role::may_be_nominated(name), "{name}");
+        }
+        for name in ["close", "keep-alive", "upgrade", "te", "x-hop"] {
+            assert!(Role::may_be_nominated(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn trailers_carry_no_framing() {
+        assert!(Role::may_trail("grpc-status") && Role::may_trail("x-checksum"));
+        for name in [
+            "content-length",
+            "Transfer-Encoding",
+            "host",
+            "set-cookie",
+            "x-real-ip",
+        ] {
+            assert!(!Role::may_trail(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_digits_only() {
+        assert_eq!(content_length(b"0"), Some(0));
+        assert_eq!(content_length(b"1234"), Some(1234));
+        for odd in [
+            "",
+            "+5",
+            "-1",
+            "5, 5",
+            "0x5",
+            " 5",
+            "5 ",
+            "18446744073709551616",
+            "5;",
+        ] {
+            assert_eq!(content_length(odd.as_bytes()), None, "{odd}");
+        }
+    }
+}

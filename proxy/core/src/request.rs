@@ -1,0 +1,438 @@
+//! A request head, read strictly: whatever two readers could understand differently is refused
+//! before anything is routed (RFC 9112 11.2).
+
+use crate::authority::Authority;
+use crate::body::Framing;
+use crate::field::{Role, Slots, content_length, elements};
+use crate::path::PathAndQuery;
+use crate::reason::Reason;
+use crate::websocket;
+use httparse::Header;
+use std::borrow::Cow;
+
+/// The longest target that is read, in bytes (RFC 9112 3 asks for at least 8000).
+pub const MAX_TARGET: usize = 16 * 1024;
+/// How many names the Connection fields of one message may nominate.
+const MAX_NOMINATED: usize = 16;
+
+/// Which minor version of HTTP/1 the peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Closes after each message unless told otherwise; has no chunks.
+    Http10,
+    /// Stays open unless told otherwise.
+    Http11,
+}
+
+/// What the Connection fields say.
+#[derive(Clone, Debug, Default)]
+pub struct Connection<'b> {
+    /// `close` was said.
+    pub close: bool,
+    /// `keep-alive` was said.
+    pub keep_alive: bool,
+    /// `upgrade` was said.
+    pub upgrade: bool,
+    nominated: Vec<&'b str>,
+}
+
+/// One request head, valid in itself. Borrows the bytes that it was read from.
+#[derive(Clone, Debug)]
+pub struct RequestHead<'h, 'b> {
+    /// An RFC 9110 token; never CONNECT or TRACE.
+    pub method: &'b str,
+    /// What the client speaks.
+    pub version: Version,
+    /// Who is asked; absent only on HTTP/1.0.
+    pub authority: Option<Authority<'b>>,
+    /// What is asked for, normalised. `*` for a server-wide OPTIONS.
+    pub target: PathAndQuery<'b>,
+    /// All fields, in their order.
+    pub fields: &'h [Header<'b>],
+    /// How the body ends.
+    pub framing: Framing,
+    /// What belongs to this hop.
+    pub connection: Connection<'b>,
+    /// The client waits for 100 before it sends its body.
+    pub expects_continue: bool,
+    /// A well-formed wish to speak WebSocket: its key.
+    pub websocket: Option<&'b [u8]>,
+}
+
+impl<'h, 'b> RequestHead<'h, 'b> {
+    /// Reads a head that ends with its empty line and whose lines end in CR LF ([`crate::scan`]).
+    ///
+    /// # Errors
+    /// The answer that is due. The connection cannot be trusted after it.
+    pub fn parse(bytes: &'b [u8], slots: &'h mut Slots<'b>) -> Result<Self, Reason> {
+        let mut parsed = httparse::Request::new(&mut []);
+        match parsed.parse_with_uninit_headers(bytes, slots) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(Reason::MalformedRequest),
+            Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
+            Err(httparse::Error::Version) => return Err(Reason::VersionNotSupported),
+            Err(_) => return Err(Reason::MalformedRequest),
+        }
+        let method = parsed.method.ok_or(Reason::MalformedRequest)?;
+        let target = parsed.path.ok_or(Reason::MalformedRequest)?;
+        let version = match parsed.version {
+            Some(0) => Version::Http10,
+            _ => Version::Http11,
+        };
+        let fields: &'h [Header<'b>] = parsed.headers;
+        if target.len() > MAX_TARGET {
+            return Err(Reason::TargetTooLong);
+        }
+        if matches!(method, "CONNECT" | "TRACE") {
+            return Err(Reason::MethodNotAllowed);
+        }
+        let judged = Fields::judge(fields, version)?;
+        let (target, authority) = target_and_authority(method, target, judged.host)?;
+        if authority.is_none() && version == Version::Http11 {
+            return Err(Reason::MalformedRequest);
+        }
+        let mut head = Self {
+            method,
+            version,
+            authority,
+            target,
+            fields,
+            framing: judged.framing,
+            connection: judged.connection,
+            expects_continue: judged.expects_continue,
+            websocket: None,
+        };
+        head.websocket = websocket::requested(&head);
+        Ok(head)
+    }
+
+    /// Whether the client wants the connection kept after this exchange.
+    pub fn keeps_alive(&self) -> bool {
+        match self.version {
+            Version::Http11 => !self.connection.close,
+            Version::Http10 => self.connection.keep_alive && !self.connection.close,
+        }
+    }
+}
+
+impl Connection<'_> {
+    /// Whether the field belongs to this hop because the sender said so.
+    pub fn nominates(&self, name: &str) -> bool {
+        self.nominated
+            .iter()
+            .any(|nominated| nominated.eq_ignore_ascii_case(name))
+    }
+}
+
+impl<'b> Connection<'b> {
+    /// Takes in one Connection field; all tokens of all of them count.
+    pub(crate) fn read(&mut self, value: &'b [u8]) -> Result<(), Reason> {
+        for token in elements(value) {
+            let token = std::str::from_utf8(token).map_err(|_| Reason::MalformedRequest)?;
+            if token.eq_ignore_ascii_case("close") {
+                self.close = true;
+            } else if token.eq_ignore_ascii_case("keep-alive") {
+                self.keep_alive = true;
+            } else if token.eq_ignore_ascii_case("upgrade") {
+                self.upgrade = true;
+            } else if self.nominated.len() < MAX_NOMINATED && Role::may_be_nominated(token) {
+                self.nominated.push(token);
+            } else {
+                return Err(Reason::MalformedRequest);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the fields say together.
+struct Fields<'b> {
+    host: Option<&'b [u8]>,
+    framing: Framing,
+    connection: Connection<'b>,
+    expects_continue: bool,
+}
+
+impl<'b> Fields<'b> {
+    fn judge(fields: &[Header<'b>], version: Version) -> Result<Self, Reason> {
+        let mut host = None;
+        let mut length = None;
+        let mut chunked = false;
+        let mut expect = None;
+        let mut connection = Connection::default();
+        for field in fields {
+            match Role::of(field.name) {
+                Role::Host => once(&mut host, field.value)?,
+                Role::ContentLength => {
+                    let value = content_length(field.value).ok_or(Reason::MalformedRequest)?;
+                    once(&mut length, value)?;
+                }
+                Role::TransferEncoding => {
+                    // Any other coding, any list, any second field: refused rather than understood.
+                    let known = field.value.eq_ignore_ascii_case(b"chunked");
+                    if !known || chunked || version == Version::Http10 {
+                        return Err(Reason::MalformedRequest);
+                    }
+                    chunked = true;
+                }
+                Role::Connection => connection.read(field.value)?,
+                Role::Expect => once(&mut expect, field.value)?,
+                _ => {}
+            }
+        }
+        let framing = match (length, chunked) {
+            (Some(_), true) => return Err(Reason::MalformedRequest),
+            (None, true) => Framing::Chunked,
+            (None, false) => Framing::None,
+            (Some(length), false) => Framing::Length(length),
+        };
+        let expects_continue = match expect {
+            // RFC 9110 10.1.1: ignored on HTTP/1.0, and pointless without a body.
+            None => false,
+            Some(_) if version == Version::Http10 => false,
+            Some(value) if value.eq_ignore_ascii_case(b"100-continue") => !framing.is_empty(),
+            Some(value) if value.contains(&b',') => return Err(Reason::MalformedRequest),
+            Some(_) => return Err(Reason::ExpectationFailed),
+        };
+        Ok(Self {
+            host,
+            framing,
+            connection,
+            expects_continue,
+        })
+    }
+}
+
+/// A field that may stand once.
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reason> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Reason::MalformedRequest),
+    }
+}
+
+/// RFC 9112 3.2. An absolute target must agree with Host: stricter than 3.2.2, on purpose.
+fn target_and_authority<'b>(
+    method: &str,
+    target: &'b str,
+    host: Option<&'b [u8]>,
+) -> Result<(PathAndQuery<'b>, Option<Authority<'b>>), Reason> {
+    let malformed = |_| Reason::MalformedRequest;
+    let host = match host {
+        Some(host) => Some(Authority::parse(host).map_err(|_| Reason::MalformedRequest)?),
+        None => None,
+    };
+    if target == "*" && method == "OPTIONS" {
+        let everything = PathAndQuery {
+            path: Cow::Borrowed("*"),
+            query: None,
+        };
+        return Ok((everything, host));
+    }
+    if target.starts_with('/') {
+        return Ok((PathAndQuery::parse(target).map_err(malformed)?, host));
+    }
+    let (scheme, rest) = target.split_once("://").ok_or(Reason::MalformedRequest)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(Reason::MalformedRequest);
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (named, path) = rest.split_at_checked(end).ok_or(Reason::MalformedRequest)?;
+    let named = Authority::parse(named.as_bytes()).map_err(|_| Reason::MalformedRequest)?;
+    if host.is_some_and(|host| host != named) {
+        return Err(Reason::MalformedRequest);
+    }
+    let path = match path {
+        "" => "/",
+        path => path,
+    };
+    Ok((PathAndQuery::parse(path).map_err(malformed)?, Some(named)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::slots;
+    use proptest::prelude::*;
+
+    /// Judges a head and gives what matters of it, or the refusal.
+    fn judge<T>(text: &str, give: impl FnOnce(RequestHead<'_, '_>) -> T) -> Result<T, Reason> {
+        RequestHead::parse(text.as_bytes(), &mut slots()).map(give)
+    }
+
+    fn with(fields: &str) -> Result<Framing, Reason> {
+        judge(
+            &format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"),
+            |it| it.framing,
+        )
+    }
+
+    fn refused(text: &str) -> Reason {
+        judge(text, |_| ()).expect_err(text)
+    }
+
+    #[test]
+    fn a_plain_request_is_read() {
+        let text = "GET /a/../b?c HTTP/1.1\r\nHost: Shop.example:8080\r\nX: y\r\n\r\n";
+        judge(text, |head| {
+            assert_eq!((head.method, &*head.target.path), ("GET", "/b"));
+            assert_eq!(head.authority.as_ref().unwrap().host(), "shop.example");
+            assert_eq!((head.framing, head.keeps_alive()), (Framing::None, true));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn lengths_that_two_readers_could_read_differently() {
+        assert_eq!(with("Content-Length: 5\r\n"), Ok(Framing::Length(5)));
+        assert_eq!(with("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 5\r\nContent-Length: 6\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 0x5\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length:\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: \"chunked\"\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Transfer-Encoding:\r\n",
+            "Transfer-Encoding: chunked;q=1\r\n",
+            "Transfer-Encoding : chunked\r\n",
+            "Transfer-Encoding: \u{b}chunked\r\n",
+            "A: b\r\n Transfer-Encoding: chunked\r\n",
+            "A: b\0c\r\n",
+            ": b\r\n",
+        ] {
+            assert_eq!(with(fields), Err(Reason::MalformedRequest), "{fields:?}");
+        }
+        let old = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(refused(old), Reason::MalformedRequest);
+    }
+
+    #[test]
+    fn host_stands_once_and_is_well_formed() {
+        for text in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+            "GET /\r\nHost: a\r\n\r\n",
+        ] {
+            assert!(
+                matches!(
+                    refused(text),
+                    Reason::MalformedRequest | Reason::VersionNotSupported
+                ),
+                "{text:?}"
+            );
+        }
+        let absolute = "GET http://A?q HTTP/1.1\r\nHost: a\r\n\r\n";
+        // An absolute target may have an empty path only when nothing follows it.
+        assert_eq!(refused(absolute), Reason::MalformedRequest);
+        let absolute = "GET HTTP://A HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(
+            judge(absolute, |it| it.target.path.into_owned()).unwrap(),
+            "/"
+        );
+        let old = "GET / HTTP/1.0\r\n\r\n";
+        assert!(judge(old, |it| it.authority.is_none() && !it.keeps_alive()).unwrap());
+    }
+
+    #[test]
+    fn methods_versions_and_sizes_have_their_own_answers() {
+        let head = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
+        assert_eq!(refused(&head("TRACE / HTTP/1.1")), Reason::MethodNotAllowed);
+        assert_eq!(
+            refused(&head("CONNECT a:1 HTTP/1.1")),
+            Reason::MethodNotAllowed
+        );
+        assert_eq!(
+            refused(&head("GET / HTTP/2.0")),
+            Reason::VersionNotSupported
+        );
+        let long = format!("GET /{} HTTP/1.1", "a".repeat(MAX_TARGET));
+        assert_eq!(refused(&head(&long)), Reason::TargetTooLong);
+        let many = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+            "a: b\r\n".repeat(100)
+        );
+        assert_eq!(refused(&many), Reason::HeadTooLarge);
+        assert!(judge(&head("OPTIONS * HTTP/1.1"), |_| ()).is_ok());
+    }
+
+    #[test]
+    fn connection_says_what_it_may() {
+        let connection = |value: &str| {
+            let text =
+                format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\nX-Hop: 1\r\n\r\n");
+            judge(&text, |it| {
+                (it.keeps_alive(), it.connection.nominates("x-hop"))
+            })
+        };
+        assert_eq!(connection("close"), Ok((false, false)));
+        assert_eq!(connection("Keep-Alive, X-Hop"), Ok((true, true)));
+        for value in [
+            "host",
+            "x, Content-Length",
+            "x-forwarded-for",
+            "cookie",
+            &"a,".repeat(17),
+        ] {
+            assert_eq!(connection(value), Err(Reason::MalformedRequest), "{value}");
+        }
+    }
+
+    #[test]
+    fn expectations() {
+        let expect = |version: &str, fields: &str| {
+            let text = format!("PUT / {version}\r\nHost: a\r\nContent-Length: 1\r\n{fields}\r\n");
+            judge(&text, |it| it.expects_continue)
+        };
+        assert_eq!(expect("HTTP/1.1", "Expect: 100-Continue\r\n"), Ok(true));
+        assert_eq!(expect("HTTP/1.0", "Expect: 100-continue\r\n"), Ok(false));
+        assert_eq!(
+            expect("HTTP/1.1", "Expect: tea\r\n"),
+            Err(Reason::ExpectationFailed)
+        );
+        let list = expect("HTTP/1.1", "Expect: 100-continue, x\r\n");
+        assert_eq!(list, Err(Reason::MalformedRequest));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = RequestHead::parse(&bytes, &mut slots());
+        }
+
+        /// Mutations of a good head reach deeper than noise does.
+        #[test]
+        fn a_damaged_head_is_judged_without_panic(at in 0usize..100, byte in any::<u8>()) {
+            let mut bytes = b"POST /a/%2e?b HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 12\r\n\
+                Connection: close, x\r\nExpect: 100-continue\r\n\r\n".to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            if let Ok(head) = RequestHead::parse(&bytes, &mut slots()) {
+                prop_assert!(head.authority.is_some() || head.version == Version::Http10);
+                prop_assert!(head.target.path.starts_with('/') || head.target.path == "*");
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The WebSocket handshake (RFC 6455 4): the only upgrade that is passed on.
+
+use crate::field::elements;
+use crate::request::{RequestHead, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+/// RFC 6455 1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The key of a well-formed wish to speak WebSocket. Anything less is an ordinary request whose
+/// upgrade is not passed on.
+pub(crate) fn requested<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b [u8]> {
+    let plain_get = head.method == "GET"
+        && head.version == Version::Http11
+        && head.framing.is_empty()
+        && head.connection.upgrade;
+    if !plain_get {
+        return None;
+    }
+    let single = |name: &str| {
+        let mut values = head
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value);
+        values.next().filter(|_| values.next().is_none())
+    };
+    let asks = elements(single("upgrade")?).any(|it| it.eq_ignore_ascii_case(b"websocket"));
+    let version = single("sec-websocket-version")? == b"13";
+    let key = single("sec-websocket-key")?;
+    let nonce = STANDARD.decode(key).ok()?;
+    (asks && version && nonce.len() == 16).then_some(key)
+}
+
+/// What the server must answer in `Sec-WebSocket-Accept`.
+pub fn accept_for(key: &[u8]) -> String {
+    STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::slots;
+
+    fn asks(method: &str, fields: &str) -> bool {
+        let text = format!("{method} /chat HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        RequestHead::parse(text.as_bytes(), &mut slots())
+            .unwrap()
+            .websocket
+            .is_some()
+    }
+
+    const GOOD: &str = "Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    #[test]
+    fn only_a_whole_handshake_is_one() {
+        assert!(asks("GET", GOOD));
+        assert!(!asks("POST", GOOD));
+        assert!(!asks("GET", &GOOD.replace("13", "8")));
+        assert!(!asks("GET", &GOOD.replace("WebSocket\r", "h2c\r")));
+        assert!(!asks("GET", &GOOD.replace(", Upgrade", "")));
+        assert!(!asks(
+            "GET",
+            &GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=")
+        ));
+        assert!(!asks("GET", &format!("{GOOD}Content-Length: 1\r\n")));
+    }
+
+    /// The example of RFC 6455 1.3.
+    #[test]
+    fn the_accept_value_is_the_standards() {
+        assert_eq!(
+            accept_for(b"dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
+    }
+}
