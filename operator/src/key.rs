@@ -2,13 +2,8 @@
 
 use crate::queue::Lane;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use portolan_core::{ClassName, Hostname, ObjectRef};
+use portolan_core::{CLASS, ClassName, EXPOSED_PORT, Hostname, ObjectRef};
 use std::fmt;
-
-/// The label, or annotation when the name is longer than a label may be, that names an ExposedPort.
-const OBJECT: &str = "portolan.dev/exposed-port";
-/// The same for an ExposeClass.
-const CLASS: &str = "portolan.dev/class";
 
 /// A key of the work queue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +42,7 @@ impl Key {
             };
         }
         let noted = |name| noted(child, name);
-        match noted(OBJECT) {
+        match noted(EXPOSED_PORT) {
             Some(name) => Some(Self::Object(ObjectRef::new(namespace(), name))),
             None => noted(CLASS).and_then(ClassName::parse).map(Self::Class),
         }

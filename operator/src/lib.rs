@@ -21,6 +21,7 @@ pub mod key;
 pub mod lease;
 pub mod metrics;
 pub mod queue;
+pub mod watch;
 
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "portolan";

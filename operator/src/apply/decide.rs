@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn stored(manifest: Value) -> Seen {
-        Seen::new(serde_json::from_value(manifest).unwrap())
+        Seen::of(&serde_json::from_value::<kube::api::DynamicObject>(manifest).unwrap())
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl ChildKind {
         self.names().2
     }
 
+    /// As it stands in a URL.
+    pub const fn plural(self) -> &'static str {
+        self.names().3
+    }
+
     /// How the API server calls it.
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = self.names();

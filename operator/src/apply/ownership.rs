@@ -2,10 +2,8 @@
 
 use crate::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use portolan_core::OWNER_UID;
 use serde_json::Value;
-
-/// Repeats the owner's UID, for the case that somebody strips the owner reference.
-pub const OWNER_UID: &str = "portolan.dev/owner-uid";
 
 /// The object that a child belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! The children as last seen: from the watches, and from the answers to our own writes.
 
-use super::kind::ChildId;
+use super::kind::{ChildId, ChildKind};
 use crate::FIELD_MANAGER;
 use crate::key::Key;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::DynamicObject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -20,13 +20,25 @@ pub struct Seen {
 
 impl Seen {
     /// Keeps of `object` what is looked at here.
-    pub fn new(mut object: DynamicObject) -> Self {
-        let mut managed = object.metadata.managed_fields.take().unwrap_or_default();
-        managed.retain(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER));
-        let manifest = serde_json::to_value(&object).unwrap_or_default();
-        let mut metadata = object.metadata;
+    pub fn of<K: kube::Resource + Serialize>(object: &K) -> Self {
+        let mut metadata = object.meta().clone();
+        let mut managed = metadata.managed_fields.take().unwrap_or_default();
+        managed.retain(is_ours);
         metadata.managed_fields = Some(managed);
+        let mut manifest = serde_json::to_value(object).unwrap_or_default();
+        if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
         Self { metadata, manifest }
+    }
+
+    /// Which object it is, as one of `kind`.
+    pub fn id(&self, kind: ChildKind) -> ChildId {
+        ChildId {
+            kind,
+            namespace: self.metadata.namespace.clone().unwrap_or_default(),
+            name: self.metadata.name.clone().unwrap_or_default(),
+        }
     }
 
     fn uid(&self) -> &str {
@@ -41,6 +53,10 @@ impl Seen {
             .and_then(|text| text.parse().ok())
             .unwrap_or(u128::MAX)
     }
+}
+
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
 }
 
 /// All children that carry our label, by identity and by whom they belong to.
@@ -201,7 +217,7 @@ impl Drop for Writing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::kind::ChildKind;
+    use kube::api::DynamicObject;
     use serde_json::json;
 
     fn id() -> ChildId {
@@ -217,7 +233,7 @@ mod tests {
             "name": "shop", "namespace": "team-a", "uid": uid, "resourceVersion": version,
             "ownerReferences": [{"apiVersion": "portolan.dev/v1alpha1", "kind": "ExposedPort", "name": owner, "uid": "o", "controller": true}],
             "managedFields": [{"manager": "kubectl"}, {"manager": "portolan"}]}});
-        Seen::new(serde_json::from_value(object).unwrap())
+        Seen::of(&serde_json::from_value::<DynamicObject>(object).unwrap())
     }
 
     fn version(children: &Children) -> Option<String> {

@@ -106,7 +106,7 @@ impl Applier {
             return Ok(Some(seen));
         }
         let found = within(id.api(self.client.clone()).get_opt(&id.name)).await?;
-        Ok(found.map(Seen::new).map(Arc::new))
+        Ok(found.as_ref().map(Seen::of).map(Arc::new))
     }
 
     /// By a plain create, not by apply: of two who create at once, one must be told so.
@@ -120,7 +120,7 @@ impl Applier {
         info!(child = %desired.id, "creating");
         let api = desired.id.api(self.client.clone());
         let write = self.children.writing(&desired.id);
-        let answer = Seen::new(within(api.create(&params, &object)).await?);
+        let answer = Seen::of(&within(api.create(&params, &object)).await?);
         let differs = unlike(desired, &answer);
         write.answered(answer, &desired.digest, differs);
         Ok(())
@@ -148,7 +148,7 @@ impl Applier {
         let write = self.children.writing(&desired.id);
         let patch = Patch::Apply(&manifest);
         let request = api.patch(&desired.id.name, &params, &patch);
-        let answer = Seen::new(within(request).await?);
+        let answer = Seen::of(&within(request).await?);
         let differs = unlike(desired, &answer);
         write.answered(answer, &desired.digest, differs);
         Ok(())

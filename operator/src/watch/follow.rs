@@ -1,0 +1,287 @@
+//! One watch, from its list to its end: what appeared, what changed, what is gone.
+
+use super::{Input, Source};
+use crate::metrics::{Metrics, WatchLabels};
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::Api;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Config, Event, InitialListStrategy, watcher};
+use portolan_core::ObjectRef;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// What a watch has noticed about an object.
+pub(super) enum Noticed<K> {
+    /// It is like this now.
+    Applied(Box<K>),
+    /// The one with this UID is there no more, or cannot be read.
+    Gone { object: ObjectRef, uid: String },
+}
+
+/// A watch that is to be followed.
+pub(super) struct Watch<K> {
+    pub(super) source: Source,
+    /// Guarded, so that one object that cannot be read does not hide all others.
+    pub(super) api: Api<DeserializeGuard<K>>,
+    pub(super) config: Config,
+}
+
+/// Where what is noticed goes.
+#[derive(Clone)]
+pub(super) struct Sink {
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) metrics: Metrics,
+}
+
+impl Sink {
+    /// Waits for room; an error says that nobody listens any longer.
+    pub(super) async fn send(
+        &self,
+        inputs: impl IntoIterator<Item = Input>,
+    ) -> Result<(), mpsc::error::SendError<Input>> {
+        for input in inputs {
+            self.inputs.send(input).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<K> Watch<K>
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Clone,
+{
+    /// Follows the watch until `stop`; then everything it knew is gone for whoever listens.
+    pub(super) async fn follow(
+        self,
+        translate: impl Fn(Noticed<K>) -> Vec<Input>,
+        sink: Sink,
+        stop: CancellationToken,
+    ) {
+        let mut known = Known::default();
+        let followed = self.events(&translate, &sink, &mut known);
+        tokio::select! {
+            () = followed => {}
+            () = stop.cancelled() => {
+                for gone in known.all() {
+                    if sink.send(translate(gone)).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn events(
+        &self,
+        translate: &impl Fn(Noticed<K>) -> Vec<Input>,
+        sink: &Sink,
+        known: &mut Known,
+    ) {
+        let mut config = self.config.clone().streaming_lists();
+        loop {
+            let mut events = watcher(self.api.clone(), config.clone()).default_backoff().boxed();
+            while let Some(event) = events.next().await {
+                let inputs: Vec<Input> = match event {
+                    Ok(event) => self
+                        .note(event, known)
+                        .into_iter()
+                        .flat_map(|noticed| match noticed {
+                            Note::Object(noticed) => translate(noticed),
+                            Note::Listed => vec![Input::Listed(self.source.clone())],
+                        })
+                        .collect(),
+                    Err(error) if refuses_streaming(&error, &config) => {
+                        debug!(source = %self.source, "this API server lists only page by page");
+                        config.initial_list_strategy = InitialListStrategy::ListWatch;
+                        break;
+                    }
+                    Err(error) => {
+                        self.complain(&error, sink);
+                        continue;
+                    }
+                };
+                if sink.send(inputs).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn note(&self, event: Event<DeserializeGuard<K>>, known: &mut Known) -> Vec<Note<K>> {
+        match event {
+            Event::Init => {
+                known.begin();
+                Vec::new()
+            }
+            Event::InitApply(guarded) | Event::Apply(guarded) => {
+                vec![Note::Object(self.applied(guarded, known))]
+            }
+            Event::Delete(guarded) => {
+                let (object, uid) = identity(guarded.meta_of());
+                known.remove(&object);
+                vec![Note::Object(Noticed::Gone { object, uid })]
+            }
+            Event::InitDone => {
+                let gone = known.finish().map(|(object, uid)| Noticed::Gone { object, uid });
+                gone.map(Note::Object).chain([Note::Listed]).collect()
+            }
+        }
+    }
+
+    fn applied(&self, guarded: DeserializeGuard<K>, known: &mut Known) -> Noticed<K> {
+        let (object, uid) = identity(guarded.meta_of());
+        match guarded.0 {
+            Ok(readable) => {
+                known.insert(object, uid);
+                Noticed::Applied(Box::new(readable))
+            }
+            Err(error) => {
+                warn!(source = %self.source, %object, %error, "an object cannot be read and is left out");
+                known.remove(&object);
+                Noticed::Gone { object, uid }
+            }
+        }
+    }
+
+    fn complain(&self, error: &watcher::Error, sink: &Sink) {
+        let watch = self.source.label();
+        sink.metrics
+            .watch_restarts
+            .get_or_create(&WatchLabels { watch })
+            .inc();
+        // A watch that fell too far behind, or was cut off, is everyday life of a cluster.
+        match error {
+            watcher::Error::WatchError(status) if status.code == 410 => {
+                debug!(source = %self.source, "fell too far behind; listing anew");
+            }
+            watcher::Error::WatchFailed(error) => {
+                debug!(source = %self.source, %error, "the watch was cut off; starting again");
+            }
+            error => warn!(source = %self.source, %error, "cannot watch; trying again"),
+        }
+    }
+}
+
+enum Note<K> {
+    Object(Noticed<K>),
+    Listed,
+}
+
+trait MetaOf {
+    fn meta_of(&self) -> &ObjectMeta;
+}
+
+impl<K: kube::Resource> MetaOf for DeserializeGuard<K> {
+    fn meta_of(&self) -> &ObjectMeta {
+        kube::Resource::meta(self)
+    }
+}
+
+fn identity(metadata: &ObjectMeta) -> (ObjectRef, String) {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let object = ObjectRef::new(text(&metadata.namespace), text(&metadata.name));
+    (object, text(&metadata.uid))
+}
+
+/// An API server without `sendInitialEvents` (before Kubernetes 1.34, by its feature gates) calls it invalid.
+fn refuses_streaming(error: &watcher::Error, config: &Config) -> bool {
+    let streaming = config.initial_list_strategy == InitialListStrategy::StreamingList;
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            streaming && matches!(status.code, 400 | 422)
+        }
+        _ => false,
+    }
+}
+
+/// What a watch has told of, so that a new list can say what is missing from it.
+#[derive(Debug, Default)]
+struct Known {
+    objects: HashMap<ObjectRef, String>,
+    /// What was known before the list that is under way, and was not in it so far.
+    unconfirmed: HashMap<ObjectRef, String>,
+}
+
+impl Known {
+    fn begin(&mut self) {
+        // A list that was broken off has confirmed only what it named.
+        self.unconfirmed.extend(self.objects.drain());
+    }
+
+    fn insert(&mut self, object: ObjectRef, uid: String) {
+        self.unconfirmed.remove(&object);
+        self.objects.insert(object, uid);
+    }
+
+    fn remove(&mut self, object: &ObjectRef) {
+        self.unconfirmed.remove(object);
+        self.objects.remove(object);
+    }
+
+    fn finish(&mut self) -> impl Iterator<Item = (ObjectRef, String)> + '_ {
+        self.unconfirmed.drain()
+    }
+
+    fn all<K>(&mut self) -> Vec<Noticed<K>> {
+        self.begin();
+        let gone = self.finish();
+        gone.map(|(object, uid)| Noticed::Gone { object, uid }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(name: &str) -> ObjectRef {
+        ObjectRef::new("n", name)
+    }
+
+    fn missing(known: &mut Known) -> Vec<(ObjectRef, String)> {
+        let mut missing: Vec<_> = known.finish().collect();
+        missing.sort();
+        missing
+    }
+
+    #[test]
+    fn a_new_list_tells_what_is_gone_since() {
+        let mut known = Known::default();
+        known.begin();
+        known.insert(object("a"), "1".into());
+        known.insert(object("b"), "2".into());
+        assert_eq!(missing(&mut known), []);
+        known.begin();
+        known.insert(object("b"), "2".into());
+        known.insert(object("c"), "3".into());
+        assert_eq!(missing(&mut known), [(object("a"), "1".into())]);
+    }
+
+    #[test]
+    fn a_list_that_breaks_off_loses_nothing() {
+        let mut known = Known::default();
+        known.begin();
+        known.insert(object("a"), "1".into());
+        known.insert(object("b"), "2".into());
+        known.finish().for_each(drop);
+        known.begin();
+        known.insert(object("a"), "1".into());
+        known.begin();
+        assert_eq!(missing(&mut known), [(object("a"), "1".into()), (object("b"), "2".into())]);
+    }
+
+    #[test]
+    fn what_was_deleted_or_became_unreadable_is_not_reported_twice() {
+        let mut known = Known::default();
+        known.insert(object("a"), "1".into());
+        known.begin();
+        known.remove(&object("a"));
+        assert_eq!(missing(&mut known), []);
+    }
+}

@@ -1,0 +1,232 @@
+//! The watches that always run.
+
+use super::follow::{Noticed, Sink, Watch};
+use super::named::follow_named_secrets;
+use super::optional::follow_certificates;
+use super::{Input, Source, Via};
+use crate::apply::{ChildId, ChildKind, Seen};
+use crate::metrics::Metrics;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
+use kube::api::{Api, DynamicObject};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Config;
+use portolan_core::{Change, EXPOSED_PORT, Event, MANAGED_BY, MANAGED_SELECTOR, ObjectRef};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The server ends a watch after this long; kube takes one that is silent for 5 s more for dead.
+pub(super) const WATCH_SECONDS: u32 = 290;
+
+/// Where children are watched: no wider than they are written.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The namespace of the release, where the children of classes are.
+    pub namespace: String,
+}
+
+/// Everything that the watches need.
+pub struct Sources {
+    /// For lists and watches.
+    pub client: Client,
+    /// Where to look.
+    pub scope: Scope,
+    /// Where everything goes.
+    pub inputs: mpsc::Sender<Input>,
+    /// The Secrets that are named by objects.
+    pub secrets: watch::Receiver<BTreeSet<ObjectRef>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Ends all of them.
+    pub shutdown: CancellationToken,
+}
+
+/// The kinds of child that have a watch of their own. Services are watched whole, for the index;
+/// Certificates while cert-manager is there.
+const CHILDREN: [ChildKind; 6] = [
+    ChildKind::Ingress,
+    ChildKind::IngressClass,
+    ChildKind::Deployment,
+    ChildKind::ServiceAccount,
+    ChildKind::PodDisruptionBudget,
+    ChildKind::NetworkPolicy,
+];
+
+impl Sources {
+    /// Starts every watch; the answer says which have to be listed before anything is believed.
+    pub fn start(self, tasks: &TaskTracker) -> BTreeSet<Source> {
+        let mut sources = BTreeSet::new();
+        let client = || self.client.clone();
+        let mut all = Starter {
+            sources: &mut sources,
+            tasks,
+            sink: Sink {
+                inputs: self.inputs.clone(),
+                metrics: self.metrics.clone(),
+            },
+            stop: &self.shutdown,
+        };
+        all.start("exposedports", Api::all(client()), "", |it| {
+            vec![Input::Event(Event::ExposedPort(change(it)))]
+        });
+        all.start("exposeclasses", Api::all(client()), "", |it| {
+            vec![Input::Event(Event::ExposeClass(change(it)))]
+        });
+        all.start("hostnameholds", Api::all(client()), "", |it| {
+            vec![Input::Event(Event::HostnameHold(change(it)))]
+        });
+        all.start("services", Api::all(client()), "", service);
+        all.start(
+            "endpointslices",
+            Api::<DeserializeGuard<EndpointSlice>>::all(client()),
+            "",
+            |it| vec![Input::Event(Event::EndpointSlice(change(it)))],
+        );
+        // Only what cert-manager made for a Certificate of ours: both labels come from its template.
+        let issued = format!("{MANAGED_SELECTOR},{EXPOSED_PORT}");
+        all.start(
+            "secrets",
+            Api::<DeserializeGuard<Secret>>::all(client()),
+            &issued,
+            |it| vec![Input::Secret(Via::Label, change(it))],
+        );
+        for kind in CHILDREN {
+            let api = self.children(kind);
+            let plural = kind.plural();
+            all.start(plural, api, MANAGED_SELECTOR, move |it| child(kind, it));
+        }
+        let sink = all.sink.clone();
+        let certificates = follow_certificates(client(), sink.clone(), self.shutdown.clone());
+        tasks.spawn(certificates);
+        tasks.spawn(follow_named_secrets(
+            self.client,
+            self.secrets,
+            sink,
+            self.shutdown,
+        ));
+        sources.insert(super::optional::SOURCE);
+        sources
+    }
+
+    fn children(&self, kind: ChildKind) -> Api<DeserializeGuard<DynamicObject>> {
+        let resource = kind.resource();
+        match kind {
+            ChildKind::Ingress | ChildKind::IngressClass => {
+                Api::all_with(self.client.clone(), &resource)
+            }
+            _ => Api::namespaced_with(self.client.clone(), &self.scope.namespace, &resource),
+        }
+    }
+}
+
+struct Starter<'a> {
+    sources: &'a mut BTreeSet<Source>,
+    tasks: &'a TaskTracker,
+    sink: Sink,
+    stop: &'a CancellationToken,
+}
+
+impl Starter<'_> {
+    fn start<K>(
+        &mut self,
+        name: &'static str,
+        api: Api<DeserializeGuard<K>>,
+        labels: &str,
+        translate: impl Fn(Noticed<K>) -> Vec<Input> + Send + Sync + 'static,
+    ) where
+        K: kube::Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Clone + Send + Sync,
+    {
+        let source = Source::Kind(name);
+        self.sources.insert(source.clone());
+        let watch = Watch {
+            source,
+            api,
+            config: selecting(labels),
+        };
+        let followed = watch.follow(translate, self.sink.clone(), self.stop.clone());
+        self.tasks.spawn(followed);
+    }
+}
+
+/// A watch of what has these labels; of everything when there are none.
+pub(super) fn selecting(labels: &str) -> Config {
+    let config = Config::default().timeout(WATCH_SECONDS);
+    match labels {
+        "" => config,
+        labels => config.labels(labels),
+    }
+}
+
+/// The change as the index takes it in.
+pub(super) fn change<K>(noticed: Noticed<K>) -> Change<K> {
+    match noticed {
+        Noticed::Applied(object) => Change::Applied(object),
+        Noticed::Gone { object, .. } => Change::Deleted(object),
+    }
+}
+
+/// A child as the store takes it in.
+pub(super) fn child(kind: ChildKind, noticed: Noticed<DynamicObject>) -> Vec<Input> {
+    vec![match noticed {
+        Noticed::Applied(object) => {
+            let seen = Seen::of(object.as_ref());
+            Input::Child(seen.id(kind), Box::new(seen))
+        }
+        Noticed::Gone { object, uid } => gone(kind, object, uid),
+    }]
+}
+
+/// Every Service is for the index; one that carries our label is a child besides.
+fn service(noticed: Noticed<Service>) -> Vec<Input> {
+    let as_child = match &noticed {
+        Noticed::Applied(service) => {
+            let labels = service.metadata.labels.as_ref();
+            let managed = labels.and_then(|labels| labels.get(MANAGED_BY.0));
+            if managed.is_some_and(|by| by == MANAGED_BY.1) {
+                let seen = Seen::of(service.as_ref());
+                Input::Child(seen.id(ChildKind::Service), Box::new(seen))
+            } else {
+                let uid = service.metadata.uid.clone().unwrap_or_default();
+                gone(ChildKind::Service, ObjectRef::of(service.as_ref()), uid)
+            }
+        }
+        Noticed::Gone { object, uid } => gone(ChildKind::Service, object.clone(), uid.clone()),
+    };
+    vec![as_child, Input::Event(Event::Service(change(noticed)))]
+}
+
+fn gone(kind: ChildKind, object: ObjectRef, uid: String) -> Input {
+    let id = ChildId {
+        kind,
+        namespace: object.namespace,
+        name: object.name,
+    };
+    Input::ChildGone { id, uid }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn noticed(labels: serde_json::Value) -> Vec<Input> {
+        let metadata = json!({"name": "shop", "namespace": "n", "uid": "1", "labels": labels});
+        let service = serde_json::from_value(json!({"metadata": metadata})).unwrap();
+        super::service(Noticed::Applied(Box::new(service)))
+    }
+
+    #[test]
+    fn a_service_of_ours_is_a_child_and_any_other_is_not_or_no_longer() {
+        let ours = noticed(json!({"app.kubernetes.io/managed-by": "portolan"}));
+        assert!(matches!(ours.first(), Some(Input::Child(id, _)) if id.name == "shop"));
+        let other = noticed(json!({"app.kubernetes.io/managed-by": "Helm"}));
+        assert!(matches!(other.first(), Some(Input::ChildGone { uid, .. }) if uid == "1"));
+        assert!(matches!(other.last(), Some(Input::Event(Event::Service(_)))));
+    }
+}
