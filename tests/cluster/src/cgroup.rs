@@ -30,8 +30,16 @@ impl Cgroup {
     pub(crate) fn find(name: &str) -> Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").context("read the mounts")?;
         let (unified, roots, beside) = hierarchies(&mounts);
-        anyhow::ensure!(!roots.is_empty(), "no cgroup hierarchy is mounted; mount cgroup2 at /sys/fs/cgroup");
-        Ok(Self { roots, beside, name: name.to_owned(), unified })
+        anyhow::ensure!(
+            !roots.is_empty(),
+            "no cgroup hierarchy is mounted; mount cgroup2 at /sys/fs/cgroup"
+        );
+        Ok(Self {
+            roots,
+            beside,
+            name: name.to_owned(),
+            unified,
+        })
     }
 
     /// Makes the folders.
@@ -48,7 +56,8 @@ impl Cgroup {
             for file in ["cpuset.cpus", "cpuset.mems"] {
                 if !self.unified && root.join(file).exists() {
                     let value = fs::read(root.join(file))?;
-                    fs::write(dir.join(file), value).with_context(|| format!("write {}", dir.join(file).display()))?;
+                    fs::write(dir.join(file), value)
+                        .with_context(|| format!("write {}", dir.join(file).display()))?;
                 }
             }
             if self.unified {
@@ -79,10 +88,18 @@ impl Cgroup {
     /// # Errors
     /// When some are left after 30 seconds.
     pub(crate) fn end_all(&self) -> Result<()> {
-        wait::until(&format!("ending the processes of {}", self.name), Duration::from_secs(30), || {
-            let left = self.kill();
-            Ok(if left.is_empty() { Outcome::Done(()) } else { Outcome::NotYet(format!("processes {left:?}")) })
-        })
+        wait::until(
+            &format!("ending the processes of {}", self.name),
+            Duration::from_secs(30),
+            || {
+                let left = self.kill();
+                Ok(if left.is_empty() {
+                    Outcome::Done(())
+                } else {
+                    Outcome::NotYet(format!("processes {left:?}"))
+                })
+            },
+        )
     }
 
     /// Kills every process below the cgroup, and returns them.
@@ -99,17 +116,25 @@ impl Cgroup {
     /// # Errors
     /// When some are left after 15 seconds.
     pub(crate) fn remove(&self) -> Result<()> {
-        wait::until(&format!("removing cgroup {}", self.name), Duration::from_secs(15), || {
-            for dir in self.folders().iter().rev() {
-                let _ = fs::remove_dir(dir);
-            }
-            let left = self.folders();
-            if !left.is_empty() {
-                // One that was just being started when its parent was killed enters only now.
-                self.kill();
-            }
-            Ok(if left.is_empty() { Outcome::Done(()) } else { Outcome::NotYet(format!("{} folders", left.len())) })
-        })
+        wait::until(
+            &format!("removing cgroup {}", self.name),
+            Duration::from_secs(15),
+            || {
+                for dir in self.folders().iter().rev() {
+                    let _ = fs::remove_dir(dir);
+                }
+                let left = self.folders();
+                if !left.is_empty() {
+                    // One that was just being started when its parent was killed enters only now.
+                    self.kill();
+                }
+                Ok(if left.is_empty() {
+                    Outcome::Done(())
+                } else {
+                    Outcome::NotYet(format!("{} folders", left.len()))
+                })
+            },
+        )
     }
 
     /// Every folder of the cgroup in every hierarchy, parents before children.
@@ -125,14 +150,24 @@ impl Cgroup {
     }
 
     fn node(&self) -> PathBuf {
-        let wanted = self.roots.iter().find(|r| r.ends_with("pids")).or(self.roots.first());
-        wanted.cloned().unwrap_or_default().join(&self.name).join("node")
+        let wanted = self
+            .roots
+            .iter()
+            .find(|r| r.ends_with("pids"))
+            .or(self.roots.first());
+        wanted
+            .cloned()
+            .unwrap_or_default()
+            .join(&self.name)
+            .join("node")
     }
 }
 
 fn collect(dir: &Path, all: &mut Vec<PathBuf>) {
     all.push(dir.to_owned());
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|t| t.is_dir()) {
             collect(&entry.path(), all);
@@ -142,7 +177,8 @@ fn collect(dir: &Path, all: &mut Vec<PathBuf>) {
 
 /// Lets the children of a v2 cgroup use every controller that it has.
 fn hand_down(dir: &Path) -> Result<()> {
-    let controllers = fs::read_to_string(dir.join("cgroup.controllers")).with_context(|| format!("read controllers of {}", dir.display()))?;
+    let controllers = fs::read_to_string(dir.join("cgroup.controllers"))
+        .with_context(|| format!("read controllers of {}", dir.display()))?;
     for controller in controllers.split_whitespace() {
         let line = format!("+{controller}");
         // A controller that is missing is the kubelet's to complain about: it names it better than we could.
@@ -156,8 +192,12 @@ fn hierarchies(mountinfo: &str) -> (bool, Vec<PathBuf>, Vec<PathBuf>) {
     let mut v1 = Vec::new();
     let mut v2 = Vec::new();
     for line in mountinfo.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
-        let Some(target) = left.split(' ').nth(4).map(PathBuf::from) else { continue };
+        let Some((left, right)) = line.split_once(" - ") else {
+            continue;
+        };
+        let Some(target) = left.split(' ').nth(4).map(PathBuf::from) else {
+            continue;
+        };
         match right.split(' ').next() {
             Some("cgroup") => v1.push(target),
             Some("cgroup2") => v2.push(target),
@@ -167,7 +207,11 @@ fn hierarchies(mountinfo: &str) -> (bool, Vec<PathBuf>, Vec<PathBuf>) {
     v1.sort();
     v1.dedup();
     v2.truncate(1);
-    if v1.is_empty() { (true, v2, Vec::new()) } else { (false, v1, v2) }
+    if v1.is_empty() {
+        (true, v2, Vec::new())
+    } else {
+        (false, v1, v2)
+    }
 }
 
 #[cfg(test)]
@@ -182,13 +226,22 @@ mod tests {
                     33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
         let (unified, roots, beside) = hierarchies(text);
         assert!(!unified);
-        assert_eq!(roots, [PathBuf::from("/sys/fs/cgroup/cpu"), PathBuf::from("/sys/fs/cgroup/pids")]);
+        assert_eq!(
+            roots,
+            [
+                PathBuf::from("/sys/fs/cgroup/cpu"),
+                PathBuf::from("/sys/fs/cgroup/pids")
+            ]
+        );
         assert_eq!(beside, [PathBuf::from("/sys/fs/cgroup/unified")]);
     }
 
     #[test]
     fn version_two_has_one() {
         let text = "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
-        assert_eq!(hierarchies(text), (true, vec![PathBuf::from("/sys/fs/cgroup")], vec![]));
+        assert_eq!(
+            hierarchies(text),
+            (true, vec![PathBuf::from("/sys/fs/cgroup")], vec![])
+        );
     }
 }

@@ -122,11 +122,21 @@ fn act(action: Action) -> Result<()> {
     match action {
         Action::Setup => setup::setup(),
         Action::Build => gobuild::build().map(|built| println!("{}", built.bin.display())),
-        Action::Up { named, cert_manager_backoff } => {
+        Action::Up {
+            named,
+            cert_manager_backoff,
+        } => {
             setup::check()?;
             let built = gobuild::build()?;
             root::become_root()?;
-            up::up(&named.name, &built, &up::Options { cert_manager_backoff }).map(|_| ())
+            up::up(
+                &named.name,
+                &built,
+                &up::Options {
+                    cert_manager_backoff,
+                },
+            )
+            .map(|_| ())
         }
         Action::Down(named) => {
             root::become_root()?;
@@ -135,7 +145,9 @@ fn act(action: Action) -> Result<()> {
         Action::Status { named, output } => {
             root::become_root()?;
             let cluster = up::required(&named.name);
-            let cluster = cluster.map_err(|error| anyhow::Error::from(crate::failure::NotReady(error.to_string())))?;
+            let cluster = cluster.map_err(|error| {
+                anyhow::Error::from(crate::failure::NotReady(error.to_string()))
+            })?;
             status::print(&status::of(&cluster), matches!(output, Format::Json))
         }
         Action::Logs { part, lines, named } => logs::print(&named.name, &part, lines),
@@ -143,11 +155,19 @@ fn act(action: Action) -> Result<()> {
             print!("{}", environment::export_lines(&up::required(&named.name)?));
             Ok(())
         }
-        Action::Load { image, binaries, named } => {
+        Action::Load {
+            image,
+            binaries,
+            named,
+        } => {
             root::become_root()?;
             environment::load(&up::required(&named.name)?, &image, &binaries)
         }
-        Action::Run { named, node, command } => {
+        Action::Run {
+            named,
+            node,
+            command,
+        } => {
             if node {
                 root::become_root()?;
             }

@@ -20,10 +20,16 @@ pub(crate) fn write(state: &State, plan: Plan, name: &ClusterName) -> Result<()>
         }
         fs::write(&path, text).with_context(|| format!("write {}", path.display()))
     };
-    put("config/containerd.toml", containerd(state, on_overlay(state)))?;
+    put(
+        "config/containerd.toml",
+        containerd(state, on_overlay(state)),
+    )?;
     put("config/cni/10-pods.conflist", pod_network(plan))?;
     put("config/kubelet.yaml", kubelet(state, plan, name))?;
-    put("config/resolv.conf", format!("nameserver {}\n", plan.node().0))?;
+    put(
+        "config/resolv.conf",
+        format!("nameserver {}\n", plan.node().0),
+    )?;
     put("config/audit.yaml", AUDIT.to_owned())?;
     put("config/Corefile", corefile(state, plan))?;
     fs::create_dir_all(state.at("dns/zones"))?;

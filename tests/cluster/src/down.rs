@@ -10,6 +10,7 @@ use crate::progress::{note, seconds, step};
 use crate::{logs, node, process};
 use anyhow::{Context, Result};
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Takes the cluster down. A cluster that is not there is down already.
@@ -27,40 +28,63 @@ pub(crate) fn down(name: &ClusterName) -> Result<()> {
         note(&format!("cluster {name} is not there"));
         return Ok(());
     }
-    step(&format!("taking down cluster {name}"), || clear(name, &state, plan, &cgroup))?;
-    if let Ok(kept) = paths::kept_logs(name)
-        && kept.exists()
-        && fs::metadata(&kept).and_then(|m| m.modified()).is_ok_and(|at| at.elapsed().unwrap_or_default() < Duration::from_secs(5))
-    {
-        note(&format!("logs of what failed are kept in {}", kept.display()));
+    let kept = step(&format!("taking down cluster {name}"), || {
+        clear(name, &state, plan, &cgroup)
+    })?;
+    if let Some(kept) = kept {
+        note(&format!(
+            "a part had failed: the logs are kept in {}",
+            kept.display()
+        ));
     }
-    note(&format!("cluster {name} is down ({})", seconds(started.elapsed())));
+    note(&format!(
+        "cluster {name} is down ({})",
+        seconds(started.elapsed())
+    ));
     Ok(())
 }
 
-/// Ends the processes, then removes pins, wire, cgroup, state folder and index, in that order.
+/// Ends the processes, then removes pins, wire, cgroup, state folder and index, in that order. Returns where the
+/// logs are, if a part had failed.
 ///
 /// # Errors
 /// When something cannot be removed.
-pub(crate) fn clear(name: &ClusterName, state: &State, plan: Option<Plan>, cgroup: &Cgroup) -> Result<()> {
-    let failed = state.at("failed").exists() || Part::ALL.iter().any(|part| process::life(state, part.name()) == Life::Dead);
+pub(crate) fn clear(
+    name: &ClusterName,
+    state: &State,
+    plan: Option<Plan>,
+    cgroup: &Cgroup,
+) -> Result<Option<PathBuf>> {
+    let failed = state.at("failed").exists()
+        || Part::ALL
+            .iter()
+            .any(|part| process::life(state, part.name()) == Life::Dead);
     cgroup.end_all()?;
     node::remove(state, plan)?;
     cgroup.remove()?;
-    if failed && state.at("logs").exists() {
-        logs::keep(state, name)?;
-    }
+    let kept = if failed && state.at("logs").exists() {
+        Some(logs::keep(state, name)?)
+    } else {
+        None
+    };
     remove_folder(state)?;
     // The folder of all clusters goes with the last one; with others or kept logs in it, it stays.
     let _ = state.dir().parent().map(fs::remove_dir);
-    Registry::machine().release(name.as_str())
+    Registry::machine().release(name.as_str())?;
+    Ok(kept)
 }
 
 /// Removes the state folder. The mounts below it lived in the node's own namespace and are gone with it; what
 /// is left mounted here would be somebody's data, so it is not touched.
 fn remove_folder(state: &State) -> Result<()> {
     let left = node::mounts_below(state.dir());
-    anyhow::ensure!(left.is_empty(), "{}: still mounted; unmount it, then run down again", left.first().map(|p| p.display().to_string()).unwrap_or_default());
+    anyhow::ensure!(
+        left.is_empty(),
+        "{}: still mounted; unmount it, then run down again",
+        left.first()
+            .map(|p| p.display().to_string())
+            .unwrap_or_default()
+    );
     if !state.dir().exists() {
         return Ok(());
     }
@@ -68,7 +92,9 @@ fn remove_folder(state: &State) -> Result<()> {
     crate::wait::until("removing the state folder", Duration::from_secs(15), || {
         Ok(match fs::remove_dir_all(state.dir()) {
             Ok(()) => crate::wait::Outcome::Done(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => crate::wait::Outcome::Done(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                crate::wait::Outcome::Done(())
+            }
             Err(error) => crate::wait::Outcome::NotYet(error.to_string()),
         })
     })

@@ -16,8 +16,14 @@ pub(crate) fn variables(cluster: &Cluster) -> Vec<(&'static str, String)> {
         ("KUBECONFIG", show(cluster.state.kubeconfig())),
         ("PORTOLAN_TEST_DNS", cluster.plan.node().0.to_string()),
         ("PORTOLAN_TEST_CA", show(cluster.state.test_ca())),
-        ("PORTOLAN_TEST_LB", cluster.plan.load_balancer(lb::assign::PUBLIC).0.to_string()),
-        ("PORTOLAN_TEST_LB6", cluster.plan.load_balancer(lb::assign::PUBLIC).1.to_string()),
+        (
+            "PORTOLAN_TEST_LB",
+            cluster.plan.load_balancer(lb::assign::PUBLIC).0.to_string(),
+        ),
+        (
+            "PORTOLAN_TEST_LB6",
+            cluster.plan.load_balancer(lb::assign::PUBLIC).1.to_string(),
+        ),
         ("PORTOLAN_TEST_NODE", cluster.name.node()),
         ("PORTOLAN_TEST_NETNS", show(cluster.state.netns())),
         ("PORTOLAN_TEST_HOST", cluster.plan.host().0.to_string()),
@@ -29,8 +35,14 @@ pub(crate) fn variables(cluster: &Cluster) -> Vec<(&'static str, String)> {
 /// The same as lines for `eval`.
 pub(crate) fn export_lines(cluster: &Cluster) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let mut lines: String = variables(cluster).iter().map(|(name, value)| format!("export {name}={}\n", quote(value))).collect();
-    lines.push_str(&format!("export PATH={}:\"$PATH\"\n", quote(&cluster.built.bin.display().to_string())));
+    let mut lines: String = variables(cluster)
+        .iter()
+        .map(|(name, value)| format!("export {name}={}\n", quote(value)))
+        .collect();
+    lines.push_str(&format!(
+        "export PATH={}:\"$PATH\"\n",
+        quote(&cluster.built.bin.display().to_string())
+    ));
     lines
 }
 
@@ -39,7 +51,9 @@ pub(crate) fn export_lines(cluster: &Cluster) -> String {
 /// # Errors
 /// When it cannot be started.
 pub(crate) fn run(cluster: &Cluster, inside: bool, words: &[String]) -> Result<()> {
-    let Some((first, rest)) = words.split_first() else { bail!("run: no command; give one after --") };
+    let Some((first, rest)) = words.split_first() else {
+        bail!("run: no command; give one after --")
+    };
     let mut command = if inside {
         let mut enter = node::enter(&cluster.state, &["net"]);
         enter.arg(first);
@@ -58,16 +72,28 @@ pub(crate) fn run(cluster: &Cluster, inside: bool, words: &[String]) -> Result<(
 /// # Errors
 /// When a binary is not static, or containerd refuses the image.
 pub(crate) fn load(cluster: &Cluster, image: &str, binaries: &[PathBuf]) -> Result<()> {
-    if !image.contains('/') || !image.rsplit('/').next().is_some_and(|last| last.contains(':')) {
-        bail!("{image}: an image is named with registry and tag, such as portolan.dev/portolan:dev");
+    if !image.contains('/')
+        || !image
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains(':'))
+    {
+        bail!(
+            "{image}: an image is named with registry and tag, such as portolan.dev/portolan:dev"
+        );
     }
-    let tar = cluster.state.at(&format!("load.{}.tar", std::process::id()));
+    let tar = cluster
+        .state
+        .at(&format!("load.{}.tar", std::process::id()));
     let result = oci::image_of(&tar, image, binaries).and_then(|()| up::import(cluster, &tar));
     let _ = fs::remove_file(&tar);
     result?;
     // The kubelet sees what the runtime's own list shows: an import is only done when the name is there.
     let names = program::output(cluster.ctr().args(["images", "list", "-q"]))?;
-    anyhow::ensure!(names.lines().any(|name| name == image), "{image}: imported and not listed");
+    anyhow::ensure!(
+        names.lines().any(|name| name == image),
+        "{image}: imported and not listed"
+    );
     println!("{image}");
     Ok(())
 }

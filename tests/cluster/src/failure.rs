@@ -16,7 +16,11 @@ impl std::error::Error for NotReady {}
 
 /// The exit code for an error.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<NotReady>()) { 3 } else { 1 }
+    if error.chain().any(|cause| cause.is::<NotReady>()) {
+        3
+    } else {
+        1
+    }
 }
 
 #[cfg(test)]
@@ -26,7 +30,9 @@ mod tests {
 
     #[test]
     fn not_ready_is_found_below_its_context() {
-        let error = Err::<(), _>(NotReady("late".into())).context("starting etcd").unwrap_err();
+        let error = Err::<(), _>(NotReady("late".into()))
+            .context("starting etcd")
+            .unwrap_err();
         assert_eq!(exit_code(&error), 3);
         assert_eq!(exit_code(&anyhow::anyhow!("other")), 1);
     }

@@ -28,7 +28,11 @@ pub(crate) struct Built {
 impl Built {
     /// What lies in a folder that [`build`] made.
     fn in_folder(dir: &Path) -> Self {
-        Self { bin: dir.join("bin"), images: dir.join("images"), crds: dir.join("crds") }
+        Self {
+            bin: dir.join("bin"),
+            images: dir.join("images"),
+            crds: dir.join("crds"),
+        }
     }
 
     /// Notes for a cluster what it was started with.
@@ -36,7 +40,8 @@ impl Built {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn record(&self, file: &Path) -> Result<()> {
-        fs::write(file, self.bin.display().to_string()).with_context(|| format!("write {}", file.display()))
+        fs::write(file, self.bin.display().to_string())
+            .with_context(|| format!("write {}", file.display()))
     }
 
     /// What was noted with [`Built::record`].
@@ -44,8 +49,14 @@ impl Built {
     /// # Errors
     /// When the note is missing or the cache was deleted meanwhile.
     pub(crate) fn recorded(file: &Path) -> Result<Self> {
-        let bin = PathBuf::from(fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?);
-        anyhow::ensure!(bin.is_dir(), "{}: the build cache was deleted; `testbed up` builds it again", bin.display());
+        let bin = PathBuf::from(
+            fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
+        );
+        anyhow::ensure!(
+            bin.is_dir(),
+            "{}: the build cache was deleted; `testbed up` builds it again",
+            bin.display()
+        );
         Ok(Self::in_folder(bin.parent().unwrap_or(&bin)))
     }
 }
@@ -59,24 +70,39 @@ pub(crate) fn build() -> Result<Built> {
     let mut parts = Vec::new();
     for module in modules::ALL {
         let ldflags = module.ldflags()?;
-        let dir = cache.join("modules").join(format!("{}-{}", module.folder, modules::hash(module.folder, &ldflags)?));
+        let dir = cache.join("modules").join(format!(
+            "{}-{}",
+            module.folder,
+            modules::hash(module.folder, &ldflags)?
+        ));
         for program in module.programs {
             let file = dir.join("bin").join(program.name);
             if !file.exists() {
                 check_go()?;
-                progress::step(&format!("building {}", program.name), || compile(module.folder, program.package, &ldflags, &file))?;
+                progress::step(&format!("building {}", program.name), || {
+                    compile(module.folder, program.package, &ldflags, &file)
+                })?;
             }
             if let Some(image) = program.image {
                 let tar = dir.join("images").join(format!("{}.tar", program.name));
                 if !tar.exists() {
-                    atomically(&tar, |tmp| oci::image_of(tmp, image, std::slice::from_ref(&file)))?;
+                    atomically(&tar, |tmp| {
+                        oci::image_of(tmp, image, std::slice::from_ref(&file))
+                    })?;
                 }
             }
         }
         parts.push(dir);
     }
-    let crds = cache.join("modules").join(format!("{}-{}", modules::CRDS, modules::hash(modules::CRDS, "")?));
-    if modules::CRD_SOURCES.iter().any(|(file, ..)| !crds.join("crds").join(file).exists()) {
+    let crds = cache.join("modules").join(format!(
+        "{}-{}",
+        modules::CRDS,
+        modules::hash(modules::CRDS, "")?
+    ));
+    if modules::CRD_SOURCES
+        .iter()
+        .any(|(file, ..)| !crds.join("crds").join(file).exists())
+    {
         check_go()?;
         progress::step("fetching CRDs", || fetch_crds(&crds.join("crds")))?;
     }
@@ -87,25 +113,40 @@ pub(crate) fn build() -> Result<Built> {
 fn compile(folder: &str, package: &str, ldflags: &str, file: &Path) -> Result<()> {
     atomically(file, |tmp| {
         let mut go = Command::new("go");
-        go.args(modules::FLAGS).args(["-ldflags", ldflags, "-o"]).arg(tmp).arg(package);
-        go.current_dir(modules::sources().join(folder)).env("CGO_ENABLED", "0").env("GOWORK", "off").env_remove("GOFLAGS");
+        go.args(modules::FLAGS)
+            .args(["-ldflags", ldflags, "-o"])
+            .arg(tmp)
+            .arg(package);
+        go.current_dir(modules::sources().join(folder))
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            .env_remove("GOFLAGS");
         program::output(&mut go).map(|_| ())
     })
 }
 
 fn fetch_crds(dir: &Path) -> Result<()> {
     let mut go = Command::new("go");
-    go.args(["mod", "download", "-json"]).current_dir(modules::sources().join(modules::CRDS));
+    go.args(["mod", "download", "-json"])
+        .current_dir(modules::sources().join(modules::CRDS));
     go.env("GOWORK", "off").env_remove("GOFLAGS");
     let text = program::output(&mut go)?;
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
         let value = value.context("read what go mod download said")?;
-        let field = |name: &str| value.get(name).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let field = |name: &str| {
+            value
+                .get(name)
+                .and_then(|v| v.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
         found.push((field("Path"), PathBuf::from(field("Dir"))));
     }
     for (file, module, below) in modules::CRD_SOURCES {
-        let Some((_, root)) = found.iter().find(|(path, _)| path == module) else { bail!("go.mod: {module} is not required") };
+        let Some((_, root)) = found.iter().find(|(path, _)| path == module) else {
+            bail!("go.mod: {module} is not required")
+        };
         let yaml = concatenate(&root.join(below))?;
         atomically(&dir.join(file), |tmp| Ok(fs::write(tmp, &yaml)?))?;
     }
@@ -120,12 +161,16 @@ fn concatenate(source: &Path) -> Result<String> {
     } else {
         vec![source.to_owned()]
     };
-    files.retain(|f| f.extension().is_some_and(|e| e == "yaml") && !f.ends_with("kustomization.yaml"));
+    files.retain(|f| {
+        f.extension().is_some_and(|e| e == "yaml") && !f.ends_with("kustomization.yaml")
+    });
     files.sort();
     let mut all = String::new();
     for file in files {
         all.push_str("---\n");
-        all.push_str(&fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?);
+        all.push_str(
+            &fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?,
+        );
         all.push('\n');
     }
     Ok(all)
@@ -133,18 +178,29 @@ fn concatenate(source: &Path) -> Result<String> {
 
 /// Makes the folder of links that a cluster uses.
 fn link_all(cache: &Path, parts: &[PathBuf]) -> Result<Built> {
-    let names: Vec<String> = parts.iter().map(|p| p.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = parts
+        .iter()
+        .map(|p| {
+            p.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     let dir = cache.join(short_hash(&names.join(" ")));
     for kind in ["bin", "images", "crds"] {
         fs::create_dir_all(dir.join(kind)).with_context(|| format!("create {}", dir.display()))?;
         for part in parts {
-            let Ok(entries) = fs::read_dir(part.join(kind)) else { continue };
+            let Ok(entries) = fs::read_dir(part.join(kind)) else {
+                continue;
+            };
             for entry in entries {
                 let entry = entry?;
                 let link = dir.join(kind).join(entry.file_name());
                 let hidden = entry.file_name().to_string_lossy().starts_with('.');
                 if !hidden && fs::symlink_metadata(&link).is_err() {
-                    symlink(entry.path(), &link).with_context(|| format!("link {}", link.display()))?;
+                    symlink(entry.path(), &link)
+                        .with_context(|| format!("link {}", link.display()))?;
                 }
             }
         }
@@ -154,11 +210,15 @@ fn link_all(cache: &Path, parts: &[PathBuf]) -> Result<Built> {
 
 /// Lets `write` make a file beside the wanted one and renames it: nobody ever sees half a file.
 fn atomically(file: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let Some(dir) = file.parent() else { bail!("{}: no folder", file.display()) };
+    let Some(dir) = file.parent() else {
+        bail!("{}: no folder", file.display())
+    };
     fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let tmp = dir.join(format!(".{name}.{}", std::process::id()));
-    let result = write(&tmp).and_then(|()| fs::rename(&tmp, file).with_context(|| format!("rename to {}", file.display())));
+    let result = write(&tmp).and_then(|()| {
+        fs::rename(&tmp, file).with_context(|| format!("rename to {}", file.display()))
+    });
     if result.is_err() {
         let _ = fs::remove_file(&tmp);
     }
@@ -180,12 +240,17 @@ pub(crate) fn check_go() -> Result<()> {
     match go_minor(&said) {
         // Go 1.21 and newer fetch the toolchain that a go.mod asks for.
         Some(minor) if minor >= 21 => Ok(()),
-        _ => bail!("{}: too old; install Go 1.26 or newer (https://go.dev/dl)", said.trim()),
+        _ => bail!(
+            "{}: too old; install Go 1.26 or newer (https://go.dev/dl)",
+            said.trim()
+        ),
     }
 }
 
 fn go_minor(version: &str) -> Option<u32> {
-    let number = version.split_whitespace().find_map(|word| word.strip_prefix("go1."))?;
+    let number = version
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("go1."))?;
     number.split('.').next()?.parse().ok()
 }
 
@@ -204,7 +269,13 @@ mod tests {
     fn a_failed_write_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x");
-        assert!(atomically(&file, |tmp| { fs::write(tmp, "half")?; bail!("stop") }).is_err());
+        assert!(
+            atomically(&file, |tmp| {
+                fs::write(tmp, "half")?;
+                bail!("stop")
+            })
+            .is_err()
+        );
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         atomically(&file, |tmp| Ok(fs::write(tmp, "whole")?)).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "whole");
@@ -217,6 +288,9 @@ mod tests {
         fs::write(dir.path().join("a.yaml"), "kind: A").unwrap();
         fs::write(dir.path().join("kustomization.yaml"), "kind: Kustomization").unwrap();
         fs::write(dir.path().join("README.md"), "text").unwrap();
-        assert_eq!(concatenate(dir.path()).unwrap(), "---\nkind: A\n---\nkind: B\n");
+        assert_eq!(
+            concatenate(dir.path()).unwrap(),
+            "---\nkind: A\n---\nkind: B\n"
+        );
     }
 }

@@ -22,12 +22,16 @@ pub(crate) struct Guard {
 impl Registry {
     /// The machine's registry.
     pub(crate) fn machine() -> Self {
-        Self { dir: PathBuf::from("/run/portolan") }
+        Self {
+            dir: PathBuf::from("/run/portolan"),
+        }
     }
 
     #[cfg(test)]
     fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     /// Waits until no other `up` or `down` of this cluster runs.
@@ -40,13 +44,21 @@ impl Registry {
     ///
     /// # Errors
     /// When the name is claimed from another state folder, or when no index is free.
-    pub(crate) fn claim(&self, name: &str, state: &Path, busy: impl Fn(Plan) -> bool) -> Result<Plan> {
+    pub(crate) fn claim(
+        &self,
+        name: &str,
+        state: &Path,
+        busy: impl Fn(Plan) -> bool,
+    ) -> Result<Plan> {
         let _guard = self.lock("index.lock")?;
         let claims = self.claims()?;
         for (index, holder) in &claims {
             if holder.0 == name {
                 if holder.1 != state {
-                    bail!("cluster {name}: it belongs to {}; take another --name, or run down there", holder.1.display());
+                    bail!(
+                        "cluster {name}: it belongs to {}; take another --name, or run down there",
+                        holder.1.display()
+                    );
                 }
                 return Plan::new(*index);
             }
@@ -57,10 +69,13 @@ impl Registry {
                 continue;
             }
             let file = self.dir.join("index").join(index.to_string());
-            fs::write(&file, format!("{name}\n{}\n", state.display())).with_context(|| format!("write {}", file.display()))?;
+            fs::write(&file, format!("{name}\n{}\n", state.display()))
+                .with_context(|| format!("write {}", file.display()))?;
             return Ok(plan);
         }
-        bail!("no free index: {MAX_CLUSTERS} clusters or foreign routes hold them all; `testbed down --name NAME` frees one")
+        bail!(
+            "no free index: {MAX_CLUSTERS} clusters or foreign routes hold them all; `testbed down --name NAME` frees one"
+        )
     }
 
     /// Frees the cluster's index. Nothing happens when it has none.
@@ -68,7 +83,8 @@ impl Registry {
         let _guard = self.lock("index.lock")?;
         for (index, holder) in self.claims()? {
             if holder.0 == name {
-                fs::remove_file(self.dir.join("index").join(index.to_string())).context("free the index")?;
+                fs::remove_file(self.dir.join("index").join(index.to_string()))
+                    .context("free the index")?;
             }
         }
         Ok(())
@@ -77,24 +93,41 @@ impl Registry {
     /// The plan of a cluster that has an index.
     pub(crate) fn find(&self, name: &str) -> Option<Plan> {
         let claims = self.claims().ok()?;
-        claims.into_iter().find(|(_, holder)| holder.0 == name).and_then(|(index, _)| Plan::new(index).ok())
+        claims
+            .into_iter()
+            .find(|(_, holder)| holder.0 == name)
+            .and_then(|(index, _)| Plan::new(index).ok())
     }
 
     fn lock(&self, file: &str) -> Result<Guard> {
-        fs::create_dir_all(self.dir.join("index")).with_context(|| format!("create {}", self.dir.display()))?;
+        fs::create_dir_all(self.dir.join("index"))
+            .with_context(|| format!("create {}", self.dir.display()))?;
         let path = self.dir.join(file);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path);
         let file = file.with_context(|| format!("open {}", path.display()))?;
-        file.lock().with_context(|| format!("lock {}", path.display()))?;
+        file.lock()
+            .with_context(|| format!("lock {}", path.display()))?;
         Ok(Guard { _file: file })
     }
 
     fn claims(&self) -> Result<Vec<(u8, (String, PathBuf))>> {
         let mut claims = Vec::new();
-        let Ok(entries) = fs::read_dir(self.dir.join("index")) else { return Ok(claims) };
+        let Ok(entries) = fs::read_dir(self.dir.join("index")) else {
+            return Ok(claims);
+        };
         for entry in entries {
             let entry = entry?;
-            let Some(index) = entry.file_name().to_str().and_then(|n| n.parse::<u8>().ok()) else { continue };
+            let Some(index) = entry
+                .file_name()
+                .to_str()
+                .and_then(|n| n.parse::<u8>().ok())
+            else {
+                continue;
+            };
             let text = fs::read_to_string(entry.path())?;
             let mut lines = text.lines();
             if let (Some(name), Some(state)) = (lines.next(), lines.next()) {
@@ -115,12 +148,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let registry = Registry::at(dir.path());
         let free = |_: Plan| false;
-        assert_eq!(registry.claim("a", Path::new("/s/a"), free).unwrap().index(), 0);
-        assert_eq!(registry.claim("b", Path::new("/s/b"), free).unwrap().index(), 1);
-        assert_eq!(registry.claim("a", Path::new("/s/a"), free).unwrap().index(), 0);
+        assert_eq!(
+            registry
+                .claim("a", Path::new("/s/a"), free)
+                .unwrap()
+                .index(),
+            0
+        );
+        assert_eq!(
+            registry
+                .claim("b", Path::new("/s/b"), free)
+                .unwrap()
+                .index(),
+            1
+        );
+        assert_eq!(
+            registry
+                .claim("a", Path::new("/s/a"), free)
+                .unwrap()
+                .index(),
+            0
+        );
         registry.release("a").unwrap();
         assert_eq!(registry.find("a"), None);
-        assert_eq!(registry.claim("c", Path::new("/s/c"), free).unwrap().index(), 0);
+        assert_eq!(
+            registry
+                .claim("c", Path::new("/s/c"), free)
+                .unwrap()
+                .index(),
+            0
+        );
     }
 
     #[test]
@@ -128,7 +185,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let registry = Registry::at(dir.path());
         registry.claim("a", Path::new("/one"), |_| false).unwrap();
-        let error = registry.claim("a", Path::new("/two"), |_| false).unwrap_err().to_string();
+        let error = registry
+            .claim("a", Path::new("/two"), |_| false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/one"), "{error}");
     }
 
@@ -136,7 +196,13 @@ mod tests {
     fn ranges_that_the_host_uses_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let registry = Registry::at(dir.path());
-        assert_eq!(registry.claim("a", Path::new("/s"), |plan| plan.index() < 3).unwrap().index(), 3);
+        assert_eq!(
+            registry
+                .claim("a", Path::new("/s"), |plan| plan.index() < 3)
+                .unwrap()
+                .index(),
+            3
+        );
     }
 
     #[test]
@@ -147,7 +213,12 @@ mod tests {
             let handles: Vec<_> = (0..8)
                 .map(|n| {
                     let registry = registry.clone();
-                    scope.spawn(move || registry.claim(&format!("c{n}"), Path::new("/s"), |_| false).unwrap().index())
+                    scope.spawn(move || {
+                        registry
+                            .claim(&format!("c{n}"), Path::new("/s"), |_| false)
+                            .unwrap()
+                            .index()
+                    })
                 })
                 .collect();
             handles.into_iter().map(|h| h.join().unwrap()).collect()

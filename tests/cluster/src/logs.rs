@@ -1,40 +1,88 @@
 //! The logs of the parts: the end of one, and what a failure means.
 
+use crate::failure::NotReady;
 use crate::paths::{self, ClusterName, State};
 use crate::program::last_lines;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// What is known to go wrong: a piece of a log, and what to do about it.
 const KNOWN: &[(&str, &str)] = &[
-    ("address already in use", "another process holds the port inside the node; `testbed down`, then `testbed up`"),
-    ("no space left on device", "the disk is full; free some space, then `testbed up`"),
-    ("too many open files", "raise the limit: `sysctl fs.inotify.max_user_instances=512` and `ulimit -n 20000`"),
-    ("can't get final child's PID from pipe", "containerd lacks restrict_oom_score_adj; `testbed down`, then `testbed up`"),
-    ("Operation not supported", "the kernel lacks a feature, most often nf_tables or overlay; load the module on the host"),
-    ("cgroup", "look at /sys/fs/cgroup: every controller must be mounted and writable; in a container, run it privileged"),
-    ("certificate", "the clock may have jumped; `testbed down`, then `testbed up` makes new certificates"),
+    (
+        "address already in use",
+        "another process holds the port inside the node; `testbed down`, then `testbed up`",
+    ),
+    (
+        "no space left on device",
+        "the disk is full; free some space, then `testbed up`",
+    ),
+    (
+        "too many open files",
+        "raise the limit: `sysctl fs.inotify.max_user_instances=512` and `ulimit -n 20000`",
+    ),
+    (
+        "can't get final child's PID from pipe",
+        "containerd lacks restrict_oom_score_adj; `testbed down`, then `testbed up`",
+    ),
+    (
+        "Operation not supported",
+        "the kernel lacks a feature, most often nf_tables or overlay; load the module on the host",
+    ),
+    (
+        "Failed to start ContainerManager",
+        "look at /sys/fs/cgroup: every controller must be mounted and writable; in a container, run it privileged",
+    ),
+    (
+        "x509: ",
+        "the clock may have jumped; `testbed down`, then `testbed up` makes new certificates",
+    ),
 ];
 
-/// The end of a part's log and advice, for an error about that part.
-pub(crate) fn explain(state: &State, name: &ClusterName, part: &str) -> String {
+/// An error about a part: what happened, the end of its log, and advice. It stays a [`NotReady`] if it was one.
+/// The cluster is marked as failed, so that `down` keeps its logs.
+pub(crate) fn failure(
+    state: &State,
+    name: &ClusterName,
+    part: &str,
+    error: &anyhow::Error,
+) -> anyhow::Error {
     let file = state.log(part);
-    let text = fs::read(&file).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-    let tail = last_lines(&text, 12);
-    let tail: Vec<String> = tail.lines().map(|l| format!("  | {}", l.chars().take(400).collect::<String>())).collect();
+    let text = fs::read(&file)
+        .map(|b| String::from_utf8_lossy(&b).into_owned())
+        .unwrap_or_default();
     let _ = fs::write(state.at("failed"), part);
+    let told = explain(part, &format!("{error:#}"), &file, &text, name);
+    if error.chain().any(|cause| cause.is::<NotReady>()) {
+        NotReady(told).into()
+    } else {
+        anyhow::anyhow!(told)
+    }
+}
+
+fn explain(part: &str, error: &str, file: &Path, log: &str, name: &ClusterName) -> String {
+    let shorten = |line: &str| format!("  | {}", line.chars().take(400).collect::<String>());
+    let tail: Vec<String> = last_lines(log, 12).lines().map(shorten).collect();
+    let named = if error.starts_with(part) {
+        error.to_owned()
+    } else {
+        format!("{part}: {error}")
+    };
     format!(
-        "{part}: does not work; the last lines of {}:\n{}\n  what to do: {}; more: `testbed logs {part} --name {name}`",
+        "{named}\nthe last lines of {}:\n{}\nwhat to do: {}; more: `testbed logs {part} --name {name}`",
         file.display(),
         tail.join("\n"),
-        advice(&text),
+        advice(log),
     )
 }
 
 fn advice(text: &str) -> &'static str {
     let recent = last_lines(text, 12);
     let known = KNOWN.iter().find(|(sign, _)| recent.contains(sign));
-    known.map_or("`testbed down` clears everything and keeps the logs; then `testbed up`", |(_, advice)| advice)
+    known.map_or(
+        "`testbed down` clears everything and keeps the logs; then `testbed up`",
+        |(_, advice)| advice,
+    )
 }
 
 /// Prints the last `count` lines of a part's log; of the kept log when the cluster is gone.
@@ -52,28 +100,44 @@ pub(crate) fn print(name: &ClusterName, part: &str, count: usize) -> Result<()> 
         }
     }
     let mut there: Vec<String> = Vec::new();
-    for entry in folders.iter().filter_map(|f| fs::read_dir(f).ok()).flatten().flatten() {
-        there.extend(entry.file_name().to_str().and_then(|n| n.strip_suffix(".log")).map(str::to_owned));
+    for entry in folders
+        .iter()
+        .filter_map(|f| fs::read_dir(f).ok())
+        .flatten()
+        .flatten()
+    {
+        there.extend(
+            entry
+                .file_name()
+                .to_str()
+                .and_then(|n| n.strip_suffix(".log"))
+                .map(str::to_owned),
+        );
     }
     there.sort();
     there.dedup();
     if there.is_empty() {
         bail!("cluster {name}: no logs; it is not up and nothing failed");
     }
-    bail!("{part}: no log of that name; there are {}", there.join(", "));
+    bail!(
+        "{part}: no log of that name; there are {}",
+        there.join(", ")
+    );
 }
 
 /// Moves the logs of a failed cluster to where `down` leaves them.
 ///
 /// # Errors
 /// When they cannot be moved.
-pub(crate) fn keep(state: &State, name: &ClusterName) -> Result<std::path::PathBuf> {
+pub(crate) fn keep(state: &State, name: &ClusterName) -> Result<PathBuf> {
     let kept = paths::kept_logs(name)?;
     if kept.exists() {
-        fs::remove_dir_all(&kept).with_context(|| format!("remove older logs in {}", kept.display()))?;
+        fs::remove_dir_all(&kept)
+            .with_context(|| format!("remove older logs in {}", kept.display()))?;
     }
     fs::create_dir_all(kept.parent().unwrap_or(&kept))?;
-    fs::rename(state.at("logs"), &kept).with_context(|| format!("keep the logs in {}", kept.display()))?;
+    fs::rename(state.at("logs"), &kept)
+        .with_context(|| format!("keep the logs in {}", kept.display()))?;
     Ok(kept)
 }
 
@@ -88,10 +152,22 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_a_failure_ends_with_what_to_do() {
-        let home = tempfile::tempdir().unwrap();
-        let file = home.path().join("x.log");
-        fs::write(&file, "one\ntwo\n").unwrap();
-        assert!(last_lines(&fs::read_to_string(file).unwrap(), 1).contains("two"));
+    fn an_error_names_the_part_shows_its_log_and_says_what_to_do() {
+        let name = "portolan".parse().unwrap();
+        let told = explain(
+            "etcd",
+            "it ended",
+            Path::new("/logs/etcd.log"),
+            "one\nno space left on device\n",
+            &name,
+        );
+        assert!(
+            told.starts_with("etcd: it ended\nthe last lines of /logs/etcd.log:\n  | one\n"),
+            "{told}"
+        );
+        assert!(
+            told.contains("the disk is full") && told.contains("testbed logs etcd --name portolan"),
+            "{told}"
+        );
     }
 }

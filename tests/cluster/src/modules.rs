@@ -28,11 +28,19 @@ pub(crate) struct Program {
 }
 
 const fn program(name: &'static str, package: &'static str) -> Program {
-    Program { name, package, image: None }
+    Program {
+        name,
+        package,
+        image: None,
+    }
 }
 
 const fn pod(name: &'static str, package: &'static str, image: &'static str) -> Program {
-    Program { name, package, image: Some(image) }
+    Program {
+        name,
+        package,
+        image: Some(image),
+    }
 }
 
 /// Every module with programs. The largest comes first: the rest then finds a warm build cache.
@@ -41,7 +49,10 @@ pub(crate) const ALL: &[Module] = &[
         folder: "kubernetes",
         programs: &[
             program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-            program("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+            program(
+                "kube-controller-manager",
+                "k8s.io/kubernetes/cmd/kube-controller-manager",
+            ),
             program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
             program("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
             program("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
@@ -50,16 +61,31 @@ pub(crate) const ALL: &[Module] = &[
             program("cert-manager", "./cert-manager"),
             pod("acmesolver", "./acmesolver", "portolan.test/acmesolver:dev"),
         ],
-        stamp: Some(("k8s.io/kubernetes", &["k8s.io/component-base/version.gitVersion", "k8s.io/client-go/pkg/version.gitVersion"])),
+        stamp: Some((
+            "k8s.io/kubernetes",
+            &[
+                "k8s.io/component-base/version.gitVersion",
+                "k8s.io/client-go/pkg/version.gitVersion",
+            ],
+        )),
     },
     Module {
         folder: "containerd",
         programs: &[
-            program("containerd", "github.com/containerd/containerd/v2/cmd/containerd"),
-            program("containerd-shim-runc-v2", "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"),
+            program(
+                "containerd",
+                "github.com/containerd/containerd/v2/cmd/containerd",
+            ),
+            program(
+                "containerd-shim-runc-v2",
+                "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            ),
             program("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
         ],
-        stamp: Some(("github.com/containerd/containerd/v2", &["github.com/containerd/containerd/v2/version.Version"])),
+        stamp: Some((
+            "github.com/containerd/containerd/v2",
+            &["github.com/containerd/containerd/v2/version.Version"],
+        )),
     },
     Module {
         folder: "images",
@@ -77,7 +103,10 @@ pub(crate) const ALL: &[Module] = &[
     Module {
         folder: "helm",
         programs: &[program("helm", "helm.sh/helm/v4/cmd/helm")],
-        stamp: Some(("helm.sh/helm/v4", &["helm.sh/helm/v4/internal/version.version"])),
+        stamp: Some((
+            "helm.sh/helm/v4",
+            &["helm.sh/helm/v4/internal/version.version"],
+        )),
     },
 ];
 
@@ -86,10 +115,26 @@ pub(crate) const CRDS: &str = "crds";
 
 /// The CRDs: file in the cache, module path, folder or file in the module.
 pub(crate) const CRD_SOURCES: &[(&str, &str, &str)] = &[
-    ("cert-manager.yaml", "github.com/cert-manager/cert-manager", "deploy/crds"),
-    ("gateway-api.yaml", "sigs.k8s.io/gateway-api", "config/crd/standard"),
-    ("istio.yaml", "istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"),
-    ("prometheus-operator.yaml", "github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd-full"),
+    (
+        "cert-manager.yaml",
+        "github.com/cert-manager/cert-manager",
+        "deploy/crds",
+    ),
+    (
+        "gateway-api.yaml",
+        "sigs.k8s.io/gateway-api",
+        "config/crd/standard",
+    ),
+    (
+        "istio.yaml",
+        "istio.io/api",
+        "kubernetes/customresourcedefinitions.gen.yaml",
+    ),
+    (
+        "prometheus-operator.yaml",
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd-full",
+    ),
 ];
 
 /// The flags that every program is built with.
@@ -97,7 +142,10 @@ pub(crate) const FLAGS: &[&str] = &["build", "-trimpath"];
 
 /// Where the modules' sources lie: in this package, or where `PORTOLAN_TESTBED_MODULES` says.
 pub(crate) fn sources() -> PathBuf {
-    std::env::var_os("PORTOLAN_TESTBED_MODULES").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("modules"), PathBuf::from)
+    std::env::var_os("PORTOLAN_TESTBED_MODULES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("modules"),
+        PathBuf::from,
+    )
 }
 
 impl Module {
@@ -107,10 +155,13 @@ impl Module {
     /// When the module's `go.mod` cannot be read or does not name the version.
     pub(crate) fn ldflags(&self) -> Result<String> {
         let mut flags = "-s -w".to_owned();
-        let Some((path, variables)) = self.stamp else { return Ok(flags) };
+        let Some((path, variables)) = self.stamp else {
+            return Ok(flags);
+        };
         let file = sources().join(self.folder).join("go.mod");
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let version = required_version(&text, path).with_context(|| format!("{}: {path} is not required", file.display()))?;
+        let version = required_version(&text, path)
+            .with_context(|| format!("{}: {path} is not required", file.display()))?;
         for variable in variables {
             flags.push_str(&format!(" -X {variable}={version}"));
             if let Some(base) = variable.strip_suffix("gitVersion") {
@@ -134,7 +185,10 @@ pub(crate) fn hash(folder: &str, ldflags: &str) -> Result<String> {
     collect(&root, &mut files)?;
     files.sort();
     let mut sum = Sha256::new();
-    sum.update(format!("{FLAGS:?} CGO_ENABLED=0 {ldflags} {}\n", std::env::consts::ARCH));
+    sum.update(format!(
+        "{FLAGS:?} CGO_ENABLED=0 {ldflags} {}\n",
+        std::env::consts::ARCH
+    ));
     for file in files {
         sum.update(format!("{}\n", file.strip_prefix(&root)?.display()));
         sum.update(fs::read(&file).with_context(|| format!("read {}", file.display()))?);
@@ -143,7 +197,9 @@ pub(crate) fn hash(folder: &str, ldflags: &str) -> Result<String> {
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("{}: not there; run testbed from its clone", dir.display()))? {
+    for entry in fs::read_dir(dir)
+        .with_context(|| format!("{}: not there; run testbed from its clone", dir.display()))?
+    {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
@@ -156,8 +212,17 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 
 /// The version of a module in the text of a `go.mod`: in a `require` line or block, not in a `replace`.
 fn required_version(go_mod: &str, path: &str) -> Option<String> {
-    let mut lines = go_mod.lines().map(|line| line.trim().trim_start_matches("require "));
-    lines.find_map(|line| line.strip_prefix(path)?.strip_prefix(' ')?.split(' ').next().filter(|v| v.starts_with('v')).map(str::to_owned))
+    let mut lines = go_mod
+        .lines()
+        .map(|line| line.trim().trim_start_matches("require "));
+    lines.find_map(|line| {
+        line.strip_prefix(path)?
+            .strip_prefix(' ')?
+            .split(' ')
+            .next()
+            .filter(|v| v.starts_with('v'))
+            .map(str::to_owned)
+    })
 }
 
 #[cfg(test)]
@@ -167,8 +232,14 @@ mod tests {
     #[test]
     fn versions_come_from_require_lines() {
         let text = "module x\nreplace k8s.io/api => k8s.io/api v0.36.3\nrequire (\n\tk8s.io/api v0.37.0\n\tk8s.io/kubernetes v1.36.3 // indirect\n)\n";
-        assert_eq!(required_version(text, "k8s.io/kubernetes").as_deref(), Some("v1.36.3"));
-        assert_eq!(required_version(text, "k8s.io/api").as_deref(), Some("v0.37.0"));
+        assert_eq!(
+            required_version(text, "k8s.io/kubernetes").as_deref(),
+            Some("v1.36.3")
+        );
+        assert_eq!(
+            required_version(text, "k8s.io/api").as_deref(),
+            Some("v0.37.0")
+        );
         assert_eq!(required_version(text, "k8s.io"), None);
     }
 
@@ -176,9 +247,18 @@ mod tests {
     fn every_committed_module_can_be_stamped_and_hashed() {
         for module in ALL {
             let flags = module.ldflags().unwrap();
-            assert_eq!(hash(module.folder, &flags).unwrap().len(), 12, "{}", module.folder);
+            assert_eq!(
+                hash(module.folder, &flags).unwrap().len(),
+                12,
+                "{}",
+                module.folder
+            );
         }
         let kubernetes = ALL[0].ldflags().unwrap();
-        assert!(kubernetes.contains("version.gitMajor=1 ") && kubernetes.contains("version.gitMinor=36"), "{kubernetes}");
+        assert!(
+            kubernetes.contains("version.gitMajor=1 ")
+                && kubernetes.contains("version.gitMinor=36"),
+            "{kubernetes}"
+        );
     }
 }

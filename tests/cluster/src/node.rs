@@ -33,29 +33,50 @@ const COVERED: [(&str, &str); 6] = [
 pub(crate) fn create(state: &State, plan: Plan, name: &ClusterName) -> Result<()> {
     for hidden in ["/run", "/var/lib", "/var/log"] {
         if state.dir().starts_with(hidden) {
-            bail!("{}: the node covers {hidden} with its own; set XDG_STATE_HOME to a folder elsewhere", state.dir().display());
+            bail!(
+                "{}: the node covers {hidden} with its own; set XDG_STATE_HOME to a folder elsewhere",
+                state.dir().display()
+            );
         }
     }
     let ns = state.at("ns");
     fs::create_dir_all(&ns).with_context(|| format!("create {}", ns.display()))?;
     for pin in PINS {
-        fs::write(ns.join(pin), "").with_context(|| format!("create {}", ns.join(pin).display()))?;
+        fs::write(ns.join(pin), "")
+            .with_context(|| format!("create {}", ns.join(pin).display()))?;
     }
     // A mount namespace can only be pinned on a mount that is private.
     program::output(Command::new("mount").arg("--bind").args([&ns, &ns]))?;
     program::output(Command::new("mount").arg("--make-private").arg(&ns))?;
 
-    for dir in ["kubelet", "cni", "containerd", "pods", "containers", "sysctl"] {
+    for dir in [
+        "kubelet",
+        "cni",
+        "containerd",
+        "pods",
+        "containers",
+        "sysctl",
+    ] {
         fs::create_dir_all(state.at("node").join(dir))?;
     }
     for (setting, value) in COVERED {
-        fs::write(state.at("node/sysctl").join(setting.replace('/', ".")), format!("{value}\n"))?;
+        fs::write(
+            state.at("node/sysctl").join(setting.replace('/', ".")),
+            format!("{value}\n"),
+        )?;
     }
     let mut unshare = Command::new("unshare");
     for (pin, kind) in [("net", "net"), ("mnt", "mount"), ("uts", "uts")] {
         unshare.arg(format!("--{kind}={}", ns.join(pin).display()));
     }
-    unshare.args(["--propagation", "slave", "--", "/bin/sh", "-euc", &inside(state, name)?]);
+    unshare.args([
+        "--propagation",
+        "slave",
+        "--",
+        "/bin/sh",
+        "-euc",
+        &inside(state, name)?,
+    ]);
     program::output(&mut unshare).context("make the node's namespaces")?;
     connect(state, plan)
 }
@@ -63,15 +84,21 @@ pub(crate) fn create(state: &State, plan: Plan, name: &ClusterName) -> Result<()
 /// The commands that furnish the mount namespace.
 fn inside(state: &State, name: &ClusterName) -> Result<String> {
     let dir = state.at("node");
-    let dir = dir.to_str().context("the state folder's name is not UTF-8")?;
+    let dir = dir
+        .to_str()
+        .context("the state folder's name is not UTF-8")?;
     if dir.contains(|c: char| c == '\'' || c.is_whitespace()) {
-        bail!("{dir}: a quote or a space in the folder's name; set XDG_STATE_HOME to a folder without");
+        bail!(
+            "{dir}: a quote or a space in the folder's name; set XDG_STATE_HOME to a folder without"
+        );
     }
     let mut script = String::from("mount --make-rshared /\n");
     // The pins of other clusters would live on in this namespace: let go of them.
     script.push_str("grep ' - nsfs ' /proc/self/mountinfo | cut -d' ' -f5 | while read -r pin; do umount -l \"$pin\" || true; done\n");
     for covered in ["/run", "/var/lib", "/var/log"] {
-        script.push_str(&format!("mount -t tmpfs -o mode=755,size=256m portolan {covered}\n"));
+        script.push_str(&format!(
+            "mount -t tmpfs -o mode=755,size=256m portolan {covered}\n"
+        ));
     }
     script.push_str("mkdir -p /run/lock /run/netns\n");
     for (own, place) in [
@@ -81,7 +108,9 @@ fn inside(state: &State, name: &ClusterName) -> Result<String> {
         ("pods", "/var/log/pods"),
         ("containers", "/var/log/containers"),
     ] {
-        script.push_str(&format!("mkdir -p {place}\nmount --bind '{dir}/{own}' {place}\n"));
+        script.push_str(&format!(
+            "mkdir -p {place}\nmount --bind '{dir}/{own}' {place}\n"
+        ));
     }
     for (setting, _) in COVERED {
         let file = setting.replace('/', ".");
@@ -95,10 +124,14 @@ fn inside(state: &State, name: &ClusterName) -> Result<String> {
 fn connect(state: &State, plan: Plan) -> Result<()> {
     let device = plan.device();
     let net = state.netns();
-    let net = net.to_str().context("the state folder's name is not UTF-8")?;
+    let net = net
+        .to_str()
+        .context("the state folder's name is not UTF-8")?;
     let (host4, host6) = plan.host();
     let (node4, node6) = plan.node();
-    ip(&format!("link add {device} type veth peer name eth0 netns {net}"))?;
+    ip(&format!(
+        "link add {device} type veth peer name eth0 netns {net}"
+    ))?;
     ip(&format!("address add {host4}/30 dev {device}"))?;
     ip(&format!("address add {host6}/126 dev {device} nodad"))?;
     ip(&format!("link set {device} up"))?;
@@ -114,7 +147,9 @@ fn connect(state: &State, plan: Plan) -> Result<()> {
     for range in plan.services().into_iter().chain(plan.load_balancers()) {
         script.push_str(&format!("ip route add {range} dev void0\n"));
     }
-    script.push_str("ip route add unreachable default\nip -6 route add unreachable default metric 4096\n");
+    script.push_str(
+        "ip route add unreachable default\nip -6 route add unreachable default metric 4096\n",
+    );
     let mut inside = enter(state, &["net"]);
     inside.args(["/bin/sh", "-euc", &script]);
     program::output(&mut inside).context("connect the node")?;
@@ -130,11 +165,17 @@ fn connect(state: &State, plan: Plan) -> Result<()> {
 /// Whether the host already has an address or route inside a plan's ranges that is not the plan's own device.
 pub(crate) fn in_use(plan: Plan) -> bool {
     let own = format!("dev {}", plan.device());
-    plan.routed().into_iter().flat_map(|(ranges, _)| ranges).any(|range| {
-        let family = if range.contains(':') { "-6" } else { "-4" };
-        let told = program::output(Command::new("ip").args([family, "route", "show", "root", &range])).unwrap_or_default();
-        told.lines().any(|line| !line.trim().is_empty() && !line.contains(&own))
-    })
+    plan.routed()
+        .into_iter()
+        .flat_map(|(ranges, _)| ranges)
+        .any(|range| {
+            let family = if range.contains(':') { "-6" } else { "-4" };
+            let told =
+                program::output(Command::new("ip").args([family, "route", "show", "root", &range]))
+                    .unwrap_or_default();
+            told.lines()
+                .any(|line| !line.trim().is_empty() && !line.contains(&own))
+        })
 }
 
 /// Removes the wire, the routes with it, and the pins; the kernel clears the rest once no process is inside.
@@ -164,7 +205,10 @@ pub(crate) fn exists(state: &State) -> bool {
 /// The mounts of this machine below a folder.
 pub(crate) fn mounts_below(dir: &std::path::Path) -> Vec<PathBuf> {
     let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let targets = text.lines().filter_map(|line| line.split(' ').nth(4)).map(|t| PathBuf::from(t.replace("\\040", " ")));
+    let targets = text
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|t| PathBuf::from(t.replace("\\040", " ")));
     targets.filter(|target| target.starts_with(dir)).collect()
 }
 
@@ -182,8 +226,17 @@ pub(crate) fn enter(state: &State, namespaces: &[&str]) -> Command {
 
 /// The arguments for `nsenter` alone.
 pub(crate) fn enter_arguments(state: &State, namespaces: &[&str]) -> Vec<String> {
-    let flag = |pin: &str| if pin == "mnt" { "mount".to_owned() } else { pin.to_owned() };
-    let mut all: Vec<String> = namespaces.iter().map(|pin| format!("--{}={}", flag(pin), state.at("ns").join(pin).display())).collect();
+    let flag = |pin: &str| {
+        if pin == "mnt" {
+            "mount".to_owned()
+        } else {
+            pin.to_owned()
+        }
+    };
+    let mut all: Vec<String> = namespaces
+        .iter()
+        .map(|pin| format!("--{}={}", flag(pin), state.at("ns").join(pin).display()))
+        .collect();
     all.push("--".to_owned());
     all
 }

@@ -72,5 +72,7 @@ pub(crate) fn issuer() -> Result<String> {
 }
 
 fn list(items: &[Value]) -> Result<String> {
-    Ok(serde_json::to_string(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?)
+    Ok(serde_json::to_string(
+        &json!({"apiVersion": "v1", "kind": "List", "items": items}),
+    )?)
 }

@@ -21,11 +21,17 @@ impl Binary {
     /// # Errors
     /// When it cannot be read, is no ELF file, or asks for a dynamic loader that the image would not have.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
         let name = path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
-        let Some(name) = name else { bail!("{}: no file name", path.display()) };
+        let Some(name) = name else {
+            bail!("{}: no file name", path.display())
+        };
         if !bytes.starts_with(b"\x7fELF") {
-            bail!("{}: not an ELF binary; an image takes statically linked programs", path.display());
+            bail!(
+                "{}: not an ELF binary; an image takes statically linked programs",
+                path.display()
+            );
         }
         if asks_for_loader(&bytes) {
             bail!(
@@ -40,16 +46,34 @@ impl Binary {
 /// Whether an ELF file has a PT_INTERP program header (ELF-64, little endian; others are let through).
 fn asks_for_loader(elf: &[u8]) -> bool {
     const PT_INTERP: u32 = 3;
-    let u16_at = |at: usize| elf.get(at..at + 2).and_then(|b| b.try_into().ok()).map(u16::from_le_bytes);
-    let u32_at = |at: usize| elf.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-    let u64_at = |at: usize| elf.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    let u16_at = |at: usize| {
+        elf.get(at..at + 2)
+            .and_then(|b| b.try_into().ok())
+            .map(u16::from_le_bytes)
+    };
+    let u32_at = |at: usize| {
+        elf.get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .map(u32::from_le_bytes)
+    };
+    let u64_at = |at: usize| {
+        elf.get(at..at + 8)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_le_bytes)
+    };
     if elf.get(4..6) != Some(&[2, 1]) {
         return false;
     }
-    let (Some(table), Some(size), Some(count)) = (u64_at(32), u16_at(54), u16_at(56)) else { return false };
-    let Ok(table) = usize::try_from(table) else { return false };
+    let (Some(table), Some(size), Some(count)) = (u64_at(32), u16_at(54), u16_at(56)) else {
+        return false;
+    };
+    let Ok(table) = usize::try_from(table) else {
+        return false;
+    };
     (0..usize::from(count)).any(|n| {
-        let at = n.checked_mul(usize::from(size)).and_then(|o| o.checked_add(table));
+        let at = n
+            .checked_mul(usize::from(size))
+            .and_then(|o| o.checked_add(table));
         at.and_then(|at| if at < elf.len() { u32_at(at) } else { None }) == Some(PT_INTERP)
     })
 }
@@ -59,7 +83,9 @@ fn asks_for_loader(elf: &[u8]) -> bool {
 /// # Errors
 /// When there is no binary, two have one name, or the file cannot be written.
 pub(crate) fn write_image(out: &Path, name: &str, binaries: &[Binary]) -> Result<()> {
-    let Some(first) = binaries.first() else { bail!("image {name}: no binary; name at least one") };
+    let Some(first) = binaries.first() else {
+        bail!("image {name}: no binary; name at least one")
+    };
     let mut names: Vec<&str> = binaries.iter().map(|b| b.name.as_str()).collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair.first() == pair.get(1)) {
@@ -98,12 +124,19 @@ pub(crate) fn write_image(out: &Path, name: &str, binaries: &[Binary]) -> Result
 
     let file = std::fs::File::create(out).with_context(|| format!("create {}", out.display()))?;
     let mut tar = tar::Builder::new(std::io::BufWriter::new(file));
-    append(&mut tar, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644)?;
+    append(
+        &mut tar,
+        "oci-layout",
+        br#"{"imageLayoutVersion":"1.0.0"}"#,
+        0o644,
+    )?;
     append(&mut tar, "index.json", &index, 0o644)?;
     for blob in [&layer, &config, &manifest] {
         append(&mut tar, &blob_path(blob), blob, 0o644)?;
     }
-    tar.into_inner()?.flush().with_context(|| format!("write {}", out.display()))
+    tar.into_inner()?
+        .flush()
+        .with_context(|| format!("write {}", out.display()))
 }
 
 /// Reads the binaries at these paths and writes the image.
@@ -111,7 +144,10 @@ pub(crate) fn write_image(out: &Path, name: &str, binaries: &[Binary]) -> Result
 /// # Errors
 /// As [`Binary::read`] and [`write_image`].
 pub(crate) fn image_of(out: &Path, name: &str, paths: &[PathBuf]) -> Result<()> {
-    let binaries = paths.iter().map(|p| Binary::read(p)).collect::<Result<Vec<_>>>()?;
+    let binaries = paths
+        .iter()
+        .map(|p| Binary::read(p))
+        .collect::<Result<Vec<_>>>()?;
     write_image(out, name, &binaries)
 }
 
@@ -134,7 +170,8 @@ fn layer(binaries: &[Binary]) -> Result<Vec<u8>> {
 
 fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
     let mut header = header(bytes.len() as u64, mode);
-    tar.append_data(&mut header, path, bytes).with_context(|| format!("add {path}"))
+    tar.append_data(&mut header, path, bytes)
+        .with_context(|| format!("add {path}"))
 }
 
 fn header(size: u64, mode: u32) -> tar::Header {
@@ -182,28 +219,41 @@ mod tests {
     }
 
     fn binary(name: &str) -> Binary {
-        Binary { name: name.to_owned(), bytes: b"\x7fELF and more".to_vec() }
+        Binary {
+            name: name.to_owned(),
+            bytes: b"\x7fELF and more".to_vec(),
+        }
     }
 
     #[test]
     fn every_digest_leads_to_a_blob_with_that_content() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("image.tar");
-        write_image(&out, "portolan.test/echo:dev", &[binary("echo"), binary("other")]).unwrap();
+        write_image(
+            &out,
+            "portolan.test/echo:dev",
+            &[binary("echo"), binary("other")],
+        )
+        .unwrap();
         let files = entries(&std::fs::read(out).unwrap());
         let index: serde_json::Value = serde_json::from_slice(&files["index.json"]).unwrap();
         let find = |digest: &str| files[&format!("blobs/{}", digest.replace(':', "/"))].clone();
         let manifest = find(index["manifests"][0]["digest"].as_str().unwrap());
         assert_eq!(index["manifests"][0]["size"], manifest.len());
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        let config: serde_json::Value = serde_json::from_slice(&find(manifest["config"]["digest"].as_str().unwrap())).unwrap();
+        let config: serde_json::Value =
+            serde_json::from_slice(&find(manifest["config"]["digest"].as_str().unwrap())).unwrap();
         let layer_digest = manifest["layers"][0]["digest"].as_str().unwrap();
         assert_eq!(config["rootfs"]["diff_ids"][0], layer_digest);
         assert_eq!(config["config"]["Entrypoint"][0], "/echo");
         assert_eq!(config["config"]["User"], "65532");
         let layer = entries(&find(layer_digest));
         assert_eq!(layer["echo"], b"\x7fELF and more");
-        assert!(layer.contains_key("other") && layer.contains_key("etc/passwd") && layer.contains_key("tmp/"));
+        assert!(
+            layer.contains_key("other")
+                && layer.contains_key("etc/passwd")
+                && layer.contains_key("tmp/")
+        );
     }
 
     #[test]
@@ -228,8 +278,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("script");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();
-        assert!(Binary::read(&script).err().unwrap().to_string().contains("ELF"));
+        assert!(
+            Binary::read(&script)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("ELF")
+        );
         let shell = Path::new("/bin/sh");
-        assert!(Binary::read(shell).err().unwrap().to_string().contains("dynamically linked"));
+        assert!(
+            Binary::read(shell)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("dynamically linked")
+        );
     }
 }

@@ -10,6 +10,9 @@ use crate::{node, program};
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
+/// The file that the load-balancer process writes once it has looked at every Service.
+const BALANCED: &str = "dns/balanced";
+
 /// Everything that describes one cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Cluster {
@@ -106,8 +109,20 @@ impl Cluster {
         if matches!(process::life(&self.state, part.name()), Life::Running(_)) {
             return Ok(());
         }
-        let path = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.built.bin.display());
-        process::start(&self.state, &self.cgroup, part.name(), &self.argv(part)?, &path)
+        if part == Part::LoadBalancer {
+            let _ = std::fs::remove_file(self.state.at(BALANCED));
+        }
+        let path = format!(
+            "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            self.built.bin.display()
+        );
+        process::start(
+            &self.state,
+            &self.cgroup,
+            part.name(),
+            &self.argv(part)?,
+            &path,
+        )
     }
 
     /// Waits until a started part works.
@@ -118,11 +133,15 @@ impl Cluster {
         let name = part.name();
         let waited = crate::wait::until(name, limit, || {
             if process::life(&self.state, name) == Life::Dead && !self.answers(part) {
-                bail!("{name}: it ended");
+                bail!("{name}: it started and ended");
             }
-            Ok(if self.answers(part) { Outcome::Done(()) } else { Outcome::NotYet("it runs and does not answer".into()) })
+            Ok(if self.answers(part) {
+                Outcome::Done(())
+            } else {
+                Outcome::NotYet("it runs and does not answer".into())
+            })
         });
-        waited.with_context(|| crate::logs::explain(&self.state, &self.name, name))
+        waited.map_err(|error| crate::logs::failure(&self.state, &self.name, name, &error))
     }
 
     /// Whether a part answers now.
@@ -134,21 +153,28 @@ impl Cluster {
                 curl.args(["curl", "-sfk", "--max-time", "3", address]);
                 program::succeeds(&mut curl)
             }
-            (_, None) => self.state.at("dns/zones").join(format!("db.{}", crate::config::DOMAIN)).exists(),
+            (_, None) => self.state.at(BALANCED).exists(),
         }
     }
 
     /// `ctr` on the cluster's containerd, in the namespace that the kubelet uses.
     pub(crate) fn ctr(&self) -> std::process::Command {
         let mut command = node::enter(&self.state, &["net", "mnt"]);
-        command.arg(self.built.bin.join("ctr")).args(["--address", "/run/containerd/containerd.sock", "-n", "k8s.io"]);
+        command.arg(self.built.bin.join("ctr")).args([
+            "--address",
+            "/run/containerd/containerd.sock",
+            "-n",
+            "k8s.io",
+        ]);
         command
     }
 
     /// `kubectl` as the cluster's administrator.
     pub(crate) fn kubectl(&self) -> std::process::Command {
         let mut command = std::process::Command::new(self.built.bin.join("kubectl"));
-        command.arg("--kubeconfig").arg(self.state.at("pki/admin.conf"));
+        command
+            .arg("--kubeconfig")
+            .arg(self.state.at("pki/admin.conf"));
         command
     }
 
@@ -189,7 +215,11 @@ impl Cluster {
                 self.state.text("config/audit.yaml"),
                 self.state.text("logs/audit.log"),
             ),
-            Part::Containerd => format!("{} --config {}", bin("containerd"), self.state.text("config/containerd.toml")),
+            Part::Containerd => format!(
+                "{} --config {}",
+                bin("containerd"),
+                self.state.text("config/containerd.toml")
+            ),
             Part::ControllerManager => format!(
                 "{} --kubeconfig {} --service-account-private-key-file {} --root-ca-file {} --use-service-account-credentials \
                  --cluster-signing-cert-file {} --cluster-signing-key-file {} --cluster-cidr {pods} --allocate-node-cidrs=false \
@@ -201,7 +231,11 @@ impl Cluster {
                 pki("ca.crt"),
                 pki("ca.key"),
             ),
-            Part::Scheduler => format!("{} --kubeconfig {} --leader-elect=false", bin("kube-scheduler"), conf("kube-scheduler")),
+            Part::Scheduler => format!(
+                "{} --kubeconfig {} --leader-elect=false",
+                bin("kube-scheduler"),
+                conf("kube-scheduler")
+            ),
             Part::Kubelet => format!(
                 "{} --config {} --kubeconfig {} --hostname-override {node} --node-ip {node4},{node6}",
                 bin("kubelet"),
@@ -214,23 +248,29 @@ impl Cluster {
                 bin("kube-proxy"),
                 conf("kube-proxy"),
             ),
-            Part::CoreDns => format!("{} -conf {}", bin("coredns"), self.state.text("config/Corefile")),
+            Part::CoreDns => format!(
+                "{} -conf {}",
+                bin("coredns"),
+                self.state.text("config/Corefile")
+            ),
             Part::LoadBalancer => {
                 let own = std::env::current_exe().context("find this program")?;
                 format!(
-                    "{} load-balancer-daemon --index {} --kubectl {} --kubeconfig {} --zones {}",
+                    "{} load-balancer-daemon --index {} --kubectl {} --kubeconfig {} --zones {} --ready {}",
                     own.display(),
                     self.plan.index(),
                     bin("kubectl"),
                     conf("load-balancer"),
                     self.state.text("dns/zones"),
+                    self.state.text(BALANCED),
                 )
             }
             Part::CertManager => format!(
                 "{} --kubeconfig {} --nameservers {node4}:53{}",
                 bin("cert-manager"),
                 conf("cert-manager"),
-                std::fs::read_to_string(self.state.at("config/cert-manager-flags")).unwrap_or_default(),
+                std::fs::read_to_string(self.state.at("config/cert-manager-flags"))
+                    .unwrap_or_default(),
             ),
         };
         Ok(words.split_whitespace().map(str::to_owned).collect())

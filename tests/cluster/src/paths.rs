@@ -17,11 +17,15 @@ impl FromStr for ClusterName {
 
     fn from_str(text: &str) -> Result<Self> {
         let fits = (1..=20).contains(&text.len())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && !text.ends_with('-');
         if !fits || text == KEPT {
-            bail!("a cluster's name is 1 to 20 characters of a-z, 0-9 and -, begins with a letter, and is not {KEPT:?}");
+            bail!(
+                "a cluster's name is 1 to 20 characters of a-z, 0-9 and -, begins with a letter, and is not {KEPT:?}"
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -63,7 +67,9 @@ pub(crate) fn cache() -> Result<PathBuf> {
 /// # Errors
 /// When neither the variable nor HOME is set.
 pub(crate) fn state(name: &ClusterName) -> Result<State> {
-    Ok(State { dir: state_root()?.join(name.as_str()) })
+    Ok(State {
+        dir: state_root()?.join(name.as_str()),
+    })
 }
 
 /// Where `down` keeps the logs of a cluster in which a part failed.
@@ -79,10 +85,14 @@ fn state_root() -> Result<PathBuf> {
 }
 
 fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
-    if let Some(dir) = std::env::var_os(variable).map(PathBuf::from).filter(|d| d.is_absolute()) {
+    if let Some(dir) = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|d| d.is_absolute())
+    {
         return Ok(dir);
     }
-    let home = std::env::var_os("HOME").with_context(|| format!("neither {variable} nor HOME is set"))?;
+    let home =
+        std::env::var_os("HOME").with_context(|| format!("neither {variable} nor HOME is set"))?;
     Ok(PathBuf::from(home).join(below_home))
 }
 
@@ -138,7 +148,17 @@ mod tests {
         for good in ["portolan", "a", "ci-42"] {
             assert!(good.parse::<ClusterName>().is_ok(), "{good}");
         }
-        for bad in ["", "-a", "a-", "A", "a_b", "1a", "../x", "failed", "a-name-that-is-too-long"] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "1a",
+            "../x",
+            "failed",
+            "a-name-that-is-too-long",
+        ] {
             assert!(bad.parse::<ClusterName>().is_err(), "{bad}");
         }
     }

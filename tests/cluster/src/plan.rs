@@ -24,7 +24,11 @@ impl Plan {
     /// # Errors
     /// When the index is 55 or more.
     pub(crate) fn new(index: u8) -> anyhow::Result<Self> {
-        anyhow::ensure!(index < MAX_CLUSTERS, "index {index}: too large; 0 to {} are there", MAX_CLUSTERS - 1);
+        anyhow::ensure!(
+            index < MAX_CLUSTERS,
+            "index {index}: too large; 0 to {} are there",
+            MAX_CLUSTERS - 1
+        );
         Ok(Self { index })
     }
 
@@ -35,22 +39,34 @@ impl Plan {
 
     /// All pod addresses: IPv4 and IPv6.
     pub(crate) fn pods(self) -> [String; 2] {
-        [format!("10.{}.0.0/16", 200 + u16::from(self.index)), format!("fd00:{:x}:1::/64", self.index)]
+        [
+            format!("10.{}.0.0/16", 200 + u16::from(self.index)),
+            format!("fd00:{:x}:1::/64", self.index),
+        ]
     }
 
     /// The pod addresses of the one node: IPv4 and IPv6.
     pub(crate) fn node_pods(self) -> [String; 2] {
-        [format!("10.{}.0.0/24", 200 + u16::from(self.index)), format!("fd00:{:x}:1::/64", self.index)]
+        [
+            format!("10.{}.0.0/24", 200 + u16::from(self.index)),
+            format!("fd00:{:x}:1::/64", self.index),
+        ]
     }
 
     /// All Service addresses: IPv4 and IPv6.
     pub(crate) fn services(self) -> [String; 2] {
-        [format!("10.{}.0.0/16", 100 + u16::from(self.index)), format!("fd00:{:x}:2::/112", self.index)]
+        [
+            format!("10.{}.0.0/16", 100 + u16::from(self.index)),
+            format!("fd00:{:x}:2::/112", self.index),
+        ]
     }
 
     /// All load-balancer addresses: IPv4 and IPv6.
     pub(crate) fn load_balancers(self) -> [String; 2] {
-        [format!("172.30.{}.0/24", self.index), format!("fd00:{:x}:3::/64", self.index)]
+        [
+            format!("172.30.{}.0/24", self.index),
+            format!("fd00:{:x}:3::/64", self.index),
+        ]
     }
 
     /// The Service address of the API server inside the cluster.
@@ -60,7 +76,10 @@ impl Plan {
 
     /// The Service addresses of DNS inside the cluster.
     pub(crate) fn dns_service(self) -> (Ipv4Addr, Ipv6Addr) {
-        (Ipv4Addr::new(10, 100_u8.saturating_add(self.index), 0, 10), self.v6(2, 10))
+        (
+            Ipv4Addr::new(10, 100_u8.saturating_add(self.index), 0, 10),
+            self.v6(2, 10),
+        )
     }
 
     /// The load-balancer addresses with this last number, e.g. 10 for the class `public`.
@@ -91,7 +110,10 @@ impl Plan {
         let [p4, p6] = self.pods();
         let [s4, s6] = self.services();
         let [l4, l6] = self.load_balancers();
-        [(vec![p4, s4, l4], v4.to_string()), (vec![p6, s6, l6], v6.to_string())]
+        [
+            (vec![p4, s4, l4], v4.to_string()),
+            (vec![p6, s6, l6], v6.to_string()),
+        ]
     }
 
     fn v6(self, net: u16, last: u16) -> Ipv6Addr {
@@ -120,8 +142,16 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..MAX_CLUSTERS {
             let plan = Plan::new(index).unwrap();
-            for range in plan.pods().into_iter().chain(plan.services()).chain(plan.load_balancers()) {
-                assert!(seen.insert(range.clone()), "{range} of {index} belongs to another cluster too");
+            for range in plan
+                .pods()
+                .into_iter()
+                .chain(plan.services())
+                .chain(plan.load_balancers())
+            {
+                assert!(
+                    seen.insert(range.clone()),
+                    "{range} of {index} belongs to another cluster too"
+                );
             }
         }
     }

@@ -36,35 +36,72 @@ pub(crate) enum Life {
 ///
 /// # Errors
 /// When it cannot be started or recorded.
-pub(crate) fn start(state: &State, cgroup: &Cgroup, part: &str, argv: &[String], path: &str) -> Result<()> {
+pub(crate) fn start(
+    state: &State,
+    cgroup: &Cgroup,
+    part: &str,
+    argv: &[String],
+    path: &str,
+) -> Result<()> {
     fs::create_dir_all(state.at("logs"))?;
     let log = state.log(part);
-    let log = File::options().create(true).append(true).open(&log).with_context(|| format!("open {}", log.display()))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .with_context(|| format!("open {}", log.display()))?;
     // The shell enters the cgroup before anything else happens, so that no child can escape it.
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", r#"echo $$ > "$0" || exit 125; exec "$@""#]).arg(cgroup.entrance());
-    command.args(["setsid", "nsenter"]).args(node::enter_arguments(state, &["net", "mnt", "uts"])).args(argv);
-    command.env_clear().env("PATH", path).env("HOME", "/root").env("LANG", "C.UTF-8").env("XDG_STATE_HOME", "/nonexistent");
-    command.current_dir("/").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command
+        .args(["-c", r#"echo $$ > "$0" || exit 125; exec "$@""#])
+        .arg(cgroup.entrance());
+    command
+        .args(["setsid", "nsenter"])
+        .args(node::enter_arguments(state, &["net", "mnt", "uts"]))
+        .args(argv);
+    command
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", "/root")
+        .env("LANG", "C.UTF-8")
+        .env("XDG_STATE_HOME", "/nonexistent");
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
     let child = command.spawn().with_context(|| format!("start {part}"))?;
     let pid = i32::try_from(child.id())?;
     let started = start_time(pid).unwrap_or(0);
     // The child is watched through /proc; it is a zombie until this program ends, which counts as dead.
     let record = Record { pid, started };
     fs::create_dir_all(state.at("parts"))?;
-    fs::write(state.at("parts").join(part), serde_json::to_vec(&record)?).with_context(|| format!("record {part}"))?;
+    fs::write(state.at("parts").join(part), serde_json::to_vec(&record)?)
+        .with_context(|| format!("record {part}"))?;
     // Only what is in the cgroup is sure to be ended by `down`.
     wait::until(part, Duration::from_secs(10), || {
         let settled = cgroup.processes().contains(&pid) || start_time(pid).is_none();
-        Ok(if settled { Outcome::Done(()) } else { Outcome::NotYet("not in its cgroup".into()) })
+        Ok(if settled {
+            Outcome::Done(())
+        } else {
+            Outcome::NotYet("not in its cgroup".into())
+        })
     })
 }
 
 /// Whether the part's process is there.
 pub(crate) fn life(state: &State, part: &str) -> Life {
-    let Ok(bytes) = fs::read(state.at("parts").join(part)) else { return Life::Absent };
-    let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return Life::Dead };
-    if start_time(record.pid) == Some(record.started) { Life::Running(record.pid) } else { Life::Dead }
+    let Ok(bytes) = fs::read(state.at("parts").join(part)) else {
+        return Life::Absent;
+    };
+    let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
+        return Life::Dead;
+    };
+    if start_time(record.pid) == Some(record.started) {
+        Life::Running(record.pid)
+    } else {
+        Life::Dead
+    }
 }
 
 /// The start time of a living process; `None` for one that is gone or a zombie.
@@ -90,7 +127,10 @@ mod tests {
     fn the_start_time_is_found_behind_any_name() {
         let tail = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(parse_stat(&format!("42 (a b) c) {tail}")), Some(4711));
-        assert_eq!(parse_stat(&format!("42 (x) {}", tail.replacen('S', "Z", 1))), None);
+        assert_eq!(
+            parse_stat(&format!("42 (x) {}", tail.replacen('S', "Z", 1))),
+            None
+        );
     }
 
     #[test]

@@ -19,16 +19,36 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
     let shown = show(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
-    let mut child = command.spawn().with_context(|| format!("{shown}: cannot be started; `testbed setup` installs what is missing"))?;
+    command.stdin(if input.is_empty() {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    });
+    let mut child = command.spawn().with_context(|| {
+        format!("{shown}: cannot be started; `testbed setup` installs what is missing")
+    })?;
     // The programs that get input here read all of it before they write more than a pipe holds.
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes()).or_else(|e| if e.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(e) })?;
+        stdin.write_all(input.as_bytes()).or_else(|e| {
+            if e.kind() == std::io::ErrorKind::BrokenPipe {
+                Ok(())
+            } else {
+                Err(e)
+            }
+        })?;
     }
-    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output()?;
     if !status.success() {
         let said = String::from_utf8_lossy(&stderr);
-        let said = if said.trim().is_empty() { String::from_utf8_lossy(&stdout) } else { said };
+        let said = if said.trim().is_empty() {
+            String::from_utf8_lossy(&stdout)
+        } else {
+            said
+        };
         bail!("{shown}: {status}\n{}", last_lines(&said, 15));
     }
     Ok(String::from_utf8_lossy(&stdout).into_owned())
@@ -36,15 +56,23 @@ pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<St
 
 /// Runs a program and says whether it exited with 0; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
 /// Where a program lies, searched in PATH and in the folders of system programs.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/local/sbin", "/usr/sbin", "/sbin"]).filter(|f| !f.is_empty());
-    folders.map(|folder| std::path::Path::new(folder).join(program)).find(|file| file.is_file())
+    let folders = path
+        .split(':')
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"])
+        .filter(|f| !f.is_empty());
+    folders
+        .map(|folder| std::path::Path::new(folder).join(program))
+        .find(|file| file.is_file())
 }
 
 /// The last `count` lines of a text.
@@ -58,7 +86,13 @@ fn show(command: &Command) -> String {
     let mut shown = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args().take(6) {
         shown.push(' ');
-        shown.push_str(&argument.to_string_lossy().chars().take(80).collect::<String>());
+        shown.push_str(
+            &argument
+                .to_string_lossy()
+                .chars()
+                .take(80)
+                .collect::<String>(),
+        );
     }
     shown
 }
@@ -69,13 +103,21 @@ mod tests {
 
     #[test]
     fn a_failure_shows_the_program_and_what_it_said() {
-        let error = output(Command::new("sh").args(["-c", "echo broken >&2; exit 4"])).unwrap_err().to_string();
-        assert!(error.starts_with("sh -c") && error.contains("broken") && error.contains('4'), "{error}");
+        let error = output(Command::new("sh").args(["-c", "echo broken >&2; exit 4"]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("sh -c") && error.contains("broken") && error.contains('4'),
+            "{error}"
+        );
     }
 
     #[test]
     fn input_reaches_the_program() {
-        assert_eq!(output_with_input(&mut Command::new("cat"), "hello").unwrap(), "hello");
+        assert_eq!(
+            output_with_input(&mut Command::new("cat"), "hello").unwrap(),
+            "hello"
+        );
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub(crate) fn step<T>(label: &str, work: impl FnOnce() -> anyhow::Result<T>) -> 
     let counter = std::io::stderr().is_terminal().then(|| {
         let label = label.to_owned();
         std::thread::spawn(move || {
-            while ticks.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            while ticks.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
                 eprint!("\r{label} … {} s ", started.elapsed().as_secs());
                 let _ = std::io::stderr().flush();
             }
@@ -43,7 +44,11 @@ pub(crate) fn note(text: &str) {
 
 /// A duration for people: tenths below ten seconds, whole seconds above.
 pub(crate) fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(10) { format!("{:.1} s", time.as_secs_f64()) } else { format!("{} s", time.as_secs()) }
+    if time < Duration::from_secs(10) {
+        format!("{:.1} s", time.as_secs_f64())
+    } else {
+        format!("{} s", time.as_secs())
+    }
 }
 
 #[cfg(test)]

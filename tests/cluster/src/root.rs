@@ -22,10 +22,20 @@ pub(crate) fn become_root() -> Result<()> {
         return Ok(());
     }
     let own = std::env::current_exe().context("find this program")?;
-    let caller = format!("{}:{}", rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let caller = format!(
+        "{}:{}",
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw()
+    );
     let mut sudo = Command::new("sudo");
     sudo.arg("env").arg(format!("{CALLER}={caller}"));
-    for variable in ["HOME", "PATH", "XDG_CACHE_HOME", "XDG_STATE_HOME", "PORTOLAN_TESTBED_MODULES"] {
+    for variable in [
+        "HOME",
+        "PATH",
+        "XDG_CACHE_HOME",
+        "XDG_STATE_HOME",
+        "PORTOLAN_TESTBED_MODULES",
+    ] {
         if let Ok(value) = std::env::var(variable) {
             sudo.arg(format!("{variable}={value}"));
         }
@@ -39,11 +49,16 @@ pub(crate) fn become_root() -> Result<()> {
 /// # Errors
 /// When the owner cannot be changed.
 pub(crate) fn give_to_caller(files: &[&Path]) -> Result<()> {
-    let Ok(caller) = std::env::var(CALLER) else { return Ok(()) };
-    let ids = caller.split_once(':').and_then(|(u, g)| Some((u.parse::<u32>().ok()?, g.parse::<u32>().ok()?)));
+    let Ok(caller) = std::env::var(CALLER) else {
+        return Ok(());
+    };
+    let ids = caller
+        .split_once(':')
+        .and_then(|(u, g)| Some((u.parse::<u32>().ok()?, g.parse::<u32>().ok()?)));
     let (user, group) = ids.with_context(|| format!("{CALLER}: not user:group"))?;
     for file in files {
-        std::os::unix::fs::chown(file, Some(user), Some(group)).with_context(|| format!("give {} to its user", file.display()))?;
+        std::os::unix::fs::chown(file, Some(user), Some(group))
+            .with_context(|| format!("give {} to its user", file.display()))?;
     }
     Ok(())
 }

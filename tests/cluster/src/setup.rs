@@ -30,23 +30,45 @@ pub(crate) fn setup() -> Result<()> {
     } else {
         progress::note(&format!("will install with apt-get: {}", missing.join(" ")));
         if program::find("apt-get").is_none() {
-            bail!("apt-get: not found; install these by hand: {}", missing.join(", "));
+            bail!(
+                "apt-get: not found; install these by hand: {}",
+                missing.join(", ")
+            );
         }
         // Package lists may be years old or absent: fetch them once.
-        progress::step("apt-get update", || program::output(apt().arg("update")).map(|_| ()))?;
+        progress::step("apt-get update", || {
+            program::output(apt().arg("update")).map(|_| ())
+        })?;
         progress::step("apt-get install", || {
-            program::output(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing)).map(|_| ())
+            program::output(
+                apt()
+                    .args(["install", "-y", "--no-install-recommends"])
+                    .args(&missing),
+            )
+            .map(|_| ())
         })?;
     }
     gobuild::check_go()?;
-    progress::note("Go: there; `testbed build` (about 12 minutes the first time) builds Kubernetes from its modules");
+    progress::note(
+        "Go: there; `testbed build` (about 12 minutes the first time) builds Kubernetes from its modules",
+    );
     Ok(())
 }
 
 /// The packages that are missing.
 pub(crate) fn missing() -> Vec<&'static str> {
-    let there = |sign: &str| if sign.starts_with('/') { Path::new(sign).exists() } else { program::find(sign).is_some() };
-    NEEDED.iter().filter(|(_, sign)| !there(sign)).map(|(package, _)| *package).collect()
+    let there = |sign: &str| {
+        if sign.starts_with('/') {
+            Path::new(sign).exists()
+        } else {
+            program::find(sign).is_some()
+        }
+    };
+    NEEDED
+        .iter()
+        .filter(|(_, sign)| !there(sign))
+        .map(|(package, _)| *package)
+        .collect()
 }
 
 /// Says what to do when packages are missing.
@@ -58,7 +80,8 @@ pub(crate) fn check() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    Err(anyhow::anyhow!("`testbed setup` installs them")).context(format!("missing packages: {}", missing.join(", ")))
+    Err(anyhow::anyhow!("`testbed setup` installs them"))
+        .context(format!("missing packages: {}", missing.join(", ")))
 }
 
 fn apt() -> Command {

@@ -29,8 +29,14 @@ struct PartStatus {
 /// Asks every part.
 pub(crate) fn of(cluster: &Cluster) -> Status {
     let parts: Vec<PartStatus> = std::thread::scope(|scope| {
-        let asked: Vec<_> = Part::ALL.into_iter().map(|part| scope.spawn(move || part_status(cluster, part))).collect();
-        asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        let asked: Vec<_> = Part::ALL
+            .into_iter()
+            .map(|part| scope.spawn(move || part_status(cluster, part)))
+            .collect();
+        asked
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .collect()
     });
     Status {
         name: cluster.name.to_string(),
@@ -49,7 +55,12 @@ fn part_status(cluster: &Cluster, part: Part) -> PartStatus {
         Life::Dead => ("ended", None),
         Life::Absent => ("not started", None),
     };
-    PartStatus { name: part.name(), state, pid, log: cluster.state.log(part.name()).display().to_string() }
+    PartStatus {
+        name: part.name(),
+        state,
+        pid,
+        log: cluster.state.log(part.name()).display().to_string(),
+    }
 }
 
 /// Prints a status; fails with "not ready" when something does not answer.
@@ -60,9 +71,14 @@ pub(crate) fn print(status: &Status, json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(status)?);
     } else {
-        println!("cluster {} (index {}), API server {}, state in {}", status.name, status.index, status.api_server, status.state);
+        println!(
+            "cluster {} (index {}), API server {}, state in {}",
+            status.name, status.index, status.api_server, status.state
+        );
         for part in &status.parts {
-            let pid = part.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+            let pid = part
+                .pid
+                .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
             println!("{:<26}{:<16}{:<9}{}", part.name, part.state, pid, part.log);
         }
     }
@@ -74,9 +90,20 @@ pub(crate) fn print(status: &Status, json: bool) -> Result<()> {
 /// # Errors
 /// [`NotReady`] with the names of the parts.
 pub(crate) fn require_ready(status: &Status) -> Result<()> {
-    let bad: Vec<&str> = status.parts.iter().filter(|p| p.state != "ready").map(|p| p.name).collect();
+    let bad: Vec<&str> = status
+        .parts
+        .iter()
+        .filter(|p| p.state != "ready")
+        .map(|p| p.name)
+        .collect();
     if bad.is_empty() {
         return Ok(());
     }
-    Err(NotReady(format!("cluster {}: {} not ready; `testbed up --name {}` starts what ended", status.name, bad.join(", "), status.name)).into())
+    Err(NotReady(format!(
+        "cluster {}: {} not ready; `testbed up --name {}` starts what ended",
+        status.name,
+        bad.join(", "),
+        status.name
+    ))
+    .into())
 }

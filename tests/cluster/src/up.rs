@@ -28,9 +28,17 @@ pub(crate) struct Options {
 /// # Errors
 /// When its folders cannot be named.
 pub(crate) fn existing(name: &ClusterName, built: &Built) -> Result<Option<Cluster>> {
-    let Some(plan) = Registry::machine().find(name.as_str()) else { return Ok(None) };
+    let Some(plan) = Registry::machine().find(name.as_str()) else {
+        return Ok(None);
+    };
     let state = paths::state(name)?;
-    Ok(Some(Cluster { name: name.clone(), plan, state, cgroup: Cgroup::find(&name.cgroup())?, built: built.clone() }))
+    Ok(Some(Cluster {
+        name: name.clone(),
+        plan,
+        state,
+        cgroup: Cgroup::find(&name.cgroup())?,
+        built: built.clone(),
+    }))
 }
 
 /// Whether a start of this cluster came to its end and its namespaces are there.
@@ -50,31 +58,53 @@ pub(crate) fn up(name: &ClusterName, built: &Built, options: &Options) -> Result
         if is_complete(&cluster) {
             built.record(&cluster.state.at("built"))?;
             mend(&cluster)?;
-            note(&format!("cluster {name} is up ({})", seconds(started.elapsed())));
+            note(&format!(
+                "cluster {name} is up ({})",
+                seconds(started.elapsed())
+            ));
             return Ok(cluster);
         }
-        step("clearing what an earlier start left", || down::clear(name, &cluster.state, Some(cluster.plan), &cluster.cgroup))?;
+        step("clearing what an earlier start left", || {
+            down::clear(name, &cluster.state, Some(cluster.plan), &cluster.cgroup)
+        })?;
     }
     let state = paths::state(name)?;
     let cgroup = Cgroup::find(&name.cgroup())?;
     if state.dir().exists() || !cgroup.folders().is_empty() {
         // A reboot forgets the index and keeps the folder.
-        step("clearing what an earlier cluster left", || down::clear(name, &state, None, &cgroup))?;
+        step("clearing what an earlier cluster left", || {
+            down::clear(name, &state, None, &cgroup)
+        })?;
     }
     let plan = registry.claim(name.as_str(), state.dir(), node::in_use)?;
-    let cluster = Cluster { name: name.clone(), plan, state, cgroup, built: built.clone() };
+    let cluster = Cluster {
+        name: name.clone(),
+        plan,
+        state,
+        cgroup,
+        built: built.clone(),
+    };
     fresh(&cluster, options)?;
     fs::write(cluster.state.at(COMPLETE), "").context("note that the cluster is up")?;
     root::give_to_caller(&[&cluster.state.kubeconfig(), &cluster.state.test_ca()])?;
-    note(&format!("cluster {name} is up after {}; to use it: eval \"$(testbed env --name {name})\"", seconds(started.elapsed())));
+    note(&format!(
+        "cluster {name} is up after {}; to use it: eval \"$(testbed env --name {name})\"",
+        seconds(started.elapsed())
+    ));
     Ok(cluster)
 }
 
 /// Starts dead parts of a complete cluster again.
 fn mend(cluster: &Cluster) -> Result<()> {
     let answers: Vec<(Part, bool)> = std::thread::scope(|scope| {
-        let asked: Vec<_> = Part::ALL.into_iter().map(|part| (part, scope.spawn(move || cluster.answers(part)))).collect();
-        asked.into_iter().map(|(part, thread)| (part, thread.join().unwrap_or(false))).collect()
+        let asked: Vec<_> = Part::ALL
+            .into_iter()
+            .map(|part| (part, scope.spawn(move || cluster.answers(part))))
+            .collect();
+        asked
+            .into_iter()
+            .map(|(part, thread)| (part, thread.join().unwrap_or(false)))
+            .collect()
     });
     for (part, answers) in answers {
         let life = process::life(&cluster.state, part.name());
@@ -95,11 +125,15 @@ fn mend(cluster: &Cluster) -> Result<()> {
 fn prepare(cluster: &Cluster, options: &Options) -> Result<()> {
     let (state, plan, name) = (&cluster.state, cluster.plan, &cluster.name);
     step("making certificates and configuration", || {
-        fs::create_dir_all(state.dir()).with_context(|| format!("create {}", state.dir().display()))?;
+        fs::create_dir_all(state.dir())
+            .with_context(|| format!("create {}", state.dir().display()))?;
         cluster.built.record(&state.at("built"))?;
         config::write(state, plan, name)?;
         if let Some(backoff) = &options.cert_manager_backoff {
-            fs::write(state.at("config/cert-manager-flags"), format!(" --min-backoff {backoff} --max-backoff {backoff}"))?;
+            fs::write(
+                state.at("config/cert-manager-flags"),
+                format!(" --min-backoff {backoff} --max-backoff {backoff}"),
+            )?;
         }
         pki::create(state, plan, &name.node())
     })?;
@@ -118,7 +152,13 @@ pub(crate) fn begin(name: &ClusterName, built: &Built) -> Result<Cluster> {
     let _guard = registry.lock_cluster(name.as_str())?;
     let state = paths::state(name)?;
     let plan = registry.claim(name.as_str(), state.dir(), node::in_use)?;
-    let cluster = Cluster { name: name.clone(), plan, state, cgroup: Cgroup::find(&name.cgroup())?, built: built.clone() };
+    let cluster = Cluster {
+        name: name.clone(),
+        plan,
+        state,
+        cgroup: Cgroup::find(&name.cgroup())?,
+        built: built.clone(),
+    };
     prepare(&cluster, &Options::default())?;
     Ok(cluster)
 }
@@ -131,24 +171,44 @@ fn fresh(cluster: &Cluster, options: &Options) -> Result<()> {
     cluster.start(Part::ApiServer)?;
     step("starting containerd", || start(cluster, Part::Containerd))?;
     step("importing images", || import_all(cluster))?;
-    step("starting kube-apiserver", || cluster.await_ready(Part::ApiServer, Duration::from_secs(120)))?;
+    step("starting kube-apiserver", || {
+        cluster.await_ready(Part::ApiServer, Duration::from_secs(120))
+    })?;
 
-    let early = [Part::ControllerManager, Part::Scheduler, Part::Kubelet, Part::Proxy, Part::LoadBalancer];
+    let early = [
+        Part::ControllerManager,
+        Part::Scheduler,
+        Part::Kubelet,
+        Part::Proxy,
+        Part::LoadBalancer,
+    ];
     early.into_iter().try_for_each(|part| cluster.start(part))?;
-    step("making the first objects", || apply(cluster, &objects::first(state, plan)?))?;
+    step("making the first objects", || {
+        apply(cluster, &objects::first(state, plan)?)
+    })?;
     cluster.start(Part::CoreDns)?;
     step("installing CRDs", || install_crds(cluster))?;
     cluster.start(Part::CertManager)?;
     for part in early.into_iter().chain([Part::CoreDns, Part::CertManager]) {
-        step(&format!("starting {}", part.name()), || cluster.await_ready(part, Duration::from_secs(90)))?;
+        step(&format!("starting {}", part.name()), || {
+            cluster.await_ready(part, Duration::from_secs(90))
+        })?;
     }
     step("waiting for the node", || {
-        kubectl_wait(cluster, "the node", &["--for=condition=Ready", "node", &name.node()])?;
+        kubectl_wait(
+            cluster,
+            "the node",
+            &["--for=condition=Ready", "node", &name.node()],
+        )?;
         default_account(cluster)
     })?;
     step("waiting for the issuer", || {
         apply(cluster, &objects::issuer()?)?;
-        kubectl_wait(cluster, "the ClusterIssuer", &["--for=condition=Ready", "clusterissuer", objects::ISSUER])
+        kubectl_wait(
+            cluster,
+            "the ClusterIssuer",
+            &["--for=condition=Ready", "clusterissuer", objects::ISSUER],
+        )
     })
 }
 
@@ -178,15 +238,29 @@ pub(crate) fn import(cluster: &Cluster, tar: &std::path::Path) -> Result<()> {
 
 fn apply(cluster: &Cluster, objects: &str) -> Result<()> {
     let mut kubectl = cluster.kubectl();
-    kubectl.args(["apply", "--server-side", "--force-conflicts", "--field-manager", "testbed", "-f", "-"]);
+    kubectl.args([
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager",
+        "testbed",
+        "-f",
+        "-",
+    ]);
     program::output_with_input(&mut kubectl, objects).map(|_| ())
 }
 
 fn install_crds(cluster: &Cluster) -> Result<()> {
     let mut kubectl = cluster.kubectl();
-    kubectl.args(["create", "--validate=false", "-f"]).arg(&cluster.built.crds);
+    kubectl
+        .args(["create", "--validate=false", "-f"])
+        .arg(&cluster.built.crds);
     program::output(&mut kubectl)?;
-    kubectl_wait(cluster, "the CRDs", &["--for=condition=Established", "crd", "--all"])
+    kubectl_wait(
+        cluster,
+        "the CRDs",
+        &["--for=condition=Established", "crd", "--all"],
+    )
 }
 
 /// `kubectl wait`, told apart from other failures; an object that is not there yet is waited for.
@@ -199,21 +273,36 @@ fn kubectl_wait(cluster: &Cluster, what: &str, arguments: &[&str]) -> Result<()>
             Err(error) => Outcome::NotYet(format!("{error:#}")),
         })
     });
-    let part = if what == "the node" { Part::Kubelet } else { Part::CertManager };
-    waited.with_context(|| logs::explain(&cluster.state, &cluster.name, part.name()))
+    let part = if what == "the node" {
+        Part::Kubelet
+    } else {
+        Part::CertManager
+    };
+    waited.map_err(|error| logs::failure(&cluster.state, &cluster.name, part.name(), &error))
 }
 
 /// Pods are refused until the namespace has its service account.
 fn default_account(cluster: &Cluster) -> Result<()> {
-    let waited = wait::until("service account default/default", Duration::from_secs(60), || {
-        let mut kubectl = cluster.kubectl();
-        kubectl.args(["get", "serviceaccount", "default", "-n", "default"]);
-        Ok(match program::output(&mut kubectl) {
-            Ok(_) => Outcome::Done(()),
-            Err(error) => Outcome::NotYet(error.to_string()),
-        })
-    });
-    waited.with_context(|| logs::explain(&cluster.state, &cluster.name, Part::ControllerManager.name()))
+    let waited = wait::until(
+        "service account default/default",
+        Duration::from_secs(60),
+        || {
+            let mut kubectl = cluster.kubectl();
+            kubectl.args(["get", "serviceaccount", "default", "-n", "default"]);
+            Ok(match program::output(&mut kubectl) {
+                Ok(_) => Outcome::Done(()),
+                Err(error) => Outcome::NotYet(error.to_string()),
+            })
+        },
+    );
+    waited.map_err(|error| {
+        logs::failure(
+            &cluster.state,
+            &cluster.name,
+            Part::ControllerManager.name(),
+            &error,
+        )
+    })
 }
 
 /// A cluster that is up, with the programs that it was started with.
@@ -225,6 +314,9 @@ pub(crate) fn required(name: &ClusterName) -> Result<Cluster> {
     if Registry::machine().find(name.as_str()).is_none() {
         return Err(absent());
     }
-    let built = Built::recorded(&paths::state(name)?.at("built")).map_err(|error| absent().context(error))?;
-    existing(name, &built)?.filter(is_complete).ok_or_else(absent)
+    let built = Built::recorded(&paths::state(name)?.at("built"))
+        .map_err(|error| absent().context(error))?;
+    existing(name, &built)?
+        .filter(is_complete)
+        .ok_or_else(absent)
 }

@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// What `check` fails with, at once; or [`NotReady`] with `what` and the last state that `check` told.
-pub(crate) fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<Outcome<T>>) -> Result<T> {
+pub(crate) fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut check: impl FnMut() -> Result<Outcome<T>>,
+) -> Result<T> {
     let started = Instant::now();
     let mut pause = Duration::from_millis(20);
     loop {
@@ -18,7 +22,11 @@ pub(crate) fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> R
             Outcome::NotYet(state) => state,
         };
         if started.elapsed() >= limit {
-            return Err(NotReady(format!("{what}: not within {} s; last seen: {last}", limit.as_secs())).into());
+            return Err(NotReady(format!(
+                "{what}: not within {} s; last seen: {last}",
+                limit.as_secs()
+            ))
+            .into());
         }
         std::thread::sleep(pause);
         pause = (pause * 3 / 2).min(Duration::from_millis(250));
@@ -42,14 +50,24 @@ mod tests {
         let mut left = 3;
         let value = until("three", Duration::from_secs(5), || {
             left -= 1;
-            Ok(if left == 0 { Outcome::Done(7) } else { Outcome::NotYet(format!("{left} left")) })
+            Ok(if left == 0 {
+                Outcome::Done(7)
+            } else {
+                Outcome::NotYet(format!("{left} left"))
+            })
         });
         assert_eq!(value.unwrap(), 7);
     }
 
     #[test]
     fn it_tells_the_last_state_when_time_is_up() {
-        let error = until::<()>("etcd", Duration::ZERO, || Ok(Outcome::NotYet("refused".into()))).unwrap_err();
-        assert_eq!(error.to_string(), "etcd: not within 0 s; last seen: refused");
+        let error = until::<()>("etcd", Duration::ZERO, || {
+            Ok(Outcome::NotYet("refused".into()))
+        })
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "etcd: not within 0 s; last seen: refused"
+        );
     }
 }

@@ -35,33 +35,62 @@ pub(crate) struct Wanted {
 pub(crate) fn read(service: &Value, pool: &str) -> Option<Wanted> {
     let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str);
     let foreign = text("/spec/loadBalancerClass").is_some();
-    if text("/spec/type") != Some("LoadBalancer") || foreign || text("/metadata/deletionTimestamp").is_some() {
+    if text("/spec/type") != Some("LoadBalancer")
+        || foreign
+        || text("/metadata/deletionTimestamp").is_some()
+    {
         return None;
     }
-    let annotation = service.pointer("/metadata/annotations").and_then(|a| a.get(ANNOTATION)).and_then(Value::as_str);
-    let class = service.pointer("/metadata/labels").and_then(|l| l.get(CLASS)).and_then(Value::as_str);
+    let annotation = service
+        .pointer("/metadata/annotations")
+        .and_then(|a| a.get(ANNOTATION))
+        .and_then(Value::as_str);
+    let class = service
+        .pointer("/metadata/labels")
+        .and_then(|l| l.get(CLASS))
+        .and_then(Value::as_str);
     let asked = annotation.or_else(|| text("/spec/loadBalancerIP"));
     let family = |name: &str| {
-        let families = service.pointer("/spec/ipFamilies").and_then(Value::as_array);
+        let families = service
+            .pointer("/spec/ipFamilies")
+            .and_then(Value::as_array);
         families.is_some_and(|all| all.iter().any(|f| f.as_str() == Some(name)))
     };
-    let ingress = service.pointer("/status/loadBalancer/ingress").and_then(Value::as_array);
+    let ingress = service
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array);
     Some(Wanted {
-        key: format!("{}/{}", text("/metadata/namespace")?, text("/metadata/name")?),
+        key: format!(
+            "{}/{}",
+            text("/metadata/namespace")?,
+            text("/metadata/name")?
+        ),
         class: class.map(str::to_owned),
         asks: asked.and_then(|ip| last_number(ip, pool)),
-        has: ingress.into_iter().flatten().filter_map(|i| i.get("ip")?.as_str()).map(str::to_owned).collect(),
+        has: ingress
+            .into_iter()
+            .flatten()
+            .filter_map(|i| i.get("ip")?.as_str())
+            .map(str::to_owned)
+            .collect(),
         families: (family("IPv4"), family("IPv6")),
     })
 }
 
 /// The last number of an address of the pool; `pool` is its beginning: `172.30.N.`.
 fn last_number(ip: &str, pool: &str) -> Option<u8> {
-    ip.strip_prefix(pool)?.parse().ok().filter(|last| (1..=LAST).contains(last))
+    ip.strip_prefix(pool)?
+        .parse()
+        .ok()
+        .filter(|last| (1..=LAST).contains(last))
 }
 
 /// Decides for all Services: the last number of each. A Service for which nothing is free is left out.
-pub(crate) fn assign(services: &BTreeMap<String, Wanted>, pool: &str, v6: impl Fn(u8) -> String) -> BTreeMap<String, u8> {
+pub(crate) fn assign(
+    services: &BTreeMap<String, Wanted>,
+    pool: &str,
+    v6: impl Fn(u8) -> String,
+) -> BTreeMap<String, u8> {
     let mut given: BTreeMap<String, u8> = BTreeMap::new();
     // Whoever asks by name comes first and may share with others who do.
     for service in services.values() {
@@ -69,8 +98,17 @@ pub(crate) fn assign(services: &BTreeMap<String, Wanted>, pool: &str, v6: impl F
             given.insert(service.key.clone(), last);
         }
     }
-    let holds = |service: &Wanted, last: u8| service.has.iter().any(|ip| last_number(ip, pool) == Some(last) || *ip == v6(last));
-    let had = |service: &Wanted| std::iter::once(PUBLIC).chain(FIRST..=LAST).find(|last| holds(service, *last));
+    let holds = |service: &Wanted, last: u8| {
+        service
+            .has
+            .iter()
+            .any(|ip| last_number(ip, pool) == Some(last) || *ip == v6(last))
+    };
+    let had = |service: &Wanted| {
+        std::iter::once(PUBLIC)
+            .chain(FIRST..=LAST)
+            .find(|last| holds(service, *last))
+    };
     // Then whoever has one keeps it, while nobody else has it.
     for service in services.values().filter(|s| s.asks.is_none()) {
         let Some(last) = had(service) else { continue };
@@ -99,7 +137,12 @@ mod tests {
 
     const POOL: &str = "172.30.0.";
 
-    fn service(name: &str, class: Option<&str>, ask: Option<&str>, has: &[&str]) -> (String, Wanted) {
+    fn service(
+        name: &str,
+        class: Option<&str>,
+        ask: Option<&str>,
+        has: &[&str],
+    ) -> (String, Wanted) {
         let mut value = json!({
             "metadata": {"namespace": "default", "name": name, "labels": {}, "annotations": {}},
             "spec": {"type": "LoadBalancer", "ipFamilies": ["IPv4", "IPv6"]},
@@ -118,42 +161,69 @@ mod tests {
     fn decide(services: &[(String, Wanted)]) -> Vec<(String, u8)> {
         let services = services.iter().cloned().collect();
         let given = assign(&services, POOL, |last| format!("fd00:0:3::{last}"));
-        given.into_iter().map(|(key, last)| (key.trim_start_matches("default/").to_owned(), last)).collect()
+        given
+            .into_iter()
+            .map(|(key, last)| (key.trim_start_matches("default/").to_owned(), last))
+            .collect()
     }
 
     #[test]
     fn public_gets_ten_and_others_count_from_twenty() {
-        let given = decide(&[service("a", None, None, &[]), service("p", Some("public"), None, &[]), service("b", Some("internal"), None, &[])]);
-        assert_eq!(given, [("a".into(), 20), ("b".into(), 21), ("p".into(), 10)]);
+        let given = decide(&[
+            service("a", None, None, &[]),
+            service("p", Some("public"), None, &[]),
+            service("b", Some("internal"), None, &[]),
+        ]);
+        assert_eq!(
+            given,
+            [("a".into(), 20), ("b".into(), 21), ("p".into(), 10)]
+        );
     }
 
     #[test]
     fn what_stands_in_a_status_is_kept() {
-        let given = decide(&[service("a", None, None, &[]), service("b", None, None, &["172.30.0.20"])]);
+        let given = decide(&[
+            service("a", None, None, &[]),
+            service("b", None, None, &["172.30.0.20"]),
+        ]);
         assert_eq!(given, [("a".into(), 21), ("b".into(), 20)]);
     }
 
     #[test]
     fn a_second_public_service_gets_another_address() {
-        let given = decide(&[service("a", Some("public"), None, &[]), service("b", Some("public"), None, &["172.30.0.10"])]);
+        let given = decide(&[
+            service("a", Some("public"), None, &[]),
+            service("b", Some("public"), None, &["172.30.0.10"]),
+        ]);
         assert_eq!(given, [("a".into(), 20), ("b".into(), 10)]);
     }
 
     #[test]
     fn only_those_who_ask_share_an_address() {
         let ask = Some("172.30.0.40");
-        let given = decide(&[service("a", None, ask, &[]), service("b", None, ask, &[]), service("c", None, None, &["172.30.0.40"])]);
-        assert_eq!(given, [("a".into(), 40), ("b".into(), 40), ("c".into(), 20)]);
+        let given = decide(&[
+            service("a", None, ask, &[]),
+            service("b", None, ask, &[]),
+            service("c", None, None, &["172.30.0.40"]),
+        ]);
+        assert_eq!(
+            given,
+            [("a".into(), 40), ("b".into(), 40), ("c".into(), 20)]
+        );
     }
 
     #[test]
     fn an_address_outside_the_pool_is_not_honoured() {
-        assert_eq!(decide(&[service("a", None, Some("10.0.0.1"), &[])]), [("a".into(), 20)]);
+        assert_eq!(
+            decide(&[service("a", None, Some("10.0.0.1"), &[])]),
+            [("a".into(), 20)]
+        );
     }
 
     #[test]
     fn other_services_are_not_ours() {
-        let mut value = json!({"metadata": {"namespace": "d", "name": "n"}, "spec": {"type": "ClusterIP"}});
+        let mut value =
+            json!({"metadata": {"namespace": "d", "name": "n"}, "spec": {"type": "ClusterIP"}});
         assert_eq!(read(&value, POOL), None);
         value["spec"] = json!({"type": "LoadBalancer", "loadBalancerClass": "other.example/lb"});
         assert_eq!(read(&value, POOL), None);

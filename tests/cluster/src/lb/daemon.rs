@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// Where zone files lie
     #[arg(long)]
     zones: PathBuf,
+    /// The file to write once every Service was looked at
+    #[arg(long)]
+    ready: PathBuf,
 }
 
 /// Watches for ever.
@@ -37,12 +40,21 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When the index is out of range; everything else is logged and tried again.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let mut balancer = Balancer { plan: Plan::new(arguments.index)?, arguments, services: BTreeMap::new(), zone: String::new(), serial: 0 };
+    let mut balancer = Balancer {
+        plan: Plan::new(arguments.index)?,
+        arguments,
+        services: BTreeMap::new(),
+        zone: String::new(),
+        serial: 0,
+    };
     let mut pause = Duration::from_millis(100);
     loop {
         match balancer.follow() {
             Ok(()) => pause = Duration::from_millis(100),
-            Err(error) => eprintln!("watching Services: {error:#}; again in {} ms", pause.as_millis()),
+            Err(error) => eprintln!(
+                "watching Services: {error:#}; again in {} ms",
+                pause.as_millis()
+            ),
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_secs(2));
@@ -60,18 +72,44 @@ struct Balancer<'a> {
 impl Balancer<'_> {
     /// Lists everything, then follows changes until the watch ends.
     fn follow(&mut self) -> Result<()> {
-        let list = program::output(self.kubectl().args(["get", "services", "--all-namespaces", "-o", "json"]))?;
+        let list = program::output(self.kubectl().args([
+            "get",
+            "services",
+            "--all-namespaces",
+            "-o",
+            "json",
+        ]))?;
         let list: Value = serde_json::from_str(&list).context("read the list of Services")?;
         let pool = self.pool();
         let items = list.get("items").and_then(Value::as_array);
-        let wanted = items.into_iter().flatten().filter_map(|service| assign::read(service, &pool));
+        let wanted = items
+            .into_iter()
+            .flatten()
+            .filter_map(|service| assign::read(service, &pool));
         self.services = wanted.map(|w| (w.key.clone(), w)).collect();
         self.settle()?;
+        fs::write(&self.arguments.ready, "").context("say that every Service was looked at")?;
 
         let mut watch = self.kubectl();
-        watch.args(["get", "services", "--all-namespaces", "-o", "json", "--watch", "--output-watch-events"]);
-        let mut child = watch.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("start kubectl")?;
-        let result = child.stdout.take().context("no output of kubectl").and_then(|out| self.apply_events(BufReader::new(out)));
+        watch.args([
+            "get",
+            "services",
+            "--all-namespaces",
+            "-o",
+            "json",
+            "--watch",
+            "--output-watch-events",
+        ]);
+        let mut child = watch
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start kubectl")?;
+        let result = child
+            .stdout
+            .take()
+            .context("no output of kubectl")
+            .and_then(|out| self.apply_events(BufReader::new(out)));
         let _ = child.kill();
         let _ = child.wait();
         result
@@ -80,10 +118,24 @@ impl Balancer<'_> {
     fn apply_events(&mut self, stream: impl std::io::Read) -> Result<()> {
         for event in serde_json::Deserializer::from_reader(stream).into_iter::<Value>() {
             let event = event.context("read the watch")?;
-            let (Some(kind), Some(service)) = (event.get("type").and_then(Value::as_str), event.get("object")) else { continue };
-            let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (Some(kind), Some(service)) = (
+                event.get("type").and_then(Value::as_str),
+                event.get("object"),
+            ) else {
+                continue;
+            };
+            let text = |pointer: &str| {
+                service
+                    .pointer(pointer)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
             let key = format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"));
-            let wanted = if kind == "DELETED" { None } else { assign::read(service, &self.pool()) };
+            let wanted = if kind == "DELETED" {
+                None
+            } else {
+                assign::read(service, &self.pool())
+            };
             let before = match wanted {
                 Some(wanted) => self.services.insert(key.clone(), wanted),
                 None => self.services.remove(&key),
@@ -97,16 +149,26 @@ impl Balancer<'_> {
 
     /// Brings statuses and the zone to what the assignment says.
     fn settle(&mut self) -> Result<()> {
-        let given = assign::assign(&self.services, &self.pool(), |last| self.plan.load_balancer(last).1.to_string());
+        let given = assign::assign(&self.services, &self.pool(), |last| {
+            self.plan.load_balancer(last).1.to_string()
+        });
         let mut classes: BTreeMap<String, Addresses> = BTreeMap::new();
         for (key, last) in &given {
-            let Some(service) = self.services.get(key) else { continue };
+            let Some(service) = self.services.get(key) else {
+                continue;
+            };
             let (v4, v6) = self.plan.load_balancer(*last);
-            let addresses = (service.families.0.then_some(v4), service.families.1.then_some(v6));
+            let addresses = (
+                service.families.0.then_some(v4),
+                service.families.1.then_some(v6),
+            );
             if let Some(class) = &service.class {
                 classes.entry(class.clone()).or_insert(addresses);
             }
-            let texts = [addresses.0.map(|a| a.to_string()), addresses.1.map(|a| a.to_string())];
+            let texts = [
+                addresses.0.map(|a| a.to_string()),
+                addresses.1.map(|a| a.to_string()),
+            ];
             let ips: Vec<String> = texts.into_iter().flatten().collect();
             if service.has != ips {
                 // The Service may have changed or gone meanwhile: the watch then says so, and this runs again.
@@ -121,10 +183,25 @@ impl Balancer<'_> {
 
     fn patch(&self, key: &str, ips: &[String]) -> Result<()> {
         let (namespace, name) = key.split_once('/').context("a key without namespace")?;
-        let ingress: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip, "ipMode": "VIP"})).collect();
+        let ingress: Vec<Value> = ips
+            .iter()
+            .map(|ip| json!({"ip": ip, "ipMode": "VIP"}))
+            .collect();
         let patch = json!({"status": {"loadBalancer": {"ingress": ingress}}}).to_string();
         let mut command = self.kubectl();
-        command.args(["patch", "service", name, "-n", namespace, "--subresource", "status", "--type", "merge", "-p", &patch]);
+        command.args([
+            "patch",
+            "service",
+            name,
+            "-n",
+            namespace,
+            "--subresource",
+            "status",
+            "--type",
+            "merge",
+            "-p",
+            &patch,
+        ]);
         program::output(&mut command).map(|_| ())
     }
 
@@ -137,11 +214,15 @@ impl Balancer<'_> {
             return Ok(());
         }
         // Seconds fit the 32 bits of a serial number, and it grows across restarts of this process.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         self.serial = now.as_secs().max(self.serial + 1);
         let file = self.arguments.zones.join(format!("db.{DOMAIN}"));
         let next = self.arguments.zones.join(".next");
-        fs::write(&next, text(self.serial)).and_then(|()| fs::rename(&next, &file)).with_context(|| format!("write {}", file.display()))?;
+        fs::write(&next, text(self.serial))
+            .and_then(|()| fs::rename(&next, &file))
+            .with_context(|| format!("write {}", file.display()))?;
         self.zone = text(0);
         Ok(())
     }

@@ -10,8 +10,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(crate) type Addresses = (Option<Ipv4Addr>, Option<Ipv6Addr>);
 
 /// Writes the zone.
-pub(crate) fn zone(serial: u64, server: Addresses, public: Addresses, classes: &BTreeMap<String, Addresses>) -> String {
-    let mut text = format!("$ORIGIN {DOMAIN}.\n$TTL 1\n@ IN SOA ns hostmaster {serial} 60 60 600 1\n@ IN NS ns\n");
+pub(crate) fn zone(
+    serial: u64,
+    server: Addresses,
+    public: Addresses,
+    classes: &BTreeMap<String, Addresses>,
+) -> String {
+    let mut text = format!(
+        "$ORIGIN {DOMAIN}.\n$TTL 1\n@ IN SOA ns hostmaster {serial} 60 60 600 1\n@ IN NS ns\n"
+    );
     records(&mut text, "ns", server);
     records(&mut text, "@", public);
     records(&mut text, "*", public);
@@ -35,7 +42,11 @@ fn records(text: &mut String, name: &str, (v4, v6): Addresses) {
 
 /// A class's name may have dots and more; only one that is a single DNS label has a place in the zone.
 fn is_label(name: &str) -> bool {
-    (1..=63).contains(&name.len()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') && name != "ns"
+    (1..=63).contains(&name.len())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && name != "ns"
 }
 
 #[cfg(test)]
@@ -43,12 +54,18 @@ mod tests {
     use super::*;
 
     fn both(last: u8) -> Addresses {
-        (Some(Ipv4Addr::new(172, 30, 0, last)), Some(Ipv6Addr::new(0xfd00, 0, 3, 0, 0, 0, 0, u16::from(last))))
+        (
+            Some(Ipv4Addr::new(172, 30, 0, last)),
+            Some(Ipv6Addr::new(0xfd00, 0, 3, 0, 0, 0, 0, u16::from(last))),
+        )
     }
 
     #[test]
     fn every_name_leads_to_public_and_a_class_to_its_own() {
-        let classes = BTreeMap::from([("internal".to_owned(), both(20)), ("no.label".to_owned(), both(21))]);
+        let classes = BTreeMap::from([
+            ("internal".to_owned(), both(20)),
+            ("no.label".to_owned(), both(21)),
+        ]);
         let text = zone(7, both(254), both(10), &classes);
         for line in [
             "@ IN SOA ns hostmaster 7 60 60 600 1",
@@ -58,7 +75,10 @@ mod tests {
             "*.internal IN A 172.30.0.20",
             "ns IN A 172.30.0.254",
         ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+            assert!(
+                text.lines().any(|l| l == line),
+                "{line} is missing in\n{text}"
+            );
         }
         assert!(!text.contains("no.label"));
     }

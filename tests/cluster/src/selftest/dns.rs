@@ -21,7 +21,11 @@ pub(super) fn expect(server: IpAddr, name: &str, wanted: IpAddr) -> Result<()> {
 }
 
 fn ask(server: IpAddr, name: &str, v6: bool) -> Result<Vec<IpAddr>> {
-    let local: SocketAddr = if server.is_ipv6() { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
+    let local: SocketAddr = if server.is_ipv6() {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    };
     let socket = UdpSocket::bind(local)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     socket.connect((server, 53))?;
@@ -79,7 +83,10 @@ mod tests {
         let mut packet = question("a.test", false).unwrap();
         packet[7] = 1;
         packet.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 172, 30, 0, 10]);
-        assert_eq!(answers(&packet, false).unwrap(), [IpAddr::from([172, 30, 0, 10])]);
+        assert_eq!(
+            answers(&packet, false).unwrap(),
+            [IpAddr::from([172, 30, 0, 10])]
+        );
         assert_eq!(answers(&packet[..20], false), None);
     }
 }
