@@ -1,0 +1,32 @@
+//! What the tests on a real cluster share: the cluster, a scene of its own for each test, an
+//! application to expose, a client that verifies what it is told, and waiting for conditions.
+//!
+//! Objects are plain JSON here, on purpose: the tests see what `kubectl` and other programs see, and
+//! a mistake in our own types cannot hide in both the product and its test.
+//!
+//! The tests need the environment of `testbed env` for a cluster on which `demo/install` has
+//! installed the chart; without it each of them fails and says so ([`environment`]).
+
+pub mod accounts;
+pub mod audit;
+pub mod cluster;
+pub mod echo;
+pub mod environment;
+pub mod exposed;
+pub mod kubectl;
+pub mod load;
+pub mod pki;
+pub mod proxies;
+pub mod scene;
+pub mod visitor;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use scene::{Scene, scene};
+
+/// The namespace of the release.
+pub const SYSTEM: &str = "portolan-system";
+/// The class that the chart installs.
+pub const CLASS: &str = "public";
+/// The domain of that class.
+pub const DOMAIN: &str = "portolan.test";

@@ -1,0 +1,107 @@
+//! Certificates of the tests' own, for `tls.secret`.
+
+use crate::visitor::Visitor;
+use anyhow::Result;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+
+/// An authority that only one test trusts.
+pub struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The leaf.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl Authority {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When the cryptography fails.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "an authority of a test");
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self {
+            pem,
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    /// Issues a certificate for these names.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn issue(&self, names: &[&str]) -> Result<Pair> {
+        let params = CertificateParams::new(
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )?;
+        self.sign(params)
+    }
+
+    /// Issues one that has run out.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn issue_expired(&self, names: &[&str]) -> Result<Pair> {
+        let mut params = CertificateParams::new(
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )?;
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        self.sign(params)
+    }
+
+    /// A visitor who trusts it.
+    ///
+    /// # Errors
+    /// When its own certificate cannot be read back.
+    pub fn visitor(&self) -> Result<Visitor> {
+        Visitor::trusting(self.pem.as_bytes())
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Pair> {
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Pair {
+            certificate,
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+/// A Secret of type `kubernetes.io/tls`.
+pub fn tls_secret(namespace: &str, name: &str, pair: &Pair) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"namespace": namespace, "name": name},
+        "data": data(&[("tls.crt", &pair.certificate), ("tls.key", &pair.key)]),
+    })
+}
+
+/// The `data` of a Secret.
+pub fn data(entries: &[(&str, &str)]) -> Value {
+    let encoded = entries
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), json!(BASE64_STANDARD.encode(text))));
+    Value::Object(encoded.collect())
+}

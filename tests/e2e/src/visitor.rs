@@ -1,0 +1,248 @@
+//! A visitor from outside: connects to a given address, asks for a given host, and verifies the
+//! certificate against the one authority that the test trusts.
+
+use crate::echo::Echo;
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+/// For one whole exchange. A healthy one takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The most that is read of a raw answer.
+const RAW_LIMIT: u64 = 1024 * 1024;
+
+/// Whether the visitor speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS, with the host as server name.
+    Https,
+}
+
+/// A client that trusts one authority.
+#[derive(Clone)]
+pub struct Visitor {
+    tls: Arc<ClientConfig>,
+}
+
+/// What a visitor got.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// The server's certificate, for HTTPS.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+/// A connection that takes one request after another.
+pub struct Visit {
+    sender: SendRequest<Empty<Bytes>>,
+    host: String,
+    certificate: Option<CertificateDer<'static>>,
+}
+
+impl Visitor {
+    /// Trusts these authorities, PEM.
+    ///
+    /// # Errors
+    /// When there is no certificate in the text.
+    pub fn trusting(authorities: &[u8]) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_slice_iter(authorities) {
+            roots.add(authority?)?;
+        }
+        ensure!(!roots.is_empty(), "no authority to trust");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { tls: Arc::new(tls) })
+    }
+
+    /// Asks for `/` over HTTPS.
+    ///
+    /// # Errors
+    /// When no answer comes, or the certificate is not good for the host.
+    pub async fn https(&self, at: SocketAddr, host: &str) -> Result<Answer> {
+        self.get(Scheme::Https, at, host, "/").await
+    }
+
+    /// Asks for `/` in the clear.
+    ///
+    /// # Errors
+    /// When no answer comes.
+    pub async fn http(&self, at: SocketAddr, host: &str) -> Result<Answer> {
+        self.get(Scheme::Http, at, host, "/").await
+    }
+
+    /// Asks for a path on a connection of its own.
+    ///
+    /// # Errors
+    /// When no answer comes, or the certificate is not good for the host.
+    pub async fn get(
+        &self,
+        scheme: Scheme,
+        at: SocketAddr,
+        host: &str,
+        path: &str,
+    ) -> Result<Answer> {
+        let asked = async {
+            self.visit(scheme, at, host)
+                .await?
+                .ask(Method::GET, path)
+                .await
+        };
+        let answer = timeout(PATIENCE, asked).await;
+        answer
+            .map_err(|_| anyhow::anyhow!("no answer within {PATIENCE:?}"))
+            .and_then(|answer| answer)
+            .with_context(|| format!("{scheme:?} {host}{path} at {at}"))
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// When none can be had, or the certificate is not good for the host.
+    pub async fn visit(&self, scheme: Scheme, at: SocketAddr, host: &str) -> Result<Visit> {
+        let tcp = TcpStream::connect(at).await.context("connect")?;
+        tcp.set_nodelay(true)?;
+        let (sender, certificate) = match scheme {
+            Scheme::Http => (speak(tcp).await?, None),
+            Scheme::Https => {
+                let name = ServerName::try_from(host.to_owned())?;
+                let stream = TlsConnector::from(self.tls.clone())
+                    .connect(name, tcp)
+                    .await;
+                let stream = stream.context("TLS handshake")?;
+                let leaf = stream
+                    .get_ref()
+                    .1
+                    .peer_certificates()
+                    .and_then(|chain| chain.first());
+                let leaf = leaf.map(|leaf| leaf.clone().into_owned());
+                (speak(stream).await?, leaf)
+            }
+        };
+        Ok(Visit {
+            sender,
+            host: host.to_owned(),
+            certificate,
+        })
+    }
+}
+
+impl Visit {
+    /// Sends one request and reads its answer.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer does.
+    pub async fn ask(&mut self, method: Method, path: &str) -> Result<Answer> {
+        let request = Request::builder().method(method).uri(path);
+        let request = request
+            .header(http::header::HOST, &self.host)
+            .body(Empty::new())?;
+        self.sender
+            .ready()
+            .await
+            .context("the connection was closed")?;
+        let (head, body) = self
+            .sender
+            .send_request(request)
+            .await
+            .context("request")?
+            .into_parts();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.collect().await.context("body")?.to_bytes(),
+            certificate: self.certificate.clone(),
+        })
+    }
+}
+
+impl Answer {
+    /// What the echo application says that it read.
+    ///
+    /// # Errors
+    /// When the answer is not its, or not 200.
+    pub fn echo(&self) -> Result<Echo> {
+        let body = String::from_utf8_lossy(&self.body);
+        let reason = self.header("x-portolan-reason");
+        ensure!(
+            self.status == 200,
+            "{} {reason:?}: {}",
+            self.status,
+            body.trim()
+        );
+        serde_json::from_str(&body).with_context(|| format!("not the echo application's: {body}"))
+    }
+
+    /// A header field, empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// SHA-256 of the server's certificate in hex, as status.hostnames.certificate.servedFingerprint
+    /// gives it.
+    ///
+    /// # Errors
+    /// When there was no TLS.
+    pub fn fingerprint(&self) -> Result<String> {
+        let certificate = self
+            .certificate
+            .as_ref()
+            .context("no certificate was shown")?;
+        Ok(hex::encode(Sha256::digest(certificate)))
+    }
+}
+
+/// Sends bytes as they are and reads until the other side closes, or is silent for a second.
+///
+/// # Errors
+/// When no connection can be had.
+pub async fn raw(at: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut tcp = timeout(PATIENCE, TcpStream::connect(at)).await??;
+    tcp.write_all(bytes).await?;
+    let mut answer = Vec::new();
+    let mut limited = (&mut tcp).take(RAW_LIMIT);
+    while let Ok(read) = timeout(Duration::from_secs(1), limited.read_buf(&mut answer)).await {
+        // A reset after the answer is a way of closing, too.
+        if read.unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+async fn speak<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends when the sender is dropped; its error reaches whoever waits for an answer.
+    tokio::spawn(connection);
+    Ok(sender)
+}

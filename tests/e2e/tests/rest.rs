@@ -1,0 +1,134 @@
+//! At rest nothing is written, and what the operator asked for since its start is no more than it may.
+//!
+//! A program of its own, so that no other test runs beside it.
+
+use anyhow::{Result, ensure};
+use portolan_e2e::audit::{Audit, Entry};
+use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::scene;
+use portolan_e2e::wait::{LATER, quiet};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// For as long nobody may write.
+const REST: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn objects_that_stand_cost_no_write() -> Result<()> {
+    scene("rest", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let [issued, plain] = ["issued", "plain"].map(|part| scene.host(part));
+        cluster
+            .apply(&exposed_echo(&namespace, "issued", &[&issued], json!({})))
+            .await?;
+        let disabled = json!({"tls": {"mode": "Disabled"}});
+        cluster
+            .apply(&exposed_echo(&namespace, "plain", &[&plain], disabled))
+            .await?;
+        // One that is never ready must not be tried for ever, either.
+        let absent = json!({"className": "no-such-class"});
+        cluster
+            .apply(&exposed_echo(
+                &namespace,
+                "never",
+                &[&scene.host("never")],
+                absent,
+            ))
+            .await?;
+        cluster.ready(&namespace, "issued", LATER).await?;
+        cluster.ready(&namespace, "plain", LATER).await?;
+        cluster
+            .unready(&namespace, "never", "ClassNotFound", LATER)
+            .await?;
+
+        // What other tests left is still being cleared away: wait until a while without a write begins.
+        let before = Audit::from_now(cluster)?;
+        let settled = Duration::from_secs(10);
+        quiet("the operator writes nothing", settled, LATER, async || {
+            Ok(before.writes()?.len())
+        })
+        .await?;
+        let audit = Audit::from_now(cluster)?;
+        let began = Instant::now();
+        while began.elapsed() < REST {
+            let writes = audit.writes()?;
+            ensure!(
+                writes.is_empty(),
+                "after {:?}: {}",
+                began.elapsed(),
+                told(&writes)
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let renewals = audit.of_the_operator()?;
+        let renewed = renewals
+            .iter()
+            .any(|it| it.is_write() && it.object_ref.resource == "leases");
+        ensure!(
+            renewed,
+            "the audit log shows no Lease renewal, so it would not show other writes either"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
+    scene("audit", async |scene| {
+        let entries = Audit::whole(&scene.cluster).of_the_operator()?;
+        let refused: Vec<Entry> = entries
+            .iter()
+            .filter(|it| it.response_status.code == 403)
+            .cloned()
+            .collect();
+        ensure!(
+            refused.is_empty(),
+            "the chart's roles lack something: {}",
+            told(&refused)
+        );
+
+        let secrets = entries
+            .iter()
+            .filter(|it| it.object_ref.resource == "secrets");
+        let wide = secrets.filter(|it| ["list", "watch"].contains(&it.verb.as_str()));
+        let wide: Vec<Entry> = wide.cloned().collect();
+        ensure!(
+            !wide.is_empty(),
+            "no Secret was ever watched: is this the log of this cluster?"
+        );
+        let unfiltered: Vec<Entry> = wide
+            .into_iter()
+            .filter(|it| {
+                let query = it
+                    .request_uri
+                    .split_once('?')
+                    .map_or("", |(_, query)| query);
+                let by = |filter: &str| query.split('&').any(|part| part.starts_with(filter));
+                !by("labelSelector=portolan.dev") && !by("fieldSelector=metadata.name")
+            })
+            .collect();
+        ensure!(
+            unfiltered.is_empty(),
+            "Secrets of others were listed: {}",
+            told(&unfiltered)
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Each different request once.
+fn told(entries: &[Entry]) -> String {
+    let line = |it: &Entry| {
+        format!(
+            "{} {} -> {}",
+            it.verb, it.request_uri, it.response_status.code
+        )
+    };
+    let lines: BTreeSet<String> = entries.iter().map(line).collect();
+    lines.into_iter().take(20).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,320 @@
+//! Bad input: refused by the schema in a sentence, or told in status with a documented reason, while
+//! everybody else is served.
+
+use anyhow::{Context, Result, ensure};
+use portolan_e2e::cluster::text;
+use portolan_e2e::exposed::{KIND, exposed_echo, exposed_port};
+use portolan_e2e::load::Load;
+use portolan_e2e::pki::{Authority, data};
+use portolan_e2e::visitor::Scheme;
+use portolan_e2e::wait::{LATER, SOON};
+use portolan_e2e::{Cluster, Scene, scene};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn the_schema_refuses_in_a_sentence() -> Result<()> {
+    scene("schema", async |scene| {
+        let namespace = scene.namespace("a").await?;
+        let host = scene.host("x");
+        let with = |spec: Value| exposed_port(&namespace, "x", spec);
+        let cases = [
+            ("two sources", json!({"selector": {"app": "a"}, "service": "b"}), "both are set; keep one"),
+            ("no source", json!({}), "neither selector nor service is set; write selector"),
+            ("an address", json!({"service": "b", "hostnames": ["10.0.0.1"]}), "is an IP address; write a DNS name"),
+            ("an underscore", json!({"service": "b", "hostnames": ["a_b.example.com"]}), "is not a DNS name; write"),
+            ("an inner wildcard", json!({"service": "b", "hostnames": ["a.*.example.com"]}), "is not a DNS name; write"),
+            ("no hostname", json!({"service": "b", "hostnames": []}), "spec.hostnames"),
+            ("port 0", json!({"service": "b", "port": 0}), "write a number from 1 to 65535"),
+            ("port 65536", json!({"service": "b", "port": 65536}), "write a number from 1 to 65535"),
+            ("a negative port", json!({"service": "b", "port": -1}), "write a number from 1 to 65535"),
+            (
+                "two certificates",
+                json!({"service": "b", "tls": {"secret": {"name": "a"}, "issuerRef": {"name": "b"}}}),
+                "secret and issuerRef are both set; keep secret",
+            ),
+            (
+                "a certificate for nothing",
+                json!({"service": "b", "tls": {"mode": "Disabled", "secret": {"name": "a"}}}),
+                "Disabled takes no secret",
+            ),
+            ("an unknown mode", json!({"service": "b", "tls": {"mode": "Maybe"}}), "spec.tls.mode"),
+        ];
+        for (case, more, sentence) in cases {
+            let mut spec = json!({"port": 80, "hostnames": [host]});
+            let (Some(spec_fields), Value::Object(more)) = (spec.as_object_mut(), more) else { continue };
+            spec_fields.extend(more);
+            let refusal = scene.cluster.refusal(&with(spec)).await.context(case)?;
+            ensure!(refusal.contains(sentence), "{case}: {refusal}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_unknown_class_and_a_missing_service_disturb_nobody() -> Result<()> {
+    scene("bystander", async |scene| {
+        let (cluster, namespace, load) = bystander(scene).await?;
+        let spec = |more: Value| {
+            let mut spec = json!({"port": 80, "service": "absent", "tls": {"mode": "Disabled"}});
+            if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+                spec.extend(more);
+            }
+            spec
+        };
+        let host = scene.host("class");
+        let unknown = spec(json!({"hostnames": [host], "className": "no-such-class"}));
+        cluster
+            .apply(&exposed_port(&namespace, "class", unknown))
+            .await?;
+        let host = scene.host("service");
+        cluster
+            .apply(&exposed_port(
+                &namespace,
+                "service",
+                spec(json!({"hostnames": [host]})),
+            ))
+            .await?;
+
+        let judged = cluster
+            .unready(&namespace, "class", "ClassNotFound", SOON)
+            .await?;
+        let ready = judged.current("Ready").context("no Ready")?;
+        ensure!(ready.message.contains("no-such-class"), "{}", ready.message);
+        ensure!(
+            text(&judged.0, "/status/summary/status") == "Invalid",
+            "{judged}"
+        );
+        let judged = cluster
+            .unready(&namespace, "service", "ServiceNotFound", SOON)
+            .await?;
+        let ready = judged.current("Ready").context("no Ready")?;
+        ensure!(ready.message.contains("absent"), "{}", ready.message);
+        // The hostname is held and answered, with the reason.
+        let visitor = cluster.visitor()?;
+        for proxy in cluster.ready_proxies().await? {
+            for way in proxy.ways() {
+                let answer = visitor.http(way.http, &host).await?;
+                let reason = answer.header("x-portolan-reason");
+                ensure!(
+                    (answer.status, reason) == (503, "ServiceNotFound"),
+                    "{} {reason}",
+                    answer.status
+                );
+            }
+        }
+        load.finish().await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_secret_without_a_key_disturbs_nobody() -> Result<()> {
+    scene("keyless", async |scene| {
+        let (cluster, namespace, load) = bystander(scene).await?;
+        let host = scene.host("x");
+        let pair = Authority::new()?.issue(&[&host])?;
+        cluster
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": namespace, "name": "keyless"},
+                "data": data(&[("tls.crt", &pair.certificate)]),
+            }))
+            .await?;
+        let tls = json!({"tls": {"secret": {"name": "keyless"}}});
+        cluster.apply(&exposed_echo(&namespace, "x", &[&host], tls)).await?;
+        let judged = cluster.unready(&namespace, "x", "SecretWithoutKey", SOON).await?;
+        let ready = judged.current("Ready").context("no Ready")?;
+        ensure!(ready.message.contains("keyless"), "{}", ready.message);
+        load.finish().await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_hostname_of_another_namespace_is_refused_and_handed_over_when_it_is_freed() -> Result<()>
+{
+    scene("held", async |scene| {
+        let (cluster, first, load) = bystander(scene).await?;
+        let second = scene.namespace("b").await?;
+        cluster.echo(&second, 1).await?;
+        let [wanted, own] = ["wanted", "own"].map(|part| scene.host(part));
+        cluster
+            .apply(&exposed_echo(&first, "x", &[&wanted], plain()))
+            .await?;
+        cluster.ready(&first, "x", SOON).await?;
+        cluster
+            .apply(&exposed_echo(&second, "x", &[&own, &wanted], plain()))
+            .await?;
+        let judged = cluster.unready(&second, "x", "HostnameHeld", SOON).await?;
+        let lost = judged.hostname(&wanted)?;
+        ensure!(text(lost, "/reason") == "HostnameHeld", "{lost}");
+        ensure!(text(lost, "/heldBy").contains(&first), "{lost}");
+
+        let visitor = cluster.visitor()?;
+        let standing = cluster.exposed(&first, "x").await?;
+        for way in cluster.ways(&standing).await? {
+            // The one that it has is served although it lost the other.
+            visitor.http(way.http, &own).await?.echo()?;
+            let echo = visitor.http(way.http, &wanted).await?.echo()?;
+            let pods = cluster.list("Pod", &first, "app=echo").await?;
+            let of_the_holder = pods
+                .iter()
+                .any(|pod| text(pod, "/metadata/name") == echo.pod);
+            ensure!(of_the_holder, "{} leads to {}", way.what, echo.pod);
+        }
+        ensure!(
+            cluster.exposed(&first, "x").await?.is_ready(),
+            "the holder was disturbed"
+        );
+
+        cluster.delete(KIND, &first, "x").await?;
+        let exposed = cluster.ready(&second, "x", SOON).await?;
+        for way in cluster.ways(&exposed).await? {
+            visitor.http(way.http, &wanted).await?.echo()?;
+        }
+        let hold = cluster
+            .get("HostnameHold", "", &format!("h.{wanted}"))
+            .await?;
+        ensure!(hold.to_string().contains(&second), "{hold}");
+        load.finish().await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_name_below_the_wildcard_of_another_namespace_is_refused() -> Result<()> {
+    scene("wildcard", async |scene| {
+        let (cluster, first, load) = bystander(scene).await?;
+        let second = scene.namespace("b").await?;
+        cluster.echo(&second, 1).await?;
+        let domain = scene.host("wild");
+        let (wildcard, narrow) = (format!("*.{domain}"), format!("x.{domain}"));
+        cluster
+            .apply(&exposed_echo(&first, "x", &[&wildcard], plain()))
+            .await?;
+        cluster.ready(&first, "x", SOON).await?;
+        cluster
+            .get("HostnameHold", "", &format!("w.{domain}"))
+            .await?;
+        cluster
+            .apply(&exposed_echo(&second, "x", &[&narrow], plain()))
+            .await?;
+        let judged = cluster
+            .unready(&second, "x", "HeldByWildcard", SOON)
+            .await?;
+        let lost = judged.hostname(&narrow)?;
+        ensure!(text(lost, "/heldBy").contains(&first), "{lost}");
+        ensure!(
+            text(&judged.0, "/status/summary/status") == "Conflicted",
+            "{judged}"
+        );
+        // The wildcard's own namespace may have it.
+        cluster
+            .apply(&exposed_echo(&first, "y", &[&narrow], plain()))
+            .await?;
+        cluster.ready(&first, "y", SOON).await?;
+        load.finish().await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_foreign_object_with_the_name_of_a_child_is_left_alone() -> Result<()> {
+    scene("foreign", async |scene| {
+        let (cluster, namespace, load) = bystander(scene).await?;
+        let host = scene.host("x");
+        let object = exposed_echo(&namespace, "x", &[&host], plain());
+        // Its children's names are found out by making it once.
+        cluster.apply(&object).await?;
+        let exposed = cluster.ready(&namespace, "x", SOON).await?;
+        let [service, ingress] = [exposed.child("Service")?, exposed.child("Ingress")?];
+        cluster.delete(KIND, &namespace, "x").await?;
+        cluster.gone("Service", &namespace, service, SOON).await?;
+        cluster.gone("Ingress", &namespace, ingress, SOON).await?;
+        for foreign in [
+            json!({
+                "apiVersion": "v1", "kind": "Service",
+                "metadata": {"namespace": namespace, "name": service},
+                "spec": {"clusterIP": "None", "ports": [{"port": 1234}]},
+            }),
+            json!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": {"namespace": namespace, "name": ingress},
+                "spec": {"ingressClassName": "somebody-elses", "rules": [{"host": "foreign.example.com"}]},
+            }),
+        ] {
+            cluster.apply(&foreign).await?;
+        }
+        let version = async |kind: &str, name: &str| -> Result<String> {
+            let object = cluster.get(kind, &namespace, name).await?;
+            Ok(text(&object, "/metadata/resourceVersion").to_owned())
+        };
+        let before = [version("Service", service).await?, version("Ingress", ingress).await?];
+
+        cluster.apply(&object).await?;
+        let judged = cluster.unready(&namespace, "x", "ForeignObject", SOON).await?;
+        let ready = judged.current("Ready").context("no Ready")?;
+        let named = ready.message.contains(service) || ready.message.contains(ingress);
+        ensure!(named, "it does not say which: {}", ready.message);
+        cluster.delete(KIND, &namespace, "x").await?;
+        cluster.gone("HostnameHold", "", &format!("h.{host}"), SOON).await?;
+        let after = [version("Service", service).await?, version("Ingress", ingress).await?];
+        ensure!(before == after, "a foreign object was touched: {before:?}, {after:?}");
+
+        // With the foreign ones out of the way the same object is served.
+        cluster.apply(&object).await?;
+        cluster.unready(&namespace, "x", "ForeignObject", SOON).await?;
+        cluster.delete("Service", &namespace, service).await?;
+        cluster.delete("Ingress", &namespace, ingress).await?;
+        cluster.ready(&namespace, "x", SOON).await?;
+        load.finish().await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_two_objects_in_one_namespace_the_older_keeps_the_hostname() -> Result<()> {
+    scene("twins", async |scene| {
+        let (cluster, namespace, load) = bystander(scene).await?;
+        let host = scene.host("x");
+        cluster
+            .apply(&exposed_echo(&namespace, "older", &[&host], plain()))
+            .await?;
+        cluster.ready(&namespace, "older", SOON).await?;
+        // Creation times have whole seconds, and the name decides between equals.
+        cluster
+            .apply(&exposed_echo(&namespace, "younger", &[&host], plain()))
+            .await?;
+        let judged = cluster
+            .unready(&namespace, "younger", "RouteConflict", SOON)
+            .await?;
+        ensure!(
+            text(judged.hostname(&host)?, "/heldBy").contains("older"),
+            "{judged}"
+        );
+        cluster.delete(KIND, &namespace, "older").await?;
+        cluster.ready(&namespace, "younger", SOON).await?;
+        load.finish().await.map(drop)
+    })
+    .await
+}
+
+/// A namespace with the application, an object that is served there, and a visitor at every proxy who
+/// must be answered all the while.
+async fn bystander(scene: &Scene) -> Result<(Cluster, String, Load)> {
+    let cluster = scene.cluster.clone();
+    let namespace = scene.namespace("a").await?;
+    cluster.echo(&namespace, 1).await?;
+    let host = scene.host("bystander");
+    cluster
+        .apply(&exposed_echo(&namespace, "bystander", &[&host], json!({})))
+        .await?;
+    let exposed = cluster.ready(&namespace, "bystander", LATER).await?;
+    let ways = cluster.ways(&exposed).await?;
+    let load = Load::start(&cluster.visitor()?, &ways, Scheme::Https, &host);
+    Ok((cluster, namespace, load))
+}
+
+fn plain() -> Value {
+    json!({"tls": {"mode": "Disabled"}})
+}

@@ -1,0 +1,10 @@
+//! Tests on a cluster with the chart installed; see the library for what they need. Each has a scene
+//! of its own, so they run beside one another.
+
+mod bad_input;
+mod changes;
+mod discovery;
+mod largest;
+mod preconditions;
+mod readiness;
+mod serving;
