@@ -5,11 +5,157 @@
 //! model ──► Table ──names──► stream per proxy ──transactions──► proxy
 //! status ◄── Acks ◄───────────────┴────────────verdicts─────────┘
 //! ```
+//! - [`table`](Table) is what shall be, [`acks`](Acks) what is; both are plain shared memory.
+//! - `outbox` decides what one proxy is told next, `stream` carries it, `server` lets proxies in.
+//! - `auth` judges tokens; `ca` makes certificates, `keeper` keeps them in the cluster, `tls` shows them.
+//!
+//! # For whoever runs it
+//! ```no_run
+//! # use portolan_operator::discovery::{self, Discovery, Scope};
+//! # async fn example(config: discovery::Config, leadership: tokio::sync::watch::Receiver<portolan_operator::lease::Leadership>,
+//! #     synced: tokio::sync::watch::Receiver<bool>, shutdown: tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
+//! let Discovery { table, acks, mut changes } = Discovery::new();
+//! // The model task: one `table.apply(class, changes)` for each batch of events.
+//! // The status task: what to judge again.
+//! tokio::spawn(async move {
+//!     loop {
+//!         for (class, scope) in changes.changed().await {
+//!             match scope {
+//!                 Scope::Everything => { /* every object of the class */ }
+//!                 Scope::Names(names) => { /* the objects behind these resources */ }
+//!             }
+//!         }
+//!     }
+//! });
+//! discovery::serve(config, table, acks, leadership, synced, shutdown).await
+//! # }
+//! ```
+//! Permissions: create TokenReviews (cluster); in the own namespace create Secrets and ConfigMaps,
+//! get Secret `portolan-ca`, get and patch ConfigMap `portolan-ca`.
 
 mod acks;
+mod auth;
+mod ca;
 mod changes;
+mod keeper;
+mod metrics;
+mod outbox;
+mod server;
+mod stream;
 mod table;
+mod tls;
+#[cfg(test)]
+mod wire_tests;
 
 pub use acks::{Acks, Proxy, ProxyPod, Verdict};
 pub use changes::{AckChanges, Scope};
+pub use metrics::Metrics;
 pub use table::{Content, Table};
+
+use crate::lease::Leadership;
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What the rest of the operator holds of discovery.
+#[derive(Debug)]
+pub struct Discovery {
+    /// What shall be served.
+    pub table: Arc<Table>,
+    /// What is served.
+    pub acks: Arc<Acks>,
+    /// Which acknowledgements changed.
+    pub changes: AckChanges,
+}
+
+impl Discovery {
+    /// Empty, nobody connected.
+    #[allow(clippy::new_without_default)] // A receiver comes out: there is nothing default about it.
+    pub fn new() -> Self {
+        let (acks, changes) = Acks::new();
+        Self {
+            table: Arc::default(),
+            acks,
+            changes,
+        }
+    }
+}
+
+/// What [`serve`] needs to know.
+pub struct Config {
+    /// For token reviews, the Secret and the ConfigMap of the authority.
+    pub client: kube::Client,
+    /// The operator's own namespace, where the proxies are too.
+    pub namespace: String,
+    /// Usually `cluster.local`.
+    pub cluster_domain: String,
+    /// Where to listen, usually `[::]:9443`.
+    pub address: SocketAddr,
+    /// From the name of a class to the name of its proxy's ServiceAccount.
+    pub service_account: Box<dyn Fn(&str) -> String + Send + Sync>,
+    /// See [`Metrics::register`].
+    pub metrics: Metrics,
+    /// Becomes true when proxies can connect: the port is open and there is a certificate.
+    pub serving: watch::Sender<bool>,
+}
+
+/// Serves discovery until `shutdown`.
+///
+/// Streams are accepted before `synced`, but nothing is sent on them: neither a heartbeat, without
+/// which no proxy follows, nor a transaction. `leadership` says what heartbeats carry, and whether
+/// this replica may make the authority.
+///
+/// # Errors
+/// When the port cannot be opened. Whatever the API server answers is waited out.
+pub async fn serve(
+    config: Config,
+    table: Arc<Table>,
+    acks: Arc<Acks>,
+    leadership: watch::Receiver<Leadership>,
+    synced: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.address)
+        .await
+        .with_context(|| format!("discovery: cannot listen on {}", config.address))?;
+    let presented = Arc::new(tls::Presented::default());
+    let keeper = keeper::Keeper::new(
+        &config.client,
+        &config.namespace,
+        &config.cluster_domain,
+        Arc::clone(&presented),
+    );
+    let namespace = config.namespace;
+    let service_account = config.service_account;
+    let server = server::Server {
+        table,
+        acks,
+        reviewer: auth::ApiReviewer::new(&config.client),
+        username: Box::new(move |class| {
+            format!(
+                "system:serviceaccount:{namespace}:{}",
+                service_account(class)
+            )
+        }),
+        leadership: leadership.clone(),
+        synced,
+        metrics: config.metrics,
+        shutdown: shutdown.clone(),
+    };
+    let keep = tokio::spawn(keeper.run(leadership, shutdown.clone()));
+    let announce = {
+        let presented = Arc::clone(&presented);
+        tokio::spawn(async move {
+            presented.is_there().await;
+            config.serving.send_replace(true);
+        })
+    };
+    let served = server.serve(listener, presented).await;
+    announce.abort();
+    // It ends by shutdown, or is of no use to a server that failed.
+    keep.abort();
+    served
+}
