@@ -20,6 +20,7 @@ pub mod discovery;
 pub mod key;
 pub mod lease;
 pub mod metrics;
+pub mod model;
 pub mod queue;
 pub mod watch;
 

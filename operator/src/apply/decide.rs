@@ -7,7 +7,7 @@ use super::store::Seen;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// There is no such object.
     Create,
     /// It is as it should be.
@@ -32,7 +32,7 @@ pub enum Decision {
 }
 
 /// Decides by content; the order of the questions is that of what must not go wrong.
-pub fn decide(desired: &Desired, seen: Option<&Seen>, owner: &Owner) -> Decision {
+pub(super) fn decide(desired: &Desired, seen: Option<&Seen>, owner: &Owner) -> Decision {
     let Some(seen) = seen else {
         return Decision::Create;
     };

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The annotation that holds the digest of what was last desired. With it, a pass sees also what a
 /// comparison cannot: a field that is desired no longer, and so must vanish.
-pub const DESIRED: &str = "portolan.dev/desired";
+pub(super) const DESIRED: &str = "portolan.dev/desired";
 
 /// A child as it should be, with its mark.
 #[derive(Clone, Debug)]

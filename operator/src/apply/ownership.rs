@@ -57,7 +57,7 @@ pub fn standing(observed: &ObjectMeta, owner: &Owner) -> Standing {
 
 /// The UID in our annotation, when it was us who wrote it: anybody can copy an annotation, but nobody
 /// copies the record of who set it by accident.
-pub fn recorded_owner(observed: &ObjectMeta) -> Option<&str> {
+pub(super) fn recorded_owner(observed: &ObjectMeta) -> Option<&str> {
     let uid = observed.annotations.as_ref()?.get(OWNER_UID)?;
     let entries = observed.managed_fields.as_deref().unwrap_or_default();
     entries.iter().any(sets_owner_uid).then_some(uid)

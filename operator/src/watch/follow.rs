@@ -104,7 +104,7 @@ where
                     }
                     Err(error) => {
                         self.complain(&error, sink);
-                        continue;
+                        self.given_up(&error)
                     }
                 };
                 if sink.send(inputs).await.is_err() {
@@ -147,6 +147,19 @@ where
                 known.remove(&object);
                 Noticed::Gone { object, uid }
             }
+        }
+    }
+
+    /// A Secret that we may not read is as good as absent to the object that names it. Waiting for it
+    /// would let one reference hold up everybody else.
+    fn given_up(&self, error: &watcher::Error) -> Vec<Input> {
+        match (&self.source, error) {
+            (
+                Source::Secret(_),
+                watcher::Error::InitialListFailed(kube::Error::Api(status))
+                | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
+            ) if status.is_forbidden() => vec![Input::Listed(self.source.clone())],
+            _ => Vec::new(),
         }
     }
 

@@ -1,0 +1,208 @@
+//! The one task that changes the index, and what everybody else reads of it.
+//!
+//! Inputs are taken in batches. Within one write lock a batch changes the index *and* the discovery
+//! table, so whoever reads both under the read lock sees them agree: a status is never judged by a
+//! version that the proxies have not been offered. Afterwards the keys of what is affected go into
+//! the queue.
+//!
+//! Until every source has listed once nothing is offered to the proxies and nothing is written: half
+//! of the cluster would compile to something that nobody asked for.
+
+mod compile;
+mod records;
+mod secrets;
+mod sync;
+mod uses;
+
+pub use records::{Record, Stored};
+
+use crate::apply::Children;
+use crate::discovery::{Scope, Table};
+use crate::key::Key;
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::watch::{Input, Source};
+use jiff::Timestamp;
+use portolan_core::{Affected, ClassName, Event, Index, ObjectRef};
+use portolan_discovery::table::Kind;
+use records::Records;
+use secrets::Sightings;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use sync::Sync;
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+use uses::Uses;
+
+/// How many inputs are taken in at once; a reader waits for no more than these.
+const BATCH: usize = 256;
+
+/// What is known, and where it goes.
+pub struct Model {
+    state: RwLock<State>,
+    table: Arc<Table>,
+    children: Arc<Children>,
+    queue: Arc<Queue<Key>>,
+    secrets: watch::Sender<BTreeSet<ObjectRef>>,
+    synced: watch::Sender<bool>,
+    metrics: Metrics,
+}
+
+/// Everything that changes with an input.
+pub struct State {
+    /// What the objects mean.
+    pub index: Index,
+    /// What is stored of objects and classes beside their spec.
+    pub records: Records,
+    /// Whether the cluster knows Certificates.
+    pub cert_manager: bool,
+    uses: Uses,
+    sightings: Sightings,
+    sync: Sync,
+    /// What became of interest before everything was listed.
+    held_back: Affected,
+}
+
+/// Where the model's output goes.
+pub struct Outputs {
+    /// What proxies shall have.
+    pub table: Arc<Table>,
+    /// Children as last seen.
+    pub children: Arc<Children>,
+    /// What is to be looked at again.
+    pub queue: Arc<Queue<Key>>,
+    /// The Secrets that have to be watched by name.
+    pub secrets: watch::Sender<BTreeSet<ObjectRef>>,
+    /// True from the moment when every source has listed once.
+    pub synced: watch::Sender<bool>,
+}
+
+impl Model {
+    /// Knows nothing yet. `sources` have to list before anything is believed.
+    pub fn new(
+        namespace: &str,
+        sources: BTreeSet<Source>,
+        outputs: Outputs,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            state: RwLock::new(State {
+                index: Index::new(namespace),
+                records: Records::default(),
+                cert_manager: false,
+                uses: Uses::default(),
+                sightings: Sightings::default(),
+                sync: Sync::new(sources),
+                held_back: Affected::default(),
+            }),
+            table: outputs.table,
+            children: outputs.children,
+            queue: outputs.queue,
+            secrets: outputs.secrets,
+            synced: outputs.synced,
+            metrics,
+        }
+    }
+
+    /// Takes in everything that the watches see, until they end.
+    pub async fn run(&self, mut inputs: mpsc::Receiver<Input>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while inputs.recv_many(&mut batch, BATCH).await > 0 {
+            for key in self.take_in(batch.drain(..), Timestamp::now()) {
+                self.queue.add(key);
+            }
+        }
+    }
+
+    /// What is known now; the table agrees with it for as long as the answer is held.
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys whose status may differ because proxies of a class said something new.
+    pub fn concerned(&self, class: &str, scope: &Scope) -> BTreeSet<Key> {
+        let Some(class) = ClassName::parse(class) else {
+            return BTreeSet::new();
+        };
+        let state = self.read();
+        match scope {
+            Scope::Everything => {
+                let all = state.records.objects.keys();
+                all.filter(|object| state.index.class_of(object) == Some(&class))
+                    .cloned()
+                    .map(Key::Object)
+                    .chain([Key::Class(class.clone())])
+                    .collect()
+            }
+            Scope::Names(names) => names
+                .iter()
+                .flat_map(|name| {
+                    let of_class = (name.kind == Kind::Listener).then(|| Key::Class(class.clone()));
+                    let users = state.uses.of(&class, name).cloned().map(Key::Object);
+                    users.chain(of_class).collect::<Vec<_>>()
+                })
+                .collect(),
+        }
+    }
+
+    fn take_in(&self, inputs: impl Iterator<Item = Input>, now: Timestamp) -> BTreeSet<Key> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = BTreeSet::new();
+        let mut affected = state.index.apply(Event::Now(now));
+        for input in inputs {
+            match input {
+                Input::Event(event) => affected.merge(state.apply(event)),
+                Input::Secret(via, change) => {
+                    if let Some(change) = state.sightings.merge(via, change) {
+                        affected.merge(state.apply(Event::Secret(change)));
+                    }
+                }
+                Input::Child(id, seen) => keys.extend(self.children.seen(id, *seen)),
+                Input::ChildGone { id, uid } => keys.extend(self.children.gone(&id, &uid)),
+                Input::Listed(source) => state.sync.listed(source),
+            }
+        }
+        self.follow_up(&mut state, affected, &mut keys);
+        keys
+    }
+
+    /// Everything that has to happen before somebody else reads the index again.
+    fn follow_up(&self, state: &mut State, affected: Affected, keys: &mut BTreeSet<Key>) {
+        for object in &affected.objects {
+            let resources = state.index.resources_of(object);
+            state.uses.set(object, resources);
+        }
+        if affected.secrets {
+            self.secrets
+                .send_replace(state.index.referenced_secrets().clone());
+        }
+        state.held_back.merge(affected);
+        if !state.sync.is_complete(state.index.referenced_secrets()) {
+            return;
+        }
+        let affected = std::mem::take(&mut state.held_back);
+        compile::publish(&state.index, &affected.resources, &self.table, &self.metrics);
+        keys.extend(affected.objects.into_iter().map(Key::Object));
+        keys.extend(affected.classes.into_iter().map(Key::Class));
+        keys.extend(affected.holds.into_iter().map(Key::Hold));
+        // Not before the table is filled: whoever hears of it may serve it.
+        self.synced.send_if_modified(|synced| {
+            let first = !*synced;
+            if first {
+                info!("every input is listed");
+            }
+            *synced = true;
+            first
+        });
+    }
+}
+
+impl State {
+    fn apply(&mut self, event: Event) -> Affected {
+        self.records.note(&event);
+        if let Event::CertManager(there) = &event {
+            self.cert_manager = *there;
+        }
+        self.index.apply(event)
+    }
+}
