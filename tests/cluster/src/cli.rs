@@ -54,7 +54,7 @@ enum Action {
         #[command(flatten)]
         named: Named,
         /// First and longest wait of cert-manager after a failed request, such as 1s (its own default: 1h to 32h)
-        #[arg(long)]
+        #[arg(long, value_parser = go_duration)]
         cert_manager_backoff: Option<String>,
     },
     /// Take the cluster down, whatever state it is in
@@ -105,6 +105,19 @@ enum Action {
     /// Give addresses to Services of type LoadBalancer: a part of the cluster
     #[command(hide = true)]
     LoadBalancerDaemon(daemon::Arguments),
+}
+
+/// A duration as Go programs take it: one number and one unit.
+fn go_duration(text: &str) -> Result<String, String> {
+    let number = ["ms", "s", "m", "h"]
+        .iter()
+        .find_map(|unit| text.strip_suffix(unit));
+    let good = number.is_some_and(|n| n.parse::<u32>().is_ok_and(|n| n > 0));
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("a duration is a number with ms, s, m or h, such as 1s".to_owned())
+    }
 }
 
 /// Does what the command line says.
@@ -191,5 +204,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_one_number_and_one_unit() {
+        for good in ["1s", "500ms", "2h"] {
+            assert_eq!(go_duration(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "s", "1", "0s", "-1s", "1 s", "bogus"] {
+            assert!(go_duration(bad).is_err(), "{bad}");
+        }
     }
 }

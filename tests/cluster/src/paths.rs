@@ -80,7 +80,11 @@ pub(crate) fn kept_logs(name: &ClusterName) -> Result<PathBuf> {
     Ok(state_root()?.join(KEPT).join(name.as_str()))
 }
 
-fn state_root() -> Result<PathBuf> {
+/// The folder of all clusters: `${XDG_STATE_HOME:-~/.local/state}/portolan`.
+///
+/// # Errors
+/// When neither the variable nor HOME is set.
+pub(crate) fn state_root() -> Result<PathBuf> {
     Ok(base("XDG_STATE_HOME", ".local/state")?.join("portolan"))
 }
 

@@ -1,6 +1,8 @@
 //! Becoming root where it is needed: namespaces, routes and cgroups are the machine's.
 
+use crate::paths;
 use anyhow::{Context, Result};
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -21,6 +23,9 @@ pub(crate) fn become_root() -> Result<()> {
     if is_root() {
         return Ok(());
     }
+    // Made by root, the folders above it in the caller's home would be root's for ever.
+    let state = paths::state_root()?;
+    fs::create_dir_all(&state).with_context(|| format!("create {}", state.display()))?;
     let own = std::env::current_exe().context("find this program")?;
     let caller = format!(
         "{}:{}",
