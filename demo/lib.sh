@@ -5,8 +5,8 @@ cache="${PORTOLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portolan}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
 target="$CARGO_TARGET_DIR/$(rustc -vV | awk '/^host:/ {print $2}')"
 
-if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
-else bold='' dim='' red='' green='' plain=''; fi
+if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' plain=$'\e[0m'
+else bold='' dim='' red='' plain=''; fi
 
 say() { printf '%s\n' "${bold}==> $*${plain}" >&2; }
 note() { printf '%s\n' "${dim}    $*${plain}" >&2; }
@@ -42,6 +42,8 @@ build_images() {
   done
 }
 
+# More arguments for helm, set by where the demo runs.
+# shellcheck disable=SC2034
 install_flags=()
 
 # elapsed SINCE: seconds since then, for people.
