@@ -16,12 +16,12 @@ ca="$kubeconfig_dir/ca.crt"
 kubectl -n cert-manager get secret portolan-test-ca -o jsonpath='{.data.tls\.crt}' | base64 -d >"$ca"
 say "the images"
 build_images dev "$cache/images"
-testbed build --only echo
+(cd tests/cluster/modules/images && CGO_ENABLED=0 go build -trimpath -o "$cache/images/echo" ./echo)
 for image in portolan portolan-proxy; do
   testbed image "portolan.dev/$image:dev" "$cache/images/$image" --output "$cache/images/$image.tar"
   kind load image-archive "$cache/images/$image.tar" --name portolan
 done
-testbed image portolan.test/echo:dev "$(testbed which echo)" --output "$cache/images/echo.tar"
+testbed image portolan.test/echo:dev "$cache/images/echo" --output "$cache/images/echo.tar"
 kind load image-archive "$cache/images/echo.tar" --name portolan
 # kind gives no address to a Service of type LoadBalancer: the demo reaches the proxies through kubectl instead.
 install_flags=(--set class.proxy.service.type=ClusterIP)

@@ -5,7 +5,7 @@ use crate::failure::exit_code;
 use crate::gobuild;
 use crate::lb::daemon;
 use crate::paths::ClusterName;
-use crate::{down, logs, root, selftest, setup, status, up};
+use crate::{down, logs, oci, root, selftest, setup, status, up};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -88,6 +88,17 @@ enum Action {
         binaries: Vec<PathBuf>,
         #[command(flatten)]
         named: Named,
+    },
+    /// Make an image of static binaries as an OCI archive, for another cluster or a registry
+    Image {
+        /// The image's name with registry and tag, such as registry.example.com/portolan:0.1.0
+        image: String,
+        /// Statically linked programs; the first is the entrypoint
+        #[arg(required = true)]
+        binaries: Vec<PathBuf>,
+        /// Where to write it
+        #[arg(short, long)]
+        output: PathBuf,
     },
     /// Run a command with the variables of `env`
     Run {
@@ -176,6 +187,11 @@ fn act(action: Action) -> Result<()> {
             root::become_root()?;
             environment::load(&up::required(&named.name)?, &image, &binaries)
         }
+        Action::Image {
+            image,
+            binaries,
+            output,
+        } => oci::image_of(&output, &image, &binaries),
         Action::Run {
             named,
             node,

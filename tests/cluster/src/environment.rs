@@ -72,16 +72,6 @@ pub(crate) fn run(cluster: &Cluster, inside: bool, words: &[String]) -> Result<(
 /// # Errors
 /// When a binary is not static, or containerd refuses the image.
 pub(crate) fn load(cluster: &Cluster, image: &str, binaries: &[PathBuf]) -> Result<()> {
-    if !image.contains('/')
-        || !image
-            .rsplit('/')
-            .next()
-            .is_some_and(|last| last.contains(':'))
-    {
-        bail!(
-            "{image}: an image is named with registry and tag, such as portolan.dev/portolan:dev"
-        );
-    }
     let tar = cluster
         .state
         .at(&format!("load.{}.tar", std::process::id()));

@@ -144,6 +144,14 @@ pub(crate) fn write_image(out: &Path, name: &str, binaries: &[Binary]) -> Result
 /// # Errors
 /// As [`Binary::read`] and [`write_image`].
 pub(crate) fn image_of(out: &Path, name: &str, paths: &[PathBuf]) -> Result<()> {
+    if !name.contains('/')
+        || !name
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains(':'))
+    {
+        bail!("{name}: an image is named with registry and tag, such as portolan.dev/portolan:dev");
+    }
     let binaries = paths
         .iter()
         .map(|p| Binary::read(p))
