@@ -22,6 +22,8 @@ pub mod lease;
 pub mod metrics;
 pub mod model;
 pub mod queue;
+pub mod reconcile;
+pub mod status;
 pub mod watch;
 
 /// The field manager of every write.

@@ -41,6 +41,13 @@ impl Seen {
         }
     }
 
+    /// Whether the object of this UID controls it.
+    pub fn is_of(&self, owner_uid: &str) -> bool {
+        let references = self.metadata.owner_references.as_deref();
+        let mut references = references.unwrap_or_default().iter();
+        references.any(|it| it.controller == Some(true) && it.uid == owner_uid)
+    }
+
     fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }

@@ -14,6 +14,7 @@ use kube::Client;
 use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
+use portolan_crds::{Address, AddressType};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tracing::{debug, info, warn};
@@ -46,6 +47,11 @@ impl Applier {
             permit,
             children,
         }
+    }
+
+    /// What was seen of children.
+    pub fn children(&self) -> &Children {
+        &self.children
     }
 
     /// Makes a child what it should be.
@@ -98,6 +104,37 @@ impl Applier {
             }
             Err(trouble) => Err(trouble),
         }
+    }
+
+    /// Writes into the status of an Ingress of ours where its hosts lead, unless it says so already.
+    pub async fn show_addresses(
+        &self,
+        id: &ChildId,
+        owner_uid: &str,
+        addresses: &[Address],
+    ) -> Result<(), Trouble> {
+        let Some(seen) = self.children.get(id).filter(|seen| seen.is_of(owner_uid)) else {
+            return Ok(());
+        };
+        let resource = id.kind.resource();
+        let patch = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": id.name, "namespace": id.namespace, "uid": seen.metadata.uid},
+            "status": {"loadBalancer": {"ingress": points(addresses)}},
+        });
+        let known = seen.manifest.pointer("/status/loadBalancer/ingress");
+        if shows(known, addresses) {
+            return Ok(());
+        }
+        self.may_write()?;
+        let api = id.api(self.client.clone());
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&patch);
+        let request = api.patch_status(&id.name, &params, &patch);
+        let answer = within(request).await?;
+        self.children.seen(id.clone(), Seen::of(&answer));
+        Ok(())
     }
 
     /// The object as last seen; asked for when it is not among ours, because a foreign one would not be.
@@ -198,6 +235,26 @@ impl Applier {
     }
 }
 
+/// Addresses in the form of an Ingress's status.
+fn points(addresses: &[Address]) -> Vec<Value> {
+    let point = |it: &Address| match it.type_ {
+        AddressType::IPAddress => json!({"ip": it.value}),
+        AddressType::Hostname => json!({"hostname": it.value}),
+    };
+    addresses.iter().map(point).collect()
+}
+
+/// Whether exactly these addresses are shown; what else the points carry is not asked.
+fn shows(known: Option<&Value>, addresses: &[Address]) -> bool {
+    let known = known.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let wanted = points(addresses);
+    known.len() == wanted.len()
+        && wanted
+            .iter()
+            .zip(known)
+            .all(|(wanted, known)| difference(wanted, known).is_none())
+}
+
 fn is_update(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Update")
@@ -222,5 +279,30 @@ fn waiting(until: String) -> Trouble {
     Trouble::Passing {
         message: until,
         retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ingress_is_written_to_only_when_it_shows_other_addresses() {
+        let addresses = [
+            Address {
+                type_: AddressType::IPAddress,
+                value: "203.0.113.7".into(),
+            },
+            Address {
+                type_: AddressType::Hostname,
+                value: "lb.example.com".into(),
+            },
+        ];
+        let shown = json!([{"ip": "203.0.113.7", "ipMode": "VIP"}, {"hostname": "lb.example.com"}]);
+        assert!(shows(Some(&shown), &addresses));
+        assert!(!shows(Some(&shown), &addresses[..1]));
+        assert!(!shows(Some(&json!([{"ip": "203.0.113.8"}])), &addresses[..1]));
+        assert!(shows(None, &[]));
+        assert!(!shows(None, &addresses));
     }
 }

@@ -120,6 +120,11 @@ impl<K: Lane + Clone + Ord + Hash> Claim<'_, K> {
         &self.key
     }
 
+    /// How often in a row work on it failed before.
+    pub fn failures(&self) -> u32 {
+        self.queue.state().failures(&self.key)
+    }
+
     /// Says how the work ended.
     pub fn finish(mut self, outcome: Outcome) {
         self.outcome = outcome;

@@ -101,6 +101,10 @@ impl<K: Lane + Clone + Ord + Hash> State<K> {
         }
     }
 
+    pub(super) fn failures(&self, key: &K) -> u32 {
+        self.failures.get(key).copied().unwrap_or_default()
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.ready.len()
     }

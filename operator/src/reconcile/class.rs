@@ -1,0 +1,151 @@
+//! A pass over an ExposeClass.
+
+use super::children::{Family, Outcomes};
+use super::{Attempt, Reconciler, now};
+use crate::apply::Owner;
+use crate::client::Trouble;
+use crate::key::Key;
+use crate::model::Record;
+use crate::status::{self, Patience, Written};
+use portolan_core::{Child, ClassName, Observed};
+use portolan_crds::ExposeClassStatus;
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The status of a class counts proxies, which come and go; it is written no more often than this.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How a class is known when the pass begins.
+struct Known {
+    key: Key,
+    record: Record<ExposeClassStatus>,
+    children: Vec<Child>,
+}
+
+pub(super) async fn pass(
+    context: &Reconciler,
+    class: &ClassName,
+    attempt: Attempt,
+) -> Result<(), Trouble> {
+    let Some(known) = dereference(context, class) else {
+        return clean_up(context, class).await;
+    };
+    let outcomes = apply(context, &known, attempt).await?;
+    let Some(status) = judge(context, class, &known, &outcomes) else {
+        return outcomes.trouble();
+    };
+    write(context, class, &known, &status).await?;
+    outcomes.trouble()
+}
+
+fn dereference(context: &Reconciler, class: &ClassName) -> Option<Known> {
+    let state = context.model.read();
+    Some(Known {
+        key: Key::Class(class.clone()),
+        record: state.records.classes.get(class)?.clone(),
+        children: state.index.class_children(class, &context.settings),
+    })
+}
+
+/// As with objects: what lost its owner reference is removed by nobody else.
+async fn clean_up(context: &Reconciler, class: &ClassName) -> Result<(), Trouble> {
+    let key = Key::Class(class.clone());
+    context.statuses.forget(&key);
+    context.class_written().remove(class);
+    let family = Family::of(&key, owner(class, String::new()), Vec::new());
+    family.prune(&context.applier).await
+}
+
+async fn apply(
+    context: &Reconciler,
+    known: &Known,
+    attempt: Attempt,
+) -> Result<Outcomes, Trouble> {
+    let Key::Class(class) = &known.key else {
+        return Ok(Outcomes::default());
+    };
+    let owner = owner(class, known.record.uid().to_owned());
+    let family = Family::of(&known.key, owner, known.children.clone());
+    let outcomes = family.apply(&context.applier, attempt).await?;
+    if outcomes.has_foreign() {
+        context.look_again_for_foreign(&known.key);
+    }
+    family.prune(&context.applier).await?;
+    Ok(outcomes)
+}
+
+/// `None` when it is too early; the key comes back.
+fn judge(
+    context: &Reconciler,
+    class: &ClassName,
+    known: &Known,
+    outcomes: &Outcomes,
+) -> Option<ExposeClassStatus> {
+    if context.statuses.is_behind(&known.key, &known.record) {
+        return None;
+    }
+    let missing = match context.proxies.patience(class) {
+        Patience::Judge { missing } => missing,
+        Patience::Wait { until } => {
+            context.queue.add_at(known.key.clone(), until);
+            return None;
+        }
+    };
+    let now = now();
+    let state = context.model.read();
+    let resources = state.index.resources_of_class(class);
+    let seen = Observed {
+        children: outcomes.states(),
+        proxies: context.proxies.observe(class, resources.iter(), missing),
+    };
+    state.index.class_status(class, &seen, now)
+}
+
+async fn write(
+    context: &Reconciler,
+    class: &ClassName,
+    known: &Known,
+    status: &ExposeClassStatus,
+) -> Result<(), Trouble> {
+    if known.record.status.as_ref() == Some(status) {
+        return Ok(());
+    }
+    let earliest = context.class_written().get(class).map(|last| *last + PAUSE);
+    if let Some(earliest) = earliest
+        && Instant::now() < earliest
+    {
+        context.queue.add_at(known.key.clone(), earliest);
+        return Ok(());
+    }
+    let written = context
+        .statuses
+        .write(&known.key, &known.record, status)
+        .await?;
+    if written == Written::Now {
+        context
+            .class_written()
+            .insert(class.clone(), Instant::now());
+        let news = status::of_class(known.record.status.as_ref(), status);
+        context.tell(&known.record.reference, news).await;
+    }
+    Ok(())
+}
+
+fn owner(class: &ClassName, uid: String) -> Owner {
+    Owner {
+        kind: "ExposeClass".to_owned(),
+        name: class.as_str().to_owned(),
+        uid,
+    }
+}
+
+impl Reconciler {
+    fn class_written(
+        &self,
+    ) -> std::sync::MutexGuard<'_, std::collections::HashMap<ClassName, Instant>> {
+        self.class_written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

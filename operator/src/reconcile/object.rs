@@ -1,0 +1,169 @@
+//! A pass over an ExposedPort.
+
+use super::children::{Family, Outcomes};
+use super::{Attempt, Reconciler, now};
+use crate::apply::{ChildKind, Owner};
+use crate::client::Trouble;
+use crate::key::Key;
+use crate::model::Record;
+use crate::status::{self, Patience, Written};
+use jiff::Timestamp;
+use portolan_core::{Child, ClassName, ObjectRef, Observed};
+use portolan_crds::ExposedPortStatus;
+
+/// How an object is known when the pass begins.
+struct Known {
+    key: Key,
+    record: Record<ExposedPortStatus>,
+    class: Option<ClassName>,
+    children: Vec<Child>,
+    cert_manager: bool,
+}
+
+/// What follows from everything that was seen.
+struct Judged {
+    status: ExposedPortStatus,
+    again_at: Option<Timestamp>,
+}
+
+pub(super) async fn pass(
+    context: &Reconciler,
+    object: &ObjectRef,
+    attempt: Attempt,
+) -> Result<(), Trouble> {
+    let Some(known) = dereference(context, object) else {
+        return clean_up(context, object).await;
+    };
+    let outcomes = apply(context, &known, attempt).await?;
+    let Some(judged) = judge(context, object, &known, &outcomes) else {
+        return outcomes.trouble();
+    };
+    show_addresses(context, &known, &judged).await?;
+    write(context, &known, judged).await?;
+    outcomes.trouble()
+}
+
+fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
+    let state = context.model.read();
+    Some(Known {
+        key: Key::Object(object.clone()),
+        record: state.records.objects.get(object)?.clone(),
+        class: state.index.class_of(object).cloned(),
+        children: state.index.children(object),
+        cert_manager: state.cert_manager,
+    })
+}
+
+/// The object is gone, and the garbage collector takes what belonged to it; except what lost its
+/// owner reference, which nobody else would remove.
+async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), Trouble> {
+    let key = Key::Object(object.clone());
+    context.statuses.forget(&key);
+    let nobody = Owner {
+        kind: "ExposedPort".to_owned(),
+        name: object.name.clone(),
+        uid: String::new(),
+    };
+    let family = Family::of(&key, nobody, Vec::new());
+    family.prune(&context.applier).await
+}
+
+async fn apply(
+    context: &Reconciler,
+    known: &Known,
+    attempt: Attempt,
+) -> Result<Outcomes, Trouble> {
+    let owner = Owner {
+        kind: "ExposedPort".to_owned(),
+        name: known.record.reference.name.clone().unwrap_or_default(),
+        uid: known.record.uid().to_owned(),
+    };
+    // Without cert-manager there is nothing that would take them; the status says so.
+    let wanted = |child: &Child| {
+        known.cert_manager || child.kind != ChildKind::Certificate.as_str()
+    };
+    let children: Vec<_> = known.children.iter().filter(|it| wanted(it)).cloned().collect();
+    let family = Family::of(&known.key, owner, children);
+    let outcomes = family.apply(&context.applier, attempt).await?;
+    if outcomes.has_foreign() {
+        // Nobody tells us when a foreign object goes: it carries no label of ours.
+        context.look_again_for_foreign(&known.key);
+    }
+    family.prune(&context.applier).await?;
+    Ok(outcomes)
+}
+
+/// `None` when it is too early: the status stays as it is, and the key comes back.
+fn judge(
+    context: &Reconciler,
+    object: &ObjectRef,
+    known: &Known,
+    outcomes: &Outcomes,
+) -> Option<Judged> {
+    if context.statuses.is_behind(&known.key, &known.record) {
+        return None;
+    }
+    let missing = match known.class.as_ref().map(|class| context.proxies.patience(class)) {
+        None => 0,
+        Some(Patience::Judge { missing }) => missing,
+        Some(Patience::Wait { until }) => {
+            context.queue.add_at(known.key.clone(), until);
+            return None;
+        }
+    };
+    let now = now();
+    // From here to the end under one lock: what proxies are asked for is what is judged.
+    let state = context.model.read();
+    let resources = state.index.resources_of(object);
+    let proxies = match &known.class {
+        Some(class) => {
+            let names = resources.iter().filter(|(of, _)| of == class);
+            let names = names.map(|(_, name)| name);
+            context.proxies.observe(class, names, missing)
+        }
+        None => Vec::new(),
+    };
+    let seen = Observed {
+        children: outcomes.states(),
+        proxies,
+    };
+    Some(Judged {
+        status: state.index.status(object, &seen, now)?,
+        again_at: state.index.judge_again_at(object, &seen, now),
+    })
+}
+
+/// The Ingress shows where the hostnames lead, so that external-dns can publish it.
+async fn show_addresses(
+    context: &Reconciler,
+    known: &Known,
+    judged: &Judged,
+) -> Result<(), Trouble> {
+    let ingresses = known.children.iter().filter(|it| it.kind == ChildKind::Ingress.as_str());
+    for ingress in ingresses {
+        let id = super::children::id(ingress);
+        if let Some(id) = id {
+            let owner = known.record.uid();
+            let addresses = &judged.status.addresses;
+            context.applier.show_addresses(&id, owner, addresses).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write(context: &Reconciler, known: &Known, judged: Judged) -> Result<(), Trouble> {
+    let now = now();
+    if let Some(when) = judged.again_at {
+        context.again_at(&known.key, when, now);
+    }
+    let status = &judged.status;
+    let written = context
+        .statuses
+        .write(&known.key, &known.record, status)
+        .await?;
+    if written == Written::Now {
+        let news = status::of_object(known.record.status.as_ref(), status);
+        context.tell(&known.record.reference, news).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The one writer of statuses: written when it differs from what is stored, and only then.
+//!
+//! [`proxies`] gathers what proxies say, [`news`] finds what is worth an event.
+
+mod news;
+mod proxies;
+mod writer;
+
+pub use news::{News, of_class, of_object};
+pub use proxies::{Patience, Proxies};
+pub use writer::{StatusWriter, Written};
