@@ -1,0 +1,107 @@
+//! cert-manager's definitions go and come back. (faults.md, operator, case 10)
+
+use anyhow::{Context, Result, ensure};
+use futures::FutureExt;
+use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::load::Load;
+use portolan_e2e::visitor::Scheme;
+use portolan_e2e::wait::{LATER, eventually};
+use portolan_e2e::{Scene, scene};
+use serde_json::{Value, json};
+use std::panic::AssertUnwindSafe;
+
+const CERTIFICATES: &str = "certificates.cert-manager.io";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_definition_what_is_served_stays_served_and_it_heals() -> Result<()> {
+    scene("nocrd", async |scene| {
+        let cluster = &scene.cluster;
+        let kind = "CustomResourceDefinition";
+        let mut definition = cluster.get(kind, "", CERTIFICATES).await?;
+        strip(&mut definition)?;
+        let namespace = scene.namespace("a").await?;
+        let outcome = AssertUnwindSafe(without(scene, &namespace))
+            .catch_unwind()
+            .await;
+        // Whatever happened, the cluster gets its definition back.
+        let back = eventually("the definition is back", LATER, async || {
+            let there = cluster.find(kind, "", CERTIFICATES).await?;
+            let going = there.is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_some());
+            ensure!(!going, "it is still being deleted");
+            cluster.apply(&definition).await.map(drop)
+        })
+        .await;
+        match outcome {
+            Ok(outcome) => outcome.and(back)?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        for name in ["old", "new"] {
+            cluster
+                .ready(&namespace, name, LATER)
+                .await
+                .context("it does not heal")?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes the definition and looks at what becomes of an old and a new object.
+async fn without(scene: &Scene, namespace: &str) -> Result<()> {
+    let cluster = &scene.cluster;
+    cluster.echo(namespace, 1).await?;
+    let [old, new] = ["old", "new"].map(|part| scene.host(part));
+    cluster
+        .apply(&exposed_echo(namespace, "old", &[&old], json!({})))
+        .await?;
+    let exposed = cluster.ready(namespace, "old", LATER).await?;
+    let ways = cluster.ways(&exposed).await?;
+    let load = Load::start(&cluster.visitor()?, &ways, Scheme::Https, &old);
+
+    cluster
+        .delete("CustomResourceDefinition", "", CERTIFICATES)
+        .await?;
+    cluster
+        .apply(&exposed_echo(namespace, "new", &[&new], json!({})))
+        .await?;
+    cluster
+        .unready(namespace, "new", "CertManagerMissing", LATER)
+        .await?;
+    let plain = json!({"tls": {"mode": "Disabled"}});
+    let host = scene.host("plain");
+    cluster
+        .apply(&exposed_echo(namespace, "plain", &[&host], plain))
+        .await?;
+    let exposed = cluster.ready(namespace, "plain", LATER).await?;
+    let visitor = cluster.visitor()?;
+    for way in cluster.ways(&exposed).await? {
+        visitor.http(way.http, &host).await?.echo()?;
+    }
+    let before = load.answered();
+    eventually("the old one is asked and answered", LATER, async || {
+        ensure!(load.answered() > before, "no more answers");
+        Ok(())
+    })
+    .await?;
+    load.finish().await.map(drop)
+}
+
+/// Leaves of a definition what one would write into a file.
+fn strip(definition: &mut Value) -> Result<()> {
+    let fields = definition.as_object_mut().context("no object")?;
+    fields.remove("status");
+    let metadata = fields
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut)
+        .context("no metadata")?;
+    for server in [
+        "creationTimestamp",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+        "uid",
+    ] {
+        metadata.remove(server);
+    }
+    Ok(())
+}

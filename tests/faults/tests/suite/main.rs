@@ -1,0 +1,5 @@
+//! Faults on a cluster with the chart installed. They disturb the whole of it: run with `--test-threads=1`.
+
+mod cert_manager;
+mod fail_static;
+mod kills;
