@@ -18,6 +18,16 @@ pub enum Change<T> {
     Deleted(ObjectRef),
 }
 
+impl<T: kube::Resource> Change<T> {
+    /// Which object it is about.
+    pub fn reference(&self) -> ObjectRef {
+        match self {
+            Self::Applied(object) => ObjectRef::of(object.as_ref()),
+            Self::Deleted(object) => object.clone(),
+        }
+    }
+}
+
 /// Something that was seen in the cluster.
 #[derive(Clone, Debug)]
 pub enum Event {

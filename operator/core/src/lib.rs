@@ -24,11 +24,13 @@
 //! - An object that is being deleted is as good as gone: it has no children and no status.
 
 mod child;
+mod compile;
 mod event;
 mod index;
 pub mod names;
 mod observed;
 pub mod reason;
+mod status;
 mod validate;
 
 pub use child::{Child, HoldAction, ProxySettings};

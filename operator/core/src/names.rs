@@ -132,12 +132,8 @@ impl ObjectRef {
     }
 
     /// Of an object as it came from the cluster.
-    pub fn of(
-        object: &impl k8s_openapi::Metadata<
-            Ty = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-        >,
-    ) -> Self {
-        let metadata = object.metadata();
+    pub fn of(object: &impl kube::Resource) -> Self {
+        let metadata = object.meta();
         Self::new(
             metadata.namespace.clone().unwrap_or_default(),
             metadata.name.clone().unwrap_or_default(),

@@ -1,18 +1,58 @@
 //! What objects mean together: a synchronous state machine.
+//!
+//! [`Index::apply`] takes in one event and touches what it concerns: before the change, so that what
+//! is left behind is found, and after it, so that what is new is. Reverse indexes ([`users`],
+//! [`hostnames`]) keep the cost at the size of the change.
+//!
+//! Everything is a function of what is stored in the cluster now, with one exception that is wanted:
+//! a certificate that was served goes on being served when its Secret becomes unusable ([`serving`]).
 
-use crate::{
-    Affected, Child, ClassName, Event, HoldAction, Hostname, ObjectRef, Observed, ProxySettings,
-};
-use jiff::Timestamp;
-use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
-use portolan_discovery::table::{Origin, Resource, ResourceName};
-use std::collections::BTreeSet;
+pub(crate) mod classes;
+pub(crate) mod hostnames;
+pub(crate) mod issuance;
+pub(crate) mod link;
+pub(crate) mod secrets;
+pub(crate) mod services;
+pub(crate) mod serving;
+pub(crate) mod users;
+
+use crate::event::{Affected, Change, Event};
+use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::validate::Problem;
+use crate::{HoldAction, proxy_service};
+use classes::Classes;
+use hostnames::Hostnames;
+use issuance::Issuance;
+use link::{Linked, Object};
+use portolan_crds::certmanager::Certificate;
+use portolan_crds::{ExposeClass, ExposedPort};
+use portolan_discovery::table::{Kind, ResourceName};
+use services::Services;
+use serving::Serving;
+use std::collections::{BTreeMap, BTreeSet};
+use users::Users;
 
 /// Everything that is known, and what follows from it.
 #[derive(Debug)]
 pub struct Index {
-    namespace: String,
-    secrets: BTreeSet<ObjectRef>,
+    pub(crate) namespace: String,
+    pub(crate) cert_manager: bool,
+    pub(crate) classes: Classes,
+    pub(crate) hostnames: Hostnames,
+    pub(crate) services: Services,
+    pub(crate) serving: Serving,
+    pub(crate) users: Users,
+    objects: BTreeMap<ObjectRef, Entry>,
+    certificates: BTreeMap<ObjectRef, Issuance>,
+    /// The Service before the proxies of each class.
+    proxy_services: BTreeMap<ObjectRef, ClassName>,
+}
+
+/// An object, and what it means among the others.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) object: Object,
+    pub(crate) link: Result<Linked, Vec<Problem>>,
 }
 
 impl Index {
@@ -20,88 +60,291 @@ impl Index {
     pub fn new(namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
-            secrets: BTreeSet::new(),
+            cert_manager: false,
+            classes: Classes::default(),
+            hostnames: Hostnames::default(),
+            services: Services::default(),
+            serving: Serving::default(),
+            users: Users::default(),
+            objects: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            proxy_services: BTreeMap::new(),
         }
     }
 
     /// Takes in what was seen, and says what has to be looked at again.
-    pub fn apply(&mut self, _event: Event) -> Affected {
-        Affected::default()
-    }
-
-    /// What the proxies of a class are told under a name; `None` when there is no such resource (any more).
-    pub fn resource(
-        &self,
-        _class: &ClassName,
-        _name: &ResourceName,
-    ) -> Option<(Resource, Vec<Origin>)> {
-        None
-    }
-
-    /// The objects that should exist for an ExposedPort, in the order in which they are made; none for one that is gone.
-    pub fn children(&self, _object: &ObjectRef) -> Vec<Child> {
-        Vec::new()
-    }
-
-    /// The objects that should exist for a class; none for one that is gone.
-    pub fn class_children(&self, _class: &ClassName, _settings: &ProxySettings) -> Vec<Child> {
-        let _ = &self.namespace;
-        Vec::new()
+    pub fn apply(&mut self, event: Event) -> Affected {
+        let mut affected = Affected::default();
+        match event {
+            Event::ExposedPort(change) => self.apply_object(change, &mut affected),
+            Event::ExposeClass(change) => self.apply_class(change, &mut affected),
+            Event::HostnameHold(change) => {
+                let host = Hostnames::concerned(&change);
+                self.touch_hosts(&host, &mut affected);
+                if self.hostnames.apply_hold(change) {
+                    self.touch_hosts(&host, &mut affected);
+                } else {
+                    affected = Affected::default();
+                }
+            }
+            Event::Service(change) => {
+                let service = change.reference();
+                let users: BTreeSet<_> = self.users.of_service(&service).cloned().collect();
+                self.touch_objects(&users, &mut affected);
+                if self.services.apply_service(change) {
+                    self.touch_objects(&users, &mut affected);
+                    self.touch_class_of(&service, &mut affected);
+                } else {
+                    affected = Affected::default();
+                }
+            }
+            Event::EndpointSlice(change) => {
+                for service in self.services.apply_slice(change) {
+                    let users: BTreeSet<_> = self.users.of_service(&service).cloned().collect();
+                    self.touch_objects(&users, &mut affected);
+                }
+            }
+            Event::Secret(change) => {
+                let secret = change.reference();
+                let users: BTreeSet<_> = self.users.of_secret(&secret).cloned().collect();
+                self.touch_objects(&users, &mut affected);
+                if !self.serving.apply_secret(change) {
+                    affected = Affected::default();
+                }
+            }
+            Event::Certificate(change) => self.apply_certificate(change, &mut affected),
+            Event::CertManager(there) => {
+                if std::mem::replace(&mut self.cert_manager, there) != there {
+                    affected.objects = self.users.of_cert_manager();
+                }
+            }
+            Event::Now(now) => self.serving.now = now,
+        }
+        self.settle(&mut affected);
+        affected
     }
 
     /// What has to be done so that the right namespace holds a hostname, if anything.
-    pub fn hold_action(&self, _hostname: &Hostname) -> Option<HoldAction> {
-        None
+    pub fn hold_action(&self, hostname: &Hostname) -> Option<HoldAction> {
+        self.hostnames.hold_action(hostname)
     }
 
     /// The Secrets that ExposedPorts name; each is to be watched by its name.
     pub fn referenced_secrets(&self) -> &BTreeSet<ObjectRef> {
-        &self.secrets
+        self.users.named_secrets()
     }
 
-    /// The resources that must be acknowledged before the object is ready.
-    pub fn resources_of(&self, _object: &ObjectRef) -> Vec<(ClassName, ResourceName)> {
-        Vec::new()
+    /// The class of an ExposedPort, when it is valid and has one.
+    pub fn class_of(&self, object: &ObjectRef) -> Option<&ClassName> {
+        self.linked(object).map(|(_, link)| &link.class)
     }
 
-    /// The resources that every proxy of a class must acknowledge before the class is ready.
-    pub fn resources_of_class(&self, _class: &ClassName) -> Vec<ResourceName> {
-        Vec::new()
+    pub(crate) fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
+        self.objects.get(object)
     }
 
-    /// The class of an ExposedPort, when it has one.
-    pub fn class_of(&self, _object: &ObjectRef) -> Option<&ClassName> {
-        None
+    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Object, &Linked)> {
+        let entry = self.objects.get(object)?;
+        Some((&entry.object, entry.link.as_ref().ok()?))
     }
 
-    /// The status of an ExposedPort; `None` when it is gone. Equal input gives an equal status, and times
-    /// are kept where nothing changed, so it need only be written when it differs from what is stored.
-    pub fn status(
-        &self,
-        _object: &ObjectRef,
-        _seen: &Observed,
-        _now: Timestamp,
-    ) -> Option<ExposedPortStatus> {
-        None
+    pub(crate) fn issuance(&self, certificate: &ObjectRef) -> Option<&Issuance> {
+        self.certificates.get(certificate)
     }
 
-    /// The status of a class; `None` when it is gone.
-    pub fn class_status(
-        &self,
-        _class: &ClassName,
-        _seen: &Observed,
-        _now: Timestamp,
-    ) -> Option<ExposeClassStatus> {
-        None
+    /// The hostnames that an object serves.
+    pub(crate) fn served<'a>(
+        &'a self,
+        me: &'a ObjectRef,
+        link: &'a Linked,
+    ) -> impl Iterator<Item = &'a Hostname> {
+        let serves = |host: &&Hostname| self.hostnames.server(&link.class, host) == Some(me);
+        link.hostnames.iter().filter(serves)
     }
 
-    /// When the status must be judged again without any event, because a certificate expires.
-    pub fn judge_again_at(
-        &self,
-        _object: &ObjectRef,
-        _seen: &Observed,
-        _now: Timestamp,
-    ) -> Option<Timestamp> {
-        None
+    fn apply_object(&mut self, change: Change<ExposedPort>, affected: &mut Affected) {
+        let me = change.reference();
+        let object = match change {
+            // Its children are being collected; making them anew would fight the garbage collector.
+            Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
+            Change::Applied(it) => Some(Object::read(*it)),
+            Change::Deleted(_) => None,
+        };
+        if let Some((entry, object)) = self.objects.get_mut(&me).zip(object.as_ref()) {
+            if entry.object.means(object) {
+                entry.object.status = object.status.clone();
+                affected.objects.insert(me);
+                return;
+            }
+        } else if object.is_none() && !self.objects.contains_key(&me) {
+            return;
+        }
+        affected.objects.insert(me.clone());
+        self.replace(&me, object, affected);
+    }
+
+    fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {
+        let Some(change) = self.classes.apply(change) else {
+            return;
+        };
+        let class = change.class;
+        affected.classes.insert(class.clone());
+        if !change.matters {
+            return;
+        }
+        let service = proxy_service(&self.namespace, &class);
+        if self.classes.get(&class).is_some() {
+            self.proxy_services.insert(service, class.clone());
+        } else {
+            self.proxy_services.remove(&service);
+        }
+        affected.classes.extend(change.defaults);
+        for name in self.resources_of_class(&class) {
+            affected.resources.insert((class.clone(), name));
+        }
+        let mut concerned: BTreeSet<_> = self.users.of_class(&class).cloned().collect();
+        if change.new_default {
+            concerned.extend(self.users.of_default_class().iter().cloned());
+        }
+        for me in concerned {
+            let Some(entry) = self.objects.get(&me) else {
+                continue;
+            };
+            if entry.object.link(&me, &self.classes) != entry.link {
+                let object = entry.object.clone();
+                affected.objects.insert(me.clone());
+                self.replace(&me, Some(object), affected);
+            }
+        }
+    }
+
+    fn apply_certificate(&mut self, change: Change<Certificate>, affected: &mut Affected) {
+        let name = change.reference();
+        let differs = match change {
+            Change::Applied(it) => {
+                let now = issuance::read(&it);
+                self.certificates.insert(name.clone(), now.clone()) != Some(now)
+            }
+            Change::Deleted(_) => self.certificates.remove(&name).is_some(),
+        };
+        if differs {
+            affected
+                .objects
+                .extend(self.users.of_certificate(&name).cloned());
+        }
+    }
+
+    /// Puts an object in the place of what was there under its name, or nothing.
+    fn replace(&mut self, me: &ObjectRef, object: Option<Object>, affected: &mut Affected) {
+        if let Some(entry) = self.objects.get(me) {
+            let hosts = hostnames_of(entry);
+            self.touch_hosts(&hosts, affected);
+        }
+        if let Some(entry) = self.objects.remove(me) {
+            affected.secrets |= self.users.leave(me, &entry);
+            for host in hostnames_of(&entry) {
+                self.hostnames.withdraw(&host, &entry.object.claim(me));
+                // Touched while claims are gone too: who comes next must be found.
+                self.touch_hosts(&[host], affected);
+            }
+        }
+        let Some(object) = object else {
+            return;
+        };
+        let entry = Entry {
+            link: object.link(me, &self.classes),
+            object,
+        };
+        affected.secrets |= self.users.enter(me, &entry);
+        let hosts = hostnames_of(&entry);
+        if let Ok(link) = &entry.link {
+            for host in &link.hostnames {
+                self.hostnames
+                    .claim(host, entry.object.claim(me), link.class.clone());
+            }
+        }
+        self.objects.insert(me.clone(), entry);
+        self.touch_hosts(&hosts, affected);
+    }
+
+    /// Marks hostnames, those below a wildcard among them, and everybody who wants them.
+    fn touch_hosts(&self, hosts: &[Hostname], affected: &mut Affected) {
+        for host in hosts.iter().flat_map(|host| self.hostnames.depending(host)) {
+            affected.holds.insert(host.clone());
+            for (object, class) in self.hostnames.claimants(host) {
+                affected.objects.insert(object.clone());
+                affected
+                    .resources
+                    .insert((class.clone(), virtual_host(host)));
+                if self.hostnames.server(class, host) == Some(object) {
+                    self.touch_host_of(object, host, affected);
+                }
+            }
+        }
+    }
+
+    /// Marks objects, and what the proxies are told because of them.
+    fn touch_objects(&self, objects: &BTreeSet<ObjectRef>, affected: &mut Affected) {
+        for me in objects {
+            affected.objects.insert(me.clone());
+            if let Some((_, link)) = self.linked(me) {
+                for host in self.served(me, link) {
+                    self.touch_host_of(me, host, affected);
+                }
+            }
+        }
+    }
+
+    fn touch_host_of(&self, me: &ObjectRef, host: &Hostname, affected: &mut Affected) {
+        if let Some((object, link)) = self.linked(me) {
+            let names = self.host_resources(object, link, host);
+            let class = &link.class;
+            affected
+                .resources
+                .extend(names.into_iter().map(|name| (class.clone(), name)));
+        }
+    }
+
+    /// The Service before the proxies tells every object of the class its addresses.
+    fn touch_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
+        if let Some(class) = self.proxy_services.get(service) {
+            affected.classes.insert(class.clone());
+            affected.objects.extend(self.users.of_class(class).cloned());
+        }
+    }
+
+    /// Decides anew which certificate serves each hostname that was touched. Both the old and the new
+    /// certificate are marked.
+    fn settle(&mut self, affected: &mut Affected) {
+        let mut certificates = BTreeSet::new();
+        for (class, name) in &affected.resources {
+            if name.kind != Kind::VirtualHost {
+                continue;
+            }
+            let Ok(host) = Hostname::parse(&name.name) else {
+                continue;
+            };
+            let server = self.hostnames.server(class, &host);
+            let secret = server.and_then(|me| self.linked(me)?.1.secret(me, &host));
+            for certificate in self.serving.settle(class, &host, secret) {
+                certificates.insert((class.clone(), certificate));
+            }
+        }
+        affected.resources.extend(certificates);
+    }
+}
+
+fn hostnames_of(entry: &Entry) -> Vec<Hostname> {
+    entry
+        .link
+        .as_ref()
+        .map(|link| link.hostnames.clone())
+        .unwrap_or_default()
+}
+
+pub(crate) fn virtual_host(host: &Hostname) -> ResourceName {
+    ResourceName {
+        kind: Kind::VirtualHost,
+        name: host.as_str().to_owned(),
     }
 }

@@ -1,0 +1,90 @@
+//! What every object that we make carries: who it belongs to, and that it is ours.
+
+use crate::child::Child;
+use crate::names::short_hash;
+use crate::{MANAGED_BY, OWNER_UID};
+use portolan_crds::{GROUP, VERSION};
+use serde_json::{Map, Value, json};
+
+/// The longest value of a label.
+const LABEL_MAX: usize = 63;
+
+/// The object that a child belongs to.
+pub(super) struct Owner<'a> {
+    /// `ExposedPort` or `ExposeClass`.
+    pub(super) kind: &'static str,
+    pub(super) name: &'a str,
+    pub(super) uid: &'a str,
+    /// The key of the label, and of the annotation, that carries the owner's name.
+    pub(super) label: &'static str,
+    /// Labels of every child besides.
+    pub(super) labels: Vec<(&'static str, String)>,
+}
+
+impl Owner<'_> {
+    /// The value of the owner's label.
+    pub(super) fn label_value(&self) -> String {
+        if self.name.len() <= LABEL_MAX {
+            self.name.to_owned()
+        } else {
+            short_hash(&[self.name])
+        }
+    }
+
+    /// Every label, as they stand in `metadata.labels`.
+    pub(super) fn labels(&self) -> Value {
+        let mut labels = Map::new();
+        labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.into());
+        labels.insert(self.label.to_owned(), self.label_value().into());
+        for (key, value) in &self.labels {
+            labels.insert((*key).to_owned(), value.clone().into());
+        }
+        Value::Object(labels)
+    }
+
+    /// An object of this owner; `rest` holds everything but `apiVersion`, `kind` and `metadata`.
+    pub(super) fn child(
+        &self,
+        api_version: &'static str,
+        kind: &'static str,
+        namespace: &str,
+        name: String,
+        rest: Value,
+    ) -> Child {
+        let mut annotations = Map::new();
+        annotations.insert(OWNER_UID.to_owned(), self.uid.into());
+        if self.name.len() > LABEL_MAX {
+            annotations.insert(self.label.to_owned(), self.name.into());
+        }
+        let mut metadata = json!({
+            "name": name,
+            "labels": self.labels(),
+            "annotations": annotations,
+            "ownerReferences": [{
+                "apiVersion": format!("{GROUP}/{VERSION}"),
+                "kind": self.kind,
+                "name": self.name,
+                "uid": self.uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }],
+        });
+        if let Some(metadata) = metadata.as_object_mut()
+            && !namespace.is_empty()
+        {
+            metadata.insert("namespace".to_owned(), namespace.into());
+        }
+        let mut value = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+        if let (Value::Object(value), Value::Object(rest)) = (&mut value, rest) {
+            value.extend(rest);
+        }
+        Child {
+            api_version,
+            kind,
+            namespace: namespace.to_owned(),
+            name,
+            owner_uid: self.uid.to_owned(),
+            value,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname.
+
+use super::metadata::Owner;
+use crate::child::Child;
+use crate::index::Index;
+use crate::index::link::{Certificates, Linked};
+use crate::names::{Hostname, ObjectRef, child_name};
+use crate::validate::Port;
+use crate::{EXPOSED_PORT, MANAGED_BY};
+use portolan_crds::IssuerRef;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The port of a Service that we make for a port known by name only.
+const PORT_FOR_NAMED: u16 = 80;
+
+impl Index {
+    /// The objects that should exist for an ExposedPort, in the order in which they are made; none
+    /// for one that is gone or invalid.
+    ///
+    /// Ingress and Certificates are for hostnames that the object serves only: nobody sees a name,
+    /// or has it certified, that another one holds. Without cert-manager no Certificate is wanted,
+    /// because the API server could not store it.
+    pub fn children(&self, object: &ObjectRef) -> Vec<Child> {
+        let Some((facts, link)) = self.linked(object) else {
+            return Vec::new();
+        };
+        let owner = Owner {
+            kind: "ExposedPort",
+            name: &object.name,
+            uid: &facts.uid,
+            label: EXPOSED_PORT,
+            labels: Vec::new(),
+        };
+        let hosts: Vec<_> = self.served(object, link).collect();
+        let mut children = Vec::new();
+        if let Some(selector) = &link.selector {
+            children.push(service(&owner, link, selector));
+        }
+        if !hosts.is_empty() {
+            children.push(ingress(&owner, object, link, &hosts));
+        }
+        if let (Certificates::Issued(issuer), true) = (&link.certificates, self.cert_manager) {
+            let certificates = hosts.iter().map(|host| {
+                let name = link.certificate(object, host);
+                certificate(&owner, name, host, issuer)
+            });
+            children.extend(certificates);
+        }
+        children
+    }
+}
+
+fn service(owner: &Owner<'_>, link: &Linked, selector: &BTreeMap<String, String>) -> Child {
+    let port = match &link.port {
+        Port::Number(number) => {
+            json!({"name": "http", "port": number, "targetPort": number, "protocol": "TCP"})
+        }
+        Port::Name(name) => {
+            json!({"name": name, "port": PORT_FOR_NAMED, "targetPort": name, "protocol": "TCP"})
+        }
+    };
+    let ObjectRef { namespace, name } = &link.service;
+    let spec = json!({"type": "ClusterIP", "selector": selector, "ports": [port]});
+    owner.child(
+        "v1",
+        "Service",
+        namespace,
+        name.clone(),
+        json!({"spec": spec}),
+    )
+}
+
+/// For external-dns, dashboards and people. It has no TLS section, so that nobody issues a second certificate.
+fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]) -> Child {
+    let port = match &link.port {
+        Port::Number(number) => json!({"number": number}),
+        Port::Name(name) => json!({"name": name}),
+    };
+    let backend = json!({"service": {"name": link.service.name, "port": port}});
+    let rules: Vec<Value> = hosts
+        .iter()
+        .map(|host| {
+            json!({
+                "host": host.as_str(),
+                "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
+            })
+        })
+        .collect();
+    let name = ingress_name(me);
+    let spec = json!({"ingressClassName": link.class.as_str(), "rules": rules});
+    owner.child(
+        "networking.k8s.io/v1",
+        "Ingress",
+        &me.namespace,
+        name,
+        json!({"spec": spec}),
+    )
+}
+
+/// Of the Ingress of an ExposedPort.
+pub(crate) fn ingress_name(me: &ObjectRef) -> String {
+    child_name(&me.namespace, &me.name, "Ingress", "")
+}
+
+fn certificate(owner: &Owner<'_>, name: ObjectRef, host: &Hostname, issuer: &IssuerRef) -> Child {
+    let labels = [
+        (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
+        (owner.label.to_owned(), owner.label_value()),
+    ];
+    let spec = json!({
+        "dnsNames": [host.as_str()],
+        "secretName": name.name,
+        "secretTemplate": {"labels": BTreeMap::from(labels)},
+        "issuerRef": {"name": issuer.name, "kind": issuer.kind, "group": issuer.group},
+        "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+        // RFC 8446 4.4.2.2: a server's key signs. Nothing is ever encrypted to it.
+        "usages": ["digital signature", "server auth"],
+    });
+    owner.child(
+        "cert-manager.io/v1",
+        "Certificate",
+        &name.namespace,
+        name.name,
+        json!({"spec": spec}),
+    )
+}

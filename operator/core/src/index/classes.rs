@@ -1,0 +1,136 @@
+//! Classes: what they settle for their objects, and which one is the default.
+
+use crate::event::Change;
+use crate::names::{ClassName, ObjectRef};
+use jiff::Timestamp;
+use portolan_crds::{ExposeClass, ExposeClassSpec, ExposeClassStatus, IssuerRef};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What matters of an ExposeClass.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Class {
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    created: Timestamp,
+    pub(crate) spec: ExposeClassSpec,
+    /// As it is stored: conditions keep their times.
+    pub(crate) status: ExposeClassStatus,
+}
+
+impl Class {
+    /// What stands for `*` at the end of a hostname of a namespace.
+    pub(crate) fn domain(&self, namespace: &str) -> Option<String> {
+        let domain = self
+            .spec
+            .domain
+            .as_ref()
+            .filter(|domain| !domain.is_empty())?;
+        Some(domain.replace("{namespace}", namespace))
+    }
+
+    pub(crate) fn issuer(&self) -> Option<&IssuerRef> {
+        self.spec
+            .issuer_ref
+            .as_ref()
+            .filter(|issuer| !issuer.name.is_empty())
+    }
+
+    /// How many proxies there should be.
+    pub(crate) fn replicas(&self) -> i32 {
+        let proxy = self.spec.proxy.as_ref();
+        proxy.and_then(|proxy| proxy.replicas).unwrap_or(2)
+    }
+}
+
+/// Every class.
+#[derive(Debug, Default)]
+pub(crate) struct Classes {
+    classes: BTreeMap<ClassName, Class>,
+    /// Those that want to be the default, the oldest first.
+    defaults: BTreeSet<(Timestamp, ClassName)>,
+}
+
+/// What a change of a class means.
+pub(crate) struct ClassChange {
+    pub(crate) class: ClassName,
+    /// Whether objects may be judged differently now, or only the class itself.
+    pub(crate) matters: bool,
+    /// Whether another class is the default now.
+    pub(crate) new_default: bool,
+    /// Every class that says it is the default, before or after: each tells whether it is.
+    pub(crate) defaults: BTreeSet<ClassName>,
+}
+
+impl Classes {
+    pub(crate) fn get(&self, name: &ClassName) -> Option<&Class> {
+        self.classes.get(name)
+    }
+
+    /// The oldest of those that say so.
+    pub(crate) fn default_class(&self) -> Option<&ClassName> {
+        self.defaults().next()
+    }
+
+    /// All that say so, the oldest first.
+    pub(crate) fn defaults(&self) -> impl Iterator<Item = &ClassName> {
+        self.defaults.iter().map(|(_, name)| name)
+    }
+
+    /// `None` when nothing is concerned. A class that is being deleted still serves its objects until it is gone.
+    pub(crate) fn apply(&mut self, change: Change<ExposeClass>) -> Option<ClassChange> {
+        let (name, class) = match change {
+            Change::Deleted(name) => (name, None),
+            Change::Applied(it) => (ObjectRef::of(it.as_ref()), Some(facts(*it))),
+        };
+        // A class whose name is no DNS label cannot be named by any object; the schema refuses it.
+        let name = ClassName::parse(&name.name)?;
+        let default = self.default_class().cloned();
+        let mut defaults = self.claiming();
+        let before = self.classes.remove(&name);
+        if let Some(before) = &before {
+            self.defaults.remove(&(before.created, name.clone()));
+        }
+        let matters = match (&before, &class) {
+            (None, None) => return None,
+            (Some(before), Some(class)) => {
+                let same = Class {
+                    status: before.status.clone(),
+                    ..class.clone()
+                };
+                *before != same
+            }
+            _ => true,
+        };
+        if let Some(class) = class {
+            if class.spec.default {
+                self.defaults.insert((class.created, name.clone()));
+            }
+            self.classes.insert(name.clone(), class);
+        }
+        defaults.extend(self.claiming());
+        Some(ClassChange {
+            new_default: default.as_ref() != self.default_class(),
+            class: name,
+            matters,
+            defaults,
+        })
+    }
+
+    fn claiming(&self) -> BTreeSet<ClassName> {
+        self.defaults().cloned().collect()
+    }
+}
+
+fn facts(class: ExposeClass) -> Class {
+    let metadata = class.metadata;
+    Class {
+        uid: metadata.uid.unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        created: metadata
+            .creation_timestamp
+            .map(|time| time.0)
+            .unwrap_or_default(),
+        spec: class.spec,
+        status: class.status.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,40 @@
+//! How far cert-manager has come with a Certificate.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use portolan_crds::certmanager::{Certificate, CertificateCondition};
+
+/// What matters of a Certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Issuance {
+    pub(crate) renewal_time: Option<Timestamp>,
+    /// Why the last attempt failed, when none has succeeded since.
+    pub(crate) failure: Option<String>,
+    /// What is being waited for.
+    pub(crate) waiting: Option<String>,
+}
+
+/// A message of an issuer may be a whole page; a status holds a sentence.
+const MESSAGE_MAX: usize = 512;
+
+pub(crate) fn read(certificate: &Certificate) -> Issuance {
+    let Some(status) = &certificate.status else {
+        return Issuance::default();
+    };
+    let condition = |type_| status.conditions.iter().find(|it| it.type_ == type_);
+    let is = |it: &&CertificateCondition, status| it.status == status;
+    let issuing = condition("Issuing");
+    // cert-manager keeps Issuing=False with its reason until the next attempt begins.
+    let failed = issuing.filter(|it| is(it, "False") && status.failed_issuance_attempts > Some(0));
+    let not_ready = condition("Ready").filter(|it| !is(it, "True"));
+    let waiting = issuing.filter(|it| is(it, "True")).or(not_ready);
+    Issuance {
+        renewal_time: status.renewal_time.as_ref().map(|Time(time)| *time),
+        failure: failed.map(message),
+        waiting: waiting.map(message),
+    }
+}
+
+fn message(condition: &CertificateCondition) -> String {
+    condition.message.chars().take(MESSAGE_MAX).collect()
+}

@@ -1,0 +1,170 @@
+//! Certificates as they stand in Secrets: read, and judged, before any proxy is told of them.
+//!
+//! A key pair is loaded with the same library that the proxies use, so whatever is good here can
+//! be served there.
+
+use crate::names::Hostname;
+use crate::reason::Reason;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A certificate and the key that fits it.
+#[derive(PartialEq, Eq)]
+pub(crate) struct KeyPair {
+    pub(crate) chain_pem: String,
+    pub(crate) key_pem: String,
+    /// SHA-256 of the leaf, in hex.
+    pub(crate) fingerprint: String,
+    pub(crate) not_after: Timestamp,
+    /// The DNS names that it is for, in lower case.
+    names: Vec<String>,
+}
+
+impl fmt::Debug for KeyPair {
+    /// Never shows the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("fingerprint", &self.fingerprint)
+            .field("names", &self.names)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a Secret cannot be served, for any hostname or for one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SecretProblem {
+    #[error("it has no {0}; it must be of type kubernetes.io/tls, with tls.crt and tls.key")]
+    Without(&'static str),
+    #[error("{field} cannot be read ({detail}); it must be PEM")]
+    Unreadable { field: &'static str, detail: String },
+    #[error(
+        "tls.key does not belong to the certificate in tls.crt; store the key that the certificate was issued for"
+    )]
+    Mismatch,
+    #[error("the certificate has expired at {0}; renew it")]
+    Expired(Timestamp),
+    #[error("the certificate is for {names}, not for {hostname}; issue one that names it")]
+    WrongHostname { names: String, hostname: Hostname },
+}
+
+impl SecretProblem {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Without(_) => Reason::SecretWithoutKey,
+            Self::Unreadable { .. } => Reason::SecretUnreadable,
+            Self::Mismatch => Reason::SecretKeyMismatch,
+            Self::Expired(_) => Reason::CertificateExpired,
+            Self::WrongHostname { .. } => Reason::SecretWrongHostname,
+        }
+    }
+}
+
+/// What stands in a Secret.
+pub(crate) type Judged = Result<Arc<KeyPair>, SecretProblem>;
+
+/// Reads a Secret of type kubernetes.io/tls.
+pub(crate) fn read(secret: &Secret) -> Judged {
+    let chain_pem = text(secret, "tls.crt")?;
+    let key_pem = text(secret, "tls.key")?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable("tls.crt", error))?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| unreadable("tls.crt", "it holds no certificate"))?
+        .clone();
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
+        .map_err(|error| unreadable("tls.key", error))?;
+    let (_, parsed) =
+        X509Certificate::from_der(&leaf).map_err(|error| unreadable("tls.crt", error))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => SecretProblem::Mismatch,
+        error => unreadable("tls.key", error),
+    })?;
+    Ok(Arc::new(KeyPair {
+        fingerprint: hex::encode(Sha256::digest(&leaf)),
+        not_after: not_after(&parsed),
+        names: dns_names(&parsed),
+        chain_pem,
+        key_pem,
+    }))
+}
+
+impl KeyPair {
+    /// Whether it may be served for a hostname from now on.
+    pub(crate) fn good_for(
+        &self,
+        hostname: &Hostname,
+        now: Timestamp,
+    ) -> Result<(), SecretProblem> {
+        if self.not_after <= now {
+            return Err(SecretProblem::Expired(self.not_after));
+        }
+        // RFC 9525 6.3: a wildcard in a certificate stands for exactly one label. So does ours, which
+        // therefore needs the same wildcard in the certificate.
+        let above = hostname.wildcard_above();
+        let named = self.names.iter().any(|name| {
+            name == hostname.as_str() || above.as_ref().is_some_and(|w| name == w.as_str())
+        });
+        if named {
+            return Ok(());
+        }
+        Err(SecretProblem::WrongHostname {
+            names: told(&self.names),
+            hostname: hostname.clone(),
+        })
+    }
+}
+
+fn text(secret: &Secret, field: &'static str) -> Result<String, SecretProblem> {
+    let bytes = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(field))
+        .filter(|bytes| !bytes.0.is_empty())
+        .ok_or(SecretProblem::Without(field))?;
+    String::from_utf8(bytes.0.clone()).map_err(|_| unreadable(field, "it is no text"))
+}
+
+fn unreadable(field: &'static str, detail: impl fmt::Display) -> SecretProblem {
+    SecretProblem::Unreadable {
+        field,
+        detail: detail.to_string(),
+    }
+}
+
+/// A moment beyond what a timestamp can say (RFC 5280 4.1.2.5: 99991231235959Z, no end) is the latest there is.
+fn not_after(certificate: &X509Certificate<'_>) -> Timestamp {
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX)
+}
+
+fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let extension = certificate.subject_alternative_name().ok().flatten();
+    extension
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A few names for a sentence; a certificate may have hundreds.
+fn told(names: &[String]) -> String {
+    match names {
+        [] => "no DNS name".into(),
+        [first] => first.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}

@@ -1,0 +1,158 @@
+//! Who refers to what, so that a change finds those that it concerns without looking at anybody else.
+
+use super::Entry;
+use super::link::Certificates;
+use crate::names::{ClassName, ObjectRef};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// For each thing that can be referred to, the ExposedPorts that do.
+#[derive(Debug, Default)]
+pub(crate) struct Users {
+    services: Refers<ObjectRef>,
+    /// Secrets, whether named by objects or made for our Certificates.
+    secrets: Refers<ObjectRef>,
+    certificates: Refers<ObjectRef>,
+    /// Classes that objects name, were given, or have.
+    classes: Refers<ClassName>,
+    /// Those for which another default class may be another class.
+    takes_default: BTreeSet<ObjectRef>,
+    /// How many objects name each Secret.
+    naming: BTreeMap<ObjectRef, usize>,
+    named: BTreeSet<ObjectRef>,
+}
+
+#[derive(Debug)]
+struct Refers<K>(BTreeMap<K, BTreeSet<ObjectRef>>);
+
+impl<K> Default for Refers<K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord + Clone> Refers<K> {
+    fn add(&mut self, key: &K, user: &ObjectRef) {
+        self.0.entry(key.clone()).or_default().insert(user.clone());
+    }
+
+    fn remove(&mut self, key: &K, user: &ObjectRef) {
+        if let Some(users) = self.0.get_mut(key) {
+            users.remove(user);
+            if users.is_empty() {
+                self.0.remove(key);
+            }
+        }
+    }
+
+    fn of(&self, key: &K) -> impl Iterator<Item = &ObjectRef> {
+        self.0.get(key).into_iter().flatten()
+    }
+}
+
+impl Users {
+    pub(crate) fn of_service(&self, service: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
+        self.services.of(service)
+    }
+
+    pub(crate) fn of_secret(&self, secret: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
+        self.secrets.of(secret)
+    }
+
+    pub(crate) fn of_certificate(
+        &self,
+        certificate: &ObjectRef,
+    ) -> impl Iterator<Item = &ObjectRef> {
+        self.certificates.of(certificate)
+    }
+
+    /// Everybody who has a certificate issued.
+    pub(crate) fn of_cert_manager(&self) -> BTreeSet<ObjectRef> {
+        self.certificates.0.values().flatten().cloned().collect()
+    }
+
+    pub(crate) fn of_class(&self, class: &ClassName) -> impl Iterator<Item = &ObjectRef> {
+        self.classes.of(class)
+    }
+
+    pub(crate) fn of_default_class(&self) -> &BTreeSet<ObjectRef> {
+        &self.takes_default
+    }
+
+    /// The Secrets that objects name.
+    pub(crate) fn named_secrets(&self) -> &BTreeSet<ObjectRef> {
+        &self.named
+    }
+
+    /// Whether the set of Secrets that objects name differs now.
+    pub(crate) fn enter(&mut self, me: &ObjectRef, entry: &Entry) -> bool {
+        for class in classes(entry) {
+            self.classes.add(class, me);
+        }
+        if entry.object.takes_default() {
+            self.takes_default.insert(me.clone());
+        }
+        let Ok(link) = &entry.link else {
+            return false;
+        };
+        self.services.add(&link.service, me);
+        for host in &link.hostnames {
+            if let Some(secret) = link.secret(me, host) {
+                self.secrets.add(&secret, me);
+            }
+            if let Certificates::Issued(_) = link.certificates {
+                self.certificates.add(&link.certificate(me, host), me);
+            }
+        }
+        let Certificates::Secret(secret) = &link.certificates else {
+            return false;
+        };
+        *self.naming.entry(secret.clone()).or_default() += 1;
+        self.named.insert(secret.clone())
+    }
+
+    /// Whether the set of Secrets that objects name differs now.
+    pub(crate) fn leave(&mut self, me: &ObjectRef, entry: &Entry) -> bool {
+        for class in classes(entry) {
+            self.classes.remove(class, me);
+        }
+        self.takes_default.remove(me);
+        let Ok(link) = &entry.link else {
+            return false;
+        };
+        self.services.remove(&link.service, me);
+        for host in &link.hostnames {
+            if let Some(secret) = link.secret(me, host) {
+                self.secrets.remove(&secret, me);
+            }
+            self.certificates.remove(&link.certificate(me, host), me);
+        }
+        let Certificates::Secret(secret) = &link.certificates else {
+            return false;
+        };
+        let Some(naming) = self.naming.get_mut(secret) else {
+            return false;
+        };
+        *naming = naming.saturating_sub(1);
+        if *naming > 0 {
+            return false;
+        }
+        self.naming.remove(secret);
+        self.named.remove(secret)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.services.0.is_empty()
+            && self.secrets.0.is_empty()
+            && self.certificates.0.is_empty()
+            && self.classes.0.is_empty()
+            && self.takes_default.is_empty()
+            && self.naming.is_empty()
+            && self.named.is_empty()
+    }
+}
+
+fn classes(entry: &Entry) -> impl Iterator<Item = &ClassName> {
+    let linked = entry.link.as_ref().ok().map(|link| &link.class);
+    entry.object.named_class().into_iter().chain(linked)
+}

@@ -1,0 +1,116 @@
+//! The status of a class: are its proxies there, do they take requests, and where are they reached?
+
+use super::conditions::{Aspect, Conditions};
+use crate::index::Index;
+use crate::names::ClassName;
+use crate::observed::{ChildState, Observed, ObservedProxy, Verdict};
+use crate::proxy_service;
+use crate::reason::Reason;
+use jiff::Timestamp;
+use portolan_crds::{Address, ExposeClassProxies, ExposeClassStatus};
+
+impl Index {
+    /// The status of a class; `None` when it is gone. In `seen.children` stand the children of the class.
+    pub fn class_status(
+        &self,
+        class: &ClassName,
+        seen: &Observed,
+        now: Timestamp,
+    ) -> Option<ExposeClassStatus> {
+        let facts = self.classes.get(class)?;
+        let service = self.services.get(&proxy_service(&self.namespace, class));
+        let addresses = service
+            .map(|service| service.addresses.clone())
+            .unwrap_or_default();
+        let mut conditions = Conditions::new(facts.generation, &facts.status.conditions, now);
+        match self.other_default(class) {
+            None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the class is valid"),
+            Some(told) => conditions.hold(Aspect::Accepted, Reason::SeveralDefaults, &told),
+        }
+        let programmed = self.unprogrammed(class, seen);
+        match &programmed {
+            None => conditions.hold(
+                Aspect::Programmed,
+                Reason::Programmed,
+                "the proxies are as they should be",
+            ),
+            Some((reason, told)) => conditions.fail(Aspect::Programmed, *reason, told),
+        }
+        let failing = programmed.or_else(|| unreachable(seen, &addresses));
+        match &failing {
+            None => conditions.hold(Aspect::Ready, Reason::Serving, "requests are taken"),
+            Some((reason, told)) => conditions.fail(Aspect::Ready, *reason, told),
+        }
+        let count = |proxies: usize| i32::try_from(proxies).unwrap_or(i32::MAX);
+        Some(ExposeClassStatus {
+            observed_generation: Some(facts.generation),
+            description: failing.map_or("valid".to_owned(), |(_, told)| told),
+            conditions: conditions.finish(),
+            addresses,
+            proxies: Some(ExposeClassProxies {
+                desired: facts.replicas(),
+                connected: count(seen.proxies.len()),
+                ready: count(seen.proxies.iter().filter(|proxy| proxy.ready).count()),
+            }),
+        })
+    }
+
+    fn other_default(&self, class: &ClassName) -> Option<String> {
+        let first = self.classes.default_class()?;
+        let other = self.classes.defaults().find(|other| *other != class)?;
+        let claims = self.classes.defaults().any(|it| it == class);
+        claims.then(|| match first == class {
+            true => format!(
+                "ExposeClass {other} says that it is the default too; this one is older and counts"
+            ),
+            false => format!(
+                "ExposeClass {first} is older and is the default; this one is used by name only"
+            ),
+        })
+    }
+
+    fn unprogrammed(&self, class: &ClassName, seen: &Observed) -> Option<(Reason, String)> {
+        let child = seen.children.iter().find_map(|(child, state)| match state {
+            ChildState::Applied => None,
+            ChildState::Foreign => Some((
+                Reason::ForeignObject,
+                format!(
+                    "{} {} belongs to somebody else; delete or rename it",
+                    child.kind, child.name
+                ),
+            )),
+            ChildState::Failed(told) => Some((
+                Reason::ApplyFailed,
+                format!(
+                    "{} {}: the API server refused it: {told}",
+                    child.kind, child.name
+                ),
+            )),
+        });
+        let refused = |proxy: &ObservedProxy| {
+            self.resources_of_class(class).into_iter().find_map(|name| {
+                match proxy.verdicts.get(&name) {
+                    Some(Verdict::Refused(told)) => {
+                        let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
+                        Some((Reason::ProxyRefused, message))
+                    }
+                    _ => None,
+                }
+            })
+        };
+        child.or_else(|| seen.proxies.iter().find_map(refused))
+    }
+}
+
+fn unreachable(seen: &Observed, addresses: &[Address]) -> Option<(Reason, String)> {
+    if !seen.proxies.iter().any(|proxy| proxy.ready) {
+        Some((Reason::NoReadyProxy, "no proxy takes requests".to_owned()))
+    } else if addresses.is_empty() {
+        Some((
+            Reason::NoAddress,
+            "the Service of the proxies has no address yet".to_owned(),
+        ))
+    } else {
+        None
+    }
+}

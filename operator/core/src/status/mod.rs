@@ -1,0 +1,329 @@
+//! What is told of an object or a class: the truth at one moment.
+//!
+//! A status is a function of the index, of what was seen outside, and of the time that is passed in.
+//! [`checks`] decides whether a request would succeed; here the answer gets its form.
+
+mod checks;
+mod class;
+mod conditions;
+
+use crate::index::hostnames::Standing;
+use crate::index::link::{Certificates, Linked};
+use crate::index::{Entry, Index};
+use crate::names::{Hostname, ObjectRef};
+use crate::observed::{ChildState, Observed};
+use crate::reason::Reason;
+use checks::{Finding, Findings, Scene};
+use conditions::{Aspect, Conditions};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use portolan_crds::{CertificateStatus, ExposedPortStatus, HostnameStatus, Summary};
+
+/// What an object comes to, for the column of `kubectl get`; the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It breaks a rule, or has no class.
+    Invalid,
+    /// Others have all of its hostnames.
+    Conflicted,
+    /// It was never ready yet.
+    Pending,
+    /// It is not ready, but was, or some of its hostnames are.
+    Degraded,
+    /// A request to each of its hostnames would succeed.
+    Ready,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "Invalid",
+            Self::Conflicted => "Conflicted",
+            Self::Pending => "Pending",
+            Self::Degraded => "Degraded",
+            Self::Ready => "Ready",
+        }
+    }
+}
+
+impl Index {
+    /// The status of an ExposedPort; `None` when it is gone.
+    ///
+    /// Equal input gives an equal status, and times are kept where nothing changed, so it need only be
+    /// written when it differs from what is stored.
+    pub fn status(
+        &self,
+        object: &ObjectRef,
+        seen: &Observed,
+        now: Timestamp,
+    ) -> Option<ExposedPortStatus> {
+        let entry = self.entry(object)?;
+        Some(match &entry.link {
+            Ok(link) => self.status_of_linked(object, entry, link, seen, now),
+            Err(problems) => {
+                let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                let reason = problems
+                    .first()
+                    .map_or(Reason::InvalidSpec, |it| it.reason());
+                rejected(entry, reason, &told.join(". "), now)
+            }
+        })
+    }
+
+    /// When the status must be judged again without any event, because a certificate expires.
+    pub fn judge_again_at(
+        &self,
+        object: &ObjectRef,
+        seen: &Observed,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let (_, link) = self.linked(object)?;
+        let hosts = link.hostnames.iter();
+        hosts
+            .flat_map(|host| {
+                let pair = self
+                    .serving
+                    .certificate(&link.class, host)
+                    .map(|(_, pair)| pair.not_after);
+                let seen = seen
+                    .proxies
+                    .iter()
+                    .filter_map(|proxy| proxy.served.get(host.as_str()));
+                seen.map(|served| served.not_after).chain(pair)
+            })
+            .filter(|not_after| *not_after > now)
+            .min()
+    }
+
+    fn status_of_linked(
+        &self,
+        me: &ObjectRef,
+        entry: &Entry,
+        link: &Linked,
+        seen: &Observed,
+        now: Timestamp,
+    ) -> ExposedPortStatus {
+        let object = &entry.object;
+        let scene = Scene::new(self, me, object, link, seen, now);
+        let findings = Findings::collect(&scene);
+        let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+        conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid");
+        for (aspect, reason, message) in [
+            (
+                Aspect::ResolvedRefs,
+                Reason::ResolvedRefs,
+                "what the object refers to is there",
+            ),
+            (
+                Aspect::Programmed,
+                Reason::Programmed,
+                "every ready proxy has what it needs",
+            ),
+            certificates_hold(link),
+            (
+                Aspect::EndpointsReady,
+                Reason::EndpointsReady,
+                "at least one pod is ready",
+            ),
+        ] {
+            match findings.first_of(aspect) {
+                None => conditions.hold(aspect, reason, message),
+                Some(finding) => conditions.fail(aspect, finding.reason, &finding.message),
+            }
+        }
+        let worst = findings.worst();
+        match worst {
+            None => conditions.hold(
+                Aspect::Ready,
+                Reason::Serving,
+                "a request to each hostname would succeed",
+            ),
+            Some(finding) => conditions.fail(Aspect::Ready, finding.reason, &finding.message),
+        }
+        let hostnames: Vec<_> = link
+            .hostnames
+            .iter()
+            .map(|host| hostname(&scene, host, findings.of(host).first()))
+            .collect();
+        let summary = Summary {
+            status: verdict(&scene, &hostnames, &object.status)
+                .as_str()
+                .to_owned(),
+            hosts: hosts(&link.hostnames),
+            certificate_expires: expires(&hostnames),
+        };
+        let applied = |child: &&crate::Child| {
+            matches!(seen.children.get(&child.key()), Some(ChildState::Applied))
+        };
+        ExposedPortStatus {
+            observed_generation: Some(object.generation),
+            class_name: Some(link.class.as_str().to_owned()),
+            summary: Some(summary),
+            description: worst.map_or("valid".to_owned(), |finding| finding.message.clone()),
+            conditions: conditions.finish(),
+            hostnames,
+            addresses: scene.addresses.to_vec(),
+            children: scene
+                .children
+                .iter()
+                .filter(applied)
+                .map(crate::Child::reference)
+                .collect(),
+        }
+    }
+}
+
+/// The status of an object that is not accepted: nothing beyond that was judged.
+fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> ExposedPortStatus {
+    let object = &entry.object;
+    let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+    conditions.fail(Aspect::Accepted, reason, message);
+    for aspect in [
+        Aspect::ResolvedRefs,
+        Aspect::Programmed,
+        Aspect::CertificatesReady,
+        Aspect::EndpointsReady,
+    ] {
+        conditions.unknown(
+            aspect,
+            reason,
+            "not judged, because the object is not accepted",
+        );
+    }
+    conditions.fail(Aspect::Ready, reason, message);
+    ExposedPortStatus {
+        observed_generation: Some(object.generation),
+        // Kept, so that a class that is back, or a mistake put right, finds the object where it was.
+        class_name: object.status.class_name.clone(),
+        summary: Some(Summary {
+            status: Verdict::Invalid.as_str().to_owned(),
+            ..Summary::default()
+        }),
+        description: message.to_owned(),
+        conditions: conditions.finish(),
+        ..ExposedPortStatus::default()
+    }
+}
+
+fn certificates_hold(link: &Linked) -> (Aspect, Reason, &'static str) {
+    match link.certificates {
+        Certificates::Disabled => (
+            Aspect::CertificatesReady,
+            Reason::TlsDisabled,
+            "TLS is disabled",
+        ),
+        _ => (
+            Aspect::CertificatesReady,
+            Reason::CertificatesServed,
+            "every ready proxy presents the certificate of each hostname",
+        ),
+    }
+}
+
+fn verdict(scene: &Scene<'_>, hostnames: &[HostnameStatus], stored: &ExposedPortStatus) -> Verdict {
+    let lost = |host: &Hostname| {
+        !matches!(
+            scene.standing(host),
+            Standing::Serves { .. } | Standing::HoldPending
+        )
+    };
+    let was = stored
+        .summary
+        .as_ref()
+        .map(|summary| summary.status.as_str());
+    if scene.link.hostnames.iter().all(lost) {
+        Verdict::Conflicted
+    } else if hostnames.iter().all(|host| host.ready) {
+        Verdict::Ready
+    } else if hostnames.iter().any(|host| host.ready)
+        || [
+            Some(Verdict::Ready.as_str()),
+            Some(Verdict::Degraded.as_str()),
+        ]
+        .contains(&was)
+    {
+        Verdict::Degraded
+    } else {
+        Verdict::Pending
+    }
+}
+
+fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> HostnameStatus {
+    let (since, holder) = match scene.standing(host) {
+        Standing::Serves { since } => (Some(Time(since)), String::new()),
+        Standing::HoldPending => (None, String::new()),
+        Standing::HeldBy { namespace } | Standing::HeldByWildcard { namespace, .. } => {
+            (None, namespace)
+        }
+        Standing::Younger { than, since } => (Some(Time(since)), than.to_string()),
+    };
+    let scheme = if scene.link.terminates_tls() {
+        "https"
+    } else {
+        "http"
+    };
+    HostnameStatus {
+        name: host.as_str().to_owned(),
+        url: if host.is_wildcard() {
+            String::new()
+        } else {
+            format!("{scheme}://{host}")
+        },
+        ready: failing.is_none(),
+        reason: failing
+            .map(|finding| finding.reason.to_string())
+            .unwrap_or_default(),
+        message: failing
+            .map(|finding| finding.message.clone())
+            .unwrap_or_default(),
+        held_since: since,
+        held_by: holder,
+        certificate: certificate(scene, host),
+    }
+}
+
+fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> {
+    if !matches!(scene.standing(host), Standing::Serves { .. }) {
+        return None;
+    }
+    let secret = scene.link.secret(scene.me, host)?;
+    let served = scene.served_by_all(host);
+    let issuance = scene
+        .index
+        .issuance(&scene.link.certificate(scene.me, host));
+    let (issuer, renewal_time) = match &scene.link.certificates {
+        Certificates::Issued(issuer) => (
+            format!("{}/{}", issuer.kind, issuer.name),
+            issuance.and_then(|issuance| issuance.renewal_time),
+        ),
+        _ => (String::new(), None),
+    };
+    Some(CertificateStatus {
+        secret_name: secret.name,
+        not_after: served.map(|served| Time(served.not_after)),
+        renewal_time: renewal_time.map(Time),
+        served_fingerprint: served
+            .map(|served| served.fingerprint.clone())
+            .unwrap_or_default(),
+        issuer,
+    })
+}
+
+fn hosts(hostnames: &[Hostname]) -> String {
+    match hostnames {
+        [] => String::new(),
+        [first] => first.to_string(),
+        [first, rest @ ..] => format!("{first} +{}", rest.len()),
+    }
+}
+
+fn expires(hostnames: &[HostnameStatus]) -> String {
+    let certificates = hostnames
+        .iter()
+        .filter_map(|host| host.certificate.as_ref());
+    let earliest = certificates
+        .filter_map(|it| it.not_after.as_ref())
+        .map(|Time(time)| *time)
+        .min();
+    earliest.map(|time| time.to_string()).unwrap_or_default()
+}
