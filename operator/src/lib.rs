@@ -14,6 +14,7 @@
 //! - [`lease`] says whether this replica may write at all.
 //! - [`discovery`] serves the proxies; every synced replica does.
 
+pub mod admin;
 pub mod apply;
 pub mod client;
 pub mod discovery;
@@ -23,8 +24,10 @@ pub mod metrics;
 pub mod model;
 pub mod queue;
 pub mod reconcile;
+pub mod run;
+pub mod settings;
 pub mod status;
 pub mod watch;
 
 /// The field manager of every write.
-pub const FIELD_MANAGER: &str = "portolan";
+pub const FIELD_MANAGER: &str = portolan_core::FIELD_MANAGER;

@@ -1,2 +1,99 @@
-//! In preparation.
-fn main() {}
+//! The `portolan` command.
+//!
+//! Exit codes: 0 ok, 1 failed, 2 usage.
+
+mod logs;
+mod version;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use portolan_operator::settings::Settings;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// Says "expose this port under these names", and makes it true
+#[derive(Debug, Parser)]
+#[command(name = "portolan", version, arg_required_else_help = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator: make what ExposedPorts and ExposeClasses say true in the cluster
+    Operator {
+        #[command(flatten)]
+        settings: Box<Settings>,
+        #[command(flatten)]
+        logs: logs::Settings,
+    },
+    /// Print the version
+    Version {
+        /// How it is printed
+        #[arg(short, long, value_enum, default_value_t)]
+        output: version::Output,
+    },
+    /// Print the completion script for a shell
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Program::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portolan: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Operator { settings, logs } => {
+            logs.install()?;
+            operate(*settings)
+        }
+        Command::Version { output } => {
+            println!("{}", version::render(output));
+            Ok(())
+        }
+        Command::Completion { shell } => {
+            let mut program = Program::command();
+            clap_complete::generate(shell, &mut program, "portolan", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[tokio::main]
+async fn operate(settings: Settings) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let asked = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        info!("asked to end");
+        asked.cancel();
+    });
+    portolan_operator::run::run(settings, shutdown).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Program::command().debug_assert();
+    }
+}

@@ -1,0 +1,41 @@
+//! Logs, on stderr. What is logged is said by `RUST_LOG` (default `info`).
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use std::io::{IsTerminal, stderr};
+use tracing_subscriber::EnvFilter;
+
+/// How logs look.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// How logs on stderr look; auto is text on a terminal and JSON elsewhere
+    #[arg(long, env = "PORTOLAN_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Auto,
+    Text,
+    Json,
+}
+
+impl Settings {
+    pub(crate) fn install(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::builder()
+            .with_default_directive(tracing::Level::INFO.into())
+            .from_env()?;
+        let terminal = stderr().is_terminal();
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(stderr);
+        let installed = match (self.log_format, terminal) {
+            (Format::Json, _) | (Format::Auto, false) => {
+                lines.json().flatten_event(true).try_init()
+            }
+            (Format::Text, _) | (Format::Auto, true) => lines.with_ansi(terminal).try_init(),
+        };
+        installed.map_err(|error| anyhow!(error))
+    }
+}
