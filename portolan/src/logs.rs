@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// How logs look.
 #[derive(Debug, Args)]
-pub(crate) struct Settings {
+pub(crate) struct Logs {
     /// How logs on stderr look; auto is text on a terminal and JSON elsewhere
     #[arg(long, env = "PORTOLAN_LOG_FORMAT", value_enum, default_value_t)]
     log_format: Format,
@@ -21,7 +21,7 @@ enum Format {
     Json,
 }
 
-impl Settings {
+impl Logs {
     pub(crate) fn install(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::builder()
             .with_default_directive(tracing::Level::INFO.into())

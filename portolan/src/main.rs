@@ -28,7 +28,7 @@ enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
         #[command(flatten)]
-        logs: logs::Settings,
+        logs: logs::Logs,
     },
     /// Print the version
     Version {

@@ -8,7 +8,7 @@ mod trouble;
 pub use trouble::{Trouble, within};
 
 use crate::metrics::{Metrics, RequestLabels};
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, header};
 use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
 use std::time::Duration;
@@ -56,6 +56,9 @@ impl Clients {
         // The queue and the watches have their own back-off; a second one beneath would hide for
         // minutes that something is wrong, and retry what nobody waits for any longer.
         config.default_retry = false;
+        // So that an audit log tells whose request it was.
+        let name = HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION")));
+        config.headers.push((header::USER_AGENT, name));
         let work = ClientBuilder::try_from(config.clone())?
             .with_layer(&counted(metrics))
             .with_layer(&rate.layer())
