@@ -107,8 +107,12 @@ async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
                     .request_uri
                     .split_once('?')
                     .map_or("", |(_, query)| query);
-                let by = |filter: &str| query.split('&').any(|part| part.starts_with(filter));
-                !by("labelSelector=portolan.dev") && !by("fieldSelector=metadata.name")
+                let ours = |part: &str| {
+                    part.starts_with("labelSelector=")
+                        && part.contains("portolan.dev%2Fexposed-port")
+                };
+                let by_name = |part: &str| part.starts_with("fieldSelector=metadata.name%3D");
+                !query.split('&').any(|part| ours(part) || by_name(part))
             })
             .collect();
         ensure!(

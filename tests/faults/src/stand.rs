@@ -198,7 +198,10 @@ async fn settings(cluster: &Cluster) -> Result<Vec<(String, String)>> {
         "POD_NAME".to_owned(),
         "portolan-operator-on-the-host".to_owned(),
     ));
-    settings.push(("NO_COLOR".to_owned(), "1".to_owned()));
+    settings.push((
+        "PORTOLAN_ADMIN_ADDRESS".to_owned(),
+        "127.0.0.1:0".to_owned(),
+    ));
     Ok(settings)
 }
 
