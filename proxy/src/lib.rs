@@ -5,5 +5,24 @@
 //!                                        │
 //!              client ──► worker: accept, TLS by server name, HTTP/1 ──► endpoint
 //! ```
+//! [`DataPlane`](data_plane::DataPlane) starts the threads; [`Control`](control::Control) is the
+//! one way to tell them anything. Where to read on:
+//! - `control`: batches, compiled into a table; listeners; what clients are really shown
+//! - `worker`: a thread with its own listeners, connections, pools and table
+//! - `http1`: a connection, one request after another
+//! - `telemetry` and `admin`: what is told about all that
+//! - `discovery`: where configuration comes from
 
+mod admin;
+mod certificate;
 pub mod control;
+pub mod cpu_limit;
+pub mod data_plane;
+pub mod discovery;
+mod host;
+mod http1;
+mod lifecycle;
+pub mod limits;
+pub mod options;
+pub mod telemetry;
+mod worker;

@@ -135,6 +135,15 @@ impl HostPattern {
     }
 }
 
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Wildcard(parent) => write!(f, "*.{parent}"),
+        }
+    }
+}
+
 fn parse_port(text: &str) -> Result<u16, AuthorityError> {
     let digits = (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse::<u16>() {
@@ -230,6 +239,9 @@ mod tests {
 
     #[test]
     fn configuration_is_refused_rather_than_corrected() {
+        for text in ["*.example.com", "a.b"] {
+            assert_eq!(HostPattern::parse(text).unwrap().to_string(), text);
+        }
         assert_eq!(
             HostPattern::parse("*.example.com"),
             Ok(HostPattern::Wildcard("example.com".into()))

@@ -177,18 +177,48 @@ impl ChunkDecoder {
     }
 }
 
-/// Writes a chunk header for `length` bytes; nothing for none, as that would end the body.
-pub fn write_chunk_size(out: &mut Vec<u8>, length: usize) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    if length == 0 {
-        return;
+/// A chunk that is being written: what is appended to the output until its end is its data.
+///
+/// Many small chunks that came in together go out as one, so that a flood of them is not passed on.
+#[derive(Debug)]
+#[must_use = "a chunk that is not ended is malformed"]
+pub struct OpenChunk {
+    at: usize,
+}
+
+impl OpenChunk {
+    /// Room for the size, which is known at the end; leading zeros are allowed (RFC 9112 7.1).
+    const BLANK: &[u8] = b"0000\r\n";
+    /// The largest chunk that fits the room.
+    pub const MAX: usize = 0xffff;
+
+    /// Begins a chunk at the end of the output.
+    pub fn begin(out: &mut Vec<u8>) -> Self {
+        let at = out.len();
+        out.extend_from_slice(Self::BLANK);
+        Self { at }
     }
-    let significant = usize::BITS - length.leading_zeros();
-    for nibble in (0..significant.div_ceil(4)).rev() {
-        let digit = (length >> (4 * nibble)) & 0xf;
-        out.extend(DIGITS.get(digit));
+
+    /// How much data the chunk has so far.
+    pub fn len(&self, out: &[u8]) -> usize {
+        out.len().saturating_sub(self.at + Self::BLANK.len())
     }
-    out.extend_from_slice(b"\r\n");
+
+    /// Ends the chunk; one without data leaves nothing behind, as it would end the body.
+    pub fn end(self, out: &mut Vec<u8>) {
+        let length = self.len(out);
+        if length == 0 {
+            out.truncate(self.at);
+            return;
+        }
+        debug_assert!(length <= Self::MAX);
+        let digits = out.iter_mut().skip(self.at).take(4);
+        for (place, digit) in digits.enumerate() {
+            let nibble = (length >> (12 - 4 * place)) & 0xf;
+            *digit = b"0123456789abcdef".get(nibble).copied().unwrap_or(b'0');
+        }
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 #[cfg(test)]
@@ -282,15 +312,18 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_written_as_they_are_read() {
-        for length in [1, 15, 16, 255, 4096, 65_536, usize::MAX] {
-            let mut out = Vec::new();
-            write_chunk_size(&mut out, length);
-            assert_eq!(out, format!("{length:x}\r\n").into_bytes());
+    fn chunks_are_written_as_they_are_read() {
+        for length in [1, 15, 16, 255, 4096, OpenChunk::MAX] {
+            let mut out = b"head".to_vec();
+            let chunk = OpenChunk::begin(&mut out);
+            out.resize(out.len() + length, b'x');
+            chunk.end(&mut out);
+            out.extend_from_slice(b"0\r\n\r\n");
+            assert_eq!(read(&[&out[4..]]).unwrap().unwrap().0.len(), length);
         }
-        let mut out = Vec::new();
-        write_chunk_size(&mut out, 0);
-        assert!(out.is_empty(), "an empty chunk would end the body");
+        let mut out = b"head".to_vec();
+        OpenChunk::begin(&mut out).end(&mut out);
+        assert_eq!(out, b"head", "an empty chunk would end the body");
     }
 
     fn chunked() -> impl Strategy<Value = Vec<u8>> {

@@ -35,13 +35,21 @@ pub enum TlsState {
 #[derive(Debug)]
 pub struct Route {
     path: PathPrefix,
-    /// What is done.
-    pub action: Action,
+    action: Action,
 }
 
-/// What a route does.
+impl Route {
+    /// The backend that the worker's next request on this route goes to; `None` when none takes any.
+    pub fn next_backend(&self, worker: usize) -> Option<&Arc<EndpointSet>> {
+        match &self.action {
+            Action::Forward(backends) => backends.next(worker),
+            Action::Unavailable(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub enum Action {
+enum Action {
     /// Sends the request to an endpoint.
     Forward(Backends),
     /// Answers 503 with this reason.
@@ -135,8 +143,8 @@ pub struct Request<'a> {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Decision<'t> {
-    /// Send it to one of the backends, holding the route.
-    Forward(&'t Arc<Route>, &'t Backends),
+    /// Send it to one of the route's backends.
+    Forward(&'t Arc<Route>),
     /// Send the client to the same URL on HTTPS.
     RedirectToHttps,
     /// Answer with a reason of ours.
@@ -161,7 +169,7 @@ pub fn decide<'t>(request: Request<'_>, host: &'t VirtualHost) -> Decision<'t> {
     {
         None => Decision::Refuse(Reason::NoRoute),
         Some(route) => match &route.action {
-            Action::Forward(backends) => Decision::Forward(route, backends),
+            Action::Forward(_) => Decision::Forward(route),
             Action::Unavailable(reason) => Decision::Unavailable(reason),
         },
     }
@@ -202,7 +210,7 @@ mod tests {
             }),
             routes,
         };
-        let known = Arc::new(EndpointSet::new("known", 1, 0));
+        let known = Arc::new(EndpointSet::new(1, 0));
         let find = |name: &str| (name == "known").then(|| Arc::clone(&known));
         VirtualHost::compile(&host, find, 1, 0)
     }

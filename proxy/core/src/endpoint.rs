@@ -82,7 +82,6 @@ struct Turn(AtomicU32);
 /// recompiles no host.
 #[derive(Debug)]
 pub struct EndpointSet {
-    name: Box<str>,
     members: ArcSwap<Vec<Arc<Endpoint>>>,
     turns: Box<[Turn]>,
 }
@@ -90,21 +89,15 @@ pub struct EndpointSet {
 impl EndpointSet {
     /// An empty set for so many workers. Each takes turns from a start of its own, made from
     /// `seed`: were all to begin at the first endpoint, it would get the most after each restart.
-    pub fn new(name: &str, workers: usize, seed: u32) -> Self {
+    pub fn new(workers: usize, seed: u32) -> Self {
         let turn = |worker: usize| {
             let offset = (worker as u32).wrapping_mul(GOLDEN);
             Turn(AtomicU32::new(seed.wrapping_add(offset)))
         };
         Self {
-            name: name.into(),
             members: ArcSwap::default(),
             turns: (0..workers).map(turn).collect(),
         }
-    }
-
-    /// `namespace/service:port`.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// Replaces the members. One that stays (same address, same pod) stays the same value; one
@@ -238,7 +231,7 @@ mod tests {
     }
 
     fn set(ports: &[u16], seed: u32) -> Arc<EndpointSet> {
-        let set = EndpointSet::new("team/shop:http", 2, seed);
+        let set = EndpointSet::new(2, seed);
         set.replace(&members(ports));
         Arc::new(set)
     }

@@ -5,6 +5,11 @@
 //! them, and only then does [`Control::apply`] answer. Here live the types of that
 //! conversation; what is done with a batch is in the modules below.
 
+pub(crate) mod keeper;
+pub(crate) mod listeners;
+mod probe;
+pub(crate) mod table;
+
 use portolan_discovery::table::{Origin, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use std::collections::BTreeMap;
@@ -119,13 +124,17 @@ impl Control {
 }
 
 impl Update {
-    fn not_applied(&self) -> Verdict {
+    pub(crate) fn verdict(&self, refused: Option<String>) -> Verdict {
         Verdict {
             name: self.resource.name(),
             version: self.version,
             origins: self.origins.clone(),
-            refused: Some("the data plane is stopping".to_owned()),
+            refused,
         }
+    }
+
+    fn not_applied(&self) -> Verdict {
+        self.verdict(Some("the data plane is stopping".to_owned()))
     }
 }
 

@@ -1,0 +1,443 @@
+//! What is held, compiled: a synchronous state machine from updates to changes for the workers.
+//!
+//! Endpoint sets and certificates are slots that hosts refer to, so their change reaches every
+//! worker at once and recompiles nothing. A host that names something absent waits, its old
+//! version in service.
+
+use crate::certificate::{CertificateSlot, TlsPolicy};
+use crate::control::{Update, Verdict};
+use crate::host::Host;
+use crate::telemetry::metrics::Inventory;
+use crate::worker::HostChange;
+use portolan_discovery::table::{self, HostTls, Kind, Resource, ResourceName};
+use portolan_discovery::version::Version;
+use portolan_proxy_core::authority::HostPattern;
+use portolan_proxy_core::decide::VirtualHost;
+use portolan_proxy_core::endpoint::EndpointSet;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What is held.
+#[derive(Debug)]
+pub(crate) struct Table {
+    workers: usize,
+    tls: TlsPolicy,
+    inventory: Arc<Inventory>,
+    random: fastrand::Rng,
+    endpoints: HashMap<String, Arc<EndpointSet>>,
+    certificates: HashMap<String, Arc<CertificateSlot>>,
+    /// Certificates that were refused while there was none before them, and why.
+    refused: HashMap<String, String>,
+    hosts: HashMap<String, Arc<Host>>,
+    /// Hosts that name something absent.
+    waiting: BTreeMap<String, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    update: Update,
+    /// It was refused already; when it can be served after all, that is told anew.
+    told: bool,
+}
+
+/// What follows from a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Step {
+    /// Of this batch, and of earlier hosts whose wait is over.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// For the workers.
+    pub(crate) hosts: Vec<HostChange>,
+    /// Certificates that are shown from now on.
+    pub(crate) certificates: Vec<String>,
+    /// Hosts of this batch that wait, without a verdict yet.
+    pub(crate) waiting: BTreeMap<String, Version>,
+}
+
+/// What became of a host.
+enum Compiled {
+    Serves(Arc<Host>),
+    /// Something that it names is absent and may come.
+    Waits,
+    /// Something that it names was refused.
+    Blocked(String),
+    Refused(String),
+}
+
+impl Table {
+    pub(crate) fn new(workers: usize, tls: TlsPolicy, inventory: Arc<Inventory>) -> Self {
+        Self {
+            workers,
+            tls,
+            inventory,
+            random: fastrand::Rng::new(),
+            endpoints: HashMap::new(),
+            certificates: HashMap::new(),
+            refused: HashMap::new(),
+            hosts: HashMap::new(),
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in endpoints, certificates and hosts, in this order; then removals, in reverse.
+    pub(crate) fn apply(&mut self, mut upserts: Vec<Update>, removals: &[ResourceName]) -> Step {
+        let mut step = Step::default();
+        upserts.sort_by_key(|update| update.resource.name().kind);
+        for update in upserts {
+            match &update.resource {
+                Resource::Endpoints(set) => {
+                    self.set_endpoints(set);
+                    step.verdicts.push(update.verdict(None));
+                }
+                Resource::Certificate(certificate) => {
+                    let refused = self.set_certificate(certificate).err();
+                    if refused.is_none() {
+                        step.certificates.push(certificate.name.clone());
+                    }
+                    step.verdicts.push(update.verdict(refused));
+                }
+                Resource::VirtualHost(_) => self.set_host(update, &mut step),
+                // Opened by the control thread.
+                Resource::Listener(_) => {}
+            }
+        }
+        self.look_at_waiting(&mut step);
+        let mut removals: Vec<&ResourceName> = removals.iter().collect();
+        removals.sort_by_key(|name| std::cmp::Reverse(name.kind));
+        for name in removals {
+            self.remove(name, &mut step);
+        }
+        step
+    }
+
+    /// Refuses a host that has waited long enough. It goes on waiting, silently.
+    pub(crate) fn give_up(&mut self, hostname: &str) -> Option<Verdict> {
+        let absent: Vec<String> = {
+            let waiting = self.waiting.get(hostname)?;
+            let names = waiting.update.resource.references();
+            let absent = names.iter().filter(|name| !self.has(name));
+            absent.map(ToString::to_string).collect()
+        };
+        let waiting = self.waiting.get_mut(hostname)?;
+        waiting.told = true;
+        let refusal = format!("it names what is absent: {}", absent.join(", "));
+        Some(waiting.update.verdict(Some(refusal)))
+    }
+
+    /// The certificate that a host is served with.
+    pub(crate) fn certificate_of(&self, hostname: &str) -> Option<&str> {
+        Some(self.hosts.get(hostname)?.certificate.as_ref()?.name())
+    }
+
+    fn has(&self, name: &ResourceName) -> bool {
+        match name.kind {
+            Kind::Endpoints => self.endpoints.contains_key(&name.name),
+            Kind::Certificate => self.certificates.contains_key(&name.name),
+            Kind::VirtualHost => self.hosts.contains_key(&name.name),
+            Kind::Listener => false,
+        }
+    }
+
+    fn set_endpoints(&mut self, set: &table::EndpointSet) {
+        if let Some(known) = self.endpoints.get(&set.name) {
+            return known.replace(&set.endpoints);
+        }
+        let new = Arc::new(EndpointSet::new(self.workers, self.random.u32(..)));
+        new.replace(&set.endpoints);
+        self.inventory.set_endpoints(&set.name, Some(&new));
+        self.endpoints.insert(set.name.clone(), new);
+    }
+
+    fn set_certificate(&mut self, certificate: &table::Certificate) -> Result<(), String> {
+        let name = &certificate.name;
+        match (self.tls.present(certificate), self.certificates.get(name)) {
+            (Ok(presented), Some(slot)) => slot.replace(presented),
+            (Ok(presented), None) => {
+                self.refused.remove(name);
+                let slot = Arc::new(CertificateSlot::new(name, presented));
+                self.inventory.set_certificate(name, Some(&slot));
+                self.certificates.insert(name.clone(), slot);
+            }
+            (Err(error), Some(_)) => return Err(error.to_string()),
+            (Err(error), None) => {
+                self.refused.insert(name.clone(), error.to_string());
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn set_host(&mut self, update: Update, step: &mut Step) {
+        let Resource::VirtualHost(host) = &update.resource else {
+            return;
+        };
+        let hostname = host.hostname.clone();
+        if let Some(former) = self.waiting.remove(&hostname) {
+            step.waiting.remove(&hostname);
+            if !former.told {
+                let refusal = "a newer version came before it could be applied";
+                step.verdicts
+                    .push(former.update.verdict(Some(refusal.to_owned())));
+            }
+        }
+        match self.compile(host, &update) {
+            Compiled::Serves(host) => {
+                step.verdicts.push(update.verdict(None));
+                self.hosts.insert(hostname, Arc::clone(&host));
+                step.hosts.push(HostChange::Set(host));
+            }
+            Compiled::Refused(why) => step.verdicts.push(update.verdict(Some(why))),
+            Compiled::Blocked(why) => {
+                step.verdicts.push(update.verdict(Some(why)));
+                self.waiting
+                    .insert(hostname, Waiting { update, told: true });
+            }
+            Compiled::Waits => {
+                step.waiting.insert(hostname.clone(), update.version);
+                let waiting = Waiting {
+                    update,
+                    told: false,
+                };
+                self.waiting.insert(hostname, waiting);
+            }
+        }
+    }
+
+    fn compile(&mut self, host: &table::VirtualHost, update: &Update) -> Compiled {
+        let names = update.resource.references();
+        if let Some(absent) = names.iter().find(|name| !self.has(name)) {
+            return match self.refused.get(&absent.name) {
+                Some(why) if absent.kind == Kind::Certificate => {
+                    Compiled::Blocked(format!("{absent} was refused: {why}"))
+                }
+                _ => Compiled::Waits,
+            };
+        }
+        let seed = self.random.u32(..);
+        let find = |name: &str| self.endpoints.get(name).cloned();
+        let policy = match VirtualHost::compile(host, find, self.workers, seed) {
+            Ok(policy) => policy,
+            Err(error) => return Compiled::Refused(error.to_string()),
+        };
+        let certificate = match &host.tls {
+            Some(HostTls {
+                certificate: Some(name),
+            }) => self.certificates.get(name).cloned(),
+            _ => None,
+        };
+        Compiled::Serves(Arc::new(Host {
+            policy,
+            certificate,
+        }))
+    }
+
+    /// Serves the waiting hosts whose time has come.
+    fn look_at_waiting(&mut self, step: &mut Step) {
+        let complete = |waiting: &Waiting| {
+            let names = waiting.update.resource.references();
+            names.iter().all(|name| self.has(name))
+        };
+        let ready: Vec<String> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| complete(waiting))
+            .map(|(hostname, _)| hostname.clone())
+            .collect();
+        for hostname in ready {
+            if let Some(waiting) = self.waiting.remove(&hostname) {
+                step.waiting.remove(&hostname);
+                self.set_host(waiting.update, step);
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &ResourceName, step: &mut Step) {
+        match name.kind {
+            Kind::Endpoints => {
+                if let Some(set) = self.endpoints.remove(&name.name) {
+                    set.replace(&[]);
+                    self.inventory.set_endpoints(&name.name, None);
+                }
+            }
+            Kind::Certificate => {
+                self.certificates.remove(&name.name);
+                self.inventory.set_certificate(&name.name, None);
+                self.refused.remove(&name.name);
+            }
+            Kind::VirtualHost => {
+                if let Some(waiting) = self.waiting.remove(&name.name).filter(|it| !it.told) {
+                    step.waiting.remove(&name.name);
+                    let refusal = "it was removed before it could be applied".to_owned();
+                    step.verdicts.push(waiting.update.verdict(Some(refusal)));
+                }
+                self.hosts.remove(&name.name);
+                if let Ok(pattern) = HostPattern::parse(&name.name) {
+                    step.hosts.push(HostChange::Remove(pattern));
+                }
+            }
+            Kind::Listener => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portolan_discovery::table::{Action, Backend, Endpoint, PathMatch, Route};
+
+    fn update(resource: Resource) -> Update {
+        Update {
+            version: Version::of(&resource),
+            resource,
+            origins: Vec::new(),
+        }
+    }
+
+    fn endpoints(name: &str) -> Update {
+        update(Resource::Endpoints(table::EndpointSet {
+            name: name.into(),
+            endpoints: vec![Endpoint {
+                address: "10.0.0.1:80".parse().unwrap(),
+                uid: "pod".into(),
+            }],
+        }))
+    }
+
+    fn certificate(name: &str, host: &str, fits: bool) -> Update {
+        let issued = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        let other = rcgen::KeyPair::generate().unwrap();
+        let key = if fits { &issued.signing_key } else { &other };
+        update(Resource::Certificate(table::Certificate {
+            name: name.into(),
+            chain_pem: issued.cert.pem(),
+            key_pem: key.serialize_pem(),
+        }))
+    }
+
+    fn host(hostname: &str, certificate: Option<&str>, endpoints: &str) -> Update {
+        let backends = vec![Backend {
+            endpoints: endpoints.into(),
+            weight: 1,
+        }];
+        update(Resource::VirtualHost(table::VirtualHost {
+            hostname: hostname.into(),
+            tls: certificate.map(|name| HostTls {
+                certificate: Some(name.into()),
+            }),
+            routes: vec![Route {
+                path: PathMatch::Prefix("/".into()),
+                action: Action::Forward { backends },
+            }],
+        }))
+    }
+
+    fn table() -> Table {
+        Table::new(1, TlsPolicy::new().unwrap(), Arc::default())
+    }
+
+    fn refusals(step: &Step) -> Vec<(String, Option<String>)> {
+        let verdicts = step.verdicts.iter();
+        verdicts
+            .map(|it| (it.name.name.clone(), it.refused.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn a_batch_in_any_order_is_served_at_once() {
+        let mut table = table();
+        let batch = vec![
+            host("shop.test", Some("t/c"), "t/s:80"),
+            certificate("t/c", "shop.test", true),
+            endpoints("t/s:80"),
+        ];
+        let step = table.apply(batch, &[]);
+        assert!(step.verdicts.iter().all(|it| it.refused.is_none()));
+        assert_eq!((step.verdicts.len(), step.hosts.len()), (3, 1));
+        assert_eq!(table.certificate_of("shop.test"), Some("t/c"));
+    }
+
+    #[test]
+    fn a_host_waits_for_what_it_names_and_keeps_its_old_version() {
+        let mut table = table();
+        table.apply(
+            vec![endpoints("t/a:80"), host("shop.test", None, "t/a:80")],
+            &[],
+        );
+        let step = table.apply(vec![host("shop.test", None, "t/b:80")], &[]);
+        assert!(step.verdicts.is_empty() && step.hosts.is_empty());
+        assert_eq!(step.waiting.len(), 1);
+        let step = table.apply(vec![endpoints("t/b:80")], &[]);
+        assert_eq!((step.verdicts.len(), step.hosts.len()), (2, 1));
+        assert!(table.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_host_that_waited_too_long_is_refused_by_name_and_served_when_it_can_be() {
+        let mut table = table();
+        table.apply(vec![host("shop.test", None, "t/a:80")], &[]);
+        let refusal = table.give_up("shop.test").unwrap().refused.unwrap();
+        assert_eq!(refusal, "it names what is absent: Endpoints t/a:80");
+        let step = table.apply(vec![endpoints("t/a:80")], &[]);
+        assert!(refusals(&step).contains(&("shop.test".into(), None)));
+    }
+
+    #[test]
+    fn a_bad_certificate_is_refused_and_blocks_only_hosts_that_have_no_other() {
+        let mut table = table();
+        let bad = certificate("t/c", "shop.test", false);
+        let step = table.apply(
+            vec![
+                endpoints("t/s:80"),
+                bad.clone(),
+                host("shop.test", Some("t/c"), "t/s:80"),
+            ],
+            &[],
+        );
+        let told = refusals(&step);
+        assert!(
+            told[1].1.as_ref().unwrap().starts_with("tls.key: "),
+            "{told:?}"
+        );
+        assert!(
+            told[2]
+                .1
+                .as_ref()
+                .unwrap()
+                .starts_with("Certificate t/c was refused: tls.key")
+        );
+        let step = table.apply(vec![certificate("t/c", "shop.test", true)], &[]);
+        assert!(refusals(&step).contains(&("shop.test".into(), None)));
+        let shown = |table: &Table| Arc::clone(&table.certificates["t/c"].presented().config);
+        let before = shown(&table);
+        let step = table.apply(vec![bad], &[]);
+        assert!(step.verdicts[0].refused.is_some() && step.certificates.is_empty());
+        assert!(
+            Arc::ptr_eq(&shown(&table), &before),
+            "the one before it stays in service"
+        );
+    }
+
+    #[test]
+    fn a_newer_version_ends_the_wait_of_the_older() {
+        let mut table = table();
+        table.apply(vec![host("shop.test", None, "t/a:80")], &[]);
+        let step = table.apply(
+            vec![endpoints("t/b:80"), host("shop.test", None, "t/b:80")],
+            &[],
+        );
+        let told = refusals(&step);
+        assert_eq!(told.len(), 3);
+        assert!(told[1].1.as_ref().unwrap().starts_with("a newer version"));
+        assert_eq!(told[2].1, None);
+    }
+
+    #[test]
+    fn removing_forgets() {
+        let mut table = table();
+        let batch = vec![endpoints("t/a:80"), host("shop.test", None, "t/a:80")];
+        let names: Vec<_> = batch.iter().map(|it| it.resource.name()).collect();
+        table.apply(batch, &[]);
+        let step = table.apply(Vec::new(), &names);
+        assert!(matches!(step.hosts[..], [HostChange::Remove(_)]));
+        assert!(table.hosts.is_empty() && table.endpoints.is_empty());
+    }
+}

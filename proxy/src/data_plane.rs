@@ -1,0 +1,159 @@
+//! A data plane in this process: its threads, how it starts and how it ends.
+
+use crate::admin::Admin;
+use crate::certificate::TlsPolicy;
+use crate::control::keeper::Keeper;
+use crate::control::listeners::Listeners;
+use crate::control::table::Table;
+use crate::control::{self, Control};
+use crate::lifecycle::Phase;
+use crate::limits::Limits;
+use crate::telemetry::access_log::{AccessLogFormat, LogSink};
+use crate::telemetry::cells::Cells;
+use crate::telemetry::metrics::{Inventory, Metrics};
+use crate::worker::{self, Start};
+use anyhow::Context as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+/// What a data plane is started with. Ports come with its listeners.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The ExposeClass that it serves; a label of its metrics.
+    pub class: String,
+    /// How many worker threads, at least one.
+    pub workers: usize,
+    /// On which addresses listeners open: one for each address family.
+    pub addresses: Vec<IpAddr>,
+    /// How long anything may take.
+    pub limits: Limits,
+    /// What is written for each request.
+    pub access_log: AccessLogFormat,
+}
+
+/// A running data plane.
+#[derive(Debug)]
+pub struct DataPlane {
+    control: Control,
+    phase: watch::Sender<Phase>,
+    metrics: Metrics,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How long ending takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain {
+    /// How long connections are still accepted, so that those who send clients here hear of the end.
+    pub delay: Duration,
+    /// How long requests under way may take after that.
+    pub timeout: Duration,
+}
+
+impl DataPlane {
+    /// Starts the threads. Nothing is served before the first snapshot came through [`Self::control`].
+    ///
+    /// # Errors
+    /// A thread or the TLS library cannot be started.
+    pub fn start(settings: Settings) -> anyhow::Result<Self> {
+        let tls = TlsPolicy::new().context("setting up TLS")?;
+        let log = LogSink::start(settings.access_log).context("starting the access log")?;
+        let (control, ends) = control::channel();
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let workers = settings.workers.max(1);
+        let inventory = Arc::new(Inventory::default());
+        let metrics = Metrics {
+            class: settings.class,
+            workers: (0..workers).map(|_| Arc::new(Cells::default())).collect(),
+            held: Arc::clone(&ends.held),
+            inventory: Arc::clone(&inventory),
+            ready: control.readiness(),
+        };
+        let mut threads = Vec::new();
+        let mut mailboxes = Vec::new();
+        for (index, cells) in metrics.workers.iter().enumerate() {
+            // One change at a time: the control thread waits for it before it sends the next.
+            let (mailbox, mail) = mpsc::channel(1);
+            mailboxes.push(mailbox);
+            threads.push(worker::spawn(Start {
+                index,
+                limits: settings.limits,
+                cells: Arc::clone(cells),
+                log: log.clone(),
+                mail,
+                phase: phases.clone(),
+            })?);
+        }
+        let keeper = Keeper {
+            ends,
+            table: Table::new(workers, tls, Arc::clone(&inventory)),
+            listeners: Listeners::new(settings.addresses, workers),
+            workers: mailboxes,
+            phase: phases,
+            inventory,
+            limits: settings.limits,
+        };
+        threads.push(spawn_keeper(keeper)?);
+        Ok(Self {
+            control,
+            phase,
+            metrics,
+            threads,
+        })
+    }
+
+    /// The handle that configures it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Serves `/metrics`, `/livez` and `/readyz` for ever.
+    pub fn admin(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<> {
+        Admin {
+            metrics: self.metrics.clone(),
+            ready: self.control.readiness(),
+            phase: self.phase.subscribe(),
+        }
+        .serve(listener)
+    }
+
+    /// Ends: unready at once; still accepting for `delay`; then requests under way get `timeout`
+    /// to end. Gives whether all did.
+    pub async fn drain(self, drain: Drain) -> bool {
+        self.phase.send_replace(Phase::Draining);
+        tokio::time::sleep(drain.delay).await;
+        self.phase.send_replace(Phase::Closing);
+        let workers = self.metrics.workers.clone();
+        let ended = async {
+            while workers.iter().any(|cells| cells.active() > 0) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let all_ended = tokio::time::timeout(drain.timeout, ended).await.is_ok();
+        self.phase.send_replace(Phase::Stopped);
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().all(|thread| thread.join().is_ok())
+        });
+        all_ended && joined.await.unwrap_or(false)
+    }
+}
+
+fn spawn_keeper(keeper: Keeper) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = || {
+        Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+    };
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || match runtime() {
+            Ok(runtime) => runtime.block_on(keeper.run()),
+            Err(error) => tracing::error!(%error, "the control thread cannot start its runtime"),
+        })
+        .context("starting the control thread")
+}

@@ -1,0 +1,189 @@
+//! From the bytes of a head to what will be done: everything that borrows the head happens here,
+//! between two waits, so that no waiting connection holds on to parsed fields.
+
+use crate::host::Host;
+use crate::http1::exchange::Terms;
+use crate::http1::flow::{Coding, Flow};
+use crate::telemetry::access_log::Record;
+use crate::worker::Worker;
+use portolan_proxy_core::authority::Authority;
+use portolan_proxy_core::body::Framing;
+use portolan_proxy_core::decide::{Decision, Request, Route, decide};
+use portolan_proxy_core::edit::{self, Client};
+use portolan_proxy_core::field::slots;
+use portolan_proxy_core::reason::{Reason, redirect_status};
+use portolan_proxy_core::request::{RequestHead, Version};
+use portolan_proxy_core::websocket;
+use std::sync::Arc;
+
+/// What will be done with a request.
+pub(crate) enum Judged {
+    /// Send it on.
+    Forward(Forward),
+    /// Answer it.
+    Answer(Answer),
+}
+
+/// A request that is sent on.
+pub(crate) struct Forward {
+    /// Held until the request has ended, whatever the table says by then.
+    pub(crate) route: Arc<Route>,
+    pub(crate) request: Flow,
+    pub(crate) terms: Terms,
+    /// The request has a body, so the connection is of no more use when it stays unread.
+    pub(crate) has_body: bool,
+}
+
+/// An answer of our own.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) reason: ReasonText,
+    pub(crate) location: Option<String>,
+    pub(crate) head_only: bool,
+    pub(crate) http10: bool,
+    /// The connection may go on.
+    pub(crate) keep_client: bool,
+}
+
+/// Our reason, or the operator's.
+pub(crate) enum ReasonText {
+    Ours(Reason),
+    Operators(String),
+}
+
+impl ReasonText {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Ours(reason) => reason.as_str(),
+            Self::Operators(reason) => reason,
+        }
+    }
+
+    pub(crate) fn sentence(&self) -> &str {
+        match self {
+            Self::Ours(reason) => reason.sentence(),
+            Self::Operators(_) => "This route cannot be served.",
+        }
+    }
+}
+
+impl Answer {
+    /// The end of a connection: what follows on it cannot be trusted.
+    pub(crate) fn last(reason: Reason) -> Self {
+        Self {
+            status: reason.status(),
+            reason: ReasonText::Ours(reason),
+            location: None,
+            head_only: false,
+            http10: false,
+            keep_client: false,
+        }
+    }
+}
+
+/// From whom the request comes.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    pub(crate) client: Client<'a>,
+    /// The host that the TLS handshake asked for.
+    pub(crate) negotiated: Option<&'a Arc<Host>>,
+}
+
+/// Judges a whole head.
+pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut Record) -> Judged {
+    let mut room = slots();
+    let head = match RequestHead::parse(bytes, &mut room) {
+        Ok(head) => head,
+        Err(reason) => return Judged::Answer(Answer::last(reason)),
+    };
+    remember(worker, record, &head);
+    let keep_client = head.keeps_alive() && worker.is_serving();
+    let answer = |status, reason, location| {
+        Judged::Answer(Answer {
+            status,
+            reason,
+            location,
+            head_only: head.method == "HEAD",
+            http10: head.version == Version::Http10,
+            // A body that nobody reads would be taken for the next request.
+            keep_client: keep_client && head.framing.is_empty(),
+        })
+    };
+    let refuse = |reason: Reason| answer(reason.status(), ReasonText::Ours(reason), None);
+    let Some(authority) = &head.authority else {
+        return refuse(Reason::UnknownHost);
+    };
+    let hosts = worker.hosts.borrow();
+    let Some(host) = hosts.get(authority.host()) else {
+        return refuse(Reason::UnknownHost);
+    };
+    if from.negotiated.is_some_and(|it| !host.may_share(it)) {
+        return refuse(Reason::MisdirectedRequest);
+    }
+    let request = Request {
+        path: &head.target.path,
+        secure: from.client.secure,
+    };
+    match decide(request, &host.policy) {
+        Decision::RedirectToHttps => answer(
+            redirect_status(head.method),
+            ReasonText::Ours(Reason::RedirectToHttps),
+            Some(on_https(authority, &head)),
+        ),
+        Decision::Refuse(reason) => refuse(reason),
+        Decision::Unavailable(reason) => answer(
+            Reason::NoReadyEndpoints.status(),
+            ReasonText::Operators(reason.to_owned()),
+            None,
+        ),
+        Decision::Forward(route) => {
+            let mut upstream_head = worker.buffers.room();
+            let id = &record.request_id;
+            edit::request(&mut upstream_head, &head, authority, from.client, id);
+            let coding = match head.framing {
+                Framing::Chunked => Coding::Chunked,
+                _ => Coding::Plain,
+            };
+            Judged::Forward(Forward {
+                route: Arc::clone(route),
+                request: Flow::new(upstream_head, head.framing, coding),
+                terms: Terms {
+                    head_only: head.method == "HEAD",
+                    http10: head.version == Version::Http10,
+                    keep_client,
+                    expects_continue: head.expects_continue,
+                    websocket: head.websocket.map(websocket::accept_for),
+                },
+                has_body: !head.framing.is_empty(),
+            })
+        }
+    }
+}
+
+fn remember(worker: &Worker, record: &mut Record, head: &RequestHead<'_, '_>) {
+    if !worker.log.is_on() {
+        return;
+    }
+    record.method.push_str(head.method);
+    record.path.push_str(&head.target.path);
+    if let Some(query) = head.target.query {
+        record.path.push('?');
+        record.path.push_str(query);
+    }
+    if let Some(authority) = &head.authority {
+        record.host.push_str(authority.host());
+    }
+}
+
+/// The same URL on HTTPS, in the canonical form that is matched: nothing of the client's
+/// spelling comes back in a Location.
+fn on_https(authority: &Authority<'_>, head: &RequestHead<'_, '_>) -> String {
+    let path = match &*head.target.path {
+        "*" => "/",
+        path => path,
+    };
+    match head.target.query {
+        Some(query) => format!("https://{}{path}?{query}", authority.host()),
+        None => format!("https://{}{path}", authority.host()),
+    }
+}

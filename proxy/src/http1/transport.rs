@@ -1,0 +1,29 @@
+//! What a client's connection is made of.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// A byte stream over TCP.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// The connection below.
+    fn tcp(&self) -> &TcpStream;
+
+    /// Makes the next close a reset: the client must not take for whole what was broken off.
+    fn reset_on_close(&self) {
+        // Were it to fail, the connection is gone already.
+        let _ = self.tcp().set_zero_linger();
+    }
+}
+
+impl Transport for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}

@@ -1,0 +1,305 @@
+//! The metrics page: per-worker cells summed up and written in the OpenMetrics text format.
+//!
+//! prometheus-client is the encoder only; its own families would be a lock that all workers share.
+
+use crate::certificate::CertificateSlot;
+use crate::control::Held;
+use crate::telemetry::cells::Cells;
+use portolan_discovery::table::Kind;
+use portolan_proxy_core::endpoint::EndpointSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the control thread holds, for whoever reads the metrics. Its labels are the names of
+/// resources: as many as were applied, never more.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    certificates: Mutex<BTreeMap<String, Arc<CertificateSlot>>>,
+    endpoints: Mutex<BTreeMap<String, Arc<EndpointSet>>>,
+    /// When a batch was last applied, in seconds since 1970; 0 before the first.
+    applied_at: AtomicU64,
+}
+
+impl Inventory {
+    pub(crate) fn set_certificate(&self, name: &str, slot: Option<&Arc<CertificateSlot>>) {
+        set(&self.certificates, name, slot);
+    }
+
+    pub(crate) fn set_endpoints(&self, name: &str, endpoints: Option<&Arc<EndpointSet>>) {
+        set(&self.endpoints, name, endpoints);
+    }
+
+    pub(crate) fn applied_now(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let seconds = now.map_or(0, |since| since.as_secs());
+        self.applied_at.store(seconds, Ordering::Relaxed);
+    }
+}
+
+fn set<T>(map: &Mutex<BTreeMap<String, Arc<T>>>, name: &str, value: Option<&Arc<T>>) {
+    let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+    match value {
+        Some(value) => {
+            map.insert(name.to_owned(), Arc::clone(value));
+        }
+        None => {
+            map.remove(name);
+        }
+    }
+}
+
+/// Everything that the metrics page shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) class: String,
+    pub(crate) workers: Vec<Arc<Cells>>,
+    pub(crate) held: Arc<Held>,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) ready: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Metrics {
+    /// The page.
+    pub(crate) fn page(&self) -> Result<String, fmt::Error> {
+        let class = [("class".into(), self.class.clone().into())];
+        let mut registry = Registry::with_prefix_and_labels("portolan_proxy", class.into_iter());
+        registry.register_collector(Box::new(self.clone()));
+        let mut page = String::new();
+        encode(&mut page, &registry)?;
+        Ok(page)
+    }
+
+    fn sum(&self, cell: impl Fn(&Cells) -> u64) -> u64 {
+        self.workers.iter().map(|cells| cell(cells)).sum()
+    }
+}
+
+/// A label of one name.
+type Label<'a> = (&'static str, &'a str);
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let out = &mut encoder;
+        let mut by_status: BTreeMap<u8, u64> = BTreeMap::new();
+        for (hundreds, count) in self.workers.iter().flat_map(|cells| cells.requests()) {
+            *by_status.entry(hundreds).or_default() += count;
+        }
+        let statuses: Vec<_> = by_status
+            .into_iter()
+            .map(|(hundreds, count)| (format!("{hundreds}xx"), count))
+            .collect();
+        counters(
+            out,
+            "requests",
+            "Finished requests by class of status",
+            statuses
+                .iter()
+                .map(|(status, count)| (("status", status.as_str()), *count)),
+        )?;
+        let counter = |out: &mut DescriptorEncoder<'_>, name, help, cell: fn(&Cells) -> u64| {
+            let counter = ConstCounter::new(self.sum(cell));
+            let encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+            counter.encode(encoder)
+        };
+        counter(
+            out,
+            "connections_accepted",
+            "Connections that clients opened",
+            |it| it.connections_accepted.get(),
+        )?;
+        counter(
+            out,
+            "handshakes_failed",
+            "TLS handshakes that did not end in a connection",
+            |it| it.handshakes_failed.get(),
+        )?;
+        counter(
+            out,
+            "clients_gone",
+            "Requests whose client went away before the response was whole",
+            |it| it.clients_gone.get(),
+        )?;
+        counter(out, "received_bytes", "Bytes of request bodies", |it| {
+            it.bytes_received.get()
+        })?;
+        counter(out, "sent_bytes", "Bytes of response bodies", |it| {
+            it.bytes_sent.get()
+        })?;
+        counter(
+            out,
+            "upstream_connections_opened",
+            "New connections to endpoints",
+            |it| it.upstream_connections_opened.get(),
+        )?;
+        counter(
+            out,
+            "upstream_connections_reused",
+            "Requests that went over a connection that was open already",
+            |it| it.upstream_connections_reused.get(),
+        )?;
+        counter(
+            out,
+            "access_log_lines_dropped",
+            "Lines of the access log that nobody read in time",
+            |it| it.log_lines_dropped.get(),
+        )?;
+        let errors = [
+            ("connect", self.sum(|it| it.upstream_connect_failed.get())),
+            ("timeout", self.sum(|it| it.upstream_timed_out.get())),
+            ("malformed", self.sum(|it| it.upstream_malformed.get())),
+            ("closed", self.sum(|it| it.upstream_closed.get())),
+        ];
+        counters(
+            out,
+            "upstream_errors",
+            "Endpoints that failed a request, by what they did",
+            errors
+                .into_iter()
+                .map(|(kind, count)| (("error", kind), count)),
+        )?;
+        let active = i64::try_from(self.sum(Cells::active)).unwrap_or(i64::MAX);
+        gauge(
+            out,
+            "connections_active",
+            "Connections that are open",
+            active,
+        )?;
+        let ready = i64::from(*self.ready.borrow());
+        gauge(out, "ready", "1 when /readyz says so", ready)?;
+        self.encode_inventory(out)
+    }
+}
+
+impl Metrics {
+    fn encode_inventory(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let kinds = [
+            (Kind::Endpoints, "endpoints"),
+            (Kind::Certificate, "certificate"),
+            (Kind::VirtualHost, "virtual_host"),
+            (Kind::Listener, "listener"),
+        ];
+        let counts = self.held.change(|held| {
+            kinds.map(|(kind, label)| {
+                let count = held.keys().filter(|name| name.kind == kind).count();
+                (("kind", label), count as i64)
+            })
+        });
+        gauges(
+            out,
+            "applied_resources",
+            "Resources that are applied, by kind",
+            counts,
+        )?;
+        let applied_at = self.inventory.applied_at.load(Ordering::Relaxed);
+        gauge(
+            out,
+            "configuration_applied_timestamp_seconds",
+            "When configuration was last applied, in seconds since 1970",
+            i64::try_from(applied_at).unwrap_or(i64::MAX),
+        )?;
+        let certificates = self.inventory.certificates.lock();
+        let certificates = certificates.unwrap_or_else(PoisonError::into_inner);
+        gauges(
+            out,
+            "certificate_not_after_timestamp_seconds",
+            "The end of a certificate's validity, in seconds since 1970",
+            certificates.iter().map(|(name, slot)| {
+                (
+                    ("certificate", name.as_str()),
+                    slot.presented().not_after_unix,
+                )
+            }),
+        )?;
+        let endpoints = self.inventory.endpoints.lock();
+        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        gauges(
+            out,
+            "upstream_endpoints",
+            "Ready endpoints",
+            endpoints
+                .iter()
+                .map(|(name, set)| (("endpoints", name.as_str()), set.len() as i64)),
+        )?;
+        gauges(
+            out,
+            "upstream_requests_in_flight",
+            "Requests under way at endpoints",
+            endpoints
+                .iter()
+                .map(|(name, set)| (("endpoints", name.as_str()), set.in_flight() as i64)),
+        )
+    }
+}
+
+fn counters<'a>(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Label<'a>, u64)>,
+) -> Result<(), fmt::Error> {
+    let mut encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (label, value) in values {
+        ConstCounter::new(value).encode(encoder.encode_family(&[label])?)?;
+    }
+    Ok(())
+}
+
+fn gauges<'a>(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Label<'a>, i64)>,
+) -> Result<(), fmt::Error> {
+    let mut encoder = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (label, value) in values {
+        ConstGauge::new(value).encode(encoder.encode_family(&[label])?)?;
+    }
+    Ok(())
+}
+
+fn gauge(
+    out: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: i64,
+) -> Result<(), fmt::Error> {
+    let encoder = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(encoder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_summed_up() {
+        let workers: Vec<Arc<Cells>> = (0..2).map(|_| Arc::default()).collect();
+        workers.iter().for_each(|cells| cells.finished(204));
+        let (_sender, ready) = tokio::sync::watch::channel(true);
+        let metrics = Metrics {
+            class: "public".into(),
+            workers,
+            held: Arc::default(),
+            inventory: Arc::default(),
+            ready,
+        };
+        let page = metrics.page().unwrap();
+        let line = r#"portolan_proxy_requests_total{class="public",status="2xx"} 2"#;
+        assert!(page.contains(line), "{page}");
+        assert!(
+            page.contains(r#"portolan_proxy_ready{class="public"} 1"#),
+            "{page}"
+        );
+        assert!(page.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,6 @@
+//! What the data plane says about itself: counters, the access log, its own log.
+
+pub mod access_log;
+pub(crate) mod cells;
+pub mod logs;
+pub(crate) mod metrics;

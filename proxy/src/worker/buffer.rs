@@ -1,0 +1,203 @@
+//! Buffers that belong to a worker and are lent to a connection while it has something to read.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// What one read takes at most; also what a head usually fits in.
+pub(crate) const BUFFER: usize = 16 * 1024;
+/// How many free buffers a worker keeps; more are given back to the allocator.
+const SPARE: usize = 256;
+
+/// Bytes that were read and not used yet.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    /// Always initialised, so that reading into it needs no unsafe code and no clearing.
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn new(capacity: usize) -> Self {
+        Self {
+            bytes: vec![0; capacity].into(),
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// What is there.
+    pub(crate) fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Uses up the first bytes.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.is_empty() {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Whether nothing more can be read before something is used.
+    pub(crate) fn is_full(&self) -> bool {
+        self.end - self.start == self.bytes.len()
+    }
+
+    /// Makes room for a message head that does not fit.
+    pub(crate) fn grow(&mut self, capacity: usize) {
+        if capacity > self.bytes.len() {
+            let mut larger = Self::new(capacity);
+            let unread = self.unread();
+            larger.end = unread.len();
+            if let Some(front) = larger.bytes.get_mut(..unread.len()) {
+                front.copy_from_slice(unread);
+            }
+            *self = larger;
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut (impl AsyncRead + Unpin),
+    ) -> Poll<io::Result<usize>> {
+        if self.start > 0 && self.end == self.bytes.len() {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let mut read = ReadBuf::new(room);
+        ready!(Pin::new(from).poll_read(cx, &mut read))?;
+        let count = read.filled().len();
+        self.end += count;
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// The free buffers of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    free: RefCell<Vec<Buffer>>,
+    /// Empty vectors that heads were written to.
+    rooms: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    fn lend(&self) -> Buffer {
+        let spare = self.free.borrow_mut().pop();
+        spare.unwrap_or_else(|| Buffer::new(BUFFER))
+    }
+
+    /// Takes back a buffer that nobody reads from any more, whatever it still holds.
+    pub(crate) fn take_back(&self, mut buffer: Buffer) {
+        let mut free = self.free.borrow_mut();
+        if free.len() < SPARE && buffer.bytes.len() == BUFFER {
+            buffer.consume(usize::MAX);
+            free.push(buffer);
+        }
+    }
+
+    /// An empty vector to write a head to.
+    pub(crate) fn room(&self) -> Vec<u8> {
+        let spare = self.rooms.borrow_mut().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(1024))
+    }
+
+    /// Takes back a vector, whatever it still holds.
+    pub(crate) fn take_back_room(&self, mut room: Vec<u8>) {
+        let mut rooms = self.rooms.borrow_mut();
+        if rooms.len() < SPARE && room.capacity() <= 4 * BUFFER {
+            room.clear();
+            rooms.push(room);
+        }
+    }
+
+    /// Gives an empty buffer back.
+    pub(crate) fn tidy(&self, slot: &mut Option<Buffer>) {
+        if let Some(empty) = slot.take_if(|buffer| buffer.is_empty()) {
+            self.take_back(empty);
+        }
+    }
+
+    /// Reads what is there into `slot`, or 0 at the end of the stream. While nothing is there
+    /// the reader holds no buffer: an idle connection costs no I/O memory.
+    ///
+    /// The buffer must not be full.
+    pub(crate) fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        from: &mut (impl AsyncRead + Unpin),
+        slot: &mut Option<Buffer>,
+    ) -> Poll<io::Result<usize>> {
+        let buffer = slot.get_or_insert_with(|| self.lend());
+        let polled = buffer.poll_read(cx, from);
+        if !matches!(polled, Poll::Ready(Ok(1..))) {
+            self.tidy(slot);
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    async fn fill(
+        buffers: &Buffers,
+        from: &mut (impl AsyncRead + Unpin),
+        slot: &mut Option<Buffer>,
+    ) -> usize {
+        std::future::poll_fn(|cx| buffers.poll_fill(cx, from, slot))
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_holds_no_buffer() {
+        let (mut near, mut far) = duplex(64);
+        let buffers = Buffers::default();
+        let mut slot = None;
+        let waiting =
+            std::future::poll_fn(|cx| Poll::Ready(buffers.poll_fill(cx, &mut near, &mut slot)));
+        assert!(waiting.await.is_pending());
+        assert!(slot.is_none());
+        far.write_all(b"hello").await.unwrap();
+        assert_eq!(fill(&buffers, &mut near, &mut slot).await, 5);
+        assert_eq!(slot.as_ref().unwrap().unread(), b"hello");
+    }
+
+    #[tokio::test]
+    async fn room_at_the_front_is_used_before_a_buffer_counts_as_full() {
+        let (mut near, mut far) = duplex(64 * 1024);
+        let buffers = Buffers::default();
+        let mut slot = None;
+        far.write_all(&vec![b'a'; BUFFER]).await.unwrap();
+        assert_eq!(fill(&buffers, &mut near, &mut slot).await, BUFFER);
+        assert!(slot.as_ref().unwrap().is_full());
+        slot.as_mut().unwrap().consume(10);
+        far.write_all(b"0123456789").await.unwrap();
+        assert_eq!(fill(&buffers, &mut near, &mut slot).await, 10);
+        assert!(slot.as_ref().unwrap().unread().ends_with(b"a0123456789"));
+    }
+
+    #[test]
+    fn growing_keeps_what_is_unread() {
+        let mut buffer = Buffer::new(4);
+        buffer.bytes.copy_from_slice(b"abcd");
+        buffer.end = 4;
+        buffer.consume(1);
+        buffer.grow(16);
+        assert_eq!((buffer.unread(), buffer.is_full()), (&b"bcd"[..], false));
+    }
+}

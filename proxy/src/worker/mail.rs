@@ -1,0 +1,105 @@
+//! What the control thread sends to a worker, and the worker's main task, which applies it.
+
+use crate::host::Host;
+use crate::lifecycle::Phase;
+use crate::worker::{Worker, accept};
+use portolan_discovery::table::Protocol;
+use portolan_proxy_core::authority::HostPattern;
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// How often the worker looks after its pool and its log.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// A change, applied as a whole between two polls.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    pub(crate) hosts: Arc<[HostChange]>,
+    pub(crate) open: Vec<OpenListener>,
+    /// Names of listeners.
+    pub(crate) close: Vec<String>,
+    pub(crate) applied: oneshot::Sender<()>,
+}
+
+/// One host of a change.
+#[derive(Debug)]
+pub(crate) enum HostChange {
+    Set(Arc<Host>),
+    Remove(HostPattern),
+}
+
+/// The worker's own sockets of a listener, bound.
+#[derive(Debug)]
+pub(crate) struct OpenListener {
+    pub(crate) name: String,
+    pub(crate) protocol: Protocol,
+    pub(crate) sockets: Vec<TcpListener>,
+}
+
+/// Applies mail and follows the phase, until all connections have ended or must.
+pub(super) async fn attend(
+    worker: &Rc<Worker>,
+    mut mail: mpsc::Receiver<Mail>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut listeners: HashMap<String, CancellationToken> = HashMap::new();
+    let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        tokio::select! {
+            Some(mail) = mail.recv() => apply(worker, &mut listeners, mail),
+            changed = phase.changed() => {
+                // Whoever held the other end is gone; nobody is left to drain for.
+                let now = changed.map_or(Phase::Stopped, |()| *phase.borrow_and_update());
+                worker.enter(now);
+                if now >= Phase::Closing {
+                    listeners.drain().for_each(|(_, stop)| stop.cancel());
+                }
+            }
+            _ = housekeeping.tick() => {
+                worker.pool.sweep(Instant::now());
+                worker.log.flush(&worker.cells);
+            }
+        }
+        let drained = worker.is_closing() && worker.cells.active() == 0;
+        if drained || worker.phase.get() == Phase::Stopped {
+            return;
+        }
+    }
+}
+
+fn apply(worker: &Rc<Worker>, listeners: &mut HashMap<String, CancellationToken>, mail: Mail) {
+    {
+        let mut hosts = worker.hosts.borrow_mut();
+        for change in &*mail.hosts {
+            match change {
+                HostChange::Set(host) => {
+                    hosts.insert(host.policy.pattern.clone(), Arc::clone(host));
+                }
+                HostChange::Remove(pattern) => {
+                    hosts.remove(pattern);
+                }
+            }
+        }
+    }
+    for name in &mail.close {
+        if let Some(stop) = listeners.remove(name) {
+            stop.cancel();
+        }
+    }
+    for listener in mail.open {
+        let stop = CancellationToken::new();
+        for socket in listener.sockets {
+            accept::spawn(worker, socket, listener.protocol, stop.clone());
+        }
+        if let Some(former) = listeners.insert(listener.name, stop) {
+            former.cancel();
+        }
+    }
+    // The control thread may have stopped waiting.
+    let _ = mail.applied.send(());
+}
