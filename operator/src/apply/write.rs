@@ -54,12 +54,20 @@ impl Applier {
         &self.children
     }
 
-    /// Makes a child what it should be.
-    pub async fn apply(&self, desired: &Desired, owner: &Owner) -> Result<Applied, Trouble> {
+    /// Makes a child what it should be. Before one is created, `vouch` says whether its owner lives.
+    pub async fn apply(
+        &self,
+        desired: &Desired,
+        owner: &Owner,
+        vouch: impl Future<Output = Result<(), Trouble>>,
+    ) -> Result<Applied, Trouble> {
         let seen = self.look(&desired.id).await?;
         match decide(desired, seen.as_deref(), owner) {
             Decision::Keep => {}
-            Decision::Create => self.create(desired).await?,
+            Decision::Create => {
+                vouch.await?;
+                self.create(desired).await?;
+            }
             Decision::Update { because } => {
                 if let Some(seen) = seen {
                     self.update(desired, &seen, &because).await?;

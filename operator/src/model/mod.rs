@@ -206,3 +206,6 @@ impl State {
         self.index.apply(event)
     }
 }
+
+#[cfg(test)]
+mod tests;

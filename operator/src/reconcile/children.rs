@@ -1,5 +1,6 @@
 //! The children of one owner: each applied for itself, so that one that is refused holds up no other.
 
+use super::witness::Witness;
 use super::{Attempt, Reconciler};
 use crate::apply::{Applied, Applier, ChildId, Desired, Owner, Standing, standing};
 use crate::client::Trouble;
@@ -8,7 +9,7 @@ use portolan_core::{Child, ChildKey, ChildState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{debug, error};
 
 /// How often an object that stands in the way is looked at.
 const FOREIGN: Duration = Duration::from_secs(30);
@@ -50,15 +51,16 @@ impl Family {
     pub(super) async fn apply(
         &self,
         applier: &Applier,
+        witness: &Witness<'_>,
         attempt: Attempt,
     ) -> Result<Outcomes, Trouble> {
         let mut outcomes = Outcomes::default();
         let mut passing = None;
         for (key, desired) in &self.desired {
-            let state = match applier.apply(desired, &self.owner).await {
+            let state = match applier.apply(desired, &self.owner, witness.vouch(key)).await {
                 Ok(Applied::InPlace) => ChildState::Applied,
                 Ok(Applied::Foreign { of }) => {
-                    warn!(child = %desired.id, of, "left alone: it is not ours");
+                    debug!(child = %desired.id, of, "left alone: it is not ours");
                     ChildState::Foreign
                 }
                 Err(trouble @ Trouble::NotLeading) => return Err(trouble),

@@ -1,6 +1,7 @@
 //! A pass over an ExposeClass.
 
 use super::children::{Family, Outcomes};
+use super::witness::{Made, Witness};
 use super::{Attempt, Reconciler, now};
 use crate::apply::Owner;
 use crate::client::Trouble;
@@ -67,7 +68,9 @@ async fn apply(
     };
     let owner = owner(class, known.record.uid().to_owned());
     let family = Family::of(&known.key, owner, known.children.clone());
-    let outcomes = family.apply(&context.applier, attempt).await?;
+    // The status of a class does not list its children; there are few classes, so it is asked each time.
+    let witness = Witness::new(context, &known.key, known.record.uid(), Made::Unknown);
+    let outcomes = family.apply(&context.applier, &witness, attempt).await?;
     if outcomes.has_foreign() {
         context.look_again_for_foreign(&known.key);
     }

@@ -7,6 +7,7 @@ mod children;
 mod class;
 mod hold;
 mod object;
+mod witness;
 mod workers;
 
 pub use workers::work;

@@ -1,6 +1,7 @@
 //! A pass over an ExposedPort.
 
 use super::children::{Family, Outcomes};
+use super::witness::{Made, Witness};
 use super::{Attempt, Reconciler, now};
 use crate::apply::{ChildKind, Owner};
 use crate::client::Trouble;
@@ -8,7 +9,7 @@ use crate::key::Key;
 use crate::model::Record;
 use crate::status::{self, Patience, Written};
 use jiff::Timestamp;
-use portolan_core::{Child, ClassName, ObjectRef, Observed};
+use portolan_core::{Child, ChildKey, ClassName, ObjectRef, Observed};
 use portolan_crds::ExposedPortStatus;
 
 /// How an object is known when the pass begins.
@@ -84,13 +85,24 @@ async fn apply(
     };
     let children: Vec<_> = known.children.iter().filter(|it| wanted(it)).cloned().collect();
     let family = Family::of(&known.key, owner, children);
-    let outcomes = family.apply(&context.applier, attempt).await?;
+    let witness = Witness::new(context, &known.key, known.record.uid(), made(&known.record));
+    let outcomes = family.apply(&context.applier, &witness, attempt).await?;
     if outcomes.has_foreign() {
         // Nobody tells us when a foreign object goes: it carries no label of ours.
         context.look_again_for_foreign(&known.key);
     }
     family.prune(&context.applier).await?;
     Ok(outcomes)
+}
+
+/// What the last status says was made.
+fn made(record: &Record<ExposedPortStatus>) -> Made {
+    let children = record.status.iter().flat_map(|status| &status.children);
+    let keys = children.map(|child| ChildKey {
+        kind: child.kind.clone(),
+        name: child.name.clone(),
+    });
+    Made::These(keys.collect())
 }
 
 /// `None` when it is too early: the status stays as it is, and the key comes back.

@@ -1,0 +1,157 @@
+//! Inputs in, keys and table out.
+
+use super::*;
+use crate::apply::{ChildKind, Seen};
+use crate::watch::Via;
+use kube::api::DynamicObject;
+use portolan_core::Change;
+use portolan_discovery::table::ResourceName;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+struct Stand {
+    model: Model,
+    table: Arc<Table>,
+    secrets: watch::Receiver<BTreeSet<ObjectRef>>,
+    synced: watch::Receiver<bool>,
+}
+
+const ONE: Source = Source::Kind("one");
+
+fn stand() -> Stand {
+    let table: Arc<Table> = Arc::default();
+    let (secrets_in, secrets) = watch::channel(BTreeSet::new());
+    let (synced_in, synced) = watch::channel(false);
+    let outputs = Outputs {
+        table: Arc::clone(&table),
+        children: Arc::default(),
+        queue: Arc::default(),
+        secrets: secrets_in,
+        synced: synced_in,
+    };
+    let (metrics, _) = Metrics::registered();
+    Stand {
+        model: Model::new("portolan-system", [ONE].into(), outputs, metrics),
+        table,
+        secrets,
+        synced,
+    }
+}
+
+impl Stand {
+    fn take_in(&self, inputs: Vec<Input>) -> Vec<String> {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let keys = self.model.take_in(inputs.into_iter(), now);
+        keys.iter().map(ToString::to_string).collect()
+    }
+
+    fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    fn serves(&self, hostname: &str) -> bool {
+        let name = ResourceName {
+            kind: Kind::VirtualHost,
+            name: hostname.into(),
+        };
+        self.table.version("public", &name).is_some()
+    }
+}
+
+fn parsed<T: DeserializeOwned>(object: Value) -> Change<T> {
+    Change::Applied(Box::new(serde_json::from_value(object).unwrap()))
+}
+
+fn class() -> Input {
+    let metadata = json!({"name": "public", "uid": "c", "creationTimestamp": "2026-01-01T00:00:00Z"});
+    let class = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "ExposeClass", "metadata": metadata,
+        "spec": {"default": true}});
+    Input::Event(Event::ExposeClass(parsed(class)))
+}
+
+fn object(spec: Value) -> Input {
+    let metadata = json!({"name": "shop", "namespace": "team-a", "uid": "o", "generation": 1,
+        "creationTimestamp": "2026-01-01T00:00:00Z"});
+    let object = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "ExposedPort", "metadata": metadata,
+        "spec": spec});
+    Input::Event(Event::ExposedPort(parsed(object)))
+}
+
+fn plain() -> Input {
+    object(json!({"port": 8080, "service": "shop", "hostnames": ["shop.example.com"]}))
+}
+
+fn hold() -> Input {
+    let metadata = json!({"name": "h.shop.example.com", "uid": "h", "resourceVersion": "1"});
+    let spec = json!({"hostname": "shop.example.com", "namespace": "team-a", "since": "2026-01-01T00:00:00Z"});
+    let hold = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "HostnameHold", "metadata": metadata,
+        "spec": spec});
+    Input::Event(Event::HostnameHold(parsed(hold)))
+}
+
+#[test]
+fn nothing_is_offered_and_nobody_is_sent_to_work_before_everything_is_listed() {
+    let stand = stand();
+    assert!(stand.take_in(vec![class(), plain(), hold()]).is_empty());
+    assert!(!stand.serves("shop.example.com") && !stand.is_synced());
+    let keys = stand.take_in(vec![Input::Listed(ONE)]);
+    assert!(keys.contains(&"ExposedPort team-a/shop".to_owned()), "{keys:?}");
+    assert!(keys.contains(&"ExposeClass public".to_owned()), "{keys:?}");
+    assert!(stand.serves("shop.example.com") && stand.is_synced());
+}
+
+#[test]
+fn a_secret_that_an_object_names_is_an_input_too() {
+    let stand = stand();
+    let secret = ObjectRef::new("team-a", "own-cert");
+    let with_secret = object(json!({"port": 8080, "service": "shop", "hostnames": ["shop.example.com"],
+        "tls": {"secret": {"name": "own-cert"}}}));
+    stand.take_in(vec![class(), with_secret, hold(), Input::Listed(ONE)]);
+    assert_eq!(*stand.secrets.borrow(), [secret.clone()].into());
+    assert!(!stand.is_synced(), "or a restart would take the certificate away");
+    stand.take_in(vec![
+        Input::Secret(Via::Name, Change::Deleted(secret.clone())),
+        Input::Listed(Source::Secret(secret)),
+    ]);
+    assert!(stand.is_synced());
+}
+
+#[test]
+fn what_becomes_of_a_child_concerns_its_owner() {
+    let stand = stand();
+    stand.take_in(vec![class(), plain(), Input::Listed(ONE)]);
+    let child: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "x", "namespace": "team-a", "uid": "1", "ownerReferences": [
+            {"apiVersion": "portolan.dev/v1alpha1", "kind": "ExposedPort", "name": "shop", "uid": "o", "controller": true}]},
+    }))
+    .unwrap();
+    let seen = Seen::of(&child);
+    let id = seen.id(ChildKind::Ingress);
+    let keys = stand.take_in(vec![Input::Child(id.clone(), Box::new(seen))]);
+    assert_eq!(keys, ["ExposedPort team-a/shop"]);
+    let uid = "1".to_owned();
+    let keys = stand.take_in(vec![Input::ChildGone { id, uid }]);
+    assert_eq!(keys, ["ExposedPort team-a/shop"]);
+}
+
+#[test]
+fn what_proxies_say_concerns_the_objects_behind_it() {
+    let stand = stand();
+    stand.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
+    let name = |kind, name: &str| ResourceName {
+        kind,
+        name: name.into(),
+    };
+    let concerned = |scope| stand.model.concerned("public", &scope);
+    let shop = Key::Object(ObjectRef::new("team-a", "shop"));
+    let public = Key::Class(ClassName::parse("public").unwrap());
+    let host = Scope::Names([name(Kind::VirtualHost, "shop.example.com")].into());
+    assert!(concerned(host).contains(&shop));
+    let listener = concerned(Scope::Names([name(Kind::Listener, "http")].into()));
+    assert!(listener.contains(&public), "{listener:?}");
+    let everything = concerned(Scope::Everything);
+    assert!(everything.contains(&shop) && everything.contains(&public));
+    let unknown = Scope::Names([name(Kind::VirtualHost, "other.example.com")].into());
+    assert!(concerned(unknown).is_empty());
+}
