@@ -10,6 +10,8 @@
 
 // kube's KubeSchema derive copies a type, with its visibility, into the body of a function.
 #![allow(unreachable_pub)]
+// Every printer column has a type; clippy takes the second one for a repetition.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod certmanager;
 mod expose_class;

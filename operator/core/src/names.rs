@@ -250,10 +250,7 @@ mod tests {
     #[test]
     fn child_names_never_change() {
         // They are in clusters: a new rule would delete and create every child anew.
-        assert_eq!(
-            child_name("team-a", "shop", "Service", ""),
-            "shop-PLACEHOLDER"
-        );
+        assert_eq!(child_name("team-a", "shop", "Service", ""), "shop-deb55add");
     }
 
     proptest! {

@@ -170,16 +170,20 @@ impl Index {
             Change::Applied(it) => Some(Object::read(*it)),
             Change::Deleted(_) => None,
         };
-        if let Some((entry, object)) = self.objects.get_mut(&me).zip(object.as_ref()) {
-            if entry.object.means(object) {
-                entry.object.status = object.status.clone();
-                affected.objects.insert(me);
-                return;
-            }
-        } else if object.is_none() && !self.objects.contains_key(&me) {
+        if object.is_none() && !self.objects.contains_key(&me) {
             return;
         }
         affected.objects.insert(me.clone());
+        if let Some((entry, object)) = self.objects.get_mut(&me).zip(object.as_ref())
+            && entry.object.says(object)
+            && entry.link == object.link(&me, &self.classes)
+        {
+            // Only its status was written, perhaps with the class that it was given.
+            self.users.leave(&me, entry);
+            entry.object = object.clone();
+            self.users.enter(&me, entry);
+            return;
+        }
         self.replace(&me, object, affected);
     }
 
@@ -235,35 +239,37 @@ impl Index {
     }
 
     /// Puts an object in the place of what was there under its name, or nothing.
+    ///
+    /// The hostnames of both are touched before and after: whoever served one, and whoever does now,
+    /// must be found.
     fn replace(&mut self, me: &ObjectRef, object: Option<Object>, affected: &mut Affected) {
-        if let Some(entry) = self.objects.get(me) {
-            let hosts = hostnames_of(entry);
-            self.touch_hosts(&hosts, affected);
-        }
-        if let Some(entry) = self.objects.remove(me) {
-            affected.secrets |= self.users.leave(me, &entry);
-            for host in hostnames_of(&entry) {
-                self.hostnames.withdraw(&host, &entry.object.claim(me));
-                // Touched while claims are gone too: who comes next must be found.
-                self.touch_hosts(&[host], affected);
-            }
-        }
-        let Some(object) = object else {
-            return;
-        };
-        let entry = Entry {
+        let entry = object.map(|object| Entry {
             link: object.link(me, &self.classes),
             object,
-        };
-        affected.secrets |= self.users.enter(me, &entry);
-        let hosts = hostnames_of(&entry);
-        if let Ok(link) = &entry.link {
-            for host in &link.hostnames {
-                self.hostnames
-                    .claim(host, entry.object.claim(me), link.class.clone());
+        });
+        let entries = [self.objects.get(me), entry.as_ref()];
+        let hosts: Vec<_> = entries
+            .into_iter()
+            .flatten()
+            .flat_map(hostnames_of)
+            .collect();
+        self.touch_hosts(&hosts, affected);
+        if let Some(before) = self.objects.remove(me) {
+            affected.secrets |= self.users.leave(me, &before);
+            for host in hostnames_of(&before) {
+                self.hostnames.withdraw(&host, &before.object.claim(me));
             }
         }
-        self.objects.insert(me.clone(), entry);
+        if let Some(entry) = entry {
+            affected.secrets |= self.users.enter(me, &entry);
+            if let Ok(link) = &entry.link {
+                for host in &link.hostnames {
+                    self.hostnames
+                        .claim(host, entry.object.claim(me), link.class.clone());
+                }
+            }
+            self.objects.insert(me.clone(), entry);
+        }
         self.touch_hosts(&hosts, affected);
     }
 

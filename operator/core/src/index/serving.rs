@@ -139,11 +139,6 @@ impl Serving {
             name,
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
-    }
 }
 
 /// The Secret that the name of a certificate speaks of.

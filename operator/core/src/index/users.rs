@@ -139,17 +139,6 @@ impl Users {
         self.naming.remove(secret);
         self.named.remove(secret)
     }
-
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.services.0.is_empty()
-            && self.secrets.0.is_empty()
-            && self.certificates.0.is_empty()
-            && self.classes.0.is_empty()
-            && self.takes_default.is_empty()
-            && self.naming.is_empty()
-            && self.named.is_empty()
-    }
 }
 
 fn classes(entry: &Entry) -> impl Iterator<Item = &ClassName> {

@@ -1,0 +1,490 @@
+//! Ready is the truth: breaking each precondition turns it False, with a reason of its own.
+
+mod world;
+
+use jiff::ToSpan;
+use portolan_core::{ChildKey, ChildState, Event, ObjectRef, ObservedProxy, Reason, Verdict};
+use serde_json::json;
+use world::*;
+
+#[test]
+fn with_everything_in_place_a_request_would_succeed() {
+    let world = World::ready();
+    world.is(Reason::Serving);
+    let status = world.status();
+    assert_eq!(status.description, "valid");
+    assert_eq!(status.observed_generation, Some(3));
+    assert_eq!(status.class_name.as_deref(), Some("public"));
+    assert_eq!(status.addresses[0].value, "203.0.113.7");
+    assert_eq!(status.hostnames[0].url, "https://shop.example.com");
+    let certificate = status.hostnames[0].certificate.as_ref().unwrap();
+    assert_eq!(certificate.secret_name, "own");
+    assert_eq!(certificate.served_fingerprint.len(), 64);
+    let summary = status.summary.unwrap();
+    assert_eq!(
+        (summary.status.as_str(), summary.hosts.as_str()),
+        ("Ready", HOST)
+    );
+    assert_eq!(summary.certificate_expires, "2031-01-01T00:00:00Z");
+    assert!(
+        status
+            .conditions
+            .iter()
+            .all(|it| it.status == "True" && it.observed_generation == Some(3))
+    );
+}
+
+#[test]
+fn an_unchanged_status_is_equal_and_keeps_its_times() {
+    let mut world = World::ready();
+    let first = world.status();
+    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
+    let mut stored = exposed_port("team-a", "shop", 5, spec);
+    stored.status = Some(first.clone());
+    let affected = world.apply(Event::ExposedPort(applied(stored)));
+    assert_eq!(affected.objects.len(), 1);
+    assert!(
+        affected.resources.is_empty() && affected.holds.is_empty(),
+        "a status changes no meaning"
+    );
+    let later = world
+        .index
+        .status(&world.shop, &world.seen, now() + 1.hour())
+        .unwrap();
+    assert_eq!(later, first);
+}
+
+#[test]
+fn an_object_that_is_gone_has_no_status_and_wants_nothing() {
+    let mut world = World::ready();
+    let affected = world.apply(Event::ExposedPort(gone("team-a", "shop")));
+    assert!(affected.secrets && affected.holds.contains(&host(HOST)));
+    assert_eq!(world.index.status(&world.shop, &world.seen, now()), None);
+    assert!(world.index.children(&world.shop).is_empty());
+    assert!(world.index.referenced_secrets().is_empty());
+    assert_eq!(world.resource(&virtual_host(HOST)), None);
+    assert_eq!(world.resource(&endpoints("team-a/shop:http")), None);
+    assert_eq!(world.resource(&certificate_resource("team-a/own")), None);
+}
+
+#[test]
+fn an_object_that_is_being_deleted_is_as_good_as_gone() {
+    let mut world = World::ready();
+    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST]});
+    let mut going = exposed_port("team-a", "shop", 5, spec);
+    going.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()));
+    world.apply(Event::ExposedPort(applied(going)));
+    assert_eq!(world.index.status(&world.shop, &world.seen, now()), None);
+    assert!(
+        world.index.hold_action(&host(HOST)).is_some(),
+        "its hold is freed"
+    );
+}
+
+#[test]
+fn an_invalid_object_says_so_in_every_condition() {
+    let mut world = World::ready();
+    world.put_shop(json!({"service": "shop", "port": 0, "hostnames": ["-bad"]}));
+    let status = world.status();
+    assert_eq!(
+        condition(&status, "Accepted"),
+        ("False".into(), "InvalidSpec".into())
+    );
+    assert_eq!(condition(&status, "Programmed").0, "Unknown");
+    assert_eq!(status.summary.unwrap().status, "Invalid");
+    assert!(
+        status.description.contains("spec.port: 0"),
+        "{}",
+        status.description
+    );
+    assert!(
+        status.description.contains("spec.hostnames[0]"),
+        "{}",
+        status.description
+    );
+    assert_eq!(world.resource(&virtual_host(HOST)), None);
+}
+
+#[test]
+fn a_class_is_needed() {
+    let mut world = World::ready();
+    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "className": "private"});
+    world.put_shop(spec);
+    world.is(Reason::ClassNotFound);
+    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST]}));
+    let affected = world.apply(Event::ExposeClass(gone("", "public")));
+    assert!(affected.objects.contains(&world.shop));
+    world.is(Reason::NoClass);
+}
+
+#[test]
+fn the_chosen_class_stays_chosen_while_it_exists() {
+    let mut world = World::empty();
+    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST]});
+    let mut shop = exposed_port("team-a", "shop", 5, spec);
+    shop.status = Some(read(json!({"className": "private"})));
+    world.apply(Event::ExposedPort(applied(shop)));
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("public")),
+        "private is gone"
+    );
+    world.apply(Event::ExposeClass(applied(expose_class(
+        "private",
+        9,
+        json!({}),
+    ))));
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("private"))
+    );
+}
+
+#[test]
+fn of_two_default_classes_the_older_one_counts_and_both_say_so() {
+    let mut world = World::empty();
+    let affected = world.apply(Event::ExposeClass(applied(expose_class(
+        "second",
+        9,
+        json!({"default": true}),
+    ))));
+    assert!(
+        affected.classes.contains(&class_name("public")),
+        "the first has something to say too"
+    );
+    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST]}));
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("public"))
+    );
+    for name in ["public", "second"] {
+        let status = world
+            .index
+            .class_status(&class_name(name), &world.seen, now())
+            .unwrap();
+        assert_eq!(status.conditions[0].reason, "SeveralDefaults", "{name}");
+    }
+    let affected = world.apply(Event::ExposeClass(gone("", "public")));
+    assert!(affected.objects.contains(&world.shop));
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("second"))
+    );
+}
+
+#[test]
+fn a_trailing_star_takes_the_domain_of_the_class() {
+    let mut world = World::empty();
+    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*", "*.*"]}));
+    let names: Vec<_> = world
+        .status()
+        .hostnames
+        .into_iter()
+        .map(|it| it.name)
+        .collect();
+    assert_eq!(names, ["shop.apps.test", "*.apps.test"]);
+    let class = expose_class(
+        "public",
+        1,
+        json!({"default": true, "domain": "{namespace}.test"}),
+    );
+    world.apply(Event::ExposeClass(applied(class)));
+    assert_eq!(world.status().hostnames[0].name, "shop.team-a.test");
+    world.apply(Event::ExposeClass(applied(expose_class(
+        "public",
+        1,
+        json!({"default": true}),
+    ))));
+    world.is(Reason::NoDomain);
+}
+
+#[test]
+fn to_terminate_tls_somebody_must_provide_a_certificate() {
+    let mut world = World::empty();
+    let mut spec =
+        json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"mode": "Terminate"}});
+    world.put_shop(spec.clone());
+    world.is(Reason::NoIssuer);
+    spec["tls"]["mode"] = "Disabled".into();
+    world.put_shop(spec);
+    world.see_everything();
+    world.is(Reason::Serving);
+    assert_eq!(
+        condition(&world.status(), "CertificatesReady").1,
+        "TlsDisabled"
+    );
+    assert_eq!(world.status().hostnames[0].url, "http://shop.example.com");
+}
+
+#[test]
+fn without_a_hold_nothing_is_served() {
+    let mut world = World::ready();
+    world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
+    world.is(Reason::HoldPending);
+    assert_eq!(world.status().summary.unwrap().status, "Pending");
+    assert_eq!(world.resource(&virtual_host(HOST)), None);
+    world.apply(Event::HostnameHold(applied(hold(HOST, "team-b"))));
+    world.is(Reason::HostnameHeld);
+    let status = world.status();
+    assert_eq!(status.hostnames[0].held_by, "team-b");
+    assert_eq!(status.summary.unwrap().status, "Conflicted");
+}
+
+#[test]
+fn the_younger_object_of_a_namespace_is_told_who_serves() {
+    let mut world = World::ready();
+    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST]});
+    let affected = world.apply(Event::ExposedPort(applied(exposed_port(
+        "team-a", "elder", 1, spec,
+    ))));
+    assert!(
+        affected.objects.contains(&world.shop),
+        "the loser's status must be written"
+    );
+    world.is(Reason::RouteConflict);
+    assert_eq!(world.status().hostnames[0].held_by, "team-a/elder");
+}
+
+#[test]
+fn a_name_below_a_foreign_wildcard_is_refused_by_name() {
+    let mut world = World::ready();
+    world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
+    let affected = world.apply(Event::HostnameHold(applied(hold(
+        "*.example.com",
+        "team-b",
+    ))));
+    assert!(affected.objects.contains(&world.shop));
+    world.is(Reason::HeldByWildcard);
+    assert_eq!(world.status().hostnames[0].held_by, "team-b");
+}
+
+#[test]
+fn each_child_must_be_stored_and_ours() {
+    let mut world = World::ready();
+    let key: ChildKey = world.index.children(&world.shop)[0].key();
+    world.seen.children.insert(key.clone(), ChildState::Foreign);
+    world.is(Reason::ForeignObject);
+    world
+        .seen
+        .children
+        .insert(key.clone(), ChildState::Failed("exceeded quota".into()));
+    world.is(Reason::ApplyFailed);
+    assert!(world.status().description.contains("exceeded quota"));
+    assert!(
+        world.status().children.is_empty(),
+        "only what is stored is listed"
+    );
+    world.seen.children.remove(&key);
+    world.is(Reason::Applying);
+}
+
+#[test]
+fn the_service_and_its_port_must_be_there() {
+    let mut world = World::ready();
+    world.apply(Event::Service(gone("team-a", "shop")));
+    world.is(Reason::ServiceNotFound);
+    assert_eq!(condition(&world.status(), "ResolvedRefs").0, "False");
+    let spec = json!({"ports": [{"port": 81}]});
+    world.apply(Event::Service(applied(service("team-a", "shop", spec))));
+    world.is(Reason::PortNotFound);
+    let spec = json!({"type": "ExternalName", "externalName": "x.example.com"});
+    world.apply(Event::Service(applied(service("team-a", "shop", spec))));
+    world.is(Reason::ExternalNameUnsupported);
+}
+
+#[test]
+fn endpoints_are_told_apart() {
+    let mut world = World::ready();
+    let mut with = |port, endpoints: &[(&str, bool)]| {
+        world.apply(Event::EndpointSlice(applied(slice(
+            "shop", port, endpoints,
+        ))));
+        world.reason()
+    };
+    assert_eq!(
+        with(("http", 8080), &[("10.0.0.1", false)]),
+        "NoReadyEndpoints"
+    );
+    assert_eq!(with(("http", 8080), &[]), "SelectorMatchesNoPods");
+    assert_eq!(with(("other", 8080), &[("10.0.0.1", true)]), "PortNotFound");
+    for refused in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"] {
+        assert_eq!(
+            with(("http", 8080), &[(refused, true)]),
+            "EndpointRefused",
+            "{refused}"
+        );
+    }
+    assert_eq!(with(("http", 8080), &[("10.0.0.1", true)]), "Serving");
+    assert_eq!(condition(&world.status(), "EndpointsReady").0, "True");
+}
+
+#[test]
+fn every_ready_proxy_must_have_everything() {
+    let mut world = World::ready();
+    let name = endpoints("team-a/shop:http");
+    world.proxy().verdicts.insert(name.clone(), Verdict::Behind);
+    world.is(Reason::ProxiesBehind);
+    world
+        .proxy()
+        .verdicts
+        .insert(name.clone(), Verdict::Refused("bad".into()));
+    world.is(Reason::ProxyRefused);
+    world.see_everything();
+    world.seen.proxies.push(ObservedProxy {
+        name: "new".into(),
+        ready: true,
+        ..Default::default()
+    });
+    assert_ne!(
+        world.reason(),
+        "Serving",
+        "a second ready proxy knows nothing yet"
+    );
+    world.seen.proxies[1].ready = false;
+    world.is(Reason::Serving);
+    world.proxy().ready = false;
+    world.is(Reason::NoReadyProxy);
+}
+
+#[test]
+fn the_listeners_count_too() {
+    let mut world = World::ready();
+    let listener = world
+        .index
+        .resources_of_class(&class_name("public"))
+        .remove(0);
+    world.proxy().verdicts.remove(&listener);
+    world.is(Reason::ProxiesBehind);
+}
+
+#[test]
+fn the_proxies_need_an_address() {
+    let mut world = World::ready();
+    world.give_address("");
+    world.is(Reason::NoAddress);
+    let service = portolan_core::proxy_service("portolan-system", &class_name("public"));
+    let affected = world.apply(Event::Service(gone("portolan-system", &service.name)));
+    assert!(affected.classes.contains(&class_name("public")));
+    assert!(affected.objects.contains(&world.shop));
+}
+
+#[test]
+fn a_proxy_must_present_the_certificate() {
+    let mut world = World::ready();
+    let served = world.proxy().served.remove(HOST).unwrap();
+    world.is(Reason::CertificateNotServed);
+    let mut other = served.clone();
+    other.fingerprint = "0".repeat(64);
+    world.proxy().served.insert(HOST.into(), other);
+    world.is(Reason::CertificateNotServed);
+    world.proxy().served.insert(HOST.into(), served);
+    world.is(Reason::Serving);
+}
+
+#[test]
+fn expiry_is_noticed_without_an_event() {
+    let world = World::ready();
+    let at = world
+        .index
+        .judge_again_at(&world.shop, &world.seen, now())
+        .unwrap();
+    assert_eq!(at.to_string(), "2031-01-01T00:00:00Z");
+    let status = world.index.status(&world.shop, &world.seen, at).unwrap();
+    assert_eq!(
+        condition(&status, "Ready"),
+        ("False".into(), "CertificateExpired".into())
+    );
+    assert_eq!(
+        world.index.judge_again_at(&world.shop, &world.seen, at),
+        None
+    );
+}
+
+#[test]
+fn one_dead_hostname_degrades_and_names_itself() {
+    let mut world = World::empty();
+    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST, "b.example.com"]}));
+    world.apply(Event::HostnameHold(applied(hold(
+        "b.example.com",
+        "team-b",
+    ))));
+    world.see_everything();
+    let status = world.status();
+    assert_eq!(status.summary.as_ref().unwrap().status, "Degraded");
+    assert_eq!(
+        status.summary.as_ref().unwrap().hosts,
+        "shop.example.com +1"
+    );
+    assert_eq!(
+        condition(&status, "Ready"),
+        ("False".into(), "HostnameHeld".into())
+    );
+    let ready: Vec<bool> = status.hostnames.iter().map(|it| it.ready).collect();
+    assert_eq!(ready, [true, false]);
+    assert!(
+        status.description.starts_with("b.example.com: "),
+        "{}",
+        status.description
+    );
+}
+
+#[test]
+fn what_was_ready_is_degraded_and_never_pending_again() {
+    let mut world = World::ready();
+    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
+    let mut stored = exposed_port("team-a", "shop", 5, spec);
+    stored.status = Some(world.status());
+    world.apply(Event::ExposedPort(applied(stored)));
+    world.apply(Event::Service(gone("team-a", "shop")));
+    assert_eq!(world.status().summary.unwrap().status, "Degraded");
+}
+
+#[test]
+fn the_class_tells_how_many_proxies_serve_it() {
+    let mut world = World::ready();
+    let class = class_name("public");
+    let of = |world: &World| {
+        world
+            .index
+            .class_status(&class, &world.seen, now())
+            .unwrap()
+    };
+    world.seen.children.clear();
+    let status = of(&world);
+    let proxies = status.proxies.unwrap();
+    assert_eq!(
+        (proxies.desired, proxies.connected, proxies.ready),
+        (2, 1, 1)
+    );
+    assert_eq!(
+        status
+            .conditions
+            .iter()
+            .map(|it| it.status.as_str())
+            .collect::<Vec<_>>(),
+        ["True"; 3]
+    );
+    let deployment = ChildKey {
+        kind: "Deployment".into(),
+        name: "x".into(),
+    };
+    world.seen.children.insert(deployment, ChildState::Foreign);
+    assert_eq!(of(&world).conditions[1].reason, "ForeignObject");
+    world.seen.children.clear();
+    world.proxy().ready = false;
+    assert_eq!(of(&world).conditions[2].reason, "NoReadyProxy");
+    world.proxy().ready = true;
+    world.give_address("");
+    assert_eq!(of(&world).conditions[2].reason, "NoAddress");
+    let unknown = class_name("unknown");
+    assert_eq!(world.index.class_status(&unknown, &world.seen, now()), None);
+}
+
+#[test]
+fn an_object_nobody_knows_has_no_status() {
+    let world = World::ready();
+    let nobody = ObjectRef::new("team-a", "nobody");
+    assert_eq!(world.index.status(&nobody, &world.seen, now()), None);
+    assert!(world.index.resources_of(&nobody).is_empty());
+}

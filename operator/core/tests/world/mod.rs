@@ -1,0 +1,326 @@
+//! Objects as the API server would give them, for the tests of this folder.
+#![allow(dead_code, unreachable_pub)] // Each test file takes what it needs, as a module of its own.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Nothing but tests comes in here.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use portolan_core::{
+    Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
+    ObservedProxy, Reason, ServedCertificate, Verdict,
+};
+use portolan_crds::certmanager::Certificate;
+use portolan_crds::{ExposeClass, ExposedPort, ExposedPortStatus, HostnameHold};
+use portolan_discovery::table::{Kind, Resource, ResourceName};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+pub fn now() -> Timestamp {
+    "2030-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// Reads an object as it would stand in a file.
+pub fn read<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+pub fn applied<T>(object: T) -> Change<T> {
+    Change::Applied(Box::new(object))
+}
+
+pub fn gone<T>(namespace: &str, name: &str) -> Change<T> {
+    Change::Deleted(ObjectRef::new(namespace, name))
+}
+
+pub fn host(text: &str) -> Hostname {
+    Hostname::parse(text).unwrap()
+}
+
+pub fn class_name(text: &str) -> ClassName {
+    ClassName::parse(text).unwrap()
+}
+
+/// Second `created` of 2026.
+pub fn created(second: u32) -> String {
+    format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60)
+}
+
+pub fn exposed_port(namespace: &str, name: &str, age: u32, spec: Value) -> ExposedPort {
+    read(json!({
+        "apiVersion": "portolan.dev/v1alpha1", "kind": "ExposedPort",
+        "metadata": {
+            "namespace": namespace, "name": name, "uid": format!("uid-{namespace}-{name}"),
+            "generation": 3, "creationTimestamp": created(age),
+        },
+        "spec": spec,
+    }))
+}
+
+pub fn expose_class(name: &str, age: u32, spec: Value) -> ExposeClass {
+    read(json!({
+        "apiVersion": "portolan.dev/v1alpha1", "kind": "ExposeClass",
+        "metadata": {
+            "name": name, "uid": format!("uid-{name}"), "generation": 1, "creationTimestamp": created(age),
+        },
+        "spec": spec,
+    }))
+}
+
+pub fn hold(hostname: &str, namespace: &str) -> HostnameHold {
+    read(json!({
+        "apiVersion": "portolan.dev/v1alpha1", "kind": "HostnameHold",
+        "metadata": {"name": host(hostname).hold_name(), "uid": "uid-hold", "resourceVersion": "7"},
+        "spec": {"hostname": hostname, "namespace": namespace, "since": "2026-02-03T04:05:06Z"},
+    }))
+}
+
+pub fn service(namespace: &str, name: &str, spec: Value) -> Service {
+    read(json!({"metadata": {"namespace": namespace, "name": name}, "spec": spec}))
+}
+
+/// A Service as it was made for an ExposedPort.
+pub fn own_service(namespace: &str, name: &str, owner: &str, spec: Value) -> Service {
+    let mut service = service(namespace, name, spec);
+    service.metadata.annotations =
+        Some([(portolan_core::OWNER_UID.to_owned(), owner.to_owned())].into());
+    service
+}
+
+/// A slice of a Service with endpoints as (address, ready).
+pub fn slice(service: &str, port: (&str, u16), endpoints: &[(&str, bool)]) -> EndpointSlice {
+    let endpoints: Vec<Value> = endpoints
+        .iter()
+        .map(|(address, ready)| {
+            json!({
+                "addresses": [address], "conditions": {"ready": ready},
+                "targetRef": {"kind": "Pod", "uid": format!("pod-{address}")},
+            })
+        })
+        .collect();
+    read(json!({
+        "metadata": {
+            "namespace": "team-a", "name": format!("{service}-x"),
+            "labels": {"kubernetes.io/service-name": service},
+        },
+        "addressType": "IPv4",
+        "endpoints": endpoints,
+        "ports": [{"name": port.0, "port": port.1, "protocol": "TCP"}],
+    }))
+}
+
+/// A certificate and a key.
+pub struct Pem {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// Self-signed, for these names, until the first day of a year.
+pub fn pem(names: &[&str], until: i32) -> Pem {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    Pem {
+        certificate: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+/// Good for the hostnames of the tests, and served by them.
+pub static GOOD: LazyLock<Pem> =
+    LazyLock::new(|| pem(&["shop.example.com", "*.apps.test", "b.example.com"], 2031));
+
+pub fn secret(name: &str, certificate: &str, key: &str) -> Secret {
+    let mut secret = Secret::default();
+    secret.metadata.namespace = Some("team-a".into());
+    secret.metadata.name = Some(name.into());
+    let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+    secret.data = Some(
+        [
+            ("tls.crt".to_owned(), bytes(certificate)),
+            ("tls.key".to_owned(), bytes(key)),
+        ]
+        .into(),
+    );
+    secret
+}
+
+pub fn certificate(name: &str, status: Value) -> Certificate {
+    read(json!({
+        "apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+        "metadata": {"namespace": "team-a", "name": name},
+        "spec": {"secretName": name, "issuerRef": {"name": "ca"}},
+        "status": status,
+    }))
+}
+
+pub fn virtual_host(name: &str) -> ResourceName {
+    ResourceName {
+        kind: Kind::VirtualHost,
+        name: name.into(),
+    }
+}
+
+pub fn endpoints(name: &str) -> ResourceName {
+    ResourceName {
+        kind: Kind::Endpoints,
+        name: name.into(),
+    }
+}
+
+pub fn certificate_resource(name: &str) -> ResourceName {
+    ResourceName {
+        kind: Kind::Certificate,
+        name: name.into(),
+    }
+}
+
+/// An index and what is around it: one class `public`, one object `team-a/shop`, everything as it should be.
+pub struct World {
+    pub index: Index,
+    pub seen: Observed,
+    pub shop: ObjectRef,
+}
+
+pub const HOST: &str = "shop.example.com";
+
+impl World {
+    /// Ready in every respect; each test breaks one thing.
+    pub fn ready() -> Self {
+        let mut world = Self::empty();
+        world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}}));
+        world.see_everything();
+        world
+    }
+
+    /// With a class, a Service with pods, a Secret, a hold and an address, but without any ExposedPort.
+    pub fn empty() -> Self {
+        let mut index = Index::new("portolan-system");
+        index.apply(Event::Now(now()));
+        index.apply(Event::CertManager(true));
+        let spec = json!({"default": true, "domain": "apps.test"});
+        index.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))));
+        let ports = json!([{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}]);
+        let spec = json!({"selector": {"app": "shop"}, "ports": ports});
+        index.apply(Event::Service(applied(service("team-a", "shop", spec))));
+        index.apply(Event::EndpointSlice(applied(slice(
+            "shop",
+            ("http", 8080),
+            &[("10.0.0.1", true)],
+        ))));
+        index.apply(Event::Secret(applied(secret(
+            "own",
+            &GOOD.certificate,
+            &GOOD.key,
+        ))));
+        index.apply(Event::HostnameHold(applied(hold(HOST, "team-a"))));
+        let mut world = Self {
+            index,
+            seen: Observed::default(),
+            shop: ObjectRef::new("team-a", "shop"),
+        };
+        world.give_address("203.0.113.7");
+        world
+    }
+
+    pub fn put_shop(&mut self, spec: Value) -> Affected {
+        self.apply(Event::ExposedPort(applied(exposed_port(
+            "team-a", "shop", 5, spec,
+        ))))
+    }
+
+    pub fn apply(&mut self, event: Event) -> Affected {
+        self.index.apply(event)
+    }
+
+    pub fn give_address(&mut self, ip: &str) {
+        let name = portolan_core::proxy_service("portolan-system", &class_name("public")).name;
+        let mut service = service("portolan-system", &name, json!({"type": "LoadBalancer"}));
+        service.status = Some(read(json!({"loadBalancer": {"ingress": [{"ip": ip}]}})));
+        self.apply(Event::Service(applied(service)));
+    }
+
+    /// Every child is applied, and one proxy has acknowledged and presents everything.
+    pub fn see_everything(&mut self) {
+        let children = self.index.children(&self.shop);
+        self.seen.children = children
+            .iter()
+            .map(|child| (child.key(), ChildState::Applied))
+            .collect();
+        let mut proxy = ObservedProxy {
+            name: "proxy-0".into(),
+            ready: true,
+            ..Default::default()
+        };
+        for (class, name) in self.index.resources_of(&self.shop) {
+            if let Some((Resource::VirtualHost(host), _)) = self.index.resource(&class, &name)
+                && let Some(certificate) = host.tls.and_then(|tls| tls.certificate)
+            {
+                let served = self.served(&class, &certificate);
+                proxy.served.insert(host.hostname, served);
+            }
+            proxy.verdicts.insert(name, Verdict::Acknowledged);
+        }
+        self.seen.proxies = vec![proxy];
+    }
+
+    fn served(&self, class: &ClassName, certificate: &str) -> ServedCertificate {
+        use sha2::{Digest, Sha256};
+        let resource = self
+            .index
+            .resource(class, &certificate_resource(certificate));
+        let Some((Resource::Certificate(found), _)) = resource else {
+            panic!("{certificate} is not in the table")
+        };
+        let der = pem_to_der(&found.chain_pem);
+        ServedCertificate {
+            fingerprint: hex::encode(Sha256::digest(der)),
+            not_after: "2031-01-01T00:00:00Z".parse().unwrap(),
+        }
+    }
+
+    pub fn proxy(&mut self) -> &mut ObservedProxy {
+        &mut self.seen.proxies[0]
+    }
+
+    pub fn status(&self) -> ExposedPortStatus {
+        self.index.status(&self.shop, &self.seen, now()).unwrap()
+    }
+
+    /// The reason of Ready, and of the hostname.
+    pub fn reason(&self) -> String {
+        let status = self.status();
+        let ready = condition(&status, "Ready");
+        assert_eq!(ready.0 == "True", status.summary.unwrap().status == "Ready");
+        ready.1
+    }
+
+    #[track_caller]
+    pub fn is(&self, reason: Reason) {
+        assert_eq!(self.reason(), reason.as_str(), "{:#?}", self.status());
+    }
+
+    pub fn resource(&self, name: &ResourceName) -> Option<Resource> {
+        Some(self.index.resource(&class_name("public"), name)?.0)
+    }
+}
+
+/// Status and reason of a condition.
+pub fn condition(status: &ExposedPortStatus, type_: &str) -> (String, String) {
+    let found = status
+        .conditions
+        .iter()
+        .find(|it| it.type_ == type_)
+        .unwrap();
+    (found.status.clone(), found.reason.clone())
+}
+
+fn pem_to_der(pem: &str) -> Vec<u8> {
+    use rustls_pki_types::pem::PemObject;
+    rustls_pki_types::CertificateDer::from_pem_slice(pem.as_bytes())
+        .unwrap()
+        .to_vec()
+}
