@@ -37,6 +37,8 @@ pub(super) struct Watch<K> {
 pub(super) struct Sink {
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) metrics: Metrics,
+    /// The process ends; nothing that was seen became untrue by that.
+    pub(super) shutdown: CancellationToken,
 }
 
 impl Sink {
@@ -57,18 +59,21 @@ where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Clone,
 {
-    /// Follows the watch until `stop`; then everything it knew is gone for whoever listens.
+    /// Follows the watch until nobody wants it any more; then everything it knew is gone for whoever
+    /// listens. At shutdown it ends without a word: a replica that leaves must take nothing with it
+    /// that proxies still serve.
     pub(super) async fn follow(
         self,
         translate: impl Fn(Noticed<K>) -> Vec<Input>,
         sink: Sink,
-        stop: CancellationToken,
+        unwanted: CancellationToken,
     ) {
         let mut known = Known::default();
         let followed = self.events(&translate, &sink, &mut known);
         tokio::select! {
             () = followed => {}
-            () = stop.cancelled() => {
+            () = sink.shutdown.cancelled() => {}
+            () = unwanted.cancelled() => {
                 for gone in known.all() {
                     if sink.send(translate(gone)).await.is_err() {
                         break;
@@ -86,7 +91,9 @@ where
     ) {
         let mut config = self.config.clone().streaming_lists();
         loop {
-            let mut events = watcher(self.api.clone(), config.clone()).default_backoff().boxed();
+            let mut events = watcher(self.api.clone(), config.clone())
+                .default_backoff()
+                .boxed();
             while let Some(event) = events.next().await {
                 let inputs: Vec<Input> = match event {
                     Ok(event) => self
@@ -129,7 +136,9 @@ where
                 vec![Note::Object(Noticed::Gone { object, uid })]
             }
             Event::InitDone => {
-                let gone = known.finish().map(|(object, uid)| Noticed::Gone { object, uid });
+                let gone = known
+                    .finish()
+                    .map(|(object, uid)| Noticed::Gone { object, uid });
                 gone.map(Note::Object).chain([Note::Listed]).collect()
             }
         }
@@ -245,7 +254,8 @@ impl Known {
     fn all<K>(&mut self) -> Vec<Noticed<K>> {
         self.begin();
         let gone = self.finish();
-        gone.map(|(object, uid)| Noticed::Gone { object, uid }).collect()
+        gone.map(|(object, uid)| Noticed::Gone { object, uid })
+            .collect()
     }
 }
 
@@ -286,7 +296,10 @@ mod tests {
         known.begin();
         known.insert(object("a"), "1".into());
         known.begin();
-        assert_eq!(missing(&mut known), [(object("a"), "1".into()), (object("b"), "2".into())]);
+        assert_eq!(
+            missing(&mut known),
+            [(object("a"), "1".into()), (object("b"), "2".into())]
+        );
     }
 
     #[test]

@@ -19,31 +19,30 @@ pub(super) async fn follow_named_secrets(
     client: Client,
     mut wanted: watch::Receiver<BTreeSet<ObjectRef>>,
     sink: Sink,
-    shutdown: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
     let mut running: HashMap<ObjectRef, CancellationToken> = HashMap::new();
     loop {
         let named = wanted.borrow_and_update().clone();
-        running.retain(|secret, stop| {
+        running.retain(|secret, unwanted| {
             let keep = named.contains(secret);
             if !keep {
-                stop.cancel();
+                unwanted.cancel();
             }
             keep
         });
         for secret in named {
             running.entry(secret).or_insert_with_key(|secret| {
-                let stop = shutdown.child_token();
+                let unwanted = CancellationToken::new();
                 let watch = watch_of(&client, secret);
                 let translate = |it| vec![Input::Secret(Via::Name, change(it))];
-                tasks.spawn(watch.follow(translate, sink.clone(), stop.clone()));
-                stop
+                tasks.spawn(watch.follow(translate, sink.clone(), unwanted.clone()));
+                unwanted
             });
         }
         tokio::select! {
             changed = wanted.changed() => if changed.is_err() { break },
-            () = shutdown.cancelled() => break,
+            () = sink.shutdown.cancelled() => break,
         }
     }
     tasks.close();

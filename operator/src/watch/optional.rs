@@ -22,7 +22,7 @@ pub(super) const SOURCE: Source = Source::Kind("certificates");
 const DEFINITION: &str = "certificates.cert-manager.io";
 
 /// Watches the definition, and the Certificates while it is established.
-pub(super) async fn follow_certificates(client: Client, sink: Sink, shutdown: CancellationToken) {
+pub(super) async fn follow_certificates(client: Client, sink: Sink) {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let mut definition = watch_object(definitions, DEFINITION)
         .default_backoff()
@@ -33,7 +33,7 @@ pub(super) async fn follow_certificates(client: Client, sink: Sink, shutdown: Ca
     loop {
         let seen = tokio::select! {
             seen = definition.next() => seen,
-            () = shutdown.cancelled() => break,
+            () = sink.shutdown.cancelled() => break,
         };
         let established = match seen {
             None => break,
@@ -47,8 +47,12 @@ pub(super) async fn follow_certificates(client: Client, sink: Sink, shutdown: Ca
         match (established, &running) {
             (true, None) => {
                 info!("cert-manager is there");
-                let stop = shutdown.child_token();
-                if sink.send([Input::Event(Event::CertManager(true))]).await.is_err() {
+                let unwanted = CancellationToken::new();
+                if sink
+                    .send([Input::Event(Event::CertManager(true))])
+                    .await
+                    .is_err()
+                {
                     break;
                 }
                 let watch = Watch {
@@ -56,21 +60,29 @@ pub(super) async fn follow_certificates(client: Client, sink: Sink, shutdown: Ca
                     api: Api::all_with(client.clone(), &ChildKind::Certificate.resource()),
                     config: selecting(MANAGED_SELECTOR),
                 };
-                tasks.spawn(watch.follow(certificate, sink.clone(), stop.clone()));
-                running = Some(stop);
+                tasks.spawn(watch.follow(certificate, sink.clone(), unwanted.clone()));
+                running = Some(unwanted);
+                told = true;
             }
-            (false, Some(stop)) => {
+            (false, Some(unwanted)) => {
                 info!("cert-manager is gone");
-                stop.cancel();
+                unwanted.cancel();
                 running = None;
-                if sink.send([Input::Event(Event::CertManager(false))]).await.is_err() {
+                if sink
+                    .send([Input::Event(Event::CertManager(false))])
+                    .await
+                    .is_err()
+                {
                     break;
                 }
             }
             (false, None) if !told => {
                 told = true;
                 info!("cert-manager is not installed; no certificates are issued until it is");
-                let absent = [Input::Event(Event::CertManager(false)), Input::Listed(SOURCE)];
+                let absent = [
+                    Input::Event(Event::CertManager(false)),
+                    Input::Listed(SOURCE),
+                ];
                 if sink.send(absent).await.is_err() {
                     break;
                 }

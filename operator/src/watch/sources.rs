@@ -68,8 +68,8 @@ impl Sources {
             sink: Sink {
                 inputs: self.inputs.clone(),
                 metrics: self.metrics.clone(),
+                shutdown: self.shutdown.clone(),
             },
-            stop: &self.shutdown,
         };
         all.start("exposedports", Api::all(client()), "", |it| {
             vec![Input::Event(Event::ExposedPort(change(it)))]
@@ -101,14 +101,9 @@ impl Sources {
             all.start(plural, api, MANAGED_SELECTOR, move |it| child(kind, it));
         }
         let sink = all.sink.clone();
-        let certificates = follow_certificates(client(), sink.clone(), self.shutdown.clone());
+        let certificates = follow_certificates(client(), sink.clone());
         tasks.spawn(certificates);
-        tasks.spawn(follow_named_secrets(
-            self.client,
-            self.secrets,
-            sink,
-            self.shutdown,
-        ));
+        tasks.spawn(follow_named_secrets(self.client, self.secrets, sink));
         sources.insert(super::optional::SOURCE);
         sources
     }
@@ -128,7 +123,6 @@ struct Starter<'a> {
     sources: &'a mut BTreeSet<Source>,
     tasks: &'a TaskTracker,
     sink: Sink,
-    stop: &'a CancellationToken,
 }
 
 impl Starter<'_> {
@@ -149,7 +143,7 @@ impl Starter<'_> {
             api,
             config: selecting(labels),
         };
-        let followed = watch.follow(translate, self.sink.clone(), self.stop.clone());
+        let followed = watch.follow(translate, self.sink.clone(), CancellationToken::new());
         self.tasks.spawn(followed);
     }
 }
@@ -227,6 +221,9 @@ mod tests {
         assert!(matches!(ours.first(), Some(Input::Child(id, _)) if id.name == "shop"));
         let other = noticed(json!({"app.kubernetes.io/managed-by": "Helm"}));
         assert!(matches!(other.first(), Some(Input::ChildGone { uid, .. }) if uid == "1"));
-        assert!(matches!(other.last(), Some(Input::Event(Event::Service(_)))));
+        assert!(matches!(
+            other.last(),
+            Some(Input::Event(Event::Service(_)))
+        ));
     }
 }
