@@ -32,6 +32,9 @@ pub struct Settings {
     pub addresses: Vec<IpAddr>,
     /// How long anything may take.
     pub limits: Limits,
+    /// How many clients' connections may be open at a time, over all workers; more wait in the
+    /// kernel.
+    pub connections: usize,
     /// What is written for each request.
     pub access_log: AccessLogFormat,
 }
@@ -82,6 +85,7 @@ impl DataPlane {
             threads.push(worker::spawn(Start {
                 index,
                 limits: settings.limits,
+                connections: settings.connections.div_ceil(workers),
                 cells: Arc::clone(cells),
                 log: log.clone(),
                 mail,

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(options: &Options) -> anyhow::Result<()> {
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
     let workers = options.workers.map_or_else(cpu_limit::workers, usize::from);
@@ -40,6 +40,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         workers,
         addresses: options.listen_address.clone(),
         limits: Limits::default(),
+        connections: connections(descriptors),
         access_log: options.access_log,
     })?;
     let admin = bind_admin(options.admin_address)
@@ -120,13 +121,28 @@ fn bind_admin(at: SocketAddr) -> io::Result<TcpListener> {
 
 /// Each connection needs a descriptor on both sides; the soft limit is often 1024 for the sake
 /// of programs that use select(2).
-fn raise_descriptor_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+fn raise_descriptor_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
         maximum,
     };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "the limit of open descriptors stays as it is");
-    }
+    let now = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open descriptors stays as it is");
+            current
+        }
+    };
+    now.unwrap_or(u64::MAX)
+}
+
+/// Half of the descriptors for clients, half for endpoints, some for ourselves: when clients
+/// take all they may, those that are connected are served on.
+fn connections(descriptors: u64) -> usize {
+    const OWN: u64 = 256;
+    /// More is a matter of memory, not of descriptors.
+    const MOST: u64 = 1_000_000;
+    let each = (descriptors.saturating_sub(OWN) / 2).clamp(16, MOST);
+    usize::try_from(each).unwrap_or(usize::MAX)
 }

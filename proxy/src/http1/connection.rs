@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Instant, SystemTime};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 /// How much is read of a request that was answered before it was read.
@@ -362,16 +362,18 @@ impl<S: Transport> Connection<S> {
     /// Closes so that the client gets to read the response: a socket that is closed with unread
     /// bytes sends a reset, which takes the response away from the client (RFC 9112 9.6).
     async fn linger(mut self) {
-        if let Some(input) = self.input.take() {
-            self.worker.buffers.take_back(input);
-        }
-        let io = &mut self.io;
+        let patience = self.worker.limits.linger;
+        let Self {
+            worker, io, input, ..
+        } = &mut self;
         let discarding = async {
             io.shutdown().await?;
-            let mut scratch = [0; 1024];
             let mut left = MAX_DISCARDED;
             while left > 0 {
-                match io.read(&mut scratch).await? {
+                if let Some(unread) = input.take() {
+                    worker.buffers.take_back(unread);
+                }
+                match poll_fn(|cx| worker.buffers.poll_fill(cx, io, input)).await? {
                     0 => break,
                     count => left = left.saturating_sub(count),
                 }
@@ -379,7 +381,7 @@ impl<S: Transport> Connection<S> {
             std::io::Result::Ok(())
         };
         // However it ends, the connection is closed now.
-        let _ = timeout(self.worker.limits.linger, discarding).await;
+        let _ = timeout(patience, discarding).await;
     }
 
     fn finished(&self, started: Instant, status: u16, counted: Counted) {

@@ -1,5 +1,6 @@
 //! What a worker counts. Each has cells of its own, written by it alone and read when somebody asks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that one worker writes.
@@ -63,18 +64,18 @@ impl Cells {
     }
 
     /// Counts a connection until the guard is dropped.
-    pub(crate) fn open(&self) -> Active<'_> {
+    pub(crate) fn open(self: &Arc<Self>) -> Active {
         self.connections_accepted.add(1);
         self.connections_active.add(1);
-        Active(self)
+        Active(Arc::clone(self))
     }
 }
 
 /// A connection that is open.
 #[derive(Debug)]
-pub(crate) struct Active<'a>(&'a Cells);
+pub(crate) struct Active(Arc<Cells>);
 
-impl Drop for Active<'_> {
+impl Drop for Active {
     fn drop(&mut self) {
         self.0.connections_active.subtract(1);
     }

@@ -40,11 +40,15 @@ impl Buffer {
 
     /// Uses up the first bytes.
     pub(crate) fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        self.start += count.min(self.end - self.start);
         if self.is_empty() {
-            self.start = 0;
-            self.end = 0;
+            self.clear();
         }
+    }
+
+    fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
     }
 
     /// Whether nothing more can be read before something is used.
@@ -102,7 +106,7 @@ impl Buffers {
     pub(crate) fn take_back(&self, mut buffer: Buffer) {
         let mut free = self.free.borrow_mut();
         if free.len() < SPARE && buffer.bytes.len() == BUFFER {
-            buffer.consume(usize::MAX);
+            buffer.clear();
             free.push(buffer);
         }
     }

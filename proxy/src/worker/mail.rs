@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How often the worker looks after its pool and its log.
@@ -47,7 +48,7 @@ pub(super) async fn attend(
     mut mail: mpsc::Receiver<Mail>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut listeners: HashMap<String, CancellationToken> = HashMap::new();
+    let mut listeners = Listeners::default();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
@@ -56,8 +57,8 @@ pub(super) async fn attend(
                 // Whoever held the other end is gone; nobody is left to drain for.
                 let now = changed.map_or(Phase::Stopped, |()| *phase.borrow_and_update());
                 worker.enter(now);
-                if now >= Phase::Closing {
-                    listeners.drain().for_each(|(_, stop)| stop.cancel());
+                if now == Phase::Closing {
+                    listeners.close_all().await;
                 }
             }
             _ = housekeeping.tick() => {
@@ -72,7 +73,41 @@ pub(super) async fn attend(
     }
 }
 
-fn apply(worker: &Rc<Worker>, listeners: &mut HashMap<String, CancellationToken>, mail: Mail) {
+/// The worker's open listeners: how to stop each, and the tasks that will have stopped.
+#[derive(Default)]
+struct Listeners {
+    open: HashMap<String, CancellationToken>,
+    tasks: JoinSet<()>,
+}
+
+impl Listeners {
+    fn open(&mut self, worker: &Rc<Worker>, listener: OpenListener) {
+        let stop = CancellationToken::new();
+        for socket in listener.sockets {
+            let accepting = accept::run(Rc::clone(worker), socket, listener.protocol, stop.clone());
+            self.tasks.spawn_local(accepting);
+        }
+        if let Some(former) = self.open.insert(listener.name, stop) {
+            former.cancel();
+        }
+        // Those that have ended are of no more interest.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn close(&mut self, name: &str) {
+        if let Some(stop) = self.open.remove(name) {
+            stop.cancel();
+        }
+    }
+
+    /// Closes all, and waits until what the kernel had accepted for us has been taken in.
+    async fn close_all(&mut self) {
+        self.open.drain().for_each(|(_, stop)| stop.cancel());
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, mail: Mail) {
     {
         let mut hosts = worker.hosts.borrow_mut();
         for change in &*mail.hosts {
@@ -87,18 +122,10 @@ fn apply(worker: &Rc<Worker>, listeners: &mut HashMap<String, CancellationToken>
         }
     }
     for name in &mail.close {
-        if let Some(stop) = listeners.remove(name) {
-            stop.cancel();
-        }
+        listeners.close(name);
     }
     for listener in mail.open {
-        let stop = CancellationToken::new();
-        for socket in listener.sockets {
-            accept::spawn(worker, socket, listener.protocol, stop.clone());
-        }
-        if let Some(former) = listeners.insert(listener.name, stop) {
-            former.cancel();
-        }
+        listeners.open(worker, listener);
     }
     // The control thread may have stopped waiting.
     let _ = mail.applied.send(());

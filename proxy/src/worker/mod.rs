@@ -29,7 +29,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// What the tasks of one worker share.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) cells: Arc<Cells>,
     pub(crate) log: AccessLog,
     pub(crate) limits: Limits,
+    /// One permit for each connection that may be open.
+    room: Arc<Semaphore>,
     phase: Cell<Phase>,
     random: RefCell<fastrand::Rng>,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Worker {
 pub(crate) struct Start {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
+    /// How many connections may be open at a time.
+    pub(crate) connections: usize,
     pub(crate) cells: Arc<Cells>,
     pub(crate) log: LogSink,
     pub(crate) mail: mpsc::Receiver<Mail>,
@@ -84,6 +88,7 @@ async fn run(start: Start) {
         cells: start.cells,
         log: start.log.worker_end(),
         limits: start.limits,
+        room: Arc::new(Semaphore::new(start.connections)),
         phase: Cell::new(Phase::Serving),
         random: RefCell::new(fastrand::Rng::new()),
     });

@@ -1,0 +1,220 @@
+//! A data plane for one test, and what it can be told.
+
+use crate::client::Client;
+use crate::soon;
+use portolan_discovery::table::{
+    Action, Backend, Certificate, Endpoint, EndpointSet, HostTls, Listener, PathMatch, Protocol,
+    Resource, ResourceName, Route, VirtualHost,
+};
+use portolan_discovery::version::Version;
+use portolan_proxy::control::{Batch, Control, Update, Verdict};
+use portolan_proxy::data_plane::{DataPlane, Settings};
+use portolan_proxy::limits::Limits;
+use portolan_proxy::telemetry::access_log::AccessLogFormat;
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A running data plane; it is left to itself at the end of the test.
+pub(crate) struct Proxy {
+    pub(crate) control: Control,
+    pub(crate) plane: DataPlane,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// Below the ports that the kernel gives out, so that no client's port is in the way; listeners
+/// share ports (SO_REUSEPORT), so nothing would tell that two tests took the same.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Proxy {
+    /// With two workers and the product's limits, before its first snapshot.
+    pub(crate) fn unconfigured() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        let plane = DataPlane::start(Settings {
+            class: "public".into(),
+            workers: 2,
+            addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            limits,
+            connections: 1000,
+            access_log: AccessLogFormat::Off,
+        })
+        .unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self {
+            control: plane.control(),
+            plane,
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+            https: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+            authority: CertifiedIssuer::self_signed(params, key).unwrap(),
+        }
+    }
+
+    /// With its listeners open and these resources applied.
+    pub(crate) async fn serving(resources: Vec<Resource>) -> Self {
+        Self::unconfigured().open(resources).await
+    }
+
+    /// Ends the first snapshot.
+    pub(crate) async fn open(self, mut resources: Vec<Resource>) -> Self {
+        resources.extend(self.listeners());
+        let verdicts = self.apply(resources).await;
+        assert!(
+            verdicts.iter().all(|it| it.refused.is_none()),
+            "{verdicts:?}"
+        );
+        self
+    }
+
+    pub(crate) fn listeners(&self) -> [Resource; 2] {
+        let listener = |name: &str, port, protocol| {
+            Resource::Listener(Listener {
+                name: name.into(),
+                port,
+                protocol,
+            })
+        };
+        [
+            listener("http", self.http.port(), Protocol::Http),
+            listener("https", self.https.port(), Protocol::Https),
+        ]
+    }
+
+    pub(crate) async fn apply(&self, resources: Vec<Resource>) -> Vec<Verdict> {
+        self.change(resources, Vec::new()).await
+    }
+
+    pub(crate) async fn change(
+        &self,
+        resources: Vec<Resource>,
+        removals: Vec<ResourceName>,
+    ) -> Vec<Verdict> {
+        let batch = batch(resources, removals, true);
+        soon("applying", self.control.apply(batch)).await
+    }
+
+    /// A certificate of this test's authority.
+    pub(crate) fn certificate(&self, name: &str, hosts: &[&str]) -> Resource {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(hosts).unwrap();
+        let leaf = params.signed_by(&key, &self.authority).unwrap();
+        Resource::Certificate(Certificate {
+            name: name.into(),
+            chain_pem: leaf.pem(),
+            key_pem: key.serialize_pem(),
+        })
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.http).await
+    }
+
+    /// A client that asked for this server name and verified the certificate.
+    pub(crate) async fn tls_client(&self, name: &str) -> Client {
+        Client::over(self.handshake(name).await.unwrap())
+    }
+
+    pub(crate) async fn handshake(&self, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let connector = TlsConnector::from(Arc::new(self.client_config()));
+        soon("a TLS handshake", async {
+            let stream = TcpStream::connect(self.https).await?;
+            connector.connect(name, stream).await
+        })
+        .await
+    }
+
+    pub(crate) fn client_config(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        let authority: CertificateDer<'static> = self.authority.der().clone();
+        roots.add(authority).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+}
+
+pub(crate) fn batch(resources: Vec<Resource>, removals: Vec<ResourceName>, end: bool) -> Batch {
+    let update = |resource| Update {
+        version: Version::of(&resource),
+        resource,
+        origins: Vec::new(),
+    };
+    Batch {
+        upserts: resources.into_iter().map(update).collect(),
+        removals,
+        end_of_snapshot: end,
+    }
+}
+
+/// An endpoint set with these members.
+pub(crate) fn endpoints(name: &str, addresses: &[SocketAddr]) -> Resource {
+    let endpoint = |address: &SocketAddr| Endpoint {
+        address: *address,
+        uid: format!("pod-{address}"),
+    };
+    let mut endpoints: Vec<Endpoint> = addresses.iter().map(endpoint).collect();
+    endpoints.sort();
+    Resource::Endpoints(EndpointSet {
+        name: name.into(),
+        endpoints,
+    })
+}
+
+/// A host without TLS whose every path goes to one endpoint set.
+pub(crate) fn host(hostname: &str, endpoints: &str) -> Resource {
+    host_with(hostname, None, forward(endpoints))
+}
+
+/// A host with TLS, perhaps without a certificate yet.
+pub(crate) fn tls_host(hostname: &str, certificate: Option<&str>, endpoints: &str) -> Resource {
+    let tls = HostTls {
+        certificate: certificate.map(Into::into),
+    };
+    host_with(hostname, Some(tls), forward(endpoints))
+}
+
+pub(crate) fn host_with(hostname: &str, tls: Option<HostTls>, action: Action) -> Resource {
+    Resource::VirtualHost(VirtualHost {
+        hostname: hostname.into(),
+        tls,
+        routes: vec![Route {
+            path: PathMatch::Prefix("/".into()),
+            action,
+        }],
+    })
+}
+
+pub(crate) fn forward(endpoints: &str) -> Action {
+    Action::Forward {
+        backends: vec![Backend {
+            endpoints: endpoints.into(),
+            weight: 1,
+        }],
+    }
+}

@@ -1,0 +1,219 @@
+//! Certificates: chosen by name, swapped without a break, told as they are really shown.
+
+use crate::client::Client;
+use crate::origin::Origin;
+use crate::proxy::{Proxy, endpoints, host, tls_host};
+use crate::soon;
+use portolan_discovery::table::Resource;
+use rustls::pki_types::ServerName;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// What `unrecognized_name` looks like on the wire: a fatal alert, 112.
+const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+
+async fn shown(proxy: &Proxy, name: &str) -> String {
+    let stream = proxy.handshake(name).await.unwrap();
+    let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
+    hex::encode(Sha256::digest(&leaf))
+}
+
+async fn shop_and_wildcard(origin: &Origin) -> Proxy {
+    let proxy = Proxy::unconfigured();
+    let resources = vec![
+        endpoints("t/s:80", &[origin.address]),
+        proxy.certificate("t/shop", &["shop.example.test"]),
+        proxy.certificate("t/wild", &["*.example.test"]),
+        tls_host("shop.example.test", Some("t/shop"), "t/s:80"),
+        tls_host("*.example.test", Some("t/wild"), "t/s:80"),
+        tls_host("pending.test", None, "t/s:80"),
+        host("plain.test", "t/s:80"),
+    ];
+    proxy.open(resources).await
+}
+
+#[tokio::test]
+async fn https_is_served_and_the_origin_is_told() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let mut client = proxy.tls_client("shop.example.test").await;
+    for _ in 0..2 {
+        assert_eq!(client.get("shop.example.test").await.text(), "hello");
+    }
+    let request = &origin.requests()[1];
+    assert_eq!(request.field("x-forwarded-proto"), Some("https"));
+    assert_eq!(request.field("x-forwarded-port"), Some("443"));
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn large_bodies_pass_tls_whole() {
+    let body = crate::messages::pattern(3_000_000);
+    let origin =
+        Origin::start(|request| (crate::origin::ok(&request.body), crate::origin::Then::Keep))
+            .await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let stream = proxy.handshake("shop.example.test").await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let length = body.len();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: shop.example.test\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    let sent = body.clone();
+    let sending = tokio::spawn(async move {
+        writer.write_all(head.as_bytes()).await.unwrap();
+        writer.write_all(&sent).await.unwrap();
+        writer.flush().await.unwrap();
+        writer
+    });
+    let mut received = Vec::new();
+    let read = soon("the echo", reader.read_to_end(&mut received)).await;
+    read.expect("the end of a TLS stream is said");
+    sending.await.unwrap();
+    assert!(received.ends_with(&body));
+}
+
+#[tokio::test]
+async fn exact_wildcard_unknown_and_absent_names() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    assert_ne!(
+        shown(&proxy, "shop.example.test").await,
+        shown(&proxy, "blog.example.test").await
+    );
+    for name in [
+        "other.test",
+        "a.b.example.test",
+        "plain.test",
+        "pending.test",
+    ] {
+        let error = proxy.handshake(name).await.unwrap_err();
+        assert!(
+            error.to_string().contains("UnrecognisedName"),
+            "{name}: {error}"
+        );
+    }
+    let mut config = proxy.client_config();
+    config.enable_sni = false;
+    let name = ServerName::try_from("shop.example.test").unwrap();
+    let stream = TcpStream::connect(proxy.https).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(config));
+    let error = soon("a refusal", connector.connect(name, stream))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("UnrecognisedName"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_refused_by_the_alert_and_nothing_else() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let mut hello = rustls::ClientConnection::new(
+        Arc::new(proxy.client_config()),
+        ServerName::try_from("other.test").unwrap(),
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    hello.write_tls(&mut bytes).unwrap();
+    let mut client = Client::connect(proxy.https).await;
+    // In two pieces: a ClientHello may be split anywhere.
+    let (first, second) = bytes.split_at(20);
+    client.send(first).await;
+    client.send(second).await;
+    assert_eq!(client.rest().await.0, UNRECOGNIZED_NAME);
+}
+
+#[tokio::test]
+async fn a_host_with_another_certificate_needs_another_connection() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let mut client = proxy.tls_client("blog.example.test").await;
+    assert_eq!(client.get("blog.example.test").await.status, 200);
+    // The same certificate: no other connection is needed.
+    assert_eq!(client.get("news.example.test").await.status, 200);
+    let misdirected = client.get("shop.example.test").await;
+    assert_eq!(
+        (misdirected.status, misdirected.reason()),
+        (421, "MisdirectedRequest")
+    );
+    assert_eq!(client.get("plain.test").await.status, 421);
+    assert_eq!(client.get("nobody.test").await.status, 404);
+    assert_eq!(client.get("blog.example.test").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_certificate_is_swapped_without_a_dropped_connection_and_told_as_it_is_shown() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let mut client = proxy.tls_client("shop.example.test").await;
+    assert_eq!(client.get("shop.example.test").await.status, 200);
+    let before = shown(&proxy, "shop.example.test").await;
+    told(&proxy, "shop.example.test", &before).await;
+    told(
+        &proxy,
+        "*.example.test",
+        &shown(&proxy, "any.example.test").await,
+    )
+    .await;
+
+    let renewed = proxy.certificate("t/shop", &["shop.example.test"]);
+    let verdicts = proxy.apply(vec![renewed]).await;
+    assert_eq!(verdicts[0].refused, None);
+    let after = shown(&proxy, "shop.example.test").await;
+    assert_ne!(before, after);
+    told(&proxy, "shop.example.test", &after).await;
+    assert_eq!(client.get("shop.example.test").await.status, 200);
+    assert_eq!(origin.connections(), 1);
+}
+
+/// Waits until the data plane says that it shows this certificate under this name.
+async fn told(proxy: &Proxy, name: &str, fingerprint: &str) {
+    let mut served = proxy.control.served();
+    let waiting = served.wait_for(|served| {
+        let found = served.iter().find(|it| it.server_name == name);
+        found.is_some_and(|it| it.fingerprint == fingerprint && it.not_after_unix > 0)
+    });
+    soon("the fingerprint that is told", waiting).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_that_is_gone_is_told_of_no_more() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let mut served = proxy.control.served();
+    soon("both names", served.wait_for(|served| served.len() == 2))
+        .await
+        .unwrap();
+    let gone = tls_host("shop.example.test", None, "").name();
+    proxy.change(Vec::new(), vec![gone]).await;
+    let only = |served: &Arc<Vec<_>>| served.len() == 1;
+    soon("one name", served.wait_for(only)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_fit_is_refused_and_the_last_good_one_stays() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop_and_wildcard(&origin).await;
+    let before = shown(&proxy, "shop.example.test").await;
+    let (one, other) = (
+        proxy.certificate("t/shop", &["shop.example.test"]),
+        proxy.certificate("t/shop", &["shop.example.test"]),
+    );
+    let (Resource::Certificate(mut bad), Resource::Certificate(other)) = (one, other) else {
+        unreachable!();
+    };
+    bad.key_pem = other.key_pem;
+    let verdicts = proxy.apply(vec![Resource::Certificate(bad)]).await;
+    assert!(
+        verdicts[0]
+            .refused
+            .as_ref()
+            .unwrap()
+            .starts_with("tls.key: ")
+    );
+    assert_eq!(shown(&proxy, "shop.example.test").await, before);
+}
