@@ -23,6 +23,8 @@ use tokio::process::{Child, Command};
 pub const OPERATOR: &str = "portolan-operator";
 /// Our EndpointSlice.
 const SLICE: &str = "portolan-discovery-host";
+/// Short, because each kill costs so much; long enough to be renewed on a busy machine.
+const LEASE: &str = "2s";
 /// How much of the operator's log a failure shows.
 const SHOWN: usize = 60;
 
@@ -193,11 +195,9 @@ async fn settings(cluster: &Cluster) -> Result<Vec<(String, String)>> {
         })
         .collect();
     settings.push(("PORTOLAN_NAMESPACE".to_owned(), SYSTEM.to_owned()));
-    // One name for all of them: after a kill the Lease is its own, and it goes on at once.
-    settings.push((
-        "POD_NAME".to_owned(),
-        "portolan-operator-on-the-host".to_owned(),
-    ));
+    settings.push(("POD_NAME".to_owned(), "on-the-host".to_owned()));
+    // Whoever follows one that was killed waits for the end of its Lease first.
+    settings.push(("PORTOLAN_LEASE_DURATION".to_owned(), LEASE.to_owned()));
     settings.push((
         "PORTOLAN_ADMIN_ADDRESS".to_owned(),
         "127.0.0.1:0".to_owned(),

@@ -7,9 +7,10 @@ use portolan_e2e::cluster::text;
 use portolan_e2e::echo::service;
 use portolan_e2e::exposed::{Exposed, exposed_echo, exposed_port};
 use portolan_e2e::pki::{Authority, Pair, tls_secret};
-use portolan_e2e::wait::{LATER, SOON};
+use portolan_e2e::wait::{LATER, SOON, eventually};
 use portolan_e2e::{Cluster, Scene, scene};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 #[tokio::test]
 async fn an_application_without_pods() -> Result<()> {
@@ -181,11 +182,13 @@ async fn break_secret(
     ensure!(text(status, "/reason") == reason, "{status}");
     let visitor = authority.visitor()?;
     for way in cluster.ways(&exposed).await? {
-        let answer = visitor
-            .https(way.https, host)
-            .await
-            .context("the last good one is not served")?;
-        answer.echo()?;
+        let answer = visitor.https(way.https, host).await;
+        if broken.is_some() {
+            answer.context("the last good one is not served")?.echo()?;
+        } else {
+            // Whoever deletes a Secret takes its certificate out of service.
+            ensure!(answer.is_err(), "{} serves a certificate that was deleted", way.what);
+        }
     }
     cluster.apply(&tls_secret(namespace, name, good)).await?;
     cluster.ready(namespace, name, SOON).await?;
@@ -259,11 +262,16 @@ async fn a_class_whose_proxies_are_not_there() -> Result<()> {
         let exposed = cluster.ready(&namespace, "x", LATER).await?;
         let [address, ..] = exposed.addresses()[..] else { anyhow::bail!("no address\n{exposed}") };
         ensure!(!cluster.environment.public.contains(&address.parse()?), "the address of another class");
-        let at = std::net::SocketAddr::new(address.parse()?, 80);
-        cluster.visitor()?.http(at, &host).await?.echo()?;
+        let visitor = cluster.visitor()?;
+        let at = SocketAddr::new(address.parse()?, 80);
+        // The Service's rules on the node follow the pod's readiness at kube-proxy's own pace.
+        eventually("the class answers at its address", SOON, async || {
+            visitor.http(at, &host).await?.echo().map(drop)
+        })
+        .await?;
         // The other class's proxies do not know the host.
-        let public = std::net::SocketAddr::new(cluster.environment.public[0], 80);
-        ensure!(cluster.visitor()?.http(public, &host).await?.status == 404);
+        let public = SocketAddr::new(cluster.environment.public[0], 80);
+        ensure!(visitor.http(public, &host).await?.status == 404, "public serves it, too");
         Ok(())
     })
     .await
