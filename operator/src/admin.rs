@@ -89,9 +89,17 @@ fn respond(method: &Method, path: &str, pages: &impl Pages) -> Response<Full<Byt
         },
         "/metrics" => match pages.metrics() {
             Ok(metrics) => page(StatusCode::OK, OPEN_METRICS, metrics),
-            Err(error) => page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+            Err(error) => page(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                TEXT,
+                format!("{error}\n"),
+            ),
         },
-        _ => page(StatusCode::NOT_FOUND, TEXT, "/metrics /livez /readyz\n".into()),
+        _ => page(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "/metrics /livez /readyz\n".into(),
+        ),
     }
 }
 
@@ -125,7 +133,9 @@ mod tests {
     }
 
     fn status(method: Method, path: &str, missing: &[&'static str]) -> u16 {
-        respond(&method, path, &Fixed(missing.to_vec())).status().as_u16()
+        respond(&method, path, &Fixed(missing.to_vec()))
+            .status()
+            .as_u16()
     }
 
     #[test]

@@ -95,7 +95,10 @@ mod tests {
             let references = controller("portolan.dev/v1alpha1", kind);
             owner(json!({"namespace": "team-a", "ownerReferences": references}))
         };
-        assert_eq!(of("ExposedPort").as_deref(), Some("ExposedPort team-a/shop"));
+        assert_eq!(
+            of("ExposedPort").as_deref(),
+            Some("ExposedPort team-a/shop")
+        );
         assert_eq!(of("ExposeClass").as_deref(), Some("ExposeClass shop"));
         assert_eq!(of("Other"), None);
     }
@@ -114,6 +117,9 @@ mod tests {
     fn somebody_elses_child_is_nobodys_whatever_its_labels_say() {
         let labels = json!({"portolan.dev/exposed-port": "shop"});
         let references = controller("apps/v1", "ReplicaSet");
-        assert_eq!(owner(json!({"labels": labels, "ownerReferences": references})), None);
+        assert_eq!(
+            owner(json!({"labels": labels, "ownerReferences": references})),
+            None
+        );
     }
 }

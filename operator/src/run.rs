@@ -21,7 +21,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use portolan_core::{CA_CONFIG_MAP, ClassName, ProxySettings};
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -49,7 +49,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         .context("no cluster: neither a kubeconfig nor a service account was found")?;
     let admin = TcpListener::bind(settings.admin_address)
         .await
-        .with_context(|| format!("--admin-address: cannot listen on {}", settings.admin_address))?;
+        .with_context(|| {
+            format!(
+                "--admin-address: cannot listen on {}",
+                settings.admin_address
+            )
+        })?;
 
     let (leadership_in, leadership) = watch::channel(Leadership::default());
     let (serving_in, serving) = watch::channel(false);
@@ -97,7 +102,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         client: clients.work.clone(),
         permit: permit.clone(),
         settings: proxy_settings(&settings),
-        class_written: Mutex::default(),
     });
     let workers = TaskTracker::new();
     let concurrency = usize::from(settings.concurrency);
@@ -142,7 +146,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         synced,
         serving,
     };
-    parts.start("admin", admin::serve(admin, Arc::new(pages), shutdown.clone()));
+    parts.start(
+        "admin",
+        admin::serve(admin, Arc::new(pages), shutdown.clone()),
+    );
     let lease_shutdown = CancellationToken::new();
     let elected = tokio::spawn(lease::keep(
         clients.lease,
@@ -151,7 +158,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         leadership_in,
         lease_shutdown.clone(),
     ));
-    info!(namespace = settings.namespace, version = env!("CARGO_PKG_VERSION"), "started");
+    info!(
+        namespace = settings.namespace,
+        version = env!("CARGO_PKG_VERSION"),
+        "started"
+    );
 
     let ended = parts.until(&shutdown).await;
     shutdown.cancel();

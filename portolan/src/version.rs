@@ -30,7 +30,10 @@ mod tests {
     #[test]
     fn both_forms_name_the_version() {
         let version = env!("CARGO_PKG_VERSION");
-        assert_eq!(render(Output::Text), format!("portolan {version} (portolan.dev/v1alpha1)"));
+        assert_eq!(
+            render(Output::Text),
+            format!("portolan {version} (portolan.dev/v1alpha1)")
+        );
         let json = format!(r#"{{"version":"{version}","api":"portolan.dev/v1alpha1"}}"#);
         assert_eq!(render(Output::Json), json);
     }

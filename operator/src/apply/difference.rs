@@ -63,11 +63,9 @@ impl Comparison<'_> {
             return Some(path.to_owned());
         }
         let pairs = desired.iter().zip(observed).enumerate();
-        pairs
-            .into_iter()
-            .find_map(|(index, (desired, observed))| {
-                self.values(&format!("{path}[{index}]"), desired, observed)
-            })
+        pairs.into_iter().find_map(|(index, (desired, observed))| {
+            self.values(&format!("{path}[{index}]"), desired, observed)
+        })
     }
 }
 
@@ -127,7 +125,12 @@ mod tests {
     #[test]
     fn what_others_added_is_no_difference_and_what_is_missing_is() {
         let observed = json!({"type": "ClusterIP", "clusterIP": "10.0.0.1"});
-        check("Service", json!({"type": "ClusterIP"}), observed.clone(), None);
+        check(
+            "Service",
+            json!({"type": "ClusterIP"}),
+            observed.clone(),
+            None,
+        );
         let typed = json!({"type": "LoadBalancer"});
         check("Service", typed, observed.clone(), Some("spec.type"));
         let missing = json!({"selector": {"app": "shop"}});
@@ -136,7 +139,12 @@ mod tests {
 
     #[test]
     fn a_field_that_is_explicitly_false_or_zero_must_be_there() {
-        check("Deployment", json!({"replicas": 0}), json!({}), Some("spec.replicas"));
+        check(
+            "Deployment",
+            json!({"replicas": 0}),
+            json!({}),
+            Some("spec.replicas"),
+        );
         check("Deployment", json!({"x": false}), json!({}), Some("spec.x"));
     }
 
@@ -163,9 +171,19 @@ mod tests {
             None,
         );
         let path = Some("spec.ports[0].targetPort");
-        check("Service", json!({"ports": [ours]}), json!({"ports": [changed]}), path);
+        check(
+            "Service",
+            json!({"ports": [ours]}),
+            json!({"ports": [changed]}),
+            path,
+        );
         let path = Some("spec.ports[0]");
-        check("Service", json!({"ports": [ours]}), json!({"ports": [theirs]}), path);
+        check(
+            "Service",
+            json!({"ports": [ours]}),
+            json!({"ports": [theirs]}),
+            path,
+        );
     }
 
     #[test]
@@ -173,10 +191,20 @@ mod tests {
         let ours = json!({"host": "a.example.com"});
         let theirs = json!({"host": "b.example.com"});
         let both = json!({"rules": [ours, theirs]});
-        check("Ingress", json!({"rules": [ours]}), both, Some("spec.rules"));
+        check(
+            "Ingress",
+            json!({"rules": [ours]}),
+            both,
+            Some("spec.rules"),
+        );
         let ports = json!({"ports": [{"port": 8080}, {"port": 22}]});
         let path = Some("spec.ports");
-        check("NetworkPolicy", json!({"ports": [{"port": 8080}]}), ports, path);
+        check(
+            "NetworkPolicy",
+            json!({"ports": [{"port": 8080}]}),
+            ports,
+            path,
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The kinds of object that Portolan makes, and how one of them is named.
 
-use kube::api::{Api, ApiResource, DynamicObject};
 use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject};
 use serde_json::Value;
 use std::fmt;
 
@@ -59,12 +59,7 @@ impl ChildKind {
                 "NetworkPolicy",
                 "networkpolicies",
             ),
-            Self::IngressClass => (
-                "networking.k8s.io",
-                "v1",
-                "IngressClass",
-                "ingressclasses",
-            ),
+            Self::IngressClass => ("networking.k8s.io", "v1", "IngressClass", "ingressclasses"),
         }
     }
 

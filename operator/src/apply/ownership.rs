@@ -102,15 +102,22 @@ mod tests {
     #[test]
     fn the_controller_reference_decides() {
         let references = controlled_by("ExposedPort", "shop", "new");
-        assert_eq!(judge(json!({"ownerReferences": references})), Standing::Ours);
+        assert_eq!(
+            judge(json!({"ownerReferences": references})),
+            Standing::Ours
+        );
         let references = controlled_by("ReplicaSet", "other", "1");
         let of = "it belongs to ReplicaSet other".to_owned();
-        assert_eq!(judge(json!({"ownerReferences": references})), Standing::Foreign { of });
+        assert_eq!(
+            judge(json!({"ownerReferences": references})),
+            Standing::Foreign { of }
+        );
     }
 
     #[test]
     fn a_reference_that_does_not_control_is_no_claim() {
-        let references = json!([{"apiVersion": "v1", "kind": "ExposedPort", "name": "shop", "uid": "new"}]);
+        let references =
+            json!([{"apiVersion": "v1", "kind": "ExposedPort", "name": "shop", "uid": "new"}]);
         let judged = judge(json!({"ownerReferences": references}));
         assert!(matches!(judged, Standing::Foreign { .. }));
     }

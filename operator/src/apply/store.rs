@@ -292,7 +292,10 @@ mod tests {
         write.answered(seen("1", "12", "shop"), "d", true);
         let now = children.get(&id()).unwrap();
         assert!(children.is_settled(&id(), "d", &now));
-        assert!(!children.is_settled(&id(), "e", &now), "something else is desired");
+        assert!(
+            !children.is_settled(&id(), "e", &now),
+            "something else is desired"
+        );
         assert!(!children.is_settled(&id(), "d", &seen("1", "13", "shop")));
     }
 

@@ -172,10 +172,7 @@ impl Applier {
     }
 
     async fn update(&self, desired: &Desired, seen: &Seen, because: &str) -> Result<(), Trouble> {
-        if self
-            .children
-            .is_settled(&desired.id, &desired.digest, seen)
-        {
+        if self.children.is_settled(&desired.id, &desired.digest, seen) {
             debug!(child = %desired.id, because, "the API server wants it otherwise");
             return Ok(());
         }
@@ -254,7 +251,9 @@ fn points(addresses: &[Address]) -> Vec<Value> {
 
 /// Whether exactly these addresses are shown; what else the points carry is not asked.
 fn shows(known: Option<&Value>, addresses: &[Address]) -> bool {
-    let known = known.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let known = known
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let wanted = points(addresses);
     known.len() == wanted.len()
         && wanted
@@ -309,7 +308,10 @@ mod tests {
         let shown = json!([{"ip": "203.0.113.7", "ipMode": "VIP"}, {"hostname": "lb.example.com"}]);
         assert!(shows(Some(&shown), &addresses));
         assert!(!shows(Some(&shown), &addresses[..1]));
-        assert!(!shows(Some(&json!([{"ip": "203.0.113.8"}])), &addresses[..1]));
+        assert!(!shows(
+            Some(&json!([{"ip": "203.0.113.8"}])),
+            &addresses[..1]
+        ));
         assert!(shows(None, &[]));
         assert!(!shows(None, &addresses));
     }

@@ -70,7 +70,9 @@ impl Clients {
     }
 }
 
-fn counted(metrics: &Metrics) -> MapRequestLayer<impl Fn(Request<Body>) -> Request<Body> + Clone + Send + 'static> {
+fn counted(
+    metrics: &Metrics,
+) -> MapRequestLayer<impl Fn(Request<Body>) -> Request<Body> + Clone + Send + 'static> {
     let requests = metrics.requests.clone();
     MapRequestLayer::new(move |request: Request<Body>| {
         let verb = verb(request.method(), request.uri().query());
@@ -100,7 +102,10 @@ mod tests {
     #[test]
     fn requests_are_counted_by_verb() {
         assert_eq!(verb(&Method::GET, Some("limit=500")), "read");
-        assert_eq!(verb(&Method::GET, Some("watch=true&timeoutSeconds=290")), "watch");
+        assert_eq!(
+            verb(&Method::GET, Some("watch=true&timeoutSeconds=290")),
+            "watch"
+        );
         assert_eq!(verb(&Method::PATCH, None), "patch");
     }
 }

@@ -100,7 +100,10 @@ mod tests {
             assert_eq!(answered(code, 0), refused, "{code}");
         }
         for code in [401, 404, 409, 429, 500, 503, 504] {
-            assert!(matches!(answered(code, 0), Trouble::Passing { .. }), "{code}");
+            assert!(
+                matches!(answered(code, 0), Trouble::Passing { .. }),
+                "{code}"
+            );
         }
     }
 

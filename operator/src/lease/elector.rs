@@ -165,7 +165,10 @@ mod tests {
     #[test]
     fn terms_have_the_usual_proportions() {
         let terms = Terms::lasting(15 * SECOND);
-        assert_eq!((terms.renew_deadline, terms.retry), (10 * SECOND, 2 * SECOND));
+        assert_eq!(
+            (terms.renew_deadline, terms.retry),
+            (10 * SECOND, 2 * SECOND)
+        );
     }
 
     #[test]
@@ -184,7 +187,11 @@ mod tests {
         elector.observe(Some(record("rival", "1")), start + 14 * SECOND);
         assert_eq!(elector.step(start + 14 * SECOND), Step::Wait);
         elector.observe(Some(record("rival", "2")), start + 14 * SECOND);
-        assert_eq!(elector.step(start + 15 * SECOND), Step::Wait, "it was renewed");
+        assert_eq!(
+            elector.step(start + 15 * SECOND),
+            Step::Wait,
+            "it was renewed"
+        );
         assert_eq!(elector.step(start + 29 * SECOND), take("2"));
     }
 
@@ -192,7 +199,10 @@ mod tests {
     fn permission_ends_at_the_renew_deadline_before_a_rival_may_take_over() {
         let (mut elector, sent) = elector();
         elector.wrote(record("me", "5"), sent);
-        assert_eq!(elector.covered_until(sent + 9 * SECOND), Some(sent + 10 * SECOND));
+        assert_eq!(
+            elector.covered_until(sent + 9 * SECOND),
+            Some(sent + 10 * SECOND)
+        );
         assert_eq!(elector.covered_until(sent + 10 * SECOND), None);
     }
 

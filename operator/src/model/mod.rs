@@ -181,7 +181,12 @@ impl Model {
             return;
         }
         let affected = std::mem::take(&mut state.held_back);
-        compile::publish(&state.index, &affected.resources, &self.table, &self.metrics);
+        compile::publish(
+            &state.index,
+            &affected.resources,
+            &self.table,
+            &self.metrics,
+        );
         keys.extend(affected.objects.into_iter().map(Key::Object));
         keys.extend(affected.classes.into_iter().map(Key::Class));
         keys.extend(affected.holds.into_iter().map(Key::Hold));

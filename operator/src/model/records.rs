@@ -60,7 +60,8 @@ impl Records {
             }
             Event::ExposeClass(Change::Applied(class)) => {
                 if let Some(name) = class.metadata.name.as_deref().and_then(ClassName::parse) {
-                    self.classes.insert(name, record(class.as_ref(), &class.status));
+                    self.classes
+                        .insert(name, record(class.as_ref(), &class.status));
                 }
             }
             Event::ExposeClass(Change::Deleted(class)) => {

@@ -63,9 +63,15 @@ mod tests {
         assert!(sightings.merge(Via::Label, applied()).is_some());
         assert!(sightings.merge(Via::Name, applied()).is_some());
         let deleted = || Change::Deleted(name());
-        assert!(sightings.merge(Via::Name, deleted()).is_none(), "the label still shows it");
+        assert!(
+            sightings.merge(Via::Name, deleted()).is_none(),
+            "the label still shows it"
+        );
         assert!(sightings.merge(Via::Label, deleted()).is_some());
-        assert!(sightings.merge(Via::Label, deleted()).is_none(), "it was not there");
+        assert!(
+            sightings.merge(Via::Label, deleted()).is_none(),
+            "it was not there"
+        );
         assert!(sightings.seen.is_empty());
     }
 }

@@ -63,7 +63,8 @@ fn parsed<T: DeserializeOwned>(object: Value) -> Change<T> {
 }
 
 fn class() -> Input {
-    let metadata = json!({"name": "public", "uid": "c", "creationTimestamp": "2026-01-01T00:00:00Z"});
+    let metadata =
+        json!({"name": "public", "uid": "c", "creationTimestamp": "2026-01-01T00:00:00Z"});
     let class = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "ExposeClass", "metadata": metadata,
         "spec": {"default": true}});
     Input::Event(Event::ExposeClass(parsed(class)))
@@ -95,7 +96,10 @@ fn nothing_is_offered_and_nobody_is_sent_to_work_before_everything_is_listed() {
     assert!(stand.take_in(vec![class(), plain(), hold()]).is_empty());
     assert!(!stand.serves("shop.example.com") && !stand.is_synced());
     let keys = stand.take_in(vec![Input::Listed(ONE)]);
-    assert!(keys.contains(&"ExposedPort team-a/shop".to_owned()), "{keys:?}");
+    assert!(
+        keys.contains(&"ExposedPort team-a/shop".to_owned()),
+        "{keys:?}"
+    );
     assert!(keys.contains(&"ExposeClass public".to_owned()), "{keys:?}");
     assert!(stand.serves("shop.example.com") && stand.is_synced());
 }
@@ -104,11 +108,16 @@ fn nothing_is_offered_and_nobody_is_sent_to_work_before_everything_is_listed() {
 fn a_secret_that_an_object_names_is_an_input_too() {
     let stand = stand();
     let secret = ObjectRef::new("team-a", "own-cert");
-    let with_secret = object(json!({"port": 8080, "service": "shop", "hostnames": ["shop.example.com"],
-        "tls": {"secret": {"name": "own-cert"}}}));
+    let with_secret = object(
+        json!({"port": 8080, "service": "shop", "hostnames": ["shop.example.com"],
+        "tls": {"secret": {"name": "own-cert"}}}),
+    );
     stand.take_in(vec![class(), with_secret, hold(), Input::Listed(ONE)]);
     assert_eq!(*stand.secrets.borrow(), [secret.clone()].into());
-    assert!(!stand.is_synced(), "or a restart would take the certificate away");
+    assert!(
+        !stand.is_synced(),
+        "or a restart would take the certificate away"
+    );
     stand.take_in(vec![
         Input::Secret(Via::Name, Change::Deleted(secret.clone())),
         Input::Listed(Source::Secret(secret)),

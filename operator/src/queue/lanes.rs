@@ -71,6 +71,10 @@ mod tests {
         }
         let order: Vec<_> = std::iter::from_fn(|| lanes.pop()).collect();
         assert_eq!(order, ["flood/1", "calm/1", "flood/2", "flood/3"]);
-        assert_eq!((lanes.len(), lanes.lanes.len()), (0, 0), "nothing is left behind");
+        assert_eq!(
+            (lanes.len(), lanes.lanes.len()),
+            (0, 0),
+            "nothing is left behind"
+        );
     }
 }

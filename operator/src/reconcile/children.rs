@@ -57,7 +57,10 @@ impl Family {
         let mut outcomes = Outcomes::default();
         let mut passing = None;
         for (key, desired) in &self.desired {
-            let state = match applier.apply(desired, &self.owner, witness.vouch(key)).await {
+            let state = match applier
+                .apply(desired, &self.owner, witness.vouch(key))
+                .await
+            {
                 Ok(Applied::InPlace) => ChildState::Applied,
                 Ok(Applied::Foreign { of }) => {
                     debug!(child = %desired.id, of, "left alone: it is not ours");

@@ -7,12 +7,10 @@ use crate::apply::Owner;
 use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
-use crate::status::{self, Patience, Written};
+use crate::status::{self, Pace, Patience, Written};
 use portolan_core::{Child, ClassName, Observed};
 use portolan_crds::ExposeClassStatus;
-use std::sync::PoisonError;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The status of a class counts proxies, which come and go; it is written no more often than this.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -32,11 +30,11 @@ pub(super) async fn pass(
     let Some(known) = dereference(context, class) else {
         return clean_up(context, class).await;
     };
-    let outcomes = apply(context, &known, attempt).await?;
+    let outcomes = apply(context, class, &known, attempt).await?;
     let Some(status) = judge(context, class, &known, &outcomes) else {
         return outcomes.trouble();
     };
-    write(context, class, &known, &status).await?;
+    write(context, &known, &status).await?;
     outcomes.trouble()
 }
 
@@ -53,19 +51,16 @@ fn dereference(context: &Reconciler, class: &ClassName) -> Option<Known> {
 async fn clean_up(context: &Reconciler, class: &ClassName) -> Result<(), Trouble> {
     let key = Key::Class(class.clone());
     context.statuses.forget(&key);
-    context.class_written().remove(class);
     let family = Family::of(&key, owner(class, String::new()), Vec::new());
     family.prune(&context.applier).await
 }
 
 async fn apply(
     context: &Reconciler,
+    class: &ClassName,
     known: &Known,
     attempt: Attempt,
 ) -> Result<Outcomes, Trouble> {
-    let Key::Class(class) = &known.key else {
-        return Ok(Outcomes::default());
-    };
     let owner = owner(class, known.record.uid().to_owned());
     let family = Family::of(&known.key, owner, known.children.clone());
     // The status of a class does not list its children; there are few classes, so it is asked each time.
@@ -107,30 +102,24 @@ fn judge(
 
 async fn write(
     context: &Reconciler,
-    class: &ClassName,
     known: &Known,
     status: &ExposeClassStatus,
 ) -> Result<(), Trouble> {
-    if known.record.status.as_ref() == Some(status) {
-        return Ok(());
-    }
-    let earliest = context.class_written().get(class).map(|last| *last + PAUSE);
-    if let Some(earliest) = earliest
-        && Instant::now() < earliest
+    let pace = Pace {
+        pause: PAUSE,
+        urgent: false,
+    };
+    let statuses = &context.statuses;
+    match statuses
+        .write(&known.key, &known.record, status, pace)
+        .await?
     {
-        context.queue.add_at(known.key.clone(), earliest);
-        return Ok(());
-    }
-    let written = context
-        .statuses
-        .write(&known.key, &known.record, status)
-        .await?;
-    if written == Written::Now {
-        context
-            .class_written()
-            .insert(class.clone(), Instant::now());
-        let news = status::of_class(known.record.status.as_ref(), status);
-        context.tell(&known.record.reference, news).await;
+        Written::Now => {
+            let news = status::of_class(known.record.status.as_ref(), status);
+            context.tell(&known.record.reference, news).await;
+        }
+        Written::Later(earliest) => context.queue.add_at(known.key.clone(), earliest),
+        Written::Unchanged => {}
     }
     Ok(())
 }
@@ -140,15 +129,5 @@ fn owner(class: &ClassName, uid: String) -> Owner {
         kind: "ExposeClass".to_owned(),
         name: class.as_str().to_owned(),
         uid,
-    }
-}
-
-impl Reconciler {
-    fn class_written(
-        &self,
-    ) -> std::sync::MutexGuard<'_, std::collections::HashMap<ClassName, Instant>> {
-        self.class_written
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

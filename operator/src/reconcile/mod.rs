@@ -23,9 +23,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::Recorder;
-use portolan_core::{ClassName, ProxySettings};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use portolan_core::ProxySettings;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
@@ -50,8 +49,6 @@ pub struct Reconciler {
     pub permit: Permit,
     /// What every proxy pod is told.
     pub settings: ProxySettings,
-    /// When the status of a class was written last.
-    pub class_written: Mutex<HashMap<ClassName, Instant>>,
 }
 
 /// What is known of the pass itself.

@@ -7,10 +7,14 @@ use crate::apply::{ChildKind, Owner};
 use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
-use crate::status::{self, Patience, Written};
+use crate::status::{self, Pace, Patience, Written};
 use jiff::Timestamp;
 use portolan_core::{Child, ChildKey, ClassName, ObjectRef, Observed};
 use portolan_crds::ExposedPortStatus;
+use std::time::Duration;
+
+/// A certificate is issued in steps, a Deployment rolls pod by pod: each second is told, not each step.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How an object is known when the pass begins.
 struct Known {
@@ -69,21 +73,21 @@ async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), Troubl
     family.prune(&context.applier).await
 }
 
-async fn apply(
-    context: &Reconciler,
-    known: &Known,
-    attempt: Attempt,
-) -> Result<Outcomes, Trouble> {
+async fn apply(context: &Reconciler, known: &Known, attempt: Attempt) -> Result<Outcomes, Trouble> {
     let owner = Owner {
         kind: "ExposedPort".to_owned(),
         name: known.record.reference.name.clone().unwrap_or_default(),
         uid: known.record.uid().to_owned(),
     };
     // Without cert-manager there is nothing that would take them; the status says so.
-    let wanted = |child: &Child| {
-        known.cert_manager || child.kind != ChildKind::Certificate.as_str()
-    };
-    let children: Vec<_> = known.children.iter().filter(|it| wanted(it)).cloned().collect();
+    let wanted =
+        |child: &Child| known.cert_manager || child.kind != ChildKind::Certificate.as_str();
+    let children: Vec<_> = known
+        .children
+        .iter()
+        .filter(|it| wanted(it))
+        .cloned()
+        .collect();
     let family = Family::of(&known.key, owner, children);
     let witness = Witness::new(context, &known.key, known.record.uid(), made(&known.record));
     let outcomes = family.apply(&context.applier, &witness, attempt).await?;
@@ -115,7 +119,11 @@ fn judge(
     if context.statuses.is_behind(&known.key, &known.record) {
         return None;
     }
-    let missing = match known.class.as_ref().map(|class| context.proxies.patience(class)) {
+    let missing = match known
+        .class
+        .as_ref()
+        .map(|class| context.proxies.patience(class))
+    {
         None => 0,
         Some(Patience::Judge { missing }) => missing,
         Some(Patience::Wait { until }) => {
@@ -151,13 +159,19 @@ async fn show_addresses(
     known: &Known,
     judged: &Judged,
 ) -> Result<(), Trouble> {
-    let ingresses = known.children.iter().filter(|it| it.kind == ChildKind::Ingress.as_str());
+    let ingresses = known
+        .children
+        .iter()
+        .filter(|it| it.kind == ChildKind::Ingress.as_str());
     for ingress in ingresses {
         let id = super::children::id(ingress);
         if let Some(id) = id {
             let owner = known.record.uid();
             let addresses = &judged.status.addresses;
-            context.applier.show_addresses(&id, owner, addresses).await?;
+            context
+                .applier
+                .show_addresses(&id, owner, addresses)
+                .await?;
         }
     }
     Ok(())
@@ -169,13 +183,22 @@ async fn write(context: &Reconciler, known: &Known, judged: Judged) -> Result<()
         context.again_at(&known.key, when, now);
     }
     let status = &judged.status;
-    let written = context
-        .statuses
-        .write(&known.key, &known.record, status)
-        .await?;
-    if written == Written::Now {
-        let news = status::of_object(known.record.status.as_ref(), status);
-        context.tell(&known.record.reference, news).await;
+    let before = known.record.status.as_ref();
+    let pace = Pace {
+        pause: PAUSE,
+        urgent: status::readiness_differs(before, status),
+    };
+    let statuses = &context.statuses;
+    match statuses
+        .write(&known.key, &known.record, status, pace)
+        .await?
+    {
+        Written::Now => {
+            let news = status::of_object(before, status);
+            context.tell(&known.record.reference, news).await;
+        }
+        Written::Later(earliest) => context.queue.add_at(known.key.clone(), earliest),
+        Written::Unchanged => {}
     }
     Ok(())
 }

@@ -78,11 +78,15 @@ impl<'a> Witness<'a> {
                 Key::Object(object) => {
                     let api: Api<PartialObjectMeta<ExposedPort>> =
                         Api::namespaced(client, &object.namespace);
-                    within(api.get_opt(&object.name)).await?.map(|it| it.metadata)
+                    within(api.get_opt(&object.name))
+                        .await?
+                        .map(|it| it.metadata)
                 }
                 Key::Class(class) => {
                     let api: Api<PartialObjectMeta<ExposeClass>> = Api::all(client);
-                    within(api.get_opt(class.as_str())).await?.map(|it| it.metadata)
+                    within(api.get_opt(class.as_str()))
+                        .await?
+                        .map(|it| it.metadata)
                 }
                 Key::Hold(_) => None,
             };

@@ -42,7 +42,10 @@ async fn worker(
     shutdown: CancellationToken,
 ) {
     loop {
-        let Some(claim) = shutdown.run_until_cancelled(next(&context, &mut leadership)).await else {
+        let Some(claim) = shutdown
+            .run_until_cancelled(next(&context, &mut leadership))
+            .await
+        else {
             return;
         };
         let key = claim.key().clone();

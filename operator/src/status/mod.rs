@@ -6,6 +6,6 @@ mod news;
 mod proxies;
 mod writer;
 
-pub use news::{News, of_class, of_object};
+pub use news::{News, of_class, of_object, readiness_differs};
 pub use proxies::{Patience, Proxies};
-pub use writer::{StatusWriter, Written};
+pub use writer::{Pace, StatusWriter, Written};

@@ -69,20 +69,34 @@ fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<News> {
     let ready = ready_changed(before, after);
     let foreign = foreign_appeared(before, after);
     // When Ready was just lost over it, once is enough.
-    let told = |it: &News| ready.as_ref().is_some_and(|ready| ready.reason == it.reason);
+    let told = |it: &News| {
+        ready
+            .as_ref()
+            .is_some_and(|ready| ready.reason == it.reason)
+    };
     let foreign = foreign.filter(|it| !told(it));
     ready.into_iter().chain(foreign).collect()
 }
 
+/// Whether the condition Ready of an ExposedPort is another one.
+pub fn readiness_differs(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> bool {
+    let ready = |status: &ExposedPortStatus| {
+        let mut conditions = status.conditions.iter();
+        conditions
+            .find(|it| it.type_ == "Ready")
+            .map(|it| it.status.clone())
+    };
+    before.and_then(ready) != ready(after)
+}
+
 /// Ready is another one. That an object is not ready while it is new is no news.
 fn ready_changed(before: &[Condition], after: &[Condition]) -> Option<News> {
-    let ready = |conditions: &[Condition]| {
-        conditions.iter().find(|it| it.type_ == "Ready").cloned()
-    };
+    let ready =
+        |conditions: &[Condition]| conditions.iter().find(|it| it.type_ == "Ready").cloned();
     let now = ready(after)?;
     let was_ready = ready(before).is_some_and(|it| it.status == "True");
     let is_ready = now.status == "True";
-    (is_ready != was_ready).then(|| News {
+    (is_ready != was_ready).then_some(News {
         warning: !is_ready,
         reason: now.reason,
         note: now.message,
@@ -92,11 +106,10 @@ fn ready_changed(before: &[Condition], after: &[Condition]) -> Option<News> {
 /// A foreign object stands in the way that did not before.
 fn foreign_appeared(before: &[Condition], after: &[Condition]) -> Option<News> {
     let foreign = Reason::ForeignObject.as_str();
-    let stands = |conditions: &[Condition]| {
-        conditions.iter().find(|it| it.reason == foreign).cloned()
-    };
+    let stands =
+        |conditions: &[Condition]| conditions.iter().find(|it| it.reason == foreign).cloned();
     let now = stands(after)?;
-    stands(before).is_none().then(|| News {
+    stands(before).is_none().then_some(News {
         warning: true,
         reason: now.reason,
         note: now.message,
@@ -123,7 +136,8 @@ mod tests {
                     "lastTransitionTime": "2026-01-01T00:00:00Z"})
             })
             .collect();
-        let hostnames = json!([{"name": "shop.example.com", "heldBy": held_by}]);
+        let host = json!({"name": "shop.example.com", "ready": false, "heldBy": held_by});
+        let hostnames = json!([host]);
         serde_json::from_value(json!({"conditions": conditions, "hostnames": hostnames})).unwrap()
     }
 
@@ -137,7 +151,10 @@ mod tests {
         let pending = status(&[("Ready", "False", "CertificatePending")], "");
         let ready = status(&[("Ready", "True", "Serving")], "");
         let broken = status(&[("Ready", "False", "NoReadyEndpoints")], "");
-        assert!(reasons(None, &pending).is_empty(), "new objects are not ready yet");
+        assert!(
+            reasons(None, &pending).is_empty(),
+            "new objects are not ready yet"
+        );
         assert_eq!(reasons(Some(&pending), &ready), ["Serving"]);
         assert!(reasons(Some(&ready), &ready).is_empty());
         assert_eq!(reasons(Some(&ready), &broken), ["NoReadyEndpoints"]);
@@ -149,7 +166,10 @@ mod tests {
         let lost = status(&[], "team-b");
         assert_eq!(reasons(Some(&ours), &lost), ["HostnameHeld"]);
         assert!(reasons(Some(&lost), &lost).is_empty());
-        assert_eq!(reasons(Some(&lost), &status(&[], "team-c")), ["HostnameHeld"]);
+        assert_eq!(
+            reasons(Some(&lost), &status(&[], "team-c")),
+            ["HostnameHeld"]
+        );
     }
 
     #[test]
@@ -164,7 +184,10 @@ mod tests {
 
     #[test]
     fn a_note_is_cut_at_a_character() {
-        assert_eq!(cut(&"ä".repeat(2 * LONGEST_NOTE)).chars().count(), LONGEST_NOTE);
+        assert_eq!(
+            cut(&"ä".repeat(2 * LONGEST_NOTE)).chars().count(),
+            LONGEST_NOTE
+        );
         assert_eq!(cut("short"), "short");
     }
 }

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What became of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,17 @@ pub enum Written {
     Now,
     /// It was stored already.
     Unchanged,
+    /// Too soon after the last one: not before this moment.
+    Later(Instant),
+}
+
+/// How often a status may be written. What changes step by step is so written once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two writes.
+    pub pause: Duration,
+    /// Whether this one does not wait: people and programs wait for it.
+    pub urgent: bool,
 }
 
 /// Writes statuses, and remembers its own writes until the watch has shown them.
@@ -30,11 +43,12 @@ pub struct StatusWriter {
     own: Arc<Mutex<HashMap<Key, Own>>>,
 }
 
-/// A write of ours that the watch may not have shown yet.
+/// The last write of ours, which the watch may not have shown yet.
 #[derive(Debug)]
 struct Own {
     uid: String,
     version: u128,
+    at: Instant,
 }
 
 impl StatusWriter {
@@ -50,12 +64,7 @@ impl StatusWriter {
     /// Whether `stored` is older than our own last write. A status judged from it would take its own
     /// predecessor for stored and start the times of its conditions anew; the watch will bring a newer one.
     pub fn is_behind<S>(&self, key: &Key, stored: &Stored<S>) -> bool {
-        let mut own = self.own();
-        let behind = own.get(key).is_some_and(|it| it.is_after(stored));
-        if !behind {
-            own.remove(key);
-        }
-        behind
+        self.own().get(key).is_some_and(|it| it.is_after(stored))
     }
 
     /// Forgets an object that is gone.
@@ -69,9 +78,14 @@ impl StatusWriter {
         key: &Key,
         stored: &Stored<S>,
         status: &S,
+        pace: Pace,
     ) -> Result<Written, Trouble> {
         if stored.status.as_ref() == Some(status) {
             return Ok(Written::Unchanged);
+        }
+        let last = self.own().get(key).map(|own| own.at);
+        if let Some(earliest) = pace.holds_back(last, Instant::now()) {
+            return Ok(Written::Later(earliest));
         }
         if !self.permit.may_write() {
             return Err(Trouble::NotLeading);
@@ -91,6 +105,7 @@ impl StatusWriter {
         let own = Own {
             uid: stored.uid().to_owned(),
             version: version(answer.metadata.resource_version.as_deref().unwrap_or("")),
+            at: Instant::now(),
         };
         self.own().insert(key.clone(), own);
         Ok(Written::Now)
@@ -108,6 +123,14 @@ impl StatusWriter {
 
     fn own(&self) -> MutexGuard<'_, HashMap<Key, Own>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pace {
+    /// Until when a write has to wait, if it has to.
+    fn holds_back(self, last: Option<Instant>, now: Instant) -> Option<Instant> {
+        let earliest = last? + self.pause;
+        (!self.urgent && now < earliest).then_some(earliest)
     }
 }
 
@@ -146,14 +169,33 @@ mod tests {
         Own {
             uid: "u".into(),
             version,
+            at: Instant::now(),
         }
+    }
+
+    #[test]
+    fn steps_within_a_pause_are_written_once_but_nobody_waits_for_what_is_urgent() {
+        let now = Instant::now();
+        let pause = Duration::from_secs(1);
+        let (patient, urgent) = (false, true);
+        let held = |urgent, last| Pace { pause, urgent }.holds_back(last, now);
+        assert_eq!(held(patient, None), None, "the first");
+        assert_eq!(held(patient, Some(now)), Some(now + pause));
+        assert_eq!(held(patient, Some(now - pause)), None);
+        assert_eq!(held(urgent, Some(now)), None);
     }
 
     #[test]
     fn a_status_is_not_judged_from_what_is_older_than_our_own_write() {
         assert!(own(12).is_after(&stored("u", "11")));
-        assert!(!own(12).is_after(&stored("u", "12")), "the watch has shown it");
+        assert!(
+            !own(12).is_after(&stored("u", "12")),
+            "the watch has shown it"
+        );
         assert!(!own(12).is_after(&stored("another", "3")), "made anew");
-        assert!(!own(12).is_after(&stored("u", "odd")), "nothing waits for ever");
+        assert!(
+            !own(12).is_after(&stored("u", "odd")),
+            "nothing waits for ever"
+        );
     }
 }

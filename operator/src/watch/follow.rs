@@ -71,8 +71,9 @@ where
         let mut known = Known::default();
         let followed = self.events(&translate, &sink, &mut known);
         tokio::select! {
-            () = followed => {}
+            biased;
             () = sink.shutdown.cancelled() => {}
+            () = followed => {}
             () = unwanted.cancelled() => {
                 for gone in known.all() {
                     if sink.send(translate(gone)).await.is_err() {
@@ -262,6 +263,15 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use futures::stream;
+    use http::{Request, Response};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Client;
+    use kube::client::Body;
+    use std::convert::Infallible;
 
     fn object(name: &str) -> ObjectRef {
         ObjectRef::new("n", name)
@@ -309,5 +319,63 @@ mod tests {
         known.begin();
         known.remove(&object("a"));
         assert_eq!(missing(&mut known), []);
+    }
+
+    /// An API server that lists one ConfigMap and then says no more. A real one cannot be had within
+    /// a unit test, and what is tested is not how it behaves, but how a watch ends.
+    fn one_config_map() -> Client {
+        let metadata = r#"{"name":"a","namespace":"n","uid":"1","resourceVersion":"5"}"#;
+        let listed =
+            r#"{"resourceVersion":"6","annotations":{"k8s.io/initial-events-end":"true"}}"#;
+        let types = r#""apiVersion":"v1","kind":"ConfigMap""#;
+        let lines = format!(
+            "{{\"type\":\"ADDED\",\"object\":{{{types},\"metadata\":{metadata}}}}}\n\
+             {{\"type\":\"BOOKMARK\",\"object\":{{{types},\"metadata\":{listed}}}}}\n"
+        );
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let frame = Ok::<_, Infallible>(Frame::data(Bytes::from(lines.clone())));
+            let stream = stream::iter([frame]).chain(stream::pending());
+            std::future::ready(Ok::<_, Infallible>(Response::new(StreamBody::new(stream))))
+        });
+        Client::new(service, "n")
+    }
+
+    /// How many objects are told to be gone when a watch that has listed one is ended.
+    async fn told_gone(end: impl FnOnce(&CancellationToken, &CancellationToken)) -> usize {
+        let (inputs, mut told) = mpsc::channel(16);
+        let (shutdown, unwanted) = (CancellationToken::new(), CancellationToken::new());
+        let sink = Sink {
+            inputs,
+            metrics: Metrics::registered().0,
+            shutdown: shutdown.clone(),
+        };
+        let watch = Watch {
+            source: Source::Kind("configmaps"),
+            api: Api::<DeserializeGuard<ConfigMap>>::all(one_config_map()),
+            config: Config::default(),
+        };
+        let translate = |noticed| match noticed {
+            Noticed::Applied(_) => Vec::new(),
+            Noticed::Gone { .. } => vec![Input::Event(portolan_core::Event::CertManager(false))],
+        };
+        let followed = tokio::spawn(watch.follow(translate, sink, unwanted.clone()));
+        assert!(matches!(told.recv().await, Some(Input::Listed(_))));
+        end(&shutdown, &unwanted);
+        followed.await.unwrap();
+        let mut gone = 0;
+        while told.recv().await.is_some() {
+            gone += 1;
+        }
+        gone
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_ends_takes_nothing_with_it() {
+        assert_eq!(told_gone(|shutdown, _| shutdown.cancel()).await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_watches_any_more_is_gone() {
+        assert_eq!(told_gone(|_, unwanted| unwanted.cancel()).await, 1);
     }
 }
