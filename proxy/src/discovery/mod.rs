@@ -36,6 +36,7 @@ use std::time::Duration;
 use subscriber::Subscriber;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Messages of all operators that may wait for the subscriber; beyond it the operators wait.
@@ -102,7 +103,7 @@ impl Settings {
 }
 
 /// Subscribes until `shutdown`. First of all, what a former process of this pod had applied is
-/// applied again; that needs no operator.
+/// applied again; that needs neither an operator nor a name service.
 ///
 /// # Errors
 /// When the host has no usable name service configuration. Whatever operators and files do later is
@@ -112,35 +113,50 @@ pub async fn run(
     control: Control,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let OperatorAddress { host, port } = &settings.discovery;
+    let restored = Restored::new(settings, control, shutdown).await;
+    let OperatorAddress { host, port } = &restored.settings.discovery;
     let resolver = HeadlessService::new(host, *port)?;
-    subscribe(settings, resolver, control, shutdown).await;
+    restored.subscribe(resolver).await;
     Ok(())
 }
 
-async fn subscribe(
-    settings: Settings,
-    resolver: impl Resolve,
-    control: Control,
+/// A subscriber that has applied what its predecessor left, and heard nobody yet.
+struct Restored {
+    settings: Arc<Settings>,
+    subscriber: Subscriber,
+    saving: JoinHandle<()>,
     shutdown: CancellationToken,
-) {
-    let settings = Arc::new(settings);
-    let snapshot = Snapshot::new(&settings.snapshot_dir, &settings.class);
-    let (states, saving) = saver::start(snapshot.clone(), shutdown.clone());
-    let mut subscriber = Subscriber::new(Arc::clone(&settings), control, states);
-    restore(snapshot, &mut subscriber).await;
-    let (events, heard) = mpsc::channel(EVENTS);
-    let link = Link {
-        settings,
-        events,
-        ids: Arc::default(),
-    };
-    tokio::join!(
-        operators::keep(resolver, link, shutdown.clone()),
-        subscriber.run(heard, shutdown),
-    );
-    if tokio::time::timeout(LAST_SAVE, saving).await.is_err() {
-        tracing::warn!("the last state could not be saved in time");
+}
+
+impl Restored {
+    async fn new(settings: Settings, control: Control, shutdown: CancellationToken) -> Self {
+        let settings = Arc::new(settings);
+        let snapshot = Snapshot::new(&settings.snapshot_dir, &settings.class);
+        let (states, saving) = saver::start(snapshot.clone(), shutdown.clone());
+        let mut subscriber = Subscriber::new(Arc::clone(&settings), control, states);
+        restore(snapshot, &mut subscriber).await;
+        Self {
+            settings,
+            subscriber,
+            saving,
+            shutdown,
+        }
+    }
+
+    async fn subscribe(self, resolver: impl Resolve) {
+        let (events, heard) = mpsc::channel(EVENTS);
+        let link = Link {
+            settings: self.settings,
+            events,
+            ids: Arc::default(),
+        };
+        tokio::join!(
+            operators::keep(resolver, link, self.shutdown.clone()),
+            self.subscriber.run(heard, self.shutdown),
+        );
+        if tokio::time::timeout(LAST_SAVE, self.saving).await.is_err() {
+            tracing::warn!("the last state could not be saved in time");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! subscriber, and in the place of the data plane a task that applies whatever does not call itself bad.
 
 use super::resolve::{Resolve, ResolveError};
-use super::{OperatorAddress, Settings, subscribe};
+use super::{OperatorAddress, Restored, Settings};
 use crate::control::{self, Command, Control, Ends};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
@@ -286,7 +286,11 @@ impl Pod {
         let known = Arc::new(Mutex::new(known.collect()));
         let shutdown = CancellationToken::new();
         let resolver = Known(Arc::clone(&known));
-        let running = subscribe(settings, resolver, control.clone(), shutdown.clone());
+        let (to_run, until) = (control.clone(), shutdown.clone());
+        let running = async move {
+            let restored = Restored::new(settings, to_run, until).await;
+            restored.subscribe(resolver).await;
+        };
         Process {
             control,
             readiness,
