@@ -121,8 +121,9 @@ impl Keeper {
         let hosts = std::mem::take(&mut step.hosts);
         self.mail(hosts.into(), open, close).await;
         self.hold(&step.verdicts, &batch.removals);
-        self.answer(memory, step, answer);
+        // First: whoever has the answer may rely on what `/readyz` says.
         self.judge_readiness(memory, *self.phase.borrow());
+        self.answer(memory, step, answer);
     }
 
     fn open(
