@@ -3,6 +3,8 @@
 //! The definition comes from the Go module that the test cluster pins. Where that module is not
 //! on the machine there is nothing to compare with, and the test says so.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use portolan_crds::IssuerRef;

@@ -1,5 +1,7 @@
 //! The chart carries exactly what the types say.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
+
 use portolan_crds::manifest;
 use std::path::Path;
 

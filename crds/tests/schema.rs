@@ -1,6 +1,8 @@
 //! What an API server demands of a schema, checked without one: it must be structural, its lists
 //! and texts bounded where rules look at them, and its sentences must help.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
+
 use portolan_crds::{ExposeClass, ExposedPort, HostnameHold, manifest};
 use serde_json::Value;
 

@@ -1,5 +1,7 @@
 //! Certificates: which Secret is served, which is refused and why, and that the last good one stays.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
+
 mod world;
 
 use portolan_core::{Event, Reason};

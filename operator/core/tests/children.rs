@@ -1,5 +1,7 @@
 //! What is written to the cluster, as it is written. A changed snapshot is a rolling change in every cluster.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
+
 mod world;
 
 use portolan_core::{Child, Event, ObjectRef, ProxySettings};

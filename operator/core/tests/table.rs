@@ -1,5 +1,7 @@
 //! What the proxies are told: virtual hosts, endpoints, listeners.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
+
 mod world;
 
 use portolan_core::{Event, OWNER_UID};
@@ -225,6 +227,25 @@ fn two_hosts_of_one_service_share_their_endpoints() {
         .unwrap();
     let uids: Vec<_> = origins.into_iter().map(|origin| origin.uid).collect();
     assert_eq!(uids, ["uid-team-a-shop", "uid-team-a-two"]);
+}
+
+#[test]
+fn whoever_takes_a_hostname_over_ends_what_was_told_for_the_one_before() {
+    let mut world = World::ready();
+    let spec = json!({"service": "other", "port": 80, "hostnames": [HOST]});
+    let elder = exposed_port("team-a", "elder", 1, spec);
+    let affected = world.apply(Event::ExposedPort(applied(elder)));
+    let public = class_name("public");
+    for name in [
+        endpoints("team-a/shop:http"),
+        certificate_resource("team-a/own"),
+    ] {
+        assert!(
+            affected.resources.contains(&(public.clone(), name.clone())),
+            "{name}"
+        );
+        assert_eq!(world.resource(&name), None);
+    }
 }
 
 #[test]

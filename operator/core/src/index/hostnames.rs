@@ -137,6 +137,26 @@ impl Hostnames {
         claims.map(|(claim, class)| (&claim.object, class))
     }
 
+    /// The classes on whose proxies somebody wants the hostname.
+    pub(crate) fn classes(&self, host: &Hostname) -> BTreeSet<&ClassName> {
+        self.claimants(host).map(|(_, class)| class).collect()
+    }
+
+    /// Whether how others stand depends on this claim.
+    pub(crate) fn leads(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> bool {
+        match self.holds.get(host) {
+            Some(hold) => self.first_of(&hold.namespace, class, host) == Some(&claim.object),
+            None => {
+                // For those below a wildcard that nobody holds, the very first claim counts.
+                let first = self
+                    .claims
+                    .get(host)
+                    .and_then(|claims| claims.keys().next());
+                first == Some(claim) || self.first_in_line(host) == Some(claim)
+            }
+        }
+    }
+
     /// The hostnames whose outcome may depend on this one: itself, and the names below a wildcard.
     pub(crate) fn depending<'a>(
         &'a self,

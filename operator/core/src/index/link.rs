@@ -75,6 +75,11 @@ impl Object {
         }
     }
 
+    /// Whether it breaks no rule of its own.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.spec.is_ok()
+    }
+
     /// The class that the object asks for by name, in its spec or by having been given it.
     pub(crate) fn named_class(&self) -> Option<&ClassName> {
         let spec = self.spec.as_ref().ok();
@@ -89,7 +94,10 @@ impl Object {
 
     pub(crate) fn link(&self, me: &ObjectRef, classes: &Classes) -> Result<Linked, Vec<Problem>> {
         let spec = self.spec.as_ref().map_err(Clone::clone)?;
-        let (name, class) = self.class(spec, classes).map_err(|problem| vec![problem])?;
+        let name = self.class(classes).map_err(|problem| vec![problem])?;
+        let Some(class) = classes.get(name) else {
+            return Err(vec![Problem::ClassNotFound(name.clone())]);
+        };
         let mut problems = Vec::new();
         let mut hostnames = Vec::with_capacity(spec.hostnames.len());
         for (index, pattern) in spec.hostnames.iter().enumerate() {
@@ -123,18 +131,17 @@ impl Object {
         }
     }
 
-    fn class<'a>(
-        &'a self,
-        spec: &'a Exposure,
-        classes: &'a Classes,
-    ) -> Result<(&'a ClassName, &'a Class), Problem> {
-        let found = |name: &'a ClassName| classes.get(name).map(|class| (name, class));
-        match &spec.class {
-            Some(name) => found(name).ok_or_else(|| Problem::ClassNotFound(name.clone())),
+    /// The class that the object has, whether or not it can be realised there.
+    pub(crate) fn class<'a>(&'a self, classes: &'a Classes) -> Result<&'a ClassName, Problem> {
+        let spec = self.spec.as_ref().ok().and_then(|spec| spec.class.as_ref());
+        let exists = |name: &&ClassName| classes.get(name).is_some();
+        match spec {
+            Some(name) if exists(&name) => Ok(name),
+            Some(name) => Err(Problem::ClassNotFound(name.clone())),
             None => {
-                let chosen = self.chosen.as_ref().and_then(found);
+                let chosen = self.chosen.as_ref().filter(exists);
                 chosen
-                    .or_else(|| found(classes.default_class()?))
+                    .or_else(|| classes.default_class())
                     .ok_or(Problem::NoClass)
             }
         }

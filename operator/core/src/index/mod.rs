@@ -12,6 +12,7 @@ pub(crate) mod hostnames;
 pub(crate) mod issuance;
 pub(crate) mod link;
 pub(crate) mod secrets;
+mod service_facts;
 pub(crate) mod services;
 pub(crate) mod serving;
 pub(crate) mod users;
@@ -52,7 +53,35 @@ pub struct Index {
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) object: Object,
+    /// The class that it has, even when it cannot be linked there.
+    class: Option<ClassName>,
     pub(crate) link: Result<Linked, Vec<Problem>>,
+}
+
+/// Whether those who want a hostname may stand differently now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rivals {
+    Undisturbed,
+    Judged,
+}
+
+impl Entry {
+    fn new(me: &ObjectRef, object: Object, classes: &Classes) -> Self {
+        Self {
+            class: object
+                .class(classes)
+                .ok()
+                .filter(|_| object.is_valid())
+                .cloned(),
+            link: object.link(me, classes),
+            object,
+        }
+    }
+
+    /// Whether both come to the same, whatever stands in their status.
+    fn means(&self, other: &Self) -> bool {
+        self.object.says(&other.object) && self.class == other.class && self.link == other.link
+    }
 }
 
 impl Index {
@@ -80,9 +109,9 @@ impl Index {
             Event::ExposeClass(change) => self.apply_class(change, &mut affected),
             Event::HostnameHold(change) => {
                 let host = Hostnames::concerned(&change);
-                self.touch_hosts(&host, &mut affected);
+                self.touch_hosts(&host, Rivals::Judged, &mut affected);
                 if self.hostnames.apply_hold(change) {
-                    self.touch_hosts(&host, &mut affected);
+                    self.touch_hosts(&host, Rivals::Judged, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -174,17 +203,17 @@ impl Index {
             return;
         }
         affected.objects.insert(me.clone());
-        if let Some((entry, object)) = self.objects.get_mut(&me).zip(object.as_ref())
-            && entry.object.says(object)
-            && entry.link == object.link(&me, &self.classes)
+        let entry = object.map(|object| Entry::new(&me, object, &self.classes));
+        if let Some((before, entry)) = self.objects.get_mut(&me).zip(entry.as_ref())
+            && before.means(entry)
         {
             // Only its status was written, perhaps with the class that it was given.
-            self.users.leave(&me, entry);
-            entry.object = object.clone();
-            self.users.enter(&me, entry);
+            self.users.leave(&me, before);
+            before.object = entry.object.clone();
+            self.users.enter(&me, before);
             return;
         }
-        self.replace(&me, object, affected);
+        self.replace(&me, entry, affected);
     }
 
     fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {
@@ -211,13 +240,13 @@ impl Index {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
         for me in concerned {
-            let Some(entry) = self.objects.get(&me) else {
+            let Some(before) = self.objects.get(&me) else {
                 continue;
             };
-            if entry.object.link(&me, &self.classes) != entry.link {
-                let object = entry.object.clone();
+            let entry = Entry::new(&me, before.object.clone(), &self.classes);
+            if !before.means(&entry) {
                 affected.objects.insert(me.clone());
-                self.replace(&me, Some(object), affected);
+                self.replace(&me, Some(entry), affected);
             }
         }
     }
@@ -241,20 +270,19 @@ impl Index {
     /// Puts an object in the place of what was there under its name, or nothing.
     ///
     /// The hostnames of both are touched before and after: whoever served one, and whoever does now,
-    /// must be found.
-    fn replace(&mut self, me: &ObjectRef, object: Option<Object>, affected: &mut Affected) {
-        let entry = object.map(|object| Entry {
-            link: object.link(me, &self.classes),
-            object,
-        });
+    /// must be found. Rivals are disturbed only where the object comes first, before or after: else
+    /// a namespace with a thousand claims on one name would make each of them judged a thousand times.
+    fn replace(&mut self, me: &ObjectRef, entry: Option<Entry>, affected: &mut Affected) {
         let entries = [self.objects.get(me), entry.as_ref()];
-        let hosts: Vec<_> = entries
+        let hosts: BTreeSet<_> = entries
             .into_iter()
             .flatten()
             .flat_map(hostnames_of)
             .collect();
-        self.touch_hosts(&hosts, affected);
+        self.touch_hosts(&hosts, Rivals::Undisturbed, affected);
+        let mut led = BTreeSet::new();
         if let Some(before) = self.objects.remove(me) {
+            led.extend(self.led(me, &before));
             affected.secrets |= self.users.leave(me, &before);
             for host in hostnames_of(&before) {
                 self.hostnames.withdraw(&host, &before.object.claim(me));
@@ -268,22 +296,46 @@ impl Index {
                         .claim(host, entry.object.claim(me), link.class.clone());
                 }
             }
+            led.extend(self.led(me, &entry));
             self.objects.insert(me.clone(), entry);
         }
-        self.touch_hosts(&hosts, affected);
+        self.touch_hosts(&hosts, Rivals::Undisturbed, affected);
+        self.touch_hosts(&led, Rivals::Judged, affected);
     }
 
-    /// Marks hostnames, those below a wildcard among them, and everybody who wants them.
-    fn touch_hosts(&self, hosts: &[Hostname], affected: &mut Affected) {
-        for host in hosts.iter().flat_map(|host| self.hostnames.depending(host)) {
-            affected.holds.insert(host.clone());
-            for (object, class) in self.hostnames.claimants(host) {
-                affected.objects.insert(object.clone());
-                affected
-                    .resources
-                    .insert((class.clone(), virtual_host(host)));
-                if self.hostnames.server(class, host) == Some(object) {
-                    self.touch_host_of(object, host, affected);
+    /// The hostnames for which an object comes first.
+    fn led(&self, me: &ObjectRef, entry: &Entry) -> Vec<Hostname> {
+        let Ok(link) = &entry.link else {
+            return Vec::new();
+        };
+        let claim = entry.object.claim(me);
+        let leads = |host: &&Hostname| self.hostnames.leads(&claim, &link.class, host);
+        link.hostnames.iter().filter(leads).cloned().collect()
+    }
+
+    /// Marks hostnames, those below a wildcard among them, what is told of them, and perhaps
+    /// everybody who wants them.
+    fn touch_hosts<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = &'a Hostname>,
+        rivals: Rivals,
+        affected: &mut Affected,
+    ) {
+        for host in hosts {
+            for host in self.hostnames.depending(host) {
+                affected.holds.insert(host.clone());
+                for class in self.hostnames.classes(host) {
+                    let name = virtual_host(host);
+                    affected.resources.insert((class.clone(), name));
+                    if let Some(server) = self.hostnames.server(class, host) {
+                        self.touch_host_of(server, host, affected);
+                    }
+                }
+                if rivals == Rivals::Judged {
+                    let claimants = self.hostnames.claimants(host);
+                    affected
+                        .objects
+                        .extend(claimants.map(|(object, _)| object.clone()));
                 }
             }
         }

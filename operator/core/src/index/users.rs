@@ -141,7 +141,7 @@ impl Users {
     }
 }
 
+/// An object that could not be linked may be, once the class that it has changes.
 fn classes(entry: &Entry) -> impl Iterator<Item = &ClassName> {
-    let linked = entry.link.as_ref().ok().map(|link| &link.class);
-    entry.object.named_class().into_iter().chain(linked)
+    entry.object.named_class().into_iter().chain(&entry.class)
 }

@@ -1,0 +1,210 @@
+//! What matters of Services and EndpointSlices, read from what the API server sends.
+
+use crate::names::ObjectRef;
+use crate::validate::Port;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use portolan_crds::{Address, AddressType};
+use std::net::IpAddr;
+
+/// What matters of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceFacts {
+    /// The UID in the controller's ownerReference or, that being stripped, in our annotation.
+    pub(super) owner: Option<String>,
+    pub(super) external_name: bool,
+    pub(super) has_selector: bool,
+    pub(super) prefers_v6: bool,
+    pub(super) ports: Vec<ServicePort>,
+    /// Where the Service itself is reached.
+    pub(crate) addresses: Vec<Address>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServicePort {
+    pub(super) name: String,
+    pub(super) number: u16,
+    pub(super) target: Port,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Slice {
+    /// Name and number of each TCP port.
+    pub(super) ports: Vec<(String, u16)>,
+    pub(super) endpoints: Vec<SliceEndpoint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SliceEndpoint {
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) uid: String,
+    pub(super) ready: bool,
+}
+
+impl ServiceFacts {
+    /// By the Service's own number or name first; else by the port of the pods, which people often mean.
+    pub(super) fn port(&self, wanted: &Port) -> Option<&ServicePort> {
+        let own = |port: &&ServicePort| match wanted {
+            Port::Number(number) => port.number == *number,
+            Port::Name(name) => port.name == *name,
+        };
+        let of_pods = |port: &&ServicePort| port.target == *wanted;
+        self.ports
+            .iter()
+            .find(own)
+            .or_else(|| self.ports.iter().find(of_pods))
+    }
+
+    pub(super) fn told_ports(&self) -> String {
+        let told = |port: &ServicePort| match port.name.as_str() {
+            "" => port.number.to_string(),
+            name => format!("{} ({name})", port.number),
+        };
+        match self.ports.as_slice() {
+            [] => "none".into(),
+            ports => ports
+                .iter()
+                .take(8)
+                .map(told)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+}
+
+pub(super) fn read(service: &Service) -> ServiceFacts {
+    let spec = service.spec.as_ref();
+    let metadata = &service.metadata;
+    let controller = metadata.owner_references.iter().flatten();
+    let controller = controller
+        .filter(|owner| owner.controller == Some(true))
+        .map(|owner| owner.uid.clone())
+        .next();
+    let annotation = metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(crate::OWNER_UID))
+        .cloned();
+    let text = |text: Option<&String>| text.cloned().unwrap_or_default();
+    let ports = spec
+        .and_then(|spec| spec.ports.as_ref())
+        .into_iter()
+        .flatten();
+    let kind = text(spec.and_then(|spec| spec.type_.as_ref()));
+    ServiceFacts {
+        owner: controller.or(annotation),
+        external_name: kind == "ExternalName",
+        has_selector: spec
+            .and_then(|spec| spec.selector.as_ref())
+            .is_some_and(|selector| !selector.is_empty()),
+        prefers_v6: spec
+            .and_then(|spec| spec.ip_families.as_ref()?.first())
+            .is_some_and(|family| family == "IPv6"),
+        ports: ports
+            .filter(|port| is_tcp(port.protocol.as_deref()))
+            .filter_map(|port| {
+                let number = u16::try_from(port.port).ok()?;
+                Some(ServicePort {
+                    name: text(port.name.as_ref()),
+                    number,
+                    target: match &port.target_port {
+                        Some(IntOrString::String(name)) => Port::Name(name.clone()),
+                        Some(IntOrString::Int(target)) => {
+                            Port::Number(u16::try_from(*target).unwrap_or(number))
+                        }
+                        None => Port::Number(number),
+                    },
+                })
+            })
+            .collect(),
+        addresses: addresses(service, &kind),
+    }
+}
+
+/// From outside for a load balancer; else from within the cluster.
+fn addresses(service: &Service, kind: &str) -> Vec<Address> {
+    let address = |type_, value: &String| Address {
+        type_,
+        value: value.clone(),
+    };
+    if kind == "LoadBalancer" {
+        let status = service
+            .status
+            .as_ref()
+            .and_then(|status| status.load_balancer.as_ref());
+        let points = status
+            .and_then(|status| status.ingress.as_ref())
+            .into_iter()
+            .flatten();
+        return points
+            .flat_map(|point| {
+                let ip = point
+                    .ip
+                    .as_ref()
+                    .map(|ip| address(AddressType::IPAddress, ip));
+                let host = point
+                    .hostname
+                    .as_ref()
+                    .map(|host| address(AddressType::Hostname, host));
+                [ip, host].into_iter().flatten()
+            })
+            .filter(|address| !address.value.is_empty())
+            .take(16)
+            .collect();
+    }
+    let ips = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.cluster_ips.as_ref())
+        .into_iter()
+        .flatten();
+    ips.filter(|ip| ip.parse::<IpAddr>().is_ok())
+        .map(|ip| address(AddressType::IPAddress, ip))
+        .collect()
+}
+
+/// `None` for a slice that belongs to no Service, or names hosts instead of addresses.
+pub(super) fn read_slice(slice: &EndpointSlice) -> Option<(ObjectRef, Slice)> {
+    let labels = slice.metadata.labels.as_ref()?;
+    let service = labels.get("kubernetes.io/service-name")?;
+    let service = ObjectRef::new(slice.metadata.namespace.clone()?, service);
+    let ports = slice.ports.iter().flatten();
+    let ports = ports
+        .filter(|port| is_tcp(port.protocol.as_deref()))
+        .filter_map(|port| {
+            let number = u16::try_from(port.port?).ok()?;
+            Some((port.name.clone().unwrap_or_default(), number))
+        })
+        .collect();
+    let endpoints = slice.endpoints.iter().flatten().map(|endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        // API convention of EndpointConditions: an unset `ready` means true, an unset `terminating` means
+        // false, and an unset `serving` follows `ready`.
+        let ready = conditions.and_then(|it| it.ready).unwrap_or(true);
+        let serving = conditions.and_then(|it| it.serving).unwrap_or(ready);
+        let terminating = conditions.and_then(|it| it.terminating).unwrap_or(false);
+        let target = endpoint.target_ref.as_ref();
+        let pod = target.filter(|target| target.kind.as_deref() == Some("Pod"));
+        SliceEndpoint {
+            addresses: endpoint
+                .addresses
+                .iter()
+                .filter_map(|ip| ip.parse().ok())
+                .collect(),
+            uid: pod.and_then(|pod| pod.uid.clone()).unwrap_or_default(),
+            ready: ready && serving && !terminating,
+        }
+    });
+    Some((
+        service,
+        Slice {
+            ports,
+            endpoints: endpoints.collect(),
+        },
+    ))
+}
+
+fn is_tcp(protocol: Option<&str>) -> bool {
+    protocol.is_none_or(|protocol| protocol == "TCP")
+}

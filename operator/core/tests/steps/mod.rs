@@ -1,0 +1,196 @@
+//! Random steps of a history: anything at any place, or its removal.
+//!
+//! Few names, so that objects meet: two namespaces, two classes, five hostnames, one of them a wildcard above others.
+
+#![allow(unreachable_pub, clippy::indexing_slicing)] // A module of a test.
+
+use crate::world::*;
+use portolan_core::Event;
+use proptest::prelude::*;
+use serde_json::json;
+use std::collections::BTreeSet;
+
+pub const NAMESPACES: [&str; 2] = ["team-a", "team-b"];
+pub const CLASSES: [&str; 2] = ["public", "private"];
+pub const HOSTS: [&str; 5] = ["a.e.test", "b.e.test", "*.e.test", "c.test", "s.d.test"];
+pub const SPELLINGS: [&str; 6] = ["a.e.test", "B.e.test", "*.e.test", "c.test", "s.*", "-bad"];
+pub const SERVICES: [&str; 2] = ["one", "two"];
+
+/// What is stored under a name; a step puts it there or takes it away.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    Object(usize, usize),
+    Class(usize),
+    Hold(usize),
+    Service(usize, usize),
+    OwnService(usize, usize),
+    Slice(usize, usize),
+    Secret(usize),
+    IssuedSecret(usize, usize),
+    Certificate(usize, usize),
+    CertManager,
+}
+
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Anything at some place; the numbers choose what.
+    Put(Place, [u8; 5]),
+    Remove(Place),
+    /// The operator does what is to be done about every hold.
+    Act,
+}
+
+pub fn place() -> impl Strategy<Value = Place> {
+    let pair = || (0..2usize, 0..3usize);
+    prop_oneof![
+        6 => pair().prop_map(|(n, o)| Place::Object(n, o)),
+        2 => (0..2usize).prop_map(Place::Class),
+        2 => (0..HOSTS.len()).prop_map(Place::Hold),
+        2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
+        3 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
+        2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Slice(n, s)),
+        1 => (0..2usize).prop_map(Place::Secret),
+        2 => (0..3usize, 0..HOSTS.len()).prop_map(|(o, h)| Place::IssuedSecret(o, h)),
+        1 => (0..3usize, 0..HOSTS.len()).prop_map(|(o, h)| Place::Certificate(o, h)),
+        1 => Just(Place::CertManager),
+    ]
+}
+
+pub fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (place(), any::<[u8; 5]>()).prop_map(|(place, dice)| Step::Put(place, dice)),
+        1 => place().prop_map(Step::Remove),
+        2 => Just(Step::Act),
+    ]
+}
+
+pub fn child_name(object: usize, kind: &str, host: &str) -> String {
+    portolan_core::names::child_name(NAMESPACES[0], &format!("xp-{object}"), kind, host)
+}
+
+/// The object that the dice give for a place.
+pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
+    let pick = |choice: u8, of: usize| usize::from(choice) % of;
+    match place {
+        Place::Object(n, o) => {
+            let hostnames: BTreeSet<&str> = [a, b]
+                .iter()
+                .map(|choice| SPELLINGS[pick(*choice / 3, if *choice % 8 == 0 { 6 } else { 5 })])
+                .collect();
+            let mut spec = json!({"port": if c % 5 == 0 { json!("web") } else { json!(80) }, "hostnames": hostnames});
+            match c % 3 {
+                0 => spec["selector"] = json!({"app": "x"}),
+                _ => spec["service"] = SERVICES[pick(c, 2)].into(),
+            }
+            match d % 4 {
+                0 => spec["tls"] = json!({"secret": {"name": "own"}}),
+                1 => spec["tls"] = json!({"issuerRef": {"name": "ca"}}),
+                2 => spec["tls"] = json!({"mode": "Disabled"}),
+                _ => {}
+            }
+            if e % 4 == 0 {
+                spec["className"] = CLASSES[pick(e / 4, 2)].into();
+            }
+            let mut object =
+                exposed_port(NAMESPACES[*n], &format!("xp-{o}"), u32::from(e % 8), spec);
+            if e % 5 == 0 {
+                object.status = Some(read(json!({"className": CLASSES[pick(e / 5, 2)]})));
+            }
+            Event::ExposedPort(applied(object))
+        }
+        Place::Class(class) => {
+            let mut spec = json!({"default": a % 3 > 0});
+            if b % 3 > 0 {
+                spec["domain"] = "d.test".into();
+            }
+            if c % 3 == 0 {
+                spec["issuerRef"] = json!({"name": "class-ca"});
+            }
+            Event::ExposeClass(applied(expose_class(
+                CLASSES[*class],
+                u32::from(d % 4),
+                spec,
+            )))
+        }
+        Place::Hold(host) => {
+            Event::HostnameHold(applied(hold(HOSTS[*host], NAMESPACES[pick(a, 2)])))
+        }
+        Place::Service(n, s) => {
+            let ports = json!([{"name": if a % 2 == 0 { "web" } else { "" }, "port": if b % 4 == 0 { 81 } else { 80 }}]);
+            let spec = json!({"ports": ports, "type": if c % 8 == 0 { "ExternalName" } else { "ClusterIP" }});
+            Event::Service(applied(service(NAMESPACES[*n], SERVICES[*s], spec)))
+        }
+        Place::OwnService(n, o) => {
+            let name =
+                portolan_core::names::child_name(NAMESPACES[*n], &format!("xp-{o}"), "Service", "");
+            let owner = if a % 3 == 0 {
+                "foreign".to_owned()
+            } else {
+                format!("uid-{}-xp-{o}", NAMESPACES[*n])
+            };
+            let spec =
+                json!({"ports": [{"name": "http", "port": 80}, {"name": "web", "port": 88}]});
+            Event::Service(applied(own_service(NAMESPACES[*n], &name, &owner, spec)))
+        }
+        Place::Slice(n, s) => {
+            let mut it = slice(
+                SERVICES[pick(b, 2)],
+                (if a % 2 == 0 { "web" } else { "" }, 8080),
+                &[("10.0.0.1", c % 3 > 0)],
+            );
+            it.metadata.namespace = Some(NAMESPACES[*n].into());
+            it.metadata.name = Some(format!("slice-{s}"));
+            Event::EndpointSlice(applied(it))
+        }
+        Place::Secret(n) => {
+            let mut it = secret(
+                "own",
+                &ALL.certificate,
+                if a % 4 == 0 { "" } else { &ALL.key },
+            );
+            it.metadata.namespace = Some(NAMESPACES[*n].into());
+            Event::Secret(applied(it))
+        }
+        Place::IssuedSecret(o, h) => {
+            let name = child_name(*o, "Certificate", HOSTS[*h]);
+            let key = if a % 4 == 0 { &GOOD.key } else { &ALL.key };
+            Event::Secret(applied(secret(&name, &ALL.certificate, key)))
+        }
+        Place::Certificate(o, h) => {
+            let status = json!({"failedIssuanceAttempts": a % 2, "conditions": [
+                {"type": "Issuing", "status": "False", "message": "refused"}]});
+            Event::Certificate(applied(certificate(
+                &child_name(*o, "Certificate", HOSTS[*h]),
+                status,
+            )))
+        }
+        Place::CertManager => Event::CertManager(true),
+    }
+}
+
+pub static ALL: std::sync::LazyLock<Pem> = std::sync::LazyLock::new(|| pem(&HOSTS, 2031));
+
+pub fn remove(place: &Place) -> Event {
+    match place {
+        Place::Object(n, o) => Event::ExposedPort(gone(NAMESPACES[*n], &format!("xp-{o}"))),
+        Place::Class(class) => Event::ExposeClass(gone("", CLASSES[*class])),
+        Place::Hold(h) => Event::HostnameHold(gone("", &host(HOSTS[*h]).hold_name())),
+        Place::Service(n, s) => Event::Service(gone(NAMESPACES[*n], SERVICES[*s])),
+        Place::OwnService(n, o) => {
+            let name =
+                portolan_core::names::child_name(NAMESPACES[*n], &format!("xp-{o}"), "Service", "");
+            Event::Service(gone(NAMESPACES[*n], &name))
+        }
+        Place::Slice(n, s) => Event::EndpointSlice(gone(NAMESPACES[*n], &format!("slice-{s}"))),
+        Place::Secret(n) => Event::Secret(gone(NAMESPACES[*n], "own")),
+        Place::IssuedSecret(o, h) => Event::Secret(gone(
+            NAMESPACES[0],
+            &child_name(*o, "Certificate", HOSTS[*h]),
+        )),
+        Place::Certificate(o, h) => Event::Certificate(gone(
+            NAMESPACES[0],
+            &child_name(*o, "Certificate", HOSTS[*h]),
+        )),
+        Place::CertManager => Event::CertManager(false),
+    }
+}
