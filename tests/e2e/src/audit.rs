@@ -3,6 +3,7 @@
 use crate::{Cluster, SYSTEM};
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct Entry {
     /// What it was about; absent for paths that are no resource.
     #[serde(default)]
     pub object_ref: Object,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     /// How it ended; absent while it runs.
     #[serde(default)]
     pub response_status: Response,
@@ -63,6 +66,13 @@ impl Entry {
     pub fn is_write(&self) -> bool {
         let writes = ["create", "update", "patch", "delete", "deletecollection"];
         writes.contains(&self.verb.as_str()) && !self.object_ref.resource.ends_with("reviews")
+    }
+
+    /// Whether the asker's roles did not allow it. A 403 alone may also be an admission plug-in's no, as in
+    /// a namespace that is being deleted.
+    pub fn is_forbidden(&self) -> bool {
+        let decision = self.annotations.get("authorization.k8s.io/decision");
+        decision.is_some_and(|decision| decision == "forbid")
     }
 
     /// Whether the operator asked.

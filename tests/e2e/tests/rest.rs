@@ -82,7 +82,7 @@ async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
         let entries = Audit::whole(&scene.cluster).of_the_operator()?;
         let refused: Vec<Entry> = entries
             .iter()
-            .filter(|it| it.response_status.code == 403)
+            .filter(|it| it.is_forbidden())
             .cloned()
             .collect();
         ensure!(

@@ -187,7 +187,11 @@ async fn break_secret(
             answer.context("the last good one is not served")?.echo()?;
         } else {
             // Whoever deletes a Secret takes its certificate out of service.
-            ensure!(answer.is_err(), "{} serves a certificate that was deleted", way.what);
+            ensure!(
+                answer.is_err(),
+                "{} serves a certificate that was deleted",
+                way.what
+            );
         }
     }
     cluster.apply(&tls_secret(namespace, name, good)).await?;
