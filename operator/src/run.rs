@@ -12,7 +12,7 @@ use crate::lease::{self, Candidate, Leadership, Permit};
 use crate::metrics::{self, Metrics, StatusLabels};
 use crate::model::{Model, Outputs};
 use crate::queue::Queue;
-use crate::reconcile::{self, Reconciler};
+use crate::reconcile::{Reconciler, Workers};
 use crate::settings::Settings;
 use crate::status::{Proxies, StatusWriter};
 use crate::watch::{Scope, Sources};
@@ -104,15 +104,14 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         settings: proxy_settings(&settings),
     });
     let workers = TaskTracker::new();
-    let concurrency = usize::from(settings.concurrency);
-    reconcile::work(
-        &context,
-        concurrency,
-        &leadership,
-        &metrics,
-        &shutdown,
-        &workers,
-    );
+    Workers {
+        passes: Arc::clone(&context),
+        queue: Arc::clone(&queue),
+        leadership: leadership.clone(),
+        metrics: metrics.clone(),
+        shutdown: shutdown.clone(),
+    }
+    .start(usize::from(settings.concurrency), &workers);
 
     let mut parts = Parts::default();
     let taking_in = Arc::clone(&model);

@@ -10,10 +10,10 @@ mod object;
 mod witness;
 mod workers;
 
-pub use workers::work;
+pub use workers::Workers;
 
 use crate::apply::Applier;
-use crate::client::Trouble;
+use crate::client::{Trouble, within};
 use crate::key::Key;
 use crate::lease::Permit;
 use crate::model::Model;
@@ -68,16 +68,24 @@ impl Attempt {
     }
 }
 
-impl Reconciler {
+/// Whatever can work on a key; the workers know no more of a reconciler.
+pub trait Pass: Send + Sync + 'static {
     /// Works on one key.
-    pub async fn pass(&self, key: &Key, attempt: Attempt) -> Result<(), Trouble> {
+    fn pass(&self, key: &Key, attempt: Attempt)
+    -> impl Future<Output = Result<(), Trouble>> + Send;
+}
+
+impl Pass for Reconciler {
+    async fn pass(&self, key: &Key, attempt: Attempt) -> Result<(), Trouble> {
         match key {
             Key::Object(object) => object::pass(self, object, attempt).await,
             Key::Class(class) => class::pass(self, class, attempt).await,
             Key::Hold(hostname) => hold::pass(self, hostname).await,
         }
     }
+}
 
+impl Reconciler {
     /// Looks at a key again when the wall clock says `when`.
     fn again_at(&self, key: &Key, when: Timestamp, now: Timestamp) {
         let wait = Duration::try_from(when.duration_since(now)).unwrap_or_default();
@@ -90,8 +98,9 @@ impl Reconciler {
     /// Tells people; that an event was not written is no reason to do anything again.
     async fn tell(&self, about: &ObjectReference, news: Vec<News>) {
         for news in news {
-            if let Err(error) = self.recorder.publish(&news.event(), about).await {
-                warn!(reason = news.reason, %error, "an event was not written");
+            let event = news.event();
+            if let Err(trouble) = within(self.recorder.publish(&event, about)).await {
+                warn!(reason = news.reason, %trouble, "an event was not written");
             }
         }
     }
