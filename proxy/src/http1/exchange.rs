@@ -3,23 +3,16 @@
 //! While the request's body goes up the response may come down: an endpoint may answer early,
 //! and a client that waits for 100 or for a refusal must not wait for the end of its own upload.
 
-use crate::http1::flow::{Coding, Flow, FlowError, WaitsFor};
+use crate::http1::awaiting::{Arrived, AwaitingHead, Response};
+use crate::http1::flow::{Flow, FlowError, WaitsFor};
 use crate::http1::timer::Timer;
 use crate::limits::Limits;
 use crate::worker::buffer::{BUFFER, Buffer, Buffers};
-use portolan_proxy_core::body::Framing;
-use portolan_proxy_core::edit::{self, Persistence};
-use portolan_proxy_core::field::slots;
 use portolan_proxy_core::reason::Reason;
-use portolan_proxy_core::response::ResponseHead;
-use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
-use std::io;
-use std::pin::Pin;
+use portolan_proxy_core::scan::MAX_HEAD;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// How many interim responses one request may have.
-const MAX_INTERIM: u8 = 8;
 /// RFC 9110 15.2.1.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -90,22 +83,7 @@ enum Upload {
 
 enum Download {
     Head(AwaitingHead),
-    Body {
-        flow: Flow,
-        status: u16,
-        keep_client: bool,
-        keep_upstream: bool,
-    },
-}
-
-/// Before the final response head.
-struct AwaitingHead {
-    scan: HeadScan,
-    interim: u8,
-    /// Interim responses on their way to the client.
-    notes: Vec<u8>,
-    written: usize,
-    unflushed: bool,
+    Body(Response),
 }
 
 #[derive(Default)]
@@ -158,13 +136,7 @@ where
             limits,
             terms,
             upload: Upload::Under(request),
-            download: Download::Head(AwaitingHead {
-                scan: HeadScan::default(),
-                interim: 0,
-                notes,
-                written: 0,
-                unflushed: false,
-            }),
+            download: Download::Head(AwaitingHead::new(notes)),
             client_closed: false,
             progress: Progress::default(),
         }
@@ -185,8 +157,8 @@ where
             self.buffers.take_back_room(flow.into_room());
         }
         match self.download {
-            Download::Head(head) => self.buffers.take_back_room(head.notes),
-            Download::Body { flow, .. } => self.buffers.take_back_room(flow.into_room()),
+            Download::Head(head) => self.buffers.take_back_room(head.into_room()),
+            Download::Body(response) => self.buffers.take_back_room(response.flow.into_room()),
         }
         (ending, counted)
     }
@@ -266,14 +238,9 @@ where
                         return Poll::Ready(ending);
                     }
                 }
-                Download::Body {
-                    flow,
-                    status,
-                    keep_client,
-                    keep_upstream,
-                } => {
-                    let status = *status;
-                    let polled = flow.poll(
+                Download::Body(response) => {
+                    let status = response.status;
+                    let polled = response.flow.poll(
                         cx,
                         self.upstream,
                         self.upstream_input,
@@ -284,12 +251,11 @@ where
                         Ok(()) => {
                             // An early response leaves half a request behind on both sides.
                             let whole = matches!(self.upload, Upload::Done { .. });
+                            let surplus = self.upstream_input.is_some();
                             Ending::Finished {
                                 status,
-                                keep_client: *keep_client && whole && !self.client_closed,
-                                keep_upstream: *keep_upstream
-                                    && whole
-                                    && self.upstream_input.is_none(),
+                                keep_client: response.keep_client && whole && !self.client_closed,
+                                keep_upstream: response.keep_upstream && whole && !surplus,
                             }
                         }
                         Err(FlowError::Write(_)) => Ending::ClientGone,
@@ -306,7 +272,7 @@ where
             return Poll::Ready(None);
         };
         let unread = self.upstream_input.as_ref().map_or(&[][..], Buffer::unread);
-        match head.scan.find(unread) {
+        match head.find(unread) {
             Ok(Some(length)) => return Poll::Ready(self.take_head(length)),
             Ok(None) if unread.len() < MAX_HEAD => {}
             Ok(None) | Err(_) => {
@@ -331,75 +297,32 @@ where
         }
     }
 
-    /// Judges a whole response head and says what follows from it.
+    /// Takes in a whole response head and does what follows from it.
     fn take_head(&mut self, length: usize) -> Option<Ending> {
-        let malformed = Some(Ending::Failed(Reason::MalformedResponse));
         let (Some(input), Download::Head(awaiting)) =
             (self.upstream_input.as_mut(), &mut self.download)
         else {
-            return malformed;
+            return None;
         };
-        let mut room = slots();
         let bytes = input.unread().get(..length).unwrap_or_default();
-        let method = if self.terms.head_only { "HEAD" } else { "GET" };
-        let Ok(head) = ResponseHead::parse(bytes, &mut room, method) else {
-            return malformed;
-        };
-        if head.is_interim() {
-            return match (head.status, &self.terms.websocket) {
-                (101, Some(accept)) if head.accepts_websocket(accept) => {
-                    let mut switching = self.buffers.room();
-                    edit::switching(&mut switching, &head);
-                    input.consume(length);
-                    Some(Ending::Tunnel { head: switching })
-                }
-                // Not asked for, or to something else than what was asked for.
-                (101, _) => malformed,
-                _ if awaiting.interim == MAX_INTERIM => malformed,
-                (status, _) => {
-                    awaiting.interim += 1;
-                    // We have sent our own 100, and HTTP/1.0 knows no interim responses.
-                    if status != 100 && !self.terms.http10 {
-                        edit::interim(&mut awaiting.notes, &head);
-                    }
-                    awaiting.scan = HeadScan::default();
-                    input.consume(length);
-                    self.buffers.tidy(self.upstream_input);
-                    None
-                }
-            };
-        }
-        let (status, framing) = (head.status, head.framing);
-        let (body, coding) = match (framing, self.terms.http10) {
-            (Framing::Chunked | Framing::UntilClose, false) => (Framing::Chunked, Coding::Chunked),
-            (Framing::Chunked | Framing::UntilClose, true) => (Framing::UntilClose, Coding::Plain),
-            (framing, _) => (framing, Coding::Plain),
-        };
-        let keep_client = self.terms.keep_client
-            && body != Framing::UntilClose
-            && matches!(self.upload, Upload::Done { .. });
-        let persistence = match (keep_client, self.terms.http10) {
-            (false, _) => Persistence::Closed,
-            (true, true) => Persistence::KeptAloud,
-            (true, false) => Persistence::Kept,
-        };
-        let keep_upstream = head.keeps_alive;
-        let mut written = std::mem::take(&mut awaiting.notes);
-        edit::response(&mut written, &head, body, persistence);
+        let request_sent = matches!(self.upload, Upload::Done { .. });
+        let arrived = awaiting.take(bytes, self.terms, request_sent, self.buffers);
         input.consume(length);
         self.buffers.tidy(self.upstream_input);
-        self.download = Download::Body {
-            flow: Flow::new(written, framing, coding),
-            status,
-            keep_client,
-            keep_upstream,
-        };
-        self.progress = Progress {
-            moved: self.moved(),
-            silent_ticks: 0,
-        };
-        self.timer.set(self.limits.progress);
-        None
+        match arrived {
+            Arrived::Interim => None,
+            Arrived::Tunnel { head } => Some(Ending::Tunnel { head }),
+            Arrived::Malformed => Some(Ending::Failed(Reason::MalformedResponse)),
+            Arrived::Final(response) => {
+                self.download = Download::Body(response);
+                self.progress = Progress {
+                    moved: self.moved(),
+                    silent_ticks: 0,
+                };
+                self.timer.set(self.limits.progress);
+                None
+            }
+        }
     }
 
     /// Watches a client that has nothing to say. What it sends ahead is the next request, read
@@ -452,9 +375,11 @@ where
                 _ => None,
             },
             (_, Download::Head(_)) => Some(Ending::Failed(Reason::ResponseTimeout)),
-            (_, Download::Body { flow, status, .. }) => match flow.waits_for() {
+            (_, Download::Body(response)) => match response.flow.waits_for() {
                 WaitsFor::Receiver if slow => Some(Ending::ClientGone),
-                WaitsFor::Sender if silent => Some(Ending::BrokenOff { status: *status }),
+                WaitsFor::Sender if silent => Some(Ending::BrokenOff {
+                    status: response.status,
+                }),
                 _ => None,
             },
         }
@@ -468,7 +393,9 @@ where
     fn fail(&self, reason: Reason) -> Ending {
         match &self.download {
             Download::Head(_) => Ending::Failed(reason),
-            Download::Body { status, .. } => Ending::BrokenOff { status: *status },
+            Download::Body(response) => Ending::BrokenOff {
+                status: response.status,
+            },
         }
     }
 }
@@ -485,37 +412,13 @@ impl Upload {
 impl Download {
     /// Whether part of an interim response went down.
     fn has_begun(&self) -> bool {
-        matches!(self, Self::Head(head) if head.written > 0)
+        matches!(self, Self::Head(head) if head.is_within_a_note())
     }
 
     fn moved(&self) -> u64 {
         match self {
             Self::Head(_) => 0,
-            Self::Body { flow, .. } => flow.moved(),
+            Self::Body(response) => response.flow.moved(),
         }
-    }
-}
-
-impl AwaitingHead {
-    fn poll_notes(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut (impl AsyncWrite + Unpin),
-    ) -> Poll<io::Result<()>> {
-        while let Some(rest @ [_, ..]) = self.notes.get(self.written..) {
-            let count = ready!(Pin::new(&mut *client).poll_write(cx, rest))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written += count;
-            self.unflushed = true;
-        }
-        self.notes.clear();
-        self.written = 0;
-        if self.unflushed {
-            ready!(Pin::new(&mut *client).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
     }
 }

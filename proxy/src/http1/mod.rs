@@ -6,6 +6,7 @@
 //! ```
 //! Heads and bodies are borrowed from the worker's buffers; a connection that waits holds none.
 
+mod awaiting;
 pub(crate) mod connection;
 mod exchange;
 mod flow;
