@@ -1,124 +1,92 @@
-//! Answers of our own: why, with which status, in which words.
+//! Answers of our own: why, with which status, in which words. The page of answers in the docs is made
+//! from them.
 
-/// The value of `x-portolan-reason`, and what goes with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+macro_rules! answers {
+    ($(#[doc = $doc:literal] $name:ident = $status:literal, $sentence:literal;)+) => {
+        /// The value of `x-portolan-reason`, and what goes with it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $(#[doc = $doc] $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the page.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// As it stands in `x-portolan-reason`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// The status of the answer. (A redirect's depends on the method: [`redirect_status`].)
+            pub fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)+
+                }
+            }
+
+            /// One sentence for the person who sees it.
+            pub fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => $sentence,)+
+                }
+            }
+
+            /// When it is given.
+            pub fn doc(self) -> &'static str {
+                match self {
+                    $(Self::$name => $doc,)+
+                }
+            }
+        }
+    };
+}
+
+answers! {
     /// The request breaks a rule of HTTP, or one of ours that keeps two readers from disagreeing.
-    MalformedRequest,
+    MalformedRequest = 400, "The request is malformed.";
     /// The target is longer than we read.
-    TargetTooLong,
+    TargetTooLong = 414, "The request target is too long.";
     /// The head is longer than we read, or has too many fields.
-    HeadTooLarge,
+    HeadTooLarge = 431, "The request head is too large.";
     /// The head or the body did not arrive in time.
-    RequestTimeout,
+    RequestTimeout = 408, "The request did not arrive in time.";
     /// CONNECT and TRACE are not offered.
-    MethodNotAllowed,
+    MethodNotAllowed = 405, "The method is not offered here.";
     /// An `Expect` that is not `100-continue`.
-    ExpectationFailed,
+    ExpectationFailed = 417, "Only the expectation 100-continue is met.";
     /// Not HTTP/1.0 or HTTP/1.1.
-    VersionNotSupported,
+    VersionNotSupported = 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.";
     /// Nothing is served under this host.
-    UnknownHost,
+    UnknownHost = 404, "Nothing is served under this host.";
     /// The host has no route for this path.
-    NoRoute,
+    NoRoute = 404, "Nothing is served under this path.";
     /// The host belongs to another virtual host than the one that the TLS handshake asked for.
-    MisdirectedRequest,
+    MisdirectedRequest = 421, "This host needs a connection of its own.";
     /// The host is served on HTTPS.
-    RedirectToHttps,
+    RedirectToHttps = 308, "Served over HTTPS.";
     /// The host waits for its first certificate.
-    CertificatePending,
+    CertificatePending = 503, "The certificate of this host has not been issued yet.";
     /// No endpoint of the chosen backend is ready, or every backend has weight 0.
-    NoReadyEndpoints,
+    NoReadyEndpoints = 503, "Nothing that serves this host is ready.";
     /// No endpoint took the connection.
-    ConnectFailed,
+    ConnectFailed = 502, "The endpoint refused the connection.";
     /// The endpoint did not take the connection in time.
-    ConnectTimeout,
+    ConnectTimeout = 504, "The endpoint did not take the connection in time.";
     /// The endpoint did not begin its response in time.
-    ResponseTimeout,
+    ResponseTimeout = 504, "The endpoint did not answer in time.";
     /// The endpoint closed the connection without a response.
-    UpstreamClosed,
+    UpstreamClosed = 502, "The endpoint closed the connection without an answer.";
     /// The endpoint's response breaks a rule of HTTP.
-    MalformedResponse,
+    MalformedResponse = 502, "The endpoint's answer is malformed.";
 }
 
 impl Reason {
-    /// As it stands in `x-portolan-reason`.
-    pub fn as_str(self) -> &'static str {
-        self.parts().1
-    }
-
-    /// The status of the answer. (A redirect's depends on the method: [`redirect_status`].)
-    pub fn status(self) -> u16 {
-        self.parts().0
-    }
-
-    /// One sentence for the person who sees it.
-    pub fn sentence(self) -> &'static str {
-        self.parts().2
-    }
-
     /// Whether trying again a little later may help.
     pub fn is_passing(self) -> bool {
         self.status() == 503
-    }
-
-    fn parts(self) -> (u16, &'static str, &'static str) {
-        match self {
-            Self::MalformedRequest => (400, "MalformedRequest", "The request is malformed."),
-            Self::TargetTooLong => (414, "TargetTooLong", "The request target is too long."),
-            Self::HeadTooLarge => (431, "HeadTooLarge", "The request head is too large."),
-            Self::RequestTimeout => (408, "RequestTimeout", "The request did not arrive in time."),
-            Self::MethodNotAllowed => (405, "MethodNotAllowed", "The method is not offered here."),
-            Self::ExpectationFailed => (
-                417,
-                "ExpectationFailed",
-                "Only the expectation 100-continue is met.",
-            ),
-            Self::VersionNotSupported => (
-                505,
-                "VersionNotSupported",
-                "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
-            ),
-            Self::UnknownHost => (404, "UnknownHost", "Nothing is served under this host."),
-            Self::NoRoute => (404, "NoRoute", "Nothing is served under this path."),
-            Self::MisdirectedRequest => (
-                421,
-                "MisdirectedRequest",
-                "This host needs a connection of its own.",
-            ),
-            Self::RedirectToHttps => (308, "RedirectToHttps", "Served over HTTPS."),
-            Self::CertificatePending => (
-                503,
-                "CertificatePending",
-                "The certificate of this host has not been issued yet.",
-            ),
-            Self::NoReadyEndpoints => (
-                503,
-                "NoReadyEndpoints",
-                "Nothing that serves this host is ready.",
-            ),
-            Self::ConnectFailed => (502, "ConnectFailed", "The endpoint refused the connection."),
-            Self::ConnectTimeout => (
-                504,
-                "ConnectTimeout",
-                "The endpoint did not take the connection in time.",
-            ),
-            Self::ResponseTimeout => (
-                504,
-                "ResponseTimeout",
-                "The endpoint did not answer in time.",
-            ),
-            Self::UpstreamClosed => (
-                502,
-                "UpstreamClosed",
-                "The endpoint closed the connection without an answer.",
-            ),
-            Self::MalformedResponse => (
-                502,
-                "MalformedResponse",
-                "The endpoint's answer is malformed.",
-            ),
-        }
     }
 }
 

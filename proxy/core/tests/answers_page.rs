@@ -1,0 +1,40 @@
+//! `docs/answers.md` says what the code says.
+//!
+//! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of judging it.
+
+use portolan_proxy_core::reason::Reason;
+use std::path::Path;
+
+const HEAD: &str = "\
+<!-- Made from proxy/core/src/reason.rs by `make generate`. -->
+# Answers of the proxy
+
+What the proxy answers by itself carries the reason in `x-portolan-reason`, beside `x-request-id`. 503 comes with
+`Retry-After`. A route that cannot be resolved answers 503 with a reason of [reasons.md](reasons.md).
+
+| reason | status | when |
+|---|---|---|
+";
+
+#[test]
+fn the_page_of_answers_is_what_the_code_says() {
+    let mut page = HEAD.to_owned();
+    for reason in Reason::ALL {
+        let status = match reason {
+            Reason::RedirectToHttps => "301, 308".to_owned(),
+            _ => reason.status().to_string(),
+        };
+        let (name, doc) = (reason.as_str(), reason.doc().trim());
+        page.push_str(&format!("| `{name}` | {status} | {doc} |\n"));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/answers.md");
+    if std::env::var_os("PORTOLAN_REGENERATE").is_some() {
+        std::fs::write(path, page).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == page,
+        "docs/answers.md differs from proxy/core/src/reason.rs; run `make generate` and commit it"
+    );
+}
