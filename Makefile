@@ -36,7 +36,7 @@ check: ## format, lints, walls and generated files, without a cluster
 	@ONLY=check tests/run
 
 .PHONY: unit
-unit: ## unit and property tests, without a cluster
+unit: ## unit and property tests, without a running cluster
 	@ONLY=unit tests/run
 
 .PHONY: images
