@@ -14,7 +14,7 @@ use crate::model::{Model, Outputs};
 use crate::queue::Queue;
 use crate::reconcile::{Reconciler, Workers};
 use crate::settings::Settings;
-use crate::status::{Proxies, StatusWriter};
+use crate::status::{Doubts, Proxies, StatusWriter};
 use crate::watch::{Scope, Sources};
 use anyhow::{Context, anyhow};
 use kube::runtime::events::{Recorder, Reporter};
@@ -98,6 +98,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         applier: Applier::new(clients.work.clone(), permit.clone(), Arc::clone(&children)),
         statuses: StatusWriter::new(clients.work.clone(), permit.clone()),
         proxies: Proxies::new(Arc::clone(&table), Arc::clone(&acks), children),
+        doubts: Doubts::default(),
         recorder: recorder(&clients, &settings),
         client: clients.work.clone(),
         permit: permit.clone(),

@@ -31,9 +31,11 @@ impl Logs {
             .with_env_filter(filter)
             .with_writer(stderr);
         let installed = match (self.log_format, terminal) {
-            (Format::Json, _) | (Format::Auto, false) => {
-                lines.json().flatten_event(true).try_init()
-            }
+            (Format::Json, _) | (Format::Auto, false) => lines
+                .json()
+                .flatten_event(true)
+                .with_span_list(false)
+                .try_init(),
             (Format::Text, _) | (Format::Auto, true) => lines.with_ansi(terminal).try_init(),
         };
         installed.map_err(|error| anyhow!(error))

@@ -18,7 +18,7 @@ use crate::key::Key;
 use crate::lease::Permit;
 use crate::model::Model;
 use crate::queue::Queue;
-use crate::status::{News, Proxies, StatusWriter};
+use crate::status::{Doubts, News, Proxies, StatusWriter};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -41,6 +41,8 @@ pub struct Reconciler {
     pub statuses: StatusWriter,
     /// What proxies say.
     pub proxies: Proxies,
+    /// What may pass by itself.
+    pub doubts: Doubts,
     /// Publishes events.
     pub recorder: Recorder,
     /// For holds.

@@ -64,6 +64,7 @@ fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
 async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), Trouble> {
     let key = Key::Object(object.clone());
     context.statuses.forget(&key);
+    context.doubts.forget(&key);
     let nobody = Owner {
         kind: "ExposedPort".to_owned(),
         name: object.name.clone(),
@@ -147,10 +148,18 @@ fn judge(
         children: outcomes.states(),
         proxies,
     };
-    Some(Judged {
+    let judged = Judged {
         status: state.index.status(object, &seen, now)?,
         again_at: state.index.judge_again_at(object, &seen, now),
-    })
+    };
+    let before = known.record.status.as_ref();
+    match context.doubts.of(&known.key, before, &judged.status) {
+        Some(until) => {
+            context.queue.add_at(known.key.clone(), until);
+            None
+        }
+        None => Some(judged),
+    }
 }
 
 /// The Ingress shows where the hostnames lead, so that external-dns can publish it.

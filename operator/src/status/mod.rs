@@ -1,11 +1,14 @@
 //! The one writer of statuses: written when it differs from what is stored, and only then.
 //!
-//! [`proxies`] gathers what proxies say, [`news`] finds what is worth an event.
+//! [`proxies`] gathers what proxies say, [`doubt`] waits for what passes by
+//! itself, [`news`] finds what is worth an event.
 
+mod doubt;
 mod news;
 mod proxies;
 mod writer;
 
+pub use doubt::Doubts;
 pub use news::{News, of_class, of_object, readiness_differs};
 pub use proxies::{Patience, Proxies};
 pub use writer::{Pace, StatusWriter, Written};

@@ -3,7 +3,7 @@
 //! Acknowledgements live in this process only. After a restart, or when this replica begins to lead,
 //! proxies that serve well have said nothing yet; and when a proxy pod ends, its connection is gone a
 //! moment before the Deployment counts it out. Judging then would turn Ready off and on again for
-//! nothing. So a class whose ready proxies are not all connected is waited for, but not for long: a
+//! nothing. So a class whose ready proxies were not all heard of is waited for, but not for long: a
 //! proxy that takes requests and does not speak to the operator may serve anything.
 
 use crate::apply::{ChildKind, Children};
@@ -40,7 +40,7 @@ pub struct Proxies {
     table: Arc<Table>,
     acks: Arc<Acks>,
     children: Arc<Children>,
-    /// Since when a class has ready proxies that are not connected.
+    /// Since when a class has ready proxies that were not heard of.
     incomplete: Mutex<HashMap<ClassName, Instant>>,
 }
 
@@ -57,12 +57,14 @@ impl Proxies {
 
     /// Whether the proxies of the class can be judged now.
     pub fn patience(&self, class: &ClassName) -> Patience {
-        let connected = self.acks.proxies(class.as_str()).len();
+        // One that has connected and not said that it is ready counts as silent: it will say so.
+        let proxies = self.acks.proxies(class.as_str());
+        let heard = proxies.iter().filter(|proxy| proxy.ready).count();
         let mut incomplete = self
             .incomplete
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let missing = self.ready(class).saturating_sub(connected);
+        let missing = self.ready(class).saturating_sub(heard);
         if missing == 0 {
             incomplete.remove(class);
             return Patience::Judge { missing };
