@@ -209,6 +209,19 @@ fn the_proxies_need_an_address() {
 }
 
 #[test]
+fn a_proxy_that_its_service_does_not_reach_yet_is_not_enough() {
+    let mut world = World::ready();
+    let affected = world.put_proxy_behind_its_service(false);
+    world.is(Reason::NoReadyProxy);
+    assert!(affected.classes.contains(&class_name("public")));
+    assert!(affected.objects.contains(&world.shop));
+    let again = world.put_proxy_behind_its_service(false);
+    assert!(again.is_empty(), "{again:?}");
+    world.put_proxy_behind_its_service(true);
+    world.is(Reason::Serving);
+}
+
+#[test]
 fn a_proxy_must_present_the_certificate() {
     let mut world = World::ready();
     let served = world.proxy().served.remove(HOST).unwrap();

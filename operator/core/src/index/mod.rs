@@ -128,9 +128,13 @@ impl Index {
                 }
             }
             Event::EndpointSlice(change) => {
-                for service in self.services.apply_slice(change) {
-                    let users: BTreeSet<_> = self.users.of_service(&service).cloned().collect();
+                let change = self.services.apply_slice(change);
+                for service in &change.concerned {
+                    let users: BTreeSet<_> = self.users.of_service(service).cloned().collect();
                     self.touch_objects(&users, &mut affected);
+                }
+                for service in &change.turned {
+                    self.touch_class_of(service, &mut affected);
                 }
             }
             Event::Secret(change) => {
@@ -363,7 +367,8 @@ impl Index {
         }
     }
 
-    /// The Service before the proxies tells every object of the class its addresses.
+    /// The Service before the proxies tells every object of the class its addresses, and whether
+    /// anybody answers there.
     fn touch_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
         if let Some(class) = self.proxy_services.get(service) {
             affected.classes.insert(class.clone());

@@ -19,6 +19,17 @@ pub(crate) struct Services {
     slices: BTreeMap<ObjectRef, BTreeMap<String, Slice>>,
     /// To which Service a slice belonged when it was seen last.
     slice_of: BTreeMap<ObjectRef, ObjectRef>,
+    /// Services with a ready endpoint behind any port.
+    answering: BTreeSet<ObjectRef>,
+}
+
+/// What an EndpointSlice changed.
+#[derive(Debug, Default)]
+pub(crate) struct SliceChange {
+    /// The Services whose users are concerned; two when a slice was relabelled.
+    pub(crate) concerned: BTreeSet<ObjectRef>,
+    /// Those of them that got their first ready endpoint, or lost the last one.
+    pub(crate) turned: BTreeSet<ObjectRef>,
 }
 
 /// A port of a Service that requests are sent to the pods of.
@@ -70,8 +81,7 @@ impl Services {
         }
     }
 
-    /// The Services whose users are concerned; two when a slice was relabelled.
-    pub(crate) fn apply_slice(&mut self, change: Change<EndpointSlice>) -> BTreeSet<ObjectRef> {
+    pub(crate) fn apply_slice(&mut self, change: Change<EndpointSlice>) -> SliceChange {
         let (name, now) = match change {
             Change::Deleted(name) => (name, None),
             Change::Applied(it) => (ObjectRef::of(it.as_ref()), service_facts::read_slice(&it)),
@@ -101,7 +111,31 @@ impl Services {
                 .or_default()
                 .insert(name.name, slice);
         }
-        concerned
+        let mut turned = concerned.clone();
+        turned.retain(|service| {
+            if self.has_ready(service) {
+                self.answering.insert(service.clone())
+            } else {
+                self.answering.remove(service)
+            }
+        });
+        SliceChange { concerned, turned }
+    }
+
+    /// Whether connections to the address of the Service find somebody.
+    pub(crate) fn answers(&self, service: &ObjectRef) -> bool {
+        self.answering.contains(service)
+    }
+
+    fn has_ready(&self, service: &ObjectRef) -> bool {
+        let slices = self
+            .slices
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        slices
+            .flat_map(|slice| &slice.endpoints)
+            .any(|endpoint| endpoint.ready)
     }
 
     pub(crate) fn get(&self, service: &ObjectRef) -> Option<&ServiceFacts> {

@@ -33,6 +33,8 @@ pub(super) struct Scene<'a> {
     now: Timestamp,
     pub(super) children: Vec<Child>,
     pub(super) addresses: &'a [Address],
+    /// Whether a proxy stands behind those addresses.
+    answered: bool,
     backend: Result<Backend, Unresolved>,
     /// Why no pod takes requests.
     lacking: Option<Unresolved>,
@@ -118,9 +120,8 @@ impl<'a> Scene<'a> {
             .as_ref()
             .ok()
             .and_then(|backend| index.services.behind(backend).lacking);
-        let service = index
-            .services
-            .get(&proxy_service(&index.namespace, &link.class));
+        let proxies = proxy_service(&index.namespace, &link.class);
+        let service = index.services.get(&proxies);
         Self {
             index,
             me,
@@ -132,6 +133,7 @@ impl<'a> Scene<'a> {
             addresses: service
                 .map(|service| service.addresses.as_slice())
                 .unwrap_or_default(),
+            answered: index.services.answers(&proxies),
             backend,
             lacking,
         }
@@ -353,11 +355,22 @@ fn endpoints_are_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
     finding(&[Aspect::EndpointsReady], reason, message)
 }
 
+/// A proxy is ready first, the kubelet sees it next, and only as an endpoint of its Service it is reached.
 fn a_proxy_is_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    if scene.ready_proxies().next().is_some() {
+    let class = &scene.link.class;
+    if scene.ready_proxies().next().is_none() {
+        let aspects: &[Aspect] = match scene.link.certificates {
+            Certificates::Disabled => &[Aspect::Programmed],
+            // Nobody presents them.
+            _ => &[Aspect::Programmed, Aspect::CertificatesReady],
+        };
+        let message = format!("no proxy of class {class} takes requests");
+        return finding(aspects, Reason::NoReadyProxy, message);
+    }
+    if scene.answered {
         return None;
     }
-    let message = format!("no proxy of class {} takes requests", scene.link.class);
+    let message = format!("no proxy of class {class} is an endpoint of its Service yet");
     finding(&[Aspect::Programmed], Reason::NoReadyProxy, message)
 }
 

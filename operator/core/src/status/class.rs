@@ -18,7 +18,8 @@ impl Index {
         now: Timestamp,
     ) -> Option<ExposeClassStatus> {
         let facts = self.classes.get(class)?;
-        let service = self.services.get(&proxy_service(&self.namespace, class));
+        let proxies = proxy_service(&self.namespace, class);
+        let service = self.services.get(&proxies);
         let addresses = service
             .map(|service| service.addresses.clone())
             .unwrap_or_default();
@@ -36,7 +37,8 @@ impl Index {
             ),
             Some((reason, told)) => conditions.fail(Aspect::Programmed, *reason, told),
         }
-        let failing = programmed.or_else(|| unreachable(seen, &addresses));
+        let failing =
+            programmed.or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
         match &failing {
             None => conditions.hold(Aspect::Ready, Reason::Serving, "requests are taken"),
             Some((reason, told)) => conditions.fail(Aspect::Ready, *reason, told),
@@ -102,9 +104,14 @@ impl Index {
     }
 }
 
-fn unreachable(seen: &Observed, addresses: &[Address]) -> Option<(Reason, String)> {
+fn unreachable(seen: &Observed, answered: bool, addresses: &[Address]) -> Option<(Reason, String)> {
     if !seen.proxies.iter().any(|proxy| proxy.ready) {
         Some((Reason::NoReadyProxy, "no proxy takes requests".to_owned()))
+    } else if !answered {
+        Some((
+            Reason::NoReadyProxy,
+            "no proxy is an endpoint of its Service yet".to_owned(),
+        ))
     } else if addresses.is_empty() {
         Some((
             Reason::NoAddress,

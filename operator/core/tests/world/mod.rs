@@ -223,6 +223,7 @@ impl World {
             shop: ObjectRef::new("team-a", "shop"),
         };
         world.give_address("203.0.113.7");
+        world.put_proxy_behind_its_service(true);
         world
     }
 
@@ -241,6 +242,13 @@ impl World {
         let mut service = service("portolan-system", &name, json!({"type": "LoadBalancer"}));
         service.status = Some(read(json!({"loadBalancer": {"ingress": [{"ip": ip}]}})));
         self.apply(Event::Service(applied(service)));
+    }
+
+    pub fn put_proxy_behind_its_service(&mut self, ready: bool) -> Affected {
+        let name = portolan_core::proxy_service("portolan-system", &class_name("public")).name;
+        let mut slice = slice(&name, ("https", 8443), &[("10.0.9.1", ready)]);
+        slice.metadata.namespace = Some("portolan-system".into());
+        self.apply(Event::EndpointSlice(applied(slice)))
     }
 
     /// Every child is applied, and one proxy has acknowledged and presents everything.
