@@ -4,7 +4,9 @@
 : "${APP_IMAGE:?set APP_IMAGE to a web server image that listens on port 8080 and this cluster can pull}"
 : "${ISSUER:?set ISSUER to a ClusterIssuer of this cluster (kubectl get clusterissuers)}"
 : "${CLASS_DOMAIN:?set CLASS_DOMAIN to a domain that the issuer signs for}"
-export ISSUER CLASS_DOMAIN
+# The images of `make images` carry the version of the chart.
+IMAGE_TAG=${IMAGE_TAG:-$(awk '/^appVersion:/ {print $2}' charts/portolan/Chart.yaml)}
+export ISSUER CLASS_DOMAIN IMAGE_TAG
 domain=$CLASS_DOMAIN
 context=$(kubectl config current-context)
 server=$(kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}')

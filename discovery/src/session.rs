@@ -19,7 +19,7 @@
 //! proxy different things. The acknowledgements that go to every operator keep the others as
 //! knowing as the leader: being followed costs them no resending.
 
-use crate::delta::Batch;
+use crate::delta::{Batch, Update};
 use crate::table::{Origin, ResourceName};
 use crate::version::Version;
 use std::collections::BTreeMap;
@@ -109,6 +109,18 @@ pub struct Verdict {
     pub origins: Vec<Origin>,
     /// Why it is not served; an older version of it may be.
     pub refused: Option<String>,
+}
+
+impl Update {
+    /// What became of this update.
+    pub fn verdict(&self, refused: Option<String>) -> Verdict {
+        Verdict {
+            name: self.resource.name(),
+            version: self.version,
+            origins: self.origins.clone(),
+            refused,
+        }
+    }
 }
 
 /// What changed of what the proxy sees of itself; the first one after [`Hello`] is whole.

@@ -2,15 +2,17 @@
 //!
 //! Whoever brings configuration (the discovery subscriber, a snapshot file, a test) holds a
 //! [`Control`] and sends it batches. One control thread compiles them, every worker applies
-//! them, and only then does [`Control::apply`] answer. Here live the types of that
-//! conversation; what is done with a batch is in the modules below.
+//! them, and only then does [`Control::apply`] answer. Batches and verdicts are those of discovery;
+//! what is done with them is in the modules below.
 
 pub(crate) mod keeper;
 pub(crate) mod listeners;
 mod probe;
 pub(crate) mod table;
 
-use portolan_discovery::table::{Origin, Resource, ResourceName};
+pub use portolan_discovery::delta::{Batch, Update};
+pub use portolan_discovery::session::{Served, Verdict};
+use portolan_discovery::table::ResourceName;
 use portolan_discovery::version::Version;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,59 +20,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many batches may wait for the control thread before [`Control::apply`] itself waits.
 const COMMAND_QUEUE: usize = 16;
-
-/// A change that is applied as a whole.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// New and changed resources: endpoints, certificates, virtual hosts, listeners.
-    pub upserts: Vec<Update>,
-    /// Resources that are no more, after whatever referred to them.
-    pub removals: Vec<ResourceName>,
-    /// Everything that the sender knows has been sent. Until the first such batch no listener
-    /// opens and the proxy is not ready.
-    pub end_of_snapshot: bool,
-}
-
-/// One resource of a [`Batch`].
-#[derive(Clone, Debug)]
-pub struct Update {
-    /// The resource, whole.
-    pub resource: Resource,
-    /// The hash of its content.
-    pub version: Version,
-    /// The objects that it was compiled from; they come back in the [`Verdict`].
-    pub origins: Vec<Origin>,
-}
-
-/// What became of one [`Update`].
-///
-/// A verdict that could not be given with its own batch (a listener before the end of the
-/// snapshot, a host that waited for something it names) comes with the answer to a later one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Which resource.
-    pub name: ResourceName,
-    /// Which version of it.
-    pub version: Version,
-    /// From the update.
-    pub origins: Vec<Origin>,
-    /// Absent: every worker serves by it. Present: the version before it stays in service, and
-    /// this sentence says why.
-    pub refused: Option<String>,
-}
-
-/// What a client that asks for a server name is shown: found by a real handshake with the own listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// The virtual host; for a wildcard, the wildcard.
-    pub server_name: String,
-    /// The certificate resource that the host names.
-    pub certificate: ResourceName,
-    /// SHA-256 of the leaf certificate's DER form, in lower-case hex.
-    pub fingerprint: String,
-    /// The end of the leaf certificate's validity, in seconds since 1970.
-    pub not_after_unix: i64,
-}
 
 /// What the control thread is asked.
 #[derive(Debug)]
@@ -93,12 +42,16 @@ pub struct Control {
 
 impl Control {
     /// Applies a batch. Answers when every worker serves by it, the listeners are bound and the
-    /// certificates parsed; with one verdict for each upsert, refused ones included.
+    /// certificates parsed; with one verdict for each upsert, refused ones included. Until the first
+    /// batch that ends a snapshot no listener opens and the proxy is not ready.
+    ///
+    /// A verdict that could not be given with its own batch (a listener before the end of the
+    /// snapshot, a host that waited for something it names) comes with the answer to a later one.
     ///
     /// A host that names something absent delays the answer until the absent arrives (with
     /// another call), at most 5 s.
     pub async fn apply(&self, batch: Batch) -> Vec<Verdict> {
-        let stopped: Vec<Verdict> = batch.upserts.iter().map(Update::not_applied).collect();
+        let stopped: Vec<Verdict> = batch.upserts.iter().map(not_applied).collect();
         let (answer, verdicts) = oneshot::channel();
         let command = Command::Apply { batch, answer };
         if self.commands.send(command).await.is_err() {
@@ -123,19 +76,8 @@ impl Control {
     }
 }
 
-impl Update {
-    pub(crate) fn verdict(&self, refused: Option<String>) -> Verdict {
-        Verdict {
-            name: self.resource.name(),
-            version: self.version,
-            origins: self.origins.clone(),
-            refused,
-        }
-    }
-
-    fn not_applied(&self) -> Verdict {
-        self.verdict(Some("the data plane is stopping".to_owned()))
-    }
+fn not_applied(update: &Update) -> Verdict {
+    update.verdict(Some("the data plane is stopping".to_owned()))
 }
 
 /// Names and versions of what is applied: written by the control thread, read by its handles.

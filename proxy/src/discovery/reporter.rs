@@ -1,6 +1,5 @@
 //! What the proxy sees of itself, told to one operator as differences to what it was told before.
 
-use crate::control;
 use portolan_discovery::session::{Report, Served};
 use std::collections::BTreeMap;
 
@@ -16,10 +15,10 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// What has to be said now: nothing when nothing changed, readiness at least the first time.
-    pub(super) fn reports(&mut self, ready: bool, served: &[control::Served]) -> Vec<Report> {
+    pub(super) fn reports(&mut self, ready: bool, served: &[Served]) -> Vec<Report> {
         let now: BTreeMap<String, Served> = served
             .iter()
-            .map(|it| (it.server_name.clone(), plain(it)))
+            .map(|it| (it.server_name.clone(), it.clone()))
             .collect();
         let changed = now
             .iter()
@@ -52,22 +51,13 @@ impl Reporter {
     }
 }
 
-fn plain(served: &control::Served) -> Served {
-    Served {
-        server_name: served.server_name.clone(),
-        certificate: served.certificate.clone(),
-        fingerprint: served.fingerprint.clone(),
-        not_after_unix: served.not_after_unix,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use portolan_discovery::table::{Kind, ResourceName};
 
-    fn served(name: &str, fingerprint: &str) -> control::Served {
-        control::Served {
+    fn served(name: &str, fingerprint: &str) -> Served {
+        Served {
             server_name: name.into(),
             certificate: ResourceName {
                 kind: Kind::Certificate,
@@ -86,11 +76,11 @@ mod tests {
         assert_eq!(reporter.reports(false, &[]), []);
         let (a, b) = (served("a", "1"), served("b", "1"));
         let both = reporter.reports(true, &[a.clone(), b.clone()]);
-        assert_eq!(both[0].served, [plain(&a), plain(&b)]);
+        assert_eq!(both[0].served, [a.clone(), b.clone()]);
         assert!(both[0].ready);
         let renewed = served("b", "2");
         let changed = reporter.reports(true, std::slice::from_ref(&renewed));
-        assert_eq!(changed[0].served, [plain(&renewed)]);
+        assert_eq!(changed[0].served, std::slice::from_ref(&renewed));
         assert_eq!(changed[1].unserved, ["a"]);
         assert_eq!(reporter.reports(true, &[renewed]), []);
     }

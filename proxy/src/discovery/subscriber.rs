@@ -9,7 +9,7 @@ use super::election::{Election, StreamId};
 use super::link::Event;
 use super::reporter::Reporter;
 use super::snapshot::State;
-use crate::control::{self, Control};
+use crate::control::Control;
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::session::{Ack, Hello, ToOperator, ToProxy, Transaction, Verdict};
@@ -45,7 +45,7 @@ struct Applying {
     transaction: u64,
     removals: Vec<ResourceName>,
     end_of_snapshot: bool,
-    verdicts: Pin<Box<dyn Future<Output = Vec<control::Verdict>> + Send>>,
+    verdicts: Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>,
 }
 
 impl Subscriber {
@@ -74,7 +74,7 @@ impl Subscriber {
             removals: Vec::new(),
             end_of_snapshot: true,
         };
-        let verdicts = self.control.apply(for_control(batch)).await;
+        let verdicts = self.control.apply(batch).await;
         self.applied.end(&verdicts, &[]);
     }
 
@@ -183,19 +183,19 @@ impl Subscriber {
             transaction: id,
             removals: batch.removals.clone(),
             end_of_snapshot: batch.end_of_snapshot,
-            verdicts: Box::pin(async move { control.apply(for_control(batch)).await }),
+            verdicts: Box::pin(async move { control.apply(batch).await }),
         }
     }
 
     /// A transaction is done: acknowledges to all, saves when the state is whole.
-    fn applied(&mut self, done: &Applying, verdicts: Vec<control::Verdict>) {
+    fn applied(&mut self, done: &Applying, verdicts: Vec<Verdict>) {
         self.applied.end(&verdicts, &done.removals);
         if done.end_of_snapshot {
             self.states.send_replace(self.applied.state());
         }
         let ack = Ack {
             transaction: None,
-            verdicts: verdicts.into_iter().map(for_operators).collect(),
+            verdicts,
             removed: done.removals.clone(),
         };
         let operators: Vec<StreamId> = self.operators.keys().copied().collect();
@@ -245,7 +245,7 @@ impl Subscriber {
 }
 
 /// Waits for the transaction in work and takes it out; for ever when there is none.
-async fn finish(applying: &mut Option<Applying>) -> (Vec<control::Verdict>, Applying) {
+async fn finish(applying: &mut Option<Applying>) -> (Vec<Verdict>, Applying) {
     let verdicts = match applying {
         Some(applying) => applying.verdicts.as_mut().await,
         None => std::future::pending().await,
@@ -260,27 +260,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-fn for_control(batch: Batch) -> control::Batch {
-    let upserts = batch.upserts.into_iter().map(|update| control::Update {
-        resource: update.resource,
-        version: update.version,
-        origins: update.origins,
-    });
-    control::Batch {
-        upserts: upserts.collect(),
-        removals: batch.removals,
-        end_of_snapshot: batch.end_of_snapshot,
-    }
-}
-
-fn for_operators(verdict: control::Verdict) -> Verdict {
-    Verdict {
-        name: verdict.name,
-        version: verdict.version,
-        origins: verdict.origins,
-        refused: verdict.refused,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::resolve::{Resolve, ResolveError};
 use super::{OperatorAddress, Restored, Settings};
-use crate::control::{self, Command, Control, Ends};
+use crate::control::{self, Command, Control, Ends, Verdict};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_server::{Discovery, DiscoveryServer};
@@ -310,13 +310,11 @@ impl Process {
 
 async fn data_plane(mut ends: Ends) {
     while let Some(Command::Apply { batch, answer }) = ends.commands.recv().await {
-        let verdicts = batch.upserts.iter().map(|update| control::Verdict {
-            name: update.resource.name(),
-            version: update.version,
-            origins: update.origins.clone(),
-            refused: (update.resource.name().name == "bad").then(|| "it is bad".to_owned()),
+        let verdicts = batch.upserts.iter().map(|update| {
+            let bad = update.resource.name().name == "bad";
+            update.verdict(bad.then(|| "it is bad".to_owned()))
         });
-        let verdicts: Vec<control::Verdict> = verdicts.collect();
+        let verdicts: Vec<Verdict> = verdicts.collect();
         ends.held.change(|held| {
             let good = verdicts.iter().filter(|it| it.refused.is_none());
             held.extend(good.map(|it| (it.name.clone(), it.version)));
