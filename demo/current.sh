@@ -20,5 +20,5 @@ app=$(mktemp)
 sed "s#portolan.test/echo:dev#$APP_IMAGE#" examples/demo/app.yaml >"$app"
 install_flags=(--set "image.registry=$IMAGE_REGISTRY")
 ca=${CA_FILE:-/etc/ssl/certs/ca-certificates.crt}
-try_first=' '
+try_first=''
 down_hint=' CLUSTER=current'
