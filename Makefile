@@ -28,7 +28,7 @@ test: setup ## everything that is judged before a change lands
 	@tests/run
 
 .PHONY: nightly
-nightly: setup ## the long versions: more cases, whole sweeps, the test cluster's own test
+nightly: setup ## the long versions: more cases, whole sweeps
 	@NIGHTLY=1 tests/run
 
 .PHONY: check
