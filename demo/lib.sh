@@ -5,6 +5,13 @@ cache="${PORTOLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portolan}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
 target="$CARGO_TARGET_DIR/$(rustc -vV | awk '/^host:/ {print $2}')"
 
+# One target folder serves every checkout, and cargo tells their files apart by age alone: what another checkout built
+# last would pass for this one's, paths inside it included. So the sources are made new when the checkout changes.
+if [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null)" != "$PWD" ]; then
+  find crds discovery operator portolan proxy tests -name '*.rs' -exec touch {} +
+  mkdir -p "$CARGO_TARGET_DIR" && echo "$PWD" >"$CARGO_TARGET_DIR/checkout"
+fi
+
 if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' plain=$'\e[0m'
 else bold='' dim='' red='' plain=''; fi
 
