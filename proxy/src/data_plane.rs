@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::telemetry::access_log::{AccessLogFormat, LogSink};
 use crate::telemetry::cells::Cells;
 use crate::telemetry::metrics::{Inventory, Metrics};
+use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
 use crate::worker::{self, Start};
 use anyhow::Context as _;
 use std::net::IpAddr;
@@ -19,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// What a data plane is started with. Ports come with its listeners.
 #[derive(Clone, Debug)]
@@ -45,7 +46,8 @@ pub struct DataPlane {
     control: Control,
     phase: watch::Sender<Phase>,
     metrics: Metrics,
-    threads: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
+    keeper: JoinHandle<()>,
 }
 
 /// How long ending takes.
@@ -76,17 +78,25 @@ impl DataPlane {
             inventory: Arc::clone(&inventory),
             ready: control.readiness(),
         };
+        let room = Arc::new(Semaphore::new(
+            settings.connections.min(Semaphore::MAX_PERMITS),
+        ));
+        let (peers, inboxes): (Vec<Peer>, Vec<_>) = metrics.workers.iter().map(peer).unzip();
+        let peers: Arc<[Peer]> = peers.into();
         let mut threads = Vec::new();
         let mut mailboxes = Vec::new();
-        for (index, cells) in metrics.workers.iter().enumerate() {
+        for (index, (peer, inbox)) in peers.iter().zip(inboxes).enumerate() {
             // One change at a time: the control thread waits for it before it sends the next.
             let (mailbox, mail) = mpsc::channel(1);
             mailboxes.push(mailbox);
             threads.push(worker::spawn(Start {
                 index,
                 limits: settings.limits,
-                connections: settings.connections.div_ceil(workers),
-                cells: Arc::clone(cells),
+                room: Arc::clone(&room),
+                cells: Arc::clone(&peer.cells),
+                pool: Arc::clone(&peer.pool),
+                peers: Peers::new(Arc::clone(&peers), index),
+                inbox,
                 log: log.clone(),
                 mail,
                 phase: phases.clone(),
@@ -101,12 +111,12 @@ impl DataPlane {
             inventory,
             limits: settings.limits,
         };
-        threads.push(spawn_keeper(keeper)?);
         Ok(Self {
             control,
             phase,
             metrics,
-            threads,
+            workers: threads,
+            keeper: spawn_keeper(keeper)?,
         })
     }
 
@@ -131,20 +141,31 @@ impl DataPlane {
         self.phase.send_replace(Phase::Draining);
         tokio::time::sleep(drain.delay).await;
         self.phase.send_replace(Phase::Closing);
-        let workers = self.metrics.workers.clone();
+        // Each ends by itself once it has taken in what the kernel had accepted and has served it.
         let ended = async {
-            while workers.iter().any(|cells| cells.active() > 0) {
+            while !self.workers.iter().all(JoinHandle::is_finished) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let all_ended = tokio::time::timeout(drain.timeout, ended).await.is_ok();
         self.phase.send_replace(Phase::Stopped);
-        let threads = self.threads;
+        let mut threads = self.workers;
+        threads.push(self.keeper);
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().all(|thread| thread.join().is_ok())
         });
         all_ended && joined.await.unwrap_or(false)
     }
+}
+
+fn peer(cells: &Arc<Cells>) -> (Peer, mpsc::Receiver<Arrival>) {
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let peer = Peer {
+        cells: Arc::clone(cells),
+        inbox: sender,
+        pool: Arc::default(),
+    };
+    (peer, inbox)
 }
 
 fn spawn_keeper(keeper: Keeper) -> anyhow::Result<JoinHandle<()>> {

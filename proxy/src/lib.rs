@@ -10,6 +10,7 @@
 //! - `control`: batches, compiled into a table; listeners; what clients are really shown
 //! - `worker`: a thread with its own listeners, connections, pools and table
 //! - `http1`: a connection, one request after another
+//! - `upstream`: endpoints: which one, over which connection
 //! - `telemetry` and `admin`: what is told about all that
 //! - `discovery`: where configuration comes from
 
@@ -25,4 +26,5 @@ mod lifecycle;
 pub mod limits;
 pub mod options;
 pub mod telemetry;
+mod upstream;
 mod worker;

@@ -22,6 +22,7 @@ pub struct Endpoint {
 #[repr(align(128))]
 struct State {
     in_flight: AtomicU32,
+    idle: AtomicU32,
     removed: AtomicBool,
 }
 
@@ -42,6 +43,11 @@ impl Endpoint {
     /// Requests that are under way there, over all workers.
     pub fn in_flight(&self) -> u32 {
         self.state.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Connections to it that wait for their next request, over all workers.
+    pub fn idle(&self) -> u32 {
+        self.state.idle.load(Ordering::Relaxed)
     }
 
     /// It is in no set any more: no connection to it is worth keeping.
@@ -70,6 +76,28 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The place of one waiting connection to an endpoint; dropping it gives the place to another.
+#[derive(Debug)]
+pub struct IdlePlace(Arc<Endpoint>);
+
+impl IdlePlace {
+    /// A place, unless `most` are taken: the bound holds over all workers together.
+    pub fn claim(endpoint: &Arc<Endpoint>, most: u32) -> Option<Self> {
+        let idle = &endpoint.state.idle;
+        if idle.fetch_add(1, Ordering::Relaxed) >= most {
+            idle.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self(Arc::clone(endpoint)))
+    }
+}
+
+impl Drop for IdlePlace {
+    fn drop(&mut self) {
+        self.0.state.idle.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -271,6 +299,17 @@ mod tests {
         let first = single.next(0, None).unwrap();
         assert!(single.next(0, Some(&first)).is_none());
         assert!(set(&[], 0).next(0, None).is_none());
+    }
+
+    #[test]
+    fn places_for_waiting_connections_are_bounded_and_given_back() {
+        let endpoint = set(&[1], 0).next(0, None).unwrap();
+        let places: Vec<_> = (0..3)
+            .filter_map(|_| IdlePlace::claim(&endpoint, 2))
+            .collect();
+        assert_eq!((places.len(), endpoint.idle()), (2, 2));
+        drop(places);
+        assert_eq!(endpoint.idle(), 0);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::http1::judge::{Answer, Forward, From, Judged, judge};
 use crate::http1::timer::Timer;
 use crate::http1::transport::Transport;
 use crate::http1::tunnel;
-use crate::http1::upstream::{self, Upstream};
 use crate::telemetry::access_log::{Outcome, Record};
+use crate::upstream::connection::{self as upstream, Upstream};
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use crate::worker::idle::Waiting;
@@ -146,8 +146,6 @@ impl<S: Transport> Connection<S> {
                     if buffer.is_full() {
                         buffer.grow(MAX_HEAD);
                     }
-                } else if worker.is_closing() {
-                    return Poll::Ready(Next::End);
                 }
                 match worker.buffers.poll_fill(cx, io, input) {
                     Poll::Ready(Ok(1..)) => {
@@ -165,6 +163,10 @@ impl<S: Transport> Connection<S> {
                             });
                         }
                         if !begun {
+                            // Only now: what the client has sent by then is answered.
+                            if worker.is_closing() {
+                                return Poll::Ready(Next::End);
+                            }
                             waiting.wait(cx);
                         }
                         return Poll::Pending;

@@ -14,4 +14,3 @@ mod judge;
 mod timer;
 mod transport;
 mod tunnel;
-mod upstream;

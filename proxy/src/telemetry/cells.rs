@@ -65,7 +65,6 @@ impl Cells {
 
     /// Counts a connection until the guard is dropped.
     pub(crate) fn open(self: &Arc<Self>) -> Active {
-        self.connections_accepted.add(1);
         self.connections_active.add(1);
         Active(Arc::clone(self))
     }

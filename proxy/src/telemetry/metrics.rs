@@ -174,6 +174,19 @@ impl Collector for Metrics {
             "Connections that are open",
             active,
         )?;
+        let by_worker: Vec<_> = (0..)
+            .zip(&self.workers)
+            .map(|(index, cells): (usize, _)| (index.to_string(), cells.active()))
+            .collect();
+        gauges(
+            out,
+            "worker_connections_active",
+            "Connections that are open, by the worker that serves them",
+            by_worker.iter().map(|(index, active)| {
+                let active = i64::try_from(*active).unwrap_or(i64::MAX);
+                (("worker", index.as_str()), active)
+            }),
+        )?;
         let ready = i64::from(*self.ready.borrow());
         gauge(out, "ready", "1 when /readyz says so", ready)?;
         self.encode_inventory(out)

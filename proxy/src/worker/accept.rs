@@ -1,14 +1,19 @@
-//! New connections: from a listening socket to a task of their own.
+//! New connections: from a listening socket to a task of their own, on the worker that has the
+//! fewest.
 
 use crate::http1::connection::Connection;
+use crate::worker::peers::Arrival;
 use crate::worker::{Worker, tls};
 use portolan_discovery::table::Protocol;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
 use tokio_util::sync::CancellationToken;
@@ -20,27 +25,27 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Accepts until told to stop, then what has already been promised.
 pub(super) async fn run(
     worker: Rc<Worker>,
-    socket: std::net::TcpListener,
+    socket: TcpListener,
     protocol: Protocol,
     stop: CancellationToken,
 ) {
-    let listener = match TcpListener::from_std(socket) {
+    let listener = match watch(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listening socket cannot be watched"),
     };
     loop {
-        let accepting = async {
-            // Full: the kernel holds new connections until one that exists ends.
-            let room = Arc::clone(&worker.room).acquire_owned().await;
-            (room, listener.accept().await)
-        };
-        let (room, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = accepting => accepted,
+            accepted = next(&worker, &listener) => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => serve(&worker, stream, peer, protocol, room.ok()),
+            Ok((stream, client, room)) => {
+                worker.cells.connections_accepted.add(1);
+                if let Some(own) = worker.peers.place(stream, client, protocol, room) {
+                    serve(&worker, own);
+                }
+            }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "connections cannot be accepted now");
@@ -49,15 +54,53 @@ pub(super) async fn run(
         }
     }
     // A socket that is closed resets what the kernel has queued on it.
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
-    while let Ok((stream, peer)) = listener.accept() {
-        let nonblocking = stream.set_nonblocking(true);
-        if let Ok(stream) = nonblocking.and_then(|()| TcpStream::from_std(stream)) {
-            serve(&worker, stream, peer, protocol, None);
+    while let Ok((stream, client)) = accept(listener.get_ref()) {
+        worker.cells.connections_accepted.add(1);
+        let arrival = Arrival {
+            stream,
+            client,
+            protocol,
+            active: worker.cells.open(),
+            room: None,
+        };
+        serve(&worker, arrival);
+    }
+}
+
+/// A listener of tokio would register what it accepts, before it is known which worker it is for.
+#[expect(
+    deprecated,
+    reason = "unsound only for types that may close or change their descriptor, which a TcpListener \
+              does not; its successor is unsafe whatever the type"
+)]
+fn watch(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// The next connection, once there is one and room for it.
+async fn next(
+    worker: &Worker,
+    listener: &AsyncFd<TcpListener>,
+) -> io::Result<(StdStream, SocketAddr, OwnedSemaphorePermit)> {
+    loop {
+        let mut ready = listener.readable().await?;
+        // Full: the kernel holds new connections until one that exists ends.
+        let room = Arc::clone(&worker.room).acquire_owned().await;
+        let room = room.map_err(io::Error::other)?;
+        // Nothing there: another look at the same queue was faster, or the client gave up.
+        if let Ok(accepted) = ready.try_io(|listener| accept(listener.get_ref())) {
+            let (stream, client) = accepted?;
+            return Ok((stream, client, room));
         }
     }
+}
+
+/// On no reactor yet: it may go to another worker.
+fn accept(listener: &TcpListener) -> io::Result<(StdStream, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, client) = acceptfrom_with(listener, flags)?;
+    let client = client.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket.into(), client.try_into()?))
 }
 
 /// The client gave up between its handshake and our accept (accept(2), RETURN VALUE).
@@ -71,21 +114,26 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn serve(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    protocol: Protocol,
-    room: Option<OwnedSemaphorePermit>,
-) {
-    let worker = Rc::clone(worker);
-    let active = worker.cells.open();
+/// Serves a connection that has been placed with this worker.
+pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
+    let Arrival {
+        stream,
+        client,
+        protocol,
+        active,
+        room,
+    } = arrival;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "a connection cannot be watched"),
+    };
     // Responses are written whole and must not wait for acknowledgements (RFC 896). Were it to
     // fail, the connection is gone, which its task will see.
     let _ = stream.set_nodelay(true);
+    let worker = Rc::clone(worker);
     spawn_local(async move {
         let cells = Arc::clone(&worker.cells);
-        let client = peer.ip().to_canonical().to_string();
+        let client = client.ip().to_canonical().to_string();
         match protocol {
             Protocol::Http => {
                 Connection::new(worker, stream, client, None).serve().await;

@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use crate::lifecycle::Phase;
+use crate::worker::peers::Arrival;
 use crate::worker::{Worker, accept};
 use portolan_discovery::table::Protocol;
 use portolan_proxy_core::authority::HostPattern;
@@ -12,10 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// How often the worker looks after its pool and its log.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often a worker that is closing looks whether its last connection has ended.
+const LAST_LOOKS: Duration = Duration::from_millis(20);
 
 /// A change, applied as a whole between two polls.
 #[derive(Debug)]
@@ -46,12 +50,14 @@ pub(crate) struct OpenListener {
 pub(super) async fn attend(
     worker: &Rc<Worker>,
     mut mail: mpsc::Receiver<Mail>,
+    mut inbox: mpsc::Receiver<Arrival>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut listeners = Listeners::default();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
+            Some(arrival) = inbox.recv() => accept::serve(worker, arrival),
             Some(mail) = mail.recv() => apply(worker, &mut listeners, mail),
             changed = phase.changed() => {
                 // Whoever held the other end is gone; nobody is left to drain for.
@@ -59,8 +65,10 @@ pub(super) async fn attend(
                 worker.enter(now);
                 if now == Phase::Closing {
                     listeners.close_all().await;
+                    take_in(worker, &mut inbox).await;
                 }
             }
+            () = sleep(LAST_LOOKS), if worker.is_closing() => {}
             _ = housekeeping.tick() => {
                 worker.pool.sweep(Instant::now());
                 worker.log.flush(&worker.cells);
@@ -70,6 +78,15 @@ pub(super) async fn attend(
         if drained || worker.phase.get() == Phase::Stopped {
             return;
         }
+    }
+}
+
+/// Serves what others have sent, and refuses more: whoever still accepts keeps what it accepts. No
+/// connection is lost in between, as one is either refused or comes out here.
+async fn take_in(worker: &Rc<Worker>, inbox: &mut mpsc::Receiver<Arrival>) {
+    inbox.close();
+    while let Some(arrival) = inbox.recv().await {
+        accept::serve(worker, arrival);
     }
 }
 

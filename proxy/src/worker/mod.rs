@@ -1,13 +1,14 @@
 //! A worker: one thread with its own runtime, listeners, connections, pools and table.
 //!
 //! Nothing that a request touches is shared with another worker but immutable hosts, endpoints
-//! and certificates; what changes arrives by mail and is applied between two polls.
+//! and certificates; what changes arrives by mail and is applied between two polls. A connection
+//! is placed once, when it is accepted, with the worker that has the fewest.
 
 mod accept;
 pub(crate) mod buffer;
 pub(crate) mod idle;
 mod mail;
-pub(crate) mod pool;
+pub(crate) mod peers;
 mod tls;
 
 pub(crate) use mail::{HostChange, Mail, OpenListener};
@@ -17,10 +18,11 @@ use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::telemetry::access_log::{AccessLog, LogSink};
 use crate::telemetry::cells::Cells;
+use crate::upstream::pool::Pool;
 use anyhow::Context as _;
 use buffer::Buffers;
 use idle::Idle;
-use pool::Pool;
+use peers::{Arrival, Peers};
 use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::reason::Reason;
 use std::cell::{Cell, RefCell};
@@ -36,13 +38,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) hosts: RefCell<HostMap<Arc<Host>>>,
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) peers: Peers,
     pub(crate) buffers: Buffers,
     pub(crate) idle: Idle,
     pub(crate) cells: Arc<Cells>,
     pub(crate) log: AccessLog,
     pub(crate) limits: Limits,
-    /// One permit for each connection that may be open.
+    /// One permit for each connection that may be open, over all workers.
     room: Arc<Semaphore>,
     phase: Cell<Phase>,
     random: RefCell<fastrand::Rng>,
@@ -52,9 +55,13 @@ pub(crate) struct Worker {
 pub(crate) struct Start {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
-    /// How many connections may be open at a time.
-    pub(crate) connections: usize,
+    /// One permit for each connection that may be open, over all workers.
+    pub(crate) room: Arc<Semaphore>,
     pub(crate) cells: Arc<Cells>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) peers: Peers,
+    /// Connections that other workers accepted for this one.
+    pub(crate) inbox: mpsc::Receiver<Arrival>,
     pub(crate) log: LogSink,
     pub(crate) mail: mpsc::Receiver<Mail>,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -82,17 +89,18 @@ async fn run(start: Start) {
     let worker = Rc::new(Worker {
         index: start.index,
         hosts: RefCell::default(),
-        pool: Pool::default(),
+        pool: start.pool,
+        peers: start.peers,
         buffers: Buffers::default(),
         idle: Idle::default(),
         cells: start.cells,
         log: start.log.worker_end(),
         limits: start.limits,
-        room: Arc::new(Semaphore::new(start.connections)),
+        room: start.room,
         phase: Cell::new(Phase::Serving),
         random: RefCell::new(fastrand::Rng::new()),
     });
-    mail::attend(&worker, start.mail, start.phase).await;
+    mail::attend(&worker, start.mail, start.inbox, start.phase).await;
     worker.log.flush(&worker.cells);
 }
 

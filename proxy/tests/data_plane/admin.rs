@@ -5,14 +5,14 @@ use crate::origin::Origin;
 use crate::proxy::{Proxy, endpoints, host};
 use std::net::SocketAddr;
 
-async fn admin(proxy: &Proxy) -> SocketAddr {
+pub(crate) async fn admin(proxy: &Proxy) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(proxy.plane.admin(listener));
     at
 }
 
-async fn page(at: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn page(at: SocketAddr, path: &str) -> (u16, String) {
     let mut client = Client::connect(at).await;
     let response = client.get_path("admin", path).await;
     (response.status, response.text().to_owned())

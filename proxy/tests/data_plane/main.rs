@@ -20,6 +20,7 @@ mod routing;
 mod tls;
 mod upstream;
 mod websocket;
+mod workers;
 
 use std::future::Future;
 use std::time::Duration;

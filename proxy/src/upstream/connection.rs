@@ -22,12 +22,12 @@ pub(crate) async fn connect(worker: &Worker, endpoints: &EndpointSet) -> Result<
     let first = endpoints
         .next(worker.index, None)
         .ok_or(Reason::NoReadyEndpoints)?;
-    let reason = match pooled_or_new(worker, &first).await {
+    let reason = match waiting_or_new(worker, &first).await {
         Ok(upstream) => return Ok(upstream),
         Err(reason) => reason,
     };
     match endpoints.next(worker.index, Some(&first)) {
-        Some(second) => pooled_or_new(worker, &second).await,
+        Some(second) => waiting_or_new(worker, &second).await,
         None => Err(reason),
     }
 }
@@ -37,8 +37,8 @@ pub(crate) async fn reconnect(worker: &Worker, stale: Upstream) -> Result<Upstre
     new(worker, stale.in_flight.endpoint()).await
 }
 
-async fn pooled_or_new(worker: &Worker, endpoint: &Arc<Endpoint>) -> Result<Upstream, Reason> {
-    match worker.pool.take(endpoint) {
+async fn waiting_or_new(worker: &Worker, endpoint: &Arc<Endpoint>) -> Result<Upstream, Reason> {
+    match worker.peers.waiting_connection(endpoint) {
         Some(stream) => {
             worker.cells.upstream_connections_reused.add(1);
             Ok(Upstream {

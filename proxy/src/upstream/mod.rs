@@ -1,0 +1,5 @@
+//! The way to an endpoint, whatever is spoken with the client: which endpoint, over which
+//! connection, and what becomes of the connection afterwards.
+
+pub(crate) mod connection;
+pub(crate) mod pool;
