@@ -70,7 +70,7 @@ impl Role {
             16 if is("proxy-connection") => Self::Hop,
             17 if is("transfer-encoding") => Self::TransferEncoding,
             17 if is("x-portolan-reason") => Self::Own,
-            23 if is("x-envoy-original-path") => Self::Identity,
+            21 if is("x-envoy-original-path") => Self::Identity,
             _ if starts_with(name, "x-forwarded-") || starts_with(name, "x-ssl-") => Self::Identity,
             _ => Self::EndToEnd,
         }
@@ -149,6 +149,7 @@ mod tests {
         assert_eq!(Role::of("content_length"), Role::Lookalike);
         assert_eq!(Role::of("my_header"), Role::EndToEnd);
         assert_eq!(Role::of("X-SSL-Client-Cert"), Role::Identity);
+        assert_eq!(Role::of("X-Envoy-Original-Path"), Role::Identity);
         assert_eq!(Role::of("hosts"), Role::EndToEnd);
         assert_eq!(Role::of("x-forwarded"), Role::EndToEnd);
     }

@@ -70,7 +70,9 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             Ok(httparse::Status::Complete(_)) => {}
             Ok(httparse::Status::Partial) => return Err(Reason::MalformedRequest),
             Err(httparse::Error::TooManyHeaders) => return Err(Reason::HeadTooLarge),
-            Err(httparse::Error::Version) => return Err(Reason::VersionNotSupported),
+            Err(httparse::Error::Version) if names_a_version(bytes) => {
+                return Err(Reason::VersionNotSupported);
+            }
             Err(_) => return Err(Reason::MalformedRequest),
         }
         let method = parsed.method.ok_or(Reason::MalformedRequest)?;
@@ -201,6 +203,17 @@ impl<'b> Fields<'b> {
             expects_continue,
         })
     }
+}
+
+/// Whether the request line ends in a version that could be one (RFC 9112 2.3), just not one of ours.
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    matches!(
+        (words.next(), words.next(), words.next(), words.next()),
+        (Some(_), Some([_, ..]), Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor]), None)
+            if major.is_ascii_digit() && minor.is_ascii_digit()
+    )
 }
 
 /// A field that may stand once.
@@ -368,6 +381,14 @@ mod tests {
             refused(&head("GET / HTTP/2.0")),
             Reason::VersionNotSupported
         );
+        for line in [
+            "GET / HTTP/1.x",
+            "GET / FTP/1.0",
+            "GET /  HTTP/1.1",
+            "GET / HTTP/2",
+        ] {
+            assert_eq!(refused(&head(line)), Reason::MalformedRequest, "{line}");
+        }
         let long = format!("GET /{} HTTP/1.1", "a".repeat(MAX_TARGET));
         assert_eq!(refused(&head(&long)), Reason::TargetTooLong);
         let many = format!(

@@ -11,7 +11,7 @@
 
 mod admin;
 mod client;
-mod framing;
+mod hostile;
 mod lifecycle;
 mod messages;
 mod origin;
