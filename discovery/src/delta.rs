@@ -5,8 +5,9 @@
 //! a virtual host that names something absent, provided that neither the held nor the wanted
 //! state has one. (The order is the `Ord` of [`ResourceName`], kind first.)
 
-use crate::table::{Action, Origin, PathMatch, Resource, ResourceName};
+use crate::table::{Origin, Resource, ResourceName};
 use crate::version::Version;
+use crate::weight::{self, weight};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch is cut before it would grow past this; a single larger resource travels alone.
@@ -81,7 +82,7 @@ pub fn next_batch(
         pending.remove(&update.resource.name());
     }
     while all_added && let Some(name) = pending.pop_last() {
-        if !room.take(name_weight(&name)) {
+        if !room.take(weight::name(&name)) {
             pending.insert(name);
             break;
         }
@@ -117,43 +118,6 @@ impl Room {
         }
         fits
     }
-}
-
-/// Framing of one message in its parent (tags, lengths, numbers): more than protobuf ever needs.
-const FRAME: usize = 32;
-
-/// An upper bound of the bytes that an update takes on the wire; a test holds the wire format to it.
-pub fn weight(update: &Update) -> usize {
-    let origins: usize = update.origins.iter().map(|it| it.uid.len() + FRAME).sum();
-    let content: usize = match &update.resource {
-        Resource::Endpoints(set) => {
-            // An address is at most `[8 groups]:port`, 47 characters; with a scope 58.
-            let pods = set.endpoints.iter().map(|it| it.uid.len() + 64 + FRAME);
-            pods.sum()
-        }
-        Resource::Certificate(it) => it.chain_pem.len() + it.key_pem.len() + 2 * FRAME,
-        Resource::VirtualHost(host) => {
-            let certificate = host.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
-            let routes = host.routes.iter().map(|route| {
-                let PathMatch::Prefix(path) = &route.path;
-                let action: usize = match &route.action {
-                    Action::Forward { backends } => backends
-                        .iter()
-                        .map(|backend| backend.endpoints.len() + FRAME)
-                        .sum(),
-                    Action::Unavailable { reason } => reason.len(),
-                };
-                path.len() + action + 3 * FRAME
-            });
-            certificate.map_or(0, String::len) + 2 * FRAME + routes.sum::<usize>()
-        }
-        Resource::Listener(_) => FRAME,
-    };
-    name_weight(&update.resource.name()) + origins + content + 2 * FRAME
-}
-
-fn name_weight(name: &ResourceName) -> usize {
-    name.name.len() + FRAME
 }
 
 #[cfg(test)]

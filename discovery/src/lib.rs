@@ -19,3 +19,4 @@ pub mod grpc;
 pub mod session;
 pub mod table;
 pub mod version;
+mod weight;

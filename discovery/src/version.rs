@@ -64,6 +64,7 @@ mod tests {
                 address: "10.0.0.1:8080".parse().unwrap(),
                 uid: uid.into(),
             }],
+            ..EndpointSet::default()
         })
     }
 

@@ -12,8 +12,11 @@ fn the_committed_code_is_what_the_proto_file_says() {
     let descriptors = protox::compile(["discovery.proto"], [root.join("proto")]).unwrap();
     tonic_prost_build::configure()
         .out_dir(out.path())
-        // A debug print of a message would show private keys; the plain types hide them.
-        .skip_debug([".portolan.discovery.v1alpha1.Certificate"])
+        // A debug print of a message would show private keys and seeds; the plain types hide them.
+        .skip_debug([
+            ".portolan.discovery.v1alpha1.Certificate",
+            ".portolan.discovery.v1alpha1.ClassSettings",
+        ])
         .compile_fds(descriptors)
         .unwrap();
     let generated = out.path().join("portolan.discovery.v1alpha1.rs");

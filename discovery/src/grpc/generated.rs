@@ -144,7 +144,7 @@ pub struct ResourceName {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Resource {
-    #[prost(oneof = "resource::Resource", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "resource::Resource", tags = "1, 2, 3, 4, 5, 6")]
     pub resource: ::core::option::Option<resource::Resource>,
 }
 /// Nested message and enum types in `Resource`.
@@ -159,6 +159,10 @@ pub mod resource {
         VirtualHost(super::VirtualHost),
         #[prost(message, tag = "4")]
         Listener(super::Listener),
+        #[prost(message, tag = "5")]
+        TrustAnchors(super::TrustAnchors),
+        #[prost(message, tag = "6")]
+        ClassSettings(super::ClassSettings),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -167,6 +171,8 @@ pub struct EndpointSet {
     pub name: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "2")]
     pub endpoints: ::prost::alloc::vec::Vec<Endpoint>,
+    #[prost(message, optional, tag = "3")]
+    pub external: ::core::option::Option<ExternalName>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Endpoint {
@@ -177,6 +183,13 @@ pub struct Endpoint {
     pub uid: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExternalName {
+    #[prost(string, tag = "1")]
+    pub host: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 #[prost(skip_debug)]
 pub struct Certificate {
     #[prost(string, tag = "1")]
@@ -185,6 +198,24 @@ pub struct Certificate {
     pub chain_pem: ::prost::alloc::string::String,
     #[prost(string, tag = "3")]
     pub key_pem: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrustAnchors {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub ca_pem: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct ClassSettings {
+    #[prost(string, optional, tag = "1")]
+    pub default_certificate: ::core::option::Option<::prost::alloc::string::String>,
+    /// 32 bytes each, the current one first.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub ticket_seeds: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+    #[prost(string, repeated, tag = "3")]
+    pub denied_cidrs: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VirtualHost {
@@ -197,14 +228,55 @@ pub struct VirtualHost {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HostTls {
-    #[prost(string, optional, tag = "1")]
-    pub certificate: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "1")]
+    pub certificates: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(enumeration = "TlsVersion", tag = "2")]
+    pub min_version: i32,
+    #[prost(enumeration = "TlsVersion", tag = "3")]
+    pub max_version: i32,
+    #[prost(message, optional, tag = "4")]
+    pub client_ca: ::core::option::Option<ClientCa>,
+    #[prost(bool, tag = "5")]
+    pub redirect: bool,
+    #[prost(message, optional, tag = "6")]
+    pub hsts: ::core::option::Option<Hsts>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClientCa {
+    #[prost(string, tag = "1")]
+    pub trust: ::prost::alloc::string::String,
+    /// A client without a certificate is served.
+    #[prost(bool, tag = "2")]
+    pub optional: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hsts {
+    #[prost(uint64, tag = "1")]
+    pub max_age_seconds: u64,
+    #[prost(bool, tag = "2")]
+    pub include_sub_domains: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Route {
     #[prost(message, optional, tag = "1")]
-    pub path: ::core::option::Option<PathMatch>,
-    #[prost(oneof = "route::Action", tags = "2, 3")]
+    pub matches: ::core::option::Option<RouteMatch>,
+    #[prost(bool, tag = "6")]
+    pub permit_insecure: bool,
+    #[prost(message, optional, tag = "7")]
+    pub rewrite: ::core::option::Option<PathRewrite>,
+    #[prost(message, optional, tag = "8")]
+    pub timeouts: ::core::option::Option<Timeouts>,
+    #[prost(message, optional, tag = "9")]
+    pub retries: ::core::option::Option<Retries>,
+    #[prost(bool, tag = "10")]
+    pub websockets: bool,
+    #[prost(message, optional, tag = "11")]
+    pub request_headers: ::core::option::Option<HeaderEdits>,
+    #[prost(message, optional, tag = "12")]
+    pub response_headers: ::core::option::Option<HeaderEdits>,
+    #[prost(message, optional, tag = "13")]
+    pub cors: ::core::option::Option<Cors>,
+    #[prost(oneof = "route::Action", tags = "2, 3, 4, 5")]
     pub action: ::core::option::Option<route::Action>,
 }
 /// Nested message and enum types in `Route`.
@@ -215,21 +287,56 @@ pub mod route {
         Forward(super::Forward),
         #[prost(message, tag = "3")]
         Unavailable(super::Unavailable),
+        #[prost(message, tag = "4")]
+        Redirect(super::Redirect),
+        #[prost(message, tag = "5")]
+        Respond(super::Respond),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RouteMatch {
+    #[prost(string, optional, tag = "4")]
+    pub method: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "5")]
+    pub headers: ::prost::alloc::vec::Vec<FieldMatch>,
+    #[prost(message, repeated, tag = "6")]
+    pub query: ::prost::alloc::vec::Vec<FieldMatch>,
+    #[prost(oneof = "route_match::Path", tags = "1, 2, 3")]
+    pub path: ::core::option::Option<route_match::Path>,
+}
+/// Nested message and enum types in `RouteMatch`.
+pub mod route_match {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Path {
+        #[prost(string, tag = "1")]
+        Exact(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        Prefix(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        Regex(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PathMatch {
-    #[prost(oneof = "path_match::Match", tags = "1")]
-    pub r#match: ::core::option::Option<path_match::Match>,
+pub struct FieldMatch {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(oneof = "field_match::Value", tags = "2, 3, 4")]
+    pub value: ::core::option::Option<field_match::Value>,
 }
-/// Nested message and enum types in `PathMatch`.
-pub mod path_match {
+/// Nested message and enum types in `FieldMatch`.
+pub mod field_match {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Match {
-        #[prost(string, tag = "1")]
-        Prefix(::prost::alloc::string::String),
+    pub enum Value {
+        #[prost(string, tag = "2")]
+        Exact(::prost::alloc::string::String),
+        #[prost(string, tag = "3")]
+        Regex(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        Present(super::Present),
     }
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Present {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Forward {
     #[prost(message, repeated, tag = "1")]
@@ -246,6 +353,108 @@ pub struct Backend {
     pub endpoints: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub weight: u32,
+    #[prost(message, optional, tag = "3")]
+    pub tls: ::core::option::Option<BackendTls>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BackendTls {
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "2")]
+    pub trust: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "3")]
+    pub subject_name: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Redirect {
+    #[prost(string, optional, tag = "1")]
+    pub scheme: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "2")]
+    pub hostname: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, optional, tag = "3")]
+    pub port: ::core::option::Option<u32>,
+    #[prost(message, optional, tag = "4")]
+    pub path: ::core::option::Option<PathRewrite>,
+    #[prost(uint32, tag = "5")]
+    pub status: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Respond {
+    #[prost(uint32, tag = "1")]
+    pub status: u32,
+    #[prost(string, tag = "2")]
+    pub body: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub content_type: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PathRewrite {
+    #[prost(oneof = "path_rewrite::Rewrite", tags = "1, 2")]
+    pub rewrite: ::core::option::Option<path_rewrite::Rewrite>,
+}
+/// Nested message and enum types in `PathRewrite`.
+pub mod path_rewrite {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Rewrite {
+        #[prost(string, tag = "1")]
+        Prefix(::prost::alloc::string::String),
+        #[prost(string, tag = "2")]
+        Full(::prost::alloc::string::String),
+    }
+}
+/// Absent: the default of the proxy; zero: no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Timeouts {
+    #[prost(uint64, optional, tag = "1")]
+    pub connect_millis: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "2")]
+    pub response_millis: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub request_millis: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub idle_millis: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Retries {
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
+    #[prost(uint64, optional, tag = "2")]
+    pub per_try_timeout_millis: ::core::option::Option<u64>,
+    #[prost(enumeration = "RetryOn", repeated, tag = "3")]
+    pub retry_on: ::prost::alloc::vec::Vec<i32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HeaderEdits {
+    #[prost(message, repeated, tag = "1")]
+    pub set: ::prost::alloc::vec::Vec<Field>,
+    #[prost(message, repeated, tag = "2")]
+    pub add: ::prost::alloc::vec::Vec<Field>,
+    #[prost(string, repeated, tag = "3")]
+    pub remove: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Field {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cors {
+    #[prost(bool, tag = "1")]
+    pub allow_any_origin: bool,
+    #[prost(string, repeated, tag = "2")]
+    pub allow_origins: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "3")]
+    pub allow_methods: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "4")]
+    pub allow_headers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "5")]
+    pub expose_headers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(bool, tag = "6")]
+    pub allow_credentials: bool,
+    #[prost(uint64, optional, tag = "7")]
+    pub max_age_seconds: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Listener {
@@ -264,6 +473,8 @@ pub enum Kind {
     Certificate = 2,
     VirtualHost = 3,
     Listener = 4,
+    TrustAnchors = 5,
+    ClassSettings = 6,
 }
 impl Kind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -277,6 +488,8 @@ impl Kind {
             Self::Certificate => "KIND_CERTIFICATE",
             Self::VirtualHost => "KIND_VIRTUAL_HOST",
             Self::Listener => "KIND_LISTENER",
+            Self::TrustAnchors => "KIND_TRUST_ANCHORS",
+            Self::ClassSettings => "KIND_CLASS_SETTINGS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -287,6 +500,69 @@ impl Kind {
             "KIND_CERTIFICATE" => Some(Self::Certificate),
             "KIND_VIRTUAL_HOST" => Some(Self::VirtualHost),
             "KIND_LISTENER" => Some(Self::Listener),
+            "KIND_TRUST_ANCHORS" => Some(Self::TrustAnchors),
+            "KIND_CLASS_SETTINGS" => Some(Self::ClassSettings),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TlsVersion {
+    Unspecified = 0,
+    TlsVersion12 = 1,
+    TlsVersion13 = 2,
+}
+impl TlsVersion {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TLS_VERSION_UNSPECIFIED",
+            Self::TlsVersion12 => "TLS_VERSION_1_2",
+            Self::TlsVersion13 => "TLS_VERSION_1_3",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TLS_VERSION_UNSPECIFIED" => Some(Self::Unspecified),
+            "TLS_VERSION_1_2" => Some(Self::TlsVersion12),
+            "TLS_VERSION_1_3" => Some(Self::TlsVersion13),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RetryOn {
+    Unspecified = 0,
+    ConnectFailure = 1,
+    Reset = 2,
+    ServerError = 3,
+}
+impl RetryOn {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RETRY_ON_UNSPECIFIED",
+            Self::ConnectFailure => "RETRY_ON_CONNECT_FAILURE",
+            Self::Reset => "RETRY_ON_RESET",
+            Self::ServerError => "RETRY_ON_SERVER_ERROR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RETRY_ON_UNSPECIFIED" => Some(Self::Unspecified),
+            "RETRY_ON_CONNECT_FAILURE" => Some(Self::ConnectFailure),
+            "RETRY_ON_RESET" => Some(Self::Reset),
+            "RETRY_ON_SERVER_ERROR" => Some(Self::ServerError),
             _ => None,
         }
     }

@@ -14,6 +14,15 @@ pub mod wire;
 /// thousand resources stays below it too.
 pub const MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+impl std::fmt::Debug for generated::ClassSettings {
+    /// Never shows the seeds of tickets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClassSettings")
+            .field("denied_cidrs", &self.denied_cidrs)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for generated::Certificate {
     /// Never shows the key: the generated implementation, which would, is left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

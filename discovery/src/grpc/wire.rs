@@ -40,6 +40,12 @@ pub enum Problem {
     /// Above 65535.
     #[error("is no port; 0 to 65535 are")]
     Port,
+    /// Not from 100 to 599.
+    #[error("is no status; 100 to 599 are")]
+    Status,
+    /// Not 32 bytes.
+    #[error("is no seed of tickets; 32 bytes are")]
+    TicketSeed,
 }
 
 impl WireError {

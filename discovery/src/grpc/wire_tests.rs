@@ -1,7 +1,8 @@
 use super::*;
-use crate::delta::{between, weight};
+use crate::delta::between;
 use crate::generate::{State, closed_state, origins, versions};
 use crate::table::{Listener, Protocol};
+use crate::weight::weight;
 use proptest::prelude::*;
 use prost::Message;
 
@@ -138,8 +139,8 @@ fn error(message: proto::ToProxy) -> String {
 #[test]
 fn an_absent_part_is_named() {
     let route = proto::Route {
-        path: None,
-        action: None,
+        action: Some(proto::route::Action::Forward(proto::Forward::default())),
+        ..proto::Route::default()
     };
     let host = proto::VirtualHost {
         routes: vec![route],
@@ -149,7 +150,7 @@ fn an_absent_part_is_named() {
         error(transaction_with(proto::resource::Resource::VirtualHost(
             host
         ))),
-        "transaction.upserts[0].resource.virtual_host.routes[0].path: \
+        "transaction.upserts[0].resource.virtual_host.routes[0].matches: \
          is absent, or of a kind that this version does not know"
     );
 }
@@ -163,6 +164,7 @@ fn an_address_that_is_none_is_named() {
     let set = proto::EndpointSet {
         name: "team/a:http".into(),
         endpoints: vec![endpoint],
+        ..proto::EndpointSet::default()
     };
     let error = error(transaction_with(proto::resource::Resource::Endpoints(set)));
     assert!(

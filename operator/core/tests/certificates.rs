@@ -12,9 +12,9 @@ use world::*;
 /// The certificate that the virtual host names, when TLS is terminated.
 fn named(world: &World) -> Option<String> {
     match world.resource(&virtual_host(HOST)) {
-        Some(Resource::VirtualHost(host)) => {
-            host.tls.and_then(|HostTls { certificate }| certificate)
-        }
+        Some(Resource::VirtualHost(host)) => host
+            .tls
+            .and_then(|HostTls { certificates, .. }| certificates.into_iter().next()),
         other => panic!("{other:?}"),
     }
 }

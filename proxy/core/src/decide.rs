@@ -70,6 +70,18 @@ pub enum CompileError {
         /// What is wrong.
         source: PathError,
     },
+    /// A kind of path that this version does not know.
+    #[error("routes[{index}].path: of a kind that this proxy does not know")]
+    PathMatch {
+        /// Which route.
+        index: usize,
+    },
+    /// A kind of action that this version does not know.
+    #[error("routes[{index}]: an action that this proxy does not know")]
+    Action {
+        /// Which route.
+        index: usize,
+    },
     /// It names endpoints that are not there.
     #[error("routes[{index}]: the endpoints {name} are absent")]
     Endpoints {
@@ -95,18 +107,21 @@ impl VirtualHost {
         let pattern = HostPattern::parse(&host.hostname)?;
         let tls = match &host.tls {
             None => TlsState::Off,
-            Some(table::HostTls { certificate: None }) => TlsState::Pending,
-            Some(table::HostTls {
-                certificate: Some(_),
-            }) => TlsState::On,
+            Some(tls) if tls.certificates.is_empty() => TlsState::Pending,
+            Some(_) => TlsState::On,
         };
         let compile = |(index, route): (usize, &table::Route)| {
-            let table::PathMatch::Prefix(prefix) = &route.path;
+            let table::PathMatch::Prefix(prefix) = &route.matches.path else {
+                return Err(CompileError::PathMatch { index });
+            };
             let path =
                 PathPrefix::parse(prefix).map_err(|source| CompileError::Path { index, source })?;
             let action = match &route.action {
                 table::Action::Unavailable { reason } => {
                     Action::Unavailable(reason.as_str().into())
+                }
+                table::Action::Redirect(_) | table::Action::Respond(_) => {
+                    return Err(CompileError::Action { index });
                 }
                 table::Action::Forward { backends } => {
                     let find = |backend: &table::Backend| match endpoints(&backend.endpoints) {
@@ -180,23 +195,20 @@ mod tests {
     use super::*;
 
     fn route(prefix: &str, reason: &str) -> table::Route {
-        table::Route {
-            path: table::PathMatch::Prefix(prefix.into()),
-            action: table::Action::Unavailable {
-                reason: reason.into(),
-            },
-        }
+        let action = table::Action::Unavailable {
+            reason: reason.into(),
+        };
+        table::Route::new(table::PathMatch::Prefix(prefix.into()).into(), action)
     }
 
     fn forward(prefix: &str, endpoints: &str) -> table::Route {
         let backends = vec![table::Backend {
             endpoints: endpoints.into(),
             weight: 1,
+            tls: None,
         }];
-        table::Route {
-            path: table::PathMatch::Prefix(prefix.into()),
-            action: table::Action::Forward { backends },
-        }
+        let action = table::Action::Forward { backends };
+        table::Route::new(table::PathMatch::Prefix(prefix.into()).into(), action)
     }
 
     fn compile(
@@ -206,7 +218,8 @@ mod tests {
         let host = table::VirtualHost {
             hostname: "shop.example.com".into(),
             tls: tls.map(|certificate| table::HostTls {
-                certificate: certificate.map(Into::into),
+                certificates: certificate.into_iter().map(Into::into).collect(),
+                ..table::HostTls::default()
             }),
             routes,
         };

@@ -9,7 +9,7 @@ use crate::control::{Update, Verdict};
 use crate::host::Host;
 use crate::telemetry::metrics::Inventory;
 use crate::worker::HostChange;
-use portolan_discovery::table::{self, HostTls, Kind, Resource, ResourceName};
+use portolan_discovery::table::{self, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::decide::VirtualHost;
@@ -96,6 +96,10 @@ impl Table {
                     step.verdicts.push(update.verdict(refused));
                 }
                 Resource::VirtualHost(_) => self.set_host(update, &mut step),
+                Resource::TrustAnchors(_) | Resource::ClassSettings(_) => {
+                    let refused = "of a kind that this proxy does not know";
+                    step.verdicts.push(update.verdict(Some(refused.to_owned())));
+                }
                 // Opened by the control thread.
                 Resource::Listener(_) => {}
             }
@@ -133,7 +137,7 @@ impl Table {
             Kind::Endpoints => self.endpoints.contains_key(&name.name),
             Kind::Certificate => self.certificates.contains_key(&name.name),
             Kind::VirtualHost => self.hosts.contains_key(&name.name),
-            Kind::Listener => false,
+            Kind::TrustAnchors | Kind::ClassSettings | Kind::Listener => false,
         }
     }
 
@@ -218,12 +222,8 @@ impl Table {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
         };
-        let certificate = match &host.tls {
-            Some(HostTls {
-                certificate: Some(name),
-            }) => self.certificates.get(name).cloned(),
-            _ => None,
-        };
+        let first = host.tls.as_ref().and_then(|tls| tls.certificates.first());
+        let certificate = first.and_then(|name| self.certificates.get(name).cloned());
         Compiled::Serves(Arc::new(Host {
             policy,
             certificate,
@@ -274,7 +274,7 @@ impl Table {
                     step.hosts.push(HostChange::Remove(pattern));
                 }
             }
-            Kind::Listener => {}
+            Kind::TrustAnchors | Kind::ClassSettings | Kind::Listener => {}
         }
     }
 }
@@ -282,7 +282,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portolan_discovery::table::{Action, Backend, Endpoint, PathMatch, Route};
+    use portolan_discovery::table::{Action, Backend, Endpoint, HostTls, PathMatch, Route};
 
     fn update(resource: Resource) -> Update {
         Update {
@@ -299,6 +299,7 @@ mod tests {
                 address: "10.0.0.1:80".parse().unwrap(),
                 uid: "pod".into(),
             }],
+            external: None,
         }))
     }
 
@@ -317,16 +318,18 @@ mod tests {
         let backends = vec![Backend {
             endpoints: endpoints.into(),
             weight: 1,
+            tls: None,
         }];
         update(Resource::VirtualHost(table::VirtualHost {
             hostname: hostname.into(),
             tls: certificate.map(|name| HostTls {
-                certificate: Some(name.into()),
+                certificates: vec![name.into()],
+                ..HostTls::default()
             }),
-            routes: vec![Route {
-                path: PathMatch::Prefix("/".into()),
-                action: Action::Forward { backends },
-            }],
+            routes: vec![Route::new(
+                PathMatch::Prefix("/".into()).into(),
+                Action::Forward { backends },
+            )],
         }))
     }
 

@@ -63,6 +63,7 @@ mod tests {
         let set = EndpointSet {
             name: "team/a:http".into(),
             endpoints: vec![endpoint],
+            external: None,
         };
         Update::new(Resource::Endpoints(set), Vec::new())
     }

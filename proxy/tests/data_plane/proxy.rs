@@ -183,6 +183,7 @@ pub(crate) fn endpoints(name: &str, addresses: &[SocketAddr]) -> Resource {
     Resource::Endpoints(EndpointSet {
         name: name.into(),
         endpoints,
+        external: None,
     })
 }
 
@@ -194,7 +195,8 @@ pub(crate) fn host(hostname: &str, endpoints: &str) -> Resource {
 /// A host with TLS, perhaps without a certificate yet.
 pub(crate) fn tls_host(hostname: &str, certificate: Option<&str>, endpoints: &str) -> Resource {
     let tls = HostTls {
-        certificate: certificate.map(Into::into),
+        certificates: certificate.into_iter().map(Into::into).collect(),
+        ..HostTls::default()
     };
     host_with(hostname, Some(tls), forward(endpoints))
 }
@@ -203,10 +205,7 @@ pub(crate) fn host_with(hostname: &str, tls: Option<HostTls>, action: Action) ->
     Resource::VirtualHost(VirtualHost {
         hostname: hostname.into(),
         tls,
-        routes: vec![Route {
-            path: PathMatch::Prefix("/".into()),
-            action,
-        }],
+        routes: vec![Route::new(PathMatch::Prefix("/".into()).into(), action)],
     })
 }
 
@@ -215,6 +214,7 @@ pub(crate) fn forward(endpoints: &str) -> Action {
         backends: vec![Backend {
             endpoints: endpoints.into(),
             weight: 1,
+            tls: None,
         }],
     }
 }

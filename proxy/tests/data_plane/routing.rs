@@ -41,9 +41,8 @@ async fn exact_comes_before_wildcard_and_a_wildcard_takes_one_label() {
 #[tokio::test]
 async fn routes_are_taken_by_whole_segments_of_the_normalised_path() {
     let (blog, rest) = (Origin::saying("blog").await, Origin::saying("rest").await);
-    let route = |prefix: &str, endpoints| Route {
-        path: PathMatch::Prefix(prefix.into()),
-        action: forward(endpoints),
+    let route = |prefix: &str, endpoints| {
+        Route::new(PathMatch::Prefix(prefix.into()).into(), forward(endpoints))
     };
     let proxy = Proxy::serving(vec![
         endpoints("t/b:80", &[blog.address]),

@@ -52,6 +52,7 @@ async fn backends_get_their_shares() {
     let backend = |endpoints: &str, weight| Backend {
         endpoints: endpoints.into(),
         weight,
+        tls: None,
     };
     let action = Action::Forward {
         backends: vec![
@@ -67,10 +68,7 @@ async fn backends_get_their_shares() {
         Resource::VirtualHost(VirtualHost {
             hostname: "shop.test".into(),
             tls: None,
-            routes: vec![Route {
-                path: PathMatch::Prefix("/".into()),
-                action,
-            }],
+            routes: vec![Route::new(PathMatch::Prefix("/".into()).into(), action)],
         }),
     ])
     .await;

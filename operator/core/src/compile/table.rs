@@ -36,6 +36,8 @@ impl Index {
             Kind::VirtualHost => self.virtual_host(class, &name.name),
             Kind::Certificate => self.certificate(class, name),
             Kind::Endpoints => self.endpoints(class, &name.name),
+            // Nothing compiles to these yet.
+            Kind::TrustAnchors | Kind::ClassSettings => None,
         }
     }
 
@@ -114,6 +116,7 @@ impl Index {
                 backends: vec![WeightedEndpoints {
                     endpoints: backend.endpoints_name(),
                     weight: 1,
+                    tls: None,
                 }],
             },
             Err(unresolved) => Action::Unavailable {
@@ -127,12 +130,10 @@ impl Index {
         };
         let host = VirtualHost {
             tls: link.terminates_tls().then(|| HostTls {
-                certificate: certificate(),
+                certificates: certificate().into_iter().collect(),
+                ..HostTls::default()
             }),
-            routes: vec![Route {
-                path: PathMatch::Prefix("/".to_owned()),
-                action,
-            }],
+            routes: vec![Route::new(PathMatch::Prefix("/".to_owned()).into(), action)],
             hostname: host.as_str().to_owned(),
         };
         Some((Resource::VirtualHost(host), vec![origin(object)]))
@@ -188,6 +189,7 @@ impl Index {
         let set = EndpointSet {
             endpoints: self.services.behind(&found?).ready,
             name: name.to_owned(),
+            external: None,
         };
         Some((Resource::Endpoints(set), sorted(origins)))
     }

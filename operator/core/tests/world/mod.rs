@@ -265,7 +265,8 @@ impl World {
         };
         for (class, name) in self.index.resources_of(&self.shop) {
             if let Some((Resource::VirtualHost(host), _)) = self.index.resource(&class, &name)
-                && let Some(certificate) = host.tls.and_then(|tls| tls.certificate)
+                && let Some(certificate) =
+                    host.tls.and_then(|tls| tls.certificates.into_iter().next())
             {
                 let served = self.served(&class, &certificate);
                 proxy.served.insert(host.hostname, served);

@@ -1,13 +1,16 @@
 //! Random tables for property tests, in the sizes and shapes where deltas go wrong.
 
+mod host;
+mod route;
+
 use crate::delta::Update;
 use crate::table::{
-    Action, Backend, Certificate, Endpoint, EndpointSet, HostTls, Listener, Origin, PathMatch,
-    Protocol, Resource, ResourceName, Route, VirtualHost,
+    Certificate, ClassSettings, Endpoint, EndpointSet, ExternalName, Listener, Origin, Protocol,
+    Resource, ResourceName, TicketSeed, TrustAnchors,
 };
 use crate::version::Version;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -21,26 +24,44 @@ pub(crate) fn versions(state: &State) -> BTreeMap<ResourceName, Version> {
     pairs.collect()
 }
 
-/// A table in which every virtual host finds what it names.
+/// What a virtual host can name.
+#[derive(Clone, Debug)]
+struct Named {
+    sets: Vec<EndpointSet>,
+    certificates: Vec<Certificate>,
+    trust: Vec<TrustAnchors>,
+}
+
+/// A table in which everything that is named is there.
 pub(crate) fn closed_state() -> impl Strategy<Value = State> {
-    let sets = prop::collection::vec(endpoint_set(), 1..4);
-    let certificates = prop::collection::vec(certificate(), 1..4);
-    let hosts = prop::collection::vec(host_plan(), 0..5);
+    let named = (
+        prop::collection::vec(endpoint_set(), 1..4),
+        prop::collection::vec(certificate(), 1..4),
+        prop::collection::vec(trust_anchors(), 1..3),
+    );
+    let named = named.prop_map(|(sets, certificates, trust)| Named {
+        sets,
+        certificates,
+        trust,
+    });
+    let hosts = prop::collection::vec(host::plan(), 0..5);
     let listeners = prop::collection::vec(listener(), 0..3);
-    (sets, certificates, hosts, listeners, origins()).prop_map(
-        |(sets, certificates, hosts, listeners, origins)| {
-            let hosts = hosts
-                .into_iter()
-                .map(|plan| plan.build(&sets, &certificates))
-                .map(Resource::VirtualHost)
-                .collect::<Vec<_>>();
-            sets.into_iter()
-                .map(Resource::Endpoints)
-                .chain(certificates.into_iter().map(Resource::Certificate))
-                .chain(hosts)
-                .chain(listeners.into_iter().map(Resource::Listener))
-                .map(|it| (it.name(), Update::new(it, origins.clone())))
-                .collect()
+    let settings = prop::option::of(class_settings());
+    (named, hosts, listeners, settings, origins()).prop_map(
+        |(named, hosts, listeners, settings, origins)| {
+            let hosts = hosts.into_iter().map(|plan| plan.build(&named));
+            let mut resources: Vec<_> = hosts.map(Resource::VirtualHost).collect();
+            let settings = settings.map(|settings| ClassSettings {
+                default_certificate: named.certificates.first().map(|it| it.name.clone()),
+                ..settings
+            });
+            resources.extend(settings.map(Resource::ClassSettings));
+            resources.extend(named.sets.into_iter().map(Resource::Endpoints));
+            resources.extend(named.certificates.into_iter().map(Resource::Certificate));
+            resources.extend(named.trust.into_iter().map(Resource::TrustAnchors));
+            resources.extend(listeners.into_iter().map(Resource::Listener));
+            let named = |it: Resource| (it.name(), Update::new(it, origins.clone()));
+            resources.into_iter().map(named).collect()
         },
     )
 }
@@ -51,11 +72,18 @@ fn endpoint_set() -> impl Strategy<Value = EndpointSet> {
         address: SocketAddr::new(address.ip(), address.port()),
         uid,
     });
-    (select(&NAMES), prop::collection::btree_set(endpoint, 0..4)).prop_map(|(name, endpoints)| {
-        EndpointSet {
-            name: format!("{name}:http"),
-            endpoints: endpoints.into_iter().collect(),
-        }
+    let endpoints = prop::collection::btree_set(endpoint, 0..4);
+    let external = ("[a-z.]{1,20}", any::<u16>());
+    let external = external.prop_map(|(host, port)| ExternalName { host, port });
+    let parts = (
+        select(&NAMES),
+        endpoints,
+        prop::option::weighted(0.2, external),
+    );
+    parts.prop_map(|(name, endpoints, external)| EndpointSet {
+        name: format!("{name}:http"),
+        endpoints: endpoints.into_iter().collect(),
+        external,
     })
 }
 
@@ -69,59 +97,21 @@ fn certificate() -> impl Strategy<Value = Certificate> {
     })
 }
 
-/// A virtual host before its references are chosen from what is there.
-#[derive(Clone, Debug)]
-struct HostPlan {
-    hostname: &'static str,
-    tls: Option<Option<Index>>,
-    routes: Vec<(String, Result<Weighted, String>)>,
-}
-
-/// Sets of endpoints with their weights.
-type Weighted = Vec<(Index, u32)>;
-
-fn host_plan() -> impl Strategy<Value = HostPlan> {
-    let hostname = select(&["a.example.com", "b.example.com", "*.example.com"]);
-    let tls = prop::option::of(prop::option::of(any::<Index>()));
-    let backends = prop::collection::vec((any::<Index>(), 0u32..1000), 0..3);
-    let action = prop_oneof![
-        3 => backends.prop_map(Ok),
-        1 => "[A-Z][A-Za-z]{0,20}".prop_map(Err),
-    ];
-    let routes = prop::collection::vec(("/[ -~]{0,20}", action), 0..3);
-    (hostname, tls, routes).prop_map(|(hostname, tls, routes)| HostPlan {
-        hostname,
-        tls,
-        routes,
+fn trust_anchors() -> impl Strategy<Value = TrustAnchors> {
+    (select(&NAMES), "[ -~\n]{0,80}").prop_map(|(name, ca_pem)| TrustAnchors {
+        name: name.to_owned(),
+        ca_pem,
     })
 }
 
-impl HostPlan {
-    fn build(self, sets: &[EndpointSet], certificates: &[Certificate]) -> VirtualHost {
-        let forward = |backends: Weighted| Action::Forward {
-            backends: backends
-                .into_iter()
-                .map(|(set, weight)| Backend {
-                    endpoints: set.get(sets).name.clone(),
-                    weight,
-                })
-                .collect(),
-        };
-        VirtualHost {
-            hostname: self.hostname.to_owned(),
-            tls: self.tls.map(|certificate| HostTls {
-                certificate: certificate.map(|it| it.get(certificates).name.clone()),
-            }),
-            routes: self
-                .routes
-                .into_iter()
-                .map(|(path, action)| Route {
-                    path: PathMatch::Prefix(path),
-                    action: action.map_or_else(|reason| Action::Unavailable { reason }, forward),
-                })
-                .collect(),
-        }
-    }
+fn class_settings() -> impl Strategy<Value = ClassSettings> {
+    let seeds = prop::collection::vec(any::<[u8; 32]>().prop_map(TicketSeed), 0..3);
+    let cidrs = prop::collection::vec("[0-9a-f:./]{1,20}", 0..3);
+    (seeds, cidrs).prop_map(|(ticket_seeds, denied_cidrs)| ClassSettings {
+        default_certificate: None,
+        ticket_seeds,
+        denied_cidrs,
+    })
 }
 
 fn listener() -> impl Strategy<Value = Listener> {
