@@ -303,6 +303,7 @@ fn kind(resource: &Resource) -> &'static str {
         Resource::VirtualHost(host) => match host.routes[0].action {
             Action::Forward { .. } => "forward",
             Action::Unavailable { .. } => "unavailable",
+            Action::Redirect(_) | Action::Respond(_) => "answer",
         },
         Resource::Certificate(_) => "certificate",
         Resource::Endpoints(_) => "endpoints",

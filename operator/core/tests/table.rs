@@ -24,6 +24,7 @@ fn target(world: &World) -> Result<String, String> {
     match action(world) {
         Action::Forward { mut backends } => Ok(backends.remove(0).endpoints),
         Action::Unavailable { reason } => Err(reason),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -42,7 +43,7 @@ fn addresses(world: &World, name: &str) -> Vec<String> {
 fn a_hostname_is_sent_to_the_ready_pods_of_its_service() {
     let world = World::ready();
     let host = served(&world, HOST).unwrap();
-    assert_eq!(host.tls.unwrap().certificate.as_deref(), Some("team-a/own"));
+    assert_eq!(host.tls.unwrap().certificates, ["team-a/own"]);
     assert_eq!(target(&world).as_deref(), Ok("team-a/shop:http"));
     assert_eq!(
         addresses(&world, "team-a/shop:http"),

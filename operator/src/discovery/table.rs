@@ -168,6 +168,7 @@ mod tests {
         Resource::Endpoints(EndpointSet {
             name: name.into(),
             endpoints: Vec::new(),
+            ..EndpointSet::default()
         })
     }
 
