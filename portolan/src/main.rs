@@ -3,6 +3,7 @@
 //! Exit codes: 0 ok, 1 failed, 2 usage.
 
 mod logs;
+mod serve;
 mod version;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -27,6 +28,14 @@ enum Command {
     Operator {
         #[command(flatten)]
         settings: Box<Settings>,
+        #[command(flatten)]
+        logs: logs::Logs,
+    },
+    /// Serve a folder of files without Kubernetes: the same objects, the same proxy, in one process
+    #[command(after_help = serve::EXAMPLE)]
+    Serve {
+        #[command(flatten)]
+        options: Box<serve::Options>,
         #[command(flatten)]
         logs: logs::Logs,
     },
@@ -59,6 +68,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             logs.install()?;
             operate(*settings)
         }
+        Command::Serve { options, logs } => {
+            logs.install()?;
+            serve(*options)
+        }
         Command::Version { output } => {
             println!("{}", version::render(output));
             Ok(())
@@ -69,6 +82,12 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// The data plane brings its own threads; this one is for everything else.
+#[tokio::main(flavor = "current_thread")]
+async fn serve(options: serve::Options) -> anyhow::Result<()> {
+    serve::run(options).await
 }
 
 #[tokio::main]

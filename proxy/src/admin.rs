@@ -5,6 +5,9 @@ use crate::telemetry::metrics::Metrics;
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::request::RequestHead;
 use portolan_proxy_core::scan::HeadScan;
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +26,34 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What Prometheus takes (OpenMetrics 1.0).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// Opens the admin port: on `[::]` for both families; on a host without IPv6 for IPv4.
+///
+/// # Errors
+/// The address cannot be bound.
+pub fn bind(at: SocketAddr) -> io::Result<TcpListener> {
+    let bind = |at: SocketAddr| {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
+        if at.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&at.into())?;
+        socket.listen(128)?;
+        TcpListener::from_std(socket.into())
+    };
+    match bind(at) {
+        Err(error)
+            if at.is_ipv6()
+                && at.ip().is_unspecified()
+                && error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
+        {
+            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port())))
+        }
+        bound => bound,
+    }
+}
 
 /// What the admin port knows.
 #[derive(Clone, Debug)]

@@ -14,11 +14,12 @@
 //! - `telemetry` and `admin`: what is told about all that
 //! - `discovery`: where configuration comes from
 
-mod admin;
+pub mod admin;
 mod certificate;
 pub mod control;
 pub mod cpu_limit;
 pub mod data_plane;
+pub mod descriptors;
 pub mod discovery;
 mod host;
 mod http1;

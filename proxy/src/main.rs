@@ -2,19 +2,16 @@
 
 use anyhow::Context as _;
 use clap::Parser;
+use portolan_proxy::admin;
 use portolan_proxy::cpu_limit;
 use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
+use portolan_proxy::descriptors;
 use portolan_proxy::discovery;
 use portolan_proxy::limits::Limits;
 use portolan_proxy::options::Options;
 use portolan_proxy::telemetry::logs;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Socket, Type};
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::thread::JoinHandle;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +28,7 @@ fn main() -> ExitCode {
 
 #[tokio::main(flavor = "current_thread")]
 async fn run(options: &Options) -> anyhow::Result<()> {
-    let descriptors = raise_descriptor_limit();
+    let descriptors = descriptors::raise_limit();
     let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
     let workers = options.workers.map_or_else(cpu_limit::workers, usize::from);
@@ -40,10 +37,10 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         workers,
         addresses: options.listen_address.clone(),
         limits: Limits::default(),
-        connections: connections(descriptors),
+        connections: descriptors::connections(descriptors),
         access_log: options.access_log,
     })?;
-    let admin = bind_admin(options.admin_address)
+    let admin = admin::bind(options.admin_address)
         .with_context(|| format!("binding the admin address {}", options.admin_address))?;
     let admin = tokio::spawn(data_plane.admin(admin));
     let unsubscribe = CancellationToken::new();
@@ -92,57 +89,4 @@ fn subscribe(
             }
         })
         .context("starting the subscriber's thread")
-}
-
-/// On `[::]` for both families; on a host without IPv6 for IPv4.
-fn bind_admin(at: SocketAddr) -> io::Result<TcpListener> {
-    let bind = |at: SocketAddr| {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
-        if at.is_ipv6() {
-            socket.set_only_v6(false)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&at.into())?;
-        socket.listen(128)?;
-        TcpListener::from_std(socket.into())
-    };
-    match bind(at) {
-        Err(error)
-            if at.is_ipv6()
-                && at.ip().is_unspecified()
-                && error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
-        {
-            bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port())))
-        }
-        bound => bound,
-    }
-}
-
-/// Each connection needs a descriptor on both sides; the soft limit is often 1024 for the sake
-/// of programs that use select(2).
-fn raise_descriptor_limit() -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    let now = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => maximum,
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open descriptors stays as it is");
-            current
-        }
-    };
-    now.unwrap_or(u64::MAX)
-}
-
-/// Half of the descriptors for clients, half for endpoints, some for ourselves: when clients
-/// take all they may, those that are connected are served on.
-fn connections(descriptors: u64) -> usize {
-    const OWN: u64 = 256;
-    /// More is a matter of memory, not of descriptors.
-    const MOST: u64 = 1_000_000;
-    let each = (descriptors.saturating_sub(OWN) / 2).clamp(16, MOST);
-    usize::try_from(each).unwrap_or(usize::MAX)
 }

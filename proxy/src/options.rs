@@ -83,7 +83,10 @@ impl Options {
 }
 
 /// One number with its unit, a subset of what Kubernetes' GEP-2257 allows: `1h`, `2m`, `15s`, `200ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// The sentence that a person is shown.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
     let wrong = || format!("{text:?} is no duration; 15s is one, with the units h, m, s and ms");

@@ -31,6 +31,7 @@ pub mod names;
 mod observed;
 pub mod reason;
 mod status;
+mod uses;
 mod validate;
 
 pub use child::{Child, HoldAction, ProxySettings};
@@ -39,6 +40,7 @@ pub use index::Index;
 pub use names::{ClassName, Hostname, ObjectRef};
 pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
 pub use reason::Reason;
+pub use uses::Uses;
 
 /// The field manager of everything that Portolan writes.
 pub const FIELD_MANAGER: &str = "portolan";

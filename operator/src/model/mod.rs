@@ -12,7 +12,6 @@ mod compile;
 mod records;
 mod secrets;
 mod sync;
-mod uses;
 
 pub use records::{Record, Stored};
 
@@ -23,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::watch::{Input, Source};
 use jiff::Timestamp;
-use portolan_core::{Affected, ClassName, Event, Index, ObjectRef};
+use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, Uses};
 use portolan_discovery::table::Kind;
 use records::Records;
 use secrets::Sightings;
@@ -32,7 +31,6 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use sync::Sync;
 use tokio::sync::{mpsc, watch};
 use tracing::info;
-use uses::Uses;
 
 /// How many inputs are taken in at once; a reader waits for no more than these.
 const BATCH: usize = 256;

@@ -101,6 +101,13 @@ impl Index {
         }
     }
 
+    /// Lets endpoints have loopback addresses, which in a cluster would be the proxy's own pod.
+    #[must_use]
+    pub fn with_loopback_endpoints(mut self) -> Self {
+        self.services.loopback = true;
+        self
+    }
+
     /// Takes in what was seen, and says what has to be looked at again.
     pub fn apply(&mut self, event: Event) -> Affected {
         let mut affected = Affected::default();

@@ -21,6 +21,8 @@ pub(crate) struct Services {
     slice_of: BTreeMap<ObjectRef, ObjectRef>,
     /// Services with a ready endpoint behind any port.
     answering: BTreeSet<ObjectRef>,
+    /// Whether an endpoint may have a loopback address.
+    pub(super) loopback: bool,
 }
 
 /// What an EndpointSlice changed.
@@ -208,7 +210,7 @@ impl Services {
         }) {
             for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.ready) {
                 for address in &endpoint.addresses {
-                    if is_refused(address) {
+                    if self.refuses(address) {
                         refused += 1;
                         continue;
                     }
@@ -256,6 +258,20 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Addresses that would reach the proxy itself or its node, never a pod.
+    fn refuses(&self, address: &IpAddr) -> bool {
+        let canonical = address.to_canonical();
+        (canonical.is_loopback() && !self.loopback)
+            || canonical.is_unspecified()
+            || canonical.is_multicast()
+            || match canonical {
+                IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+                IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            }
+    }
+}
+
 impl Backend {
     fn told_port(&self) -> String {
         if self.port_name.is_empty() {
@@ -264,16 +280,4 @@ impl Backend {
             self.port_name.clone()
         }
     }
-}
-
-/// Addresses that would reach the proxy itself or its node, never a pod.
-fn is_refused(address: &IpAddr) -> bool {
-    let canonical = address.to_canonical();
-    canonical.is_loopback()
-        || canonical.is_unspecified()
-        || canonical.is_multicast()
-        || match canonical {
-            IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-        }
 }

@@ -1,6 +1,6 @@
 //! Whose status depends on a resource: the way back from an acknowledgement.
 
-use portolan_core::{ClassName, ObjectRef};
+use crate::names::{ClassName, ObjectRef};
 use portolan_discovery::table::ResourceName;
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,14 +8,14 @@ type Resource = (ClassName, ResourceName);
 
 /// Resources by object, and objects by resource.
 #[derive(Debug, Default)]
-pub(super) struct Uses {
+pub struct Uses {
     by_object: HashMap<ObjectRef, Vec<Resource>>,
     by_resource: HashMap<Resource, BTreeSet<ObjectRef>>,
 }
 
 impl Uses {
     /// Replaces what an object needs.
-    pub(super) fn set(&mut self, object: &ObjectRef, resources: Vec<Resource>) {
+    pub fn set(&mut self, object: &ObjectRef, resources: Vec<Resource>) {
         for resource in self.by_object.remove(object).unwrap_or_default() {
             if let Some(objects) = self.by_resource.get_mut(&resource) {
                 objects.remove(object);
@@ -34,7 +34,7 @@ impl Uses {
     }
 
     /// The objects that need a resource.
-    pub(super) fn of(
+    pub fn of(
         &self,
         class: &ClassName,
         name: &ResourceName,
