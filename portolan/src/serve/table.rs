@@ -158,6 +158,7 @@ mod tests {
         let resource = Resource::Endpoints(EndpointSet {
             name: name.to_owned(),
             endpoints: vec![endpoint],
+            external: None,
         });
         (resource.name(), Some(Update::new(resource, Vec::new())))
     }
