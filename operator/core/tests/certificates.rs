@@ -119,10 +119,7 @@ fn a_secret_that_drops_a_name_keeps_serving_that_name_with_the_one_before() {
     let Some(Resource::VirtualHost(other)) = world.resource(&virtual_host("b.example.com")) else {
         panic!()
     };
-    assert_eq!(
-        other.tls.unwrap().certificate.as_deref(),
-        Some("team-a/own")
-    );
+    assert_eq!(other.tls.unwrap().certificates, ["team-a/own"]);
 }
 
 #[test]
@@ -262,7 +259,11 @@ fn a_wildcard_needs_the_same_wildcard_in_its_certificate() {
         let Some(Resource::VirtualHost(host)) = world.resource(&virtual_host(name)) else {
             panic!()
         };
-        assert_eq!(host.tls.unwrap().certificate.is_some(), certified, "{name}");
+        assert_eq!(
+            !host.tls.unwrap().certificates.is_empty(),
+            certified,
+            "{name}"
+        );
     }
 }
 

@@ -308,5 +308,7 @@ fn kind(resource: &Resource) -> &'static str {
         Resource::Certificate(_) => "certificate",
         Resource::Endpoints(_) => "endpoints",
         Resource::Listener(_) => "listener",
+        Resource::TrustAnchors(_) => "trust anchors",
+        Resource::ClassSettings(_) => "class settings",
     }
 }
