@@ -1,0 +1,231 @@
+//! A folder, the program that serves it, an origin behind it, and a client.
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Ten times what any step should take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A program under test; killed when the test ends before it does.
+pub(crate) struct Stand {
+    folder: TempDir,
+    child: Child,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// Lines of `-o json`.
+    told: Mutex<Receiver<Value>>,
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Stand {
+    /// Starts the program over these files, and waits until it is ready.
+    pub(crate) fn start(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let [http, https, admin] = free_ports();
+        let mut child = program()
+            .args(["serve", "-o", "json", "--workers", "1", "--files"])
+            .arg(folder.path())
+            .args(["--http", &http.to_string()])
+            .args(["--https", &https.to_string()])
+            .args(["--admin", &admin.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = Mutex::new(lines(child.stdout.take().unwrap()));
+        let stand = Self {
+            folder,
+            child,
+            http,
+            https,
+            admin,
+            told,
+        };
+        stand.until("ready", || {
+            let probe = get(connect(stand.admin).ok()?, "admin", "/readyz").ok()?;
+            (probe.0 == 200).then_some(())
+        });
+        stand
+    }
+
+    /// Writes a file as an editor does: beside, then renamed.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let beside = self.folder.path().join(format!(".{name}.tmp"));
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, self.path(name)).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Status and body of a GET in the clear.
+    pub(crate) fn get(&self, host: &str) -> Option<(u16, String)> {
+        get(connect(self.http).ok()?, host, "/").ok()
+    }
+
+    /// The same over TLS, trusting nothing but this certificate.
+    pub(crate) fn get_tls(
+        &self,
+        host: &str,
+        certificate: &rustls::pki_types::CertificateDer<'static>,
+    ) -> Option<(u16, String)> {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from(host.to_owned()).unwrap();
+        let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let stream = StreamOwned::new(connection, connect(self.https).ok()?);
+        get(stream, host, "/").ok()
+    }
+
+    /// Waits for a line that is told.
+    pub(crate) fn told(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let told = self.told.lock().unwrap();
+        let end = Instant::now() + DEADLINE;
+        let mut others = Vec::new();
+        while let Ok(line) = told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if is(&line) {
+                return line;
+            }
+            others.push(line);
+        }
+        panic!("{what}: not told within {DEADLINE:?}; but {others:#?}");
+    }
+
+    /// Waits until an object is told to be in a state.
+    pub(crate) fn told_status(&self, name: &str, status: &str) -> Value {
+        self.told(&format!("{name} is {status}"), |line| {
+            line["name"] == name && line["status"]["summary"]["status"] == status
+        })
+    }
+
+    pub(crate) fn until<T>(&self, what: &str, mut step: impl FnMut() -> Option<T>) -> T {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(done) = step() {
+                return done;
+            }
+            assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// TERM, and how it ends.
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < end,
+                "still running {DEADLINE:?} after TERM"
+            );
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+pub(crate) fn program() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_portolan"));
+    program.env("RUST_LOG", "warn");
+    program
+}
+
+/// Listens on a free port, and answers every request with this text.
+pub(crate) fn origin(text: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while let Some(Ok(line)) = lines.next() {
+                    if line.is_empty() {
+                        let length = text.len();
+                        let _ = write!(
+                            stream,
+                            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}"
+                        );
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// Below the range that outgoing connections take theirs from.
+fn free_ports() -> [SocketAddr; 3] {
+    let held = [(); 3].map(|()| {
+        let mut tries =
+            (0..1000).map(|_| SocketAddr::from(([127, 0, 0, 1], fastrand::u16(20_000..32_000))));
+        tries.find_map(|at| TcpListener::bind(at).ok()).unwrap()
+    });
+    held.map(|listener| listener.local_addr().unwrap())
+}
+
+fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&to, DEADLINE)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    Ok(stream)
+}
+
+fn get(mut stream: impl Read + Write, host: &str, path: &str) -> std::io::Result<(u16, String)> {
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .ok_or(ErrorKind::UnexpectedEof)?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    Ok((status.ok_or(ErrorKind::InvalidData)?, body.to_owned()))
+}
+
+fn lines(stdout: ChildStdout) -> Receiver<Value> {
+    let (lines, told) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            let line = serde_json::from_str(&line.unwrap()).unwrap();
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    told
+}
