@@ -12,7 +12,7 @@ use crate::telemetry::access_log::{AccessLogFormat, LogSink};
 use crate::telemetry::cells::Cells;
 use crate::telemetry::metrics::{Inventory, Metrics};
 use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
-use crate::worker::{self, Start};
+use crate::worker::{self, Equipment, Start};
 use anyhow::Context as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -90,15 +90,17 @@ impl DataPlane {
             let (mailbox, mail) = mpsc::channel(1);
             mailboxes.push(mailbox);
             threads.push(worker::spawn(Start {
-                index,
-                limits: settings.limits,
-                room: Arc::clone(&room),
-                cells: Arc::clone(&peer.cells),
-                pool: Arc::clone(&peer.pool),
-                peers: Peers::new(Arc::clone(&peers), index),
-                inbox,
-                log: log.clone(),
+                worker: Equipment {
+                    index,
+                    limits: settings.limits,
+                    room: Arc::clone(&room),
+                    cells: Arc::clone(&peer.cells),
+                    pool: Arc::clone(&peer.pool),
+                    peers: Peers::new(Arc::clone(&peers), index),
+                    log: log.clone(),
+                },
                 mail,
+                inbox,
                 phase: phases.clone(),
             })?);
         }

@@ -13,6 +13,8 @@ pub struct Limits {
     pub idle: Duration,
     /// For the first byte of a response, once the request was sent.
     pub response: Duration,
+    /// For a response to begin, over all attempts, once the request was received whole.
+    pub request: Duration,
     /// How often the progress of a body is looked at.
     pub progress: Duration,
     /// How many bytes a client must send or take in that time, when it is the one waited for.
@@ -34,6 +36,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             response: Duration::from_secs(15),
+            request: Duration::from_secs(60),
             progress: Duration::from_secs(30),
             least_progress: 30 * 1024,
             tunnel_idle: Duration::from_secs(3600),

@@ -4,6 +4,7 @@ use crate::authority::{AuthorityError, HostPattern};
 use crate::endpoint::{Backends, EndpointSet};
 use crate::path::{PathError, PathPrefix};
 use crate::reason::Reason;
+use crate::retry::RetryPolicy;
 use portolan_discovery::table;
 use std::sync::Arc;
 use thiserror::Error;
@@ -36,9 +37,21 @@ pub enum TlsState {
 pub struct Route {
     path: PathPrefix,
     action: Action,
+    timeouts: table::Timeouts,
+    retries: Option<RetryPolicy>,
 }
 
 impl Route {
+    /// How long the steps of a request may take, where the route says so.
+    pub fn timeouts(&self) -> &table::Timeouts {
+        &self.timeouts
+    }
+
+    /// When a request may be sent more than once.
+    pub fn retries(&self) -> Option<&RetryPolicy> {
+        self.retries.as_ref()
+    }
+
     /// The backend that the worker's next request on this route goes to; `None` when none takes any.
     pub fn next_backend(&self, worker: usize) -> Option<&Arc<EndpointSet>> {
         match &self.action {
@@ -135,7 +148,12 @@ impl VirtualHost {
                     Action::Forward(Backends::new(found, workers, seed))
                 }
             };
-            Ok(Arc::new(Route { path, action }))
+            Ok(Arc::new(Route {
+                path,
+                action,
+                timeouts: route.timeouts,
+                retries: route.retries.as_ref().map(RetryPolicy::from),
+            }))
         };
         let routes = host.routes.iter().enumerate().map(compile);
         Ok(Self {

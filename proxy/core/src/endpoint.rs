@@ -172,6 +172,15 @@ impl EndpointSet {
             .sum()
     }
 
+    /// Connections to the members that wait for their next request.
+    pub fn idle(&self) -> u64 {
+        self.members
+            .load()
+            .iter()
+            .map(|it| u64::from(it.idle()))
+            .sum()
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members.load().len()

@@ -20,5 +20,6 @@ pub mod path;
 pub mod reason;
 pub mod request;
 pub mod response;
+pub mod retry;
 pub mod scan;
 pub mod websocket;

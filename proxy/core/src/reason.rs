@@ -71,12 +71,16 @@ answers! {
     CertificatePending = 503, "The certificate of this host has not been issued yet.";
     /// No endpoint of the chosen backend is ready, or every backend has weight 0.
     NoReadyEndpoints = 503, "Nothing that serves this host is ready.";
+    /// The proxy has no memory or no descriptor left for the request.
+    Overloaded = 503, "The proxy is overloaded.";
     /// No endpoint took the connection.
     ConnectFailed = 502, "The endpoint refused the connection.";
     /// The endpoint did not take the connection in time.
     ConnectTimeout = 504, "The endpoint did not take the connection in time.";
     /// The endpoint did not begin its response in time.
     ResponseTimeout = 504, "The endpoint did not answer in time.";
+    /// No attempt led to a response within the time that the whole request may take.
+    DeadlineExceeded = 504, "The request was not answered in time.";
     /// The endpoint closed the connection without a response.
     UpstreamClosed = 502, "The endpoint closed the connection without an answer.";
     /// The endpoint's response breaks a rule of HTTP.

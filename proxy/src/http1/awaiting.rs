@@ -20,6 +20,8 @@ const MAX_INTERIM: u8 = 8;
 pub(super) struct AwaitingHead {
     scan: HeadScan,
     interim: u8,
+    /// An interim response of the endpoint goes or went to the client.
+    passed_on: bool,
     /// Interim responses on their way to the client.
     notes: Vec<u8>,
     written: usize,
@@ -54,6 +56,7 @@ impl AwaitingHead {
         Self {
             scan: HeadScan::default(),
             interim: 0,
+            passed_on: false,
             notes,
             written: 0,
             unflushed: false,
@@ -68,6 +71,12 @@ impl AwaitingHead {
     /// Whether an interim response went down in part.
     pub(super) fn is_within_a_note(&self) -> bool {
         self.written > 0
+    }
+
+    /// Whether the client has got anything that came from the endpoint, or part of anything: then no
+    /// other endpoint may be asked.
+    pub(super) fn has_told(&self) -> bool {
+        self.passed_on || self.is_within_a_note()
     }
 
     /// The vector that carried the notes, for another use.
@@ -112,6 +121,7 @@ impl AwaitingHead {
                 self.scan = HeadScan::default();
                 // We have sent our own 100, and HTTP/1.0 knows no interim responses.
                 if status != 100 && !terms.http10 {
+                    self.passed_on = true;
                     edit::interim(&mut self.notes, head);
                 }
                 Arrived::Interim

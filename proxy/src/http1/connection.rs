@@ -1,18 +1,16 @@
 //! A client's connection, from its first byte to its close.
 
 use crate::host::Host;
-use crate::http1::exchange::{Counted, Ending, Exchange};
-use crate::http1::judge::{Answer, Forward, From, Judged, judge};
+use crate::http1::exchange::Counted;
+use crate::http1::judge::{Answer, From, Judged, judge};
 use crate::http1::timer::Timer;
 use crate::http1::transport::Transport;
-use crate::http1::tunnel;
 use crate::telemetry::access_log::{Outcome, Record};
-use crate::upstream::connection::{self as upstream, Upstream};
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use crate::worker::idle::Waiting;
 use jiff::Timestamp;
-use portolan_proxy_core::edit::{self, Client, Persistence};
+use portolan_proxy_core::edit::Client;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::request::MAX_TARGET;
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
@@ -20,24 +18,21 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-/// How much is read of a request that was answered before it was read.
-const MAX_DISCARDED: usize = 64 * 1024;
-
 /// One client, served until it or we close.
 pub(crate) struct Connection<S> {
-    worker: Rc<Worker>,
-    io: S,
+    pub(super) worker: Rc<Worker>,
+    pub(super) io: S,
     /// The peer's address, canonical.
     client: String,
     /// The host that the TLS handshake asked for; absent in the clear.
     negotiated: Option<Arc<Host>>,
-    input: Option<Buffer>,
-    timer: Timer,
-    record: Record,
+    pub(super) input: Option<Buffer>,
+    pub(super) timer: Timer,
+    pub(super) record: Record,
 }
 
 /// What comes next on a connection.
@@ -51,7 +46,7 @@ enum Next {
 }
 
 /// What becomes of a connection after a request.
-enum After {
+pub(super) enum After {
     /// The next request.
     Kept,
     /// Closed; the client may not have sent all of its request yet.
@@ -209,181 +204,6 @@ impl<S: Transport> Connection<S> {
         let (after, status, counted) = self.answer(Answer::last(reason)).await;
         self.finished(Instant::now(), status, counted);
         after
-    }
-
-    async fn forward(&mut self, forward: Forward) -> (After, u16, Counted) {
-        let Forward {
-            route,
-            mut request,
-            terms,
-            has_body,
-        } = forward;
-        let worker = Rc::clone(&self.worker);
-        let failed = |reason: Reason| Answer {
-            head_only: terms.head_only,
-            http10: terms.http10,
-            keep_client: terms.keep_client && !has_body,
-            ..Answer::last(reason)
-        };
-        let connected = match route.next_backend(worker.index) {
-            Some(endpoints) => upstream::connect(&worker, endpoints).await,
-            None => Err(Reason::NoReadyEndpoints),
-        };
-        let mut upstream = match connected {
-            Ok(upstream) => upstream,
-            Err(reason) => return self.answer(failed(reason)).await,
-        };
-        loop {
-            self.record.endpoint = Some(upstream.in_flight.endpoint().address());
-            let mut upstream_input = None;
-            let exchange = Exchange::new(
-                &mut self.io,
-                &mut self.input,
-                &mut upstream.stream,
-                &mut upstream_input,
-                request,
-                &terms,
-                &mut self.timer,
-                &worker.buffers,
-                &worker.limits,
-            );
-            let (ending, counted) = exchange.run().await;
-            if let Some(rest) = upstream_input.take_if(|_| !matches!(ending, Ending::Tunnel { .. }))
-            {
-                worker.buffers.take_back(rest);
-            }
-            return match ending {
-                Ending::Finished {
-                    status,
-                    keep_client,
-                    keep_upstream,
-                } => {
-                    if keep_upstream {
-                        let Upstream {
-                            stream, in_flight, ..
-                        } = upstream;
-                        worker
-                            .pool
-                            .keep(in_flight.endpoint(), stream, Instant::now());
-                    }
-                    let after = match keep_client {
-                        true => After::Kept,
-                        false => After::Closed,
-                    };
-                    (after, status, counted)
-                }
-                Ending::NothingTaken(untaken) if upstream.reused => {
-                    upstream = match upstream::reconnect(&worker, upstream).await {
-                        Ok(upstream) => upstream,
-                        Err(reason) => return self.answer(failed(reason)).await,
-                    };
-                    request = untaken;
-                    continue;
-                }
-                Ending::NothingTaken(_) => {
-                    worker.cells.upstream_closed.add(1);
-                    self.answer(failed(Reason::UpstreamClosed)).await
-                }
-                Ending::Failed(reason) => {
-                    worker.count_upstream_error(reason);
-                    // Dropped first: what the endpoint still works on, nobody waits for.
-                    drop(upstream);
-                    let (after, status, _) = self.answer(failed(reason)).await;
-                    (after, status, counted)
-                }
-                Ending::BrokenOff { status } => {
-                    worker.cells.upstream_closed.add(1);
-                    (After::Reset, status, counted)
-                }
-                Ending::ClientGone => {
-                    worker.cells.clients_gone.add(1);
-                    (After::Reset, 0, counted)
-                }
-                Ending::Tunnel { head } => {
-                    let carried = tunnel::run(
-                        tunnel::End {
-                            stream: &mut self.io,
-                            input: &mut self.input,
-                        },
-                        tunnel::End {
-                            stream: &mut upstream.stream,
-                            input: &mut upstream_input,
-                        },
-                        head,
-                        &mut self.timer,
-                        worker.limits.tunnel_idle,
-                        &worker.buffers,
-                    );
-                    (After::Closed, 101, carried.await)
-                }
-            };
-        }
-    }
-
-    async fn answer(&mut self, answer: Answer) -> (After, u16, Counted) {
-        let reason = answer.reason.as_str();
-        let sentence = answer.reason.sentence();
-        self.record.reason.push_str(reason);
-        let persistence = match (answer.keep_client, answer.http10) {
-            (false, _) => Persistence::Closed,
-            (true, true) => Persistence::KeptAloud,
-            (true, false) => Persistence::Kept,
-        };
-        let date = httpdate::fmt_http_date(SystemTime::now());
-        let mut out = self.worker.buffers.room();
-        edit::Answer {
-            status: answer.status,
-            reason,
-            sentence,
-            request_id: &self.record.request_id,
-            date: &date,
-            location: answer.location.as_deref(),
-            head_only: answer.head_only,
-            persistence,
-        }
-        .write(&mut out);
-        let io = &mut self.io;
-        let writing = async {
-            io.write_all(&out).await?;
-            io.flush().await
-        };
-        let written = timeout(self.worker.limits.head, writing).await;
-        let counted = Counted {
-            received: 0,
-            sent: sentence.len() as u64 + 1,
-        };
-        self.worker.buffers.take_back_room(out);
-        let after = match written {
-            Ok(Ok(())) if answer.keep_client => After::Kept,
-            Ok(Ok(())) => After::Closed,
-            _ => After::Reset,
-        };
-        (after, answer.status, counted)
-    }
-
-    /// Closes so that the client gets to read the response: a socket that is closed with unread
-    /// bytes sends a reset, which takes the response away from the client (RFC 9112 9.6).
-    async fn linger(mut self) {
-        let patience = self.worker.limits.linger;
-        let Self {
-            worker, io, input, ..
-        } = &mut self;
-        let discarding = async {
-            io.shutdown().await?;
-            let mut left = MAX_DISCARDED;
-            while left > 0 {
-                if let Some(unread) = input.take() {
-                    worker.buffers.take_back(unread);
-                }
-                match poll_fn(|cx| worker.buffers.poll_fill(cx, io, input)).await? {
-                    0 => break,
-                    count => left = left.saturating_sub(count),
-                }
-            }
-            std::io::Result::Ok(())
-        };
-        // However it ends, the connection is closed now.
-        let _ = timeout(patience, discarding).await;
     }
 
     fn finished(&self, started: Instant, status: u16, counted: Counted) {

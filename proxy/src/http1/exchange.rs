@@ -5,10 +5,13 @@
 
 use crate::http1::awaiting::{Arrived, AwaitingHead, Response};
 use crate::http1::flow::{Flow, FlowError, WaitsFor};
+use crate::http1::progress::Progress;
 use crate::http1::timer::Timer;
 use crate::limits::Limits;
+use crate::upstream::effort::Effort;
 use crate::worker::buffer::{BUFFER, Buffer, Buffers};
 use portolan_proxy_core::reason::Reason;
+use portolan_proxy_core::retry::Failure;
 use portolan_proxy_core::scan::MAX_HEAD;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,8 +46,8 @@ pub(crate) enum Ending {
     },
     /// The endpoint speaks WebSocket; the 101 is in `head`, not written yet.
     Tunnel { head: Vec<u8> },
-    /// Not one byte of the request was taken: it may be sent on another connection.
-    NothingTaken(Flow),
+    /// The request is to be sent once more, from its beginning.
+    Again { request: Flow, failure: Failure },
     /// No byte of a response went down: it can be answered by us.
     Failed(Reason),
     /// The response was broken off; nothing can be said any more.
@@ -53,43 +56,45 @@ pub(crate) enum Ending {
     ClientGone,
 }
 
+/// One side of an exchange, with what was read from it ahead of time.
+pub(crate) struct End<'a, S> {
+    pub(crate) stream: &'a mut S,
+    pub(crate) input: &'a mut Option<Buffer>,
+}
+
 /// One request and its response under way.
-pub(crate) struct Exchange<'a, C, U> {
-    client: &'a mut C,
-    client_input: &'a mut Option<Buffer>,
-    upstream: &'a mut U,
-    upstream_input: &'a mut Option<Buffer>,
+pub(crate) struct Exchange<'a, 'r, C, U> {
+    client: End<'a, C>,
+    upstream: End<'a, U>,
     timer: &'a mut Timer,
     buffers: &'a Buffers,
-    limits: &'a Limits,
     terms: &'a Terms,
+    effort: &'a mut Effort<'r>,
     upload: Upload,
     download: Download,
     client_closed: bool,
-    /// Bytes moved when the timer was last looked at, and for how long that has been all.
     progress: Progress,
+    /// What is wrong when the timer fires while a response is waited for.
+    overdue: Reason,
 }
 
 enum Upload {
     Under(Flow),
+    /// Sent whole, and kept as long as it may have to be sent again.
     Done {
         moved: u64,
+        kept: Option<Flow>,
     },
     /// The endpoint stopped taking it; its response may say why.
     Stopped {
         moved: u64,
+        kept: Option<Flow>,
     },
 }
 
 enum Download {
     Head(AwaitingHead),
     Body(Response),
-}
-
-#[derive(Default)]
-struct Progress {
-    moved: u64,
-    silent_ticks: u32,
 }
 
 /// What was counted, for the log.
@@ -99,7 +104,7 @@ pub(crate) struct Counted {
     pub(crate) sent: u64,
 }
 
-impl<'a, C, U> Exchange<'a, C, U>
+impl<'a, 'r, C, U> Exchange<'a, 'r, C, U>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
@@ -110,35 +115,34 @@ where
         reason = "the two connections with what belongs to them"
     )]
     pub(crate) fn new(
-        client: &'a mut C,
-        client_input: &'a mut Option<Buffer>,
-        upstream: &'a mut U,
-        upstream_input: &'a mut Option<Buffer>,
+        client: End<'a, C>,
+        upstream: End<'a, U>,
         request: Flow,
         terms: &'a Terms,
+        effort: &'a mut Effort<'r>,
         timer: &'a mut Timer,
         buffers: &'a Buffers,
         limits: &'a Limits,
     ) -> Self {
         let mut notes = buffers.room();
         // A client that has begun to send its body does not wait any more (RFC 9110 10.1.1).
-        if terms.expects_continue && client_input.is_none() {
+        if terms.expects_continue && client.input.is_none() && effort.continues() {
             notes.extend_from_slice(CONTINUE);
         }
-        timer.set(limits.progress);
+        let progress = Progress::new(limits, effort.waits.idle);
+        timer.set(progress.tick());
         Self {
             client,
-            client_input,
             upstream,
-            upstream_input,
             timer,
             buffers,
-            limits,
             terms,
+            effort,
             upload: Upload::Under(request),
             download: Download::Head(AwaitingHead::new(notes)),
             client_closed: false,
-            progress: Progress::default(),
+            progress,
+            overdue: Reason::ResponseTimeout,
         }
     }
 
@@ -153,9 +157,7 @@ where
             received: self.upload.moved(),
             sent: self.download.moved(),
         };
-        if let Upload::Under(flow) = self.upload {
-            self.buffers.take_back_room(flow.into_room());
-        }
+        self.give_back_upload();
         match self.download {
             Download::Head(head) => self.buffers.take_back_room(head.into_room()),
             Download::Body(response) => self.buffers.take_back_room(response.flow.into_room()),
@@ -182,9 +184,9 @@ where
         };
         let polled = flow.poll(
             cx,
-            self.client,
-            self.client_input,
-            self.upstream,
+            self.client.stream,
+            self.client.input,
+            self.upstream.stream,
             self.buffers,
         );
         let moved = flow.moved();
@@ -192,20 +194,25 @@ where
         match polled {
             Poll::Pending => return None,
             Poll::Ready(Ok(())) => {
-                self.give_up_upload(Upload::Done { moved });
+                let kept = self.end_upload();
+                self.upload = Upload::Done { moved, kept };
+                self.effort.received();
                 if matches!(self.download, Download::Head(_)) {
-                    self.timer.set(self.limits.response);
+                    let (wait, overdue) = self.effort.for_response();
+                    self.timer.set(wait);
+                    self.overdue = overdue;
                 }
             }
             Poll::Ready(Err(FlowError::Write(_))) if untaken => {
-                if let Some(request) = self.end_upload(Upload::Stopped { moved: 0 }) {
-                    return Some(Ending::NothingTaken(request));
-                }
+                return Some(self.fail(Reason::UpstreamClosed, Some(Failure::Unsent)));
             }
             // The endpoint may have said why before it closed.
-            Poll::Ready(Err(FlowError::Write(_))) => self.give_up_upload(Upload::Stopped { moved }),
+            Poll::Ready(Err(FlowError::Write(_))) => {
+                let kept = self.end_upload();
+                self.upload = Upload::Stopped { moved, kept };
+            }
             Poll::Ready(Err(FlowError::Malformed(_))) => {
-                return Some(self.fail(Reason::MalformedRequest));
+                return Some(self.fail(Reason::MalformedRequest, None));
             }
             Poll::Ready(Err(FlowError::Read(_) | FlowError::Truncated)) => {
                 return Some(Ending::ClientGone);
@@ -214,15 +221,40 @@ where
         None
     }
 
-    fn end_upload(&mut self, ended: Upload) -> Option<Flow> {
-        match std::mem::replace(&mut self.upload, ended) {
+    /// The request, whether it was sent or not, leaving nothing behind.
+    fn take_upload(&mut self) -> Option<Flow> {
+        let moved = self.upload.moved();
+        let taken = Upload::Stopped { moved, kept: None };
+        match std::mem::replace(&mut self.upload, taken) {
             Upload::Under(flow) => Some(flow),
-            Upload::Done { .. } | Upload::Stopped { .. } => None,
+            Upload::Done { kept, .. } | Upload::Stopped { kept, .. } => kept,
         }
     }
 
-    fn give_up_upload(&mut self, ended: Upload) {
-        if let Some(flow) = self.end_upload(ended) {
+    /// The request after its last byte was sent, when it may be needed again.
+    fn end_upload(&mut self) -> Option<Flow> {
+        let flow = self.take_upload()?;
+        if self.effort.needs_replay() && matches!(self.download, Download::Head(_)) {
+            return Some(flow);
+        }
+        self.buffers.take_back_room(flow.into_room());
+        None
+    }
+
+    /// Nothing will be sent again.
+    fn give_back_kept(&mut self) {
+        match &mut self.upload {
+            Upload::Under(flow) => flow.keep_no_more(),
+            Upload::Done { kept, .. } | Upload::Stopped { kept, .. } => {
+                if let Some(flow) = kept.take() {
+                    self.buffers.take_back_room(flow.into_room());
+                }
+            }
+        }
+    }
+
+    fn give_back_upload(&mut self) {
+        if let Some(flow) = self.take_upload() {
             self.buffers.take_back_room(flow.into_room());
         }
     }
@@ -231,7 +263,7 @@ where
         loop {
             match &mut self.download {
                 Download::Head(head) => {
-                    if ready!(head.poll_notes(cx, self.client)).is_err() {
+                    if ready!(head.poll_notes(cx, self.client.stream)).is_err() {
                         return Poll::Ready(Ending::ClientGone);
                     }
                     if let Some(ending) = ready!(self.poll_head(cx)) {
@@ -242,19 +274,21 @@ where
                     let status = response.status;
                     let polled = response.flow.poll(
                         cx,
-                        self.upstream,
-                        self.upstream_input,
-                        self.client,
+                        self.upstream.stream,
+                        self.upstream.input,
+                        self.client.stream,
                         self.buffers,
                     );
                     return Poll::Ready(match ready!(polled) {
                         Ok(()) => {
                             // An early response leaves half a request behind on both sides.
                             let whole = matches!(self.upload, Upload::Done { .. });
-                            let surplus = self.upstream_input.is_some();
+                            let surplus = self.upstream.input.is_some();
+                            // What a client sent before it closed its side is answered.
+                            let more = !self.client_closed || self.client.input.is_some();
                             Ending::Finished {
                                 status,
-                                keep_client: response.keep_client && whole && !self.client_closed,
+                                keep_client: response.keep_client && whole && more,
                                 keep_upstream: response.keep_upstream && whole && !surplus,
                             }
                         }
@@ -271,36 +305,33 @@ where
         let Download::Head(head) = &mut self.download else {
             return Poll::Ready(None);
         };
-        let unread = self.upstream_input.as_ref().map_or(&[][..], Buffer::unread);
+        let unread = self.upstream.input.as_ref().map_or(&[][..], Buffer::unread);
         match head.find(unread) {
             Ok(Some(length)) => return Poll::Ready(self.take_head(length)),
             Ok(None) if unread.len() < MAX_HEAD => {}
             Ok(None) | Err(_) => {
-                return Poll::Ready(Some(Ending::Failed(Reason::MalformedResponse)));
+                return Poll::Ready(Some(self.fail(Reason::MalformedResponse, None)));
             }
         }
-        if let Some(full) = self.upstream_input.as_mut().filter(|it| it.is_full()) {
+        if let Some(full) = self.upstream.input.as_mut().filter(|it| it.is_full()) {
             full.grow(MAX_HEAD);
         }
         let filled = self
             .buffers
-            .poll_fill(cx, self.upstream, self.upstream_input);
-        match ready!(filled) {
-            Ok(1..) => Poll::Ready(None),
-            Ok(0) | Err(_) => {
-                let partial = self.upstream_input.is_some();
-                Poll::Ready(Some(Ending::Failed(match partial {
-                    true => Reason::MalformedResponse,
-                    false => Reason::UpstreamClosed,
-                })))
-            }
-        }
+            .poll_fill(cx, self.upstream.stream, self.upstream.input);
+        Poll::Ready(match ready!(filled) {
+            Ok(1..) => None,
+            Ok(0) | Err(_) => Some(match self.upstream.input {
+                Some(_) => self.fail(Reason::MalformedResponse, Some(Failure::Reset)),
+                None => self.fail(Reason::UpstreamClosed, Some(Failure::Reset)),
+            }),
+        })
     }
 
     /// Takes in a whole response head and does what follows from it.
     fn take_head(&mut self, length: usize) -> Option<Ending> {
         let (Some(input), Download::Head(awaiting)) =
-            (self.upstream_input.as_mut(), &mut self.download)
+            (self.upstream.input.as_mut(), &mut self.download)
         else {
             return None;
         };
@@ -308,18 +339,20 @@ where
         let request_sent = matches!(self.upload, Upload::Done { .. });
         let arrived = awaiting.take(bytes, self.terms, request_sent, self.buffers);
         input.consume(length);
-        self.buffers.tidy(self.upstream_input);
+        self.buffers.tidy(self.upstream.input);
         match arrived {
             Arrived::Interim => None,
             Arrived::Tunnel { head } => Some(Ending::Tunnel { head }),
-            Arrived::Malformed => Some(Ending::Failed(Reason::MalformedResponse)),
+            Arrived::Malformed => Some(self.fail(Reason::MalformedResponse, None)),
             Arrived::Final(response) => {
+                if let Some(request) = self.once_more(Failure::Status(response.status)) {
+                    let failure = Failure::Status(response.status);
+                    return Some(Ending::Again { request, failure });
+                }
+                self.give_back_kept();
                 self.download = Download::Body(response);
-                self.progress = Progress {
-                    moved: self.moved(),
-                    silent_ticks: 0,
-                };
-                self.timer.set(self.limits.progress);
+                self.progress.restart(self.moved());
+                self.timer.set(self.progress.tick());
                 None
             }
         }
@@ -331,12 +364,14 @@ where
         if matches!(self.upload, Upload::Under(_)) {
             return false;
         }
-        while !self.client_closed && !self.client_input.as_ref().is_some_and(Buffer::is_full) {
-            let ahead = self.client_input.as_ref().map_or(0, |it| it.unread().len());
+        while !self.client_closed && !self.client.input.as_ref().is_some_and(Buffer::is_full) {
+            let ahead = self.client.input.as_ref().map_or(0, |it| it.unread().len());
             if ahead >= BUFFER {
                 break;
             }
-            let filled = self.buffers.poll_fill(cx, self.client, self.client_input);
+            let filled = self
+                .buffers
+                .poll_fill(cx, self.client.stream, self.client.input);
             match filled {
                 Poll::Pending => break,
                 Poll::Ready(Ok(1..)) => {}
@@ -353,31 +388,26 @@ where
             if let Some(ending) = self.judge_progress() {
                 return Poll::Ready(ending);
             }
-            self.timer.set(self.limits.progress);
+            self.timer.set(self.progress.tick());
         }
         Poll::Pending
     }
 
     /// Called when the timer fires: who let it come to that?
     fn judge_progress(&mut self) -> Option<Ending> {
-        let since = self.moved() - self.progress.moved;
-        self.progress.moved += since;
-        self.progress.silent_ticks = match since {
-            0 => self.progress.silent_ticks + 1,
-            _ => 0,
-        };
-        let slow = since < self.limits.least_progress;
-        let silent = self.limits.progress * self.progress.silent_ticks >= self.limits.idle;
+        let verdict = self.progress.look(self.moved());
         match (&self.upload, &self.download) {
             (Upload::Under(flow), Download::Head(_)) => match flow.waits_for() {
-                WaitsFor::Sender if slow => Some(Ending::Failed(Reason::RequestTimeout)),
-                WaitsFor::Receiver if silent => Some(Ending::Failed(Reason::ResponseTimeout)),
+                WaitsFor::Sender if verdict.slow => Some(self.fail(Reason::RequestTimeout, None)),
+                WaitsFor::Receiver if verdict.silent => {
+                    Some(self.fail(Reason::ResponseTimeout, Some(Failure::Reset)))
+                }
                 _ => None,
             },
-            (_, Download::Head(_)) => Some(Ending::Failed(Reason::ResponseTimeout)),
+            (_, Download::Head(_)) => Some(self.fail(self.overdue, Some(Failure::Reset))),
             (_, Download::Body(response)) => match response.flow.waits_for() {
-                WaitsFor::Receiver if slow => Some(Ending::ClientGone),
-                WaitsFor::Sender if silent => Some(Ending::BrokenOff {
+                WaitsFor::Receiver if verdict.slow => Some(Ending::ClientGone),
+                WaitsFor::Sender if verdict.silent => Some(Ending::BrokenOff {
                     status: response.status,
                 }),
                 _ => None,
@@ -390,13 +420,36 @@ where
         self.upload.moved() + self.download.moved()
     }
 
-    fn fail(&self, reason: Reason) -> Ending {
-        match &self.download {
-            Download::Head(_) => Ending::Failed(reason),
-            Download::Body(response) => Ending::BrokenOff {
+    /// Ends the exchange, perhaps for another attempt when `failure` is the endpoint's.
+    fn fail(&mut self, reason: Reason, failure: Option<Failure>) -> Ending {
+        if let Download::Body(response) = &self.download {
+            return Ending::BrokenOff {
                 status: response.status,
-            },
+            };
         }
+        let failure = failure.and_then(|failure| Some((failure, self.once_more(failure)?)));
+        match failure {
+            Some((failure, request)) => Ending::Again { request, failure },
+            None => Ending::Failed(reason),
+        }
+    }
+
+    /// The request, from its beginning, when it is to be sent once more.
+    fn once_more(&mut self, failure: Failure) -> Option<Flow> {
+        let Download::Head(head) = &self.download else {
+            return None;
+        };
+        let untold = !head.has_told();
+        let replayable = match &self.upload {
+            Upload::Under(flow) => flow.can_be_sent_again(),
+            Upload::Done { kept, .. } | Upload::Stopped { kept, .. } => {
+                kept.as_ref().is_some_and(Flow::can_be_sent_again)
+            }
+        };
+        if !self.effort.once_more(failure, untold && replayable) {
+            return None;
+        }
+        self.take_upload().map(Flow::again)
     }
 }
 
@@ -404,7 +457,7 @@ impl Upload {
     fn moved(&self) -> u64 {
         match self {
             Self::Under(flow) => flow.moved(),
-            Self::Done { moved } | Self::Stopped { moved } => *moved,
+            Self::Done { moved, .. } | Self::Stopped { moved, .. } => *moved,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::worker::buffer::{BUFFER, Buffer, Buffers};
 use portolan_proxy_core::body::{BodyReader, Framing};
 use portolan_proxy_core::chunk::{ChunkError, OpenChunk};
 use portolan_proxy_core::edit;
+use portolan_proxy_core::retry::MAX_REPLAYED;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -52,6 +53,8 @@ pub(crate) struct Flow {
     /// The head, then encoded body, not all of it written yet.
     pending: Vec<u8>,
     written: usize,
+    /// What was written stays in `pending`, as long as it is no longer than this.
+    kept: Option<usize>,
     /// So many bytes at the front of the input are body, to be written from where they are.
     direct: usize,
     ended: bool,
@@ -69,6 +72,7 @@ impl Flow {
             coding,
             pending: head,
             written: 0,
+            kept: None,
             direct: 0,
             ended: framing.is_empty(),
             unflushed: false,
@@ -86,6 +90,31 @@ impl Flow {
     /// Whether the receiver has taken nothing yet, not even of the head.
     pub(crate) fn nothing_accepted(&self) -> bool {
         self.accepted == 0
+    }
+
+    /// Keeps what is sent, so that it can be sent again; a long body ends that.
+    pub(crate) fn keep(&mut self) {
+        self.kept = Some(self.pending.len() + MAX_REPLAYED);
+    }
+
+    /// Lets what was sent go.
+    pub(crate) fn keep_no_more(&mut self) {
+        self.kept = None;
+    }
+
+    /// Whether all that was sent is still there.
+    pub(crate) fn can_be_sent_again(&self) -> bool {
+        self.kept.is_some() || self.accepted == 0
+    }
+
+    /// The same message for another receiver, from its beginning.
+    pub(crate) fn again(self) -> Self {
+        Self {
+            written: 0,
+            accepted: 0,
+            unflushed: false,
+            ..self
+        }
     }
 
     /// Whom the last poll waited for.
@@ -162,7 +191,10 @@ impl Flow {
             return Ok(());
         }
         // A body that begins in the head's packet leaves in the head's packet.
-        if self.written < self.pending.len() || matches!(self.body, BodyReader::Chunked(_)) {
+        if self.written < self.pending.len()
+            || self.kept.is_some()
+            || matches!(self.body, BodyReader::Chunked(_))
+        {
             return self.copy(input);
         }
         if !input.is_empty() {
@@ -175,7 +207,8 @@ impl Flow {
     }
 
     fn copy(&mut self, input: &mut Buffer) -> Result<(), FlowError> {
-        while !self.ended && !input.is_empty() && self.pending.len() < 2 * BUFFER {
+        let most = self.kept.unwrap_or(0) + 2 * BUFFER;
+        while !self.ended && !input.is_empty() && self.pending.len() < most {
             let decoded = self.body.decode(input.unread())?;
             self.moved += decoded.data.len() as u64;
             let data = input.unread().get(decoded.data).unwrap_or_default();
@@ -197,8 +230,11 @@ impl Flow {
             self.count(count)?;
             self.written += count;
         }
-        self.pending.clear();
-        self.written = 0;
+        self.kept.take_if(|most| self.written > *most);
+        if self.kept.is_none() {
+            self.pending.clear();
+            self.written = 0;
+        }
         while self.direct > 0 {
             let Some(buffer) = input else { break };
             let rest = buffer.unread().get(..self.direct).unwrap_or_default();
@@ -319,6 +355,48 @@ mod tests {
             let (result, out, _) = through(input, framing, Coding::Chunked).await;
             assert!(matches!(result, Err(FlowError::Truncated)), "{framing:?}");
             assert!(!out.ends_with(b"0\r\n\r\n"), "{framing:?}");
+        }
+    }
+
+    /// What a receiver gets of a kept flow, the first time and again.
+    async fn twice(body: &[u8], framing: Framing, coding: Coding) -> (Vec<u8>, Option<Vec<u8>>) {
+        let (mut sender, mut from) = duplex(body.len().max(1));
+        sender.write_all(body).await.unwrap();
+        let mut flow = Flow::new(b"HEAD|".to_vec(), framing, coding);
+        flow.keep();
+        let buffers = Buffers::default();
+        let mut slot = None;
+        let mut received = Vec::new();
+        for _ in 0..2 {
+            let (mut to, mut receiver) = duplex(1024 * 1024);
+            let sent = poll_fn(|cx| flow.poll(cx, &mut from, &mut slot, &mut to, &buffers)).await;
+            sent.unwrap();
+            drop(to);
+            let mut out = Vec::new();
+            receiver.read_to_end(&mut out).await.unwrap();
+            received.push(out);
+            if !flow.can_be_sent_again() {
+                break;
+            }
+            flow = flow.again();
+        }
+        let mut received = received.into_iter();
+        (received.next().unwrap(), received.next())
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_can_be_sent_again_unless_it_is_long() {
+        let (first, second) = twice(b"hello", Framing::Length(5), Coding::Plain).await;
+        assert_eq!((&*first, second), (&b"HEAD|hello"[..], Some(first.clone())));
+        let chunks = b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n";
+        let (first, second) = twice(chunks, Framing::Chunked, Coding::Chunked).await;
+        assert_eq!(second, Some(first));
+        for (length, expected) in [(MAX_REPLAYED, true), (MAX_REPLAYED + 1, false)] {
+            let body = vec![b'x'; length];
+            let framing = Framing::Length(length as u64);
+            let (first, second) = twice(&body, framing, Coding::Plain).await;
+            assert_eq!(first.len(), 5 + length);
+            assert_eq!(second.is_some(), expected, "{length}");
         }
     }
 

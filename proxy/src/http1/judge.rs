@@ -13,6 +13,7 @@ use portolan_proxy_core::edit::{self, Client};
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::reason::{Reason, redirect_status};
 use portolan_proxy_core::request::{RequestHead, Version};
+use portolan_proxy_core::retry::is_idempotent;
 use portolan_proxy_core::websocket;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) struct Forward {
     pub(crate) terms: Terms,
     /// The request has a body, so the connection is of no more use when it stays unread.
     pub(crate) has_body: bool,
+    /// It may be processed twice (RFC 9110 9.2.2).
+    pub(crate) idempotent: bool,
 }
 
 /// An answer of our own.
@@ -155,6 +158,7 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
                     websocket: head.websocket.map(websocket::accept_for),
                 },
                 has_body: !head.framing.is_empty(),
+                idempotent: is_idempotent(head.method),
             })
         }
     }

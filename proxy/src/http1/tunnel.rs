@@ -1,7 +1,7 @@
 //! A WebSocket after its handshake: bytes both ways, until one side has closed and the other
 //! has taken what was under way. A tunnel that says nothing holds no buffer.
 
-use crate::http1::exchange::Counted;
+use crate::http1::exchange::{Counted, End};
 use crate::http1::flow::{Coding, Flow};
 use crate::http1::timer::Timer;
 use crate::worker::buffer::{Buffer, Buffers};
@@ -11,12 +11,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-
-/// One end of a tunnel with what was read from it ahead of time.
-pub(crate) struct End<'a, S> {
-    pub(crate) stream: &'a mut S,
-    pub(crate) input: &'a mut Option<Buffer>,
-}
 
 /// Carries bytes both ways; `head` goes to the client first.
 pub(crate) async fn run<C, U>(

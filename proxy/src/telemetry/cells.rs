@@ -36,6 +36,7 @@ pub(crate) struct Cells {
     pub(crate) upstream_closed: Cell,
     pub(crate) upstream_connections_opened: Cell,
     pub(crate) upstream_connections_reused: Cell,
+    pub(crate) retries: Cell,
     pub(crate) clients_gone: Cell,
     pub(crate) bytes_received: Cell,
     pub(crate) bytes_sent: Cell,

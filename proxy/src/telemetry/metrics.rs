@@ -149,6 +149,12 @@ impl Collector for Metrics {
         )?;
         counter(
             out,
+            "retries",
+            "Requests that were sent once more after an endpoint may have seen them",
+            |it| it.retries.get(),
+        )?;
+        counter(
+            out,
             "access_log_lines_dropped",
             "Lines of the access log that nobody read in time",
             |it| it.log_lines_dropped.get(),
@@ -242,6 +248,14 @@ impl Metrics {
             endpoints
                 .iter()
                 .map(|(name, set)| (("endpoints", name.as_str()), set.len() as i64)),
+        )?;
+        gauges(
+            out,
+            "upstream_connections_idle",
+            "Connections to endpoints that wait for their next request",
+            endpoints
+                .iter()
+                .map(|(name, set)| (("endpoints", name.as_str()), set.idle() as i64)),
         )?;
         gauges(
             out,

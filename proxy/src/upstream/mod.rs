@@ -2,4 +2,5 @@
 //! connection, and what becomes of the connection afterwards.
 
 pub(crate) mod connection;
+pub(crate) mod effort;
 pub(crate) mod pool;

@@ -84,6 +84,13 @@ impl Pool {
         });
     }
 
+    /// Closes every waiting connection, unless another worker is at them. Gives whether any was.
+    pub(crate) fn close_all(&self) -> bool {
+        self.shelves
+            .try_lock()
+            .is_ok_and(|mut shelves| shelves.drain().count() > 0)
+    }
+
     /// Closes what is not worth keeping: to endpoints that are gone, closed by the endpoint, or
     /// unused for long.
     pub(crate) fn sweep(&self, now: Instant) {

@@ -53,6 +53,15 @@ pub(crate) struct Worker {
 
 /// What a worker is started with.
 pub(crate) struct Start {
+    pub(crate) worker: Equipment,
+    pub(crate) mail: mpsc::Receiver<Mail>,
+    /// Connections that other workers accepted for this one.
+    pub(crate) inbox: mpsc::Receiver<Arrival>,
+    pub(crate) phase: watch::Receiver<Phase>,
+}
+
+/// What a worker gets from outside, and keeps.
+pub(crate) struct Equipment {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
     /// One permit for each connection that may be open, over all workers.
@@ -60,16 +69,12 @@ pub(crate) struct Start {
     pub(crate) cells: Arc<Cells>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) peers: Peers,
-    /// Connections that other workers accepted for this one.
-    pub(crate) inbox: mpsc::Receiver<Arrival>,
     pub(crate) log: LogSink,
-    pub(crate) mail: mpsc::Receiver<Mail>,
-    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 /// Starts a worker on a thread of its own; the thread ends when the phase says so.
 pub(crate) fn spawn(start: Start) -> anyhow::Result<JoinHandle<()>> {
-    let name = format!("worker-{}", start.index);
+    let name = format!("worker-{}", start.worker.index);
     let runtime = move || {
         Builder::new_current_thread()
             .enable_all()
@@ -86,25 +91,29 @@ pub(crate) fn spawn(start: Start) -> anyhow::Result<JoinHandle<()>> {
 }
 
 async fn run(start: Start) {
-    let worker = Rc::new(Worker {
-        index: start.index,
-        hosts: RefCell::default(),
-        pool: start.pool,
-        peers: start.peers,
-        buffers: Buffers::default(),
-        idle: Idle::default(),
-        cells: start.cells,
-        log: start.log.worker_end(),
-        limits: start.limits,
-        room: start.room,
-        phase: Cell::new(Phase::Serving),
-        random: RefCell::new(fastrand::Rng::new()),
-    });
+    let worker = Rc::new(Worker::new(start.worker));
     mail::attend(&worker, start.mail, start.inbox, start.phase).await;
     worker.log.flush(&worker.cells);
 }
 
 impl Worker {
+    pub(crate) fn new(equipment: Equipment) -> Self {
+        Self {
+            index: equipment.index,
+            hosts: RefCell::default(),
+            pool: equipment.pool,
+            peers: equipment.peers,
+            buffers: Buffers::default(),
+            idle: Idle::default(),
+            cells: equipment.cells,
+            log: equipment.log.worker_end(),
+            limits: equipment.limits,
+            room: equipment.room,
+            phase: Cell::new(Phase::Serving),
+            random: RefCell::new(fastrand::Rng::new()),
+        }
+    }
+
     /// No shutdown has begun: connections may be kept.
     pub(crate) fn is_serving(&self) -> bool {
         self.phase.get() == Phase::Serving
@@ -129,9 +138,16 @@ impl Worker {
         let _ = write!(out, "{id:032x}");
     }
 
+    /// At least nothing, less than one.
+    pub(crate) fn chance(&self) -> f32 {
+        self.random.borrow_mut().f32()
+    }
+
     pub(crate) fn count_upstream_error(&self, reason: Reason) {
         match reason {
-            Reason::ResponseTimeout => self.cells.upstream_timed_out.add(1),
+            Reason::ResponseTimeout | Reason::DeadlineExceeded => {
+                self.cells.upstream_timed_out.add(1)
+            }
             Reason::MalformedResponse => self.cells.upstream_malformed.add(1),
             Reason::UpstreamClosed => self.cells.upstream_closed.add(1),
             _ => {}

@@ -79,6 +79,12 @@ impl Peers {
         Some(back)
     }
 
+    /// Closes all waiting connections of all workers. Gives whether there was one.
+    pub(crate) fn close_waiting(&self) -> bool {
+        let closed = self.all.iter().map(|peer| peer.pool.close_all());
+        closed.fold(false, |any, closed| any | closed)
+    }
+
     /// A waiting connection to the endpoint, of this worker or of another.
     pub(crate) fn waiting_connection(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
         if endpoint.idle() == 0 {

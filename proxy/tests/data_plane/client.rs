@@ -126,6 +126,13 @@ impl Client {
         Ok(self.buffer.drain(..count).collect())
     }
 
+    /// Waits until so many bytes have come that no response was made of yet.
+    pub(crate) async fn has_at_least(&mut self, count: usize) {
+        while self.buffer.len() < count {
+            self.more().await.unwrap();
+        }
+    }
+
     async fn more(&mut self) -> io::Result<()> {
         match self.stream.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),

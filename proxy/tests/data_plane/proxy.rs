@@ -209,6 +209,17 @@ pub(crate) fn host_with(hostname: &str, tls: Option<HostTls>, action: Action) ->
     })
 }
 
+/// A host without TLS with one route for every path, made by `change` from the plain one.
+pub(crate) fn routed(hostname: &str, endpoints: &str, change: impl FnOnce(&mut Route)) -> Resource {
+    let mut route = Route::new(PathMatch::Prefix("/".into()).into(), forward(endpoints));
+    change(&mut route);
+    Resource::VirtualHost(VirtualHost {
+        hostname: hostname.into(),
+        tls: None,
+        routes: vec![route],
+    })
+}
+
 pub(crate) fn forward(endpoints: &str) -> Action {
     Action::Forward {
         backends: vec![Backend {

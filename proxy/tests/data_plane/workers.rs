@@ -46,9 +46,15 @@ async fn a_waiting_connection_to_an_endpoint_serves_every_worker() {
     let proxy = shop(&origin).await;
     let admin = admin(&proxy).await;
     let mut clients = [proxy.client().await, proxy.client().await];
+    let idle = r#"upstream_connections_idle{class="public",endpoints="t/shop:80"} 1"#;
     for _ in 0..5 {
         for client in &mut clients {
             assert_eq!(client.get("shop.test").await.status, 200);
+            // The response may be there a moment before the connection is free again.
+            soon("a free connection", async {
+                while !page(admin, "/metrics").await.1.contains(idle) {}
+            })
+            .await;
         }
     }
     assert_eq!(loads(admin).await, [1, 1], "one client at each worker");
