@@ -1,7 +1,11 @@
 //! Whatever stands in the repository as an example means here what it means to kubectl.
 
+use crate::stand::{Stand, origin};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn yaml_files(below: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(below).unwrap() {
@@ -38,4 +42,34 @@ fn no_example_has_a_plain_word_that_yaml_1_1_takes_for_a_truth_value() {
             );
         }
     }
+}
+
+/// As docs/standalone.md says it: one serves at once, the other waits for its certificate.
+#[test]
+fn the_standalone_example_does_what_it_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/standalone");
+    let read = |name: &str, port: &str, origin: u16| {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        assert!(text.contains(port), "{name}");
+        text.replace(port, &origin.to_string())
+    };
+    let stand = Stand::start(&[
+        ("hello.yaml", &read("hello.yaml", "3001", origin("hello"))),
+        ("shop.yaml", &read("shop.yaml", "3002", origin("a shop"))),
+    ]);
+    stand.told_status("hello", "Ready");
+    assert_eq!(
+        stand.get("hello.localhost"),
+        Some((200, "hello".to_owned()))
+    );
+    assert_eq!(stand.get("shop.localhost").unwrap().0, 503);
+    let made = Command::new(folder.join("certificate"))
+        .arg(stand.path("."))
+        .status();
+    assert!(made.unwrap().success());
+    stand.told_status("shop", "Ready");
+    let pem = fs::read(stand.path("shop.crt")).unwrap();
+    let certificate = CertificateDer::from_pem_slice(&pem).unwrap();
+    let answer = stand.get_tls("shop.localhost", &certificate);
+    assert_eq!(answer, Some((200, "a shop".to_owned())));
 }
