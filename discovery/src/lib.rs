@@ -7,7 +7,7 @@
 //! ```
 //! Here live plain types: what a proxy can be told ([`table`]), how a state is named
 //! ([`version`]), what must be sent to get from one state to another ([`delta`]), and what the two
-//! say to each other ([`session`]). Protobuf and gRPC come with the feature `grpc` and are turned
+//! say to each other ([`session`]), and which regular expressions both take ([`pattern`]). Protobuf and gRPC come with the feature `grpc` and are turned
 //! into these types in one module, `grpc::wire`. Nothing of Kubernetes comes in, and nothing of
 //! ours is imported.
 
@@ -16,6 +16,7 @@ pub mod delta;
 mod generate;
 #[cfg(feature = "grpc")]
 pub mod grpc;
+pub mod pattern;
 pub mod session;
 pub mod table;
 pub mod version;
