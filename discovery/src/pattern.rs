@@ -4,7 +4,7 @@
 //! The `regex` crate matches in time linear to the text, so no pattern hangs a worker; what is
 //! left to bound is memory. Paths and fields are bytes, so classes are those of ASCII.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use thiserror::Error;
 
 /// How large a compiled pattern may be, in bytes.
@@ -56,21 +56,39 @@ pub fn whole(pattern: &str) -> Result<Regex, PatternError> {
     compile(&format!(r"\A(?:{pattern})\z"))
 }
 
+/// One expression for whether any of several that [`whole`] gave matches: one pass over the text.
+///
+/// # Errors
+/// Together they grow beyond the sum of their bounds.
+pub fn any_of<'a>(patterns: impl Iterator<Item = &'a Regex>) -> Result<RegexSet, PatternError> {
+    let texts: Vec<&str> = patterns.map(Regex::as_str).collect();
+    RegexSetBuilder::new(&texts)
+        .unicode(false)
+        .size_limit(SIZE_MAX * texts.len().max(1))
+        .dfa_size_limit(CACHE_MAX)
+        .build()
+        .map_err(refusal)
+}
+
 fn compile(pattern: &str) -> Result<Regex, PatternError> {
     RegexBuilder::new(pattern)
         .unicode(false)
         .size_limit(SIZE_MAX)
         .dfa_size_limit(CACHE_MAX)
         .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-            // The library draws an arrow below the place, over several lines; its last line says why.
-            other => {
-                let told = other.to_string();
-                let last = told.lines().last().unwrap_or_default().trim();
-                PatternError::Syntax(last.strip_prefix("error: ").unwrap_or(last).to_owned())
-            }
-        })
+        .map_err(refusal)
+}
+
+fn refusal(error: regex::Error) -> PatternError {
+    match error {
+        regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
+        // The library draws an arrow below the place, over several lines; its last line says why.
+        other => {
+            let told = other.to_string();
+            let last = told.lines().last().unwrap_or_default().trim();
+            PatternError::Syntax(last.strip_prefix("error: ").unwrap_or(last).to_owned())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +128,16 @@ mod tests {
     fn why_it_is_refused_stands_on_one_line() {
         let told = whole("/(a").unwrap_err().to_string();
         assert_eq!(told, "unclosed group");
+    }
+
+    #[test]
+    fn several_are_matched_at_once() {
+        let patterns = ["/a", "/b.*"].map(|it| whole(it).unwrap());
+        let any = any_of(patterns.iter()).unwrap();
+        for (text, expected) in [("/a", true), ("/bc", true), ("/ac", false), ("x/a", false)] {
+            assert_eq!(any.is_match(text.as_bytes()), expected, "{text}");
+        }
+        assert!(!any_of([].iter()).unwrap().is_match(b""));
     }
 
     #[test]
