@@ -1,0 +1,3 @@
+module portolan.dev/portolan/tests/clients
+
+go 1.26

@@ -1,0 +1,75 @@
+//! A certificate authority for one test.
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use rustls::{ClientConfig, RootCertStore};
+use std::sync::Arc;
+
+/// It signs, and clients trust it.
+#[derive(Debug)]
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, both PEM.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// The certificate, then the authority's.
+    pub chain: String,
+    /// PKCS #8.
+    pub key: String,
+}
+
+impl Authority {
+    /// With a key of its own.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "clients of one test");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Self(issuer))
+    }
+
+    /// What clients are to trust.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for one name.
+    ///
+    /// # Errors
+    /// When the name is none, or no key can be made.
+    pub fn leaf(&self, name: &str) -> Result<Leaf> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new([name.to_owned()])?;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.distinguished_name.push(DnType::CommonName, name);
+        let leaf = params.signed_by(&key, &self.0)?;
+        Ok(Leaf {
+            chain: leaf.pem() + &self.0.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
+    /// For rustls clients that trust this authority alone.
+    ///
+    /// # Errors
+    /// Never in practice: the authority's own certificate parses.
+    pub fn client_config(&self) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Ok(ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth())
+    }
+}

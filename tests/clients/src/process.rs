@@ -1,0 +1,177 @@
+//! Other programs: run to their end, or left running until the value is dropped. Always with a
+//! deadline, and with everything that they said when they fail.
+
+use crate::DEADLINE;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::VecDeque;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// How much of a program's last words is kept.
+const KEPT_LINES: usize = 200;
+
+/// Runs a program to its end, however that is.
+///
+/// # Errors
+/// When it cannot be started (which says what installs it), or does not end in time.
+pub async fn finish(command: &mut Command, deadline: Duration) -> Result<Output> {
+    let said = format!("{:?}", command.as_std());
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command
+        .spawn()
+        .with_context(|| format!("{said}: cannot be started; tests/clients/setup installs it"))?;
+    timeout(deadline, child.wait_with_output())
+        .await
+        .with_context(|| format!("{said}: not done within {deadline:?}"))?
+        .with_context(|| said)
+}
+
+/// Runs a program that must succeed, and gives what it wrote to its standard output.
+///
+/// # Errors
+/// When it fails, with all that it wrote.
+pub async fn succeed(command: &mut Command, deadline: Duration) -> Result<String> {
+    let output = finish(command, deadline).await?;
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success(),
+        "{:?}: {}\n{out}\n{}",
+        command.as_std(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(out)
+}
+
+/// A program that runs beside a test, and ends with this value.
+#[derive(Debug)]
+pub struct Running {
+    name: String,
+    child: Child,
+    /// Held open: our own servers end when it closes.
+    stdin: Option<ChildStdin>,
+    out: Option<Lines<BufReader<ChildStdout>>>,
+    said: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Running {
+    /// Starts it; what it writes to its standard error is kept, the end of it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(name: &str, command: &mut Command) -> Result<Self> {
+        let mut child = command
+            .kill_on_drop(true)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{:?}: cannot be started", command.as_std()))?;
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(keep(stderr, Arc::clone(&said)));
+        }
+        Ok(Self {
+            name: name.into(),
+            stdin: child.stdin.take(),
+            out: child.stdout.take().map(|out| BufReader::new(out).lines()),
+            child,
+            said,
+        })
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn id(&self) -> Result<u32> {
+        self.child
+            .id()
+            .with_context(|| format!("{} has ended", self.name))
+    }
+
+    /// The next line of its standard output.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub async fn line(&mut self) -> Result<String> {
+        let out = self.out.as_mut().context("its output is read elsewhere")?;
+        let line = timeout(DEADLINE, out.next_line())
+            .await
+            .with_context(|| format!("{}: no line within {DEADLINE:?}", self.name))??;
+        line.with_context(|| format!("{} ended\n{}", self.name, self.last_words()))
+    }
+
+    /// Reads its standard output from now on, into the same memory as its standard error.
+    pub fn keep_output(&mut self) {
+        if let Some(out) = self.out.take() {
+            tokio::spawn(keep(out.into_inner(), Arc::clone(&self.said)));
+        }
+    }
+
+    /// Gives it a line on its standard input.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub async fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("its input is closed")?;
+        stdin.write_all(format!("{line}\n").as_bytes()).await?;
+        Ok(stdin.flush().await?)
+    }
+
+    /// The end of what it wrote to its standard error.
+    pub fn last_words(&self) -> String {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// It has not ended by itself.
+    ///
+    /// # Errors
+    /// When it has, with its last words.
+    pub fn still_runs(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} ended: {status}\n{}", self.name, self.last_words());
+        }
+        Ok(())
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has, which must be with success.
+    ///
+    /// # Errors
+    /// When it does not end, or says that it failed, or panicked on its way.
+    pub async fn stop(mut self) -> Result<()> {
+        let id = i32::try_from(self.id()?)?;
+        let id = rustix::process::Pid::from_raw(id).context("no process has that number")?;
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        let status = timeout(DEADLINE, self.child.wait())
+            .await
+            .with_context(|| format!("{}: still there {DEADLINE:?} after TERM", self.name))??;
+        let words = self.last_words();
+        ensure!(
+            status.success() && !words.contains("panicked at"),
+            "{}: {status} after TERM\n{words}",
+            self.name
+        );
+        Ok(())
+    }
+}
+
+async fn keep(from: impl AsyncRead + Unpin, into: Arc<Mutex<VecDeque<String>>>) {
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut said = into.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() == KEPT_LINES {
+            said.pop_front();
+        }
+        said.push_back(line);
+    }
+}

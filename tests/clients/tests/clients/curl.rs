@@ -1,0 +1,339 @@
+//! curl, as people use it.
+
+use crate::proxied;
+use anyhow::{Context, Result, ensure};
+use portolan_clients::DEADLINE;
+use portolan_clients::origin::Origin;
+use portolan_clients::process::{self, Running};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// One scheme of one proxy, and a folder for files.
+struct Place<'a> {
+    scheme: &'static str,
+    base: String,
+    origin: &'a Origin,
+    folder: &'a Path,
+    always: Vec<String>,
+}
+
+/// Runs a test in the clear and over TLS.
+async fn over_both(test: impl AsyncFn(&Place<'_>) -> Result<()>) -> Result<()> {
+    let (origin, proxy) = proxied().await?;
+    let folder = TempDir::new()?;
+    for (scheme, authority, address) in proxy.places() {
+        let resolve = format!("{authority}:{}", address.ip());
+        let place = Place {
+            scheme,
+            base: format!("{scheme}://{authority}"),
+            origin: &origin,
+            folder: folder.path(),
+            always: ["--disable", "--silent", "--show-error", "--noproxy", "*"]
+                .into_iter()
+                .map(String::from)
+                .chain(["--resolve".into(), resolve])
+                .chain(["--cacert".into(), proxy.ca_file().display().to_string()])
+                .collect(),
+        };
+        test(&place).await.context(scheme)?;
+    }
+    proxy.ends_well().await
+}
+
+impl Place<'_> {
+    fn curl(&self) -> Command {
+        let mut curl = Command::new("curl");
+        curl.args(&self.always);
+        curl
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{}-{name}", self.scheme))
+    }
+
+    /// Runs curl, which must succeed; gives what it wrote to its standard output.
+    async fn succeeds<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        process::succeed(self.curl().args(arguments), DEADLINE).await
+    }
+
+    /// A file of random bytes, and its sum.
+    fn random_file(&self, name: &str, count: usize) -> Result<(String, String)> {
+        let mut data = vec![0; count];
+        fastrand::fill(&mut data);
+        let file = self.file(name);
+        std::fs::write(&file, &data)?;
+        Ok((
+            file.display().to_string(),
+            hex::encode(Sha256::digest(&data)),
+        ))
+    }
+
+    /// Downloads into a file; gives the sum of what is there, and the head with its trailers.
+    async fn downloads(&self, path: &str, options: &[&str]) -> Result<(String, String)> {
+        let (body, head) = (self.file("body"), self.file("head"));
+        let mut curl = self.curl();
+        curl.args(options).arg(self.url(path));
+        curl.arg("--output")
+            .arg(&body)
+            .arg("--dump-header")
+            .arg(&head);
+        process::succeed(&mut curl, DEADLINE).await?;
+        let sum = hex::encode(Sha256::digest(std::fs::read(&body)?));
+        Ok((sum, std::fs::read_to_string(&head)?))
+    }
+}
+
+/// What the origin says it received.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Received {
+    method: String,
+    bytes: u64,
+    sha256: String,
+    content_length: i64,
+    expect: String,
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+fn received(answer: &str) -> Result<Received> {
+    serde_json::from_str(answer).with_context(|| format!("not what /digest answers: {answer}"))
+}
+
+#[tokio::test]
+async fn downloads_are_whole() -> Result<()> {
+    over_both(async |place| {
+        for path in [
+            "/bytes/0",
+            "/bytes/1",
+            "/bytes/67108864",
+            "/stream/1",
+            "/stream/33554432",
+        ] {
+            let (sum, head) = place.downloads(path, &[]).await?;
+            ensure!(
+                field(&head, "x-content-sha256") == Some(&sum),
+                "{path}: what came has the sum {sum}\n{head}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Chunks are taken off, trailers with them: RFC 9112, 6.1 and 7.1.2.
+#[tokio::test]
+async fn http_1_0_downloads_are_whole() -> Result<()> {
+    over_both(async |place| {
+        let (sum, head) = place.downloads("/bytes/1000000", &["--http1.0"]).await?;
+        ensure!(
+            field(&head, "x-content-sha256") == Some(&sum),
+            "{sum}\n{head}"
+        );
+        // The same content by another way: its sum is known from there.
+        let (expected, _) = place.downloads("/bytes/3000000", &[]).await?;
+        let (sum, head) = place.downloads("/stream/3000000", &["--http1.0"]).await?;
+        ensure!(
+            sum == expected && field(&head, "transfer-encoding").is_none(),
+            "{sum}\n{head}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_range_is_a_part_of_the_whole() -> Result<()> {
+    over_both(async |place| {
+        place.downloads("/bytes/1000000", &[]).await?;
+        let whole = std::fs::read(place.file("body"))?;
+        let (sum, head) = place
+            .downloads("/bytes/1000000", &["--range", "1000-500000"])
+            .await?;
+        ensure!(head.starts_with("HTTP/1.1 206 "), "{head}");
+        ensure!(sum == hex::encode(Sha256::digest(&whole[1000..=500_000])));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn head_has_the_fields_of_get_and_no_body() -> Result<()> {
+    over_both(async |place| {
+        let head = place
+            .succeeds(["--head", &place.url("/bytes/123456")])
+            .await?;
+        ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        ensure!(field(&head, "content-length") == Some("123456"), "{head}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn uploads_arrive_whole() -> Result<()> {
+    over_both(async |place| {
+        for count in [1, 500_000, 32 << 20] {
+            let (file, sum) = place.random_file("upload", count)?;
+            let url = place.url("/digest");
+            // curl asks with Expect: 100-continue from 1 MiB on, and waits for the answer.
+            for (method, options, length) in [
+                ("PUT", vec!["--upload-file", &file], count.try_into()?),
+                ("POST", vec!["--data-binary", &format!("@{file}")], count.try_into()?),
+                ("POST", vec!["--data-binary", &format!("@{file}"), "--header", "Transfer-Encoding: chunked"], -1),
+                ("PUT", vec!["--upload-file", &file, "--header", "Transfer-Encoding: chunked"], -1),
+            ] {
+                let wait = ["--expect100-timeout", "60"];
+                let answer = place.succeeds(options.into_iter().chain(wait).chain([&*url])).await?;
+                let it = received(&answer)?;
+                ensure!(
+                    it.sha256 == sum && it.method == method && it.content_length == length,
+                    "{count} bytes with the sum {sum} were sent by {method} (length {length}): {it:?}"
+                );
+                ensure!(it.bytes == count as u64 && it.expect.is_empty(), "{it:?}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_http_1_0_upload_arrives_whole() -> Result<()> {
+    over_both(async |place| {
+        let (file, sum) = place.random_file("upload", 3_000_000)?;
+        let url = place.url("/digest");
+        let it = received(
+            &place
+                .succeeds(["--http1.0", "--upload-file", &file, &url])
+                .await?,
+        )?;
+        ensure!(it.sha256 == sum, "{it:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn several_urls_go_over_one_connection() -> Result<()> {
+    over_both(async |place| {
+        let urls: Vec<String> = (0..20)
+            .map(|i| place.url(&format!("/{}/{}", ["bytes", "stream"][i % 2], i * 10_000)))
+            .collect();
+        let mut curl = place.curl();
+        curl.args([
+            "--write-out",
+            "%{num_connects} %{response_code} %{size_download}\n",
+        ]);
+        for url in &urls {
+            curl.args(["--output", "/dev/null", url]);
+        }
+        let said = process::succeed(&mut curl, DEADLINE).await?;
+        for (i, line) in said.lines().enumerate() {
+            let connects = u8::from(i == 0);
+            ensure!(
+                line == format!("{connects} 200 {}", i * 10_000),
+                "URL {i}: {line}"
+            );
+        }
+        ensure!(said.lines().count() == urls.len(), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_download_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()> {
+    over_both(async |place| {
+        let id = format!("curl-download-{}", place.scheme);
+        let mut curl = place.curl();
+        curl.args([
+            "--header",
+            &format!("X-Test-Id: {id}"),
+            "--output",
+            "/dev/null",
+        ])
+        .arg(place.url("/endless"));
+        let download = Running::start("curl", &mut curl)?;
+        place.origin.has_seen(&id, |it| it.sent > 8 << 20).await?;
+        drop(download);
+        let record = place
+            .origin
+            .has_seen(&id, |it| it.state == "cancelled")
+            .await?;
+        ensure!(record.times == 1, "{record:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_upload_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()> {
+    over_both(async |place| {
+        let id = format!("curl-upload-{}", place.scheme);
+        let (file, _) = place.random_file("upload", 32 << 20)?;
+        let mut curl = place.curl();
+        curl.args([
+            "--header",
+            &format!("X-Test-Id: {id}"),
+            "--limit-rate",
+            "4M",
+        ])
+        .args(["--upload-file", &file, &place.url("/digest")]);
+        let upload = Running::start("curl", &mut curl)?;
+        place
+            .origin
+            .has_seen(&id, |it| it.received > 1 << 20)
+            .await?;
+        drop(upload);
+        let record = place
+            .origin
+            .has_seen(&id, |it| it.state == "cancelled")
+            .await?;
+        ensure!(record.times == 1, "{record:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The client still has most of its body to say when the answer is there (RFC 9112, 9.3).
+#[tokio::test]
+async fn an_upload_that_is_refused_early_gets_its_answer() -> Result<()> {
+    over_both(async |place| {
+        let (file, _) = place.random_file("upload", 32 << 20)?;
+        let url = place.url("/refuse");
+        for expect in ["Expect: 100-continue", "Expect:"] {
+            for _ in 0..5 {
+                let answer = place
+                    .succeeds([
+                        "--upload-file",
+                        &file,
+                        "--header",
+                        expect,
+                        "--write-out",
+                        "%{response_code}",
+                        &url,
+                    ])
+                    .await?;
+                ensure!(
+                    answer == "no body is wanted here\n413",
+                    "{expect}: {answer}"
+                );
+            }
+        }
+        Ok(())
+    })
+    .await
+}

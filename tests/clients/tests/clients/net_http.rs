@@ -1,0 +1,30 @@
+//! Go's net/http: its tests are a program of their own (`go/client`), run once.
+
+use crate::proxied;
+use anyhow::{Result, ensure};
+use portolan_clients::{go, process};
+use std::time::Duration;
+use tokio::process::Command;
+
+/// For all of them.
+const ALL: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn go_net_http_as_a_client() -> Result<()> {
+    let (origin, proxy) = proxied().await?;
+    let mut tests = Command::new(go::client_tests().await?);
+    tests
+        .args(["-test.v", "-test.timeout=290s"])
+        .env("ORIGIN", origin.address.to_string())
+        .env("PROXY_HTTP", proxy.http.to_string())
+        .env("PROXY_HTTPS", proxy.https.to_string())
+        .env("PROXY_CA", proxy.ca_file());
+    let said = process::succeed(&mut tests, ALL).await?;
+    // Each test in the clear and over TLS: none was left out.
+    let passed = |scheme: &str| said.matches(&format!("/{scheme} (")).count();
+    ensure!(
+        passed("http") >= 12 && passed("http") == passed("https"),
+        "{said}"
+    );
+    proxy.ends_well().await
+}

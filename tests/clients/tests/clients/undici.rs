@@ -1,0 +1,27 @@
+//! Node's undici: its tests are a script for Node's own test runner.
+
+use crate::proxied;
+use anyhow::{Result, ensure};
+use portolan_clients::{node, process};
+use std::time::Duration;
+
+/// For all of them.
+const ALL: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn undici_as_a_client() -> Result<()> {
+    let (origin, proxy) = proxied().await?;
+    let mut script = node::node("undici.test.js").await?;
+    script
+        .env("ORIGIN", origin.address.to_string())
+        .env("PROXY_HTTP", proxy.http.to_string())
+        .env("PROXY_HTTPS", proxy.https.to_string())
+        .env("PROXY_CA", proxy.ca_file());
+    let said = process::succeed(&mut script, ALL).await?;
+    let passed = said.lines().find_map(|line| line.strip_prefix("# pass "));
+    ensure!(
+        passed.is_some_and(|it| it.parse().is_ok_and(|count: u32| count >= 14)),
+        "{said}"
+    );
+    proxy.ends_well().await
+}
