@@ -39,6 +39,18 @@ check: ## format, lints, walls and generated files, without a cluster
 unit: ## unit and property tests, without a running cluster
 	@ONLY=unit tests/run
 
+.PHONY: bench-setup
+bench-setup: ## install the proxies that `bench-proxy` compares with
+	@bench/setup
+
+.PHONY: bench-proxy
+bench-proxy: ## the data plane beside HAProxy, nginx, Envoy: half an hour on a machine that does nothing else (CASES=… ROUNDS=…; TRIAL=true writes nothing)
+	@bench/proxy
+
+.PHONY: bench-verify
+bench-verify: ## recompute the figures in bench/results and docs from the raw rounds
+	@cargo run --quiet --locked -p portolan-bench -- verify
+
 .PHONY: images
 images: ## release images as OCI archives in images/, to push to a registry of your own
 	@demo/images

@@ -1,0 +1,105 @@
+//! nginx, with the same fields added and connections to the origin kept.
+
+use crate::candidate::{Place, Ports, Start, hosts};
+use std::fs;
+
+pub(super) fn start(place: &Place, ports: Ports) -> anyhow::Result<Start> {
+    let folder = place.file("nginx");
+    fs::create_dir_all(&folder)?;
+    fs::write(
+        place.file("nginx.hosts"),
+        format!("server_name {};\n", hosts(" ")),
+    )?;
+    let config = config(place, ports);
+    let file = place.file("nginx.conf");
+    fs::write(&file, &config)?;
+    let arguments = [
+        "-p",
+        &folder.display().to_string(),
+        "-c",
+        &file.display().to_string(),
+    ];
+    Ok(Start {
+        program: "nginx".into(),
+        arguments: arguments.map(str::to_owned).into(),
+        config,
+    })
+}
+
+fn config(place: &Place, ports: Ports) -> String {
+    let Ports {
+        plain, tls, origin, ..
+    } = ports;
+    let folder = place.file("nginx");
+    let folder = folder.display();
+    let hosts = place.file("nginx.hosts");
+    // Started by root its worker would be another user, who may not write here.
+    let user = match rustix::process::geteuid().is_root() {
+        true => "user root;\n",
+        false => "",
+    };
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("    {kind}_temp_path {folder}/{kind};\n"))
+        .concat();
+    let secure = |name: &str| {
+        let (pem, key) = (
+            place.file(&format!("{name}.pem")),
+            place.file(&format!("{name}.key")),
+        );
+        format!(
+            "    server {{
+        listen 127.0.0.1:{tls} ssl backlog=4096;
+        server_name {name}.bench.test;
+        ssl_certificate {};
+        ssl_certificate_key {};
+        location / {{ proxy_pass http://origin; }}
+    }}\n",
+            pem.display(),
+            key.display()
+        )
+    };
+    format!(
+        "{user}worker_processes 1;
+daemon off;
+error_log stderr error;
+pid {folder}/pid;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 19800; }}
+http {{
+    access_log off;
+{temporary}    server_names_hash_max_size 8192;
+    keepalive_requests 1000000000;
+    keepalive_timeout 60s;
+    tcp_nodelay on;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    upstream origin {{
+        server 127.0.0.1:{origin};
+        keepalive 256;
+        keepalive_requests 1000000000;
+        keepalive_timeout 60s;
+    }}
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    proxy_http_version 1.1;
+    proxy_connect_timeout 5s;
+    proxy_read_timeout 1h;
+    proxy_set_header Host $http_host;
+    proxy_set_header Connection $connection_upgrade;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Host $http_host;
+    proxy_set_header X-Forwarded-Port $server_port;
+    proxy_set_header X-Request-Id $request_id;
+    server {{
+        listen 127.0.0.1:{plain} backlog=4096;
+        include {};
+        location / {{ proxy_pass http://origin; }}
+    }}
+{}{}}}
+",
+        hosts.display(),
+        secure("ecdsa"),
+        secure("rsa").replace(" backlog=4096", "")
+    )
+}

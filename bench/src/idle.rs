@@ -1,0 +1,118 @@
+//! Connections that say nothing.
+
+use crate::candidate::{Candidate, Place, Program};
+use crate::cases::{Exchange, Idle, Key, Life, Load};
+use crate::load::{Clients, Target};
+use anyhow::{Context as _, bail};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// As many as a limit of 20,000 open files allows where each needs one to the origin as well.
+pub(crate) const CONNECTIONS: usize = 9_500;
+/// How long they say nothing.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+/// How many are opened at a time.
+const WAVE: usize = 32;
+/// What the clients say when all are open.
+const HELD: &str = "held";
+
+impl Idle {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::WebSocket => "websocket",
+        }
+    }
+
+    pub(crate) fn key(self) -> Option<Key> {
+        match self {
+            Self::Tls => Some(Key::Ecdsa),
+            Self::WebSocket => None,
+        }
+    }
+}
+
+/// Bytes of resident memory that a connection adds, by candidate. All are held at the same
+/// time: memory, unlike time, is not shared.
+pub(crate) fn measure(
+    idle: Idle,
+    candidates: &[Candidate],
+    place: &Place,
+) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let mut held = Vec::new();
+    for candidate in candidates {
+        let before = candidate.processes.resident()?;
+        let clients = open(idle, candidate, place)
+            .with_context(|| format!("{}: opening idle connections", candidate.name))?;
+        held.push((candidate, before, clients));
+    }
+    thread::sleep(SILENCE);
+    held.iter()
+        .map(|(candidate, before, _)| {
+            let after = candidate.processes.resident()?;
+            let added = after.saturating_sub(*before) as f64 / CONNECTIONS as f64;
+            Ok((candidate.name, added))
+        })
+        .collect()
+}
+
+/// A process of its own holds the connections of one candidate: it has a limit of open files too.
+fn open(idle: Idle, candidate: &Candidate, place: &Place) -> anyhow::Result<Program> {
+    let target = place.target(candidate.ports, idle.key(), false);
+    let mut child = Command::new(std::env::current_exe()?)
+        .args([
+            "hold",
+            idle.name(),
+            &target.address.to_string(),
+            &target.host,
+        ])
+        .arg(place.authority())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let said = child.stdout.take().context("no output")?;
+    let clients = Program::from(child);
+    let mut line = String::new();
+    BufReader::new(said).read_line(&mut line)?;
+    match line.trim() {
+        HELD => Ok(clients),
+        said => bail!("the clients said {said:?}"),
+    }
+}
+
+/// Opens the connections, says so, and holds them until it is killed.
+pub(crate) fn hold(
+    websocket: bool,
+    mut target: Target,
+    authority: &std::path::Path,
+) -> anyhow::Result<()> {
+    let (exchange, tls) = match websocket {
+        true => (Exchange::Echo(1024), None),
+        false => (Exchange::Get(1024), Some(Key::Ecdsa)),
+    };
+    if tls.is_some() {
+        target.tls = Some(Arc::new(crate::load::tls::config(authority, false)?));
+    }
+    let load = Load {
+        exchange,
+        connections: CONNECTIONS,
+        tls,
+        life: Life::Kept,
+    };
+    let mut clients = Clients::new(load, target)?;
+    let report = clients.each_once(WAVE)?;
+    if report.done != CONNECTIONS as u64 {
+        bail!(
+            "{} of {CONNECTIONS} were served: {:?}",
+            report.done,
+            report.wrong
+        );
+    }
+    writeln!(std::io::stdout(), "{HELD}")?;
+    loop {
+        thread::park();
+    }
+}

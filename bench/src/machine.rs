@@ -1,0 +1,219 @@
+//! What the kernel says: which program used how much of which core, and what kind of machine it is.
+
+use anyhow::Context as _;
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+/// The proxy's core.
+pub(crate) const PROXY_CORE: usize = 0;
+/// The core of origin and clients.
+pub(crate) const LOAD_CORE: usize = 1;
+
+/// Keeps this thread, and what it starts from now on, to one core.
+pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).with_context(|| format!("pinning to core {core}"))
+}
+
+/// Ticks of one core since boot (proc(5), /proc/stat).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Core {
+    pub(crate) total: u64,
+    pub(crate) busy: u64,
+    pub(crate) steal: u64,
+}
+
+impl Core {
+    pub(crate) fn read(core: usize) -> anyhow::Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        Self::parse(&stat, core).with_context(|| format!("/proc/stat names no cpu{core}"))
+    }
+
+    fn parse(stat: &str, core: usize) -> Option<Self> {
+        let name = format!("cpu{core} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
+        // user nice system idle iowait irq softirq steal; guests are in user already.
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .take(8)
+            .map_while(|it| it.parse().ok())
+            .collect();
+        let [.., idle, iowait, _, _, steal] = *ticks.as_slice() else {
+            return None;
+        };
+        let total = ticks.iter().sum();
+        Some(Self {
+            total,
+            busy: total - idle - iowait,
+            steal,
+        })
+    }
+
+    /// What was added since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            total: self.total - before.total,
+            busy: self.busy - before.busy,
+            steal: self.steal - before.steal,
+        }
+    }
+
+    pub(crate) fn busy_share(self) -> f64 {
+        self.busy as f64 / self.total.max(1) as f64
+    }
+
+    pub(crate) fn steal_share(self) -> f64 {
+        self.steal as f64 / self.total.max(1) as f64
+    }
+}
+
+/// A program with all its children.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Processes(Vec<Pid>);
+
+impl Processes {
+    /// The descendants are looked up once, here.
+    pub(crate) fn of(root: u32) -> anyhow::Result<Self> {
+        let mut parents = BTreeMap::new();
+        for entry in fs::read_dir("/proc")? {
+            let name = entry?.file_name();
+            let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
+            // A process may end between the listing and the look.
+            if let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) {
+                parents.insert(pid, parent(&stat));
+            }
+        }
+        let mut found = vec![root];
+        let mut next = 0;
+        while let Some(of) = found.get(next).copied() {
+            let children = parents.iter().filter(|(_, parent)| **parent == Some(of));
+            found.extend(children.map(|(pid, _)| *pid));
+            next += 1;
+        }
+        let pids = found
+            .into_iter()
+            .filter_map(|pid| Pid::from_raw(pid as i32));
+        Ok(Self(pids.collect()))
+    }
+
+    /// Nanoseconds that all threads have run (the scheduler's account, not the tick's).
+    pub(crate) fn run_time(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for pid in &self.0 {
+            let tasks = format!("/proc/{}/task", pid.as_raw_nonzero());
+            for task in fs::read_dir(&tasks).with_context(|| tasks.clone())? {
+                let path = task?.path().join("schedstat");
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                let ran = text.split_whitespace().next().unwrap_or("0");
+                sum += ran
+                    .parse::<u64>()
+                    .with_context(|| path.display().to_string())?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Resident bytes.
+    pub(crate) fn resident(&self) -> anyhow::Result<u64> {
+        let mut sum = 0;
+        for pid in &self.0 {
+            let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+            let status = fs::read_to_string(&path).with_context(|| path.clone())?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+            let kib = line.and_then(|line| line.split_whitespace().next());
+            sum += kib.context("no VmRSS")?.parse::<u64>()? * 1024;
+        }
+        Ok(sum)
+    }
+}
+
+/// The parent in `/proc/PID/stat`, whose second field may hold spaces and parentheses.
+fn parent(stat: &str) -> Option<u32> {
+    let (_, after) = stat.rsplit_once(')')?;
+    after.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Open connections to this port of this machine.
+pub(crate) fn connections_to(port: u16) -> anyhow::Result<usize> {
+    const ESTABLISHED: &str = "01";
+    let to = format!(":{port:04X}");
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let connected = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next().is_some_and(|remote| remote.ends_with(&to))
+            && fields.next() == Some(ESTABLISHED)
+    };
+    Ok(table.lines().filter(connected).count())
+}
+
+/// Where this runs.
+pub(crate) fn describe() -> BTreeMap<String, String> {
+    let line = |path: &str, name: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(':'))
+            .map(|(_, value)| value.trim().to_owned())
+            .unwrap_or_default()
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    BTreeMap::from([
+        ("cpu".to_owned(), line("/proc/cpuinfo", "model name")),
+        ("cores".to_owned(), cores.to_string()),
+        ("kernel".to_owned(), kernel.trim().to_owned()),
+        ("memory".to_owned(), line("/proc/meminfo", "MemTotal")),
+    ])
+}
+
+/// What a program prints, on either stream; empty where it cannot be started.
+pub(crate) fn said(program: &str, arguments: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(arguments).output() else {
+        return String::new();
+    };
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_is_busy_but_for_idling_and_waiting() {
+        let stat =
+            "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 10 0 20 60 4 1 2 3 0 0\ncpu1 0 0 0 9 0 0 0 0 0 0\n";
+        let core = Core::parse(stat, 0).unwrap();
+        assert_eq!((core.total, core.busy, core.steal), (100, 36, 3));
+        assert_eq!(Core::parse(stat, 1).unwrap().busy, 0);
+        assert_eq!(Core::parse(stat, 2), None);
+        let later = Core {
+            total: 200,
+            busy: 86,
+            steal: 3,
+        };
+        assert_eq!(later.since(core).busy_share(), 0.5);
+    }
+
+    #[test]
+    fn a_name_may_hold_what_it_likes() {
+        assert_eq!(parent("12 (a (b) c) S 7 12 12 0"), Some(7));
+    }
+
+    #[test]
+    fn our_own_time_is_counted() {
+        let own = Processes::of(std::process::id()).unwrap();
+        let before = own.run_time().unwrap();
+        let mut sum = 0_u64;
+        while own.run_time().unwrap() == before {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(own.resident().unwrap() > 100_000);
+    }
+}
