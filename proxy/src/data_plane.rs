@@ -8,12 +8,14 @@ use crate::control::table::Table;
 use crate::control::{self, Control};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
+use crate::memory::{Ledger, limit};
 use crate::telemetry::access_log::{AccessLogFormat, LogSink};
 use crate::telemetry::cells::Cells;
 use crate::telemetry::metrics::{Inventory, Metrics};
 use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
 use crate::worker::{self, Equipment, Start};
 use anyhow::Context as _;
+use portolan_proxy_core::via::Pseudonym;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -36,6 +38,10 @@ pub struct Settings {
     /// How many clients' connections may be open at a time, over all workers; more wait in the
     /// kernel.
     pub connections: usize,
+    /// How much memory the process may use, in bytes; absent: without a bound.
+    pub memory_limit: Option<u64>,
+    /// Under which name requests say that they passed here (`Via`, RFC 9110 7.6.3).
+    pub via: Pseudonym,
     /// What is written for each request.
     pub access_log: AccessLogFormat,
 }
@@ -71,11 +77,16 @@ impl DataPlane {
         let (phase, phases) = watch::channel(Phase::Serving);
         let workers = settings.workers.max(1);
         let inventory = Arc::new(Inventory::default());
+        let memory = Arc::new(Ledger::new(settings.memory_limit));
+        if let Some(resident) = limit::resident() {
+            memory.observe(resident);
+        }
         let metrics = Metrics {
             class: settings.class,
             workers: (0..workers).map(|_| Arc::new(Cells::default())).collect(),
             held: Arc::clone(&ends.held),
             inventory: Arc::clone(&inventory),
+            memory: Arc::clone(&memory),
             ready: control.readiness(),
         };
         let room = Arc::new(Semaphore::new(
@@ -93,10 +104,13 @@ impl DataPlane {
                 worker: Equipment {
                     index,
                     limits: settings.limits,
+                    memory: Arc::clone(&memory),
+                    via: settings.via.clone(),
                     room: Arc::clone(&room),
                     cells: Arc::clone(&peer.cells),
                     pool: Arc::clone(&peer.pool),
                     peers: Peers::new(Arc::clone(&peers), index),
+                    crowded: Arc::clone(&peer.crowded),
                     log: log.clone(),
                 },
                 mail,
@@ -112,6 +126,7 @@ impl DataPlane {
             phase: phases,
             inventory,
             limits: settings.limits,
+            memory,
         };
         Ok(Self {
             control,
@@ -166,6 +181,7 @@ fn peer(cells: &Arc<Cells>) -> (Peer, mpsc::Receiver<Arrival>) {
         cells: Arc::clone(cells),
         inbox: sender,
         pool: Arc::default(),
+        crowded: Arc::default(),
     };
     (peer, inbox)
 }

@@ -24,12 +24,14 @@ pub fn raise_limit() -> u64 {
 
 /// How many connections of clients may be open at a time.
 ///
-/// Half of the descriptors are for clients, half for endpoints, some for ourselves: when clients
-/// take all they may, those that are connected are served on.
+/// Most connections of clients wait, and a waiting one needs nothing at an endpoint: three of four
+/// descriptors are for clients, the fourth is for endpoints, some are for ourselves. When clients take
+/// all they may, those that are connected are served on, and the one that has waited longest gives
+/// way to a new one; when endpoints need more, their waiting connections are closed first.
 pub fn connections(descriptors: u64) -> usize {
     const OWN: u64 = 256;
     /// More is a matter of memory, not of descriptors.
     const MOST: u64 = 1_000_000;
-    let each = (descriptors.saturating_sub(OWN) / 2).clamp(16, MOST);
-    usize::try_from(each).unwrap_or(usize::MAX)
+    let clients = (descriptors.saturating_sub(OWN) / 4 * 3).clamp(16, MOST);
+    usize::try_from(clients).unwrap_or(usize::MAX)
 }

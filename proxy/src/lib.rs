@@ -25,6 +25,7 @@ mod host;
 mod http1;
 mod lifecycle;
 pub mod limits;
+pub mod memory;
 pub mod options;
 pub mod telemetry;
 mod upstream;

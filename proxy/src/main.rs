@@ -8,6 +8,7 @@ use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
 use portolan_proxy::descriptors;
 use portolan_proxy::discovery;
 use portolan_proxy::limits::Limits;
+use portolan_proxy::memory;
 use portolan_proxy::options::Options;
 use portolan_proxy::telemetry::logs;
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         addresses: options.listen_address.clone(),
         limits: Limits::default(),
         connections: descriptors::connections(descriptors),
+        memory_limit: options.memory_limit.or_else(memory::limit::bytes),
+        via: options.via.clone(),
         access_log: options.access_log,
     })?;
     let admin = admin::bind(options.admin_address)

@@ -1,9 +1,11 @@
 //! Flags over `PORTOLAN_*` over defaults; there is no configuration file.
 
 use crate::discovery::{self, OperatorAddress};
+use crate::memory::limit;
 use crate::telemetry::access_log::AccessLogFormat;
 use crate::telemetry::logs::LogFormat;
 use clap::Parser;
+use portolan_proxy_core::via::Pseudonym;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,6 +61,19 @@ pub struct Options {
     /// Then: how long requests under way may take
     #[arg(long, env = "PORTOLAN_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub drain_timeout: Duration,
+    /// How much memory the process may use, such as 512Mi; absent: what the container may. At 80 %
+    /// bodies are held up, at 90 % requests are refused, at 95 % no connection is accepted
+    #[arg(long, env = "PORTOLAN_MEMORY_LIMIT", value_name = "BYTES", value_parser = limit::parse)]
+    pub memory_limit: Option<u64>,
+    /// Under which name requests say that they passed here, in Via; the same for all proxies of an
+    /// installation, so that loops are found
+    #[arg(
+        long,
+        env = "PORTOLAN_VIA",
+        value_name = "NAME",
+        default_value = "portolan"
+    )]
+    pub via: Pseudonym,
     /// What is written to stdout for each request
     #[arg(long, env = "PORTOLAN_ACCESS_LOG", value_enum, default_value = "text")]
     pub access_log: AccessLogFormat,

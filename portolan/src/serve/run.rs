@@ -14,6 +14,7 @@ use portolan_discovery::table::ResourceName;
 use portolan_proxy::control::Control;
 use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
 use portolan_proxy::limits::Limits;
+use portolan_proxy::memory;
 use portolan_proxy::{admin, cpu_limit, descriptors};
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -67,6 +68,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         addresses: vec![options.http.ip()],
         limits: Limits::default(),
         connections: descriptors::connections(descriptors),
+        memory_limit: memory::limit::bytes(),
+        via: Default::default(),
         access_log: options.access_log,
     })?;
     let admin = admin::bind(options.admin)

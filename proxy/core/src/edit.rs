@@ -6,8 +6,9 @@ use crate::body::Framing;
 use crate::chunk::ChunkError;
 use crate::field::Role;
 use crate::reason::{Reason, phrase};
-use crate::request::{Connection, RequestHead};
+use crate::request::{Connection, RequestHead, Version};
 use crate::response::ResponseHead;
+use crate::via::Pseudonym;
 use httparse::Header;
 use std::io::Write as _;
 
@@ -41,6 +42,7 @@ pub fn request(
     authority: &Authority<'_>,
     client: Client<'_>,
     request_id: &str,
+    via: &Pseudonym,
 ) {
     put(out, &[head.method, " ", &head.target.path]);
     if let Some(query) = head.target.query {
@@ -50,6 +52,11 @@ pub fn request(
     put_authority(out, authority);
     put(out, &["\r\n"]);
     fields(out, head.fields, &head.connection);
+    let received = match head.version {
+        Version::Http10 => "1.0 ",
+        Version::Http11 => "1.1 ",
+    };
+    put(out, &["Via: ", received, via.as_str(), "\r\n"]);
     put(out, &["X-Forwarded-For: ", client.address]);
     put(out, &["\r\nX-Real-IP: ", client.address]);
     put(out, &["\r\nX-Forwarded-Proto: ", client.scheme()]);
@@ -262,7 +269,8 @@ mod tests {
             secure: true,
         };
         let mut out = Vec::new();
-        request(&mut out, &head, &authority, client, "id-1");
+        let via = "portolan".parse().unwrap();
+        request(&mut out, &head, &authority, client, "id-1", &via);
         String::from_utf8(out).unwrap()
     }
 
@@ -285,7 +293,7 @@ mod tests {
         assert_eq!(
             head,
             "GET /a/b?q HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\
-             X-Forwarded-For: 192.0.2.7\r\nX-Real-IP: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+             Via: 1.1 portolan\r\nX-Forwarded-For: 192.0.2.7\r\nX-Real-IP: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
              X-Forwarded-Host: shop.example\r\nX-Forwarded-Port: 443\r\nX-Request-Id: id-1\r\n\r\n"
         );
     }

@@ -22,4 +22,5 @@ pub mod request;
 pub mod response;
 pub mod retry;
 pub mod scan;
+pub mod via;
 pub mod websocket;

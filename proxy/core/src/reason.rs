@@ -73,6 +73,8 @@ answers! {
     NoReadyEndpoints = 503, "Nothing that serves this host is ready.";
     /// The proxy has no memory or no descriptor left for the request.
     Overloaded = 503, "The proxy is overloaded.";
+    /// The request came by for the fifth time, or its endpoint is this proxy itself.
+    LoopDetected = 508, "The request goes round in circles.";
     /// No endpoint took the connection.
     ConnectFailed = 502, "The endpoint refused the connection.";
     /// The endpoint did not take the connection in time.
@@ -120,6 +122,7 @@ pub fn phrase(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
+        508 => "Loop Detected",
         _ => "",
     }
 }

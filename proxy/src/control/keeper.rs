@@ -6,6 +6,7 @@ use crate::control::table::{Step, Table};
 use crate::control::{Batch, Command, Ends, Update, Verdict};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
+use crate::memory::{Ledger, limit};
 use crate::telemetry::metrics::Inventory;
 use crate::worker::{HostChange, Mail, OpenListener};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
@@ -13,9 +14,13 @@ use portolan_discovery::version::Version;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
+
+/// How often it is looked at what the process has in memory.
+const OBSERVED: Duration = Duration::from_secs(1);
 
 /// What the control thread works with.
 pub(crate) struct Keeper {
@@ -26,6 +31,7 @@ pub(crate) struct Keeper {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) limits: Limits,
+    pub(crate) memory: Arc<Ledger>,
 }
 
 /// What it remembers from batch to batch.
@@ -60,6 +66,7 @@ impl Keeper {
             served,
             self.limits.probe,
         )));
+        drop(spawn_local(observe(Arc::clone(&self.memory))));
         let mut memory = Memory {
             synced: false,
             deferred: BTreeMap::new(),
@@ -266,6 +273,17 @@ impl Keeper {
         self.ends
             .readiness
             .send_if_modified(|now| std::mem::replace(now, ready) != ready);
+    }
+}
+
+/// Tells the ledger what the process has in memory, for ever.
+async fn observe(ledger: Arc<Ledger>) {
+    let mut each = tokio::time::interval(OBSERVED);
+    loop {
+        each.tick().await;
+        if let Some(resident) = limit::resident() {
+            ledger.observe(resident);
+        }
     }
 }
 

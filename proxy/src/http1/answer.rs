@@ -7,7 +7,7 @@ use crate::http1::transport::Transport;
 use portolan_proxy_core::edit::{self, Persistence};
 use std::future::poll_fn;
 use std::time::SystemTime;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::time::timeout;
 
 /// How much is read of a request that was answered before it was read.
@@ -57,7 +57,9 @@ impl<S: Transport> Connection<S> {
     }
 
     /// Closes so that the client gets to read the response: a socket that is closed with unread
-    /// bytes sends a reset, which takes the response away from the client (RFC 9112 9.6).
+    /// bytes sends a reset, which takes the response away from the client (RFC 9112 9.6). So what
+    /// still comes is read, up to a bound; a client that sends more than that is held up, which
+    /// gives it time to read.
     pub(super) async fn linger(mut self) {
         let patience = self.worker.limits.linger;
         let Self {
@@ -71,10 +73,15 @@ impl<S: Transport> Connection<S> {
                     worker.buffers.take_back(unread);
                 }
                 match poll_fn(|cx| worker.buffers.poll_fill(cx, io, input)).await? {
-                    0 => break,
+                    0 => return Ok(()),
                     count => left = left.saturating_sub(count),
                 }
             }
+            if let Some(unread) = input.take() {
+                worker.buffers.take_back(unread);
+            }
+            // Until the client resets the connection, having seen enough.
+            io.tcp().ready(Interest::ERROR).await?;
             std::io::Result::Ok(())
         };
         // However it ends, the connection is closed now.

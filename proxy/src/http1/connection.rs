@@ -159,10 +159,9 @@ impl<S: Transport> Connection<S> {
                         }
                         if !begun {
                             // Only now: what the client has sent by then is answered.
-                            if worker.is_closing() {
+                            if worker.is_closing() || !waiting.wait(cx) {
                                 return Poll::Ready(Next::End);
                             }
-                            waiting.wait(cx);
                         }
                         return Poll::Pending;
                     }
@@ -228,5 +227,50 @@ impl<S: Transport> Connection<S> {
         self.worker
             .log
             .write(Timestamp::now(), &self.record, outcome, cells);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Ledger;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// What a worker says that has used so much of 1000 bytes.
+    async fn answer(used: u64) -> String {
+        let memory = Ledger::new(Some(1000));
+        memory.observe(used);
+        let worker = Rc::new(Worker::alone(memory));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (near, _) = listener.accept().await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        client.shutdown().await.unwrap();
+        let connection = Connection::new(Rc::clone(&worker), near, "client".into(), None);
+        let mut said = String::new();
+        let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut said));
+        read.unwrap();
+        let refused = worker.cells.overload_refused.get();
+        assert_eq!(refused, u64::from(said.contains("Overloaded")));
+        said
+    }
+
+    #[tokio::test]
+    async fn requests_are_refused_when_nine_tenths_of_the_memory_are_used() {
+        assert!(answer(899).await.starts_with("HTTP/1.1 404 "));
+        let refused = answer(900).await;
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        for field in [
+            "x-portolan-reason: Overloaded",
+            "Connection: close",
+            "Retry-After: ",
+        ] {
+            let field = field.to_ascii_lowercase();
+            assert!(refused.to_ascii_lowercase().contains(&field), "{refused}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::Failure;
 use portolan_proxy_core::scan::MAX_HEAD;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// RFC 9110 15.2.1.
@@ -74,8 +75,12 @@ pub(crate) struct Exchange<'a, 'r, C, U> {
     download: Download,
     client_closed: bool,
     progress: Progress,
+    /// How long a response is waited for once the client has closed its side.
+    half_closed: Duration,
     /// What is wrong when the timer fires while a response is waited for.
     overdue: Reason,
+    /// The timer was set nearer because the client has closed its side.
+    abandoned: bool,
 }
 
 enum Upload {
@@ -143,6 +148,8 @@ where
             client_closed: false,
             progress,
             overdue: Reason::ResponseTimeout,
+            abandoned: false,
+            half_closed: limits.linger,
         }
     }
 
@@ -359,7 +366,9 @@ where
     }
 
     /// Watches a client that has nothing to say. What it sends ahead is the next request, read
-    /// up to one buffer; a reset takes the request back.
+    /// up to one buffer; a reset takes the request back. So does a close that nothing follows, after a
+    /// while: it is what most clients do to cancel, and it looks like a half-close, after which a
+    /// client still reads (nginx, Envoy and HAProxy cancel at once).
     fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
         if matches!(self.upload, Upload::Under(_)) {
             return false;
@@ -375,8 +384,12 @@ where
             match filled {
                 Poll::Pending => break,
                 Poll::Ready(Ok(1..)) => {}
-                // Half-closed after a whole request: the client still reads.
-                Poll::Ready(Ok(0)) => self.client_closed = true,
+                Poll::Ready(Ok(0)) => {
+                    self.client_closed = true;
+                    if self.client.input.is_none() && matches!(self.download, Download::Head(_)) {
+                        self.abandoned = self.timer.set_at_most(self.half_closed);
+                    }
+                }
                 Poll::Ready(Err(_)) => return true,
             }
         }
@@ -399,15 +412,17 @@ where
         match (&self.upload, &self.download) {
             (Upload::Under(flow), Download::Head(_)) => match flow.waits_for() {
                 WaitsFor::Sender if verdict.slow => Some(self.fail(Reason::RequestTimeout, None)),
+                WaitsFor::Memory if verdict.silent => Some(self.fail(Reason::Overloaded, None)),
                 WaitsFor::Receiver if verdict.silent => {
                     Some(self.fail(Reason::ResponseTimeout, Some(Failure::Reset)))
                 }
                 _ => None,
             },
+            (_, Download::Head(_)) if self.abandoned => Some(Ending::ClientGone),
             (_, Download::Head(_)) => Some(self.fail(self.overdue, Some(Failure::Reset))),
             (_, Download::Body(response)) => match response.flow.waits_for() {
                 WaitsFor::Receiver if verdict.slow => Some(Ending::ClientGone),
-                WaitsFor::Sender if verdict.silent => Some(Ending::BrokenOff {
+                WaitsFor::Sender | WaitsFor::Memory if verdict.silent => Some(Ending::BrokenOff {
                     status: response.status,
                 }),
                 _ => None,

@@ -43,6 +43,8 @@ pub(crate) enum FlowError {
 pub(crate) enum WaitsFor {
     Sender,
     Receiver,
+    /// Neither: there is no memory to read into.
+    Memory,
 }
 
 /// One message under way.
@@ -151,7 +153,11 @@ impl Flow {
                 continue;
             }
             self.waits_for = WaitsFor::Sender;
-            match buffers.poll_fill(cx, from, input) {
+            let filled = buffers.poll_fill_body(cx, from, input).unwrap_or_else(|| {
+                self.waits_for = WaitsFor::Memory;
+                Poll::Pending
+            });
+            match filled {
                 Poll::Ready(Ok(0)) => self.end_of_stream()?,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(FlowError::Read(error))),
@@ -270,6 +276,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Account;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -303,7 +310,7 @@ mod tests {
         coding: Coding,
     ) -> (Result<(), FlowError>, Vec<u8>) {
         let mut flow = Flow::new(b"HEAD|".to_vec(), framing, coding);
-        let buffers = Buffers::default();
+        let buffers = Buffers::new(Account::unlimited());
         let mut slot = None;
         let result = poll_fn(|cx| flow.poll(cx, from, &mut slot, to, &buffers)).await;
         (
@@ -364,7 +371,7 @@ mod tests {
         sender.write_all(body).await.unwrap();
         let mut flow = Flow::new(b"HEAD|".to_vec(), framing, coding);
         flow.keep();
-        let buffers = Buffers::default();
+        let buffers = Buffers::new(Account::unlimited());
         let mut slot = None;
         let mut received = Vec::new();
         for _ in 0..2 {

@@ -5,11 +5,12 @@ use crate::http1::exchange::{Counted, End, Ending, Exchange};
 use crate::http1::judge::{Answer, Forward};
 use crate::http1::transport::Transport;
 use crate::http1::tunnel;
+use crate::memory::Step;
 use crate::upstream::connection::{self as upstream, Upstream};
 use crate::upstream::effort::{Effort, Waits};
 use crate::worker::buffer::Buffer;
 use portolan_proxy_core::reason::Reason;
-use portolan_proxy_core::retry::{Failure, Retries};
+use portolan_proxy_core::retry::{Failure, MAX_REPLAYED, Retries};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -35,8 +36,10 @@ impl<S: Transport> Connection<S> {
         if !has_body {
             effort.received();
         }
-        if effort.needs_replay() {
+        let mut kept = None;
+        if effort.needs_replay() && worker.account.step() < Step::HoldUp {
             request.keep();
+            kept = has_body.then(|| worker.account.charge(MAX_REPLAYED));
         }
         let Some(endpoints) = route.next_backend(worker.index) else {
             return self.answer(failed(Reason::NoReadyEndpoints)).await;
@@ -67,6 +70,7 @@ impl<S: Transport> Connection<S> {
             );
             let (ending, counted) = exchange.run().await;
             if let Ending::Tunnel { head } = ending {
+                drop(kept);
                 let carried = self.tunnel(upstream, upstream_input, head, waits).await;
                 return (After::Closed, 101, carried);
             }
@@ -164,10 +168,8 @@ mod tests {
     use super::*;
     use crate::http1::exchange::Terms;
     use crate::http1::flow::{Coding, Flow};
-    use crate::limits::Limits;
-    use crate::telemetry::access_log::{AccessLogFormat, LogSink};
-    use crate::worker::peers::{INBOX, Peer, Peers};
-    use crate::worker::{Equipment, Worker};
+    use crate::memory::Ledger;
+    use crate::worker::Worker;
     use portolan_discovery::table;
     use portolan_proxy_core::body::Framing;
     use portolan_proxy_core::decide::{Route, VirtualHost};
@@ -175,26 +177,6 @@ mod tests {
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::{Semaphore, mpsc};
-
-    fn worker() -> Worker {
-        let (inbox, _) = mpsc::channel(INBOX);
-        let peer = Peer {
-            cells: Arc::default(),
-            inbox,
-            pool: Arc::default(),
-        };
-        let (cells, pool) = (Arc::clone(&peer.cells), Arc::clone(&peer.pool));
-        Worker::new(Equipment {
-            index: 0,
-            limits: Limits::default(),
-            room: Arc::new(Semaphore::new(1)),
-            cells,
-            pool,
-            peers: Peers::new(Arc::new([peer]), 0),
-            log: LogSink::start(AccessLogFormat::Off).unwrap(),
-        })
-    }
 
     fn route(endpoints: &Arc<EndpointSet>) -> Arc<Route> {
         let backend = table::Backend {
@@ -226,7 +208,7 @@ mod tests {
             address,
             uid: "pod".into(),
         }]);
-        let worker = Rc::new(worker());
+        let worker = Rc::new(Worker::alone(Ledger::new(None)));
         let mut stale = TcpStream::connect(address).await.unwrap();
         let (first, _) = origin.accept().await.unwrap();
         stale.shutdown().await.unwrap();

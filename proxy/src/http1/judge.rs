@@ -113,6 +113,17 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
         })
     };
     let refuse = |reason: Reason| answer(reason.status(), ReasonText::Ours(reason), None);
+    if worker.is_overloaded() {
+        worker.cells.overload_refused.add(1);
+        return Judged::Answer(Answer {
+            head_only: head.method == "HEAD",
+            http10: head.version == Version::Http10,
+            ..Answer::last(Reason::Overloaded)
+        });
+    }
+    if worker.via.is_looping(head.fields) {
+        return refuse(Reason::LoopDetected);
+    }
     let Some(authority) = &head.authority else {
         return refuse(Reason::UnknownHost);
     };
@@ -142,7 +153,8 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
         Decision::Forward(route) => {
             let mut upstream_head = worker.buffers.room();
             let id = &record.request_id;
-            edit::request(&mut upstream_head, &head, authority, from.client, id);
+            let via = &worker.via;
+            edit::request(&mut upstream_head, &head, authority, from.client, id, via);
             let coding = match head.framing {
                 Framing::Chunked => Coding::Chunked,
                 _ => Coding::Plain,

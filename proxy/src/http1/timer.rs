@@ -33,6 +33,15 @@ impl Timer {
         }
     }
 
+    /// Moves the deadline nearer. Gives whether it was further away.
+    pub(crate) fn set_at_most(&mut self, after: Duration) -> bool {
+        let nearer = Instant::now() + after < self.deadline;
+        if nearer {
+            self.set(after);
+        }
+        nearer
+    }
+
     /// Ready once the deadline has passed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.sleep.as_mut().poll(cx).is_ready() {
@@ -61,5 +70,10 @@ mod tests {
         timer.set(Duration::from_secs(5));
         poll_fn(|cx| timer.poll(cx)).await;
         assert_eq!(start.elapsed().as_secs(), 65);
+        timer.set(Duration::from_secs(10));
+        assert!(!timer.set_at_most(Duration::from_secs(20)));
+        assert!(timer.set_at_most(Duration::from_secs(1)));
+        poll_fn(|cx| timer.poll(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 66);
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::certificate::CertificateSlot;
 use crate::control::Held;
+use crate::memory::Ledger;
 use crate::telemetry::cells::Cells;
 use portolan_discovery::table::Kind;
 use portolan_proxy_core::endpoint::EndpointSet;
@@ -65,6 +66,7 @@ pub(crate) struct Metrics {
     pub(crate) workers: Vec<Arc<Cells>>,
     pub(crate) held: Arc<Held>,
     pub(crate) inventory: Arc<Inventory>,
+    pub(crate) memory: Arc<Ledger>,
     pub(crate) ready: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -116,6 +118,24 @@ impl Collector for Metrics {
             "connections_accepted",
             "Connections that clients opened",
             |it| it.connections_accepted.get(),
+        )?;
+        counter(
+            out,
+            "connections_shed",
+            "Connections without a request that gave way to new ones",
+            |it| it.connections_shed.get(),
+        )?;
+        counter(
+            out,
+            "accept_pauses",
+            "Times that no connection was accepted for a while, for want of memory or descriptors",
+            |it| it.accept_pauses.get(),
+        )?;
+        counter(
+            out,
+            "overload_refused",
+            "Requests that were refused for want of memory",
+            |it| it.overload_refused.get(),
         )?;
         counter(
             out,
@@ -192,6 +212,25 @@ impl Collector for Metrics {
                 let active = i64::try_from(*active).unwrap_or(i64::MAX);
                 (("worker", index.as_str()), active)
             }),
+        )?;
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        gauge(
+            out,
+            "memory_used_bytes",
+            "Memory in use, as it is held against the limit",
+            bytes(self.memory.used()),
+        )?;
+        gauge(
+            out,
+            "memory_limit_bytes",
+            "How much memory may be used",
+            bytes(self.memory.limit()),
+        )?;
+        gauge(
+            out,
+            "overload_step",
+            "0: none; 1: bodies are held up; 2: new requests are refused; 3: no connection is accepted",
+            self.memory.step() as i64,
         )?;
         let ready = i64::from(*self.ready.borrow());
         gauge(out, "ready", "1 when /readyz says so", ready)?;
@@ -318,6 +357,7 @@ mod tests {
             workers,
             held: Arc::default(),
             inventory: Arc::default(),
+            memory: Arc::new(Ledger::new(None)),
             ready,
         };
         let page = metrics.page().unwrap();

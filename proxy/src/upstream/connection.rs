@@ -101,6 +101,8 @@ async fn new(
         }
     };
     let reason = match timeout(effort.for_connecting(), connecting).await {
+        // It would go round in circles until the descriptors are used up.
+        Ok(Ok(stream)) if worker.is_own(&stream, endpoint.address()) => Reason::LoopDetected,
         Ok(Ok(stream)) => {
             // Heads and last chunks are small and must not wait for one another (RFC 896).
             // Were it to fail, the connection is slow or gone, which the exchange will see.

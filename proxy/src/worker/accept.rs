@@ -1,7 +1,10 @@
 //! New connections: from a listening socket to a task of their own, on the worker that has the
 //! fewest.
 
+use crate::host::Host;
 use crate::http1::connection::Connection;
+use crate::memory::Step;
+use crate::upstream::connection::is_out_of_descriptors;
 use crate::worker::peers::Arrival;
 use crate::worker::{Worker, tls};
 use portolan_discovery::table::Protocol;
@@ -16,11 +19,18 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an error that will not go away by itself at once, such as no free descriptor:
 /// connections that exist go on, new ones wait in the kernel.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a connection is counted with in memory, beside its buffers.
+const CONNECTION: usize = 4 * 1024;
+/// And what TLS needs: its keys and its own buffers.
+const TLS: usize = 24 * 1024;
 
 /// Accepts until told to stop, then what has already been promised.
 pub(super) async fn run(
@@ -49,7 +59,11 @@ pub(super) async fn run(
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "connections cannot be accepted now");
-                tokio::time::sleep(PAUSE).await;
+                worker.cells.accept_pauses.add(1);
+                if is_out_of_descriptors(&error) && !worker.peers.close_waiting() {
+                    worker.make_room();
+                }
+                sleep(PAUSE).await;
             }
         }
     }
@@ -84,9 +98,22 @@ async fn next(
 ) -> io::Result<(StdStream, SocketAddr, OwnedSemaphorePermit)> {
     loop {
         let mut ready = listener.readable().await?;
-        // Full: the kernel holds new connections until one that exists ends.
-        let room = Arc::clone(&worker.room).acquire_owned().await;
-        let room = room.map_err(io::Error::other)?;
+        if worker.account.step() == Step::Pause {
+            worker.cells.accept_pauses.add(1);
+            while worker.account.step() == Step::Pause {
+                worker.make_room();
+                sleep(PAUSE).await;
+            }
+        }
+        let room = match Arc::clone(&worker.room).try_acquire_owned() {
+            Ok(room) => room,
+            Err(_) => {
+                // Full: the kernel holds new connections until one that exists ends.
+                worker.make_room();
+                let room = Arc::clone(&worker.room).acquire_owned().await;
+                room.map_err(io::Error::other)?
+            }
+        };
         // Nothing there: another look at the same queue was faster, or the client gave up.
         if let Ok(accepted) = ready.try_io(|listener| accept(listener.get_ref())) {
             let (stream, client) = accepted?;
@@ -114,6 +141,16 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// A handshake, once there are not too many others under way.
+async fn shake_hands(
+    worker: &Worker,
+    stream: TcpStream,
+) -> Result<(TlsStream<TcpStream>, Arc<Host>), tls::HandshakeError> {
+    let place = timeout(worker.limits.head, worker.handshakes.acquire());
+    let _place = place.await.map_err(|_| tls::HandshakeError::Timeout)?;
+    tls::accept(worker, stream).await
+}
+
 /// Serves a connection that has been placed with this worker.
 pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     let Arrival {
@@ -131,6 +168,10 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     // fail, the connection is gone, which its task will see.
     let _ = stream.set_nodelay(true);
     let worker = Rc::clone(worker);
+    let charge = worker.account.charge(match protocol {
+        Protocol::Http => CONNECTION,
+        Protocol::Https => CONNECTION + TLS,
+    });
     spawn_local(async move {
         let cells = Arc::clone(&worker.cells);
         let client = client.ip().to_canonical().to_string();
@@ -138,7 +179,7 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
             Protocol::Http => {
                 Connection::new(worker, stream, client, None).serve().await;
             }
-            Protocol::Https => match Box::pin(tls::accept(&worker, stream)).await {
+            Protocol::Https => match Box::pin(shake_hands(&worker, stream)).await {
                 Ok((stream, host)) => {
                     let connection = Connection::new(worker, stream, client, Some(host));
                     connection.serve().await;
@@ -149,6 +190,6 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
                 }
             },
         }
-        drop((active, room));
+        drop((active, room, charge));
     });
 }

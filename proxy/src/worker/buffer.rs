@@ -1,8 +1,10 @@
 //! Buffers that belong to a worker and are lent to a connection while it has something to read.
 
+use crate::memory::{Account, Charge, Step};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -18,14 +20,20 @@ pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
+    charge: Charge,
+    /// A connection has it.
+    lent: bool,
 }
 
 impl Buffer {
-    fn new(capacity: usize) -> Self {
+    fn new(capacity: usize, account: &Rc<Account>) -> Self {
+        account.lend();
         Self {
             bytes: vec![0; capacity].into(),
             start: 0,
             end: 0,
+            charge: account.charge(capacity),
+            lent: true,
         }
     }
 
@@ -59,7 +67,7 @@ impl Buffer {
     /// Makes room for a message head that does not fit.
     pub(crate) fn grow(&mut self, capacity: usize) {
         if capacity > self.bytes.len() {
-            let mut larger = Self::new(capacity);
+            let mut larger = Self::new(capacity, self.charge.account());
             let unread = self.unread();
             larger.end = unread.len();
             if let Some(front) = larger.bytes.get_mut(..unread.len()) {
@@ -88,26 +96,53 @@ impl Buffer {
     }
 }
 
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.lent {
+            self.charge.account().give_back();
+        }
+    }
+}
+
 /// The free buffers of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buffers {
+    account: Rc<Account>,
     free: RefCell<Vec<Buffer>>,
     /// Empty vectors that heads were written to.
     rooms: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Buffers {
+    /// Buffers that are counted there.
+    pub(crate) fn new(account: Rc<Account>) -> Self {
+        Self {
+            account,
+            free: RefCell::default(),
+            rooms: RefCell::default(),
+        }
+    }
+
     fn lend(&self) -> Buffer {
-        let spare = self.free.borrow_mut().pop();
-        spare.unwrap_or_else(|| Buffer::new(BUFFER))
+        match self.free.borrow_mut().pop() {
+            Some(mut spare) => {
+                spare.lent = true;
+                self.account.lend();
+                spare
+            }
+            None => Buffer::new(BUFFER, &self.account),
+        }
     }
 
     /// Takes back a buffer that nobody reads from any more, whatever it still holds.
     pub(crate) fn take_back(&self, mut buffer: Buffer) {
         let mut free = self.free.borrow_mut();
-        if free.len() < SPARE && buffer.bytes.len() == BUFFER {
+        let spare = free.len() < SPARE && self.account.step() == Step::Normal;
+        if spare && buffer.bytes.len() == BUFFER {
             buffer.clear();
+            buffer.lent = false;
             free.push(buffer);
+            self.account.give_back();
         }
     }
 
@@ -131,6 +166,18 @@ impl Buffers {
         if let Some(empty) = slot.take_if(|buffer| buffer.is_empty()) {
             self.take_back(empty);
         }
+    }
+
+    /// As [`Self::poll_fill`], for bodies: while memory is short, new buffers are lent to a few of them
+    /// only, each in its turn. Gives `None` when it is that which is waited for.
+    pub(crate) fn poll_fill_body(
+        &self,
+        cx: &mut Context<'_>,
+        from: &mut (impl AsyncRead + Unpin),
+        slot: &mut Option<Buffer>,
+    ) -> Option<Poll<io::Result<usize>>> {
+        let lends = slot.is_some() || self.account.may_lend(cx);
+        lends.then(|| self.poll_fill(cx, from, slot))
     }
 
     /// Reads what is there into `slot`, or 0 at the end of the stream. While nothing is there
@@ -157,6 +204,10 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncWriteExt, duplex};
 
+    fn buffers() -> Buffers {
+        Buffers::new(Account::unlimited())
+    }
+
     async fn fill(
         buffers: &Buffers,
         from: &mut (impl AsyncRead + Unpin),
@@ -170,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_waits_holds_no_buffer() {
         let (mut near, mut far) = duplex(64);
-        let buffers = Buffers::default();
+        let buffers = buffers();
         let mut slot = None;
         let waiting =
             std::future::poll_fn(|cx| Poll::Ready(buffers.poll_fill(cx, &mut near, &mut slot)));
@@ -184,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn room_at_the_front_is_used_before_a_buffer_counts_as_full() {
         let (mut near, mut far) = duplex(64 * 1024);
-        let buffers = Buffers::default();
+        let buffers = buffers();
         let mut slot = None;
         far.write_all(&vec![b'a'; BUFFER]).await.unwrap();
         assert_eq!(fill(&buffers, &mut near, &mut slot).await, BUFFER);
@@ -197,7 +248,7 @@ mod tests {
 
     #[test]
     fn growing_keeps_what_is_unread() {
-        let mut buffer = Buffer::new(4);
+        let mut buffer = Buffer::new(4, &buffers().account);
         buffer.bytes.copy_from_slice(b"abcd");
         buffer.end = 4;
         buffer.consume(1);

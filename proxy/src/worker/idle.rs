@@ -1,21 +1,51 @@
-//! The connections of a worker that wait for their next request, to be woken when it closes.
+//! The connections of a worker that wait for their next request: woken when it closes, and asked to
+//! leave when others need their place.
 
 use slab::Slab;
 use std::cell::RefCell;
 use std::task::{Context, Waker};
+use std::time::Instant;
 
 /// Who waits.
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
-    wakers: RefCell<Slab<Waker>>,
+    waiting: RefCell<Slab<Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    waker: Waker,
+    since: Instant,
+    asked_to_leave: bool,
 }
 
 impl Idle {
     /// Wakes every connection that waits.
     pub(crate) fn wake_all(&self) {
-        for (_, waker) in self.wakers.borrow().iter() {
-            waker.wake_by_ref();
+        for (_, place) in self.waiting.borrow().iter() {
+            place.waker.wake_by_ref();
         }
+    }
+
+    /// Asks those that have waited longest to leave, at most so many. Gives how many were asked.
+    pub(crate) fn ask_longest(&self, most: usize) -> usize {
+        let mut waiting = self.waiting.borrow_mut();
+        let mut by_age: Vec<(Instant, usize)> = waiting
+            .iter()
+            .filter(|(_, place)| !place.asked_to_leave)
+            .map(|(key, place)| (place.since, key))
+            .collect();
+        if by_age.len() > most {
+            by_age.select_nth_unstable(most);
+            by_age.truncate(most);
+        }
+        for (_, key) in &by_age {
+            if let Some(place) = waiting.get_mut(*key) {
+                place.asked_to_leave = true;
+                place.waker.wake_by_ref();
+            }
+        }
+        by_age.len()
     }
 }
 
@@ -31,12 +61,23 @@ impl<'a> Waiting<'a> {
         Self { idle, key: None }
     }
 
-    /// Called by a poll that found nothing to do.
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
-        let mut wakers = self.idle.wakers.borrow_mut();
-        match self.key.and_then(|key| wakers.get_mut(key)) {
-            Some(waker) => waker.clone_from(cx.waker()),
-            None => self.key = Some(wakers.insert(cx.waker().clone())),
+    /// Called by a poll that found nothing to do. Gives whether to go on waiting.
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) -> bool {
+        let mut waiting = self.idle.waiting.borrow_mut();
+        match self.key.and_then(|key| waiting.get_mut(key)) {
+            Some(place) => {
+                place.waker.clone_from(cx.waker());
+                !place.asked_to_leave
+            }
+            None => {
+                let place = Place {
+                    waker: cx.waker().clone(),
+                    since: Instant::now(),
+                    asked_to_leave: false,
+                };
+                self.key = Some(waiting.insert(place));
+                true
+            }
         }
     }
 }
@@ -44,7 +85,28 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.idle.wakers.borrow_mut().try_remove(key);
+            self.idle.waiting.borrow_mut().try_remove(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_have_waited_longest_are_asked_first_and_once() {
+        let idle = Idle::default();
+        let cx = Context::from_waker(Waker::noop());
+        let mut waiting: Vec<_> = (0..5).map(|_| Waiting::new(&idle)).collect();
+        for place in &mut waiting {
+            assert!(place.wait(&cx));
+        }
+        drop(waiting.remove(0));
+        assert_eq!(idle.ask_longest(2), 2);
+        let stay: Vec<_> = waiting.iter_mut().map(|place| place.wait(&cx)).collect();
+        assert_eq!(stay, [false, false, true, true]);
+        assert_eq!(idle.ask_longest(9), 2);
+        assert_eq!(idle.ask_longest(9), 0);
     }
 }

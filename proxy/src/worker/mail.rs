@@ -58,6 +58,9 @@ pub(super) async fn attend(
     loop {
         tokio::select! {
             Some(arrival) = inbox.recv() => accept::serve(worker, arrival),
+            () = worker.crowded.notified() => {
+                worker.have_idle_leave();
+            }
             Some(mail) = mail.recv() => apply(worker, &mut listeners, mail),
             changed = phase.changed() => {
                 // Whoever held the other end is gone; nobody is left to drain for.
@@ -71,6 +74,10 @@ pub(super) async fn attend(
             () = sleep(LAST_LOOKS), if worker.is_closing() => {}
             _ = housekeeping.tick() => {
                 worker.pool.sweep(Instant::now());
+                worker.account.wake();
+                if worker.is_overloaded() {
+                    worker.have_idle_leave();
+                }
                 worker.log.flush(&worker.cells);
             }
         }
@@ -93,33 +100,45 @@ async fn take_in(worker: &Rc<Worker>, inbox: &mut mpsc::Receiver<Arrival>) {
 /// The worker's open listeners: how to stop each, and the tasks that will have stopped.
 #[derive(Default)]
 struct Listeners {
-    open: HashMap<String, CancellationToken>,
+    open: HashMap<String, (CancellationToken, Vec<u16>)>,
     tasks: JoinSet<()>,
 }
 
 impl Listeners {
     fn open(&mut self, worker: &Rc<Worker>, listener: OpenListener) {
         let stop = CancellationToken::new();
+        let ports = listener
+            .sockets
+            .iter()
+            .filter_map(|it| it.local_addr().ok());
+        let ports = ports.map(|at| at.port()).collect();
         for socket in listener.sockets {
             let accepting = accept::run(Rc::clone(worker), socket, listener.protocol, stop.clone());
             self.tasks.spawn_local(accepting);
         }
-        if let Some(former) = self.open.insert(listener.name, stop) {
+        if let Some((former, _)) = self.open.insert(listener.name, (stop, ports)) {
             former.cancel();
         }
+        self.tell_ports(worker);
         // Those that have ended are of no more interest.
         while self.tasks.try_join_next().is_some() {}
     }
 
-    fn close(&mut self, name: &str) {
-        if let Some(stop) = self.open.remove(name) {
+    fn close(&mut self, worker: &Worker, name: &str) {
+        if let Some((stop, _)) = self.open.remove(name) {
             stop.cancel();
         }
+        self.tell_ports(worker);
+    }
+
+    fn tell_ports(&self, worker: &Worker) {
+        let ports = self.open.values().flat_map(|(_, ports)| ports);
+        worker.ports.replace(ports.copied().collect());
     }
 
     /// Closes all, and waits until what the kernel had accepted for us has been taken in.
     async fn close_all(&mut self) {
-        self.open.drain().for_each(|(_, stop)| stop.cancel());
+        self.open.drain().for_each(|(_, (stop, _))| stop.cancel());
         while self.tasks.join_next().await.is_some() {}
     }
 }
@@ -139,7 +158,7 @@ fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, mail: Mail) {
         }
     }
     for name in &mail.close {
-        listeners.close(name);
+        listeners.close(worker, name);
     }
     for listener in mail.open {
         listeners.open(worker, listener);

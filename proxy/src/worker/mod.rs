@@ -16,6 +16,7 @@ pub(crate) use mail::{HostChange, Mail, OpenListener};
 use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
+use crate::memory::{Account, Ledger, Step};
 use crate::telemetry::access_log::{AccessLog, LogSink};
 use crate::telemetry::cells::Cells;
 use crate::upstream::pool::Pool;
@@ -25,13 +26,22 @@ use idle::Idle;
 use peers::{Arrival, Peers};
 use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::reason::Reason;
+use portolan_proxy_core::via::Pseudonym;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+
+/// How many TLS handshakes a worker has under way; more wait their turn, within the time of a
+/// handshake. Each holds buffers and costs a signature.
+const HANDSHAKES: usize = 1024;
+/// How many connections that wait are asked to leave at a time, when there is no room for new ones.
+const LEAVING: usize = 32;
 
 /// What the tasks of one worker share.
 #[derive(Debug)]
@@ -41,12 +51,19 @@ pub(crate) struct Worker {
     pub(crate) pool: Arc<Pool>,
     pub(crate) peers: Peers,
     pub(crate) buffers: Buffers,
+    pub(crate) account: Rc<Account>,
     pub(crate) idle: Idle,
     pub(crate) cells: Arc<Cells>,
     pub(crate) log: AccessLog,
     pub(crate) limits: Limits,
+    pub(crate) via: Pseudonym,
+    /// The ports that this worker accepts on.
+    ports: RefCell<Vec<u16>>,
     /// One permit for each connection that may be open, over all workers.
     room: Arc<Semaphore>,
+    /// One permit for each TLS handshake that may be under way.
+    handshakes: Semaphore,
+    crowded: Arc<Notify>,
     phase: Cell<Phase>,
     random: RefCell<fastrand::Rng>,
 }
@@ -64,11 +81,15 @@ pub(crate) struct Start {
 pub(crate) struct Equipment {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
+    pub(crate) memory: Arc<Ledger>,
+    pub(crate) via: Pseudonym,
     /// One permit for each connection that may be open, over all workers.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) cells: Arc<Cells>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) peers: Peers,
+    /// Another worker needs room.
+    pub(crate) crowded: Arc<Notify>,
     pub(crate) log: LogSink,
 }
 
@@ -98,17 +119,23 @@ async fn run(start: Start) {
 
 impl Worker {
     pub(crate) fn new(equipment: Equipment) -> Self {
+        let account = Rc::new(Account::new(equipment.memory));
         Self {
             index: equipment.index,
             hosts: RefCell::default(),
             pool: equipment.pool,
             peers: equipment.peers,
-            buffers: Buffers::default(),
+            buffers: Buffers::new(Rc::clone(&account)),
+            account,
             idle: Idle::default(),
             cells: equipment.cells,
             log: equipment.log.worker_end(),
             limits: equipment.limits,
+            via: equipment.via,
+            ports: RefCell::default(),
             room: equipment.room,
+            handshakes: Semaphore::new(HANDSHAKES),
+            crowded: equipment.crowded,
             phase: Cell::new(Phase::Serving),
             random: RefCell::new(fastrand::Rng::new()),
         }
@@ -124,11 +151,37 @@ impl Worker {
         self.phase.get() >= Phase::Closing
     }
 
+    /// Whether new requests are refused.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.account.step() >= Step::Refuse
+    }
+
+    /// Has those connections leave that have waited longest for a request, or asks the other workers
+    /// for that. Connections with a request stay.
+    fn make_room(&self) {
+        if self.have_idle_leave() == 0 {
+            self.peers.ask_for_room();
+        }
+    }
+
+    fn have_idle_leave(&self) -> usize {
+        let leaving = self.idle.ask_longest(LEAVING);
+        self.cells.connections_shed.add(leaving as u64);
+        leaving
+    }
+
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         if self.is_closing() {
             self.idle.wake_all();
         }
+    }
+
+    /// Whether a connection leads to one of our own listeners: both its ends are this host, and the
+    /// port is one that we listen on. Seldom more than a look at the port.
+    pub(crate) fn is_own(&self, stream: &TcpStream, to: SocketAddr) -> bool {
+        self.ports.borrow().contains(&to.port())
+            && stream.local_addr().is_ok_and(|own| own.ip() == to.ip())
     }
 
     /// 128 random bits in hexadecimal. Names a request, guards nothing.
@@ -152,5 +205,31 @@ impl Worker {
             Reason::UpstreamClosed => self.cells.upstream_closed.add(1),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+impl Worker {
+    /// One of a test, without others.
+    pub(crate) fn alone(memory: Ledger) -> Self {
+        let (inbox, _) = mpsc::channel(1);
+        let peer = peers::Peer {
+            cells: Arc::default(),
+            inbox,
+            pool: Arc::default(),
+            crowded: Arc::default(),
+        };
+        Self::new(Equipment {
+            index: 0,
+            limits: Limits::default(),
+            memory: Arc::new(memory),
+            via: Pseudonym::default(),
+            room: Arc::new(Semaphore::new(1)),
+            cells: Arc::clone(&peer.cells),
+            pool: Arc::clone(&peer.pool),
+            crowded: Arc::clone(&peer.crowded),
+            peers: Peers::new(Arc::new([peer]), 0),
+            log: LogSink::start(crate::telemetry::access_log::AccessLogFormat::Off).unwrap(),
+        })
     }
 }

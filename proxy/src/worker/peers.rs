@@ -8,7 +8,7 @@ use portolan_proxy_core::endpoint::Endpoint;
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 /// How many connections may be on their way to a worker. Whoever accepts one more keeps it.
 pub(crate) const INBOX: usize = 256;
@@ -31,6 +31,8 @@ pub(crate) struct Peer {
     pub(crate) cells: Arc<Cells>,
     pub(crate) inbox: mpsc::Sender<Arrival>,
     pub(crate) pool: Arc<Pool>,
+    /// Somebody needs room: connections that only wait should leave.
+    pub(crate) crowded: Arc<Notify>,
 }
 
 /// All workers of a data plane, as one of them sees them.
@@ -77,6 +79,15 @@ impl Peers {
         let mut back = sent.err()?.into_inner();
         back.active = self.all.get(self.own)?.cells.open();
         Some(back)
+    }
+
+    /// Asks the other workers to have connections leave that only wait.
+    pub(crate) fn ask_for_room(&self) {
+        for (index, peer) in self.all.iter().enumerate() {
+            if index != self.own {
+                peer.crowded.notify_one();
+            }
+        }
     }
 
     /// Closes all waiting connections of all workers. Gives whether there was one.

@@ -50,12 +50,19 @@ impl Proxy {
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::with(limits, 1000, None)
+    }
+
+    /// At most so many connections of clients, and so much memory.
+    pub(crate) fn with(limits: Limits, connections: usize, memory_limit: Option<u64>) -> Self {
         let plane = DataPlane::start(Settings {
             class: "public".into(),
             workers: 2,
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             limits,
-            connections: 1000,
+            connections,
+            memory_limit,
+            via: Default::default(),
             access_log: AccessLogFormat::Off,
         })
         .unwrap();

@@ -8,6 +8,7 @@ use portolan_discovery::table::{Action, Backend, PathMatch, Resource, Route, Vir
 use portolan_proxy::limits::Limits;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 /// An address where nobody listens.
@@ -299,4 +300,90 @@ async fn a_slow_head_is_answered_with_408_and_an_idle_connection_is_closed() {
         (408, "RequestTimeout")
     );
     proxy.client().await.is_closed().await;
+}
+
+/// Most clients cancel by closing, which looks like the half-close of one that still reads.
+#[tokio::test]
+async fn a_close_while_nothing_has_been_answered_takes_the_request_back_after_a_moment() {
+    let limits = Limits {
+        response: Duration::from_secs(3600),
+        linger: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
+    let proxy = impatient(limits, &origin).await;
+    let mut client = proxy.client().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+        .await;
+    origin.has_received(1).await;
+    drop(client);
+    origin.has_seen_the_end_of(1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_its_side_gets_an_answer_that_comes_soon() {
+    let origin = Origin::saying("hello").await;
+    let proxy = impatient(Limits::default(), &origin).await;
+    let mut client = proxy.client().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+        .await;
+    client.finish().await;
+    assert_eq!(client.response().await.text(), "hello");
+    client.is_closed().await;
+}
+
+/// A reset while a client still writes can take the answer away from it.
+#[tokio::test]
+async fn an_upload_that_is_refused_early_gets_its_answer() {
+    let refused = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
+    let origin = Origin::start_early(move |_| (refused.into(), Then::Close)).await;
+    let limits = Limits {
+        linger: Duration::from_secs(20),
+        ..Limits::default()
+    };
+    let proxy = impatient(limits, &origin).await;
+    let client = tokio::net::TcpStream::connect(proxy.http).await.unwrap();
+    let (read, mut write) = client.into_split();
+    let mut writing = tokio::spawn(async move {
+        let length = 64 * 1024 * 1024;
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: {length}\r\n\r\n");
+        write.write_all(head.as_bytes()).await.unwrap();
+        write.write_all(&vec![0; length]).await
+    });
+    let mut read = BufReader::new(read);
+    let mut status = String::new();
+    crate::soon("the answer", read.read_line(&mut status))
+        .await
+        .unwrap();
+    assert!(status.starts_with("HTTP/1.1 413 "), "{status}");
+    // It is held up, not cut off.
+    let cut_off = tokio::time::timeout(Duration::from_millis(300), &mut writing);
+    assert!(cut_off.await.is_err());
+    writing.abort();
+}
+
+#[tokio::test]
+async fn a_request_that_goes_round_in_circles_is_508() {
+    let origin = Origin::saying("hello").await;
+    let proxy = impatient(Limits::default(), &origin).await;
+    let mut client = proxy.client().await;
+    let via = |passes| vec!["1.1 portolan"; passes].join(", ");
+    for (passes, status) in [(4, 200), (5, 508)] {
+        client
+            .send(format!(
+                "GET / HTTP/1.1\r\nHost: shop.test\r\nVia: {}\r\n\r\n",
+                via(passes)
+            ))
+            .await;
+        assert_eq!(client.response().await.status, status);
+    }
+    let received = &origin.requests()[0];
+    assert_eq!(received.head.matches("1.1 portolan").count(), 5);
+    // An endpoint that is the proxy itself is never asked.
+    proxy.apply(vec![endpoints("t/s:80", &[proxy.http])]).await;
+    let response = client.get("shop.test").await;
+    assert_eq!((response.status, response.reason()), (508, "LoopDetected"));
 }

@@ -1,0 +1,286 @@
+//! Memory is counted against a limit, and the nearer it comes the less is taken on.
+//!
+//! Counted is what grows with clients: buffers, connections, TLS, bodies that are kept. What else
+//! the process has in memory (its program, hosts, certificates) is what the kernel says beyond that.
+//! The kernel's word alone would not do: it comes late, and memory that was given back to the
+//! allocator stays with the process.
+
+pub mod limit;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::task::{Context, Waker};
+use tokio::task::Id;
+
+/// How far it has come. Each step includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// All is well.
+    Normal,
+    /// From 80 %: bodies are read a few at a time, so that clients and endpoints are held up instead.
+    HoldUp,
+    /// From 90 %: new requests are refused.
+    Refuse,
+    /// From 95 %: no connection is accepted.
+    Pause,
+}
+
+/// A worker tells the others of its changes in portions of this size.
+const PORTION: i64 = 64 * 1024;
+/// So many buffers for bodies a worker lends however little memory there is: what is under way moves
+/// on, if slowly, and gives back what it holds.
+const ALWAYS_LENT: usize = 8;
+
+/// The memory of a data plane.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    limit: u64,
+    /// From how many bytes each step after the first begins.
+    steps: [(u64, Step); 3],
+    /// What is not counted here: the rest of the process.
+    rest: AtomicU64,
+    counted: Counted,
+    most_counted: AtomicI64,
+}
+
+/// Written by all workers, if seldom: on a line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counted(AtomicI64);
+
+impl Ledger {
+    /// `None` is no limit.
+    pub(crate) fn new(limit: Option<u64>) -> Self {
+        let limit = limit.unwrap_or(u64::MAX);
+        let share = |percent: u64| limit / 100 * percent;
+        Self {
+            limit,
+            steps: [
+                (share(95), Step::Pause),
+                (share(90), Step::Refuse),
+                (share(80), Step::HoldUp),
+            ],
+            rest: AtomicU64::new(0),
+            counted: Counted::default(),
+            most_counted: AtomicI64::new(0),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// What is used, in bytes.
+    pub(crate) fn used(&self) -> u64 {
+        let counted = self.counted.0.load(Ordering::Relaxed);
+        let rest = self.rest.load(Ordering::Relaxed);
+        rest.saturating_add(u64::try_from(counted).unwrap_or(0))
+    }
+
+    pub(crate) fn step(&self) -> Step {
+        let used = self.used();
+        let reached = self.steps.iter().find(|(from, _)| used >= *from);
+        reached.map_or(Step::Normal, |(_, step)| *step)
+    }
+
+    /// Told now and then what the process has in memory. What was counted at its most may still be
+    /// with the allocator, and is there for the taking.
+    pub(crate) fn observe(&self, resident: u64) {
+        let counted = self.counted.0.load(Ordering::Relaxed);
+        let most = self.most_counted.fetch_max(counted, Ordering::Relaxed);
+        let most = u64::try_from(most.max(counted)).unwrap_or(0);
+        self.rest
+            .store(resident.saturating_sub(most), Ordering::Relaxed);
+    }
+}
+
+/// The part of the memory that one worker uses.
+#[derive(Debug)]
+pub(crate) struct Account {
+    ledger: Arc<Ledger>,
+    untold: Cell<i64>,
+    lent: Cell<usize>,
+    waiting: RefCell<Waiting>,
+}
+
+/// Bodies that wait for memory, in the order in which they came.
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<(Option<Id>, Waker)>,
+    /// A task is polled more often than it is woken from here.
+    present: HashSet<Option<Id>>,
+}
+
+impl Account {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+        Self {
+            ledger,
+            untold: Cell::new(0),
+            lent: Cell::new(0),
+            waiting: RefCell::default(),
+        }
+    }
+
+    /// Of a test that has nothing to do with memory.
+    #[cfg(test)]
+    pub(crate) fn unlimited() -> Rc<Self> {
+        Rc::new(Self::new(Arc::new(Ledger::new(None))))
+    }
+
+    pub(crate) fn step(&self) -> Step {
+        self.ledger.step()
+    }
+
+    fn add(&self, bytes: i64) {
+        let untold = self.untold.get() + bytes;
+        if untold.abs() < PORTION {
+            return self.untold.set(untold);
+        }
+        self.ledger.counted.0.fetch_add(untold, Ordering::Relaxed);
+        self.untold.set(0);
+    }
+
+    /// Counts so many bytes until the charge is dropped.
+    pub(crate) fn charge(self: &Rc<Self>, bytes: usize) -> Charge {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.add(bytes);
+        Charge {
+            account: Rc::clone(self),
+            bytes,
+        }
+    }
+
+    /// A buffer is in use.
+    pub(crate) fn lend(&self) {
+        self.lent.set(self.lent.get() + 1);
+    }
+
+    /// A buffer is not in use any more.
+    pub(crate) fn give_back(&self) {
+        self.lent.set(self.lent.get().saturating_sub(1));
+        self.wake();
+    }
+
+    /// Whether a body may have one more buffer; if not, its task is woken when it is worth asking again.
+    pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
+        if self.step() < Step::HoldUp || self.lent.get() < ALWAYS_LENT {
+            return true;
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        let task = tokio::task::try_id();
+        if waiting.present.insert(task) {
+            waiting.queue.push_back((task, cx.waker().clone()));
+        }
+        false
+    }
+
+    /// Wakes who waits: the first for each buffer that comes back, all when there is memory again.
+    pub(crate) fn wake(&self) {
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some((task, waker)) = waiting.queue.pop_front() {
+            waiting.present.remove(&task);
+            waker.wake();
+            if self.step() >= Step::HoldUp {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let untold = self.untold.get();
+        self.ledger.counted.0.fetch_add(untold, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that are counted as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    account: Rc<Account>,
+    bytes: i64,
+}
+
+impl Charge {
+    pub(crate) fn account(&self) -> &Rc<Account> {
+        &self.account
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.account.add(-self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_taken_at_their_shares_of_the_limit() {
+        let ledger = Ledger::new(Some(1000));
+        for (used, step) in [
+            (0, Step::Normal),
+            (799, Step::Normal),
+            (800, Step::HoldUp),
+            (900, Step::Refuse),
+            (950, Step::Pause),
+            (5000, Step::Pause),
+        ] {
+            ledger.observe(used);
+            assert_eq!(ledger.step(), step, "{used}");
+        }
+        let unlimited = Ledger::new(None);
+        unlimited.observe(1 << 50);
+        assert_eq!(unlimited.step(), Step::Normal);
+    }
+
+    #[test]
+    fn what_workers_use_is_counted_together_and_given_back() {
+        let ledger = Arc::new(Ledger::new(None));
+        let accounts = [(); 2].map(|()| Rc::new(Account::new(Arc::clone(&ledger))));
+        let charges = accounts.each_ref().map(|account| account.charge(100_000));
+        let small = accounts[0].charge(1);
+        assert_eq!(ledger.used(), 200_000, "a single byte is not told yet");
+        drop((charges, small, accounts));
+        assert_eq!(ledger.used(), 0);
+    }
+
+    #[test]
+    fn memory_that_the_allocator_keeps_does_not_count_as_the_rest() {
+        let ledger = Arc::new(Ledger::new(Some(1_000_000)));
+        ledger.observe(100_000);
+        let account = Rc::new(Account::new(Arc::clone(&ledger)));
+        let surge = account.charge(800_000);
+        ledger.observe(900_000);
+        assert_eq!((ledger.used(), ledger.step()), (900_000, Step::Refuse));
+        drop(surge);
+        ledger.observe(900_000);
+        assert_eq!((ledger.used(), ledger.step()), (100_000, Step::Normal));
+    }
+
+    #[test]
+    fn bodies_wait_their_turn_and_never_all_of_them() {
+        let ledger = Arc::new(Ledger::new(Some(100)));
+        let account = Rc::new(Account::new(Arc::clone(&ledger)));
+        let cx = Context::from_waker(Waker::noop());
+        ledger.observe(85);
+        for _ in 0..ALWAYS_LENT {
+            assert!(account.may_lend(&cx));
+            account.lend();
+        }
+        assert!(!account.may_lend(&cx));
+        assert!(!account.may_lend(&cx), "asked twice, waits once");
+        assert_eq!(account.waiting.borrow().queue.len(), 1);
+        account.give_back();
+        assert!(account.waiting.borrow().queue.is_empty());
+        assert!(account.may_lend(&cx));
+        account.lend();
+        ledger.observe(10);
+        assert!(account.may_lend(&cx));
+    }
+}
