@@ -35,6 +35,8 @@ const RESERVED: &[&str] = &[
     "te",
     "transfer-encoding",
     "upgrade",
+    // Passed on, but by whom a request came is not for a route to hide: it tells loops.
+    "via",
     "x-envoy-original-path",
     "x-portolan-reason",
     "x-real-ip",
@@ -51,7 +53,7 @@ const RESERVED_PREFIXES: &[&str] = &["x-forwarded-", "x-ssl-"];
 /// No name, or one that the proxy keeps to itself; `_` counts as `-`, because some servers
 /// cannot tell them apart.
 pub fn name(text: &str) -> Result<(), FieldError> {
-    if text.is_empty() || !text.bytes().all(is_lower_case_token) {
+    if !is_token(text) || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(FieldError::Name);
     }
     let plain = text.replace('_', "-");
@@ -73,6 +75,14 @@ pub fn value(text: &str) -> Result<(), FieldError> {
         true => Ok(()),
         false => Err(FieldError::Value),
     }
+}
+
+/// Whether a text is a token (RFC 9110 5.6.2): the name of a field, a method.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| is_lower_case_token(byte.to_ascii_lowercase()))
 }
 
 fn is_lower_case_token(byte: u8) -> bool {
@@ -109,6 +119,7 @@ mod tests {
         ] {
             assert_eq!(name(ours), Err(FieldError::Reserved), "{ours}");
         }
+        assert!(is_token("M-SEARCH") && !is_token("") && !is_token("a,b"));
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub struct Settings {
     pub workers: usize,
     /// On which addresses listeners open: one for each address family.
     pub addresses: Vec<IpAddr>,
+    /// The port at which clients reach HTTPS, for redirects: in a cluster the Service's, which is
+    /// not the listener's.
+    pub https_port: u16,
     /// How long anything may take.
     pub limits: Limits,
     /// How many clients' connections may be open at a time, over all workers; more wait in the
@@ -120,7 +123,7 @@ impl DataPlane {
         }
         let keeper = Keeper {
             ends,
-            table: Table::new(workers, tls, Arc::clone(&inventory)),
+            table: Table::new(workers, settings.https_port, tls, Arc::clone(&inventory)),
             listeners: Listeners::new(settings.addresses, workers),
             workers: mailboxes,
             phase: phases,

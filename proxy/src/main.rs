@@ -37,6 +37,8 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         class: options.class.clone(),
         workers,
         addresses: options.listen_address.clone(),
+        // The port of the Service before the pods.
+        https_port: 443,
         limits: Limits::default(),
         connections: descriptors::connections(descriptors),
         memory_limit: options.memory_limit.or_else(memory::limit::bytes),

@@ -66,6 +66,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         class: class.as_str().to_owned(),
         workers,
         addresses: vec![options.http.ip()],
+        https_port: options.https.port(),
         limits: Limits::default(),
         connections: descriptors::connections(descriptors),
         memory_limit: memory::limit::bytes(),

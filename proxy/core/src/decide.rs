@@ -1,72 +1,40 @@
 //! What is done with a request: one pure function, whatever the codec it came through.
 
+use crate::answer::Answer;
 use crate::authority::{AuthorityError, HostPattern};
-use crate::endpoint::{Backends, EndpointSet};
-use crate::path::{PathError, PathPrefix};
-use crate::reason::Reason;
-use crate::retry::RetryPolicy;
+use crate::endpoint::EndpointSet;
+use crate::head::Head;
+use crate::reason::{Reason, redirect_status};
+use crate::route::compile::Surroundings;
+use crate::route::cors::Preflight;
+use crate::route::redirect::on_https;
+use crate::route::{Action, Conditions, Fault, ResponsePolicy, Route, RouteIndex};
 use portolan_discovery::table;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// A virtual host, compiled: names parsed, endpoint sets found. Shared by all workers, never changed.
+/// A virtual host, compiled: names parsed, expressions built, endpoint sets found. Shared by all
+/// workers, never changed.
 #[derive(Debug)]
 pub struct VirtualHost {
     /// Which hosts it takes.
     pub pattern: HostPattern,
-    /// How far TLS is.
-    pub tls: TlsState,
-    /// The first that takes the path is taken.
-    pub routes: Vec<Arc<Route>>,
+    plain_http: PlainHttp,
+    /// The port at which clients reach HTTPS.
+    https_port: u16,
+    hsts: Option<Arc<str>>,
+    routes: RouteIndex,
 }
 
-/// Whether a host is served on HTTPS.
+/// What becomes of a request that came in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsState {
-    /// Served in the clear.
-    Off,
-    /// Waits for its first certificate.
+enum PlainHttp {
+    /// It is served.
+    Served,
+    /// It is sent to HTTPS, but for routes that permit it.
+    Redirected,
+    /// As before, and there is no certificate to serve HTTPS with yet.
     Pending,
-    /// Served on HTTPS; HTTP redirects there.
-    On,
-}
-
-/// One row of a virtual host. A request holds the route it was given until it ends, whatever
-/// the table says by then.
-#[derive(Debug)]
-pub struct Route {
-    path: PathPrefix,
-    action: Action,
-    timeouts: table::Timeouts,
-    retries: Option<RetryPolicy>,
-}
-
-impl Route {
-    /// How long the steps of a request may take, where the route says so.
-    pub fn timeouts(&self) -> &table::Timeouts {
-        &self.timeouts
-    }
-
-    /// When a request may be sent more than once.
-    pub fn retries(&self) -> Option<&RetryPolicy> {
-        self.retries.as_ref()
-    }
-
-    /// The backend that the worker's next request on this route goes to; `None` when none takes any.
-    pub fn next_backend(&self, worker: usize) -> Option<&Arc<EndpointSet>> {
-        match &self.action {
-            Action::Forward(backends) => backends.next(worker),
-            Action::Unavailable(_) => None,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Action {
-    /// Sends the request to an endpoint.
-    Forward(Backends),
-    /// Answers 503 with this reason.
-    Unavailable(Box<str>),
 }
 
 /// What a virtual host cannot be compiled for.
@@ -75,216 +43,418 @@ pub enum CompileError {
     /// Its name.
     #[error("hostname: {0}")]
     Hostname(#[from] AuthorityError),
-    /// One of its paths.
-    #[error("routes[{index}].path: {source}")]
-    Path {
+    /// One of its routes.
+    #[error("routes[{index}]: {fault}")]
+    Route {
         /// Which route.
         index: usize,
-        /// What is wrong.
-        source: PathError,
+        /// What is wrong with it.
+        fault: Fault,
     },
-    /// A kind of path that this version does not know.
-    #[error("routes[{index}].path: of a kind that this proxy does not know")]
-    PathMatch {
-        /// Which route.
-        index: usize,
-    },
-    /// A kind of action that this version does not know.
-    #[error("routes[{index}]: an action that this proxy does not know")]
-    Action {
-        /// Which route.
-        index: usize,
-    },
-    /// It names endpoints that are not there.
-    #[error("routes[{index}]: the endpoints {name} are absent")]
-    Endpoints {
-        /// Which route.
-        index: usize,
-        /// Their name.
-        name: String,
-    },
+    /// Its regular expressions together.
+    #[error("routes: {0}")]
+    Routes(Fault),
+}
+
+/// Where a virtual host is compiled for.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// How many workers there are.
+    pub workers: usize,
+    /// Where turns begin: by chance, so that not every proxy begins with the same endpoint.
+    pub seed: u32,
+    /// The port at which clients reach HTTPS, whatever the listener's own is.
+    pub https_port: u16,
 }
 
 impl VirtualHost {
-    /// Compiles a host for so many workers; `endpoints` finds a set by name, `seed` says where
-    /// turns begin.
+    /// Compiles a host; `endpoints` finds a set by name.
     ///
     /// # Errors
     /// The host cannot be served as it is told.
     pub fn compile(
         host: &table::VirtualHost,
         endpoints: impl Fn(&str) -> Option<Arc<EndpointSet>>,
-        workers: usize,
-        seed: u32,
+        site: Site,
     ) -> Result<Self, CompileError> {
-        let pattern = HostPattern::parse(&host.hostname)?;
-        let tls = match &host.tls {
-            None => TlsState::Off,
-            Some(tls) if tls.certificates.is_empty() => TlsState::Pending,
-            Some(_) => TlsState::On,
+        let surroundings = Surroundings {
+            endpoints: &endpoints,
+            workers: site.workers,
+            seed: site.seed,
         };
-        let compile = |(index, route): (usize, &table::Route)| {
-            let table::PathMatch::Prefix(prefix) = &route.matches.path else {
-                return Err(CompileError::PathMatch { index });
-            };
-            let path =
-                PathPrefix::parse(prefix).map_err(|source| CompileError::Path { index, source })?;
-            let action = match &route.action {
-                table::Action::Unavailable { reason } => {
-                    Action::Unavailable(reason.as_str().into())
-                }
-                table::Action::Redirect(_) | table::Action::Respond(_) => {
-                    return Err(CompileError::Action { index });
-                }
-                table::Action::Forward { backends } => {
-                    let find = |backend: &table::Backend| match endpoints(&backend.endpoints) {
-                        Some(set) => Ok((backend.weight, set)),
-                        None => Err(CompileError::Endpoints {
-                            index,
-                            name: backend.endpoints.clone(),
-                        }),
-                    };
-                    let found: Vec<_> = backends.iter().map(find).collect::<Result<_, _>>()?;
-                    Action::Forward(Backends::new(found, workers, seed))
-                }
-            };
-            Ok(Arc::new(Route {
-                path,
-                action,
-                timeouts: route.timeouts,
-                retries: route.retries.as_ref().map(RetryPolicy::from),
-            }))
+        let mut routes = RouteIndex::default();
+        for (index, route) in host.routes.iter().enumerate() {
+            let conditions = Conditions::compile(&route.matches);
+            conditions
+                .and_then(|conditions| {
+                    let compiled = Route::compile(route, &surroundings)?;
+                    routes.push(&route.matches.path, conditions, compiled)
+                })
+                .map_err(|fault| CompileError::Route { index, fault })?;
+        }
+        routes.finish().map_err(CompileError::Routes)?;
+        let plain_http = match &host.tls {
+            Some(tls) if tls.redirect && tls.certificates.is_empty() => PlainHttp::Pending,
+            Some(tls) if tls.redirect => PlainHttp::Redirected,
+            Some(_) | None => PlainHttp::Served,
         };
-        let routes = host.routes.iter().enumerate().map(compile);
+        let hsts = host.tls.as_ref().and_then(|tls| tls.hsts.as_ref());
         Ok(Self {
-            pattern,
-            tls,
-            routes: routes.collect::<Result<_, CompileError>>()?,
+            pattern: HostPattern::parse(&host.hostname)?,
+            plain_http,
+            https_port: site.https_port,
+            hsts: hsts.map(hsts_value),
+            routes,
         })
     }
 }
 
-/// What a decision is made from: a view that every codec can give.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// Normalised.
-    pub path: &'a str,
-    /// It came over TLS.
-    pub secure: bool,
+/// RFC 6797 6.1.
+fn hsts_value(hsts: &table::Hsts) -> Arc<str> {
+    let seconds = hsts.max_age.as_secs();
+    match hsts.include_sub_domains {
+        true => format!("max-age={seconds}; includeSubDomains").into(),
+        false => format!("max-age={seconds}").into(),
+    }
 }
 
 /// What is to be done.
 #[derive(Debug)]
 pub enum Decision<'t> {
-    /// Send it to one of the route's backends.
-    Forward(&'t Arc<Route>),
-    /// Send the client to the same URL on HTTPS.
-    RedirectToHttps,
-    /// Answer with a reason of ours.
-    Refuse(Reason),
-    /// Answer 503 with the operator's reason.
-    Unavailable(&'t str),
+    /// Send it to one of the route's backends, as the route says, and the response back.
+    Forward {
+        /// What pins everything that happens after.
+        route: &'t Arc<Route>,
+        /// What is done to the response.
+        response: ResponsePolicy,
+    },
+    /// Answer it.
+    Answer(Answer),
 }
 
 /// Decides. That the host is the one that TLS was negotiated for has been checked before.
-pub fn decide<'t>(request: Request<'_>, host: &'t VirtualHost) -> Decision<'t> {
-    match host.tls {
-        TlsState::On if !request.secure => return Decision::RedirectToHttps,
-        TlsState::Pending if !request.secure => {
-            return Decision::Refuse(Reason::CertificatePending);
+pub fn decide<'t>(head: &Head<'_>, host: &'t VirtualHost) -> Decision<'t> {
+    let preflight = Preflight::of(head);
+    // A preflight is for the route that will take the request it announces.
+    let announced = preflight.and_then(|preflight| {
+        let method = preflight.method;
+        let route = host.routes.find(&Head { method, ..*head });
+        route.filter(|route| route.cors.is_some())
+    });
+    let route = announced.or_else(|| host.routes.find(head));
+    let response = ResponsePolicy::new(head, route, host.hsts.as_ref());
+    if !head.client.secure && !route.is_some_and(|it| it.permit_insecure) {
+        match host.plain_http {
+            PlainHttp::Served => {}
+            PlainHttp::Redirected => {
+                let location = on_https(head, host.https_port);
+                let status = redirect_status(head.method);
+                let reason = Reason::RedirectToHttps;
+                return Decision::Answer(Answer::redirect(reason, status, location, response));
+            }
+            PlainHttp::Pending => {
+                return Decision::Answer(Answer::new(Reason::CertificatePending, response));
+            }
         }
-        TlsState::Off | TlsState::Pending | TlsState::On => {}
     }
-    match host
-        .routes
-        .iter()
-        .find(|route| route.path.takes(request.path))
-    {
-        None => Decision::Refuse(Reason::NoRoute),
-        Some(route) => match &route.action {
-            Action::Forward(_) => Decision::Forward(route),
-            Action::Unavailable(reason) => Decision::Unavailable(reason),
-        },
+    let Some(route) = route else {
+        return Decision::Answer(Answer::new(Reason::NoRoute, response));
+    };
+    if let (Some(preflight), Some(cors)) = (&preflight, &route.cors) {
+        return Decision::Answer(Answer::preflight(cors, preflight, response));
     }
+    let answer = match &route.action {
+        Action::Forward(_) if head.websocket && !route.websockets => {
+            Answer::new(Reason::WebSocketRefused, response)
+        }
+        Action::Forward(_) => return Decision::Forward { route, response },
+        Action::Redirect(redirect) => {
+            let location = redirect.location(head, host.https_port);
+            Answer::redirect(Reason::Redirect, redirect.status(), location, response)
+        }
+        Action::Respond(respond) => Answer::content(respond.status, &respond.content, response),
+        Action::Refuse(reason) => Answer::new(*reason, response),
+        Action::Unavailable(reason) => Answer::unavailable(reason, response),
+    };
+    Decision::Answer(answer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{head_of, secure_head_of};
+    use portolan_discovery::table::{
+        Action, AllowedOrigins, Backend, Cors, HostTls, Hsts, PathMatch, Redirect, Respond,
+    };
+    use std::time::Duration;
 
-    fn route(prefix: &str, reason: &str) -> table::Route {
-        let action = table::Action::Unavailable {
-            reason: reason.into(),
-        };
-        table::Route::new(table::PathMatch::Prefix(prefix.into()).into(), action)
+    fn route(path: PathMatch, action: Action) -> table::Route {
+        table::Route::new(path.into(), action)
     }
 
-    fn forward(prefix: &str, endpoints: &str) -> table::Route {
-        let backends = vec![table::Backend {
-            endpoints: endpoints.into(),
-            weight: 1,
+    fn unavailable(prefix: &str, reason: &str) -> table::Route {
+        let reason = reason.into();
+        route(
+            PathMatch::Prefix(prefix.into()),
+            Action::Unavailable { reason },
+        )
+    }
+
+    fn to(backends: &[(&str, u32)]) -> Action {
+        let backend = |(endpoints, weight): &(&str, u32)| Backend {
+            endpoints: (*endpoints).into(),
+            weight: *weight,
             tls: None,
-        }];
-        let action = table::Action::Forward { backends };
-        table::Route::new(table::PathMatch::Prefix(prefix.into()).into(), action)
+        };
+        Action::Forward {
+            backends: backends.iter().map(backend).collect(),
+        }
+    }
+
+    fn forward(prefix: &str) -> table::Route {
+        route(PathMatch::Prefix(prefix.into()), to(&[("known", 1)]))
     }
 
     fn compile(
-        tls: Option<Option<&str>>,
+        tls: Option<HostTls>,
         routes: Vec<table::Route>,
     ) -> Result<VirtualHost, CompileError> {
         let host = table::VirtualHost {
-            hostname: "shop.example.com".into(),
-            tls: tls.map(|certificate| table::HostTls {
-                certificates: certificate.into_iter().map(Into::into).collect(),
-                ..table::HostTls::default()
-            }),
+            hostname: "shop.test".into(),
+            tls,
             routes,
         };
         let known = Arc::new(EndpointSet::new(1, 0));
         let find = |name: &str| (name == "known").then(|| Arc::clone(&known));
-        VirtualHost::compile(&host, find, 1, 0)
+        let site = Site {
+            workers: 1,
+            seed: 0,
+            https_port: 443,
+        };
+        VirtualHost::compile(&host, find, site)
     }
 
-    fn decided(host: &VirtualHost, path: &str, secure: bool) -> String {
-        match decide(Request { path, secure }, host) {
-            Decision::Forward(..) => "forward".into(),
-            Decision::RedirectToHttps => "redirect".into(),
-            Decision::Refuse(reason) => reason.as_str().into(),
-            Decision::Unavailable(reason) => reason.into(),
+    fn tls(certificate: Option<&str>) -> HostTls {
+        HostTls {
+            certificates: certificate.into_iter().map(Into::into).collect(),
+            ..HostTls::default()
+        }
+    }
+
+    /// `forward`, or status and reason of the answer.
+    fn told(head: &Head<'_>, host: &VirtualHost) -> String {
+        match decide(head, host) {
+            Decision::Forward { .. } => "forward".into(),
+            Decision::Answer(answer) => format!("{} {}", answer.status, answer.reason.as_str()),
+        }
+    }
+
+    fn get(host: &VirtualHost, path: &str) -> String {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        head_of(&text, |head| told(head, host))
+    }
+
+    fn secure_get(host: &VirtualHost, path: &str) -> String {
+        let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+        secure_head_of(&text, |head| told(head, host))
+    }
+
+    /// The fields of the answer to a request, or of every response on the route it goes to.
+    fn fields(text: &str, host: &VirtualHost, secure: bool) -> String {
+        let decided = |head: &Head<'_>| {
+            let mut out = Vec::new();
+            match decide(head, host) {
+                Decision::Forward { response, .. } => response.put(&mut out),
+                Decision::Answer(answer) => answer.put_fields(&mut out, "id", "now"),
+            }
+            String::from_utf8(out).unwrap()
+        };
+        match secure {
+            true => secure_head_of(text, decided),
+            false => head_of(text, decided),
         }
     }
 
     #[test]
     fn the_first_route_that_takes_the_path_is_taken() {
         let routes = vec![
-            route("/a", "First"),
-            forward("/b", "known"),
-            route("/a/b", "Never"),
+            unavailable("/a", "First"),
+            forward("/b"),
+            unavailable("/a/b", "Never"),
         ];
         let host = compile(None, routes).unwrap();
-        assert_eq!(decided(&host, "/a/b", false), "First");
-        assert_eq!(decided(&host, "/b", false), "forward");
-        assert_eq!(decided(&host, "/c", false), "NoRoute");
+        assert_eq!(get(&host, "/a/b"), "503 First");
+        assert_eq!(get(&host, "/b"), "forward");
+        assert_eq!(get(&host, "/c"), "404 NoRoute");
     }
 
     #[test]
     fn plain_http_depends_on_how_far_tls_is() {
-        let with = |tls| compile(tls, vec![forward("/", "known")]).unwrap();
-        assert_eq!(decided(&with(None), "/", false), "forward");
-        assert_eq!(decided(&with(Some(None)), "/", false), "CertificatePending");
-        assert_eq!(decided(&with(Some(Some("c"))), "/", false), "redirect");
-        assert_eq!(decided(&with(Some(Some("c"))), "/", true), "forward");
+        let with = |tls| {
+            let open = table::Route {
+                permit_insecure: true,
+                ..forward("/open")
+            };
+            compile(tls, vec![open, forward("/")]).unwrap()
+        };
+        assert_eq!(get(&with(None), "/"), "forward");
+        let pending = with(Some(tls(None)));
+        assert_eq!(get(&pending, "/"), "503 CertificatePending");
+        assert_eq!(get(&pending, "/open"), "forward");
+        let on = with(Some(tls(Some("c"))));
+        assert_eq!(get(&on, "/"), "301 RedirectToHttps");
+        assert_eq!(get(&on, "/open/x"), "forward");
+        assert_eq!(secure_get(&on, "/"), "forward");
+        let both = |certificate| HostTls {
+            redirect: false,
+            ..tls(certificate)
+        };
+        assert_eq!(get(&with(Some(both(Some("c")))), "/"), "forward");
+        assert_eq!(get(&with(Some(both(None))), "/"), "forward");
+    }
+
+    #[test]
+    fn a_path_without_a_route_is_sent_to_https_like_any_other() {
+        let host = compile(Some(tls(Some("c"))), vec![forward("/a")]).unwrap();
+        assert_eq!(get(&host, "/b"), "301 RedirectToHttps");
+        assert_eq!(secure_get(&host, "/b"), "404 NoRoute");
+        let post = "POST /a HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+        assert_eq!(
+            head_of(post, |head| told(head, &host)),
+            "308 RedirectToHttps"
+        );
+    }
+
+    #[test]
+    fn routes_answer_and_redirect() {
+        let redirect = Action::Redirect(Redirect {
+            scheme: None,
+            hostname: Some("new.test".into()),
+            port: None,
+            path: None,
+            status: 308,
+        });
+        let respond = Action::Respond(Respond {
+            status: 418,
+            body: "tea".into(),
+            content_type: "text/plain".into(),
+        });
+        let routes = vec![
+            route(PathMatch::Exact("/old".into()), redirect),
+            route(PathMatch::Regex("/t.*".into()), respond),
+            route(
+                PathMatch::Prefix("/zero".into()),
+                to(&[("known", 0), ("known", 0)]),
+            ),
+        ];
+        let host = compile(None, routes).unwrap();
+        assert_eq!(get(&host, "/old"), "308 Redirect");
+        let old = "GET /old HTTP/1.1\r\nHost: shop.test\r\n\r\n";
+        assert!(fields(old, &host, false).contains("Location: http://new.test/old\r\n"));
+        assert_eq!(get(&host, "/tea"), "418 DirectResponse");
+        assert_eq!(get(&host, "/zero"), "503 AllWeightsZero");
+    }
+
+    #[test]
+    fn a_route_may_refuse_websockets_and_nothing_else() {
+        let refusing = table::Route {
+            websockets: false,
+            ..forward("/")
+        };
+        let host = compile(None, vec![refusing]).unwrap();
+        let upgrade = "GET / HTTP/1.1\r\nHost: shop.test\r\nUpgrade: websocket\r\n\
+            Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        assert_eq!(
+            head_of(upgrade, |head| told(head, &host)),
+            "403 WebSocketRefused"
+        );
+        assert_eq!(get(&host, "/"), "forward");
+    }
+
+    #[test]
+    fn strict_transport_security_is_said_over_tls_alone() {
+        let with_hsts = HostTls {
+            hsts: Some(Hsts {
+                max_age: Duration::from_secs(31_536_000),
+                include_sub_domains: true,
+            }),
+            redirect: false,
+            ..tls(Some("c"))
+        };
+        let host = compile(Some(with_hsts), vec![forward("/a")]).unwrap();
+        let expected = "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n";
+        for (path, secure, said) in [("/a", true, true), ("/b", true, true), ("/a", false, false)] {
+            let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+            assert_eq!(
+                fields(&text, &host, secure).contains(expected),
+                said,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_preflight_is_answered_for_the_request_that_it_announces() {
+        let cors = Cors {
+            allow_origins: AllowedOrigins::These(vec!["https://app.test".into()]),
+            allow_methods: Vec::new(),
+            allow_headers: Vec::new(),
+            expose_headers: Vec::new(),
+            allow_credentials: false,
+            max_age: None,
+        };
+        let mut posts = forward("/");
+        posts.matches.method = Some("POST".into());
+        posts.cors = Some(cors);
+        let mut others = forward("/");
+        others.matches.method = Some("OPTIONS".into());
+        let host = compile(None, vec![posts, others]).unwrap();
+        let preflight = |method: &str, origin: &str| {
+            format!(
+                "OPTIONS / HTTP/1.1\r\nHost: shop.test\r\nOrigin: {origin}\r\n\
+                 Access-Control-Request-Method: {method}\r\n\r\n"
+            )
+        };
+        let allowed = preflight("POST", "https://app.test");
+        assert_eq!(
+            head_of(&allowed, |head| told(head, &host)),
+            "204 CorsPreflight"
+        );
+        let said = fields(&allowed, &host, false);
+        assert!(
+            said.contains("Access-Control-Allow-Origin: https://app.test\r\n"),
+            "{said}"
+        );
+        assert!(
+            said.contains("Access-Control-Allow-Methods: POST\r\n"),
+            "{said}"
+        );
+        let stranger = fields(&preflight("POST", "https://evil.test"), &host, false);
+        assert!(!stranger.contains("Access-Control-Allow"), "{stranger}");
+        // Where no rules are, the endpoint answers.
+        let put = preflight("PUT", "https://app.test");
+        assert_eq!(head_of(&put, |head| told(head, &host)), "forward");
+        let post = "POST / HTTP/1.1\r\nHost: shop.test\r\nOrigin: https://app.test\r\n\r\n";
+        let said = fields(post, &host, false);
+        assert_eq!(
+            said,
+            "Vary: Origin\r\nAccess-Control-Allow-Origin: https://app.test\r\n"
+        );
     }
 
     #[test]
     fn what_cannot_be_compiled_is_named() {
-        let absent = compile(None, vec![forward("/", "gone")]).unwrap_err();
+        let gone = route(PathMatch::Prefix("/".into()), to(&[("gone", 1)]));
+        let absent = compile(None, vec![gone]).unwrap_err();
         assert_eq!(
             absent.to_string(),
             "routes[0]: the endpoints gone are absent"
         );
-        let path = compile(None, vec![route("/", "A"), route("x", "B")]).unwrap_err();
-        assert!(path.to_string().starts_with("routes[1].path: "), "{path}");
+        let path = compile(None, vec![forward("/"), forward("x")]).unwrap_err();
+        assert!(path.to_string().starts_with("routes[1]: path: "), "{path}");
+        let regex = route(PathMatch::Regex("/(".into()), to(&[]));
+        let regex = compile(None, vec![regex]).unwrap_err();
+        assert_eq!(regex.to_string(), "routes[0]: regex: unclosed group");
     }
 }

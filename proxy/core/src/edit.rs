@@ -1,76 +1,104 @@
 //! Heads as they are passed on: what belongs to a hop is dropped, what says who the client is
 //! is replaced by what we know, and the framing is written anew.
 
+use crate::answer::Answer;
 use crate::authority::Authority;
 use crate::body::Framing;
 use crate::chunk::ChunkError;
 use crate::field::Role;
-use crate::reason::{Reason, phrase};
-use crate::request::{Connection, RequestHead, Version};
+use crate::head::Head;
+use crate::request::Connection;
 use crate::response::ResponseHead;
+use crate::route::{ResponsePolicy, Route};
 use crate::via::Pseudonym;
 use httparse::Header;
-use std::io::Write as _;
 
-/// What we know of the client, for the endpoint.
-#[derive(Clone, Copy, Debug)]
-pub struct Client<'a> {
-    /// Its address, canonical.
-    pub address: &'a str,
-    /// It came over TLS.
-    pub secure: bool,
+/// Takes the fields of a head in the form of a protocol, so that what is said is written down
+/// once, and how it is spelled elsewhere.
+pub trait FieldSink {
+    /// One field. Its value comes in parts that belong together.
+    fn field(&mut self, name: &str, value: &[&[u8]]);
 }
 
-impl Client<'_> {
-    /// `https` or `http`.
-    pub fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
+/// HTTP/1 (RFC 9112 5).
+impl FieldSink for Vec<u8> {
+    fn field(&mut self, name: &str, value: &[&[u8]]) {
+        put(self, &[name, ": "]);
+        for part in value {
+            self.extend_from_slice(part);
+        }
+        put(self, &["\r\n"]);
     }
+}
 
-    fn default_port(&self) -> u16 {
-        if self.secure { 443 } else { 80 }
-    }
+/// What we say of our own part in a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop<'a> {
+    /// `x-request-id`.
+    pub request_id: &'a str,
+    /// Who we are in `Via`.
+    pub via: &'a Pseudonym,
 }
 
 /// Writes the head that the endpoint gets.
-///
-/// Every peer is untrusted for now: what it says about an earlier hop (`Forwarded`,
-/// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) is dropped, in any spelling.
-pub fn request(
-    out: &mut Vec<u8>,
-    head: &RequestHead<'_, '_>,
-    authority: &Authority<'_>,
-    client: Client<'_>,
-    request_id: &str,
-    via: &Pseudonym,
-) {
-    put(out, &[head.method, " ", &head.target.path]);
-    if let Some(query) = head.target.query {
+pub fn request(out: &mut Vec<u8>, head: &Head<'_>, route: &Route, hop: Hop<'_>, body: Framing) {
+    let path = route.upstream_path(head.path);
+    put(out, &[head.method, " ", path.first, path.rest]);
+    if let Some(query) = head.query {
         put(out, &["?", query]);
     }
     put(out, &[" HTTP/1.1\r\nHost: "]);
-    put_authority(out, authority);
+    match route.upstream_host() {
+        Some(host) => put(out, &[host]),
+        None => put_authority(out, head.authority),
+    }
     put(out, &["\r\n"]);
-    fields(out, head.fields, &head.connection);
-    let received = match head.version {
-        Version::Http10 => "1.0 ",
-        Version::Http11 => "1.1 ",
-    };
-    put(out, &["Via: ", received, via.as_str(), "\r\n"]);
-    put(out, &["X-Forwarded-For: ", client.address]);
-    put(out, &["\r\nX-Real-IP: ", client.address]);
-    put(out, &["\r\nX-Forwarded-Proto: ", client.scheme()]);
-    put(out, &["\r\nX-Forwarded-Host: "]);
-    put_authority(out, authority);
-    put(out, &["\r\nX-Forwarded-Port: "]);
-    let port = authority.port().unwrap_or(client.default_port());
-    put_number(out, u64::from(port));
-    put(out, &["\r\nX-Request-Id: ", request_id, "\r\n"]);
-    framing(out, head.framing);
-    if head.websocket.is_some() {
+    request_fields(out, head, route, hop);
+    framing(out, body);
+    if head.websocket {
         put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
     }
     put(out, &["\r\n"]);
+}
+
+/// What the endpoint is told beside what is asked for and of whom.
+///
+/// Every peer is untrusted for now: what it says about an earlier hop (`Forwarded`,
+/// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) is dropped, in any spelling.
+fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, route: &Route, hop: Hop<'_>) {
+    fields(out, head.fields, head.connection, |name| {
+        route.drops_request_field(name)
+    });
+    let via = hop.via.as_str().as_bytes();
+    out.field("Via", &[head.protocol.as_bytes(), b" ", via]);
+    let client = head.client;
+    let mut port = itoa::Buffer::new();
+    let host = head.authority.host().as_bytes();
+    out.field("X-Forwarded-For", &[client.address.as_bytes()]);
+    out.field("X-Real-IP", &[client.address.as_bytes()]);
+    out.field("X-Forwarded-Proto", &[client.scheme().as_bytes()]);
+    match head.authority.port() {
+        Some(written) => {
+            let port = port.format(written).as_bytes();
+            out.field("X-Forwarded-Host", &[host, b":", port]);
+            out.field("X-Forwarded-Port", &[port]);
+        }
+        None => {
+            out.field("X-Forwarded-Host", &[host]);
+            let port = port.format(client.default_port()).as_bytes();
+            out.field("X-Forwarded-Port", &[port]);
+        }
+    }
+    out.field("X-Request-Id", &[hop.request_id.as_bytes()]);
+    if route.rewrites() {
+        let name = "X-Envoy-Original-Path";
+        let path = head.path.as_bytes();
+        match head.query {
+            Some(query) => out.field(name, &[path, b"?", query.as_bytes()]),
+            None => out.field(name, &[path]),
+        }
+    }
+    route.put_request_fields(out);
 }
 
 /// What the client is told about its own connection.
@@ -94,15 +122,19 @@ impl Persistence {
     }
 }
 
-/// Writes the head that the client gets, its body framed by `framing`.
+/// Writes the head that the client gets, its body framed by `body`.
 pub fn response(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
     body: Framing,
     persistence: Persistence,
+    policy: &ResponsePolicy,
 ) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.fields, &head.connection);
+    fields(out, head.fields, &head.connection, |name| {
+        policy.drops(name)
+    });
+    policy.put(out);
     match head.told_length {
         Some(length) => framing(out, Framing::Length(length)),
         None => framing(out, body),
@@ -114,68 +146,41 @@ pub fn response(
 /// Writes an interim response other than 101.
 pub fn interim(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.fields, &head.connection);
+    fields(out, head.fields, &head.connection, |_| false);
     put(out, &["\r\n"]);
 }
 
 /// Writes a 101 that opens a tunnel.
 pub fn switching(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.fields, &head.connection);
+    fields(out, head.fields, &head.connection, |_| false);
     put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]);
 }
 
-/// An answer of our own, without what varies: those come from the caller.
+/// What an answer of our own says of its own delivery.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// See [`Reason::status`] and [`crate::reason::redirect_status`].
-    pub status: u16,
-    /// `x-portolan-reason`.
-    pub reason: &'a str,
-    /// The body, before a line end.
-    pub sentence: &'a str,
+pub struct Delivery<'a> {
     /// `x-request-id`.
     pub request_id: &'a str,
     /// `Date`, in the form of RFC 9110 5.6.7.
     pub date: &'a str,
-    /// `Location`.
-    pub location: Option<&'a str>,
     /// The answer is to HEAD: no body follows.
     pub head_only: bool,
     /// What becomes of the connection.
     pub persistence: Persistence,
 }
 
-/// Seconds after which a passing trouble is worth another try.
-const RETRY_AFTER: &str = "1";
-
-impl Answer<'_> {
-    /// Writes the whole answer.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        status_line(out, self.status, phrase(self.status));
-        put(out, &["Date: ", self.date]);
-        put(out, &["\r\nContent-Type: text/plain; charset=utf-8"]);
-        put(out, &["\r\nX-Portolan-Reason: ", self.reason]);
-        put(out, &["\r\nX-Request-Id: ", self.request_id, "\r\n"]);
-        if let Some(location) = self.location {
-            put(out, &["Location: ", location, "\r\n"]);
-        }
-        if self.status == 503 {
-            put(out, &["Retry-After: ", RETRY_AFTER, "\r\n"]);
-        }
-        if self.status == Reason::MethodNotAllowed.status() {
-            // RFC 9110 15.5.6 asks for it.
-            put(
-                out,
-                &["Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"],
-            );
-        }
-        framing(out, Framing::Length(self.sentence.len() as u64 + 1));
-        self.persistence.write(out);
-        put(out, &["\r\n"]);
-        if !self.head_only {
-            put(out, &[self.sentence, "\n"]);
-        }
+/// Writes a whole answer of our own.
+pub fn answer(out: &mut Vec<u8>, answer: &Answer, delivery: Delivery<'_>) {
+    status_line(out, answer.status, answer.phrase());
+    answer.put_fields(out, delivery.request_id, delivery.date);
+    if let Some(length) = answer.length() {
+        framing(out, Framing::Length(length));
+    }
+    delivery.persistence.write(out);
+    put(out, &["\r\n"]);
+    if !delivery.head_only {
+        put(out, &answer.body());
     }
 }
 
@@ -193,7 +198,7 @@ pub fn trailers(out: &mut Vec<u8>, section: &[u8]) -> Result<(), ChunkError> {
         match httparse::parse_headers(&terminated, &mut slots) {
             Ok(httparse::Status::Complete((length, trailers))) if length == terminated.len() => {
                 for field in trailers.iter().filter(|field| Role::may_trail(field.name)) {
-                    put_field(out, field);
+                    out.field(field.name, &[field.value]);
                 }
             }
             _ => return Err(ChunkError::Trailers),
@@ -209,10 +214,16 @@ fn status_line(out: &mut Vec<u8>, status: u16, phrase: &str) {
     put(out, &[" ", phrase, "\r\n"]);
 }
 
-fn fields(out: &mut Vec<u8>, fields: &[Header<'_>], connection: &Connection<'_>) {
+fn fields(
+    out: &mut impl FieldSink,
+    fields: &[Header<'_>],
+    connection: &Connection<'_>,
+    drops: impl Fn(&str) -> bool,
+) {
     for field in fields {
-        if Role::of(field.name) == Role::EndToEnd && !connection.nominates(field.name) {
-            put_field(out, field);
+        let name = field.name;
+        if Role::of(name) == Role::EndToEnd && !connection.nominates(name) && !drops(name) {
+            out.field(name, &[field.value]);
         }
     }
 }
@@ -235,13 +246,6 @@ fn put(out: &mut Vec<u8>, parts: &[&str]) {
     }
 }
 
-fn put_field(out: &mut Vec<u8>, field: &Header<'_>) {
-    out.extend_from_slice(field.name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(field.value);
-    out.extend_from_slice(b"\r\n");
-}
-
 fn put_authority(out: &mut Vec<u8>, authority: &Authority<'_>) {
     put(out, &[authority.host()]);
     if let Some(port) = authority.port() {
@@ -251,34 +255,60 @@ fn put_authority(out: &mut Vec<u8>, authority: &Authority<'_>) {
 }
 
 fn put_number(out: &mut Vec<u8>, number: u64) {
-    // Writing into a vector cannot fail.
-    let _ = write!(out, "{number}");
+    put(out, &[itoa::Buffer::new().format(number)]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::field::slots;
+    use crate::head::Client;
+    use crate::request::RequestHead;
+    use crate::route::compile::Surroundings;
+    use portolan_discovery::table::{self, Action, HeaderEdits, PathMatch, PathRewrite};
 
     fn forwarded(text: &str) -> String {
+        forwarded_on(text, |_| ())
+    }
+
+    /// Over TLS, on a route with these changes.
+    fn forwarded_on(text: &str, change: impl FnOnce(&mut table::Route)) -> String {
         let mut room = slots();
         let head = RequestHead::parse(text.as_bytes(), &mut room).unwrap();
-        let authority = head.authority.clone().unwrap();
         let client = Client {
             address: "192.0.2.7",
             secure: true,
         };
         let mut out = Vec::new();
         let via = "portolan".parse().unwrap();
-        request(&mut out, &head, &authority, client, "id-1", &via);
+        let hop = Hop {
+            request_id: "id-1",
+            via: &via,
+        };
+        let view = head.view(head.authority.as_ref().unwrap(), client);
+        request(&mut out, &view, &compiled(change), hop, head.framing);
         String::from_utf8(out).unwrap()
+    }
+
+    fn compiled(change: impl FnOnce(&mut table::Route)) -> Route {
+        let matched = PathMatch::Prefix("/".into());
+        let reason = String::new();
+        let mut route = table::Route::new(matched.into(), Action::Unavailable { reason });
+        change(&mut route);
+        let nowhere = Surroundings {
+            endpoints: &|_| None,
+            workers: 1,
+            seed: 0,
+        };
+        Route::compile(&route, &nowhere).unwrap()
     }
 
     fn passed_on(method: &str, text: &str, body: Framing, persistence: Persistence) -> String {
         let mut room = slots();
         let head = ResponseHead::parse(text.as_bytes(), &mut room, method).unwrap();
         let mut out = Vec::new();
-        response(&mut out, &head, body, persistence);
+        let policy = ResponsePolicy::default();
+        response(&mut out, &head, body, persistence, &policy);
         String::from_utf8(out).unwrap()
     }
 
@@ -356,24 +386,54 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_our_own_says_why_and_for_which_request() {
-        let answer = Answer {
-            status: 503,
-            reason: "NoReadyEndpoints",
-            sentence: "Nothing that serves this host is ready.",
+    fn an_answer_to_head_has_no_body() {
+        let delivery = |head_only| Delivery {
             request_id: "id-1",
             date: "Sun, 06 Nov 1994 08:49:37 GMT",
-            location: None,
-            head_only: false,
+            head_only,
             persistence: Persistence::Kept,
         };
-        let mut out = Vec::new();
-        answer.write(&mut out);
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\nDate: Sun"));
-        assert!(text.contains("X-Portolan-Reason: NoReadyEndpoints\r\nX-Request-Id: id-1\r\n"));
-        assert!(text.contains("Retry-After: 1\r\nContent-Length: 40\r\n\r\n"));
-        let (_, body) = text.split_once("\r\n\r\n").unwrap();
-        assert_eq!(body.len(), 40);
+        let no_route = Answer::from(crate::reason::Reason::NoRoute);
+        let written = |head_only| {
+            let mut out = Vec::new();
+            answer(&mut out, &no_route, delivery(head_only));
+            String::from_utf8(out).unwrap()
+        };
+        let whole = written(false);
+        assert!(
+            whole.starts_with("HTTP/1.1 404 Not Found\r\nDate: Sun"),
+            "{whole}"
+        );
+        let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, "Nothing is served under this path.\n");
+        assert!(head.ends_with("\r\nContent-Length: 35"), "{head}");
+        assert_eq!(written(true), format!("{head}\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_route_changes_path_host_and_fields_on_the_way() {
+        let edits = HeaderEdits {
+            set: vec![
+                ("host".into(), "inner.test".into()),
+                ("x-team".into(), "a".into()),
+            ],
+            add: vec![("x-more".into(), "2".into())],
+            remove: vec!["x-debug".into()],
+        };
+        let head = forwarded_on(
+            "GET /a/../b?q HTTP/1.1\r\nHost: shop.test\r\nX-Team: evil\r\nx_team: evil\r\n\
+             X-More: 1\r\nX-Debug: 1\r\nX-Envoy-Original-Path: /evil\r\n\r\n",
+            |route| {
+                route.rewrite = Some(PathRewrite::Prefix("/v1".into()));
+                route.request_headers = edits;
+            },
+        );
+        assert_eq!(
+            head,
+            "GET /v1/b?q HTTP/1.1\r\nHost: inner.test\r\nX-More: 1\r\n\
+             Via: 1.1 portolan\r\nX-Forwarded-For: 192.0.2.7\r\nX-Real-IP: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+             X-Forwarded-Host: shop.test\r\nX-Forwarded-Port: 443\r\nX-Request-Id: id-1\r\n\
+             X-Envoy-Original-Path: /b?q\r\nx-team: a\r\nx-more: 2\r\n\r\n"
+        );
     }
 }

@@ -109,7 +109,7 @@ impl Role {
 }
 
 /// `known` is lower case with hyphens.
-fn same_name(name: &str, known: &str) -> bool {
+pub(crate) fn same_name(name: &str, known: &str) -> bool {
     name.len() == known.len() && starts_with(name, known)
 }
 
@@ -181,6 +181,19 @@ mod tests {
             "x-real-ip",
         ] {
             assert!(!Role::may_trail(name), "{name}");
+        }
+    }
+
+    /// The operator judges by `portolan_discovery::field` what is dropped or written here.
+    #[test]
+    fn what_a_route_may_touch_is_what_is_passed_on() {
+        let names = "te host proxy expect upgrade forwarded x-real-ip connection keep-alive \
+            x-request-id content-length http2-settings proxy-connection transfer-encoding \
+            x-portolan-reason x-envoy-original-path x-forwarded-for x-forwarded-x x-ssl-cert \
+            x_real_ip cookie accept x-team cache-control x-forwarded trailer";
+        for name in names.split_whitespace() {
+            let allowed = portolan_discovery::field::name(name).is_ok();
+            assert_eq!(allowed, Role::of(name) == Role::EndToEnd, "{name}");
         }
     }
 

@@ -28,6 +28,12 @@ pub enum PathError {
     /// `%` without two hexadecimal digits, or `%00`.
     #[error("the path has a bad percent-encoding")]
     Escape,
+    /// In configuration only: has dot segments, or escapes that need not be.
+    #[error("the path is not in the form that request paths are brought into")]
+    Form,
+    /// In configuration only: what is written instead of a path would name a host.
+    #[error("the path begins with two slashes")]
+    TwoSlashes,
 }
 
 impl<'a> PathAndQuery<'a> {
@@ -144,29 +150,20 @@ fn remove_dot_segments(path: &str) -> String {
     result
 }
 
-/// Which paths a route takes: whole segments. Parsed once, compared without allocation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathPrefix(Box<str>);
-
-impl PathPrefix {
-    /// From configuration; a trailing slash changes nothing, `/` takes everything.
-    ///
-    /// # Errors
-    /// The prefix is not in the one form that request paths are brought into.
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        if normalise(text)? != text {
-            return Err(PathError::Escape);
-        }
-        Ok(Self(text.strip_suffix('/').unwrap_or(text).into()))
+/// Judges a path of configuration, which is refused rather than corrected.
+///
+/// # Errors
+/// It is not in the one form that request paths are brought into, so no request would meet it.
+pub(crate) fn check(text: &str) -> Result<(), PathError> {
+    match normalise(text)? == text {
+        true => Ok(()),
+        false => Err(PathError::Form),
     }
+}
 
-    /// Whether the path is the prefix or lies below it. A server-wide `OPTIONS *` lies below `/` alone.
-    pub fn takes(&self, path: &str) -> bool {
-        match path.strip_prefix(&*self.0) {
-            Some(rest) => rest.is_empty() || rest.starts_with('/') || path == "*",
-            None => false,
-        }
-    }
+/// A prefix as it is compared: `/blog/` means the same as `/blog`, and `/` everything.
+pub(crate) fn without_last_slash(prefix: &str) -> &str {
+    prefix.strip_suffix('/').unwrap_or(prefix)
 }
 
 #[cfg(test)]
@@ -236,14 +233,19 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_takes_whole_segments() {
-        let blog = PathPrefix::parse("/blog").unwrap();
-        assert!(blog.takes("/blog") && blog.takes("/blog/") && blog.takes("/blog/x"));
-        assert!(!blog.takes("/blogger") && !blog.takes("/") && !blog.takes("/a/blog"));
-        let all = PathPrefix::parse("/").unwrap();
-        assert!(all.takes("/") && all.takes("/x") && all.takes("//x") && all.takes("*"));
-        assert!(!blog.takes("*") && !blog.takes("/blog*"));
-        assert!(PathPrefix::parse("/a/../b").is_err() && PathPrefix::parse("blog").is_err());
+    fn configuration_is_refused_rather_than_corrected() {
+        for good in ["/", "/blog/", "//", "/a%2Fb", "/a%20b"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        for (bad, error) in [
+            ("blog", PathError::NoSlash),
+            ("/a/../b", PathError::Form),
+            ("/%41", PathError::Form),
+            ("/%", PathError::Escape),
+            ("/a b", PathError::Character),
+        ] {
+            assert_eq!(check(bad), Err(error), "{bad}");
+        }
     }
 
     proptest! {

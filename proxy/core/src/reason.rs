@@ -20,7 +20,8 @@ macro_rules! answers {
                 }
             }
 
-            /// The status of the answer. (A redirect's depends on the method: [`redirect_status`].)
+            /// The status of the answer. (A redirect's depends on the
+            /// method or the route, that of a route that answers on the route.)
             pub fn status(self) -> u16 {
                 match self {
                     $(Self::$name => $status,)+
@@ -65,11 +66,21 @@ answers! {
     NoRoute = 404, "Nothing is served under this path.";
     /// The host belongs to another virtual host than the one that the TLS handshake asked for.
     MisdirectedRequest = 421, "This host needs a connection of its own.";
+    /// The route opens no WebSockets (`websockets: false`).
+    WebSocketRefused = 403, "WebSockets are not offered here.";
+    /// The route sends its clients elsewhere.
+    Redirect = 302, "Served elsewhere.";
+    /// The route answers by itself (`respond`).
+    DirectResponse = 200, "Answered by the route.";
+    /// A browser asked whether another origin's script may send a request (CORS), and the route has rules for that.
+    CorsPreflight = 204, "Said in the fields.";
     /// The host is served on HTTPS.
     RedirectToHttps = 308, "Served over HTTPS.";
     /// The host waits for its first certificate.
     CertificatePending = 503, "The certificate of this host has not been issued yet.";
-    /// No endpoint of the chosen backend is ready, or every backend has weight 0.
+    /// Every backend of the route has weight 0.
+    AllWeightsZero = 503, "Every backend of this route has weight 0.";
+    /// No endpoint of the chosen backend is ready.
     NoReadyEndpoints = 503, "Nothing that serves this host is ready.";
     /// The proxy has no memory or no descriptor left for the request.
     Overloaded = 503, "The proxy is overloaded.";
@@ -104,25 +115,61 @@ pub fn redirect_status(method: &str) -> u16 {
     }
 }
 
-/// The reason phrase of the statuses that we answer with (RFC 9110 15).
+/// The reason phrase of a status (the registry of RFC 9110 16.2.1); nothing of an unregistered one.
 pub fn phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
         301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
         408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
         508 => "Loop Detected",
+        511 => "Network Authentication Required",
         _ => "",
     }
 }

@@ -4,6 +4,7 @@
 use crate::authority::Authority;
 use crate::body::Framing;
 use crate::field::{Role, Slots, content_length, elements};
+use crate::head::{Client, Head};
 use crate::path::PathAndQuery;
 use crate::reason::Reason;
 use crate::websocket;
@@ -106,6 +107,24 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         };
         head.websocket = websocket::requested(&head);
         Ok(head)
+    }
+
+    /// The view that policy decides from.
+    pub fn view<'v>(&'v self, authority: &'v Authority<'v>, client: Client<'v>) -> Head<'v> {
+        Head {
+            protocol: match self.version {
+                Version::Http10 => "1.0",
+                Version::Http11 => "1.1",
+            },
+            method: self.method,
+            authority,
+            path: &self.target.path,
+            query: self.target.query,
+            fields: self.fields,
+            connection: &self.connection,
+            websocket: self.websocket.is_some(),
+            client,
+        }
     }
 
     /// Whether the client wants the connection kept after this exchange.
@@ -260,6 +279,29 @@ fn target_and_authority<'b>(
         path => path,
     };
     Ok((PathAndQuery::parse(path).map_err(malformed)?, Some(named)))
+}
+
+/// The view of a head, for the tests of what is decided from it.
+#[cfg(test)]
+pub(crate) fn head_of<T>(text: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
+    view_of(text, false, look)
+}
+
+/// As before, of a request that came over TLS.
+#[cfg(test)]
+pub(crate) fn secure_head_of<T>(text: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
+    view_of(text, true, look)
+}
+
+#[cfg(test)]
+fn view_of<T>(text: &str, secure: bool, look: impl FnOnce(&Head<'_>) -> T) -> T {
+    let mut room = crate::field::slots();
+    let head = RequestHead::parse(text.as_bytes(), &mut room).unwrap();
+    let client = Client {
+        address: "192.0.2.7",
+        secure,
+    };
+    look(&head.view(head.authority.as_ref().unwrap(), client))
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ fn the_page_of_answers_is_what_the_code_says() {
     for reason in Reason::ALL {
         let status = match reason {
             Reason::RedirectToHttps => "301, 308".to_owned(),
+            Reason::Redirect => "301, 302, 303, 307, 308".to_owned(),
+            Reason::DirectResponse => "the route's".to_owned(),
             _ => reason.status().to_string(),
         };
         let (name, doc) = (reason.as_str(), reason.doc().trim());

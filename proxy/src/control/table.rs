@@ -12,7 +12,7 @@ use crate::worker::HostChange;
 use portolan_discovery::table::{self, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
-use portolan_proxy_core::decide::VirtualHost;
+use portolan_proxy_core::decide::{Site, VirtualHost};
 use portolan_proxy_core::endpoint::EndpointSet;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Table {
     workers: usize,
+    /// Where clients reach HTTPS.
+    https_port: u16,
     tls: TlsPolicy,
     inventory: Arc<Inventory>,
     random: fastrand::Rng,
@@ -64,9 +66,15 @@ enum Compiled {
 }
 
 impl Table {
-    pub(crate) fn new(workers: usize, tls: TlsPolicy, inventory: Arc<Inventory>) -> Self {
+    pub(crate) fn new(
+        workers: usize,
+        https_port: u16,
+        tls: TlsPolicy,
+        inventory: Arc<Inventory>,
+    ) -> Self {
         Self {
             workers,
+            https_port,
             tls,
             inventory,
             random: fastrand::Rng::new(),
@@ -216,9 +224,13 @@ impl Table {
                 _ => Compiled::Waits,
             };
         }
-        let seed = self.random.u32(..);
+        let site = Site {
+            workers: self.workers,
+            seed: self.random.u32(..),
+            https_port: self.https_port,
+        };
         let find = |name: &str| self.endpoints.get(name).cloned();
-        let policy = match VirtualHost::compile(host, find, self.workers, seed) {
+        let policy = match VirtualHost::compile(host, find, site) {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
         };
@@ -334,7 +346,7 @@ mod tests {
     }
 
     fn table() -> Table {
-        Table::new(1, TlsPolicy::new().unwrap(), Arc::default())
+        Table::new(1, 443, TlsPolicy::new().unwrap(), Arc::default())
     }
 
     fn refusals(step: &Step) -> Vec<(String, Option<String>)> {

@@ -4,7 +4,7 @@ use crate::http1::connection::{After, Connection};
 use crate::http1::exchange::Counted;
 use crate::http1::judge::Answer;
 use crate::http1::transport::Transport;
-use portolan_proxy_core::edit::{self, Persistence};
+use portolan_proxy_core::edit::{self, Delivery, Persistence};
 use std::future::poll_fn;
 use std::time::SystemTime;
 use tokio::io::{AsyncWriteExt, Interest};
@@ -16,9 +16,8 @@ const MAX_DISCARDED: usize = 64 * 1024;
 impl<S: Transport> Connection<S> {
     /// Answers a request ourselves.
     pub(super) async fn answer(&mut self, answer: Answer) -> (After, u16, Counted) {
-        let reason = answer.reason.as_str();
-        let sentence = answer.reason.sentence();
-        self.record.reason.push_str(reason);
+        let said = &answer.answer;
+        self.record.reason.push_str(said.reason.as_str());
         let persistence = match (answer.keep_client, answer.http10) {
             (false, _) => Persistence::Closed,
             (true, true) => Persistence::KeptAloud,
@@ -26,17 +25,13 @@ impl<S: Transport> Connection<S> {
         };
         let date = httpdate::fmt_http_date(SystemTime::now());
         let mut out = self.worker.buffers.room();
-        edit::Answer {
-            status: answer.status,
-            reason,
-            sentence,
+        let delivery = Delivery {
             request_id: &self.record.request_id,
             date: &date,
-            location: answer.location.as_deref(),
             head_only: answer.head_only,
             persistence,
-        }
-        .write(&mut out);
+        };
+        edit::answer(&mut out, said, delivery);
         let io = &mut self.io;
         let writing = async {
             io.write_all(&out).await?;
@@ -45,7 +40,10 @@ impl<S: Transport> Connection<S> {
         let written = timeout(self.worker.limits.head, writing).await;
         let counted = Counted {
             received: 0,
-            sent: sentence.len() as u64 + 1,
+            sent: match answer.head_only {
+                true => 0,
+                false => said.length().unwrap_or_default(),
+            },
         };
         self.worker.buffers.take_back_room(out);
         let after = match written {
@@ -53,7 +51,7 @@ impl<S: Transport> Connection<S> {
             Ok(Ok(())) => After::Closed,
             _ => After::Reset,
         };
-        (after, answer.status, counted)
+        (after, said.status, counted)
     }
 
     /// Closes so that the client gets to read the response: a socket that is closed with unread

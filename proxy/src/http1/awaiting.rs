@@ -148,7 +148,7 @@ impl AwaitingHead {
             (true, false) => Persistence::Kept,
         };
         let mut written = std::mem::take(&mut self.notes);
-        edit::response(&mut written, head, body, persistence);
+        edit::response(&mut written, head, body, persistence, &terms.response);
         Response {
             flow: Flow::new(written, head.framing, coding),
             status: head.status,

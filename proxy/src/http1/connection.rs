@@ -10,7 +10,7 @@ use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use crate::worker::idle::Waiting;
 use jiff::Timestamp;
-use portolan_proxy_core::edit::Client;
+use portolan_proxy_core::head::Client;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::request::MAX_TARGET;
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};

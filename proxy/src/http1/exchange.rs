@@ -12,6 +12,7 @@ use crate::upstream::effort::Effort;
 use crate::worker::buffer::{BUFFER, Buffer, Buffers};
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::Failure;
+use portolan_proxy_core::route::ResponsePolicy;
 use portolan_proxy_core::scan::MAX_HEAD;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct Terms {
     pub(crate) expects_continue: bool,
     /// The value that `Sec-WebSocket-Accept` must have for a tunnel.
     pub(crate) websocket: Option<String>,
+    /// What the route says in every response.
+    pub(crate) response: ResponsePolicy,
 }
 
 /// How an exchange ended.

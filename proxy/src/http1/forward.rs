@@ -9,6 +9,7 @@ use crate::memory::Step;
 use crate::upstream::connection::{self as upstream, Upstream};
 use crate::upstream::effort::{Effort, Waits};
 use crate::worker::buffer::Buffer;
+use portolan_proxy_core::answer;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::{Failure, MAX_REPLAYED, Retries};
 use std::rc::Rc;
@@ -29,7 +30,7 @@ impl<S: Transport> Connection<S> {
             head_only: terms.head_only,
             http10: terms.http10,
             keep_client: terms.keep_client && !has_body,
-            ..Answer::last(reason)
+            answer: answer::Answer::new(reason, terms.response.clone()),
         };
         let waits = Waits::new(route.timeouts(), &worker.limits);
         let mut effort = Effort::new(waits, Retries::new(route.retries(), idempotent));
@@ -172,8 +173,12 @@ mod tests {
     use crate::worker::Worker;
     use portolan_discovery::table;
     use portolan_proxy_core::body::Framing;
-    use portolan_proxy_core::decide::{Route, VirtualHost};
+    use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
     use portolan_proxy_core::endpoint::EndpointSet;
+    use portolan_proxy_core::field::slots;
+    use portolan_proxy_core::head::Client;
+    use portolan_proxy_core::request::RequestHead;
+    use portolan_proxy_core::route::{ResponsePolicy, Route};
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
@@ -193,8 +198,22 @@ mod tests {
             tls: None,
             routes: vec![table::Route::new(path.into(), action)],
         };
-        let host = VirtualHost::compile(&host, |_| Some(Arc::clone(endpoints)), 1, 0).unwrap();
-        Arc::clone(&host.routes[0])
+        let site = Site {
+            workers: 1,
+            seed: 0,
+            https_port: 443,
+        };
+        let host = VirtualHost::compile(&host, |_| Some(Arc::clone(endpoints)), site).unwrap();
+        let mut room = slots();
+        let head = RequestHead::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &mut room).unwrap();
+        let client = Client {
+            address: "client",
+            secure: false,
+        };
+        match decide(&head.view(head.authority.as_ref().unwrap(), client), &host) {
+            Decision::Forward { route, .. } => Arc::clone(route),
+            Decision::Answer(answer) => panic!("{answer:?}"),
+        }
     }
 
     /// The race between a look at a pooled connection and its use, made certain: the connection is
@@ -231,6 +250,7 @@ mod tests {
                 keep_client: true,
                 expects_continue: false,
                 websocket: None,
+                response: ResponsePolicy::default(),
             },
             has_body: false,
             idempotent: false,

@@ -6,14 +6,16 @@ use crate::http1::exchange::Terms;
 use crate::http1::flow::{Coding, Flow};
 use crate::telemetry::access_log::Record;
 use crate::worker::Worker;
-use portolan_proxy_core::authority::Authority;
+use portolan_proxy_core::answer;
 use portolan_proxy_core::body::Framing;
-use portolan_proxy_core::decide::{Decision, Request, Route, decide};
-use portolan_proxy_core::edit::{self, Client};
+use portolan_proxy_core::decide::{Decision, decide};
+use portolan_proxy_core::edit::{self, Hop};
 use portolan_proxy_core::field::slots;
-use portolan_proxy_core::reason::{Reason, redirect_status};
+use portolan_proxy_core::head::Client;
+use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::request::{RequestHead, Version};
 use portolan_proxy_core::retry::is_idempotent;
+use portolan_proxy_core::route::Route;
 use portolan_proxy_core::websocket;
 use std::sync::Arc;
 
@@ -37,46 +39,20 @@ pub(crate) struct Forward {
     pub(crate) idempotent: bool,
 }
 
-/// An answer of our own.
+/// An answer of our own, and what becomes of the connection.
 pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) reason: ReasonText,
-    pub(crate) location: Option<String>,
+    pub(crate) answer: answer::Answer,
     pub(crate) head_only: bool,
     pub(crate) http10: bool,
     /// The connection may go on.
     pub(crate) keep_client: bool,
 }
 
-/// Our reason, or the operator's.
-pub(crate) enum ReasonText {
-    Ours(Reason),
-    Operators(String),
-}
-
-impl ReasonText {
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Ours(reason) => reason.as_str(),
-            Self::Operators(reason) => reason,
-        }
-    }
-
-    pub(crate) fn sentence(&self) -> &str {
-        match self {
-            Self::Ours(reason) => reason.sentence(),
-            Self::Operators(_) => "This route cannot be served.",
-        }
-    }
-}
-
 impl Answer {
     /// The end of a connection: what follows on it cannot be trusted.
     pub(crate) fn last(reason: Reason) -> Self {
         Self {
-            status: reason.status(),
-            reason: ReasonText::Ours(reason),
-            location: None,
+            answer: reason.into(),
             head_only: false,
             http10: false,
             keep_client: false,
@@ -101,18 +77,16 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
     };
     remember(worker, record, &head);
     let keep_client = head.keeps_alive() && worker.is_serving();
-    let answer = |status, reason, location| {
+    let answer = |answer| {
         Judged::Answer(Answer {
-            status,
-            reason,
-            location,
+            answer,
             head_only: head.method == "HEAD",
             http10: head.version == Version::Http10,
             // A body that nobody reads would be taken for the next request.
             keep_client: keep_client && head.framing.is_empty(),
         })
     };
-    let refuse = |reason: Reason| answer(reason.status(), ReasonText::Ours(reason), None);
+    let refuse = |reason: Reason| answer(reason.into());
     if worker.is_overloaded() {
         worker.cells.overload_refused.add(1);
         return Judged::Answer(Answer {
@@ -134,27 +108,16 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
     if from.negotiated.is_some_and(|it| !host.may_share(it)) {
         return refuse(Reason::MisdirectedRequest);
     }
-    let request = Request {
-        path: &head.target.path,
-        secure: from.client.secure,
-    };
-    match decide(request, &host.policy) {
-        Decision::RedirectToHttps => answer(
-            redirect_status(head.method),
-            ReasonText::Ours(Reason::RedirectToHttps),
-            Some(on_https(authority, &head)),
-        ),
-        Decision::Refuse(reason) => refuse(reason),
-        Decision::Unavailable(reason) => answer(
-            Reason::NoReadyEndpoints.status(),
-            ReasonText::Operators(reason.to_owned()),
-            None,
-        ),
-        Decision::Forward(route) => {
+    let view = head.view(authority, from.client);
+    match decide(&view, &host.policy) {
+        Decision::Answer(said) => answer(said),
+        Decision::Forward { route, response } => {
             let mut upstream_head = worker.buffers.room();
-            let id = &record.request_id;
-            let via = &worker.via;
-            edit::request(&mut upstream_head, &head, authority, from.client, id, via);
+            let hop = Hop {
+                request_id: &record.request_id,
+                via: &worker.via,
+            };
+            edit::request(&mut upstream_head, &view, route, hop, head.framing);
             let coding = match head.framing {
                 Framing::Chunked => Coding::Chunked,
                 _ => Coding::Plain,
@@ -168,6 +131,7 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
                     keep_client,
                     expects_continue: head.expects_continue,
                     websocket: head.websocket.map(websocket::accept_for),
+                    response,
                 },
                 has_body: !head.framing.is_empty(),
                 idempotent: is_idempotent(head.method),
@@ -188,18 +152,5 @@ fn remember(worker: &Worker, record: &mut Record, head: &RequestHead<'_, '_>) {
     }
     if let Some(authority) = &head.authority {
         record.host.push_str(authority.host());
-    }
-}
-
-/// The same URL on HTTPS, in the canonical form that is matched: nothing of the client's
-/// spelling comes back in a Location.
-fn on_https(authority: &Authority<'_>, head: &RequestHead<'_, '_>) -> String {
-    let path = match &*head.target.path {
-        "*" => "/",
-        path => path,
-    };
-    match head.target.query {
-        Some(query) => format!("https://{}{path}?{query}", authority.host()),
-        None => format!("https://{}{path}", authority.host()),
     }
 }

@@ -59,6 +59,7 @@ impl Proxy {
             class: "public".into(),
             workers: 2,
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            https_port: 443,
             limits,
             connections,
             memory_limit,
