@@ -2,12 +2,16 @@
 
 use crate::certificate::CertificateSlot;
 use portolan_proxy_core::decide::VirtualHost;
+use portolan_proxy_core::endpoint::EndpointSet;
 use std::sync::Arc;
+
+/// Where a share of a route's requests goes.
+pub(crate) type Backend = Arc<EndpointSet>;
 
 /// Compiled once by the control thread, shared by all workers, never changed.
 #[derive(Debug)]
 pub(crate) struct Host {
-    pub(crate) policy: VirtualHost,
+    pub(crate) policy: VirtualHost<Backend>,
     /// Present when TLS can be spoken.
     pub(crate) certificate: Option<Arc<CertificateSlot>>,
 }

@@ -2,7 +2,6 @@
 
 use crate::answer::Answer;
 use crate::authority::{AuthorityError, HostPattern};
-use crate::endpoint::EndpointSet;
 use crate::head::Head;
 use crate::reason::{Reason, redirect_status};
 use crate::route::compile::Surroundings;
@@ -16,14 +15,14 @@ use thiserror::Error;
 /// A virtual host, compiled: names parsed, expressions built, endpoint sets found. Shared by all
 /// workers, never changed.
 #[derive(Debug)]
-pub struct VirtualHost {
+pub struct VirtualHost<B> {
     /// Which hosts it takes.
     pub pattern: HostPattern,
     plain_http: PlainHttp,
     /// The port at which clients reach HTTPS.
     https_port: u16,
     hsts: Option<Arc<str>>,
-    routes: RouteIndex,
+    routes: RouteIndex<B>,
 }
 
 /// What becomes of a request that came in the clear.
@@ -67,18 +66,19 @@ pub struct Site {
     pub https_port: u16,
 }
 
-impl VirtualHost {
-    /// Compiles a host; `endpoints` finds a set by name.
+impl<B> VirtualHost<B> {
+    /// Compiles a host; `backend` makes a backend of what the table says, unless its endpoints are
+    /// absent.
     ///
     /// # Errors
     /// The host cannot be served as it is told.
     pub fn compile(
         host: &table::VirtualHost,
-        endpoints: impl Fn(&str) -> Option<Arc<EndpointSet>>,
+        backend: impl Fn(&table::Backend) -> Option<B>,
         site: Site,
     ) -> Result<Self, CompileError> {
         let surroundings = Surroundings {
-            endpoints: &endpoints,
+            backend: &backend,
             workers: site.workers,
             seed: site.seed,
         };
@@ -120,11 +120,11 @@ fn hsts_value(hsts: &table::Hsts) -> Arc<str> {
 
 /// What is to be done.
 #[derive(Debug)]
-pub enum Decision<'t> {
+pub enum Decision<'t, B> {
     /// Send it to one of the route's backends, as the route says, and the response back.
     Forward {
         /// What pins everything that happens after.
-        route: &'t Arc<Route>,
+        route: &'t Arc<Route<B>>,
         /// What is done to the response.
         response: ResponsePolicy,
     },
@@ -133,16 +133,17 @@ pub enum Decision<'t> {
 }
 
 /// Decides. That the host is the one that TLS was negotiated for has been checked before.
-pub fn decide<'t>(head: &Head<'_>, host: &'t VirtualHost) -> Decision<'t> {
+pub fn decide<'t, B>(head: &Head<'_>, host: &'t VirtualHost<B>) -> Decision<'t, B> {
     let preflight = Preflight::of(head);
     // A preflight is for the route that will take the request it announces.
     let announced = preflight.and_then(|preflight| {
         let method = preflight.method;
         let route = host.routes.find(&Head { method, ..*head });
-        route.filter(|route| route.cors.is_some())
+        route.filter(|route| route.cors().is_some())
     });
     let route = announced.or_else(|| host.routes.find(head));
-    let response = ResponsePolicy::new(head, route, host.hsts.as_ref());
+    let rules = route.and_then(|it| it.response.as_ref());
+    let response = ResponsePolicy::new(head, rules, host.hsts.as_ref());
     if !head.client.secure && !route.is_some_and(|it| it.permit_insecure) {
         match host.plain_http {
             PlainHttp::Served => {}
@@ -160,7 +161,7 @@ pub fn decide<'t>(head: &Head<'_>, host: &'t VirtualHost) -> Decision<'t> {
     let Some(route) = route else {
         return Decision::Answer(Answer::new(Reason::NoRoute, response));
     };
-    if let (Some(preflight), Some(cors)) = (&preflight, &route.cors) {
+    if let (Some(preflight), Some(cors)) = (&preflight, route.cors()) {
         return Decision::Answer(Answer::preflight(cors, preflight, response));
     }
     let answer = match &route.action {
@@ -218,14 +219,13 @@ mod tests {
     fn compile(
         tls: Option<HostTls>,
         routes: Vec<table::Route>,
-    ) -> Result<VirtualHost, CompileError> {
+    ) -> Result<VirtualHost<()>, CompileError> {
         let host = table::VirtualHost {
             hostname: "shop.test".into(),
             tls,
             routes,
         };
-        let known = Arc::new(EndpointSet::new(1, 0));
-        let find = |name: &str| (name == "known").then(|| Arc::clone(&known));
+        let find = |backend: &Backend| (backend.endpoints == "known").then_some(());
         let site = Site {
             workers: 1,
             seed: 0,
@@ -242,25 +242,25 @@ mod tests {
     }
 
     /// `forward`, or status and reason of the answer.
-    fn told(head: &Head<'_>, host: &VirtualHost) -> String {
+    fn told(head: &Head<'_>, host: &VirtualHost<()>) -> String {
         match decide(head, host) {
             Decision::Forward { .. } => "forward".into(),
             Decision::Answer(answer) => format!("{} {}", answer.status, answer.reason.as_str()),
         }
     }
 
-    fn get(host: &VirtualHost, path: &str) -> String {
+    fn get(host: &VirtualHost<()>, path: &str) -> String {
         let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
         head_of(&text, |head| told(head, host))
     }
 
-    fn secure_get(host: &VirtualHost, path: &str) -> String {
+    fn secure_get(host: &VirtualHost<()>, path: &str) -> String {
         let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
         secure_head_of(&text, |head| told(head, host))
     }
 
     /// The fields of the answer to a request, or of every response on the route it goes to.
-    fn fields(text: &str, host: &VirtualHost, secure: bool) -> String {
+    fn fields(text: &str, host: &VirtualHost<()>, secure: bool) -> String {
         let decided = |head: &Head<'_>| {
             let mut out = Vec::new();
             match decide(head, host) {

@@ -9,7 +9,7 @@ use crate::field::Role;
 use crate::head::Head;
 use crate::request::Connection;
 use crate::response::ResponseHead;
-use crate::route::{ResponsePolicy, Route};
+use crate::route::{RequestRules, ResponsePolicy};
 use crate::via::Pseudonym;
 use httparse::Header;
 
@@ -41,19 +41,25 @@ pub struct Hop<'a> {
 }
 
 /// Writes the head that the endpoint gets.
-pub fn request(out: &mut Vec<u8>, head: &Head<'_>, route: &Route, hop: Hop<'_>, body: Framing) {
-    let path = route.upstream_path(head.path);
+pub fn request(
+    out: &mut Vec<u8>,
+    head: &Head<'_>,
+    rules: &RequestRules,
+    hop: Hop<'_>,
+    body: Framing,
+) {
+    let path = rules.path(head.path);
     put(out, &[head.method, " ", path.first, path.rest]);
     if let Some(query) = head.query {
         put(out, &["?", query]);
     }
     put(out, &[" HTTP/1.1\r\nHost: "]);
-    match route.upstream_host() {
+    match rules.host() {
         Some(host) => put(out, &[host]),
         None => put_authority(out, head.authority),
     }
     put(out, &["\r\n"]);
-    request_fields(out, head, route, hop);
+    request_fields(out, head, rules, hop);
     framing(out, body);
     if head.websocket {
         put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
@@ -65,10 +71,8 @@ pub fn request(out: &mut Vec<u8>, head: &Head<'_>, route: &Route, hop: Hop<'_>, 
 ///
 /// Every peer is untrusted for now: what it says about an earlier hop (`Forwarded`,
 /// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) is dropped, in any spelling.
-fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, route: &Route, hop: Hop<'_>) {
-    fields(out, head.fields, head.connection, |name| {
-        route.drops_request_field(name)
-    });
+fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, rules: &RequestRules, hop: Hop<'_>) {
+    fields(out, head.fields, head.connection, |name| rules.drops(name));
     let via = hop.via.as_str().as_bytes();
     out.field("Via", &[head.protocol.as_bytes(), b" ", via]);
     let client = head.client;
@@ -90,7 +94,7 @@ fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, route: &Route, hop:
         }
     }
     out.field("X-Request-Id", &[hop.request_id.as_bytes()]);
-    if route.rewrites() {
+    if rules.rewrites() {
         let name = "X-Envoy-Original-Path";
         let path = head.path.as_bytes();
         match head.query {
@@ -98,7 +102,7 @@ fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, route: &Route, hop:
             None => out.field(name, &[path]),
         }
     }
-    route.put_request_fields(out);
+    rules.put(out);
 }
 
 /// What the client is told about its own connection.
@@ -264,7 +268,6 @@ mod tests {
     use crate::field::slots;
     use crate::head::Client;
     use crate::request::RequestHead;
-    use crate::route::compile::Surroundings;
     use portolan_discovery::table::{self, Action, HeaderEdits, PathMatch, PathRewrite};
 
     fn forwarded(text: &str) -> String {
@@ -290,17 +293,12 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    fn compiled(change: impl FnOnce(&mut table::Route)) -> Route {
+    fn compiled(change: impl FnOnce(&mut table::Route)) -> RequestRules {
         let matched = PathMatch::Prefix("/".into());
         let reason = String::new();
         let mut route = table::Route::new(matched.into(), Action::Unavailable { reason });
         change(&mut route);
-        let nowhere = Surroundings {
-            endpoints: &|_| None,
-            workers: 1,
-            seed: 0,
-        };
-        Route::compile(&route, &nowhere).unwrap()
+        RequestRules::compile(&route).unwrap()
     }
 
     fn passed_on(method: &str, text: &str, body: Framing, persistence: Persistence) -> String {

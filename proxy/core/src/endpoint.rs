@@ -198,26 +198,22 @@ const GOLDEN: u32 = 0x9E37_79B9;
 
 /// A route's backends with their weights.
 #[derive(Debug)]
-pub struct Backends {
+pub struct Backends<B> {
     /// With the sum of weights up to and including its own; those of weight 0 are left out.
-    shares: Box<[(u64, Arc<EndpointSet>)]>,
+    shares: Box<[(u64, B)]>,
     turns: Box<[Turn]>,
 }
 
-impl Backends {
+impl<B> Backends<B> {
     /// For so many workers, each beginning at a place of its own made from `seed`.
-    pub fn new(
-        backends: impl IntoIterator<Item = (u32, Arc<EndpointSet>)>,
-        workers: usize,
-        seed: u32,
-    ) -> Self {
+    pub fn new(backends: impl IntoIterator<Item = (u32, B)>, workers: usize, seed: u32) -> Self {
         let mut total = 0;
         let shares = backends
             .into_iter()
             .filter(|(weight, _)| *weight > 0)
-            .map(|(weight, set)| {
+            .map(|(weight, backend)| {
                 total += u64::from(weight);
-                (total, set)
+                (total, backend)
             })
             .collect();
         let turn = |worker: usize| {
@@ -235,7 +231,7 @@ impl Backends {
     ///
     /// A low-discrepancy sequence instead of chance: after any number of requests the shares are
     /// nearly exact, and no run of luck overloads a small backend.
-    pub fn next(&self, worker: usize) -> Option<&Arc<EndpointSet>> {
+    pub fn next(&self, worker: usize) -> Option<&B> {
         if let [(_, only)] = &*self.shares {
             return Some(only);
         }
@@ -246,7 +242,7 @@ impl Backends {
         let at = self
             .shares
             .partition_point(|(until, _)| u128::from(*until) <= place);
-        self.shares.get(at).map(|(_, set)| set)
+        self.shares.get(at).map(|(_, backend)| backend)
     }
 }
 
@@ -344,7 +340,7 @@ mod tests {
     #[test]
     fn weights_of_nothing_choose_nothing() {
         assert!(Backends::new([(0, set(&[1], 0))], 1, 0).next(0).is_none());
-        assert!(Backends::new([], 1, 0).next(0).is_none());
+        assert!(Backends::<()>::new([], 1, 0).next(0).is_none());
     }
 
     proptest! {

@@ -229,7 +229,7 @@ impl Table {
             seed: self.random.u32(..),
             https_port: self.https_port,
         };
-        let find = |name: &str| self.endpoints.get(name).cloned();
+        let find = |backend: &table::Backend| self.endpoints.get(&backend.endpoints).cloned();
         let policy = match VirtualHost::compile(host, find, site) {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),

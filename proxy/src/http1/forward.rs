@@ -167,6 +167,7 @@ impl<S: Transport> Connection<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Backend;
     use crate::http1::exchange::Terms;
     use crate::http1::flow::{Coding, Flow};
     use crate::memory::Ledger;
@@ -183,7 +184,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    fn route(endpoints: &Arc<EndpointSet>) -> Arc<Route> {
+    fn route(endpoints: &Backend) -> Arc<Route<Backend>> {
         let backend = table::Backend {
             endpoints: "t/s:80".into(),
             weight: 1,

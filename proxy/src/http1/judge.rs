@@ -1,7 +1,7 @@
 //! From the bytes of a head to what will be done: everything that borrows the head happens here,
 //! between two waits, so that no waiting connection holds on to parsed fields.
 
-use crate::host::Host;
+use crate::host::{Backend, Host};
 use crate::http1::exchange::Terms;
 use crate::http1::flow::{Coding, Flow};
 use crate::telemetry::access_log::Record;
@@ -30,7 +30,7 @@ pub(crate) enum Judged {
 /// A request that is sent on.
 pub(crate) struct Forward {
     /// Held until the request has ended, whatever the table says by then.
-    pub(crate) route: Arc<Route>,
+    pub(crate) route: Arc<Route<Backend>>,
     pub(crate) request: Flow,
     pub(crate) terms: Terms,
     /// The request has a body, so the connection is of no more use when it stays unread.
@@ -117,7 +117,13 @@ pub(crate) fn judge(worker: &Worker, bytes: &[u8], from: From<'_>, record: &mut 
                 request_id: &record.request_id,
                 via: &worker.via,
             };
-            edit::request(&mut upstream_head, &view, route, hop, head.framing);
+            edit::request(
+                &mut upstream_head,
+                &view,
+                route.request(),
+                hop,
+                head.framing,
+            );
             let coding = match head.framing {
                 Framing::Chunked => Coding::Chunked,
                 _ => Coding::Plain,

@@ -1,14 +1,12 @@
 //! From the table's route to the compiled one.
 
 use crate::authority::AuthorityError;
-use crate::endpoint::{Backends, EndpointSet};
+use crate::endpoint::Backends;
 use crate::path::PathError;
 use crate::reason::Reason;
 use crate::retry::RetryPolicy;
-use crate::route::cors::Cors;
-use crate::route::edits::{Edits, RequestEdits};
 use crate::route::redirect::Redirect;
-use crate::route::rewrite::Rewrite;
+use crate::route::rules::{RequestRules, ResponseRules};
 use crate::route::{Action, Content, Respond, Route};
 use portolan_discovery::field::{self, FieldError};
 use portolan_discovery::pattern::PatternError;
@@ -55,44 +53,41 @@ pub enum Fault {
     Endpoints(String),
 }
 
-/// Finds endpoint sets and says where turns begin.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) endpoints: &'a dyn Fn(&str) -> Option<Arc<EndpointSet>>,
+/// Finds backends and says where turns begin.
+pub(crate) struct Surroundings<'a, B> {
+    pub(crate) backend: &'a dyn Fn(&table::Backend) -> Option<B>,
     pub(crate) workers: usize,
     pub(crate) seed: u32,
 }
 
-impl Route {
+impl<B> Route<B> {
     pub(crate) fn compile(
         route: &table::Route,
-        surroundings: &Surroundings<'_>,
+        surroundings: &Surroundings<'_, B>,
     ) -> Result<Self, Fault> {
         let path = &route.matches.path;
-        let rewrite = route.rewrite.as_ref();
         Ok(Self {
             action: Action::compile(&route.action, path, surroundings)?,
             permit_insecure: route.permit_insecure,
             websockets: route.websockets,
-            rewrite: rewrite.map(|it| Rewrite::compile(it, path)).transpose()?,
-            request: RequestEdits::compile(&route.request_headers)?,
-            response: Edits::compile(&route.response_headers)?,
-            cors: route.cors.as_ref().map(Cors::compile).transpose()?,
+            request: RequestRules::compile(route)?,
+            response: ResponseRules::compile(route)?,
             timeouts: route.timeouts,
             retries: route.retries.as_ref().map(RetryPolicy::from),
         })
     }
 }
 
-impl Action {
+impl<B> Action<B> {
     fn compile(
         action: &table::Action,
         path: &table::PathMatch,
-        surroundings: &Surroundings<'_>,
+        surroundings: &Surroundings<'_, B>,
     ) -> Result<Self, Fault> {
         Ok(match action {
             table::Action::Forward { backends } => {
                 let find = |backend: &table::Backend| {
-                    let found = (surroundings.endpoints)(&backend.endpoints);
+                    let found = (surroundings.backend)(backend);
                     let absent = || Fault::Endpoints(backend.endpoints.clone());
                     Ok((backend.weight, found.ok_or_else(absent)?))
                 };

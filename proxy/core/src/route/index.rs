@@ -15,9 +15,9 @@ use regex::bytes::{Regex, RegexSet};
 use std::sync::Arc;
 
 /// The routes of a host, in order.
-#[derive(Debug, Default)]
-pub(crate) struct RouteIndex {
-    routes: Vec<(Conditions, Arc<Route>)>,
+#[derive(Debug)]
+pub(crate) struct RouteIndex<B> {
+    routes: Vec<(Conditions, Arc<Route<B>>)>,
     /// The root is the first; it stands for the path before its first slash.
     nodes: Vec<Node>,
     expressions: Vec<(usize, Regex)>,
@@ -33,13 +33,24 @@ struct Node {
     prefix: Vec<usize>,
 }
 
-impl RouteIndex {
+impl<B> Default for RouteIndex<B> {
+    fn default() -> Self {
+        Self {
+            routes: Vec::new(),
+            nodes: Vec::new(),
+            expressions: Vec::new(),
+            any_expression: None,
+        }
+    }
+}
+
+impl<B> RouteIndex<B> {
     /// Adds a route behind those that are there.
     pub(crate) fn push(
         &mut self,
         matched: &PathMatch,
         conditions: Conditions,
-        route: Route,
+        route: Route<B>,
     ) -> Result<(), Fault> {
         let index = self.routes.len();
         match matched {
@@ -92,7 +103,7 @@ impl RouteIndex {
     }
 
     /// The first route that takes the request.
-    pub(crate) fn find(&self, head: &Head<'_>) -> Option<&Arc<Route>> {
+    pub(crate) fn find(&self, head: &Head<'_>) -> Option<&Arc<Route<B>>> {
         let mut first = First {
             routes: &self.routes,
             head,
@@ -104,7 +115,7 @@ impl RouteIndex {
         Some(route)
     }
 
-    fn walk(&self, path: &str, first: &mut First<'_, '_>) {
+    fn walk(&self, path: &str, first: &mut First<'_, '_, B>) {
         let Some(mut node) = self.nodes.first() else {
             return;
         };
@@ -122,7 +133,7 @@ impl RouteIndex {
         first.among(&node.exact);
     }
 
-    fn ask(&self, path: &str, first: &mut First<'_, '_>) {
+    fn ask(&self, path: &str, first: &mut First<'_, '_, B>) {
         let Some((index, _)) = self.expressions.first() else {
             return;
         };
@@ -152,13 +163,13 @@ impl Node {
 }
 
 /// The first of the routes that were looked at whose conditions hold.
-struct First<'i, 'h> {
-    routes: &'i [(Conditions, Arc<Route>)],
+struct First<'i, 'h, B> {
+    routes: &'i [(Conditions, Arc<Route<B>>)],
     head: &'h Head<'h>,
     found: Option<usize>,
 }
 
-impl First<'_, '_> {
+impl<B> First<'_, '_, B> {
     /// Whether a route of this index would come before the one that was found.
     fn may_be(&self, index: usize) -> bool {
         self.found.is_none_or(|found| index < found)
@@ -196,10 +207,10 @@ mod tests {
     use proptest::sample::select;
     use std::collections::BTreeMap;
 
-    fn index(matches: &[RouteMatch]) -> RouteIndex {
+    fn index(matches: &[RouteMatch]) -> RouteIndex<()> {
         let mut index = RouteIndex::default();
         let nowhere = Surroundings {
-            endpoints: &|_| None,
+            backend: &|_| None,
             workers: 1,
             seed: 0,
         };
@@ -216,7 +227,7 @@ mod tests {
     }
 
     /// Which of the routes is taken, by its number.
-    fn taken(index: &RouteIndex, head: &Head<'_>) -> Option<usize> {
+    fn taken(index: &RouteIndex<()>, head: &Head<'_>) -> Option<usize> {
         index.find(head).map(|route| {
             let mut routes = index.routes.iter();
             routes.position(|(_, it)| Arc::ptr_eq(it, route)).unwrap()
