@@ -1,7 +1,6 @@
 //! A data plane in this process: its threads, how it starts and how it ends.
 
 use crate::admin::Admin;
-use crate::certificate::TlsPolicy;
 use crate::control::keeper::Keeper;
 use crate::control::listeners::Listeners;
 use crate::control::table::Table;
@@ -74,7 +73,6 @@ impl DataPlane {
     /// # Errors
     /// A thread or the TLS library cannot be started.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
-        let tls = TlsPolicy::new().context("setting up TLS")?;
         let log = LogSink::start(settings.access_log).context("starting the access log")?;
         let (control, ends) = control::channel();
         let (phase, phases) = watch::channel(Phase::Serving);
@@ -123,7 +121,7 @@ impl DataPlane {
         }
         let keeper = Keeper {
             ends,
-            table: Table::new(workers, settings.https_port, tls, Arc::clone(&inventory)),
+            table: Table::new(workers, settings.https_port, Arc::clone(&inventory)),
             listeners: Listeners::new(settings.addresses, workers),
             workers: mailboxes,
             phase: phases,

@@ -1,6 +1,6 @@
-//! A virtual host with the certificate that it is served with.
+//! A virtual host with the way TLS is spoken for it.
 
-use crate::certificate::CertificateSlot;
+use crate::tls::termination::Termination;
 use portolan_proxy_core::decide::VirtualHost;
 use portolan_proxy_core::endpoint::EndpointSet;
 use std::sync::Arc;
@@ -11,19 +11,7 @@ pub(crate) type Backend = Arc<EndpointSet>;
 /// Compiled once by the control thread, shared by all workers, never changed.
 #[derive(Debug)]
 pub(crate) struct Host {
-    pub(crate) policy: VirtualHost<Backend>,
+    pub(crate) policy: Arc<VirtualHost<Backend>>,
     /// Present when TLS can be spoken.
-    pub(crate) certificate: Option<Arc<CertificateSlot>>,
-}
-
-impl Host {
-    /// Whether a request for this host may come on a connection whose handshake asked for
-    /// `negotiated`: the same host, or one with the same certificate (RFC 9110 15.5.20).
-    pub(crate) fn may_share(&self, negotiated: &Self) -> bool {
-        self.policy.pattern == negotiated.policy.pattern
-            || match (&self.certificate, &negotiated.certificate) {
-                (Some(this), Some(that)) => this.name() == that.name(),
-                _ => false,
-            }
-    }
+    pub(crate) tls: Option<Arc<Termination>>,
 }

@@ -9,13 +9,13 @@
 //! one way to tell them anything. Where to read on:
 //! - `control`: batches, compiled into a table; listeners; what clients are really shown
 //! - `worker`: a thread with its own listeners, connections, pools and table
+//! - `tls`: what is shown to clients and asked of them, and of endpoints
 //! - `http1`: a connection, one request after another
 //! - `upstream`: endpoints: which one, over which connection
 //! - `telemetry` and `admin`: what is told about all that
 //! - `discovery`: where configuration comes from
 
 pub mod admin;
-mod certificate;
 pub mod control;
 pub mod cpu_limit;
 pub mod data_plane;
@@ -28,5 +28,6 @@ pub mod limits;
 pub mod memory;
 pub mod options;
 pub mod telemetry;
+mod tls;
 mod upstream;
 mod worker;

@@ -184,6 +184,7 @@ impl Keeper {
                 HostChange::Remove(pattern) => {
                     memory.targets.set_host(&pattern.to_string(), None);
                 }
+                HostChange::Unnamed(_) => {}
             }
         }
         for certificate in &step.certificates {

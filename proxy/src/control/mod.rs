@@ -5,9 +5,10 @@
 //! them, and only then does [`Control::apply`] answer. Batches and verdicts are those of discovery;
 //! what is done with them is in the modules below.
 
+mod credentials;
 pub(crate) mod keeper;
 pub(crate) mod listeners;
-mod probe;
+pub(crate) mod probe;
 pub(crate) mod table;
 
 pub use portolan_discovery::delta::{Batch, Update};

@@ -1,141 +1,50 @@
-//! What clients are really shown: a handshake with the own listener for each server name, after
-//! each swap and every minute. A certificate in a table is a belief; this is the fact.
+//! What clients are really shown: handshakes with the own listener. A certificate in a table is a
+//! belief; this is the fact.
+//!
+//! A name is looked at when its certificate becomes another one, and all names are looked at in
+//! turn. When a certificate is swapped, one of its names speaks for all that have been looked at:
+//! they share the slot. So ten thousand names cost a bounded share of a core, whatever happens.
 
-use crate::certificate::{fingerprint, not_after};
+mod targets;
+mod witness;
+
+pub(crate) use targets::Targets;
+
 use crate::control::Served;
+use crate::tls::certificate::{fingerprint, not_after};
+use crate::tls::provider;
 use anyhow::{Context as _, anyhow};
 use portolan_discovery::table::{Kind, ResourceName};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls_pki_types::ServerName;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use targets::Look;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
+use witness::Witness;
 
 /// For one handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After a handshake that failed, until the next look.
 const RETRY: Duration = Duration::from_secs(1);
-/// How many names are looked at before what was found is told.
-const ROUND: usize = 64;
+/// What was found is told after this time at the latest, also while there is more to look at.
+const TELL: Duration = Duration::from_millis(250);
 
-/// What is to be looked at; shared by the control thread's tasks.
-#[derive(Debug, Default)]
-pub(crate) struct Targets {
-    state: RefCell<State>,
-    changed: Notify,
-}
+/// By this protocol (RFC 7301) the data plane knows its own handshakes, which it does not count.
+/// Nobody else knows it: it is made at start, and only the own listener gets to see it.
+static OWN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| format!("portolan-probe-{:032x}", fastrand::u128(..)).into_bytes());
 
-#[derive(Debug, Default)]
-struct State {
-    listener: Option<SocketAddr>,
-    /// The certificate of each host.
-    hosts: BTreeMap<String, String>,
-    by_certificate: BTreeMap<String, BTreeSet<String>>,
-    due: BTreeSet<String>,
-    /// Hosts that are no more.
-    gone: BTreeSet<String>,
-}
-
-impl Targets {
-    /// Where to knock.
-    pub(crate) fn set_listener(&self, listener: Option<SocketAddr>) {
-        let mut state = self.state.borrow_mut();
-        if state.listener != listener {
-            state.listener = listener;
-            drop(state);
-            self.all_due();
-        }
-    }
-
-    /// A host has a new version, perhaps with another certificate or none.
-    pub(crate) fn set_host(&self, hostname: &str, certificate: Option<&str>) {
-        let mut state = self.state.borrow_mut();
-        if let Some(former) = state.hosts.remove(hostname)
-            && let Some(hosts) = state.by_certificate.get_mut(&former)
-        {
-            hosts.remove(hostname);
-            if hosts.is_empty() {
-                state.by_certificate.remove(&former);
-            }
-        }
-        match certificate {
-            Some(name) => {
-                state.hosts.insert(hostname.to_owned(), name.to_owned());
-                let hosts = state.by_certificate.entry(name.to_owned()).or_default();
-                hosts.insert(hostname.to_owned());
-                state.due.insert(hostname.to_owned());
-            }
-            None => {
-                state.due.remove(hostname);
-                state.gone.insert(hostname.to_owned());
-            }
-        }
-        self.changed.notify_one();
-    }
-
-    /// A certificate was swapped.
-    pub(crate) fn swapped(&self, certificate: &str) {
-        let mut state = self.state.borrow_mut();
-        if let Some(hosts) = state.by_certificate.get(certificate).cloned() {
-            state.due.extend(hosts);
-            self.changed.notify_one();
-        }
-    }
-
-    fn all_due(&self) {
-        let mut state = self.state.borrow_mut();
-        state.due = state.hosts.keys().cloned().collect();
-        self.changed.notify_one();
-    }
-
-    /// The next names to look at, and those to forget.
-    fn take(&self) -> Round {
-        let mut state = self.state.borrow_mut();
-        let gone = std::mem::take(&mut state.gone);
-        let Some(listener) = state.listener else {
-            return Round {
-                gone,
-                ..Round::default()
-            };
-        };
-        let names: Vec<String> = state.due.iter().take(ROUND).cloned().collect();
-        let mut hosts = Vec::new();
-        for name in names {
-            state.due.remove(&name);
-            if let Some(certificate) = state.hosts.get(&name) {
-                hosts.push((name, certificate.clone()));
-            }
-        }
-        Round {
-            gone,
-            listener: Some(listener),
-            hosts,
-        }
-    }
-
-    fn again(&self, hostname: &str) {
-        let mut state = self.state.borrow_mut();
-        if state.hosts.contains_key(hostname) {
-            state.due.insert(hostname.to_owned());
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Round {
-    gone: BTreeSet<String>,
-    listener: Option<SocketAddr>,
-    /// Names with their certificates.
-    hosts: Vec<(String, String)>,
+/// Whether a client that offers this protocol is the probe.
+pub(crate) fn is_own(protocol: &[u8]) -> bool {
+    protocol == *OWN
 }
 
 /// Looks for ever; ends with the runtime that it runs on.
@@ -148,143 +57,136 @@ pub(crate) async fn run(
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "served certificates cannot be looked at"),
     };
-    let mut known: BTreeMap<String, Served> = BTreeMap::new();
-    let mut all = tokio::time::interval(every);
+    let mut known = Known::default();
+    let mut turn = tokio::time::interval(every);
     loop {
         tokio::select! {
-            () = targets.changed.notified() => {}
-            _ = all.tick() => targets.all_due(),
+            () = targets.changed() => {}
+            _ = turn.tick() => targets.next_in_turn(),
         }
+        let mut untold_since = Instant::now();
         loop {
-            let round = targets.take();
-            let Round {
-                gone,
-                listener,
-                hosts,
-            } = round;
-            let before = known.clone();
-            for hostname in gone {
-                known.remove(&hostname);
-            }
             let mut failed = false;
-            let looked = hosts.len();
-            for (hostname, certificate) in hosts {
-                let Some(listener) = listener else { break };
-                match look(&client, listener, &hostname).await {
-                    Ok((fingerprint, not_after_unix)) => {
-                        let certificate = ResourceName {
-                            kind: Kind::Certificate,
-                            name: certificate,
-                        };
-                        let found = Served {
-                            server_name: hostname.clone(),
-                            certificate,
-                            fingerprint,
-                            not_after_unix,
-                        };
-                        known.insert(hostname, found);
-                    }
+            known.forget(targets.take_gone());
+            while let Some((listener, next)) = targets.take() {
+                match look(&client, listener, &next).await {
+                    Ok(found) => known.found(&next, &found, &targets),
                     Err(error) => {
+                        let hostname = &next.hostname;
                         tracing::warn!(%hostname, "the own listener shows no certificate: {error:#}");
-                        known.remove(&hostname);
-                        targets.again(&hostname);
+                        known.forget([next.hostname.clone()]);
+                        targets.again(next);
                         failed = true;
+                        break;
                     }
                 }
+                if untold_since.elapsed() >= TELL {
+                    known.tell(&served);
+                    untold_since = Instant::now();
+                }
             }
-            if known != before {
-                served.send_replace(Arc::new(known.values().cloned().collect()));
-            }
-            if failed {
-                sleep(RETRY).await;
-            } else if looked < ROUND {
+            known.tell(&served);
+            if !failed {
                 break;
             }
+            sleep(RETRY).await;
+        }
+    }
+}
+
+/// What a look saw.
+struct Found {
+    fingerprint: String,
+    not_after_unix: i64,
+}
+
+/// What has been found, by hostname.
+#[derive(Default)]
+struct Known {
+    served: BTreeMap<String, Served>,
+    untold: bool,
+}
+
+impl Known {
+    fn found(&mut self, look: &Look, found: &Found, targets: &Targets) {
+        self.set(&look.hostname, look, found);
+        if look.for_all {
+            for hostname in targets.names_of(look.certificate.name()) {
+                if self.served.contains_key(&hostname) {
+                    self.set(&hostname, look, found);
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, hostname: &str, look: &Look, found: &Found) {
+        let new = Served {
+            server_name: hostname.to_owned(),
+            certificate: ResourceName {
+                kind: Kind::Certificate,
+                name: look.certificate.name().to_owned(),
+            },
+            fingerprint: found.fingerprint.clone(),
+            not_after_unix: found.not_after_unix,
+        };
+        if self.served.get(hostname) != Some(&new) {
+            self.served.insert(hostname.to_owned(), new);
+            self.untold = true;
+        }
+    }
+
+    fn forget(&mut self, hostnames: impl IntoIterator<Item = String>) {
+        for hostname in hostnames {
+            self.untold |= self.served.remove(&hostname).is_some();
+        }
+    }
+
+    fn tell(&mut self, to: &watch::Sender<Arc<Vec<Served>>>) {
+        if std::mem::take(&mut self.untold) {
+            to.send_replace(Arc::new(self.served.values().cloned().collect()));
         }
     }
 }
 
 /// Shakes hands as a client that asks for the hostname; gives what it was shown.
-async fn look(
-    client: &TlsConnector,
-    listener: SocketAddr,
-    hostname: &str,
-) -> anyhow::Result<(String, i64)> {
+async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyhow::Result<Found> {
     // Any one label stands for those that a wildcard takes.
-    let name = match hostname.strip_prefix("*.") {
+    let name = match look.hostname.strip_prefix("*.") {
         Some(parent) => format!("portolan-probe.{parent}"),
-        None => hostname.to_owned(),
+        None => look.hostname.clone(),
     };
     let name = ServerName::try_from(name)?;
+    let algorithm = look.certificate.presented().certified.key.algorithm();
+    let witness = Arc::new(Witness::new(algorithm));
+    let mut client = client.clone();
+    let verifier = Arc::clone(&witness);
+    client.dangerous().set_certificate_verifier(verifier);
     let shaking = async {
         let stream = TcpStream::connect(listener).await?;
-        client.connect(name, stream).await
+        TlsConnector::from(Arc::new(client))
+            .connect(name, stream)
+            .await
     };
-    let stream = timeout(PATIENCE, shaking).await.context("no answer")??;
-    let (_, connection) = stream.get_ref();
-    let leaf = connection
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .ok_or_else(|| anyhow!("no certificate"))?;
-    Ok((fingerprint(leaf), not_after(leaf)?))
+    let shaken = timeout(PATIENCE, shaking).await.context("no answer")?;
+    let Some(leaf) = witness.shown() else {
+        return Err(shaken.map_or_else(Into::into, |_| anyhow!("no certificate")));
+    };
+    Ok(Found {
+        fingerprint: fingerprint(&leaf),
+        not_after_unix: not_after(&leaf)?,
+    })
 }
 
-fn client() -> Result<TlsConnector, rustls::Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+fn client() -> Result<ClientConfig, rustls::Error> {
+    // Replaced for each look.
+    let nobody = Arc::new(Witness::new(rustls::SignatureAlgorithm::ECDSA));
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyIssuer(provider)))
+        .with_custom_certificate_verifier(nobody)
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-/// Asks who is there, not whether to trust them: any issuer and any name, but the signature
-/// must prove that the listener holds the key.
-#[derive(Debug)]
-struct AnyIssuer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyIssuer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    config.alpn_protocols = vec![OWN.clone(), b"http/1.1".to_vec()];
+    // A resumed session shows no certificate.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }

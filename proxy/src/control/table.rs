@@ -1,15 +1,17 @@
 //! What is held, compiled: a synchronous state machine from updates to changes for the workers.
 //!
 //! Endpoint sets and certificates are slots that hosts refer to, so their change reaches every
-//! worker at once and recompiles nothing. A host that names something absent waits, its old
-//! version in service.
+//! worker at once and recompiles nothing; other authorities make the TLS of their hosts anew. A
+//! host that names something absent waits, its old version in service.
 
-use crate::certificate::{CertificateSlot, TlsPolicy};
+use crate::control::credentials::Credentials;
 use crate::control::{Update, Verdict};
 use crate::host::Host;
 use crate::telemetry::metrics::Inventory;
+use crate::tls::certificate::CertificateSlot;
+use crate::tls::termination::Termination;
 use crate::worker::HostChange;
-use portolan_discovery::table::{self, Kind, Resource, ResourceName};
+use portolan_discovery::table::{self, ClassSettings, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::decide::{Site, VirtualHost};
@@ -23,13 +25,12 @@ pub(crate) struct Table {
     workers: usize,
     /// Where clients reach HTTPS.
     https_port: u16,
-    tls: TlsPolicy,
     inventory: Arc<Inventory>,
     random: fastrand::Rng,
     endpoints: HashMap<String, Arc<EndpointSet>>,
-    certificates: HashMap<String, Arc<CertificateSlot>>,
-    /// Certificates that were refused while there was none before them, and why.
-    refused: HashMap<String, String>,
+    credentials: Credentials,
+    /// Settings whose default certificate is absent.
+    unsettled: Option<Update>,
     hosts: HashMap<String, Arc<Host>>,
     /// Hosts that name something absent.
     waiting: BTreeMap<String, Waiting>,
@@ -66,27 +67,21 @@ enum Compiled {
 }
 
 impl Table {
-    pub(crate) fn new(
-        workers: usize,
-        https_port: u16,
-        tls: TlsPolicy,
-        inventory: Arc<Inventory>,
-    ) -> Self {
+    pub(crate) fn new(workers: usize, https_port: u16, inventory: Arc<Inventory>) -> Self {
         Self {
             workers,
             https_port,
-            tls,
             inventory,
             random: fastrand::Rng::new(),
             endpoints: HashMap::new(),
-            certificates: HashMap::new(),
-            refused: HashMap::new(),
+            credentials: Credentials::default(),
+            unsettled: None,
             hosts: HashMap::new(),
             waiting: BTreeMap::new(),
         }
     }
 
-    /// Takes in endpoints, certificates and hosts, in this order; then removals, in reverse.
+    /// Takes in resources in the order of their kinds; then removals, in reverse.
     pub(crate) fn apply(&mut self, mut upserts: Vec<Update>, removals: &[ResourceName]) -> Step {
         let mut step = Step::default();
         upserts.sort_by_key(|update| update.resource.name().kind);
@@ -97,16 +92,23 @@ impl Table {
                     step.verdicts.push(update.verdict(None));
                 }
                 Resource::Certificate(certificate) => {
-                    let refused = self.set_certificate(certificate).err();
+                    let set = self
+                        .credentials
+                        .set_certificate(certificate, &self.inventory);
+                    let refused = set.err();
                     if refused.is_none() {
                         step.certificates.push(certificate.name.clone());
                     }
                     step.verdicts.push(update.verdict(refused));
                 }
                 Resource::VirtualHost(_) => self.set_host(update, &mut step),
-                Resource::TrustAnchors(_) | Resource::ClassSettings(_) => {
-                    let refused = "of a kind that this proxy does not know";
-                    step.verdicts.push(update.verdict(Some(refused.to_owned())));
+                Resource::TrustAnchors(anchors) => {
+                    let refused = self.set_anchors(anchors, &mut step).err();
+                    step.verdicts.push(update.verdict(refused));
+                }
+                Resource::ClassSettings(settings) => {
+                    self.credentials.tickets().replace(&settings.ticket_seeds);
+                    self.settle(update, &mut step);
                 }
                 // Opened by the control thread.
                 Resource::Listener(_) => {}
@@ -135,17 +137,18 @@ impl Table {
         Some(waiting.update.verdict(Some(refusal)))
     }
 
-    /// The certificate that a host is served with.
-    pub(crate) fn certificate_of(&self, hostname: &str) -> Option<&str> {
-        Some(self.hosts.get(hostname)?.certificate.as_ref()?.name())
+    /// The certificate that a host is served with, the first of several.
+    pub(crate) fn certificate_of(&self, hostname: &str) -> Option<&Arc<CertificateSlot>> {
+        let tls = self.hosts.get(hostname)?.tls.as_ref()?;
+        tls.certificates().first()
     }
 
     fn has(&self, name: &ResourceName) -> bool {
         match name.kind {
             Kind::Endpoints => self.endpoints.contains_key(&name.name),
-            Kind::Certificate => self.certificates.contains_key(&name.name),
+            Kind::Certificate | Kind::TrustAnchors => self.credentials.has(name),
             Kind::VirtualHost => self.hosts.contains_key(&name.name),
-            Kind::TrustAnchors | Kind::ClassSettings | Kind::Listener => false,
+            Kind::ClassSettings | Kind::Listener => false,
         }
     }
 
@@ -157,25 +160,6 @@ impl Table {
         new.replace(&set.endpoints);
         self.inventory.set_endpoints(&set.name, Some(&new));
         self.endpoints.insert(set.name.clone(), new);
-    }
-
-    fn set_certificate(&mut self, certificate: &table::Certificate) -> Result<(), String> {
-        let name = &certificate.name;
-        match (self.tls.present(certificate), self.certificates.get(name)) {
-            (Ok(presented), Some(slot)) => slot.replace(presented),
-            (Ok(presented), None) => {
-                self.refused.remove(name);
-                let slot = Arc::new(CertificateSlot::new(name, presented));
-                self.inventory.set_certificate(name, Some(&slot));
-                self.certificates.insert(name.clone(), slot);
-            }
-            (Err(error), Some(_)) => return Err(error.to_string()),
-            (Err(error), None) => {
-                self.refused.insert(name.clone(), error.to_string());
-                return Err(error.to_string());
-            }
-        }
-        Ok(())
     }
 
     fn set_host(&mut self, update: Update, step: &mut Step) {
@@ -217,11 +201,9 @@ impl Table {
     fn compile(&mut self, host: &table::VirtualHost, update: &Update) -> Compiled {
         let names = update.resource.references();
         if let Some(absent) = names.iter().find(|name| !self.has(name)) {
-            return match self.refused.get(&absent.name) {
-                Some(why) if absent.kind == Kind::Certificate => {
-                    Compiled::Blocked(format!("{absent} was refused: {why}"))
-                }
-                _ => Compiled::Waits,
+            return match self.credentials.refusal(absent) {
+                Some(why) => Compiled::Blocked(format!("{absent} was refused: {why}")),
+                None => Compiled::Waits,
             };
         }
         let site = Site {
@@ -234,16 +216,78 @@ impl Table {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
         };
-        let first = host.tls.as_ref().and_then(|tls| tls.certificates.first());
-        let certificate = first.and_then(|name| self.certificates.get(name).cloned());
-        Compiled::Serves(Arc::new(Host {
-            policy,
-            certificate,
-        }))
+        let tls = host.tls.as_ref();
+        let terminated = tls.map(|tls| self.credentials.terminate(&host.hostname, tls));
+        match terminated.transpose() {
+            Ok(termination) => Compiled::Serves(Arc::new(Host {
+                policy: Arc::new(policy),
+                tls: termination.flatten().map(Arc::new),
+            })),
+            Err(error) => Compiled::Refused(error.to_string()),
+        }
     }
 
-    /// Serves the waiting hosts whose time has come.
+    /// Takes in authorities, and asks their clients for certificates of them.
+    fn set_anchors(
+        &mut self,
+        anchors: &table::TrustAnchors,
+        step: &mut Step,
+    ) -> Result<(), String> {
+        let anchors = self.credentials.set_anchors(anchors)?;
+        for host in self.hosts.values_mut() {
+            match self.credentials.renew(host, &anchors) {
+                Ok(None) => {}
+                Ok(Some(renewed)) => {
+                    *host = Arc::new(renewed);
+                    step.hosts.push(HostChange::Set(Arc::clone(host)));
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the default certificate that settings name. While it is absent they are refused, and
+    /// the one before it stays.
+    fn settle(&mut self, update: Update, step: &mut Step) {
+        let Resource::ClassSettings(settings) = &update.resource else {
+            return;
+        };
+        self.unsettled = None;
+        match self.unnamed(settings) {
+            Ok(unnamed) => {
+                step.hosts.push(HostChange::Unnamed(unnamed.map(Arc::new)));
+                step.verdicts.push(update.verdict(None));
+            }
+            Err(why) => {
+                let why = format!("defaultCertificate: {why}");
+                step.verdicts.push(update.verdict(Some(why)));
+                self.unsettled = Some(update);
+            }
+        }
+    }
+
+    fn unnamed(&mut self, settings: &ClassSettings) -> Result<Option<Termination>, String> {
+        let Some(name) = &settings.default_certificate else {
+            return Ok(None);
+        };
+        match self.credentials.certificate(name).cloned() {
+            Some(slot) => {
+                let made = self.credentials.terminate_unnamed(&slot);
+                made.map(Some).map_err(|error| error.to_string())
+            }
+            None => Err(format!("{name} is absent or was refused")),
+        }
+    }
+
+    /// Serves the waiting hosts whose time has come, and the settings.
     fn look_at_waiting(&mut self, step: &mut Step) {
+        let names = self.unsettled.as_ref().map(|it| it.resource.references());
+        if names.is_some_and(|names| names.iter().all(|name| self.has(name)))
+            && let Some(update) = self.unsettled.take()
+        {
+            self.settle(update, step);
+        }
         let complete = |waiting: &Waiting| {
             let names = waiting.update.resource.references();
             names.iter().all(|name| self.has(name))
@@ -270,10 +314,13 @@ impl Table {
                     self.inventory.set_endpoints(&name.name, None);
                 }
             }
-            Kind::Certificate => {
-                self.certificates.remove(&name.name);
-                self.inventory.set_certificate(&name.name, None);
-                self.refused.remove(&name.name);
+            Kind::Certificate | Kind::TrustAnchors => {
+                self.credentials.remove(name, &self.inventory);
+            }
+            Kind::ClassSettings => {
+                self.unsettled = None;
+                self.credentials.tickets().replace(&[]);
+                step.hosts.push(HostChange::Unnamed(None));
             }
             Kind::VirtualHost => {
                 if let Some(waiting) = self.waiting.remove(&name.name).filter(|it| !it.told) {
@@ -286,7 +333,7 @@ impl Table {
                     step.hosts.push(HostChange::Remove(pattern));
                 }
             }
-            Kind::TrustAnchors | Kind::ClassSettings | Kind::Listener => {}
+            Kind::Listener => {}
         }
     }
 }
@@ -346,7 +393,7 @@ mod tests {
     }
 
     fn table() -> Table {
-        Table::new(1, 443, TlsPolicy::new().unwrap(), Arc::default())
+        Table::new(1, 443, Arc::default())
     }
 
     fn refusals(step: &Step) -> Vec<(String, Option<String>)> {
@@ -367,7 +414,7 @@ mod tests {
         let step = table.apply(batch, &[]);
         assert!(step.verdicts.iter().all(|it| it.refused.is_none()));
         assert_eq!((step.verdicts.len(), step.hosts.len()), (3, 1));
-        assert_eq!(table.certificate_of("shop.test"), Some("t/c"));
+        assert_eq!(table.certificate_of("shop.test").unwrap().name(), "t/c");
     }
 
     #[test]
@@ -421,7 +468,10 @@ mod tests {
         );
         let step = table.apply(vec![certificate("t/c", "shop.test", true)], &[]);
         assert!(refusals(&step).contains(&("shop.test".into(), None)));
-        let shown = |table: &Table| Arc::clone(&table.certificates["t/c"].presented().config);
+        let shown = |table: &Table| {
+            let slot = table.credentials.certificate("t/c").unwrap();
+            Arc::clone(&slot.presented().certified)
+        };
         let before = shown(&table);
         let step = table.apply(vec![bad], &[]);
         assert!(step.verdicts[0].refused.is_some() && step.certificates.is_empty());

@@ -1,11 +1,11 @@
 //! A client's connection, from its first byte to its close.
 
-use crate::host::Host;
 use crate::http1::exchange::Counted;
 use crate::http1::judge::{Answer, From, Judged, judge};
 use crate::http1::timer::Timer;
 use crate::http1::transport::Transport;
 use crate::telemetry::access_log::{Outcome, Record};
+use crate::tls::termination::Negotiated;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use crate::worker::idle::Waiting;
@@ -16,7 +16,6 @@ use portolan_proxy_core::request::MAX_TARGET;
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
@@ -28,8 +27,8 @@ pub(crate) struct Connection<S> {
     pub(super) io: S,
     /// The peer's address, canonical.
     client: String,
-    /// The host that the TLS handshake asked for; absent in the clear.
-    negotiated: Option<Arc<Host>>,
+    /// What the TLS handshake settled; absent in the clear.
+    negotiated: Option<Negotiated>,
     pub(super) input: Option<Buffer>,
     pub(super) timer: Timer,
     pub(super) record: Record,
@@ -60,7 +59,7 @@ impl<S: Transport> Connection<S> {
         worker: Rc<Worker>,
         io: S,
         client: String,
-        negotiated: Option<Arc<Host>>,
+        negotiated: Option<Negotiated>,
     ) -> Self {
         let timer = Timer::new(worker.limits.idle);
         Self {

@@ -1,10 +1,11 @@
 //! From the bytes of a head to what will be done: everything that borrows the head happens here,
 //! between two waits, so that no waiting connection holds on to parsed fields.
 
-use crate::host::{Backend, Host};
+use crate::host::Backend;
 use crate::http1::exchange::Terms;
 use crate::http1::flow::{Coding, Flow};
 use crate::telemetry::access_log::Record;
+use crate::tls::termination::Negotiated;
 use crate::worker::Worker;
 use portolan_proxy_core::answer;
 use portolan_proxy_core::body::Framing;
@@ -64,8 +65,8 @@ impl Answer {
 #[derive(Clone, Copy)]
 pub(crate) struct From<'a> {
     pub(crate) client: Client<'a>,
-    /// The host that the TLS handshake asked for.
-    pub(crate) negotiated: Option<&'a Arc<Host>>,
+    /// What the TLS handshake settled; absent in the clear.
+    pub(crate) negotiated: Option<&'a Negotiated>,
 }
 
 /// Judges a whole head.

@@ -1,5 +1,6 @@
 //! What a worker counts. Each has cells of its own, written by it alone and read when somebody asks.
 
+use crate::telemetry::handshakes::Handshakes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,7 +33,7 @@ pub(crate) struct Cells {
     pub(crate) connections_shed: Cell,
     pub(crate) accept_pauses: Cell,
     pub(crate) overload_refused: Cell,
-    pub(crate) handshakes_failed: Cell,
+    pub(crate) handshakes: Handshakes,
     pub(crate) upstream_connect_failed: Cell,
     pub(crate) upstream_timed_out: Cell,
     pub(crate) upstream_malformed: Cell,

@@ -2,10 +2,11 @@
 //!
 //! prometheus-client is the encoder only; its own families would be a lock that all workers share.
 
-use crate::certificate::CertificateSlot;
 use crate::control::Held;
 use crate::memory::Ledger;
 use crate::telemetry::cells::Cells;
+use crate::telemetry::handshakes::Handshakes;
+use crate::tls::certificate::CertificateSlot;
 use portolan_discovery::table::Kind;
 use portolan_proxy_core::endpoint::EndpointSet;
 use prometheus_client::collector::Collector;
@@ -137,12 +138,8 @@ impl Collector for Metrics {
             "Requests that were refused for want of memory",
             |it| it.overload_refused.get(),
         )?;
-        counter(
-            out,
-            "handshakes_failed",
-            "TLS handshakes that did not end in a connection",
-            |it| it.handshakes_failed.get(),
-        )?;
+        let handshakes = || self.workers.iter().map(|cells| &cells.handshakes);
+        Handshakes::encode(handshakes, out)?;
         counter(
             out,
             "clients_gone",

@@ -2,5 +2,6 @@
 
 pub mod access_log;
 pub(crate) mod cells;
+pub(crate) mod handshakes;
 pub mod logs;
 pub(crate) mod metrics;

@@ -1,7 +1,6 @@
 //! New connections: from a listening socket to a task of their own, on the worker that has the
 //! fewest.
 
-use crate::host::Host;
 use crate::http1::connection::Connection;
 use crate::memory::Step;
 use crate::upstream::connection::is_out_of_descriptors;
@@ -19,8 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::server::TlsStream;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an error that will not go away by itself at once, such as no free descriptor:
@@ -141,16 +139,6 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A handshake, once there are not too many others under way.
-async fn shake_hands(
-    worker: &Worker,
-    stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Arc<Host>), tls::HandshakeError> {
-    let place = timeout(worker.limits.head, worker.handshakes.acquire());
-    let _place = place.await.map_err(|_| tls::HandshakeError::Timeout)?;
-    tls::accept(worker, stream).await
-}
-
 /// Serves a connection that has been placed with this worker.
 pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     let Arrival {
@@ -173,21 +161,17 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
         Protocol::Https => CONNECTION + TLS,
     });
     spawn_local(async move {
-        let cells = Arc::clone(&worker.cells);
         let client = client.ip().to_canonical().to_string();
         match protocol {
             Protocol::Http => {
                 Connection::new(worker, stream, client, None).serve().await;
             }
-            Protocol::Https => match Box::pin(shake_hands(&worker, stream)).await {
-                Ok((stream, host)) => {
-                    let connection = Connection::new(worker, stream, client, Some(host));
+            Protocol::Https => match Box::pin(tls::accept(&worker, stream)).await {
+                Ok((stream, negotiated)) => {
+                    let connection = Connection::new(worker, stream, client, Some(negotiated));
                     connection.serve().await;
                 }
-                Err(reason) => {
-                    cells.handshakes_failed.add(1);
-                    tracing::debug!(%client, %reason, "a TLS handshake failed");
-                }
+                Err(reason) => tracing::debug!(%client, %reason, "a TLS handshake failed"),
             },
         }
         drop((active, room, charge));

@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use crate::lifecycle::Phase;
+use crate::tls::termination::Termination;
 use crate::worker::peers::Arrival;
 use crate::worker::{Worker, accept};
 use portolan_discovery::table::Protocol;
@@ -31,11 +32,13 @@ pub(crate) struct Mail {
     pub(crate) applied: oneshot::Sender<()>,
 }
 
-/// One host of a change.
+/// One part of a change.
 #[derive(Debug)]
 pub(crate) enum HostChange {
     Set(Arc<Host>),
     Remove(HostPattern),
+    /// How TLS is spoken with clients that ask for no server name, if it is.
+    Unnamed(Option<Arc<Termination>>),
 }
 
 /// The worker's own sockets of a listener, bound.
@@ -154,6 +157,7 @@ fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, mail: Mail) {
                 HostChange::Remove(pattern) => {
                     hosts.remove(pattern);
                 }
+                HostChange::Unnamed(termination) => worker.tls.set_unnamed(termination.clone()),
             }
         }
     }

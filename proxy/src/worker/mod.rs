@@ -64,6 +64,7 @@ pub(crate) struct Worker {
     /// One permit for each TLS handshake that may be under way.
     handshakes: Semaphore,
     crowded: Arc<Notify>,
+    tls: tls::Desk,
     phase: Cell<Phase>,
     random: RefCell<fastrand::Rng>,
 }
@@ -136,6 +137,7 @@ impl Worker {
             room: equipment.room,
             handshakes: Semaphore::new(HANDSHAKES),
             crowded: equipment.crowded,
+            tls: tls::Desk::default(),
             phase: Cell::new(Phase::Serving),
             random: RefCell::new(fastrand::Rng::new()),
         }

@@ -1,13 +1,19 @@
-//! The TLS handshake: the certificate is chosen by server name, from the worker's own table.
+//! The TLS handshake: what is spoken is chosen by server name, from the worker's own table.
 
-use crate::host::Host;
+use crate::control::probe;
+use crate::telemetry::handshakes::{Done, Failure};
+use crate::tls::termination::{Negotiated, Termination};
 use crate::worker::Worker;
 use portolan_proxy_core::authority::Authority;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -16,6 +22,33 @@ use tokio_rustls::server::TlsStream;
 /// type alert, legacy version 3.3, two bytes, level fatal, description 112. Before a certificate
 /// is chosen nothing is encrypted, and rustls has no connection yet to send it.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// How many signatures a worker makes between two looks at its sockets. An RSA key of 4096 bits
+/// takes milliseconds for each, in which no request moves.
+const SIGNATURES_PER_TURN: usize = 4;
+
+/// What handshakes of one worker share.
+#[derive(Debug)]
+pub(super) struct Desk {
+    unnamed: RefCell<Option<Arc<Termination>>>,
+    signing: Semaphore,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            unnamed: RefCell::default(),
+            signing: Semaphore::new(SIGNATURES_PER_TURN),
+        }
+    }
+}
+
+impl Desk {
+    /// How TLS is spoken with clients that ask for no server name, if it is.
+    pub(super) fn set_unnamed(&self, termination: Option<Arc<Termination>>) {
+        self.unnamed.replace(termination);
+    }
+}
 
 /// Why there is no TLS connection.
 #[derive(Debug, Error)]
@@ -30,42 +63,110 @@ pub(super) enum HandshakeError {
     UnknownName,
 }
 
-/// Shakes hands within the time that a head may take. Gives the host whose certificate was shown.
+/// Shakes hands, once there are not too many others under way, within the time that a head may
+/// take; counts how it ended.
 pub(super) async fn accept(
     worker: &Worker,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Arc<Host>), HandshakeError> {
-    timeout(worker.limits.head, shake_hands(worker, stream))
-        .await
-        .unwrap_or(Err(HandshakeError::Timeout))
+) -> Result<(TlsStream<TcpStream>, Negotiated), HandshakeError> {
+    let mut own = false;
+    let shaking = shake_hands(worker, stream, &mut own);
+    let shaken = timeout(worker.limits.head, shaking).await;
+    let shaken = shaken.unwrap_or(Err(HandshakeError::Timeout));
+    if !own {
+        let handshakes = &worker.cells.handshakes;
+        match &shaken {
+            Ok((stream, _)) => handshakes.done(done(stream.get_ref().1)),
+            Err(error) => handshakes.failed(error.failure()),
+        }
+    }
+    shaken
 }
 
+/// `own` tells whether the client is the data plane itself.
 async fn shake_hands(
     worker: &Worker,
     stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Arc<Host>), HandshakeError> {
+    own: &mut bool,
+) -> Result<(TlsStream<TcpStream>, Negotiated), HandshakeError> {
+    let place = worker.handshakes.acquire().await;
+    let _place = place.map_err(io::Error::other)?;
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
     let mut start = acceptor.await?;
     let hello = start.client_hello();
+    *own = hello
+        .alpn()
+        .is_some_and(|mut protocols| protocols.any(probe::is_own));
     let found = match hello.server_name() {
-        None => Err(HandshakeError::NoName),
+        None => unnamed(worker).ok_or(HandshakeError::NoName),
         Some(name) => find(worker, name).ok_or(HandshakeError::UnknownName),
     };
-    let (host, config) = match found {
-        Ok(found) => found,
+    let negotiated = match found {
+        Ok(negotiated) => negotiated,
         Err(error) => {
             start.io.write_all(&UNRECOGNIZED_NAME).await?;
             start.io.shutdown().await?;
             return Err(error);
         }
     };
-    Ok((start.into_stream(config).await?, host))
+    let turn = worker.tls.signing.acquire().await;
+    let turn = turn.map_err(io::Error::other)?;
+    // Signs at once, whatever the version.
+    let shaking = start.into_stream(Arc::clone(&negotiated.termination.config));
+    // The others of this turn go first, and the sockets are looked at.
+    yield_now().await;
+    drop(turn);
+    Ok((shaking.await?, negotiated))
 }
 
-fn find(worker: &Worker, name: &str) -> Option<(Arc<Host>, Arc<rustls::ServerConfig>)> {
+fn unnamed(worker: &Worker) -> Option<Negotiated> {
+    let termination = worker.tls.unnamed.borrow().clone()?;
+    Some(Negotiated {
+        host: None,
+        termination,
+    })
+}
+
+fn find(worker: &Worker, name: &str) -> Option<Negotiated> {
     let name = Authority::parse(name.as_bytes()).ok()?;
     let hosts = worker.hosts.borrow();
     let host = hosts.get(name.host())?;
-    let config = host.certificate.as_ref()?.presented().config.clone();
-    Some((Arc::clone(host), config))
+    let termination = Arc::clone(host.tls.as_ref()?);
+    Some(Negotiated {
+        host: Some(Arc::clone(host)),
+        termination,
+    })
+}
+
+fn done(connection: &ServerConnection) -> Done {
+    Done {
+        tls13: connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+    }
+}
+
+impl HandshakeError {
+    fn failure(&self) -> Failure {
+        use rustls::Error;
+        let error = match self {
+            Self::Timeout => return Failure::Timeout,
+            Self::NoName => return Failure::NoServerName,
+            Self::UnknownName => return Failure::UnknownServerName,
+            Self::Failed(error) => error,
+        };
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Error>());
+        match inner {
+            None => Failure::Closed,
+            Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => {
+                Failure::ClientCertificate
+            }
+            Some(Error::PeerIncompatible(_) | Error::NoApplicationProtocol) => {
+                Failure::Incompatible
+            }
+            Some(Error::AlertReceived(_)) => Failure::RefusedByClient,
+            Some(_) => Failure::Malformed,
+        }
+    }
 }

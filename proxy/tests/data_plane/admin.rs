@@ -49,7 +49,8 @@ async fn what_happened_is_counted() {
     }
     client.get("other.test").await;
     assert!(proxy.handshake("other.test").await.is_err());
-    let handshakes = r#"portolan_proxy_handshakes_failed_total{class="public"} 1"#;
+    let handshakes =
+        r#"portolan_proxy_handshakes_failed_total{class="public",reason="unknown_server_name"} 1"#;
     let metrics = crate::soon("the count of handshakes", async {
         loop {
             let (_, metrics) = page(at, "/metrics").await;

@@ -3,8 +3,8 @@
 use crate::client::Client;
 use crate::soon;
 use portolan_discovery::table::{
-    Action, Backend, Certificate, Endpoint, EndpointSet, HostTls, Listener, PathMatch, Protocol,
-    Resource, ResourceName, Route, VirtualHost,
+    Action, Backend, Certificate, ClassSettings, Endpoint, EndpointSet, HostTls, Listener,
+    PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, VirtualHost,
 };
 use portolan_discovery::version::Version;
 use portolan_proxy::control::{Batch, Control, Update, Verdict};
@@ -12,8 +12,9 @@ use portolan_proxy::data_plane::{DataPlane, Settings};
 use portolan_proxy::limits::Limits;
 use portolan_proxy::telemetry::access_log::AccessLogFormat;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -124,10 +125,14 @@ impl Proxy {
 
     /// A certificate of this test's authority.
     pub(crate) fn certificate(&self, name: &str, hosts: &[&str]) -> Resource {
+        self.certificate_for(name, hosts, &KeyPair::generate().unwrap())
+    }
+
+    /// A certificate of this test's authority, for this key.
+    pub(crate) fn certificate_for(&self, name: &str, hosts: &[&str], key: &KeyPair) -> Resource {
         let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-        let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(hosts).unwrap();
-        let leaf = params.signed_by(&key, &self.authority).unwrap();
+        let leaf = params.signed_by(key, &self.authority).unwrap();
         Resource::Certificate(Certificate {
             name: name.into(),
             chain_pem: leaf.pem(),
@@ -145,8 +150,16 @@ impl Proxy {
     }
 
     pub(crate) async fn handshake(&self, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake_with(self.client_config(), name).await
+    }
+
+    pub(crate) async fn handshake_with(
+        &self,
+        config: impl Into<Arc<ClientConfig>>,
+        name: &str,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let connector = TlsConnector::from(Arc::new(self.client_config()));
+        let connector = TlsConnector::from(config.into());
         soon("a TLS handshake", async {
             let stream = TcpStream::connect(self.https).await?;
             connector.connect(name, stream).await
@@ -155,15 +168,23 @@ impl Proxy {
     }
 
     pub(crate) fn client_config(&self) -> ClientConfig {
+        self.client_builder(rustls::ALL_VERSIONS)
+            .with_no_client_auth()
+    }
+
+    /// A client that trusts this test's authority.
+    pub(crate) fn client_builder(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         let authority: CertificateDer<'static> = self.authority.der().clone();
         roots.add(authority).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth()
     }
 }
 
@@ -178,6 +199,15 @@ pub(crate) fn batch(resources: Vec<Resource>, removals: Vec<ResourceName>, end: 
         removals,
         end_of_snapshot: end,
     }
+}
+
+/// What holds for the class: a default certificate, and seeds of session tickets.
+pub(crate) fn settings(default_certificate: Option<&str>, seeds: &[u8]) -> Resource {
+    Resource::ClassSettings(ClassSettings {
+        default_certificate: default_certificate.map(Into::into),
+        ticket_seeds: seeds.iter().map(|seed| TicketSeed([*seed; 32])).collect(),
+        denied_cidrs: Vec::new(),
+    })
 }
 
 /// An endpoint set with these members.

@@ -2,11 +2,8 @@
 
 use arc_swap::{ArcSwap, Guard};
 use portolan_discovery::table;
-use rustls::ServerConfig;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::NoServerSessionStorage;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::version::{TLS12, TLS13};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
@@ -29,17 +26,9 @@ pub(crate) enum CertificateError {
     Unfit(rustls::Error),
 }
 
-/// Makes a TLS configuration of a certificate. All share one policy: what differs is the
-/// certificate, so ten thousand of them are not ten thousand configurations with caches.
-#[derive(Debug)]
-pub(crate) struct TlsPolicy {
-    template: ServerConfig,
-    provider: Arc<CryptoProvider>,
-}
-
 /// A certificate as it is shown.
 pub(crate) struct Presented {
-    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) certified: Arc<CertifiedKey>,
     pub(crate) not_after_unix: i64,
 }
 
@@ -78,28 +67,12 @@ impl fmt::Debug for CertificateSlot {
     }
 }
 
-impl TlsPolicy {
-    /// TLS 1.2 and 1.3 (RFC 8996), HTTP/1.1.
-    ///
-    /// No session is resumed: a ticket that only the proxy that made it can read helps little
-    /// behind a load balancer.
-    pub(crate) fn new() -> Result<Self, rustls::Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut template = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(rustls::server::ResolvesServerCertUsingSni::new()));
-        template.alpn_protocols = vec![b"http/1.1".to_vec()];
-        template.session_storage = Arc::new(NoServerSessionStorage {});
-        template.send_tls13_tickets = 0;
-        Ok(Self { template, provider })
-    }
-
+impl Presented {
     /// Parses a certificate and its key, which must fit each other.
-    pub(crate) fn present(
-        &self,
+    pub(crate) fn parse(
         certificate: &table::Certificate,
-    ) -> Result<Presented, CertificateError> {
+        provider: &CryptoProvider,
+    ) -> Result<Self, CertificateError> {
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
                 .collect::<Result<_, _>>()
@@ -109,11 +82,9 @@ impl TlsPolicy {
         let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes())
             .map_err(CertificateError::Key)?;
         let certified =
-            CertifiedKey::from_der(chain, key, &self.provider).map_err(CertificateError::Unfit)?;
-        let mut config = self.template.clone();
-        config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
-        Ok(Presented {
-            config: Arc::new(config),
+            CertifiedKey::from_der(chain, key, provider).map_err(CertificateError::Unfit)?;
+        Ok(Self {
+            certified: Arc::new(certified),
             not_after_unix,
         })
     }
@@ -134,6 +105,7 @@ pub(crate) fn fingerprint(leaf: &CertificateDer<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::provider;
 
     fn issued(host: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {
         rcgen::generate_simple_self_signed([host.to_owned()]).unwrap()
@@ -148,8 +120,7 @@ mod tests {
     }
 
     fn refused(chain_pem: String, key_pem: String) -> String {
-        let policy = TlsPolicy::new().unwrap();
-        match policy.present(&resource(chain_pem, key_pem)) {
+        match Presented::parse(&resource(chain_pem, key_pem), provider()) {
             Ok(_) => panic!("accepted"),
             Err(error) => error.to_string(),
         }
@@ -159,8 +130,7 @@ mod tests {
     fn a_certificate_with_its_key_is_presented() {
         let issued = issued("shop.example.com");
         let key = issued.signing_key.serialize_pem();
-        let policy = TlsPolicy::new().unwrap();
-        let presented = policy.present(&resource(issued.cert.pem(), key)).unwrap();
+        let presented = Presented::parse(&resource(issued.cert.pem(), key), provider()).unwrap();
         assert_eq!(
             presented.not_after_unix,
             not_after(issued.cert.der()).unwrap()
@@ -178,5 +148,57 @@ mod tests {
         assert!(refused(one.cert.pem(), "nonsense".into()).starts_with("tls.key: "));
         let damaged = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         assert!(refused(damaged.into(), key).starts_with("tls.crt: the first"));
+    }
+
+    /// The content of a PKCS#8 key (RFC 5208 5): what is in its octet string.
+    fn inner(pkcs8: &[u8]) -> Vec<u8> {
+        let element = |bytes: &[u8]| {
+            let (header, length) = match bytes[1] {
+                short @ ..0x80 => (2, usize::from(short)),
+                long => {
+                    let count = usize::from(long & 0x7f);
+                    let length = bytes[2..2 + count].iter();
+                    let length = length.fold(0, |length, byte| length << 8 | usize::from(*byte));
+                    (2 + count, length)
+                }
+            };
+            (header, header + length)
+        };
+        let mut rest = &pkcs8[element(pkcs8).0..];
+        // The version and the algorithm come first.
+        for _ in 0..2 {
+            rest = &rest[element(rest).1..];
+        }
+        let (from, to) = element(rest);
+        rest[from..to].to_vec()
+    }
+
+    #[test]
+    fn every_kind_and_form_of_key_is_read() {
+        use rcgen::{KeyPair, RsaKeySize};
+        let rsa = |size| KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size).unwrap();
+        let generate = |algorithm| KeyPair::generate_for(algorithm).unwrap();
+        let keys = [
+            (rsa(RsaKeySize::_2048), "RSA PRIVATE KEY"),
+            (rsa(RsaKeySize::_4096), "RSA PRIVATE KEY"),
+            (generate(&rcgen::PKCS_ECDSA_P256_SHA256), "EC PRIVATE KEY"),
+            (generate(&rcgen::PKCS_ECDSA_P384_SHA384), "EC PRIVATE KEY"),
+            (generate(&rcgen::PKCS_ED25519), ""),
+        ];
+        for (key, other_form) in keys {
+            let params = rcgen::CertificateParams::new(vec!["shop.test".to_owned()]).unwrap();
+            let chain = params.self_signed(&key).unwrap().pem();
+            let other = pem::Pem::new(other_form, inner(&key.serialize_der()));
+            let mut forms = vec![key.serialize_pem()];
+            // Ed25519 has no other.
+            if !other_form.is_empty() {
+                forms.push(pem::encode(&other));
+            }
+            for form in forms {
+                let kind = form.lines().next().unwrap_or_default().to_owned();
+                let parsed = Presented::parse(&resource(chain.clone(), form), provider());
+                assert!(parsed.is_ok(), "{:?} {kind}", key.algorithm());
+            }
+        }
     }
 }

@@ -1,11 +1,17 @@
 //! Certificates: chosen by name, swapped without a break, told as they are really shown.
 
+mod clients;
+mod hostile;
+mod policy;
+mod sessions;
+
 use crate::client::Client;
 use crate::origin::Origin;
 use crate::proxy::{Proxy, endpoints, host, tls_host};
 use crate::soon;
 use portolan_discovery::table::Resource;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, SupportedProtocolVersion};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +25,11 @@ async fn shown(proxy: &Proxy, name: &str) -> String {
     let stream = proxy.handshake(name).await.unwrap();
     let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
     hex::encode(Sha256::digest(&leaf))
+}
+
+/// A client that speaks only this version.
+fn only(version: &'static SupportedProtocolVersion, proxy: &Proxy) -> ClientConfig {
+    proxy.client_builder(&[version]).with_no_client_auth()
 }
 
 async fn shop_and_wildcard(origin: &Origin) -> Proxy {

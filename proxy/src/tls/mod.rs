@@ -1,0 +1,52 @@
+//! TLS: what is shown to clients and asked of them, and what is asked of endpoints.
+//!
+//! Everything here is made by the control thread from the table and shared by all workers. What
+//! changes often (certificates, ticket seeds) sits in slots that a handshake looks into, so that
+//! a renewal recompiles no host; what decides who gets in (versions, client authorities) is fixed
+//! when it is made, and a change of it makes a new one.
+
+pub(crate) mod certificate;
+pub(crate) mod termination;
+pub(crate) mod ticket;
+pub(crate) mod trust;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use std::sync::{Arc, LazyLock};
+
+/// The cryptography of every connection: aws-lc with the suites, groups and signature schemes
+/// that rustls calls safe.
+pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(aws_lc_rs::default_provider()));
+    &PROVIDER
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the page says is spoken, is spoken, and nothing else.
+    #[test]
+    fn the_page_names_every_suite_and_group() {
+        let page = include_str!("../../../docs/tls.md");
+        let mut suites = 0;
+        for suite in &provider().cipher_suites {
+            let name = format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");
+            let told = match name.split_once("_WITH_") {
+                Some((kind, cipher)) => {
+                    page.contains(&format!("{kind}_WITH_")) && page.contains(&format!("`{cipher}`"))
+                }
+                None => page.contains(&format!("`{name}`")),
+            };
+            assert!(told, "{name}");
+            suites += 1;
+        }
+        assert_eq!(suites, 3 + 2 * 3);
+        let groups = provider().kx_groups.iter().map(|group| group.name());
+        let groups: Vec<_> = groups.map(|name| format!("{name:?}")).collect();
+        assert_eq!(
+            groups,
+            ["X25519", "secp256r1", "secp384r1", "X25519MLKEM768"]
+        );
+    }
+}
