@@ -158,7 +158,8 @@ impl<S: Transport> Connection<S> {
                         }
                         if !begun {
                             // Only now: what the client has sent by then is answered.
-                            if worker.is_closing() || !waiting.wait(cx) {
+                            let leaves = !waiting.wait(cx) || worker.is_closing();
+                            if leaves && !io.has_unread() {
                                 return Poll::Ready(Next::End);
                             }
                         }

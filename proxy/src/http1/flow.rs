@@ -129,6 +129,14 @@ impl Flow {
         self.pending
     }
 
+    /// Gives back the vector that carried the head, once nothing in it is needed: what comes after it
+    /// passes without one.
+    pub(crate) fn give_back_room(&mut self, buffers: &Buffers) {
+        if self.kept.is_none() && self.pending.is_empty() && self.pending.capacity() > 0 {
+            buffers.take_back_room(std::mem::take(&mut self.pending));
+        }
+    }
+
     /// Moves as much as can be moved. Ready when the message is through, to its last byte flushed.
     pub(crate) fn poll(
         &mut self,

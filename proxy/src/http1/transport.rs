@@ -1,5 +1,6 @@
 //! What a client's connection is made of.
 
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -8,6 +9,14 @@ use tokio_rustls::server::TlsStream;
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// The connection below.
     fn tcp(&self) -> &TcpStream;
+
+    /// Whether bytes have arrived that nobody has read. Asks the kernel: of a connection that was
+    /// registered a moment ago the reactor knows nothing yet.
+    fn has_unread(&self) -> bool {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(self.tcp(), &mut byte, flags), Ok((1.., _)))
+    }
 
     /// Makes the next close a reset: the client must not take for whole what was broken off.
     fn reset_on_close(&self) {

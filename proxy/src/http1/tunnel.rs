@@ -42,6 +42,7 @@ where
             moved = now;
             timer.set(idle);
         }
+        down.flow.give_back_room(buffers);
         timer.poll(cx)
     })
     .await;

@@ -18,7 +18,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an error that will not go away by itself at once, such as no free descriptor:
@@ -103,19 +103,27 @@ async fn next(
                 sleep(PAUSE).await;
             }
         }
-        let room = match Arc::clone(&worker.room).try_acquire_owned() {
-            Ok(room) => room,
-            Err(_) => {
-                // Full: the kernel holds new connections until one that exists ends.
-                worker.make_room();
-                let room = Arc::clone(&worker.room).acquire_owned().await;
-                room.map_err(io::Error::other)?
-            }
-        };
+        let room = room(worker).await?;
         // Nothing there: another look at the same queue was faster, or the client gave up.
         if let Ok(accepted) = ready.try_io(|listener| accept(listener.get_ref())) {
             let (stream, client) = accepted?;
             return Ok((stream, client, room));
+        }
+    }
+}
+
+/// A place for one more connection. When all are taken the kernel holds new connections until one
+/// that exists ends; those that only wait are asked to, again and again, as they come to wait.
+async fn room(worker: &Worker) -> io::Result<OwnedSemaphorePermit> {
+    let free = Arc::clone(&worker.room).try_acquire_owned();
+    if let Ok(free) = free {
+        return Ok(free);
+    }
+    loop {
+        worker.make_room();
+        let free = Arc::clone(&worker.room).acquire_owned();
+        if let Ok(free) = timeout(PAUSE, free).await {
+            return free.map_err(io::Error::other);
         }
     }
 }

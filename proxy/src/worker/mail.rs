@@ -170,3 +170,52 @@ fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, mail: Mail) {
     // The control thread may have stopped waiting.
     let _ = mail.applied.send(());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Ledger;
+    use std::net::{SocketAddr, TcpStream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::LocalSet;
+
+    fn arrival(worker: &Worker) -> (Arrival, tokio::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, client): (_, SocketAddr) = listener.accept().unwrap();
+        far.set_nonblocking(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let arrival = Arrival {
+            stream,
+            client,
+            protocol: Protocol::Http,
+            active: worker.cells.open(),
+            room: None,
+        };
+        (arrival, tokio::net::TcpStream::from_std(far).unwrap())
+    }
+
+    /// Whoever hands a connection to a worker that is closing either gets it back or has it served.
+    #[tokio::test]
+    async fn no_connection_is_lost_when_an_inbox_closes() {
+        LocalSet::new()
+            .run_until(async {
+                let worker = Rc::new(Worker::alone(Ledger::new(None)));
+                let (sender, mut inbox) = mpsc::channel(2);
+                let (first, mut client) = arrival(&worker);
+                client
+                    .write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+                    .await
+                    .unwrap();
+                sender.try_send(first).unwrap();
+                worker.enter(Phase::Closing);
+                take_in(&worker, &mut inbox).await;
+                let (late, _client) = arrival(&worker);
+                assert!(sender.try_send(late).is_err(), "given back");
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+            })
+            .await;
+    }
+}
