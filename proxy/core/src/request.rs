@@ -90,10 +90,11 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             return Err(Reason::MethodNotAllowed);
         }
         let judged = Fields::judge(fields, version)?;
-        let (target, authority) = target_and_authority(method, target, judged.host)?;
-        if authority.is_none() && version == Version::Http11 {
+        // RFC 9112 3.2: also when the target names one.
+        if judged.host.is_none() && version == Version::Http11 {
             return Err(Reason::MalformedRequest);
         }
+        let (target, authority) = target_and_authority(method, target, judged.host)?;
         let mut head = Self {
             method,
             version,
@@ -375,6 +376,7 @@ mod tests {
     fn host_stands_once_and_is_well_formed() {
         for text in [
             "GET / HTTP/1.1\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
             "GET / HTTP/1.1\r\nHost:\r\n\r\n",

@@ -14,6 +14,7 @@ async fn a_missing_or_double_host_is_refused() {
         for_host(""),
         for_host("X: y\r\n"),
         for_host("Host_: shop.test\r\n"),
+        "GET http://shop.test/ HTTP/1.1\r\n\r\n".into(),
         for_host("Host: shop.test\r\nHost: shop.test\r\n"),
         for_host("Host: shop.test\r\nHost: other.test\r\n"),
         for_host("Host: shop.test\r\nhOST: shop.test\r\n"),
