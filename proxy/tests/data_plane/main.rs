@@ -18,6 +18,7 @@ mod origin;
 mod proxy;
 mod retries;
 mod routing;
+mod rules;
 mod timeouts;
 mod tls;
 mod upstream;

@@ -2,7 +2,28 @@
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, endpoints, forward, host, host_with, tls_host};
-use portolan_discovery::table::{Action, PathMatch, Resource, Route, VirtualHost};
+use portolan_discovery::table::{
+    Action, Backend, FieldMatch, HostTls, PathMatch, Resource, Respond, Route, RouteMatch,
+    ValueMatch, VirtualHost,
+};
+
+/// A route that answers with this text.
+fn saying(matches: RouteMatch, body: &str) -> Route {
+    let respond = Action::Respond(Respond {
+        status: 200,
+        body: body.into(),
+        content_type: "text/plain".into(),
+    });
+    Route::new(matches, respond)
+}
+
+fn shop(tls: Option<HostTls>, routes: Vec<Route>) -> Resource {
+    Resource::VirtualHost(VirtualHost {
+        hostname: "shop.test".into(),
+        tls,
+        routes,
+    })
+}
 
 #[tokio::test]
 async fn an_unknown_host_is_404_and_the_connection_goes_on() {
@@ -133,4 +154,145 @@ async fn nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body() {
         .await;
     assert_eq!(client.response_to_head().await.status, 503);
     assert_eq!(client.get("shop.test").await.status, 503);
+}
+
+#[tokio::test]
+async fn routes_are_taken_by_path_method_fields_and_query_the_first_first() {
+    let condition = |name: &str, value| {
+        vec![FieldMatch {
+            name: name.into(),
+            value,
+        }]
+    };
+    let prefix = || RouteMatch::from(PathMatch::Prefix("/api".into()));
+    let post = RouteMatch {
+        method: Some("POST".into()),
+        ..prefix()
+    };
+    let beta = RouteMatch {
+        headers: condition("x-beta", ValueMatch::Regex("(1|yes)".into())),
+        ..prefix()
+    };
+    let second = RouteMatch {
+        query: condition("v", ValueMatch::Exact("2 b".into())),
+        ..prefix()
+    };
+    let proxy = Proxy::serving(vec![shop(
+        None,
+        vec![
+            saying(PathMatch::Exact("/api/one".into()).into(), "exact"),
+            saying(PathMatch::Regex("/api/v[0-9]+".into()).into(), "regex"),
+            saying(post, "method"),
+            saying(beta, "header"),
+            saying(second, "query"),
+            saying(prefix(), "prefix"),
+        ],
+    )])
+    .await;
+    let mut client = proxy.client().await;
+    for (request, taken) in [
+        ("GET /api/one HTTP/1.1\r\nX-Beta: 1", "exact"),
+        ("GET /api/one/ HTTP/1.1", "prefix"),
+        ("GET /api/%76%32 HTTP/1.1", "regex"),
+        ("GET /api/v2/x HTTP/1.1", "prefix"),
+        (
+            "POST /api HTTP/1.1\r\nContent-Length: 0\r\nX-Beta: 1",
+            "method",
+        ),
+        ("GET /api HTTP/1.1\r\nx-beta: 0\r\nX-BETA: yes", "header"),
+        ("GET /api?v=2+b&v=3 HTTP/1.1", "query"),
+        ("GET /api?v=2%20b HTTP/1.1\r\nx-beta: 10", "query"),
+        ("GET /api?v=3&v=2+b HTTP/1.1", "prefix"),
+        // What belongs to the client's hop decides nothing.
+        (
+            "GET /api HTTP/1.1\r\nx-beta: 1\r\nConnection: x-beta",
+            "prefix",
+        ),
+    ] {
+        client
+            .send(format!("{request}\r\nHost: shop.test\r\n\r\n"))
+            .await;
+        assert_eq!(client.response().await.text(), taken, "{request}");
+    }
+    assert_eq!(
+        client.get_path("shop.test", "/apis").await.reason(),
+        "NoRoute"
+    );
+}
+
+#[tokio::test]
+async fn backends_share_requests_by_weight_and_nothing_goes_to_weight_zero() {
+    let origins = [
+        Origin::saying("a").await,
+        Origin::saying("b").await,
+        Origin::saying("none").await,
+    ];
+    let backends = |weights: [u32; 3]| {
+        let named = ["t/a:80", "t/b:80", "t/none:80"].iter().zip(weights);
+        let backends = named.map(|(endpoints, weight)| Backend {
+            endpoints: (*endpoints).into(),
+            weight,
+            tls: None,
+        });
+        let action = Action::Forward {
+            backends: backends.collect(),
+        };
+        host_with("shop.test", None, action)
+    };
+    let proxy = Proxy::serving(vec![
+        endpoints("t/a:80", &[origins[0].address]),
+        endpoints("t/b:80", &[origins[1].address]),
+        endpoints("t/none:80", &[origins[2].address]),
+        backends([3, 1, 0]),
+    ])
+    .await;
+    let mut client = proxy.client().await;
+    for _ in 0..40 {
+        assert_eq!(client.get("shop.test").await.status, 200);
+    }
+    let counts = origins.each_ref().map(|it| it.requests().len());
+    assert!((28..=32).contains(&counts[0]), "{counts:?}");
+    assert_eq!((counts[0] + counts[1], counts[2]), (40, 0));
+    proxy.apply(vec![backends([0, 0, 0])]).await;
+    let response = client.get("shop.test").await;
+    assert_eq!(
+        (response.status, response.reason()),
+        (503, "AllWeightsZero")
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_permits_it_is_served_on_plain_http_before_and_after_the_certificate() {
+    let routes = || {
+        let open = PathMatch::Prefix("/open".into());
+        let open = Route {
+            permit_insecure: true,
+            ..saying(open.into(), "open")
+        };
+        let rest = PathMatch::Prefix("/".into());
+        vec![open, saying(rest.into(), "rest")]
+    };
+    let tls = |certificate: Option<&str>| HostTls {
+        certificates: certificate.into_iter().map(Into::into).collect(),
+        ..HostTls::default()
+    };
+    let proxy = Proxy::serving(vec![shop(Some(tls(None)), routes())]).await;
+    let mut client = proxy.client().await;
+    assert_eq!(client.get_path("shop.test", "/open").await.text(), "open");
+    assert_eq!(client.get("shop.test").await.reason(), "CertificatePending");
+    let certificate = proxy.certificate("t/c", &["shop.test"]);
+    proxy
+        .apply(vec![certificate, shop(Some(tls(Some("t/c"))), routes())])
+        .await;
+    assert_eq!(client.get_path("shop.test", "/open/x").await.text(), "open");
+    assert_eq!(client.get("shop.test").await.reason(), "RedirectToHttps");
+    let mut client = proxy.tls_client("shop.test").await;
+    assert_eq!(client.get("shop.test").await.text(), "rest");
+    // A host that does not redirect serves both.
+    let both = HostTls {
+        redirect: false,
+        ..tls(Some("t/c"))
+    };
+    proxy.apply(vec![shop(Some(both), routes())]).await;
+    assert_eq!(proxy.client().await.get("shop.test").await.text(), "rest");
 }
