@@ -3,13 +3,27 @@
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, date_time_ymd,
 };
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// It signs, and clients trust it.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// What kind of key a certificate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// P-256.
+    Ecdsa,
+    /// 2048 bits.
+    Rsa,
+}
+
+/// How long certificates are valid from yesterday on: neither old nor suspiciously long.
+const VALID: Duration = Duration::from_secs(91 * 86_400);
 
 /// A certificate and its key, both PEM.
 #[derive(Clone, Debug)]
@@ -45,9 +59,16 @@ impl Authority {
     ///
     /// # Errors
     /// When the name is none, or no key can be made.
-    pub fn leaf(&self, name: &str) -> Result<Leaf> {
-        let key = KeyPair::generate()?;
+    pub fn leaf(&self, name: &str, kind: KeyKind) -> Result<Leaf> {
+        let key = KeyPair::generate_for(match kind {
+            KeyKind::Ecdsa => &PKCS_ECDSA_P256_SHA256,
+            KeyKind::Rsa => &PKCS_RSA_SHA256,
+        })?;
         let mut params = CertificateParams::new([name.to_owned()])?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let yesterday = now.saturating_sub(Duration::from_secs(86_400));
+        params.not_before = date_time_ymd(1970, 1, 1) + yesterday;
+        params.not_after = params.not_before + VALID;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];

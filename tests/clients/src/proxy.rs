@@ -1,6 +1,6 @@
 //! `portolan serve --files` as a process, with a folder that exposes a few hosts.
 
-use crate::authority::Authority;
+use crate::authority::{Authority, KeyKind, Leaf};
 use crate::process::Running;
 use crate::{DEADLINE, PLAIN_HOST, TLS_HOST};
 use anyhow::{Context, Result, ensure};
@@ -34,12 +34,20 @@ impl Proxy {
     /// # Errors
     /// When it does not start, or is not ready in time, with what it said.
     pub async fn before(origin: SocketAddr) -> Result<Self> {
+        Self::with_certificate(origin, KeyKind::Ecdsa).await
+    }
+
+    /// The same, with a certificate that has a key of this kind.
+    ///
+    /// # Errors
+    /// As [`Self::before`].
+    pub async fn with_certificate(origin: SocketAddr, kind: KeyKind) -> Result<Self> {
         let authority = Authority::new()?;
         let folder = TempDir::new()?;
         std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
         let objects = folder.path().join("objects");
         std::fs::create_dir(&objects)?;
-        for (name, object) in objects_for(&authority, origin)? {
+        for (name, object) in objects_for(&authority.leaf(TLS_HOST, kind)?, origin) {
             std::fs::write(objects.join(name), serde_json::to_vec_pretty(&object)?)?;
         }
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -170,9 +178,8 @@ fn free_port() -> u16 {
 }
 
 /// What a user would write; JSON is YAML.
-fn objects_for(authority: &Authority, origin: SocketAddr) -> Result<Vec<(&'static str, Value)>> {
-    let leaf = authority.leaf(TLS_HOST)?;
-    Ok(vec![
+fn objects_for(leaf: &Leaf, origin: SocketAddr) -> Vec<(&'static str, Value)> {
+    vec![
         (
             "service.json",
             json!({
@@ -204,8 +211,8 @@ fn objects_for(authority: &Authority, origin: SocketAddr) -> Result<Vec<(&'stati
                 "type": "kubernetes.io/tls",
                 "metadata": {"name": "certificate"},
                 "data": {
-                    "tls.crt": BASE64_STANDARD.encode(leaf.chain),
-                    "tls.key": BASE64_STANDARD.encode(leaf.key),
+                    "tls.crt": BASE64_STANDARD.encode(&leaf.chain),
+                    "tls.key": BASE64_STANDARD.encode(&leaf.key),
                 },
             }),
         ),
@@ -217,7 +224,7 @@ fn objects_for(authority: &Authority, origin: SocketAddr) -> Result<Vec<(&'stati
             "tls.json",
             exposed("tls", TLS_HOST, &json!({"secret": {"name": "certificate"}})),
         ),
-    ])
+    ]
 }
 
 fn exposed(name: &str, host: &str, tls: &Value) -> Value {
