@@ -51,6 +51,10 @@ bench-proxy: ## the data plane beside HAProxy, nginx, Envoy: half an hour on a m
 bench-verify: ## recompute the figures in bench/results and docs from the raw rounds
 	@cargo run --quiet --locked -p portolan-bench -- verify
 
+.PHONY: clients
+clients: setup ## real clients through portolan serve: curl, wrk, h2load, Go, Node, WebSocket libraries, testssl.sh
+	@ONLY=clients tests/run
+
 .PHONY: images
 images: ## release images as OCI archives in images/, to push to a registry of your own
 	@demo/images

@@ -85,7 +85,7 @@ async fn findings(proxy: &Proxy) -> Result<Vec<Finding>> {
         .arg("--jsonfile")
         .arg(&report)
         .args(["--protocols", "--standard", "--server-preference"])
-        .args(["--server-defaults", "--pfs", "--vulnerable"])
+        .args(["--server-defaults", "--fs", "--vulnerable"])
         .arg(format!("{TLS_HOST}:{}", proxy.https.port()));
     // Its exit code is the number of what it dislikes.
     let output = process::finish(&mut testssl, ALL).await?;
