@@ -8,6 +8,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
+/// Ten times what the proxy leaves a client that may only have ended its own direction, and less
+/// than the time for the first byte of a response, after which every request ends.
+const CANCELLED: Duration = Duration::from_secs(10);
+
 /// A running origin.
 #[derive(Debug)]
 pub struct Origin {
@@ -51,7 +55,26 @@ impl Origin {
     /// # Errors
     /// When it does not become so.
     pub async fn has_seen(&self, id: &str, wanted: impl Fn(&Record) -> bool) -> Result<Record> {
-        let until = Instant::now() + DEADLINE;
+        self.has_seen_within(DEADLINE, id, wanted).await
+    }
+
+    /// The one request of that name was cancelled by its client.
+    ///
+    /// # Errors
+    /// When it was not, or not soon.
+    pub async fn has_seen_cancelled(&self, id: &str) -> Result<()> {
+        let cancelled = |it: &Record| it.state == "cancelled" && it.times == 1;
+        self.has_seen_within(CANCELLED, id, cancelled).await?;
+        Ok(())
+    }
+
+    async fn has_seen_within(
+        &self,
+        deadline: Duration,
+        id: &str,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Record> {
+        let until = Instant::now() + deadline;
         let mut last = String::new();
         while Instant::now() < until {
             let mut curl = Command::new("curl");
@@ -65,6 +88,6 @@ impl Origin {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        bail!("request {id}: not as it should be within {DEADLINE:?}; last seen: {last}")
+        bail!("request {id}: not as it should be within {deadline:?}; last seen: {last}")
     }
 }
