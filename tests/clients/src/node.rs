@@ -15,11 +15,24 @@ const INSTALL: Duration = Duration::from_secs(180);
 ///
 /// # Errors
 /// When its packages cannot be installed.
-pub async fn node(script: &str) -> Result<Command> {
+pub async fn script(name: &str) -> Result<Command> {
+    with_flags(&[], name).await
+}
+
+/// The same for a script of tests, which are reported one by one as TAP.
+///
+/// # Errors
+/// As [`script`].
+pub async fn tests(name: &str) -> Result<Command> {
+    with_flags(&["--test-reporter=tap"], name).await
+}
+
+async fn with_flags(flags: &[&str], name: &str) -> Result<Command> {
     let mut node = Command::new("node");
     node.env("NODE_PATH", packages().await?)
         .env_remove("NODE_OPTIONS")
-        .arg(scripts().join(script));
+        .args(flags)
+        .arg(scripts().join(name));
     Ok(node)
 }
 

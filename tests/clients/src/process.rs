@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -57,7 +57,7 @@ pub struct Running {
     name: String,
     child: Child,
     /// Held open: our own servers end when it closes.
-    stdin: Option<ChildStdin>,
+    _stdin: Option<ChildStdin>,
     out: Option<Lines<BufReader<ChildStdout>>>,
     said: Arc<Mutex<VecDeque<String>>>,
 }
@@ -81,7 +81,7 @@ impl Running {
         }
         Ok(Self {
             name: name.into(),
-            stdin: child.stdin.take(),
+            _stdin: child.stdin.take(),
             out: child.stdout.take().map(|out| BufReader::new(out).lines()),
             child,
             said,
@@ -115,16 +115,6 @@ impl Running {
         if let Some(out) = self.out.take() {
             tokio::spawn(keep(out.into_inner(), Arc::clone(&self.said)));
         }
-    }
-
-    /// Gives it a line on its standard input.
-    ///
-    /// # Errors
-    /// When it does not take it.
-    pub async fn tell(&mut self, line: &str) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("its input is closed")?;
-        stdin.write_all(format!("{line}\n").as_bytes()).await?;
-        Ok(stdin.flush().await?)
     }
 
     /// The end of what it wrote to its standard error.

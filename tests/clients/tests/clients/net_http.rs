@@ -23,7 +23,7 @@ async fn go_net_http_as_a_client() -> Result<()> {
     // Each test in the clear and over TLS: none was left out.
     let passed = |scheme: &str| said.matches(&format!("/{scheme} (")).count();
     ensure!(
-        passed("http") >= 12 && passed("http") == passed("https"),
+        passed("http") >= 15 && passed("http") == passed("https"),
         "{said}"
     );
     proxy.ends_well().await

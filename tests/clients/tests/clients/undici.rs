@@ -11,16 +11,16 @@ const ALL: Duration = Duration::from_secs(300);
 #[tokio::test]
 async fn undici_as_a_client() -> Result<()> {
     let (origin, proxy) = proxied().await?;
-    let mut script = node::node("undici.test.js").await?;
-    script
+    let mut tests = node::tests("undici.test.js").await?;
+    tests
         .env("ORIGIN", origin.address.to_string())
         .env("PROXY_HTTP", proxy.http.to_string())
         .env("PROXY_HTTPS", proxy.https.to_string())
         .env("PROXY_CA", proxy.ca_file());
-    let said = process::succeed(&mut script, ALL).await?;
+    let said = process::succeed(&mut tests, ALL).await?;
     let passed = said.lines().find_map(|line| line.strip_prefix("# pass "));
     ensure!(
-        passed.is_some_and(|it| it.parse().is_ok_and(|count: u32| count >= 14)),
+        passed.is_some_and(|it| it.parse().is_ok_and(|count: u32| count >= 18)),
         "{said}"
     );
     proxy.ends_well().await

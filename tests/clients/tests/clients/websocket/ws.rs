@@ -15,7 +15,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(deflate: bool) -> Result<Self> {
-        let mut script = node::node("ws-server.js").await?;
+        let mut script = node::script("ws-server.js").await?;
         script.env("DEFLATE", deflate.to_string());
         let mut running = Running::start("the ws server", &mut script)?;
         let line = running.line().await?;
@@ -57,7 +57,7 @@ async fn client(
         Scheme::Ws => format!("ws://{PLAIN_HOST}:{}/", proxy.http.port()),
         Scheme::Wss => format!("wss://{TLS_HOST}:{}/", proxy.https.port()),
     };
-    let mut script = node::node("ws-client.js").await?;
+    let mut script = node::script("ws-client.js").await?;
     script
         .env("URL", url)
         .env("PROXY_CA", proxy.ca_file())
