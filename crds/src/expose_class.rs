@@ -1,6 +1,6 @@
 //! `ExposeClass`: a platform team says how exposures of this class are realised.
 
-use crate::exposed_port::{Address, IssuerRef};
+use crate::exposed_port::{Address, IssuerRef, MinTlsVersion};
 use crate::schema;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -69,9 +69,38 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
 
+    /// How TLS is done for every hostname of the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClassTls>,
+
     /// The proxies of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+}
+
+/// How TLS is done for every hostname of a class.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClassTls {
+    /// The oldest version that is spoken; an object may only ask for a newer one. Absent means 1.2;
+    /// 1.1 is taken for it (RFC 8996).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_version: Option<MinTlsVersion>,
+    /// A Secret of type kubernetes.io/tls with the certificate for clients that ask for no server
+    /// name. Absent: they are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_certificate: Option<NamespacedSecretRef>,
+}
+
+/// A Secret of any namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NamespacedSecretRef {
+    /// The namespace of the Secret.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// The name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// The proxies of a class: how many, how large, how they are reached.
@@ -92,6 +121,11 @@ pub struct Proxy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<i32>,
+    /// Networks in which no endpoint is ever contacted, such as those of the nodes and of the API
+    /// server, beyond loopback, link-local and metadata addresses, which never are.
+    #[serde(rename = "deniedCIDRs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::cidrs")]
+    pub denied_cidrs: Vec<String>,
 }
 
 /// The Service before the proxies.

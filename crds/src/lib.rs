@@ -21,12 +21,15 @@ pub mod manifest;
 mod schema;
 
 pub use expose_class::{
-    Amounts, ExposeClass, ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, Proxy,
-    ProxyResources, ProxyService, ServiceType,
+    Amounts, ClassTls, ExposeClass, ExposeClassProxies, ExposeClassSpec, ExposeClassStatus,
+    NamespacedSecretRef, Proxy, ProxyResources, ProxyService, ServiceType,
 };
 pub use exposed_port::{
-    Address, AddressType, CertificateStatus, ChildRef, ExposedPort, ExposedPortSpec,
-    ExposedPortStatus, HostnameStatus, IssuerRef, SecretRef, Summary, Tls, TlsMode,
+    Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,
+    ClientCaMode, Cors, ExposedPort, ExposedPortSpec, ExposedPortStatus, FieldMatch, HeaderEdits,
+    Headers, HostnameStatus, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, PathMatch, Policy,
+    Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Scheme, SecretRef, Summary, Timeouts,
+    Tls, TlsMode,
 };
 pub use hostname_hold::{HostnameHold, HostnameHoldSpec};
 
@@ -38,3 +41,19 @@ pub const VERSION: &str = "v1alpha1";
 pub const HOSTNAME_MAX: usize = 240;
 /// How many hostnames one object may have.
 pub const HOSTNAMES_MAX: usize = 64;
+/// How many routes one object may have.
+pub const ROUTES_MAX: usize = 128;
+/// How many backends one route may have.
+pub const BACKENDS_MAX: usize = 16;
+/// How many header fields one route may look at, and how many query parameters.
+pub const MATCHES_MAX: usize = 16;
+/// The longest path that may be written.
+pub const PATH_MAX: usize = 1024;
+/// How many header fields one route may set, how many add, and how many remove.
+pub const EDITS_MAX: usize = 32;
+/// The longest value of a header field that may be written.
+pub const VALUE_MAX: usize = 4096;
+/// How many origins may call one route.
+pub const ORIGINS_MAX: usize = 32;
+/// The largest weight of a backend.
+pub const WEIGHT_MAX: u32 = 1_000_000;

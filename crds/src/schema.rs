@@ -3,7 +3,7 @@
 //! A rule's message reads `<field>: <problem>; <what would be right>`. Everything that a rule
 //! looks at is bounded, because the API server refuses a definition whose rules could cost too much.
 
-use crate::{HOSTNAME_MAX, HOSTNAMES_MAX};
+use crate::{EDITS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX, WEIGHT_MAX};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -78,6 +78,152 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
         "maxProperties": 64,
         "additionalProperties": {"type": "string", "maxLength": 4096},
     })
+}
+
+/// A duration as in GEP-2257, or `infinity`.
+pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 2,
+        "maxLength": 32,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^(infinity|([0-9]{1,5}(h|m|s|ms)){1,4})$')",
+            "message": "a duration: cannot be read; write numbers with units, such as 150ms, 15s or 1h30m, 0s or infinity for no limit",
+            "messageExpression": r#"'a duration: "' + self + '" cannot be read; write numbers with units, such as 150ms, 15s or 1h30m, 0s or infinity for no limit'"#,
+        }],
+    })
+}
+
+/// A path as it is after normalisation; the operator judges the escapes.
+pub(crate) fn path(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": PATH_MAX,
+        "x-kubernetes-validations": [{
+            "rule": r"self.matches('^/[^?# \\\\]*$')",
+            "message": "a path: does not begin with a slash, or has a question mark, hash, backslash or space; write it such as /blog, without query",
+        }],
+    })
+}
+
+/// The name of a method (RFC 9110 9.1).
+pub(crate) fn method(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 32,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[A-Z][A-Z0-9-]*$')",
+            "message": "a method: not the name of a method; write it in capitals, such as GET",
+        }],
+    })
+}
+
+/// Methods, each once.
+pub(crate) fn methods(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 32, "pattern": "^[A-Z][A-Z0-9-]*$"},
+    })
+}
+
+/// Names of header fields, each once (RFC 9110 5.6.2).
+pub(crate) fn field_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": EDITS_MAX,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": FIELD_NAME},
+    })
+}
+
+/// `token` of RFC 9110 5.6.2.
+const FIELD_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// The value of a header field: one line, of what can be seen (RFC 9110 5.5).
+pub(crate) fn field_value(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": VALUE_MAX, "pattern": FIELD_VALUE})
+}
+
+const FIELD_VALUE: &str = r"^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$";
+
+/// Names of header fields with values; the operator judges the names.
+pub(crate) fn fields(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": EDITS_MAX,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": VALUE_MAX, "pattern": FIELD_VALUE},
+    })
+}
+
+/// Origins as a browser writes them (RFC 6454 6.2).
+pub(crate) fn origins(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": ORIGINS_MAX,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 270,
+            "x-kubernetes-validations": [{
+                "rule": r"self.matches('^(\\*|https?://(\\*\\.)?[-A-Za-z0-9.]+(:[0-9]{1,5})?)$')",
+                "message": "cors.allowOrigins: not an origin; write scheme and host without a path, such as https://app.example.com, perhaps with *. before the host, or * for all",
+            }],
+        },
+    })
+}
+
+/// Networks, as an address and the length of its prefix.
+pub(crate) fn cidrs(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 43,
+            "x-kubernetes-validations": [{
+                "rule": "isCIDR(self)",
+                "message": "spec.proxy.deniedCIDRs: not a network; write an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8",
+                "messageExpression": r#"'spec.proxy.deniedCIDRs: "' + self + '" is not a network; write an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8'"#,
+            }],
+        },
+    })
+}
+
+/// A share of the requests.
+pub(crate) fn weight(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "integer",
+        "format": "int32",
+        "maximum": WEIGHT_MAX,
+        "x-kubernetes-validations": [{
+            "rule": "self >= 0",
+            "message": "backends.weight: is negative; write 0 to send nothing there, or a positive number",
+        }],
+    })
+}
+
+/// The statuses that send a client elsewhere.
+pub(crate) fn redirect_status(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "integer",
+        "format": "int32",
+        "minimum": 301,
+        "maximum": 308,
+        "enum": [301, 302, 303, 307, 308],
+    })
+}
+
+/// A field that only says yes.
+pub(crate) fn always_true(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "boolean", "enum": [true]})
 }
 
 /// Turns a derived schema into one that an API server takes without a warning.

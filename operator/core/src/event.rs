@@ -1,5 +1,6 @@
 //! What comes in, and what has to be looked at again because of it.
 
+use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -47,6 +48,8 @@ pub enum Event {
     Certificate(Change<Certificate>),
     /// Whether the cluster knows cert-manager's Certificates.
     CertManager(bool),
+    /// From which the keys of TLS session tickets are derived.
+    TicketKey(TicketKey),
     /// What the clock says. A Secret is judged by the time that was told last, so tell it before a batch of events.
     Now(Timestamp),
 }

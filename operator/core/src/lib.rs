@@ -29,12 +29,14 @@ mod event;
 mod index;
 pub mod names;
 mod observed;
+mod precedence;
 pub mod reason;
 mod status;
 mod uses;
 mod validate;
 
 pub use child::{Child, HoldAction, ProxySettings};
+pub use compile::TicketKey;
 pub use event::{Affected, Change, Event};
 pub use index::Index;
 pub use names::{ClassName, Hostname, ObjectRef};

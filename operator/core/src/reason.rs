@@ -44,6 +44,8 @@ reasons! {
     Programmed,
     /// The certificate of each hostname is served by every ready proxy.
     CertificatesServed,
+    /// The object is valid, but asks for a version of TLS that is no longer spoken (RFC 8996); a newer one is.
+    TlsVersionRaised,
     /// TLS is disabled, so no certificate is needed.
     TlsDisabled,
     /// At least one pod is ready to take requests.
@@ -102,6 +104,8 @@ reasons! {
     SecretNotFound,
     /// The Secret has no `tls.crt` or no `tls.key`. It must be of type kubernetes.io/tls.
     SecretWithoutKey,
+    /// The Secret has no `ca.crt` with the certificates of authorities.
+    SecretWithoutCA,
     /// The certificate or the key in the Secret cannot be read.
     SecretUnreadable,
     /// The key in the Secret does not belong to its certificate.
@@ -118,6 +122,8 @@ reasons! {
     SelectorMatchesNoPods,
     /// No pod behind the Service is ready; requests get 503.
     NoReadyEndpoints,
+    /// Every backend of a route has weight 0, so nothing takes its requests; they get 503.
+    AllWeightsZero,
     /// Every endpoint has an address that is never contacted: loopback, link-local, unspecified or multicast.
     EndpointRefused,
 

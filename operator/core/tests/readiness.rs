@@ -315,7 +315,7 @@ fn the_class_tells_how_many_proxies_serve_it() {
             .iter()
             .map(|it| it.status.as_str())
             .collect::<Vec<_>>(),
-        ["True"; 3]
+        ["True"; 4]
     );
     let deployment = ChildKey {
         kind: "Deployment".into(),
@@ -325,10 +325,10 @@ fn the_class_tells_how_many_proxies_serve_it() {
     assert_eq!(of(&world).conditions[1].reason, "ForeignObject");
     world.seen.children.clear();
     world.proxy().ready = false;
-    assert_eq!(of(&world).conditions[2].reason, "NoReadyProxy");
+    assert_eq!(of(&world).conditions[3].reason, "NoReadyProxy");
     world.proxy().ready = true;
     world.give_address("");
-    assert_eq!(of(&world).conditions[2].reason, "NoAddress");
+    assert_eq!(of(&world).conditions[3].reason, "NoAddress");
     let unknown = class_name("unknown");
     assert_eq!(world.index.class_status(&unknown, &world.seen, now()), None);
 }

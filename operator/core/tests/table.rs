@@ -282,8 +282,8 @@ fn every_resource_goes_by_the_name_that_it_is_asked_for() {
     let resources = world.index.resources_of(&world.shop);
     assert_eq!(
         resources.len(),
-        5,
-        "two listeners, host, certificate, endpoints: {resources:?}"
+        6,
+        "two listeners, class settings, host, certificate, endpoints: {resources:?}"
     );
     for (class, name) in resources {
         let (resource, _) = world.index.resource(&class, &name).unwrap();

@@ -1,7 +1,6 @@
 //! Which virtual host a name belongs to.
 
 use crate::authority::HostPattern;
-use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// Values by host pattern: an exact name comes before a wildcard, and a wildcard takes exactly one label.
@@ -9,15 +8,15 @@ use std::collections::HashMap;
 /// Two look-ups at most, whatever the number of hosts.
 #[derive(Clone, Debug)]
 pub struct HostMap<T> {
-    exact: HashMap<Box<str>, T, RandomState>,
-    wildcard: HashMap<Box<str>, T, RandomState>,
+    exact: HashMap<Box<str>, T>,
+    wildcard: HashMap<Box<str>, T>,
 }
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
         Self {
-            exact: HashMap::default(),
-            wildcard: HashMap::default(),
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
         }
     }
 }

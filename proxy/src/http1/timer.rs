@@ -1,6 +1,5 @@
 //! One timer for each connection.
 
-use crate::worker::clock;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,7 +18,7 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn new(after: Duration) -> Self {
-        let deadline = clock::now() + after;
+        let deadline = Instant::now() + after;
         Self {
             deadline,
             sleep: Box::pin(sleep_until(deadline)),
@@ -28,7 +27,7 @@ impl Timer {
 
     /// Moves the deadline.
     pub(crate) fn set(&mut self, after: Duration) {
-        self.deadline = clock::now() + after;
+        self.deadline = Instant::now() + after;
         if self.sleep.deadline() > self.deadline {
             self.sleep.as_mut().reset(self.deadline);
         }

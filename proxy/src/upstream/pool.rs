@@ -7,7 +7,6 @@
 //! A connection is looked at before it is used again: any byte or end of stream that is
 //! already there was not asked for, and would be taken for the answer to the next request.
 
-use foldhash::fast::RandomState;
 use portolan_proxy_core::endpoint::{Endpoint, IdlePlace};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -44,7 +43,7 @@ struct Shelf {
 #[repr(align(128))]
 pub(crate) struct Pool {
     /// The key is the endpoint's address in memory, which the shelf keeps from being given anew.
-    shelves: Mutex<HashMap<usize, Shelf, RandomState>>,
+    shelves: Mutex<HashMap<usize, Shelf>>,
 }
 
 impl Pool {

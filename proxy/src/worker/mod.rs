@@ -6,7 +6,6 @@
 
 mod accept;
 pub(crate) mod buffer;
-pub(crate) mod clock;
 pub(crate) mod idle;
 mod mail;
 pub(crate) mod peers;
@@ -29,6 +28,7 @@ use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::via::Pseudonym;
 use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -189,11 +189,8 @@ impl Worker {
     /// 128 random bits in hexadecimal. Names a request, guards nothing.
     pub(crate) fn new_request_id(&self, out: &mut String) {
         let id = self.random.borrow_mut().u128(..);
-        let mut digits = [0; 32];
-        // Two digits for each of sixteen bytes, all of them ASCII.
-        if hex::encode_to_slice(id.to_be_bytes(), &mut digits).is_ok() {
-            out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
-        }
+        // Writing into a string cannot fail.
+        let _ = write!(out, "{id:032x}");
     }
 
     /// At least nothing, less than one.

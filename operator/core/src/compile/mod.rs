@@ -2,7 +2,12 @@
 //! could was settled before.
 
 mod class_children;
+mod class_settings;
 mod metadata;
 mod object_children;
 mod quantity;
 mod table;
+mod virtual_host;
+
+pub use class_settings::TicketKey;
+pub(crate) use class_settings::{class_settings, epoch};

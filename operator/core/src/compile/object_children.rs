@@ -3,9 +3,9 @@
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::link::{Certificates, Linked};
+use crate::index::link::{Certificates, Linked, Own};
 use crate::names::{Hostname, ObjectRef, child_name};
-use crate::validate::Port;
+use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, MANAGED_BY};
 use portolan_crds::IssuerRef;
 use serde_json::{Value, json};
@@ -34,8 +34,10 @@ impl Index {
         };
         let hosts: Vec<_> = self.served(object, link).collect();
         let mut children = Vec::new();
-        if let Some(selector) = &link.selector {
-            children.push(service(&owner, link, selector));
+        if let Some(own) = &link.own
+            && let Some(selector) = &own.selector
+        {
+            children.push(service(&owner, own, selector));
         }
         if !hosts.is_empty() {
             children.push(ingress(&owner, object, link, &hosts));
@@ -51,8 +53,8 @@ impl Index {
     }
 }
 
-fn service(owner: &Owner<'_>, link: &Linked, selector: &BTreeMap<String, String>) -> Child {
-    let port = match &link.port {
+fn service(owner: &Owner<'_>, own: &Own, selector: &BTreeMap<String, String>) -> Child {
+    let port = match &own.port {
         Port::Number(number) => {
             json!({"name": "http", "port": number, "targetPort": number, "protocol": "TCP"})
         }
@@ -60,7 +62,7 @@ fn service(owner: &Owner<'_>, link: &Linked, selector: &BTreeMap<String, String>
             json!({"name": name, "port": PORT_FOR_NAMED, "targetPort": name, "protocol": "TCP"})
         }
     };
-    let ObjectRef { namespace, name } = &link.service;
+    let ObjectRef { namespace, name } = &own.service;
     let spec = json!({"type": "ClusterIP", "selector": selector, "ports": [port]});
     owner.child(
         "v1",
@@ -73,18 +75,19 @@ fn service(owner: &Owner<'_>, link: &Linked, selector: &BTreeMap<String, String>
 
 /// For external-dns, dashboards and people. It has no TLS section, so that nobody issues a second certificate.
 fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]) -> Child {
-    let port = match &link.port {
-        Port::Number(number) => json!({"number": number}),
-        Port::Name(name) => json!({"name": name}),
-    };
-    let backend = json!({"service": {"name": link.service.name, "port": port}});
+    let http = shown_backend(link).map(|(service, port)| {
+        let port = match port {
+            Port::Number(number) => json!({"number": number}),
+            Port::Name(name) => json!({"name": name}),
+        };
+        let backend = json!({"service": {"name": service, "port": port}});
+        json!({"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]})
+    });
     let rules: Vec<Value> = hosts
         .iter()
-        .map(|host| {
-            json!({
-                "host": host.as_str(),
-                "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
-            })
+        .map(|host| match &http {
+            Some(http) => json!({"host": host.as_str(), "http": http}),
+            None => json!({"host": host.as_str()}),
         })
         .collect();
     let name = ingress_name(me);
@@ -96,6 +99,16 @@ fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]
         name,
         json!({"spec": spec}),
     )
+}
+
+/// An Ingress shows one Service: the object's own, or the first that a route names. An object that
+/// only redirects and answers has none.
+fn shown_backend(link: &Linked) -> Option<(&str, &Port)> {
+    if let Some(own) = &link.own {
+        return Some((&own.service.name, &own.port));
+    }
+    let mut backends = link.routes.iter().flat_map(RouteSpec::backends);
+    backends.find_map(|backend| Some((backend.service.as_deref()?, &backend.port)))
 }
 
 /// Of the Ingress of an ExposedPort.

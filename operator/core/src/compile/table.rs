@@ -1,15 +1,14 @@
 //! What the proxies of a class are told.
 
+use super::class_settings::class_settings;
 use crate::index::Index;
 use crate::index::link::{Linked, Object};
-use crate::index::services::{Backend, Unresolved};
-use crate::index::serving::secret_of;
+use crate::index::serving::{Slot, secret_of};
 use crate::index::virtual_host;
 use crate::names::{ClassName, Hostname, ObjectRef};
-use portolan_discovery::table::Backend as WeightedEndpoints;
 use portolan_discovery::table::{
-    Action, Certificate, EndpointSet, HostTls, Kind, Listener, Origin, PathMatch, Protocol,
-    Resource, ResourceName, Route, VirtualHost,
+    Certificate, EndpointSet, Kind, Listener, Origin, Protocol, Resource, ResourceName,
+    TrustAnchors,
 };
 
 /// Name, port of the pod, and protocol of every listener.
@@ -33,11 +32,18 @@ impl Index {
     ) -> Option<(Resource, Vec<Origin>)> {
         match name.kind {
             Kind::Listener => self.listener(class, &name.name),
-            Kind::VirtualHost => self.virtual_host(class, &name.name),
+            Kind::VirtualHost => {
+                let (host, object) = self.virtual_host(class, &name.name)?;
+                Some((host, vec![origin(object)]))
+            }
             Kind::Certificate => self.certificate(class, name),
             Kind::Endpoints => self.endpoints(class, &name.name),
-            // Nothing compiles to these yet.
-            Kind::TrustAnchors | Kind::ClassSettings => None,
+            Kind::TrustAnchors => self.trust_anchors(class, &name.name),
+            Kind::ClassSettings => {
+                let settings = self.class_settings(class)?;
+                let origins = self.class_origin(class).into_iter().collect();
+                Some((Resource::ClassSettings(settings), origins))
+            }
         }
     }
 
@@ -62,10 +68,12 @@ impl Index {
     }
 
     /// The resources that every proxy of a class must acknowledge before the class is ready.
-    pub fn resources_of_class(&self, _class: &ClassName) -> Vec<ResourceName> {
-        LISTENERS
-            .iter()
-            .map(|(name, ..)| listener_name(name))
+    pub fn resources_of_class(&self, class: &ClassName) -> Vec<ResourceName> {
+        let listeners = LISTENERS.iter().map(|(name, ..)| listener_name(name));
+        let default = self.serving.certificates(&Slot::of_class(class));
+        listeners
+            .chain([class_settings()])
+            .chain(default.map(|(name, _)| name))
             .collect()
     }
 
@@ -76,67 +84,45 @@ impl Index {
         link: &Linked,
         host: &Hostname,
     ) -> Vec<ResourceName> {
-        let certificate = self
-            .serving
-            .certificate(&link.class, host)
-            .map(|(name, _)| name);
-        let endpoints = self.backend(object, link).map(|backend| ResourceName {
-            kind: Kind::Endpoints,
-            name: backend.endpoints_name(),
-        });
-        let endpoints = endpoints.ok();
-        [virtual_host(host)]
+        let slot = Slot::of_host(&link.class, host);
+        let certificates = self.serving.certificates(&slot).map(|(name, _)| name);
+        let mut names: Vec<_> = [virtual_host(host)]
             .into_iter()
-            .chain(certificate)
-            .chain(endpoints)
-            .collect()
+            .chain(certificates)
+            .collect();
+        for resolved in self.backends(object, link).flatten() {
+            names.push(ResourceName {
+                kind: Kind::Endpoints,
+                name: resolved.backend.endpoints_name(),
+            });
+            names.extend(resolved.authorities.as_ref().map(trust_anchors));
+        }
+        if let Ok(Some(client_ca)) = self.client_ca(link) {
+            names.push(ResourceName {
+                kind: Kind::TrustAnchors,
+                name: client_ca.trust,
+            });
+        }
+        names
     }
 
     fn listener(&self, class: &ClassName, name: &str) -> Option<(Resource, Vec<Origin>)> {
-        let facts = self.classes.get(class)?;
+        let origin = self.class_origin(class)?;
         let (name, port, protocol) = LISTENERS.into_iter().find(|(known, ..)| *known == name)?;
         let listener = Listener {
             name: name.to_owned(),
             port,
             protocol,
         };
-        let origin = Origin {
-            uid: facts.uid.clone(),
-            generation: facts.generation,
-        };
         Some((Resource::Listener(listener), vec![origin]))
     }
 
-    fn virtual_host(&self, class: &ClassName, name: &str) -> Option<(Resource, Vec<Origin>)> {
-        let host = Hostname::parse(name).ok()?;
-        let me = self.hostnames.server(class, &host)?;
-        let (object, link) = self.linked(me)?;
-        let action = match self.backend(object, link) {
-            Ok(backend) => Action::Forward {
-                backends: vec![WeightedEndpoints {
-                    endpoints: backend.endpoints_name(),
-                    weight: 1,
-                    tls: None,
-                }],
-            },
-            Err(unresolved) => Action::Unavailable {
-                reason: unresolved.reason.to_string(),
-            },
-        };
-        let certificate = || {
-            self.serving
-                .certificate(class, &host)
-                .map(|(name, _)| name.name)
-        };
-        let host = VirtualHost {
-            tls: link.terminates_tls().then(|| HostTls {
-                certificates: certificate().into_iter().collect(),
-                ..HostTls::default()
-            }),
-            routes: vec![Route::new(PathMatch::Prefix("/".to_owned()).into(), action)],
-            hostname: host.as_str().to_owned(),
-        };
-        Some((Resource::VirtualHost(host), vec![origin(object)]))
+    fn class_origin(&self, class: &ClassName) -> Option<Origin> {
+        let facts = self.classes.get(class)?;
+        Some(Origin {
+            uid: facts.uid.clone(),
+            generation: facts.generation,
+        })
     }
 
     fn certificate(
@@ -145,19 +131,21 @@ impl Index {
         name: &ResourceName,
     ) -> Option<(Resource, Vec<Origin>)> {
         let (mut found, mut origins) = (None, Vec::new());
-        for me in self.users.of_secret(&secret_of(&name.name)?) {
-            let Some((object, link)) = self.linked(me).filter(|(_, link)| link.class == *class)
-            else {
-                continue;
-            };
-            let mut served = self
-                .served(me, link)
-                .filter_map(|host| self.serving.certificate(class, host));
+        let mut look = |slot: &Slot, origin: Option<Origin>| {
+            let mut served = self.serving.certificates(slot);
             if let Some((_, pair)) = served.find(|(served, _)| served == name) {
-                origins.push(origin(object));
+                origins.extend(origin);
                 found = Some(pair);
             }
+        };
+        for me in self.users.of_secret(&secret_of(&name.name)?) {
+            if let Some((object, link)) = self.linked(me).filter(|(_, link)| link.class == *class) {
+                for host in self.served(me, link) {
+                    look(&Slot::of_host(class, host), Some(origin(object)));
+                }
+            }
         }
+        look(&Slot::of_class(class), self.class_origin(class));
         let pair = found?;
         let certificate = Certificate {
             name: name.name.clone(),
@@ -167,23 +155,33 @@ impl Index {
         Some((Resource::Certificate(certificate), sorted(origins)))
     }
 
+    fn trust_anchors(&self, class: &ClassName, name: &str) -> Option<(Resource, Vec<Origin>)> {
+        let secret = secret_of(name)?;
+        let users = self.serving_users(class, self.users.of_secret(&secret));
+        let origins: Vec<_> = users
+            .filter(|(_, link)| link.authorities().contains(&secret))
+            .map(|(object, _)| origin(object))
+            .collect();
+        if origins.is_empty() {
+            return None;
+        }
+        let anchors = TrustAnchors {
+            ca_pem: self.serving.authorities(&secret)?.ok()?.ca_pem.clone(),
+            name: name.to_owned(),
+        };
+        Some((Resource::TrustAnchors(anchors), sorted(origins)))
+    }
+
     fn endpoints(&self, class: &ClassName, name: &str) -> Option<(Resource, Vec<Origin>)> {
         let (service, _) = name.rsplit_once(':')?;
         let (namespace, service) = service.split_once('/')?;
+        let service = ObjectRef::new(namespace, service);
         let (mut found, mut origins) = (None, Vec::new());
-        for me in self.users.of_service(&ObjectRef::new(namespace, service)) {
-            let Some((object, link)) = self.linked(me).filter(|(_, link)| link.class == *class)
-            else {
-                continue;
-            };
-            if self.served(me, link).next().is_none() {
-                continue;
-            }
-            if let Ok(backend) = self.backend(object, link)
-                && backend.endpoints_name() == name
-            {
+        for (object, link) in self.serving_users(class, self.users.of_service(&service)) {
+            let mut backends = self.backends(object, link).flatten();
+            if let Some(used) = backends.find(|it| it.backend.endpoints_name() == name) {
                 origins.push(origin(object));
-                found = Some(backend);
+                found = Some(used.backend);
             }
         }
         let set = EndpointSet {
@@ -194,10 +192,24 @@ impl Index {
         Some((Resource::Endpoints(set), sorted(origins)))
     }
 
-    /// Where the requests of an object go.
-    pub(crate) fn backend(&self, object: &Object, link: &Linked) -> Result<Backend, Unresolved> {
-        let owner = link.selector.as_ref().map(|_| object.uid.as_str());
-        self.services.resolve(&link.service, &link.port, owner)
+    /// Those of some objects that serve a hostname of the class.
+    fn serving_users<'a>(
+        &'a self,
+        class: &'a ClassName,
+        users: impl Iterator<Item = &'a ObjectRef>,
+    ) -> impl Iterator<Item = (&'a Object, &'a Linked)> {
+        users.filter_map(move |me| {
+            let (object, link) = self.linked(me).filter(|(_, link)| link.class == *class)?;
+            self.served(me, link).next()?;
+            Some((object, link))
+        })
+    }
+}
+
+fn trust_anchors(secret: &ObjectRef) -> ResourceName {
+    ResourceName {
+        kind: Kind::TrustAnchors,
+        name: secret.to_string(),
     }
 }
 

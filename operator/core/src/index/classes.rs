@@ -3,7 +3,8 @@
 use crate::event::Change;
 use crate::names::{ClassName, ObjectRef};
 use jiff::Timestamp;
-use portolan_crds::{ExposeClass, ExposeClassSpec, ExposeClassStatus, IssuerRef};
+use portolan_crds::{ExposeClass, ExposeClassSpec, ExposeClassStatus, IssuerRef, MinTlsVersion};
+use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What matters of an ExposeClass.
@@ -35,6 +36,29 @@ impl Class {
             .filter(|issuer| !issuer.name.is_empty())
     }
 
+    /// The oldest version of TLS that any of its hosts may speak.
+    pub(crate) fn min_tls_version(&self) -> Option<TlsVersion> {
+        let version = self.spec.tls.as_ref()?.min_version?;
+        Some(match version {
+            MinTlsVersion::V1_1 | MinTlsVersion::V1_2 => TlsVersion::V1_2,
+            MinTlsVersion::V1_3 => TlsVersion::V1_3,
+        })
+    }
+
+    /// The Secret with the certificate for clients that ask for no server name.
+    pub(crate) fn default_certificate(&self) -> Option<ObjectRef> {
+        let secret = self.spec.tls.as_ref()?.default_certificate.as_ref()?;
+        Some(ObjectRef::new(&secret.namespace, &secret.name))
+    }
+
+    /// Networks in which no endpoint is ever contacted.
+    pub(crate) fn denied_cidrs(&self) -> Vec<String> {
+        let proxy = self.spec.proxy.as_ref();
+        proxy
+            .map(|proxy| proxy.denied_cidrs.clone())
+            .unwrap_or_default()
+    }
+
     /// How many proxies there should be.
     pub(crate) fn replicas(&self) -> i32 {
         let proxy = self.spec.proxy.as_ref();
@@ -64,6 +88,10 @@ pub(crate) struct ClassChange {
 impl Classes {
     pub(crate) fn get(&self, name: &ClassName) -> Option<&Class> {
         self.classes.get(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &ClassName> {
+        self.classes.keys()
     }
 
     /// The oldest of those that say so.

@@ -3,10 +3,15 @@
 use super::classes::{Class, Classes};
 use super::hostnames::Claim;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
-use crate::validate::{Exposure, HostPattern, Port, Problem, Target, TlsSpec, validate};
+use crate::validate::{
+    BackendSpec, CertificateSource, Exposure, HostPattern, Port, Problem, RouteSpec, Target,
+    TlsSpec, TlsToBackend, validate,
+};
 use jiff::Timestamp;
-use portolan_crds::{ExposedPort, ExposedPortStatus, IssuerRef, TlsMode};
-use std::collections::BTreeMap;
+use portolan_crds::{ExposedPort, ExposedPortStatus, IssuerRef};
+use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What matters of an ExposedPort.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,10 +33,61 @@ pub(crate) struct Linked {
     /// In the order of the spec, each once.
     pub(crate) hostnames: Vec<Hostname>,
     pub(crate) certificates: Certificates,
+    pub(crate) tls: TlsPolicy,
+    pub(crate) own: Option<Own>,
+    /// In the order in which they are tried; never empty.
+    pub(crate) routes: Arc<[RouteSpec]>,
+    namespace: String,
+}
+
+/// The object's own port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Own {
     pub(crate) service: ObjectRef,
     pub(crate) port: Port,
     /// The labels of the pods, when the Service is ours to make.
     pub(crate) selector: Option<BTreeMap<String, String>>,
+}
+
+/// How TLS is terminated, where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsPolicy {
+    pub(crate) min_version: TlsVersion,
+    pub(crate) max_version: TlsVersion,
+    pub(crate) hsts: Option<Hsts>,
+    pub(crate) redirect: bool,
+    /// The Secret with the authorities of clients.
+    pub(crate) client_ca: Option<(ObjectRef, ClientCaMode)>,
+    /// 1.1 was asked for, which is no longer spoken.
+    pub(crate) raised: bool,
+}
+
+/// Where a backend was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// The object's own port.
+    Own,
+    /// One of `spec.routes[].backends`.
+    Backend { route: usize, backend: usize },
+}
+
+impl Place {
+    pub(crate) fn of(route: &RouteSpec, backend: &BackendSpec) -> Self {
+        match (route.index, backend.index) {
+            (Some(route), Some(backend)) => Self::Backend { route, backend },
+            _ => Self::Own,
+        }
+    }
+
+    /// How a person finds one of its fields.
+    pub(crate) fn field(self, name: &str) -> String {
+        match self {
+            Self::Own => format!("spec.{name}"),
+            Self::Backend { route, backend } => {
+                format!("spec.routes[{route}].backends[{backend}].{name}")
+            }
+        }
+    }
 }
 
 /// Who provides the certificates of an object.
@@ -39,8 +95,8 @@ pub(crate) struct Linked {
 pub(crate) enum Certificates {
     /// Nobody: plain HTTP only.
     Disabled,
-    /// A Secret of the same namespace, for every hostname.
-    Secret(ObjectRef),
+    /// Secrets of the same namespace, for every hostname; each has a key of another type.
+    Secrets(Vec<ObjectRef>),
     /// cert-manager, one for each hostname.
     Issued(IssuerRef),
 }
@@ -108,24 +164,34 @@ impl Object {
             }
         }
         let certificates = certificates(&spec.tls, me, name, class);
-        let (service, selector) = match &spec.target {
-            Target::Service(service) => (service.clone(), None),
-            Target::Selector(labels) => {
-                let service = child_name(&me.namespace, &me.name, "Service", "");
-                (service, Some(labels.clone()))
+        let tls = tls_policy(&spec.tls, me, name, class);
+        let own = spec.own.as_ref().map(|(target, port)| {
+            let (service, selector) = match target {
+                Target::Service(service) => (service.clone(), None),
+                Target::Selector(labels) => {
+                    let service = child_name(&me.namespace, &me.name, "Service", "");
+                    (service, Some(labels.clone()))
+                }
+            };
+            Own {
+                service: ObjectRef::new(&me.namespace, service),
+                port: port.clone(),
+                selector,
             }
-        };
-        match certificates {
-            Ok(certificates) if problems.is_empty() => Ok(Linked {
+        });
+        match (certificates, tls) {
+            (Ok(certificates), Ok(tls)) if problems.is_empty() => Ok(Linked {
                 class: name.clone(),
                 hostnames,
                 certificates,
-                service: ObjectRef::new(&me.namespace, service),
-                port: spec.port.clone(),
-                selector,
+                tls,
+                own,
+                routes: Arc::clone(&spec.routes),
+                namespace: me.namespace.clone(),
             }),
-            other => {
-                problems.extend(other.err());
+            (certificates, tls) => {
+                problems.extend(certificates.err());
+                problems.extend(tls.err());
                 Err(problems)
             }
         }
@@ -149,13 +215,49 @@ impl Object {
 }
 
 impl Linked {
-    /// The Secret that the certificate of a hostname is read from.
-    pub(crate) fn secret(&self, me: &ObjectRef, host: &Hostname) -> Option<ObjectRef> {
+    /// The Secrets that the certificates of a hostname are read from.
+    pub(crate) fn secrets(&self, me: &ObjectRef, host: &Hostname) -> Vec<ObjectRef> {
         match &self.certificates {
-            Certificates::Disabled => None,
-            Certificates::Secret(secret) => Some(secret.clone()),
-            Certificates::Issued(_) => Some(self.certificate(me, host)),
+            Certificates::Disabled => Vec::new(),
+            Certificates::Secrets(secrets) => secrets.clone(),
+            Certificates::Issued(_) => vec![self.certificate(me, host)],
         }
+    }
+
+    /// The Secrets with authorities: of clients, and of endpoints.
+    pub(crate) fn authorities(&self) -> BTreeSet<ObjectRef> {
+        let of_clients = self.tls.client_ca.iter().map(|(secret, _)| secret.clone());
+        let backends = self.routes.iter().flat_map(RouteSpec::backends);
+        let of_endpoints = backends.filter_map(|backend| match &backend.tls {
+            Some(TlsToBackend::Validated { ca_secret, .. }) => Some(self.beside(ca_secret)),
+            Some(TlsToBackend::Unvalidated) | None => None,
+        });
+        of_clients.chain(of_endpoints).collect()
+    }
+
+    /// The Secrets that the object names; each has to be watched.
+    pub(crate) fn named_secrets(&self) -> BTreeSet<ObjectRef> {
+        let mut named = self.authorities();
+        if let Certificates::Secrets(secrets) = &self.certificates {
+            named.extend(secrets.iter().cloned());
+        }
+        named
+    }
+
+    /// The Services that requests may go to, and the object's own.
+    pub(crate) fn services(&self) -> BTreeSet<ObjectRef> {
+        let own = self.own.iter().map(|own| own.service.clone());
+        let backends = self.routes.iter().flat_map(RouteSpec::backends);
+        let named = backends.filter_map(|backend| backend.service.as_ref());
+        named
+            .map(|service| self.beside(service))
+            .chain(own)
+            .collect()
+    }
+
+    /// Something of the object's namespace.
+    pub(crate) fn beside(&self, name: &str) -> ObjectRef {
+        ObjectRef::new(&self.namespace, name)
     }
 
     /// The Certificate of a hostname, and the Secret that it is put into: they share a name.
@@ -199,16 +301,52 @@ fn certificates(
     name: &ClassName,
     class: &Class,
 ) -> Result<Certificates, Problem> {
-    match tls {
-        TlsSpec::Secret(secret) => Ok(Certificates::Secret(ObjectRef::new(&me.namespace, secret))),
-        TlsSpec::Issuer(issuer) => Ok(Certificates::Issued(issuer.clone())),
-        TlsSpec::Default(Some(TlsMode::Disabled)) => Ok(Certificates::Disabled),
-        TlsSpec::Default(mode) => match (class.issuer(), mode) {
+    match &tls.source {
+        CertificateSource::Secrets(secrets) => {
+            let secrets = secrets
+                .iter()
+                .map(|secret| ObjectRef::new(&me.namespace, secret));
+            Ok(Certificates::Secrets(secrets.collect()))
+        }
+        CertificateSource::Issuer(issuer) => Ok(Certificates::Issued(issuer.clone())),
+        CertificateSource::Disabled => Ok(Certificates::Disabled),
+        source => match (class.issuer(), source) {
             (Some(issuer), _) => Ok(Certificates::Issued(issuer.clone())),
-            (None, None) => Ok(Certificates::Disabled),
-            (None, Some(_)) => Err(Problem::NoIssuer {
+            (None, CertificateSource::Class) => Ok(Certificates::Disabled),
+            (None, _) => Err(Problem::NoIssuer {
                 class: name.clone(),
             }),
         },
     }
+}
+
+/// The class may ask for a newer version than the object, never for an older one.
+fn tls_policy(
+    tls: &TlsSpec,
+    me: &ObjectRef,
+    name: &ClassName,
+    class: &Class,
+) -> Result<TlsPolicy, Problem> {
+    let min_version = tls
+        .min_version
+        .into_iter()
+        .chain(class.min_tls_version())
+        .max()
+        .unwrap_or(TlsVersion::V1_2);
+    if min_version > tls.max_version {
+        return Err(Problem::VersionBelowClass {
+            class: name.clone(),
+        });
+    }
+    Ok(TlsPolicy {
+        min_version,
+        max_version: tls.max_version,
+        hsts: tls.hsts,
+        redirect: tls.redirect,
+        client_ca: tls.client_ca.as_ref().map(|(secret, mode)| {
+            let secret = ObjectRef::new(&me.namespace, secret);
+            (secret, *mode)
+        }),
+        raised: tls.raised,
+    })
 }

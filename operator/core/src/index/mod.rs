@@ -7,6 +7,7 @@
 //! Everything is a function of what is stored in the cluster now, with one exception that is wanted:
 //! a certificate that was served goes on being served when its Secret becomes unusable ([`serving`]).
 
+pub(crate) mod backends;
 pub(crate) mod classes;
 pub(crate) mod hostnames;
 pub(crate) mod issuance;
@@ -17,11 +18,12 @@ pub(crate) mod services;
 pub(crate) mod serving;
 pub(crate) mod users;
 
+use crate::compile::{TicketKey, class_settings, epoch};
 use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::Problem;
 use crate::{HoldAction, proxy_service};
-use classes::Classes;
+use classes::{Class, Classes};
 use hostnames::Hostnames;
 use issuance::Issuance;
 use link::{Linked, Object};
@@ -29,7 +31,7 @@ use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
 use portolan_discovery::table::{Kind, ResourceName};
 use services::Services;
-use serving::Serving;
+use serving::{Serving, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use users::Users;
 
@@ -43,6 +45,8 @@ pub struct Index {
     pub(crate) services: Services,
     pub(crate) serving: Serving,
     pub(crate) users: Users,
+    /// Absent until it was told: then no TLS session is resumed.
+    pub(crate) ticket_key: Option<TicketKey>,
     objects: BTreeMap<ObjectRef, Entry>,
     certificates: BTreeMap<ObjectRef, Issuance>,
     /// The Service before the proxies of each class.
@@ -95,6 +99,7 @@ impl Index {
             services: Services::default(),
             serving: Serving::default(),
             users: Users::default(),
+            ticket_key: None,
             objects: BTreeMap::new(),
             certificates: BTreeMap::new(),
             proxy_services: BTreeMap::new(),
@@ -147,8 +152,13 @@ impl Index {
             Event::Secret(change) => {
                 let secret = change.reference();
                 let users: BTreeSet<_> = self.users.of_secret(&secret).cloned().collect();
+                let classes: BTreeSet<_> = self.users.classes_of_secret(&secret).cloned().collect();
                 self.touch_objects(&users, &mut affected);
-                if !self.serving.apply_secret(change) {
+                self.touch_classes(&classes, &mut affected);
+                if self.serving.apply_secret(change) {
+                    // Authorities that were not there before are named only now.
+                    self.touch_objects(&users, &mut affected);
+                } else {
                     affected = Affected::default();
                 }
             }
@@ -158,7 +168,19 @@ impl Index {
                     affected.objects = self.users.of_cert_manager();
                 }
             }
-            Event::Now(now) => self.serving.now = now,
+            Event::TicketKey(key) => {
+                let key = Some(key);
+                if self.ticket_key != key {
+                    self.ticket_key = key;
+                    self.touch_all_settings(&mut affected);
+                }
+            }
+            Event::Now(now) => {
+                let before = std::mem::replace(&mut self.serving.now, now);
+                if self.ticket_key.is_some() && epoch(before) != epoch(now) {
+                    self.touch_all_settings(&mut affected);
+                }
+            }
         }
         self.settle(&mut affected);
         affected
@@ -228,10 +250,21 @@ impl Index {
     }
 
     fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {
+        let name = ClassName::parse(&change.reference().name);
+        let secret = |classes: &Classes| {
+            let class = name.as_ref().and_then(|name| classes.get(name));
+            class.and_then(Class::default_certificate)
+        };
+        let before = secret(&self.classes);
         let Some(change) = self.classes.apply(change) else {
             return;
         };
+        let after = secret(&self.classes);
         let class = change.class;
+        if before != after {
+            affected.secrets |= self.users.leave_class(&class, before.as_ref());
+            affected.secrets |= self.users.enter_class(&class, after);
+        }
         affected.classes.insert(class.clone());
         if !change.matters {
             return;
@@ -374,6 +407,22 @@ impl Index {
         }
     }
 
+    /// Marks classes, and what holds for every host of theirs.
+    fn touch_classes(&self, classes: &BTreeSet<ClassName>, affected: &mut Affected) {
+        for class in classes {
+            affected.classes.insert(class.clone());
+            for name in self.resources_of_class(class) {
+                affected.resources.insert((class.clone(), name));
+            }
+        }
+    }
+
+    fn touch_all_settings(&self, affected: &mut Affected) {
+        for class in self.classes.names() {
+            affected.resources.insert((class.clone(), class_settings()));
+        }
+    }
+
     /// The Service before the proxies tells every object of the class its addresses, and whether
     /// anybody answers there.
     fn touch_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
@@ -388,15 +437,24 @@ impl Index {
     fn settle(&mut self, affected: &mut Affected) {
         let mut certificates = BTreeSet::new();
         for (class, name) in &affected.resources {
-            if name.kind != Kind::VirtualHost {
-                continue;
-            }
-            let Ok(host) = Hostname::parse(&name.name) else {
-                continue;
+            let (slot, secrets) = match name.kind {
+                Kind::VirtualHost => {
+                    let Ok(host) = Hostname::parse(&name.name) else {
+                        continue;
+                    };
+                    let server = self.hostnames.server(class, &host);
+                    let link = server.and_then(|me| Some((me, self.linked(me)?.1)));
+                    let secrets = link.map(|(me, link)| link.secrets(me, &host));
+                    (Slot::of_host(class, &host), secrets.unwrap_or_default())
+                }
+                Kind::ClassSettings => {
+                    let facts = self.classes.get(class);
+                    let secret = facts.and_then(Class::default_certificate);
+                    (Slot::of_class(class), secret.into_iter().collect())
+                }
+                _ => continue,
             };
-            let server = self.hostnames.server(class, &host);
-            let secret = server.and_then(|me| self.linked(me)?.1.secret(me, &host));
-            for certificate in self.serving.settle(class, &host, secret) {
+            for certificate in self.serving.settle(&slot, secrets) {
                 certificates.insert((class.clone(), certificate));
             }
         }

@@ -39,11 +39,19 @@ impl fmt::Debug for KeyPair {
     }
 }
 
+/// Certificates that others are checked against.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Authorities {
+    pub(crate) ca_pem: String,
+}
+
 /// Why a Secret cannot be served, for any hostname or for one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SecretProblem {
     #[error("it has no {0}; it must be of type kubernetes.io/tls, with tls.crt and tls.key")]
     Without(&'static str),
+    #[error("it has no ca.crt; put the certificates of the authorities there, as PEM")]
+    WithoutAuthorities,
     #[error("{field} cannot be read ({detail}); it must be PEM")]
     Unreadable { field: &'static str, detail: String },
     #[error(
@@ -60,6 +68,7 @@ impl SecretProblem {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Without(_) => Reason::SecretWithoutKey,
+            Self::WithoutAuthorities => Reason::SecretWithoutCA,
             Self::Unreadable { .. } => Reason::SecretUnreadable,
             Self::Mismatch => Reason::SecretKeyMismatch,
             Self::Expired(_) => Reason::CertificateExpired,
@@ -100,16 +109,43 @@ pub(crate) fn read(secret: &Secret) -> Judged {
     }))
 }
 
+/// Reads the certificates of authorities in `ca.crt` of any Secret.
+pub(crate) fn read_authorities(secret: &Secret) -> Result<Arc<Authorities>, SecretProblem> {
+    let ca_pem = text(secret, CA).map_err(|problem| match problem {
+        SecretProblem::Without(_) => SecretProblem::WithoutAuthorities,
+        problem => problem,
+    })?;
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| unreadable(CA, error))?;
+        X509Certificate::from_der(&certificate).map_err(|error| unreadable(CA, error))?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err(unreadable(CA, "it holds no certificate"));
+    }
+    Ok(Arc::new(Authorities { ca_pem }))
+}
+
+/// Where authorities stand, as cert-manager and Contour have it too.
+pub(crate) const CA: &str = "ca.crt";
+
 impl KeyPair {
+    /// Whether it may be served from now on, whatever the name.
+    pub(crate) fn in_time(&self, now: Timestamp) -> Result<(), SecretProblem> {
+        match self.not_after <= now {
+            true => Err(SecretProblem::Expired(self.not_after)),
+            false => Ok(()),
+        }
+    }
+
     /// Whether it may be served for a hostname from now on.
     pub(crate) fn good_for(
         &self,
         hostname: &Hostname,
         now: Timestamp,
     ) -> Result<(), SecretProblem> {
-        if self.not_after <= now {
-            return Err(SecretProblem::Expired(self.not_after));
-        }
+        self.in_time(now)?;
         // RFC 9525 6.3: a wildcard in a certificate stands for exactly one label. So does ours, which
         // therefore needs the same wildcard in the certificate.
         let above = hostname.wildcard_above();

@@ -26,6 +26,8 @@ pub(super) struct ServicePort {
     pub(super) name: String,
     pub(super) number: u16,
     pub(super) target: Port,
+    /// Whether the pods speak TLS there.
+    pub(super) speaks_tls: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,12 @@ pub(super) struct SliceEndpoint {
     pub(super) uid: String,
     pub(super) ready: bool,
 }
+
+/// What `appProtocol` of a port says when TLS is spoken there: IANA's name, and Kubernetes' for
+/// WebSocket over TLS (KEP-3726).
+const TLS_PROTOCOLS: [&str; 2] = ["https", "kubernetes.io/wss"];
+/// Contour's annotation of a Service: names or numbers of ports where TLS is spoken, with commas between.
+const CONTOUR_TLS: &str = "projectcontour.io/upstream-protocol.tls";
 
 impl ServiceFacts {
     /// By the Service's own number or name first; else by the port of the pods, which people often mean.
@@ -86,6 +94,16 @@ pub(super) fn read(service: &Service) -> ServiceFacts {
         .as_ref()
         .and_then(|all| all.get(crate::OWNER_UID))
         .cloned();
+    let contour_tls = metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(CONTOUR_TLS))
+        .map(String::as_str)
+        .unwrap_or_default();
+    let listed = |name: &str, number: u16| {
+        let mut listed = contour_tls.split(',').map(str::trim);
+        listed.any(|port| port == number.to_string() || (!name.is_empty() && port == name))
+    };
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let ports = spec
         .and_then(|spec| spec.ports.as_ref())
@@ -105,8 +123,11 @@ pub(super) fn read(service: &Service) -> ServiceFacts {
             .filter(|port| is_tcp(port.protocol.as_deref()))
             .filter_map(|port| {
                 let number = u16::try_from(port.port).ok()?;
+                let name = text(port.name.as_ref());
+                let app_protocol = port.app_protocol.as_deref().unwrap_or_default();
                 Some(ServicePort {
-                    name: text(port.name.as_ref()),
+                    speaks_tls: TLS_PROTOCOLS.contains(&app_protocol) || listed(&name, number),
+                    name,
                     number,
                     target: match &port.target_port {
                         Some(IntOrString::String(name)) => Port::Name(name.clone()),

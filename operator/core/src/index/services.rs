@@ -1,5 +1,6 @@
 //! Services and their endpoints: which port is meant, and which pods are ready behind it.
 
+use super::link::Place;
 use super::service_facts::{self, ServiceFacts, Slice};
 use crate::event::Change;
 use crate::names::ObjectRef;
@@ -41,6 +42,8 @@ pub(crate) struct Backend {
     /// The port's name, empty when the Service has just one; this is how slices name it.
     port_name: String,
     number: u16,
+    /// Its `appProtocol`, or Contour's annotation, says that TLS is spoken there.
+    pub(crate) speaks_tls: bool,
 }
 
 impl Backend {
@@ -145,11 +148,13 @@ impl Services {
     }
 
     /// Finds the port of a Service. `owner` is given for a Service that must be ours: its UID.
+    /// A message names the field that is wrong as `at` spells it.
     pub(crate) fn resolve(
         &self,
         service: &ObjectRef,
         port: &Port,
         owner: Option<&str>,
+        at: Place,
     ) -> Result<Backend, Unresolved> {
         let unresolved = |reason, message| Err(Unresolved { reason, message });
         let name = &service.name;
@@ -159,7 +164,8 @@ impl Services {
                 None => unresolved(
                     Reason::ServiceNotFound,
                     format!(
-                        "spec.service: there is no Service {name}; create it, or write selector instead"
+                        "{}: there is no Service {name}; create it, or name one that exists",
+                        at.field("service")
                     ),
                 ),
             };
@@ -174,7 +180,8 @@ impl Services {
             return unresolved(
                 Reason::ExternalNameUnsupported,
                 format!(
-                    "spec.service: Service {name} is of type ExternalName; name one with endpoints"
+                    "{}: Service {name} is of type ExternalName; name one with endpoints",
+                    at.field("service")
                 ),
             );
         }
@@ -183,11 +190,13 @@ impl Services {
                 service: service.clone(),
                 port_name: found.name.clone(),
                 number: found.number,
+                speaks_tls: found.speaks_tls,
             }),
             None => unresolved(
                 Reason::PortNotFound,
                 format!(
-                    "spec.port: Service {name} has no TCP port {port}; it has {}",
+                    "{}: Service {name} has no TCP port {port}; it has {}",
+                    at.field("port"),
                     facts.told_ports()
                 ),
             ),

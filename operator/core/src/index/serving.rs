@@ -1,10 +1,10 @@
-//! Which certificate serves each hostname.
+//! Which certificates serve each hostname, and clients that ask for none.
 //!
 //! The one place that remembers: a hostname keeps the certificate that it was served with while its
 //! Secret holds one that cannot be used (api.md: "the last good one stays in service"). Deleting the
 //! Secret, or naming another one, ends that memory.
 
-use super::secrets::{self, Judged, KeyPair, SecretProblem};
+use super::secrets::{self, Authorities, Judged, KeyPair, SecretProblem};
 use crate::event::Change;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use jiff::Timestamp;
@@ -20,7 +20,38 @@ pub(crate) struct Serving {
     /// A Secret is judged by this time.
     pub(crate) now: Timestamp,
     secrets: BTreeMap<ObjectRef, Stored>,
-    hosts: BTreeMap<(ClassName, Hostname), Served>,
+    slots: BTreeMap<Slot, Vec<Served>>,
+}
+
+/// What certificates are served for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot {
+    class: ClassName,
+    /// Absent: clients that ask for no server name.
+    host: Option<Hostname>,
+}
+
+impl Slot {
+    pub(crate) fn of_host(class: &ClassName, host: &Hostname) -> Self {
+        Self {
+            class: class.clone(),
+            host: Some(host.clone()),
+        }
+    }
+
+    pub(crate) fn of_class(class: &ClassName) -> Self {
+        Self {
+            class: class.clone(),
+            host: None,
+        }
+    }
+
+    fn fits(&self, pair: &KeyPair, now: Timestamp) -> Result<(), SecretProblem> {
+        match &self.host {
+            Some(host) => pair.good_for(host, now),
+            None => pair.in_time(now),
+        }
+    }
 }
 
 impl Default for Serving {
@@ -29,7 +60,7 @@ impl Default for Serving {
         Self {
             now: Timestamp::MIN,
             secrets: BTreeMap::new(),
-            hosts: BTreeMap::new(),
+            slots: BTreeMap::new(),
         }
     }
 }
@@ -39,9 +70,10 @@ struct Stored {
     /// So that an event that changes nothing costs no parsing.
     digest: [u8; 32],
     judged: Judged,
+    authorities: Result<Arc<Authorities>, SecretProblem>,
 }
 
-/// What a hostname is served with.
+/// One certificate that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Served {
     secret: ObjectRef,
@@ -63,62 +95,69 @@ impl Serving {
                 {
                     return false;
                 }
-                let judged = secrets::read(&secret);
-                self.secrets.insert(name, Stored { digest, judged });
+                let stored = Stored {
+                    digest,
+                    judged: secrets::read(&secret),
+                    authorities: secrets::read_authorities(&secret),
+                };
+                self.secrets.insert(name, stored);
                 true
             }
         }
     }
 
-    /// Decides what a hostname is served with; `secret` is where its certificate is to come from.
-    /// The certificates that it left and that it has now, when they differ.
-    pub(crate) fn settle(
-        &mut self,
-        class: &ClassName,
-        host: &Hostname,
-        secret: Option<ObjectRef>,
-    ) -> Vec<ResourceName> {
-        let key = (class.clone(), host.clone());
-        let before = self.hosts.remove(&key);
-        let now = secret.and_then(|secret| {
-            let judged = &self.secrets.get(&secret)?.judged;
-            match judged {
-                Ok(pair) if pair.good_for(host, self.now).is_ok() => Some(Served {
-                    pair: pair.clone(),
-                    secret,
-                }),
-                _ => before.clone().filter(|before| before.secret == secret),
-            }
-        });
-        let names = [before, now.clone()].into_iter().flatten();
-        let names = names.map(|served| self.name(&served)).collect();
-        if let Some(now) = now {
-            self.hosts.insert(key, now);
+    /// Decides what is served; `secrets` are where the certificates are to come from.
+    /// The certificates that were left and those that are served now, when they differ.
+    pub(crate) fn settle(&mut self, slot: &Slot, secrets: Vec<ObjectRef>) -> Vec<ResourceName> {
+        let before = self.slots.remove(slot).unwrap_or_default();
+        let now: Vec<Served> = secrets
+            .into_iter()
+            .filter_map(|secret| {
+                let judged = &self.secrets.get(&secret)?.judged;
+                match judged {
+                    Ok(pair) if slot.fits(pair, self.now).is_ok() => Some(Served {
+                        pair: pair.clone(),
+                        secret,
+                    }),
+                    _ => before.iter().find(|it| it.secret == secret).cloned(),
+                }
+            })
+            .collect();
+        let names = before.iter().chain(&now).map(|it| self.name(it)).collect();
+        if !now.is_empty() {
+            self.slots.insert(slot.clone(), now);
         }
         names
     }
 
-    /// The certificate that a hostname is served with.
-    pub(crate) fn certificate(
-        &self,
-        class: &ClassName,
-        host: &Hostname,
-    ) -> Option<(ResourceName, &KeyPair)> {
-        let served = self.hosts.get(&(class.clone(), host.clone()))?;
-        Some((self.name(served), &served.pair))
+    /// The certificates that are served.
+    pub(crate) fn certificates<'a>(
+        &'a self,
+        slot: &Slot,
+    ) -> impl Iterator<Item = (ResourceName, &'a KeyPair)> + use<'a> {
+        let served = self.slots.get(slot).into_iter().flatten();
+        served.map(|served| (self.name(served), served.pair.as_ref()))
     }
 
-    /// What stands against serving a hostname from a Secret as it is now; `None` when there is no such Secret.
+    /// What stands against serving from a Secret as it is now; `None` when there is no such Secret.
     pub(crate) fn judge(
         &self,
         secret: &ObjectRef,
-        host: &Hostname,
+        slot: &Slot,
     ) -> Option<Result<(), SecretProblem>> {
         let judged = &self.secrets.get(secret)?.judged;
         Some(judged.as_ref().map_err(Clone::clone).and_then(|pair| {
             // Judged by the time of its arrival, as serving it was; expiry in service is seen by the checks.
-            pair.good_for(host, self.now)
+            slot.fits(pair, self.now)
         }))
+    }
+
+    /// The authorities that a Secret holds now; `None` when there is no such Secret.
+    pub(crate) fn authorities(
+        &self,
+        secret: &ObjectRef,
+    ) -> Option<Result<Arc<Authorities>, SecretProblem>> {
+        Some(self.secrets.get(secret)?.authorities.clone())
     }
 
     /// `namespace/secret`; one that its Secret holds no more carries its fingerprint as well.
@@ -150,7 +189,7 @@ pub(crate) fn secret_of(name: &str) -> Option<ObjectRef> {
 
 fn digest(secret: &Secret) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for field in ["tls.crt", "tls.key"] {
+    for field in ["tls.crt", "tls.key", secrets::CA] {
         let bytes = secret.data.as_ref().and_then(|data| data.get(field));
         let bytes = bytes.map(|bytes| bytes.0.as_slice()).unwrap_or_default();
         hash.update((bytes.len() as u64).to_be_bytes());

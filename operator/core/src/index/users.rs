@@ -16,7 +16,9 @@ pub(crate) struct Users {
     classes: Refers<ClassName>,
     /// Those for which another default class may be another class.
     takes_default: BTreeSet<ObjectRef>,
-    /// How many objects name each Secret.
+    /// Classes by the Secret of their default certificate.
+    class_secrets: BTreeMap<ObjectRef, BTreeSet<ClassName>>,
+    /// How many objects and classes name each Secret.
     naming: BTreeMap<ObjectRef, usize>,
     named: BTreeSet<ObjectRef>,
 }
@@ -78,7 +80,7 @@ impl Users {
         &self.takes_default
     }
 
-    /// The Secrets that objects name.
+    /// The Secrets that objects and classes name.
     pub(crate) fn named_secrets(&self) -> &BTreeSet<ObjectRef> {
         &self.named
     }
@@ -94,20 +96,22 @@ impl Users {
         let Ok(link) = &entry.link else {
             return false;
         };
-        self.services.add(&link.service, me);
+        for service in link.services() {
+            self.services.add(&service, me);
+        }
+        for secret in link.authorities() {
+            self.secrets.add(&secret, me);
+        }
         for host in &link.hostnames {
-            if let Some(secret) = link.secret(me, host) {
+            for secret in link.secrets(me, host) {
                 self.secrets.add(&secret, me);
             }
             if let Certificates::Issued(_) = link.certificates {
                 self.certificates.add(&link.certificate(me, host), me);
             }
         }
-        let Certificates::Secret(secret) = &link.certificates else {
-            return false;
-        };
-        *self.naming.entry(secret.clone()).or_default() += 1;
-        self.named.insert(secret.clone())
+        let named = link.named_secrets().into_iter();
+        named.fold(false, |differs, secret| self.name(secret) || differs)
     }
 
     /// Whether the set of Secrets that objects name differs now.
@@ -119,16 +123,59 @@ impl Users {
         let Ok(link) = &entry.link else {
             return false;
         };
-        self.services.remove(&link.service, me);
+        for service in link.services() {
+            self.services.remove(&service, me);
+        }
+        for secret in link.authorities() {
+            self.secrets.remove(&secret, me);
+        }
         for host in &link.hostnames {
-            if let Some(secret) = link.secret(me, host) {
+            for secret in link.secrets(me, host) {
                 self.secrets.remove(&secret, me);
             }
             self.certificates.remove(&link.certificate(me, host), me);
         }
-        let Certificates::Secret(secret) = &link.certificates else {
+        let named = link.named_secrets().into_iter();
+        named.fold(false, |differs, secret| self.unname(&secret) || differs)
+    }
+
+    /// The classes that name a Secret.
+    pub(crate) fn classes_of_secret(&self, secret: &ObjectRef) -> impl Iterator<Item = &ClassName> {
+        self.class_secrets.get(secret).into_iter().flatten()
+    }
+
+    /// Whether the set of Secrets that are named differs now.
+    pub(crate) fn enter_class(&mut self, class: &ClassName, secret: Option<ObjectRef>) -> bool {
+        let Some(secret) = secret else {
             return false;
         };
+        let classes = self.class_secrets.entry(secret.clone()).or_default();
+        classes.insert(class.clone());
+        self.name(secret)
+    }
+
+    /// Whether the set of Secrets that are named differs now.
+    pub(crate) fn leave_class(&mut self, class: &ClassName, secret: Option<&ObjectRef>) -> bool {
+        let Some(secret) = secret else {
+            return false;
+        };
+        if let Some(classes) = self.class_secrets.get_mut(secret) {
+            classes.remove(class);
+            if classes.is_empty() {
+                self.class_secrets.remove(secret);
+            }
+        }
+        self.unname(secret)
+    }
+
+    /// One more names a Secret; whether it is the first.
+    fn name(&mut self, secret: ObjectRef) -> bool {
+        *self.naming.entry(secret.clone()).or_default() += 1;
+        self.named.insert(secret)
+    }
+
+    /// One fewer names a Secret; whether it was the last.
+    fn unname(&mut self, secret: &ObjectRef) -> bool {
         let Some(naming) = self.naming.get_mut(secret) else {
             return false;
         };

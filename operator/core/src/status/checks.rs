@@ -6,13 +6,17 @@ use crate::child::Child;
 use crate::index::Index;
 use crate::index::hostnames::Standing;
 use crate::index::link::{Certificates, Linked, Object};
-use crate::index::services::{Backend, Unresolved};
+use crate::index::secrets::SecretProblem;
+use crate::index::services::Unresolved;
+use crate::index::serving::Slot;
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
 use crate::proxy_service;
 use crate::reason::Reason;
+use crate::validate::RouteSpec;
 use jiff::Timestamp;
 use portolan_crds::Address;
+use std::collections::BTreeMap;
 
 /// Something that stands against a request's success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +39,10 @@ pub(super) struct Scene<'a> {
     pub(super) addresses: &'a [Address],
     /// Whether a proxy stands behind those addresses.
     answered: bool,
-    backend: Result<Backend, Unresolved>,
-    /// Why no pod takes requests.
-    lacking: Option<Unresolved>,
+    /// What routes refer to and is not there, or of no use.
+    unresolved: Vec<Unresolved>,
+    /// Why no pod takes requests, for each backend without one.
+    lacking: Vec<Unresolved>,
 }
 
 /// One check of one hostname.
@@ -48,7 +53,7 @@ type Check = fn(&Scene<'_>, &Hostname) -> Option<Finding>;
 const CHECKS: [Check; 10] = [
     is_held,
     children_are_stored,
-    service_is_there,
+    references_are_there,
     cert_manager_is_there,
     certificate_is_good,
     certificate_is_served,
@@ -115,11 +120,25 @@ impl<'a> Scene<'a> {
         seen: &'a Observed,
         now: Timestamp,
     ) -> Self {
-        let backend = index.backend(object, link);
-        let lacking = backend
-            .as_ref()
-            .ok()
-            .and_then(|backend| index.services.behind(backend).lacking);
+        let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
+        if let Err(problem) = index.client_ca(link) {
+            unresolved.insert(problem.message.clone(), problem);
+        }
+        for backend in index.backends(object, link) {
+            let lack = match backend {
+                Err(problem) => {
+                    unresolved.insert(problem.message.clone(), problem);
+                    continue;
+                }
+                // Nothing is sent there, so nobody need be there.
+                Ok(backend) if backend.weight == 0 => continue,
+                Ok(backend) => index.services.behind(&backend.backend).lacking,
+            };
+            lacking.extend(lack.map(|lack| (lack.message.clone(), lack)));
+        }
+        for problem in link.routes.iter().filter_map(weightless) {
+            lacking.insert(problem.message.clone(), problem);
+        }
         let proxies = proxy_service(&index.namespace, &link.class);
         let service = index.services.get(&proxies);
         Self {
@@ -134,8 +153,8 @@ impl<'a> Scene<'a> {
                 .map(|service| service.addresses.as_slice())
                 .unwrap_or_default(),
             answered: index.services.answers(&proxies),
-            backend,
-            lacking,
+            unresolved: unresolved.into_values().collect(),
+            lacking: lacking.into_values().collect(),
         }
     }
 
@@ -227,14 +246,47 @@ fn children_are_stored(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     })
 }
 
-fn service_is_there(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let Unresolved { reason, message } = scene.backend.as_ref().err()?.clone();
+fn references_are_there(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
+    let (reason, message) = told(&scene.unresolved)?;
     finding(
         &[Aspect::ResolvedRefs, Aspect::EndpointsReady],
         reason,
         message,
     )
 }
+
+fn weightless(route: &RouteSpec) -> Option<Unresolved> {
+    let backends = route.backends();
+    if backends.is_empty() || backends.iter().any(|backend| backend.weight > 0) {
+        return None;
+    }
+    let place = route.index.unwrap_or_default();
+    Some(Unresolved {
+        reason: Reason::AllWeightsZero,
+        message: format!("spec.routes[{place}].backends: every weight is 0; give one a share"),
+    })
+}
+
+/// The reason of the first, and what all of them say; the rest is counted where they are many.
+fn told(problems: &[Unresolved]) -> Option<(Reason, String)> {
+    let first = problems.first()?;
+    let mut message = String::new();
+    for problem in problems.iter().take(TOLD_MAX) {
+        let dot = if message.is_empty() { "" } else { ". " };
+        message.extend([dot, &problem.message]);
+    }
+    if let Some(more) = problems
+        .len()
+        .checked_sub(TOLD_MAX)
+        .filter(|more| *more > 0)
+    {
+        message.push_str(&format!(". And {more} more"));
+    }
+    Some((first.reason, message))
+}
+
+/// How many problems of one kind are told in full.
+const TOLD_MAX: usize = 4;
 
 fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     let wanted = matches!(scene.link.certificates, Certificates::Issued(_));
@@ -252,27 +304,18 @@ fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> 
 }
 
 fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let secret = scene.link.secret(scene.me, host)?;
-    let name = &secret.name;
-    let judged = scene.index.serving.judge(&secret, host);
-    if let Certificates::Secret(_) = scene.link.certificates {
-        let (reason, message) = match judged {
-            Some(Ok(())) => return None,
-            Some(Err(problem)) => (
-                problem.reason(),
-                format!("{host}: Secret {name}: {problem}"),
-            ),
-            None => (
-                Reason::SecretNotFound,
-                format!("{host}: there is no Secret {name}; create it, or correct spec.tls.secret"),
-            ),
-        };
-        return finding(
-            &[Aspect::CertificatesReady, Aspect::ResolvedRefs],
-            reason,
-            message,
-        );
-    }
+    let slot = Slot::of_host(&scene.link.class, host);
+    let judge = |secret: &ObjectRef| scene.index.serving.judge(secret, &slot);
+    let secret = match &scene.link.certificates {
+        Certificates::Disabled => return None,
+        Certificates::Secrets(secrets) => {
+            return secrets
+                .iter()
+                .find_map(|secret| secret_is_good(host, &secret.name, judge(secret)));
+        }
+        Certificates::Issued(_) => scene.link.certificate(scene.me, host),
+    };
+    let (name, judged) = (&secret.name, judge(&secret));
     let issuance = scene
         .index
         .issuance(&scene.link.certificate(scene.me, host));
@@ -296,8 +339,37 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     finding(&[Aspect::CertificatesReady], reason, message)
 }
 
+fn secret_is_good(
+    host: &Hostname,
+    name: &str,
+    judged: Option<Result<(), SecretProblem>>,
+) -> Option<Finding> {
+    let (reason, message) = match judged {
+        Some(Ok(())) => return None,
+        Some(Err(problem)) => (
+            problem.reason(),
+            format!("{host}: Secret {name}: {problem}"),
+        ),
+        None => (
+            Reason::SecretNotFound,
+            format!("{host}: there is no Secret {name}; create it, or correct spec.tls.secret"),
+        ),
+    };
+    finding(
+        &[Aspect::CertificatesReady, Aspect::ResolvedRefs],
+        reason,
+        message,
+    )
+}
+
 fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let (_, pair) = scene.index.serving.certificate(&scene.link.class, host)?;
+    let slot = Slot::of_host(&scene.link.class, host);
+    let pairs: Vec<_> = scene.index.serving.certificates(&slot).collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    // Of several, a proxy shows the one that fits its visitor.
+    let current = |shown: &str| pairs.iter().any(|(_, pair)| pair.fingerprint == shown);
     scene.ready_proxies().find_map(|proxy| {
         let served = proxy.served.get(host.as_str());
         let (reason, message) = match served {
@@ -308,7 +380,7 @@ fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> 
                     served.not_after
                 ),
             ),
-            Some(served) if served.fingerprint == pair.fingerprint => return None,
+            Some(served) if current(&served.fingerprint) => return None,
             _ => (
                 Reason::CertificateNotServed,
                 format!(
@@ -351,7 +423,7 @@ fn proxies_are_up_to_date(scene: &Scene<'_>, host: &Hostname) -> Option<Finding>
 }
 
 fn endpoints_are_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let Unresolved { reason, message } = scene.lacking.clone()?;
+    let (reason, message) = told(&scene.lacking)?;
     finding(&[Aspect::EndpointsReady], reason, message)
 }
 

@@ -2,6 +2,7 @@
 
 use super::conditions::{Aspect, Conditions};
 use crate::index::Index;
+use crate::index::serving::Slot;
 use crate::names::ClassName;
 use crate::observed::{ChildState, Observed, ObservedProxy, Verdict};
 use crate::proxy_service;
@@ -37,8 +38,18 @@ impl Index {
             ),
             Some((reason, told)) => conditions.fail(Aspect::Programmed, *reason, told),
         }
-        let failing =
-            programmed.or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
+        let unresolved = self.default_certificate_problem(class);
+        match &unresolved {
+            None => conditions.hold(
+                Aspect::ResolvedRefs,
+                Reason::ResolvedRefs,
+                "what the class refers to is there",
+            ),
+            Some((reason, told)) => conditions.fail(Aspect::ResolvedRefs, *reason, told),
+        }
+        let failing = unresolved
+            .or(programmed)
+            .or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
         match &failing {
             None => conditions.hold(Aspect::Ready, Reason::Serving, "requests are taken"),
             Some((reason, told)) => conditions.fail(Aspect::Ready, *reason, told),
@@ -55,6 +66,20 @@ impl Index {
                 ready: count(seen.proxies.iter().filter(|proxy| proxy.ready).count()),
             }),
         })
+    }
+
+    /// What stands against the default certificate.
+    fn default_certificate_problem(&self, class: &ClassName) -> Option<(Reason, String)> {
+        let secret = self.classes.get(class)?.default_certificate()?;
+        let (reason, told) = match self.serving.judge(&secret, &Slot::of_class(class)) {
+            Some(Ok(())) => return None,
+            Some(Err(problem)) => (problem.reason(), format!("Secret {secret}: {problem}")),
+            None => (
+                Reason::SecretNotFound,
+                format!("there is no Secret {secret}; create it, or name one that exists"),
+            ),
+        };
+        Some((reason, format!("spec.tls.defaultCertificate: {told}")))
     }
 
     fn other_default(&self, class: &ClassName) -> Option<String> {

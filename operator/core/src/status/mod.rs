@@ -9,6 +9,7 @@ mod conditions;
 
 use crate::index::hostnames::Standing;
 use crate::index::link::{Certificates, Linked};
+use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed};
@@ -81,15 +82,17 @@ impl Index {
         let hosts = link.hostnames.iter();
         hosts
             .flat_map(|host| {
-                let pair = self
+                let slot = Slot::of_host(&link.class, host);
+                let pairs: Vec<_> = self
                     .serving
-                    .certificate(&link.class, host)
-                    .map(|(_, pair)| pair.not_after);
+                    .certificates(&slot)
+                    .map(|(_, pair)| pair.not_after)
+                    .collect();
                 let seen = seen
                     .proxies
                     .iter()
                     .filter_map(|proxy| proxy.served.get(host.as_str()));
-                seen.map(|served| served.not_after).chain(pair)
+                seen.map(|served| served.not_after).chain(pairs)
             })
             .filter(|not_after| *not_after > now)
             .min()
@@ -107,7 +110,10 @@ impl Index {
         let scene = Scene::new(self, me, object, link, seen, now);
         let findings = Findings::collect(&scene);
         let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
-        conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid");
+        match link.tls.raised {
+            false => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
+            true => conditions.hold(Aspect::Accepted, Reason::TlsVersionRaised, VERSION_RAISED),
+        }
         for (aspect, reason, message) in [
             (
                 Aspect::ResolvedRefs,
@@ -159,7 +165,11 @@ impl Index {
             observed_generation: Some(object.generation),
             class_name: Some(link.class.as_str().to_owned()),
             summary: Some(summary),
-            description: worst.map_or("valid".to_owned(), |finding| finding.message.clone()),
+            description: match worst {
+                Some(finding) => finding.message.clone(),
+                None if link.tls.raised => format!("valid, but {VERSION_RAISED}"),
+                None => "valid".to_owned(),
+            },
             conditions: conditions.finish(),
             hostnames,
             addresses: scene.addresses.to_vec(),
@@ -172,6 +182,10 @@ impl Index {
         }
     }
 }
+
+/// What an object is told that asks for a version of TLS that is no longer spoken.
+const VERSION_RAISED: &str =
+    "spec.tls.minVersion: 1.1 is served as 1.2 and up (RFC 8996); write \"1.2\"";
 
 /// The status of an object that is not accepted: nothing beyond that was judged.
 fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> ExposedPortStatus {
@@ -286,7 +300,7 @@ fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> 
     if !matches!(scene.standing(host), Standing::Serves { .. }) {
         return None;
     }
-    let secret = scene.link.secret(scene.me, host)?;
+    let secret = scene.link.secrets(scene.me, host).into_iter().next()?;
     let served = scene.served_by_all(host);
     let issuance = scene
         .index

@@ -3,23 +3,40 @@
 //! The schema refuses most of this already; it is judged again for objects that are older than the
 //! schema or come from files. Collects every problem, so that a person fixes all in one go.
 
-use crate::names::{ClassName, Hostname, HostnameError};
-use crate::reason::Reason;
+mod duration;
+mod field;
+mod mistake;
+mod path;
+mod policy;
+mod problem;
+mod route;
+mod tls;
+
+pub(crate) use problem::Problem;
+pub(crate) use route::{ActionSpec, BackendSpec, RouteSpec, TlsToBackend};
+pub(crate) use tls::{CertificateSource, TlsSpec};
+
+use crate::names::{ClassName, Hostname};
+use crate::precedence;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use portolan_crds::{ExposedPortSpec, HOSTNAMES_MAX, IssuerRef, Tls, TlsMode};
+use mistake::Mistake;
+use policy::Policy;
+use portolan_crds::{ExposedPortSpec, HOSTNAMES_MAX};
 use std::collections::BTreeMap;
 use std::fmt;
-use thiserror::Error;
+use std::sync::Arc;
 
 /// An object that holds every rule that can be checked without looking at others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exposure {
-    pub(crate) port: Port,
-    pub(crate) target: Target,
+    /// The object's own port; absent when every route has an action of its own.
+    pub(crate) own: Option<(Target, Port)>,
     pub(crate) hostnames: Vec<HostPattern>,
     pub(crate) tls: TlsSpec,
     /// The class that the spec names.
     pub(crate) class: Option<ClassName>,
+    /// In the order in which they are tried; never empty.
+    pub(crate) routes: Arc<[RouteSpec]>,
 }
 
 /// A port by number or by name.
@@ -55,120 +72,71 @@ pub(crate) enum HostPattern {
     UnderDomain(String),
 }
 
-/// What was said about TLS; a secret and an issuer never come together, nor with `Disabled`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TlsSpec {
-    /// Nothing, or just the mode: the class decides.
-    Default(Option<TlsMode>),
-    Secret(String),
-    Issuer(IssuerRef),
-}
-
-/// What is wrong with an object: the field, the problem, and what would be right.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(crate) enum Problem {
-    #[error("spec.port: {0} is no port; write a number from 1 to 65535")]
-    PortNumber(i32),
-    #[error(
-        "spec.port: {0:?} is no name of a port; write small letters, digits and inner hyphens, such as http, or a number"
-    )]
-    PortName(String),
-    #[error(
-        "spec.selector, spec.service: both are set; keep one: selector lets Portolan make the Service, service names your own"
-    )]
-    TwoTargets,
-    #[error(
-        "spec: neither selector nor service is set; write selector with the labels of your pods, or service with the name of your Service"
-    )]
-    NoTarget,
-    #[error("spec.hostnames: none is given; write at least one, such as shop.example.com")]
-    NoHostname,
-    #[error(
-        "spec.hostnames: {0} are given; one object takes at most {HOSTNAMES_MAX}, so make a second one"
-    )]
-    TooManyHostnames(usize),
-    #[error("spec.hostnames[{index}]: {source}")]
-    Hostname { index: usize, source: HostnameError },
-    #[error(
-        "spec.className: {0:?} is no name of a class; write small letters, digits and inner hyphens"
-    )]
-    ClassName(String),
-    #[error(
-        "spec.tls: secret and issuerRef are both set; keep secret for a certificate of your own, or issuerRef to have one issued"
-    )]
-    TwoCertificates,
-    #[error(
-        "spec.tls.mode: Disabled takes no secret and no issuerRef; remove them, or write mode: Terminate"
-    )]
-    CertificateWithoutTls,
-    #[error(
-        "spec.hostnames[{index}]: {pattern:?} takes the domain of class {class}, which has none; write the name in full, or set spec.domain of the class"
-    )]
-    NoDomain {
-        index: usize,
-        pattern: String,
-        class: ClassName,
-    },
-    #[error(
-        "spec.tls: class {class} has no issuer; name a secret or an issuerRef here, set spec.issuerRef of the class, or write mode: Disabled"
-    )]
-    NoIssuer { class: ClassName },
-    #[error("spec.className: there is no ExposeClass {0}; name one that exists")]
-    ClassNotFound(ClassName),
-    #[error(
-        "spec.className: none is named and no ExposeClass is the default; name one, or set spec.default of a class"
-    )]
-    NoClass,
-}
-
-impl Problem {
-    pub(crate) fn reason(&self) -> Reason {
-        match self {
-            Self::Hostname { .. } => Reason::InvalidHostname,
-            Self::NoDomain { .. } => Reason::NoDomain,
-            Self::NoIssuer { .. } => Reason::NoIssuer,
-            Self::ClassNotFound(_) => Reason::ClassNotFound,
-            Self::NoClass => Reason::NoClass,
-            _ => Reason::InvalidSpec,
-        }
-    }
-}
-
 pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>> {
     let mut problems = Problems::default();
-    let port = problems.keep(port(&spec.port));
-    let target = problems.keep(target(spec));
-    let tls = problems.keep(tls(spec.tls.as_ref()));
+    let own = own(spec, &mut problems);
+    let tls = tls::tls(spec.tls.as_ref(), &mut problems);
     let class = problems.keep(class(spec.class_name.as_deref()));
     let hostnames = hostnames(&spec.hostnames, &mut problems);
-    match (port, target, tls, class) {
-        (Some(port), Some(target), Some(tls), Some(class)) if problems.0.is_empty() => {
-            Ok(Exposure {
-                port,
-                target,
-                hostnames,
-                tls,
-                class,
-            })
-        }
+    let policy = spec.policy.as_ref();
+    let policy = policy.map(|it| Policy::read("spec.policy", it, &mut problems));
+    let policy = policy.unwrap_or_default();
+    let port = own.as_ref().map(|(_, port)| port);
+    let mut routes = route::routes(&spec.routes, port, &policy, &mut problems);
+    if let (true, Some(port)) = (spec.routes.is_empty(), port) {
+        routes.push(RouteSpec::own(port, &policy));
+    }
+    precedence::sort(&mut routes);
+    match class {
+        Some(class) if problems.0.is_empty() => Ok(Exposure {
+            own,
+            hostnames,
+            tls,
+            class,
+            routes: routes.into(),
+        }),
         _ => Err(problems.0),
     }
 }
 
+/// Everything that is wrong, in the order in which it was found.
 #[derive(Default)]
 struct Problems(Vec<Problem>);
 
 impl Problems {
+    fn tell(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
     fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.0.push(problem)).ok()
+        result.map_err(|problem| self.tell(problem)).ok()
+    }
+
+    /// What is wrong with one value, and where it stands.
+    fn at<T>(&mut self, at: &str, result: Result<T, Mistake>) -> Option<T> {
+        self.keep(result.map_err(|mistake| Problem::At {
+            at: at.to_owned(),
+            mistake,
+        }))
+    }
+
+    /// That a list is not too long.
+    fn within(&mut self, at: &str, count: usize, most: usize) {
+        if count > most {
+            let told: Result<(), _> = Err(Mistake::TooMany { count, most });
+            self.at(at, told);
+        }
     }
 }
 
-fn port(port: &IntOrString) -> Result<Port, Problem> {
+fn port(at: &str, port: &IntOrString) -> Result<Port, Problem> {
     match port {
         IntOrString::Int(number) => match u16::try_from(*number) {
             Ok(port) if port > 0 => Ok(Port::Number(port)),
-            _ => Err(Problem::PortNumber(*number)),
+            _ => Err(Problem::PortNumber {
+                at: at.to_owned(),
+                port: *number,
+            }),
         },
         IntOrString::String(name) => {
             let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -180,34 +148,41 @@ fn port(port: &IntOrString) -> Result<Port, Problem> {
             if valid {
                 Ok(Port::Name(name.clone()))
             } else {
-                Err(Problem::PortName(name.clone()))
+                Err(Problem::PortName {
+                    at: at.to_owned(),
+                    port: name.clone(),
+                })
             }
         }
     }
 }
 
-fn target(spec: &ExposedPortSpec) -> Result<Target, Problem> {
-    match (&spec.selector, &spec.service) {
-        (Some(labels), None) if labels.is_empty() => Err(Problem::NoTarget),
-        (Some(labels), None) => Ok(Target::Selector(labels.clone())),
-        (None, Some(service)) if service.is_empty() => Err(Problem::NoTarget),
-        (None, Some(service)) => Ok(Target::Service(service.clone())),
-        (Some(_), Some(_)) => Err(Problem::TwoTargets),
-        (None, None) => Err(Problem::NoTarget),
-    }
-}
-
-fn tls(tls: Option<&Tls>) -> Result<TlsSpec, Problem> {
-    let Some(tls) = tls else {
-        return Ok(TlsSpec::Default(None));
+/// The object's own port, which may be absent when every route has an action of its own.
+fn own(spec: &ExposedPortSpec, problems: &mut Problems) -> Option<(Target, Port)> {
+    let selector = spec.selector.as_ref().filter(|labels| !labels.is_empty());
+    let service = spec.service.as_ref().filter(|name| !name.is_empty());
+    let target = match (selector, service) {
+        (Some(_), Some(_)) => problems.keep(Err(Problem::TwoTargets)),
+        (Some(labels), None) => Some(Target::Selector(labels.clone())),
+        (None, Some(service)) => Some(Target::Service(service.clone())),
+        (None, None) => {
+            let acts = |route: &portolan_crds::Route| {
+                !route.backends.is_empty() || route.redirect.is_some() || route.respond.is_some()
+            };
+            let needed = spec.routes.is_empty() || !spec.routes.iter().all(acts);
+            if needed {
+                problems.tell(Problem::NoTarget);
+            } else if spec.port.is_some() {
+                problems.tell(Problem::PortOfNothing);
+            }
+            return None;
+        }
     };
-    match (&tls.secret, &tls.issuer_ref) {
-        (Some(_), Some(_)) => Err(Problem::TwoCertificates),
-        (None, None) => Ok(TlsSpec::Default(tls.mode)),
-        _ if tls.mode == Some(TlsMode::Disabled) => Err(Problem::CertificateWithoutTls),
-        (Some(secret), None) => Ok(TlsSpec::Secret(secret.name.clone())),
-        (None, Some(issuer)) => Ok(TlsSpec::Issuer(issuer.clone())),
-    }
+    let port = match &spec.port {
+        Some(it) => problems.keep(port("spec.port", it)),
+        None => problems.keep(Err(Problem::NoPort)),
+    };
+    Some((target?, port?))
 }
 
 fn class(name: Option<&str>) -> Result<Option<ClassName>, Problem> {
@@ -217,9 +192,9 @@ fn class(name: Option<&str>) -> Result<Option<ClassName>, Problem> {
 
 fn hostnames(texts: &[String], problems: &mut Problems) -> Vec<HostPattern> {
     match texts.len() {
-        0 => problems.0.push(Problem::NoHostname),
+        0 => problems.tell(Problem::NoHostname),
         1..=HOSTNAMES_MAX => {}
-        many => problems.0.push(Problem::TooManyHostnames(many)),
+        many => problems.tell(Problem::TooManyHostnames(many)),
     }
     let mut patterns = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
@@ -239,6 +214,7 @@ fn hostnames(texts: &[String], problems: &mut Problems) -> Vec<HostPattern> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::Reason;
     use serde_json::{Value, json};
 
     fn judge(change: impl FnOnce(&mut Value)) -> Result<Exposure, Vec<Problem>> {
@@ -272,11 +248,16 @@ mod tests {
     #[test]
     fn every_rule_of_one_object_is_kept() {
         use Problem as P;
-        assert_eq!(problem(|s| s["port"] = 0.into()), P::PortNumber(0));
+        let at = || "spec.port".to_owned();
+        let number = P::PortNumber { at: at(), port: 0 };
+        assert_eq!(problem(|s| s["port"] = 0.into()), number);
         for name in ["", "-a", "A", "12", "a.b", &"a".repeat(64)] {
             assert_eq!(
                 problem(|s| s["port"] = name.into()),
-                P::PortName(name.into())
+                P::PortName {
+                    at: at(),
+                    port: name.into()
+                }
             );
         }
         assert_eq!(problem(|s| s["service"] = "shop".into()), P::TwoTargets);
@@ -327,7 +308,7 @@ mod tests {
         let tls = judge(|s| s["tls"] = json!({"issuerRef": {"name": "ca"}}))
             .unwrap()
             .tls;
-        let TlsSpec::Issuer(issuer) = tls else {
+        let CertificateSource::Issuer(issuer) = tls.source else {
             panic!("{tls:?}")
         };
         assert_eq!(

@@ -1,0 +1,138 @@
+//! `ExposedPort`: an app team says which port to expose, and under which names.
+
+mod policy;
+mod route;
+mod status;
+mod tls;
+
+pub use policy::{Cors, HeaderEdits, Headers, Policy, Retries, RetryOn, Timeouts};
+pub use route::{
+    BackendCa, BackendRef, BackendTls, FieldMatch, PathMatch, Redirect, Respond, Route, RouteMatch,
+    Scheme,
+};
+pub use status::{
+    Address, AddressType, CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary,
+};
+pub use tls::{
+    ClientCa, ClientCaMode, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, SecretRef, Tls, TlsMode,
+};
+
+use crate::{ROUTES_MAX, schema};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Exposes a port of an application under hostnames.
+///
+/// ```yaml
+/// apiVersion: portolan.dev/v1alpha1
+/// kind: ExposedPort
+/// metadata: {name: shop, namespace: team-a}
+/// spec:
+///   port: 8080
+///   selector: {app: shop}
+///   hostnames: [shop.example.com]
+/// ```
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "portolan.dev",
+    version = "v1alpha1",
+    kind = "ExposedPort",
+    plural = "exposedports",
+    namespaced,
+    status = "ExposedPortStatus",
+    shortname = "xp",
+    category = "portolan",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "Exposes a port of an application under hostnames.",
+    printcolumn(name = "Hosts", type_ = "string", json_path = ".status.summary.hosts"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.summary.status"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.hostnames[0].url"),
+    printcolumn(
+        name = "Expires",
+        type_ = "string",
+        description = "When the first of the certificates expires.",
+        json_path = ".status.summary.certificateExpires"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Description",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.description"
+    )
+)]
+#[x_kube(
+    validation = Rule::new("!(has(self.selector) && has(self.service))")
+        .message("spec.selector, spec.service: both are set; keep one: selector lets Portolan make the Service, service names your own"),
+    validation = Rule::new("has(self.selector) || has(self.service) || (has(self.routes) && self.routes.size() > 0 && self.routes.all(r, has(r.backends) || has(r.redirect) || has(r.respond)))")
+        .message("spec: neither selector nor service is set; write selector with the labels of your pods, service with the name of your Service, or an action for every route"),
+    validation = Rule::new("(has(self.selector) || has(self.service)) == has(self.port)")
+        .message(Message::Expression("has(self.port) ? 'spec.port: nothing has this port; write selector with the labels of your pods, or service with the name of your Service' : 'spec.port: is missing; write the port that the application listens on, or with service a port of that Service'".into())),
+    validation = Rule::new("!has(self.routes) || has(self.selector) || has(self.service) || self.routes.all(r, !has(r.backends) || r.backends.all(b, has(b.service)))")
+        .message("spec.routes: a backend without service is the object's own, which has none; name a service in each backend, or write spec.selector or spec.service"),
+    validation = Rule::new("!has(self.selector) || !has(self.port) || type(self.port) == int || self.port.size() <= 15")
+        .message("spec.port: the name of a container port has at most 15 characters; write the name that stands in the pod, or its number"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposedPortSpec {
+    /// The port that the application listens on: a number, or the name of a container port.
+    /// With `service` it is a port of that Service. Absent only when every route has an action of
+    /// its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::port")]
+    pub port: Option<IntOrString>,
+
+    /// The labels of the pods; Portolan makes the Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::selector")]
+    pub selector: Option<BTreeMap<String, String>>,
+
+    /// The name of a Service of this namespace, instead of `selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub service: Option<String>,
+
+    /// The names under which the port is reached: `shop.example.com`; `shop.*` takes the domain of
+    /// the class; `*.shop.example.com` is a wildcard of exactly one label.
+    #[schemars(schema_with = "schema::hostnames")]
+    pub hostnames: Vec<String>,
+
+    /// How TLS is done. Absent: terminated when there is a secret or an issuer, here or in the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+
+    /// What holds for every route; a route replaces it field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+
+    /// What is done with which request. None: everything goes to the object's own port. Exact paths
+    /// come first, then regular expressions (longer ones first), then prefixes (longer ones first);
+    /// then a method, more headers, more query parameters; then the order in which they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = ROUTES_MAX),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub routes: Vec<Route>,
+
+    /// The ExposeClass; absent takes the default one. `status.className` keeps what was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub class_name: Option<String>,
+}

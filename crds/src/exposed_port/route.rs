@@ -1,0 +1,224 @@
+//! Which requests, and what is done with them.
+
+use super::{Policy, SecretRef};
+use crate::{BACKENDS_MAX, MATCHES_MAX, schema};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which requests, and what is done with them: `backends`, `redirect` or `respond`; without any they
+/// go to the object's own port.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("[has(self.backends), has(self.redirect), has(self.respond)].filter(set, set).size() <= 1")
+        .message("spec.routes: a route has several of backends, redirect and respond; keep one, or make a route for each"),
+    validation = Rule::new("!has(self.prefixRewrite) || !(has(self.redirect) || has(self.respond))")
+        .message("spec.routes: prefixRewrite changes the path on its way to a backend, and this route has none; remove it, or write redirect.prefixRewrite"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// Which requests are taken; absent takes all.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matches: Option<RouteMatch>,
+    /// Where they go, by weight. No weight anywhere: even shares; some weights: those without one get 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = BACKENDS_MAX),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub backends: Vec<BackendRef>,
+    /// Sends the client elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<Redirect>,
+    /// Answers without asking anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Respond>,
+    /// Stands in place of the matched prefix (or the matched exact path) on the way to the
+    /// application; the original path goes to `x-envoy-original-path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub prefix_rewrite: Option<String>,
+    /// How requests are treated.
+    #[serde(flatten)]
+    pub policy: Policy,
+}
+
+/// Which requests a route takes: those that every part of it takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteMatch {
+    /// The path; absent takes all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathMatch>,
+    /// The method, such as `GET`; absent takes all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::method")]
+    pub method: Option<String>,
+    /// Header fields, all of which must match.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = MATCHES_MAX),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub headers: Vec<FieldMatch>,
+    /// Query parameters, all of which must match, after decoding.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = MATCHES_MAX),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub query: Vec<FieldMatch>,
+}
+
+/// How a path is matched: by exactly one of these.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("[has(self.exact), has(self.prefix), has(self.regex)].filter(set, set).size() == 1")
+        .message("match.path: not one of exact, prefix and regex; write exactly one"),
+)]
+pub struct PathMatch {
+    /// This path and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub exact: Option<String>,
+    /// By whole segments: `/blog` takes `/blog` and `/blog/x`, never `/blogger`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub prefix: Option<String>,
+    /// The whole path matches this regular expression (syntax of Rust's regex crate, close to RE2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub regex: Option<String>,
+}
+
+/// A header field or query parameter that must be there, with its value told by exactly one of
+/// `exact`, `regex` and `present`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("[has(self.exact), has(self.regex), has(self.present)].filter(set, set).size() == 1")
+        .message("match: a header or query parameter has not one of exact, regex and present; write exactly one"),
+)]
+pub struct FieldMatch {
+    /// Its name; of a header field in any case.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// This value and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub exact: Option<String>,
+    /// The whole value matches this regular expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub regex: Option<String>,
+    /// Any value will do; always true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::always_true")]
+    pub present: Option<bool>,
+}
+
+/// A port of a Service, and its share of the requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendRef {
+    /// The name of a Service of this namespace; absent is the object's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub service: Option<String>,
+    /// A port of the Service, by number or name.
+    #[schemars(schema_with = "schema::port")]
+    pub port: IntOrString,
+    /// Its share, relative to the route's other backends; 0 gets nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::weight")]
+    pub weight: Option<i32>,
+    /// TLS to the endpoints. Absent: as `appProtocol` of the Service's port says, in the clear unless it is `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<BackendTls>,
+}
+
+/// TLS to endpoints. Without `ca` it is encrypted, but nobody checks to whom.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.ca) == has(self.subjectName)")
+        .message("backends.tls: ca and subjectName come together; write both to have the endpoint's certificate checked, or neither"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendTls {
+    /// Who may have issued the endpoint's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<BackendCa>,
+    /// The DNS name that the endpoint's certificate must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub subject_name: Option<String>,
+}
+
+/// Who may have issued the certificate of an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BackendCa {
+    /// A Secret of this namespace with the certificates of the authorities in `ca.crt`.
+    pub secret: SecretRef,
+}
+
+/// Sends a client elsewhere; what is absent stays as the client has it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("has(self.scheme) || has(self.hostname) || has(self.port) || has(self.path) || has(self.prefixRewrite)")
+        .message("redirect: says nothing, so the client would come back for ever; write one of scheme, hostname, port, path and prefixRewrite"),
+    validation = Rule::new("!(has(self.path) && has(self.prefixRewrite))")
+        .message("redirect: path and prefixRewrite are both set; keep path to replace the whole path, or prefixRewrite to replace what was matched"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Redirect {
+    /// `http` or `https`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
+    /// A DNS name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub hostname: Option<String>,
+    /// Absent: none is written when scheme or hostname change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Replaces the whole path; the query is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub path: Option<String>,
+    /// Replaces the matched prefix by whole segments; the query is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::path")]
+    pub prefix_rewrite: Option<String>,
+    /// 301, 302, 303, 307 or 308; absent means 302.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::redirect_status")]
+    pub status: Option<i32>,
+}
+
+/// What a client is to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+/// An answer of the proxy itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Respond {
+    /// 200 to 599.
+    #[schemars(range(min = 200, max = 599))]
+    pub status: i32,
+    /// What the answer says; absent is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub body: Option<String>,
+    /// What the body is; absent means `text/plain; charset=utf-8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::field_value")]
+    pub content_type: Option<String>,
+}

@@ -1,0 +1,134 @@
+//! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
+
+use super::Index;
+use super::link::{Linked, Object, Place};
+use super::secrets::Authorities;
+use super::services::{Backend, Unresolved};
+use crate::names::ObjectRef;
+use crate::reason::Reason;
+use crate::validate::{BackendSpec, RouteSpec, TlsToBackend};
+use portolan_discovery::table::{self, BackendTls};
+use std::sync::Arc;
+
+/// A backend that requests can be sent to.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) backend: Backend,
+    pub(crate) weight: u32,
+    tls: Option<BackendTls>,
+    /// The Secret with the authorities that its certificate is checked against.
+    pub(crate) authorities: Option<ObjectRef>,
+}
+
+impl Resolved {
+    /// The entry of the table.
+    pub(crate) fn row(&self) -> table::Backend {
+        table::Backend {
+            endpoints: self.backend.endpoints_name(),
+            weight: self.weight,
+            tls: self.tls.clone(),
+        }
+    }
+}
+
+impl Index {
+    /// What every backend of every route comes to, in the order in which routes are tried.
+    pub(crate) fn backends<'a>(
+        &'a self,
+        object: &'a Object,
+        link: &'a Linked,
+    ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
+        link.routes
+            .iter()
+            .flat_map(move |route| self.backends_of(object, link, route))
+    }
+
+    /// What every backend of one route comes to.
+    pub(crate) fn backends_of<'a>(
+        &'a self,
+        object: &'a Object,
+        link: &'a Linked,
+        route: &'a RouteSpec,
+    ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
+        let specs = route.backends().iter();
+        specs.map(move |spec| self.resolve_backend(object, link, spec, Place::of(route, spec)))
+    }
+
+    fn resolve_backend(
+        &self,
+        object: &Object,
+        link: &Linked,
+        spec: &BackendSpec,
+        place: Place,
+    ) -> Result<Resolved, Unresolved> {
+        let own = link.own.as_ref();
+        let (service, owner) = match (&spec.service, own) {
+            (Some(name), _) => (link.beside(name), None),
+            (None, Some(own)) => {
+                let made = own.selector.is_some();
+                (own.service.clone(), made.then_some(object.uid.as_str()))
+            }
+            // Validation lets no backend through that would have no Service.
+            (None, None) => return Err(no_service(place)),
+        };
+        let backend = self.services.resolve(&service, &spec.port, owner, place)?;
+        let (tls, authorities) = match &spec.tls {
+            Some(TlsToBackend::Validated { ca_secret, subject }) => {
+                let secret = link.beside(ca_secret);
+                self.authorities(&secret, &place.field("tls.ca.secret"))?;
+                let tls = BackendTls {
+                    server_name: subject.clone(),
+                    trust: Some(secret.to_string()),
+                    subject_name: None,
+                };
+                (Some(tls), Some(secret))
+            }
+            Some(TlsToBackend::Unvalidated) => (Some(unvalidated(&service)), None),
+            None => (backend.speaks_tls.then(|| unvalidated(&service)), None),
+        };
+        Ok(Resolved {
+            backend,
+            weight: spec.weight,
+            tls,
+            authorities,
+        })
+    }
+
+    /// The authorities in a Secret, which stands in the field that is named by `at`.
+    pub(crate) fn authorities(
+        &self,
+        secret: &ObjectRef,
+        at: &str,
+    ) -> Result<Arc<Authorities>, Unresolved> {
+        let name = &secret.name;
+        match self.serving.authorities(secret) {
+            Some(Ok(authorities)) => Ok(authorities),
+            Some(Err(problem)) => Err(Unresolved {
+                reason: problem.reason(),
+                message: format!("{at}: Secret {name}: {problem}"),
+            }),
+            None => Err(Unresolved {
+                reason: Reason::SecretNotFound,
+                message: format!(
+                    "{at}: there is no Secret {name}; create it, or name one that exists"
+                ),
+            }),
+        }
+    }
+}
+
+/// The name by which the cluster knows the Service; nobody checks that the endpoint bears it.
+fn unvalidated(service: &ObjectRef) -> BackendTls {
+    BackendTls {
+        server_name: format!("{}.{}.svc", service.name, service.namespace),
+        trust: None,
+        subject_name: None,
+    }
+}
+
+fn no_service(place: Place) -> Unresolved {
+    Unresolved {
+        reason: Reason::ServiceNotFound,
+        message: format!("{}: is missing; name a Service", place.field("service")),
+    }
+}

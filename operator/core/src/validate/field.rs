@@ -1,0 +1,58 @@
+//! Names and values of header fields (RFC 9110 5), judged as the proxy judges them.
+
+use super::mistake::Mistake;
+use portolan_crds::VALUE_MAX;
+use portolan_discovery::field::{self, FieldError};
+
+/// What a route looks at, adds, removes, or lets a browser see: a name in lower case.
+pub(super) fn name(text: &str) -> Result<String, Mistake> {
+    let name = text.to_ascii_lowercase();
+    match field::name(&name) {
+        Ok(()) => Ok(name),
+        Err(FieldError::Reserved) => Err(Mistake::FieldReserved(name)),
+        Err(_) => Err(Mistake::FieldName(text.to_owned())),
+    }
+}
+
+/// What a route sets in requests: `host` too, which changes what the application is asked for.
+pub(super) fn settable(text: &str) -> Result<String, Mistake> {
+    match text.eq_ignore_ascii_case("host") {
+        true => Ok("host".to_owned()),
+        false => name(text),
+    }
+}
+
+/// A value on one line, without space at its ends.
+pub(super) fn value(name: &str, text: &str) -> Result<String, Mistake> {
+    if !text.is_empty() && text.len() <= VALUE_MAX && field::value(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(Mistake::FieldValue(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_in_lower_case() {
+        assert_eq!(name("X-Team").as_deref(), Ok("x-team"));
+        assert_eq!(settable("Host").as_deref(), Ok("host"));
+        for bad in ["", "a b", "a:", "a\r\nb", "ä"] {
+            assert_eq!(name(bad), Err(Mistake::FieldName(bad.into())));
+        }
+        for reserved in ["content-length", "x_forwarded_for", "host"] {
+            assert_eq!(name(reserved), Err(Mistake::FieldReserved(reserved.into())));
+        }
+    }
+
+    #[test]
+    fn a_value_stays_on_its_line() {
+        assert_eq!(value("a", "b c").as_deref(), Ok("b c"));
+        for bad in ["", " a", "a\r\nx: y"] {
+            assert_eq!(value("a", bad), Err(Mistake::FieldValue("a".into())));
+        }
+        assert!(value("a", &"a".repeat(VALUE_MAX + 1)).is_err());
+    }
+}

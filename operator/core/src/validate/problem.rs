@@ -1,0 +1,106 @@
+//! What is wrong with an object: the field, the problem, and what would be right.
+
+use super::mistake::Mistake;
+use super::tls::ADDITIONAL_SECRETS_MAX;
+use crate::names::{ClassName, HostnameError};
+use crate::reason::Reason;
+use portolan_crds::HOSTNAMES_MAX;
+use thiserror::Error;
+
+/// What is wrong with an object: the field, the problem, and what would be right.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum Problem {
+    #[error("{at}: {mistake}")]
+    At { at: String, mistake: Mistake },
+    #[error("{at}: {port} is no port; write a number from 1 to 65535")]
+    PortNumber { at: String, port: i32 },
+    #[error(
+        "{at}: {port:?} is no name of a port; write small letters, digits and inner hyphens, such as http, or a number"
+    )]
+    PortName { at: String, port: String },
+    #[error(
+        "spec.port: is missing; write the port that the application listens on, or with service a port of that Service"
+    )]
+    NoPort,
+    #[error(
+        "spec.port: nothing has this port; write selector with the labels of your pods, or service with the name of your Service"
+    )]
+    PortOfNothing,
+    #[error(
+        "spec.selector, spec.service: both are set; keep one: selector lets Portolan make the Service, service names your own"
+    )]
+    TwoTargets,
+    #[error(
+        "spec: neither selector nor service is set; write selector with the labels of your pods, service with the name of your Service, or an action for every route"
+    )]
+    NoTarget,
+    #[error("spec.hostnames: none is given; write at least one, such as shop.example.com")]
+    NoHostname,
+    #[error(
+        "spec.hostnames: {0} are given; one object takes at most {HOSTNAMES_MAX}, so make a second one"
+    )]
+    TooManyHostnames(usize),
+    #[error("spec.hostnames[{index}]: {source}")]
+    Hostname { index: usize, source: HostnameError },
+    #[error(
+        "spec.className: {0:?} is no name of a class; write small letters, digits and inner hyphens"
+    )]
+    ClassName(String),
+    #[error(
+        "spec.tls: secret and issuerRef are both set; keep secret for a certificate of your own, or issuerRef to have one issued"
+    )]
+    TwoCertificates,
+    #[error(
+        "spec.tls.mode: Disabled takes no secret and no issuerRef; remove them, or write mode: Terminate"
+    )]
+    CertificateWithoutTls,
+    #[error(
+        "spec.tls.mode: Disabled leaves nothing for the other fields to say; remove them, or write mode: Terminate"
+    )]
+    SettingsWithoutTls,
+    #[error(
+        "spec.tls.additionalSecrets: there is no secret that they could stand beside; write spec.tls.secret too"
+    )]
+    FurtherWithoutFirst,
+    #[error(
+        "spec.tls.additionalSecrets: {0} are given; write at most {ADDITIONAL_SECRETS_MAX}, one for each type of key"
+    )]
+    TooManySecrets(usize),
+    #[error("spec.tls.maxVersion: is older than minVersion; write the same or a newer one")]
+    VersionsCrossed,
+    #[error(
+        "spec.tls.maxVersion: class {class} speaks nothing older than 1.3; write \"1.3\", or leave it out"
+    )]
+    VersionBelowClass { class: ClassName },
+    #[error(
+        "spec.hostnames[{index}]: {pattern:?} takes the domain of class {class}, which has none; write the name in full, or set spec.domain of the class"
+    )]
+    NoDomain {
+        index: usize,
+        pattern: String,
+        class: ClassName,
+    },
+    #[error(
+        "spec.tls: class {class} has no issuer; name a secret or an issuerRef here, set spec.issuerRef of the class, or write mode: Disabled"
+    )]
+    NoIssuer { class: ClassName },
+    #[error("spec.className: there is no ExposeClass {0}; name one that exists")]
+    ClassNotFound(ClassName),
+    #[error(
+        "spec.className: none is named and no ExposeClass is the default; name one, or set spec.default of a class"
+    )]
+    NoClass,
+}
+
+impl Problem {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Hostname { .. } => Reason::InvalidHostname,
+            Self::NoDomain { .. } => Reason::NoDomain,
+            Self::NoIssuer { .. } => Reason::NoIssuer,
+            Self::ClassNotFound(_) => Reason::ClassNotFound,
+            Self::NoClass => Reason::NoClass,
+            _ => Reason::InvalidSpec,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Routes: which requests, and what is done with them.
+
+use super::mistake::Mistake;
+use super::policy::{Policy, method};
+use super::{Port, Problems, field, path, port};
+use crate::names::Hostname;
+use portolan_crds as crd;
+use portolan_discovery::pattern;
+use portolan_discovery::table::{
+    Action, FieldMatch, PathMatch, PathRewrite, Redirect, Respond, Route, RouteMatch, ValueMatch,
+};
+
+/// A route that breaks no rule of its own. What it refers to is looked up later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RouteSpec {
+    /// Where it stands in `spec.routes`; absent for the one that an object without routes has.
+    pub(crate) index: Option<usize>,
+    pub(crate) matches: RouteMatch,
+    pub(crate) action: ActionSpec,
+    rewrite: Option<PathRewrite>,
+    policy: Policy,
+}
+
+/// What is done with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ActionSpec {
+    /// It goes to one of these.
+    Forward(Vec<BackendSpec>),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// The proxy answers.
+    Respond(Respond),
+}
+
+/// A port of a Service, and its share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BackendSpec {
+    /// Where it stands in the route's `backends`; absent for the object's own port.
+    pub(crate) index: Option<usize>,
+    /// Absent is the object's own.
+    pub(crate) service: Option<String>,
+    pub(crate) port: Port,
+    pub(crate) weight: u32,
+    /// Absent: as the Service says.
+    pub(crate) tls: Option<TlsToBackend>,
+}
+
+/// What was said about TLS to endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TlsToBackend {
+    /// Encrypted, whoever answers.
+    Unvalidated,
+    /// The certificate must be of one of these authorities, and have the name.
+    Validated { ca_secret: String, subject: String },
+}
+
+impl RouteSpec {
+    /// The whole object: every request goes to its own port.
+    pub(super) fn own(port: &Port, policy: &Policy) -> Self {
+        Self {
+            index: None,
+            matches: PathMatch::Prefix("/".to_owned()).into(),
+            action: ActionSpec::Forward(vec![BackendSpec::own(port)]),
+            rewrite: None,
+            policy: policy.clone(),
+        }
+    }
+
+    /// The row of the table, once it is known where requests can go.
+    pub(crate) fn row(&self, action: Action) -> Route {
+        let mut row = Route::new(self.matches.clone(), action);
+        row.rewrite.clone_from(&self.rewrite);
+        self.policy.apply(&mut row);
+        row
+    }
+
+    pub(crate) fn backends(&self) -> &[BackendSpec] {
+        match &self.action {
+            ActionSpec::Forward(backends) => backends,
+            ActionSpec::Redirect(_) | ActionSpec::Respond(_) => &[],
+        }
+    }
+}
+
+impl BackendSpec {
+    fn own(port: &Port) -> Self {
+        Self {
+            index: None,
+            service: None,
+            port: port.clone(),
+            weight: 1,
+            tls: None,
+        }
+    }
+}
+
+/// Judges every route; `own` is the object's own port, when it has one.
+pub(super) fn routes(
+    said: &[crd::Route],
+    own: Option<&Port>,
+    policy: &Policy,
+    problems: &mut Problems,
+) -> Vec<RouteSpec> {
+    problems.within("spec.routes", said.len(), crd::ROUTES_MAX);
+    let patterns = said.iter().map(count_patterns).sum();
+    if patterns > pattern::PER_OBJECT_MAX {
+        let told: Result<(), _> = Err(Mistake::TooManyPatterns(patterns));
+        problems.at("spec.routes", told);
+        return Vec::new(); // Thousands of them would be compiled only to be refused.
+    }
+    said.iter()
+        .take(crd::ROUTES_MAX)
+        .enumerate()
+        .filter_map(|(index, said)| {
+            let at = format!("spec.routes[{index}]");
+            let route_policy = Policy::read(&at, &said.policy, problems);
+            let matches = matches(&at, said.matches.as_ref(), problems);
+            let action = action(&at, said, own, problems);
+            let rewrite = rewrite(&at, said, &matches, problems);
+            Some(RouteSpec {
+                index: Some(index),
+                matches,
+                action: action?,
+                rewrite,
+                policy: route_policy.over(policy),
+            })
+        })
+        .collect()
+}
+
+fn count_patterns(said: &crd::Route) -> usize {
+    let Some(matches) = &said.matches else {
+        return 0;
+    };
+    let of_path = matches.path.iter().filter(|it| it.regex.is_some()).count();
+    let fields = matches.headers.iter().chain(&matches.query);
+    of_path + fields.filter(|it| it.regex.is_some()).count()
+}
+
+fn matches(at: &str, said: Option<&crd::RouteMatch>, problems: &mut Problems) -> RouteMatch {
+    let root = || PathMatch::Prefix("/".to_owned());
+    let Some(said) = said else {
+        return root().into();
+    };
+    let path = said.path.as_ref().and_then(|path| {
+        let at = format!("{at}.match.path");
+        problems.at(&at, path_match(path))
+    });
+    let mut fields = |list: &str, said: &[crd::FieldMatch], name: FieldName| {
+        let at = format!("{at}.match.{list}");
+        problems.within(&at, said.len(), crd::MATCHES_MAX);
+        said.iter()
+            .enumerate()
+            .filter_map(|(index, said)| {
+                problems.at(&format!("{at}[{index}]"), field_match(said, name))
+            })
+            .collect()
+    };
+    RouteMatch {
+        headers: fields("headers", &said.headers, field::name),
+        query: fields("query", &said.query, |name| match name {
+            "" => Err(Mistake::NoName),
+            name => Ok(name.to_owned()),
+        }),
+        method: said
+            .method
+            .as_deref()
+            .and_then(|text| problems.at(&format!("{at}.match.method"), method(text))),
+        path: path.unwrap_or_else(root),
+    }
+}
+
+type FieldName = fn(&str) -> Result<String, Mistake>;
+
+fn path_match(said: &crd::PathMatch) -> Result<PathMatch, Mistake> {
+    match (&said.exact, &said.prefix, &said.regex) {
+        (Some(text), None, None) => path::parse(text).map(PathMatch::Exact),
+        (None, Some(text), None) => path::parse_prefix(text).map(PathMatch::Prefix),
+        (None, None, Some(text)) => regex(text).map(PathMatch::Regex),
+        _ => Err(Mistake::NotExactlyOne("exact, prefix and regex")),
+    }
+}
+
+fn field_match(said: &crd::FieldMatch, name: FieldName) -> Result<FieldMatch, Mistake> {
+    let value = match (&said.exact, &said.regex, said.present) {
+        (Some(text), None, None) => ValueMatch::Exact(text.clone()),
+        (None, Some(text), None) => ValueMatch::Regex(regex(text)?),
+        (None, None, Some(true)) => ValueMatch::Present,
+        (None, None, Some(false)) => return Err(Mistake::Absent),
+        _ => return Err(Mistake::NotExactlyOne("exact, regex and present")),
+    };
+    let name = name(&said.name)?;
+    Ok(FieldMatch { name, value })
+}
+
+fn regex(text: &str) -> Result<String, Mistake> {
+    match pattern::whole(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(source) => Err(Mistake::Pattern {
+            text: text.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn action(
+    at: &str,
+    said: &crd::Route,
+    own: Option<&Port>,
+    problems: &mut Problems,
+) -> Option<ActionSpec> {
+    match (said.backends.as_slice(), &said.redirect, &said.respond) {
+        ([], None, None) => match own {
+            Some(port) => Some(ActionSpec::Forward(vec![BackendSpec::own(port)])),
+            None => problems.at(at, Err(Mistake::NoAction)),
+        },
+        (said, None, None) => Some(ActionSpec::Forward(backends(
+            at,
+            said,
+            own.is_some(),
+            problems,
+        ))),
+        ([], Some(said), None) => {
+            let at = format!("{at}.redirect");
+            Some(ActionSpec::Redirect(redirect(&at, said, problems)))
+        }
+        ([], None, Some(said)) => {
+            let at = format!("{at}.respond");
+            Some(ActionSpec::Respond(respond(&at, said, problems)))
+        }
+        _ => problems.at(at, Err(Mistake::TwoActions)),
+    }
+}
+
+fn backends(
+    at: &str,
+    said: &[crd::BackendRef],
+    has_own: bool,
+    problems: &mut Problems,
+) -> Vec<BackendSpec> {
+    problems.within(&format!("{at}.backends"), said.len(), crd::BACKENDS_MAX);
+    // Contour's rule: without any weight the shares are even; else whoever has none gets none.
+    let unset = u32::from(said.iter().all(|backend| backend.weight.is_none()));
+    said.iter()
+        .enumerate()
+        .filter_map(|(index, said)| {
+            let at = format!("{at}.backends[{index}]");
+            if !has_own && said.service.as_ref().is_none_or(String::is_empty) {
+                let told: Result<(), _> = Err(Mistake::NoOwnService);
+                problems.at(&format!("{at}.service"), told);
+            }
+            let weight = match said.weight.map(|weight| (weight, u32::try_from(weight))) {
+                None => Ok(unset),
+                Some((_, Ok(weight))) if weight <= crd::WEIGHT_MAX => Ok(weight),
+                Some((weight, _)) => Err(Mistake::Weight(weight)),
+            };
+            let weight = problems.at(&format!("{at}.weight"), weight);
+            let tls = said.tls.as_ref().map(tls_to_backend).transpose();
+            let tls = problems.at(&format!("{at}.tls"), tls);
+            Some(BackendSpec {
+                index: Some(index),
+                service: said.service.clone().filter(|name| !name.is_empty()),
+                port: problems.keep(port(&format!("{at}.port"), &said.port))?,
+                weight: weight?,
+                tls: tls?,
+            })
+        })
+        .collect()
+}
+
+fn tls_to_backend(said: &crd::BackendTls) -> Result<TlsToBackend, Mistake> {
+    match (&said.ca, &said.subject_name) {
+        (None, None) => Ok(TlsToBackend::Unvalidated),
+        (Some(ca), Some(subject)) => Ok(TlsToBackend::Validated {
+            ca_secret: ca.secret.name.clone(),
+            subject: dns_name(subject)?,
+        }),
+        _ => Err(Mistake::HalfValidated),
+    }
+}
+
+fn dns_name(text: &str) -> Result<String, Mistake> {
+    let name = Hostname::parse(text).map_err(Mistake::Hostname)?;
+    match name.is_wildcard() {
+        true => Err(Mistake::Wildcard(text.to_owned())),
+        false => Ok(name.as_str().to_owned()),
+    }
+}
+
+fn redirect(at: &str, said: &crd::Redirect, problems: &mut Problems) -> Redirect {
+    let path = match (&said.path, &said.prefix_rewrite) {
+        (Some(_), Some(_)) => problems.at(at, Err(Mistake::TwoPaths)),
+        (Some(text), None) => {
+            let full = path::parse(text).map(PathRewrite::Full);
+            problems.at(&format!("{at}.path"), full)
+        }
+        (None, Some(text)) => {
+            let prefix = path::parse_prefix(text).map(PathRewrite::Prefix);
+            problems.at(&format!("{at}.prefixRewrite"), prefix)
+        }
+        (None, None) => {
+            if said.scheme.is_none() && said.hostname.is_none() && said.port.is_none() {
+                let told: Result<(), _> = Err(Mistake::RedirectsNowhere);
+                problems.at(at, told);
+            }
+            None
+        }
+    };
+    let status = said.status.unwrap_or(302);
+    let known = match u16::try_from(status) {
+        Ok(known @ (301 | 302 | 303 | 307 | 308)) => Ok(known),
+        _ => Err(Mistake::RedirectStatus(status)),
+    };
+    Redirect {
+        scheme: said.scheme.map(|scheme| match scheme {
+            crd::Scheme::Http => "http".to_owned(),
+            crd::Scheme::Https => "https".to_owned(),
+        }),
+        hostname: said
+            .hostname
+            .as_deref()
+            .and_then(|text| problems.at(&format!("{at}.hostname"), dns_name(text))),
+        port: said.port.and_then(|number| {
+            let port = match u16::try_from(number) {
+                Ok(port) if port > 0 => Ok(port),
+                _ => Err(Mistake::Port(number)),
+            };
+            problems.at(&format!("{at}.port"), port)
+        }),
+        path,
+        status: problems.at(&format!("{at}.status"), known).unwrap_or(302),
+    }
+}
+
+/// The longest body that a route answers with.
+const BODY_MAX: usize = 4096;
+
+fn respond(at: &str, said: &crd::Respond, problems: &mut Problems) -> Respond {
+    let status = match u16::try_from(said.status) {
+        Ok(status @ 200..=599) => Ok(status),
+        _ => Err(Mistake::RespondStatus(said.status)),
+    };
+    let body = said.body.clone().unwrap_or_default();
+    if body.chars().count() > BODY_MAX {
+        let told: Result<(), _> = Err(Mistake::BodyTooLong(body.chars().count()));
+        problems.at(&format!("{at}.body"), told);
+    }
+    Respond {
+        status: problems.at(&format!("{at}.status"), status).unwrap_or(503),
+        content_type: match &said.content_type {
+            None => "text/plain; charset=utf-8".to_owned(),
+            Some(text) => problems
+                .at(
+                    &format!("{at}.contentType"),
+                    field::value("content-type", text),
+                )
+                .unwrap_or_default(),
+        },
+        body,
+    }
+}
+
+fn rewrite(
+    at: &str,
+    said: &crd::Route,
+    matches: &RouteMatch,
+    problems: &mut Problems,
+) -> Option<PathRewrite> {
+    let text = said.prefix_rewrite.as_deref()?;
+    let rewrite = if said.redirect.is_some() || said.respond.is_some() {
+        Err(Mistake::RewriteWithoutBackend)
+    } else {
+        match &matches.path {
+            PathMatch::Regex(_) => Err(Mistake::RewriteOfPattern),
+            // All that was matched is replaced.
+            PathMatch::Exact(_) => path::parse(text).map(PathRewrite::Full),
+            PathMatch::Prefix(_) => path::parse_prefix(text).map(PathRewrite::Prefix),
+        }
+    };
+    problems.at(&format!("{at}.prefixRewrite"), rewrite)
+}
