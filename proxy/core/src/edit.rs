@@ -5,13 +5,11 @@ use crate::answer::Answer;
 use crate::authority::Authority;
 use crate::body::Framing;
 use crate::chunk::ChunkError;
-use crate::field::Role;
+use crate::field::{PassedOn, Role};
 use crate::head::Head;
-use crate::request::Connection;
 use crate::response::ResponseHead;
 use crate::route::{RequestRules, ResponsePolicy};
 use crate::via::Pseudonym;
-use httparse::Header;
 
 /// Takes the fields of a head in the form of a protocol, so that what is said is written down
 /// once, and how it is spelled elsewhere.
@@ -72,7 +70,7 @@ pub fn request(
 /// Every peer is untrusted for now: what it says about an earlier hop (`Forwarded`,
 /// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) is dropped, in any spelling.
 fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, rules: &RequestRules, hop: Hop<'_>) {
-    fields(out, head.fields, head.connection, |name| rules.drops(name));
+    fields(out, head.fields, |name| rules.drops(name));
     let via = hop.via.as_str().as_bytes();
     out.field("Via", &[head.protocol.as_bytes(), b" ", via]);
     let client = head.client;
@@ -135,9 +133,7 @@ pub fn response(
     policy: &ResponsePolicy,
 ) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.fields, &head.connection, |name| {
-        policy.drops(name)
-    });
+    fields(out, head.passed_on(), |name| policy.drops(name));
     policy.put(out);
     match head.told_length {
         Some(length) => framing(out, Framing::Length(length)),
@@ -150,14 +146,14 @@ pub fn response(
 /// Writes an interim response other than 101.
 pub fn interim(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.fields, &head.connection, |_| false);
+    fields(out, head.passed_on(), |_| false);
     put(out, &["\r\n"]);
 }
 
 /// Writes a 101 that opens a tunnel.
 pub fn switching(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.fields, &head.connection, |_| false);
+    fields(out, head.passed_on(), |_| false);
     put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]);
 }
 
@@ -218,17 +214,9 @@ fn status_line(out: &mut Vec<u8>, status: u16, phrase: &str) {
     put(out, &[" ", phrase, "\r\n"]);
 }
 
-fn fields(
-    out: &mut impl FieldSink,
-    fields: &[Header<'_>],
-    connection: &Connection<'_>,
-    drops: impl Fn(&str) -> bool,
-) {
-    for field in fields {
-        let name = field.name;
-        if Role::of(name) == Role::EndToEnd && !connection.nominates(name) && !drops(name) {
-            out.field(name, &[field.value]);
-        }
+fn fields(out: &mut impl FieldSink, passed: PassedOn<'_>, drops: impl Fn(&str) -> bool) {
+    for field in passed.iter().filter(|field| !drops(field.name)) {
+        out.field(field.name, &[field.value]);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a header field is to a proxy, judged by its name alone.
 
+use crate::request::Connection;
 use httparse::Header;
 
 /// How many fields a message may have.
@@ -120,6 +121,57 @@ fn starts_with(name: &str, known: &str) -> bool {
         })
 }
 
+/// Which fields of a head are passed on: those that are end-to-end and that no Connection field
+/// nominates. Known when the head was judged, so that nobody judges a name twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PassedOn<'a> {
+    fields: &'a [Header<'a>],
+    /// One for each field, from the lowest.
+    bits: u128,
+}
+
+const _: () = assert!(MAX_FIELDS <= u128::BITS as usize);
+
+impl<'a> PassedOn<'a> {
+    /// Of these fields; `bits` says which are end-to-end, from the lowest.
+    pub(crate) fn new(
+        fields: &'a [Header<'a>],
+        bits: EndToEnd,
+        connection: &Connection<'_>,
+    ) -> Self {
+        let all = Self {
+            fields,
+            bits: bits.0,
+        };
+        if !connection.nominates_any() {
+            return all;
+        }
+        let nominated = |it: &(usize, &Header<'_>)| connection.nominates(it.1.name);
+        let nominated = fields.iter().enumerate().filter(nominated);
+        let bits = nominated.fold(all.bits, |bits, (index, _)| bits & !(1 << index));
+        Self { bits, ..all }
+    }
+
+    /// The fields, in their order.
+    pub fn iter(self) -> impl Iterator<Item = &'a Header<'a>> {
+        let bits = self.bits;
+        let passed = move |it: &(usize, &'a Header<'a>)| bits & (1 << it.0) != 0;
+        let fields = self.fields.iter().enumerate().filter(passed);
+        fields.map(|(_, field)| field)
+    }
+}
+
+/// Which fields are end-to-end, collected while a head is judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EndToEnd(u128);
+
+impl EndToEnd {
+    /// The field of this index is.
+    pub(crate) fn add(&mut self, index: usize) {
+        self.0 |= 1 << index;
+    }
+}
+
 /// The elements of a comma-separated list (RFC 9110 5.6.1), trimmed, empty ones left out.
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
@@ -139,6 +191,8 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     #[test]
     fn names_are_told_in_any_case_and_lookalikes_with_underscores() {
@@ -194,6 +248,29 @@ mod tests {
         for name in names.split_whitespace() {
             let allowed = portolan_discovery::field::name(name).is_ok();
             assert_eq!(allowed, Role::of(name) == Role::EndToEnd, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn passed_on_is_what_is_end_to_end_and_not_nominated(
+            names in prop::collection::vec(select(&["X-A", "x-b", "Host", "TE", "x_real_ip"]), 0..=MAX_FIELDS),
+            nominated in prop::option::of(select(&["x-a", "X-B", "x-c"])),
+        ) {
+            let mut connection = Connection::default();
+            if let Some(name) = nominated {
+                connection.read(name.as_bytes()).unwrap();
+            }
+            let fields: Vec<Header<'_>> = names.iter().map(|name| Header { name, value: b"" }).collect();
+            let mut bits = EndToEnd::default();
+            let ends = |name: &str| Role::of(name) == Role::EndToEnd;
+            for (index, _) in names.iter().enumerate().filter(|(_, name)| ends(name)) {
+                bits.add(index);
+            }
+            let passed = PassedOn::new(&fields, bits, &connection).iter().map(|field| field.name);
+            let left_out = |name: &str| nominated.is_some_and(|it| it.eq_ignore_ascii_case(name));
+            let expected = names.iter().copied().filter(|name| ends(name) && !left_out(name));
+            prop_assert!(passed.eq(expected));
         }
     }
 

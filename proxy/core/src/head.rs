@@ -1,8 +1,7 @@
 //! A request as policy sees it: the view that every codec gives of what it has read.
 
 use crate::authority::Authority;
-use crate::request::Connection;
-use httparse::Header;
+use crate::field::PassedOn;
 
 /// A request's head, valid in itself, borrowed from the codec that read it. Of HTTP/2, the
 /// pseudo-header fields are method, authority and path here, never fields.
@@ -18,10 +17,8 @@ pub struct Head<'a> {
     pub path: &'a str,
     /// After the first `?`, as written.
     pub query: Option<&'a str>,
-    /// All fields, in their order.
-    pub fields: &'a [Header<'a>],
-    /// Which of them belong to the client's hop. (HTTP/2 has none such: RFC 9113 8.2.2.)
-    pub connection: &'a Connection<'a>,
+    /// The fields that are passed on, in their order; the others decide nothing.
+    pub fields: PassedOn<'a>,
     /// A well-formed wish to speak WebSocket.
     pub websocket: bool,
     /// Who asks.
@@ -34,7 +31,6 @@ impl<'a> Head<'a> {
         self.fields
             .iter()
             .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .filter(|field| !self.connection.nominates(field.name))
             .map(|field| field.value)
     }
 

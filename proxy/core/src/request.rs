@@ -3,7 +3,7 @@
 
 use crate::authority::Authority;
 use crate::body::Framing;
-use crate::field::{Role, Slots, content_length, elements};
+use crate::field::{EndToEnd, PassedOn, Role, Slots, content_length, elements};
 use crate::head::{Client, Head};
 use crate::path::PathAndQuery;
 use crate::reason::Reason;
@@ -50,6 +50,7 @@ pub struct RequestHead<'h, 'b> {
     pub target: PathAndQuery<'b>,
     /// All fields, in their order.
     pub fields: &'h [Header<'b>],
+    end_to_end: EndToEnd,
     /// How the body ends.
     pub framing: Framing,
     /// What belongs to this hop.
@@ -102,12 +103,18 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             target,
             fields,
             framing: judged.framing,
+            end_to_end: judged.end_to_end,
             connection: judged.connection,
             expects_continue: judged.expects_continue,
             websocket: None,
         };
         head.websocket = websocket::requested(&head);
         Ok(head)
+    }
+
+    /// The fields that are passed on.
+    fn passed_on(&self) -> PassedOn<'_> {
+        PassedOn::new(self.fields, self.end_to_end, &self.connection)
     }
 
     /// The view that policy decides from.
@@ -121,8 +128,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             authority,
             path: &self.target.path,
             query: self.target.query,
-            fields: self.fields,
-            connection: &self.connection,
+            fields: self.passed_on(),
             websocket: self.websocket.is_some(),
             client,
         }
@@ -138,7 +144,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 }
 
 impl Connection<'_> {
-    /// Whether the field belongs to this hop because the sender said so.
+    /// Whether any field belongs to this hop because the sender said so.
+    pub(crate) fn nominates_any(&self) -> bool {
+        !self.nominated.is_empty()
+    }
+
+    /// Whether the field does.
     pub fn nominates(&self, name: &str) -> bool {
         self.nominated
             .iter()
@@ -171,6 +182,7 @@ impl<'b> Connection<'b> {
 struct Fields<'b> {
     host: Option<&'b [u8]>,
     framing: Framing,
+    end_to_end: EndToEnd,
     connection: Connection<'b>,
     expects_continue: bool,
 }
@@ -181,8 +193,9 @@ impl<'b> Fields<'b> {
         let mut length = None;
         let mut chunked = false;
         let mut expect = None;
+        let mut end_to_end = EndToEnd::default();
         let mut connection = Connection::default();
-        for field in fields {
+        for (index, field) in fields.iter().enumerate() {
             match Role::of(field.name) {
                 Role::Host => once(&mut host, field.value)?,
                 Role::ContentLength => {
@@ -199,7 +212,8 @@ impl<'b> Fields<'b> {
                 }
                 Role::Connection => connection.read(field.value)?,
                 Role::Expect => once(&mut expect, field.value)?,
-                _ => {}
+                Role::EndToEnd => end_to_end.add(index),
+                Role::Upgrade | Role::Hop | Role::Identity | Role::Own | Role::Lookalike => {}
             }
         }
         let framing = match (length, chunked) {
@@ -219,6 +233,7 @@ impl<'b> Fields<'b> {
         Ok(Self {
             host,
             framing,
+            end_to_end,
             connection,
             expects_continue,
         })
@@ -449,7 +464,8 @@ mod tests {
             let text =
                 format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\nX-Hop: 1\r\n\r\n");
             judge(&text, |it| {
-                (it.keeps_alive(), it.connection.nominates("x-hop"))
+                let passes = it.passed_on().iter().any(|field| field.name == "X-Hop");
+                (it.keeps_alive(), !passes)
             })
         };
         assert_eq!(connection("close"), Ok((false, false)));

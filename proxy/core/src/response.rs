@@ -2,7 +2,7 @@
 //! readers could split differently is answered with 502 and its connection never used again.
 
 use crate::body::Framing;
-use crate::field::{Role, Slots, content_length, elements};
+use crate::field::{EndToEnd, PassedOn, Role, Slots, content_length, elements};
 use crate::request::{Connection, Version};
 use httparse::Header;
 use thiserror::Error;
@@ -21,6 +21,7 @@ pub struct ResponseHead<'h, 'b> {
     pub phrase: &'b str,
     /// All fields, in their order.
     pub fields: &'h [Header<'b>],
+    end_to_end: EndToEnd,
     /// How the body ends; none where HTTP says so, whatever the fields say.
     pub framing: Framing,
     /// The length that is told though there is no body: of an empty one, or of the one that a
@@ -57,8 +58,9 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         let fields: &'h [Header<'b>] = parsed.headers;
         let mut length: Option<u64> = None;
         let mut chunked = false;
+        let mut end_to_end = EndToEnd::default();
         let mut connection = Connection::default();
-        for field in fields {
+        for (index, field) in fields.iter().enumerate() {
             match Role::of(field.name) {
                 Role::ContentLength => {
                     let value = content_length(field.value).ok_or(MalformedResponse)?;
@@ -76,6 +78,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
                 Role::Connection => connection
                     .read(field.value)
                     .map_err(|_| MalformedResponse)?,
+                Role::EndToEnd => end_to_end.add(index),
                 _ => {}
             }
         }
@@ -104,11 +107,17 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             status,
             phrase: parsed.reason.unwrap_or_default(),
             fields,
+            end_to_end,
             framing,
             told_length,
             connection,
             keeps_alive,
         })
+    }
+
+    /// The fields that are passed on.
+    pub fn passed_on(&self) -> PassedOn<'_> {
+        PassedOn::new(self.fields, self.end_to_end, &self.connection)
     }
 
     /// An interim response (RFC 9110 15.2); another follows.

@@ -100,7 +100,11 @@ impl<B> Action<B> {
             }
             table::Action::Redirect(redirect) => Self::Redirect(Redirect::compile(redirect, path)?),
             table::Action::Respond(respond) => Self::Respond(Respond::compile(respond)?),
-            table::Action::Unavailable { reason } => Self::Unavailable(reason.as_str().into()),
+            table::Action::Unavailable { reason } => {
+                let named = |source| Fault::Field("x-portolan-reason".into(), source);
+                field::value(reason).map_err(named)?;
+                Self::Unavailable(reason.as_str().into())
+            }
         })
     }
 }
