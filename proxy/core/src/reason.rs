@@ -64,7 +64,7 @@ answers! {
     UnknownHost = 404, "Nothing is served under this host.";
     /// The host has no route for this path.
     NoRoute = 404, "Nothing is served under this path.";
-    /// The host belongs to another virtual host than the one that the TLS handshake asked for.
+    /// The host has another certificate, client authority or TLS versions than the connection.
     MisdirectedRequest = 421, "This host needs a connection of its own.";
     /// The route opens no WebSockets (`websockets: false`).
     WebSocketRefused = 403, "WebSockets are not offered here.";
@@ -94,6 +94,10 @@ answers! {
     ResponseTimeout = 504, "The endpoint did not answer in time.";
     /// No attempt led to a response within the time that the whole request may take.
     DeadlineExceeded = 504, "The request was not answered in time.";
+    /// The endpoint's certificate has expired, is for another name, or of another authority.
+    UpstreamCertificateInvalid = 502, "The endpoint could not prove who it is.";
+    /// The endpoint does not speak TLS, or in no way that is spoken here.
+    UpstreamTlsFailed = 502, "The endpoint does not speak TLS as it should.";
     /// The endpoint closed the connection without a response.
     UpstreamClosed = 502, "The endpoint closed the connection without an answer.";
     /// The endpoint's response breaks a rule of HTTP.

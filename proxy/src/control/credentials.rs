@@ -10,9 +10,10 @@ use crate::tls::termination::{
 };
 use crate::tls::ticket::TicketKeys;
 use crate::tls::trust::Anchors;
-use portolan_discovery::table::{self, HostTls, Kind, ResourceName};
+use crate::upstream::tls::{UpstreamTls, UpstreamTlsError};
+use portolan_discovery::table::{self, BackendTls, HostTls, Kind, ResourceName};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Certificates and authorities by name.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct Credentials {
     /// Those that were refused while there was none before them, and why.
     refused: HashMap<ResourceName, String>,
     terminations: Terminations,
+    /// TLS to endpoints, as long as a backend asks for it.
+    upstreams: HashMap<BackendTls, Weak<UpstreamTls>>,
 }
 
 impl Credentials {
@@ -79,6 +82,9 @@ impl Credentials {
             Ok(parsed) => {
                 let parsed = Arc::new(parsed);
                 self.anchors.insert(name.clone(), Arc::clone(&parsed));
+                for upstream in self.upstreams.values().filter_map(Weak::upgrade) {
+                    upstream.renew(&parsed).map_err(|error| error.to_string())?;
+                }
                 self.refused.remove(&named(Kind::TrustAnchors, name));
                 Ok(parsed)
             }
@@ -146,6 +152,23 @@ impl Credentials {
         let slots = Arc::new([Arc::clone(certificate)]);
         let versions = Versions::from(&HostTls::default());
         self.terminations.make(None, versions, None, slots)
+    }
+
+    /// TLS to the endpoints of a backend all of whose names are there.
+    pub(super) fn upstream(
+        &mut self,
+        wanted: &BackendTls,
+    ) -> Result<Arc<UpstreamTls>, UpstreamTlsError> {
+        if let Some(known) = self.upstreams.get(wanted).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let trust = wanted.trust.as_ref();
+        let anchors = trust.and_then(|name| self.anchors.get(name));
+        let upstream = Arc::new(UpstreamTls::new(wanted, anchors)?);
+        self.upstreams.retain(|_, known| known.strong_count() > 0);
+        self.upstreams
+            .insert(wanted.clone(), Arc::downgrade(&upstream));
+        Ok(upstream)
     }
 
     /// The host with these authorities in the place of others of their name, if it has such.

@@ -6,12 +6,13 @@
 
 use crate::control::credentials::Credentials;
 use crate::control::{Update, Verdict};
-use crate::host::Host;
+use crate::host::{Backend, Host};
 use crate::telemetry::metrics::Inventory;
 use crate::tls::certificate::CertificateSlot;
 use crate::tls::termination::Termination;
+use crate::upstream::tls::UpstreamTls;
 use crate::worker::HostChange;
-use portolan_discovery::table::{self, ClassSettings, Kind, Resource, ResourceName};
+use portolan_discovery::table::{self, BackendTls, ClassSettings, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::decide::{Site, VirtualHost};
@@ -211,7 +212,19 @@ impl Table {
             seed: self.random.u32(..),
             https_port: self.https_port,
         };
-        let find = |backend: &table::Backend| self.endpoints.get(&backend.endpoints).cloned();
+        let upstreams = match self.upstreams(host) {
+            Ok(upstreams) => upstreams,
+            Err(why) => return Compiled::Refused(why),
+        };
+        let find = |backend: &table::Backend| {
+            Some(Backend {
+                endpoints: self.endpoints.get(&backend.endpoints).cloned()?,
+                tls: match &backend.tls {
+                    Some(wanted) => Some(upstreams.get(wanted).cloned()?),
+                    None => None,
+                },
+            })
+        };
         let policy = match VirtualHost::compile(host, find, site) {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
@@ -225,6 +238,25 @@ impl Table {
             })),
             Err(error) => Compiled::Refused(error.to_string()),
         }
+    }
+
+    /// TLS to the endpoints of every backend of the host that asks for it.
+    fn upstreams(
+        &mut self,
+        host: &table::VirtualHost,
+    ) -> Result<HashMap<BackendTls, Arc<UpstreamTls>>, String> {
+        let mut made = HashMap::new();
+        for (index, route) in host.routes.iter().enumerate() {
+            let table::Action::Forward { backends } = &route.action else {
+                continue;
+            };
+            for wanted in backends.iter().filter_map(|backend| backend.tls.as_ref()) {
+                let upstream = self.credentials.upstream(wanted);
+                let upstream = upstream.map_err(|error| format!("routes[{index}]: {error}"))?;
+                made.insert(wanted.clone(), upstream);
+            }
+        }
+        Ok(made)
     }
 
     /// Takes in authorities, and asks their clients for certificates of them.

@@ -42,10 +42,10 @@ impl<S: Transport> Connection<S> {
             request.keep();
             kept = has_body.then(|| worker.account.charge(MAX_REPLAYED));
         }
-        let Some(endpoints) = route.next_backend(worker.index) else {
+        let Some(backend) = route.next_backend(worker.index) else {
             return self.answer(failed(Reason::NoReadyEndpoints)).await;
         };
-        let mut connected = upstream::connect(&worker, endpoints, None, &mut effort).await;
+        let mut connected = upstream::connect(&worker, backend, None, &mut effort).await;
         loop {
             let mut upstream = match connected {
                 Ok(upstream) => upstream,
@@ -94,7 +94,7 @@ impl<S: Transport> Connection<S> {
                             drop(upstream);
                             upstream::pause(&worker, &effort).await;
                             let failed = Some(&endpoint);
-                            upstream::connect(&worker, endpoints, failed, &mut effort).await
+                            upstream::connect(&worker, backend, failed, &mut effort).await
                         }
                     };
                 }
@@ -171,6 +171,7 @@ mod tests {
     use crate::http1::exchange::Terms;
     use crate::http1::flow::{Coding, Flow};
     use crate::memory::Ledger;
+    use crate::upstream::stream::Stream;
     use crate::worker::Worker;
     use portolan_discovery::table;
     use portolan_proxy_core::body::Framing;
@@ -184,7 +185,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    fn route(endpoints: &Backend) -> Arc<Route<Backend>> {
+    fn route(endpoints: &Arc<EndpointSet>) -> Arc<Route<Backend>> {
         let backend = table::Backend {
             endpoints: "t/s:80".into(),
             weight: 1,
@@ -204,7 +205,13 @@ mod tests {
             seed: 0,
             https_port: 443,
         };
-        let host = VirtualHost::compile(&host, |_| Some(Arc::clone(endpoints)), site).unwrap();
+        let backend = |_: &table::Backend| {
+            Some(Backend {
+                endpoints: Arc::clone(endpoints),
+                tls: None,
+            })
+        };
+        let host = VirtualHost::compile(&host, backend, site).unwrap();
         let mut room = slots();
         let head = RequestHead::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &mut room).unwrap();
         let client = Client {
@@ -233,7 +240,9 @@ mod tests {
         let (first, _) = origin.accept().await.unwrap();
         stale.shutdown().await.unwrap();
         let endpoint = endpoints.next(0, None).unwrap();
-        worker.pool.keep(&endpoint, stale, Instant::now());
+        worker
+            .pool
+            .keep(&endpoint, Stream::Plain(stale), Instant::now());
 
         let (mut client, near) = {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -178,6 +178,7 @@ impl Collector for Metrics {
         )?;
         let errors = [
             ("connect", self.sum(|it| it.upstream_connect_failed.get())),
+            ("tls", self.sum(|it| it.upstream_tls_failed.get())),
             ("timeout", self.sum(|it| it.upstream_timed_out.get())),
             ("malformed", self.sum(|it| it.upstream_malformed.get())),
             ("closed", self.sum(|it| it.upstream_closed.get())),

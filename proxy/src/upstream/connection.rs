@@ -1,8 +1,11 @@
 //! A connection to an endpoint: a waiting one, or a new one.
 
+use crate::host::Backend;
 use crate::upstream::effort::Effort;
+use crate::upstream::stream::Stream;
+use crate::upstream::tls::Connector;
 use crate::worker::Worker;
-use portolan_proxy_core::endpoint::{Endpoint, EndpointSet, InFlight};
+use portolan_proxy_core::endpoint::{Endpoint, InFlight};
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::Failure;
 use std::io;
@@ -13,7 +16,7 @@ use tokio::time::{sleep, timeout};
 /// A connection that one request uses.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) in_flight: InFlight,
     /// It carried a request before, and may have been closed since it was looked at.
     pub(crate) reused: bool,
@@ -23,17 +26,20 @@ pub(crate) struct Upstream {
 /// What does not take a connection is passed over as long as another attempt is allowed.
 pub(crate) async fn connect(
     worker: &Worker,
-    endpoints: &EndpointSet,
+    backend: &Backend,
     failed: Option<&Arc<Endpoint>>,
     effort: &mut Effort<'_>,
 ) -> Result<Upstream, Reason> {
+    let endpoints = &backend.endpoints;
+    let connector = backend.tls.as_ref().map(|tls| tls.connector());
+    let connector = connector.as_ref();
     let choose = |not: Option<&Arc<Endpoint>>| {
         let other = endpoints.next(worker.index, not);
         other.or_else(|| endpoints.next(worker.index, None))
     };
     let mut endpoint = choose(failed).ok_or(Reason::NoReadyEndpoints)?;
     loop {
-        let reason = match waiting_or_new(worker, &endpoint, effort).await {
+        let reason = match waiting_or_new(worker, &endpoint, connector, effort).await {
             Ok(upstream) => return Ok(upstream),
             Err(reason) => reason,
         };
@@ -56,7 +62,8 @@ pub(crate) async fn reconnect(
     stale: Upstream,
     effort: &Effort<'_>,
 ) -> Result<Upstream, Reason> {
-    new(worker, stale.in_flight.endpoint(), effort).await
+    let (endpoint, connector) = (stale.in_flight.endpoint(), stale.stream.proved());
+    new(worker, endpoint, connector, effort).await
 }
 
 /// Waits before a retry, so that an endpoint that is overwhelmed does not get all of them at once.
@@ -70,9 +77,10 @@ pub(crate) async fn pause(worker: &Worker, effort: &Effort<'_>) {
 async fn waiting_or_new(
     worker: &Worker,
     endpoint: &Arc<Endpoint>,
+    connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<Upstream, Reason> {
-    match worker.peers.waiting_connection(endpoint) {
+    match worker.peers.waiting_connection(endpoint, connector) {
         Some(stream) => {
             worker.cells.upstream_connections_reused.add(1);
             Ok(Upstream {
@@ -81,45 +89,70 @@ async fn waiting_or_new(
                 reused: true,
             })
         }
-        None => new(worker, endpoint, effort).await,
+        None => new(worker, endpoint, connector, effort).await,
     }
 }
 
 async fn new(
     worker: &Worker,
     endpoint: &Arc<Endpoint>,
+    connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<Upstream, Reason> {
     let in_flight = InFlight::begin(endpoint);
     let connecting = async {
-        match TcpStream::connect(endpoint.address()).await {
-            // Waiting connections give way to those that are needed now.
-            Err(error) if is_out_of_descriptors(&error) && worker.peers.close_waiting() => {
-                TcpStream::connect(endpoint.address()).await
-            }
-            connected => connected,
-        }
+        let stream = connect_tcp(worker, endpoint).await?;
+        Ok(match connector {
+            None => Stream::Plain(stream),
+            Some(connector) => Stream::Tls {
+                stream: Box::new(connector.connect(endpoint, stream).await?),
+                proved: Arc::clone(connector),
+            },
+        })
     };
-    let reason = match timeout(effort.for_connecting(), connecting).await {
-        // It would go round in circles until the descriptors are used up.
-        Ok(Ok(stream)) if worker.is_own(&stream, endpoint.address()) => Reason::LoopDetected,
-        Ok(Ok(stream)) => {
-            // Heads and last chunks are small and must not wait for one another (RFC 896).
-            // Were it to fail, the connection is slow or gone, which the exchange will see.
-            let _ = stream.set_nodelay(true);
+    let connected = timeout(effort.for_connecting(), connecting).await;
+    match connected.unwrap_or(Err(Reason::ConnectTimeout)) {
+        Ok(stream) => {
             worker.cells.upstream_connections_opened.add(1);
-            return Ok(Upstream {
+            Ok(Upstream {
                 stream,
                 in_flight,
                 reused: false,
-            });
+            })
         }
-        Ok(Err(error)) if is_out_of_descriptors(&error) => Reason::Overloaded,
-        Ok(Err(_)) => Reason::ConnectFailed,
-        Err(_) => Reason::ConnectTimeout,
+        Err(reason) => {
+            let cells = &worker.cells;
+            match reason {
+                Reason::UpstreamCertificateInvalid | Reason::UpstreamTlsFailed => {
+                    cells.upstream_tls_failed.add(1);
+                }
+                _ => cells.upstream_connect_failed.add(1),
+            }
+            Err(reason)
+        }
+    }
+}
+
+async fn connect_tcp(worker: &Worker, endpoint: &Endpoint) -> Result<TcpStream, Reason> {
+    let connected = match TcpStream::connect(endpoint.address()).await {
+        // Waiting connections give way to those that are needed now.
+        Err(error) if is_out_of_descriptors(&error) && worker.peers.close_waiting() => {
+            TcpStream::connect(endpoint.address()).await
+        }
+        connected => connected,
     };
-    worker.cells.upstream_connect_failed.add(1);
-    Err(reason)
+    match connected {
+        // It would go round in circles until the descriptors are used up.
+        Ok(stream) if worker.is_own(&stream, endpoint.address()) => Err(Reason::LoopDetected),
+        Ok(stream) => {
+            // Heads and last chunks are small and must not wait for one another (RFC 896).
+            // Were it to fail, the connection is slow or gone, which the exchange will see.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Err(error) if is_out_of_descriptors(&error) => Err(Reason::Overloaded),
+        Err(_) => Err(Reason::ConnectFailed),
+    }
 }
 
 /// Of this process or of the whole machine.

@@ -4,3 +4,5 @@
 pub(crate) mod connection;
 pub(crate) mod effort;
 pub(crate) mod pool;
+pub(crate) mod stream;
+pub(crate) mod tls;

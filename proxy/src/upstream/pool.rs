@@ -7,12 +7,11 @@
 //! A connection is looked at before it is used again: any byte or end of stream that is
 //! already there was not asked for, and would be taken for the answer to the next request.
 
+use crate::upstream::stream::Stream;
+use crate::upstream::tls::Connector;
 use portolan_proxy_core::endpoint::{Endpoint, IdlePlace};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
@@ -23,15 +22,17 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 struct Kept {
-    stream: TcpStream,
+    stream: Stream,
     since: Instant,
     _place: IdlePlace,
 }
 
-/// The connections of one endpoint; the last one used is used first, so that the others age.
+/// The connections of one endpoint that have proved the same; the last one used is used first, so
+/// that the others age.
 #[derive(Debug)]
 struct Shelf {
     endpoint: Arc<Endpoint>,
+    _proved: Option<Arc<Connector>>,
     kept: Vec<Kept>,
 }
 
@@ -42,30 +43,38 @@ struct Shelf {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Pool {
-    /// The key is the endpoint's address in memory, which the shelf keeps from being given anew.
-    shelves: Mutex<HashMap<usize, Shelf>>,
+    /// The key is made of addresses in memory, which the shelf keeps from being given anew.
+    shelves: Mutex<HashMap<Key, Shelf>>,
 }
 
 impl Pool {
-    /// A connection to the endpoint that can be written to, as far as anybody can know.
-    pub(crate) fn take(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
+    /// A connection to the endpoint that can be written to, as far as anybody can know. Over TLS
+    /// one whose handshake was made by `connector`: what was proved to another is worth nothing.
+    pub(crate) fn take(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        connector: Option<&Arc<Connector>>,
+    ) -> Option<Stream> {
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        shelves.get_mut(&key(endpoint))?.take()
+        shelves.get_mut(&key(endpoint, connector))?.take()
     }
 
-    /// One for another worker, on whose thread this is called. Not worth waiting for.
+    /// One in the clear for another worker, on whose thread this is called. Not worth waiting for.
     pub(crate) fn give_away(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
         let taken = {
             let mut shelves = self.shelves.try_lock().ok()?;
-            shelves.get_mut(&key(endpoint))?.take()?
+            shelves.get_mut(&key(endpoint, None))?.take()?
         };
         // A socket belongs to the reactor that it was registered with: it has to change over.
+        let Stream::Plain(taken) = taken else {
+            return None;
+        };
         let socket = taken.into_std().ok()?;
         TcpStream::from_std(socket).ok()
     }
 
     /// Keeps a connection whose last response was read to its end and not a byte further.
-    pub(crate) fn keep(&self, endpoint: &Arc<Endpoint>, stream: TcpStream, now: Instant) {
+    pub(crate) fn keep(&self, endpoint: &Arc<Endpoint>, stream: Stream, now: Instant) {
         if endpoint.is_removed() {
             return;
         }
@@ -73,8 +82,10 @@ impl Pool {
             return;
         };
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = shelves.entry(key(endpoint)).or_insert_with(|| Shelf {
+        let shelf = shelves.entry(key(endpoint, stream.proved()));
+        let shelf = shelf.or_insert_with(|| Shelf {
             endpoint: Arc::clone(endpoint),
+            _proved: stream.proved().cloned(),
             kept: Vec::new(),
         });
         shelf.kept.push(Kept {
@@ -96,9 +107,9 @@ impl Pool {
     pub(crate) fn sweep(&self, now: Instant) {
         let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
         shelves.retain(|_, shelf| {
-            shelf.kept.retain(|kept| {
+            shelf.kept.retain_mut(|kept| {
                 now.duration_since(kept.since) < IDLE_TIME
-                    && (!has_news(&kept.stream) || is_quiet(&kept.stream))
+                    && (!kept.stream.has_news() || kept.stream.is_quiet())
             });
             !shelf.endpoint.is_removed() && !shelf.kept.is_empty()
         });
@@ -106,33 +117,22 @@ impl Pool {
 }
 
 impl Shelf {
-    fn take(&mut self) -> Option<TcpStream> {
-        while let Some(kept) = self.kept.pop() {
-            if is_quiet(&kept.stream) {
-                return Some(kept.stream);
+    fn take(&mut self) -> Option<Stream> {
+        while let Some(Kept { mut stream, .. }) = self.kept.pop() {
+            if stream.is_quiet() {
+                return Some(stream);
             }
         }
         None
     }
 }
 
-fn key(endpoint: &Arc<Endpoint>) -> usize {
-    Arc::as_ptr(endpoint).addr()
-}
+/// Of a shelf.
+type Key = (usize, usize);
 
-/// Whether the reactor has heard anything, which costs no system call. It may be what was read
-/// already, and it may be behind.
-fn has_news(stream: &TcpStream) -> bool {
-    let mut nobody = Context::from_waker(Waker::noop());
-    stream.poll_read_ready(&mut nobody).is_ready()
-}
-
-/// Nothing has arrived and the peer has not closed. Asks the kernel: what the reactor knows may
-/// be older than a byte that already waits.
-fn is_quiet(stream: &TcpStream) -> bool {
-    let mut byte = [0];
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    matches!(recv(stream, &mut byte, flags), Err(Errno::AGAIN))
+fn key(endpoint: &Arc<Endpoint>, proved: Option<&Arc<Connector>>) -> Key {
+    let proved = proved.map_or(0, |proved| Arc::as_ptr(proved).addr());
+    (Arc::as_ptr(endpoint).addr(), proved)
 }
 
 #[cfg(test)]
@@ -168,11 +168,11 @@ mod tests {
     async fn a_quiet_connection_is_used_again_once() {
         let (_set, endpoint, near, _far) = connected().await;
         let pool = Pool::default();
-        pool.keep(&endpoint, near, Instant::now());
+        pool.keep(&endpoint, Stream::Plain(near), Instant::now());
         pool.sweep(Instant::now());
         assert_eq!(endpoint.idle(), 1);
-        assert!(pool.take(&endpoint).is_some());
-        assert!(pool.take(&endpoint).is_none());
+        assert!(pool.take(&endpoint, None).is_some());
+        assert!(pool.take(&endpoint, None).is_none());
         assert_eq!(endpoint.idle(), 0);
     }
 
@@ -182,8 +182,8 @@ mod tests {
         far.write_all(b"H").await.unwrap();
         until_loud(&near).await;
         let pool = Pool::default();
-        pool.keep(&endpoint, near, Instant::now());
-        assert!(pool.take(&endpoint).is_none());
+        pool.keep(&endpoint, Stream::Plain(near), Instant::now());
+        assert!(pool.take(&endpoint, None).is_none());
     }
 
     #[tokio::test]
@@ -192,7 +192,7 @@ mod tests {
         drop(far);
         until_loud(&near).await;
         let pool = Pool::default();
-        pool.keep(&endpoint, near, Instant::now());
+        pool.keep(&endpoint, Stream::Plain(near), Instant::now());
         pool.sweep(Instant::now());
         assert!(pool.shelves.lock().unwrap().is_empty());
     }
@@ -201,13 +201,13 @@ mod tests {
     async fn age_and_removal_end_a_connection() {
         let (_set, endpoint, near, _far) = connected().await;
         let pool = Pool::default();
-        pool.keep(&endpoint, near, Instant::now());
+        pool.keep(&endpoint, Stream::Plain(near), Instant::now());
         pool.sweep(Instant::now() + IDLE_TIME);
-        assert!(pool.take(&endpoint).is_none());
+        assert!(pool.take(&endpoint, None).is_none());
         let (set, endpoint, near, _far) = connected().await;
         set.replace(&[]);
-        pool.keep(&endpoint, near, Instant::now());
-        assert!(pool.take(&endpoint).is_none());
+        pool.keep(&endpoint, Stream::Plain(near), Instant::now());
+        assert!(pool.take(&endpoint, None).is_none());
     }
 
     #[tokio::test]
@@ -217,8 +217,8 @@ mod tests {
             .filter_map(|_| IdlePlace::claim(&endpoint, IDLE_PER_ENDPOINT))
             .collect();
         let pool = Pool::default();
-        pool.keep(&endpoint, near, Instant::now());
-        assert!(pool.take(&endpoint).is_none());
+        pool.keep(&endpoint, Stream::Plain(near), Instant::now());
+        assert!(pool.take(&endpoint, None).is_none());
         drop(taken);
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let (set, endpoint, far) = std::thread::spawn(move || {
             runtime().block_on(async {
                 let (set, endpoint, near, far) = connected().await;
-                lender.keep(&endpoint, near, Instant::now());
+                lender.keep(&endpoint, Stream::Plain(near), Instant::now());
                 (set, endpoint, far.into_std().unwrap())
             })
         })

@@ -3,11 +3,12 @@
 
 use crate::telemetry::cells::{Active, Cells};
 use crate::upstream::pool::Pool;
+use crate::upstream::stream::Stream;
+use crate::upstream::tls::Connector;
 use portolan_discovery::table::Protocol;
 use portolan_proxy_core::endpoint::Endpoint;
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 /// How many connections may be on their way to a worker. Whoever accepts one more keeps it.
@@ -96,18 +97,27 @@ impl Peers {
         closed.fold(false, |any, closed| any | closed)
     }
 
-    /// A waiting connection to the endpoint, of this worker or of another.
-    pub(crate) fn waiting_connection(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
+    /// A waiting connection to the endpoint, of this worker or, in the clear, of another: the
+    /// state of TLS cannot change over to another reactor.
+    pub(crate) fn waiting_connection(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        connector: Option<&Arc<Connector>>,
+    ) -> Option<Stream> {
         if endpoint.idle() == 0 {
             return None;
         }
-        let own = self.all.get(self.own)?.pool.take(endpoint);
+        let own = self.all.get(self.own)?.pool.take(endpoint, connector);
+        if connector.is_some() {
+            return own;
+        }
         own.or_else(|| {
             let (before, from_own) = self.all.split_at_checked(self.own)?;
             let others = from_own.iter().skip(1).chain(before);
             others
                 .filter(|_| endpoint.idle() > 0)
                 .find_map(|peer| peer.pool.give_away(endpoint))
+                .map(Stream::Plain)
         })
     }
 }

@@ -1,11 +1,13 @@
 //! An origin that records what it gets and answers as it is told.
 
 use crate::until;
+use rustls::{HandshakeKind, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 /// One request as it arrived.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,8 @@ struct Log {
     connections: usize,
     /// Connections that the other side has closed or reset.
     ended: usize,
+    /// Server names that were asked for, and whether a session was resumed.
+    handshakes: Vec<(String, HandshakeKind)>,
 }
 
 /// A running origin; it ends with this value.
@@ -72,14 +76,14 @@ impl Origin {
     pub(crate) async fn start(
         answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(answer, false).await
+        Self::serve(answer, false, None).await
     }
 
     /// Answers each request when its head is there; the body is left unread.
     pub(crate) async fn start_early(
         answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(answer, true).await
+        Self::serve(answer, true, None).await
     }
 
     /// Answers every request with 200 and this body.
@@ -87,9 +91,16 @@ impl Origin {
         Self::start(move |_| (ok(body.as_bytes()), Then::Keep)).await
     }
 
+    /// Speaks TLS, and answers every request with 200 and this body.
+    pub(crate) async fn over_tls(config: ServerConfig, body: &'static str, then: Then) -> Self {
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Self::serve(move |_| (ok(body.as_bytes()), then), false, Some(tls)).await
+    }
+
     async fn serve(
         answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
         early: bool,
+        tls: Option<TlsAcceptor>,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -100,8 +111,22 @@ impl Origin {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (log, answer) = (Arc::clone(&shared), Arc::clone(&answer));
+                let tls = tls.clone();
                 tokio::spawn(async move {
                     log.lock().unwrap().connections += 1;
+                    let stream: Box<dyn Duplex> = match tls {
+                        None => Box::new(stream),
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else {
+                                return;
+                            };
+                            let connection = stream.get_ref().1;
+                            let name = connection.server_name().unwrap_or_default().to_owned();
+                            let kind = connection.handshake_kind().unwrap();
+                            log.lock().unwrap().handshakes.push((name, kind));
+                            Box::new(stream)
+                        }
+                    };
                     let mut conversation = Conversation {
                         stream,
                         buffer: Vec::new(),
@@ -122,6 +147,10 @@ impl Origin {
 
     pub(crate) fn requests(&self) -> Vec<Received> {
         self.log.lock().unwrap().requests.clone()
+    }
+
+    pub(crate) fn handshakes(&self) -> Vec<(String, HandshakeKind)> {
+        self.log.lock().unwrap().handshakes.clone()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -151,8 +180,11 @@ pub(crate) fn ok(body: &[u8]) -> Vec<u8> {
     out
 }
 
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
 struct Conversation {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     buffer: Vec<u8>,
     log: Arc<Mutex<Log>>,
 }

@@ -53,14 +53,14 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Who vouches for clients.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// Who vouches for clients, or endpoints.
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a client comes with.
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+/// What a client or an endpoint comes with.
+pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         // Authorities of one name would be told apart by their signatures only.
@@ -69,7 +69,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    fn resource(&self, name: &str) -> Resource {
+    pub(super) fn resource(&self, name: &str) -> Resource {
         Resource::TrustAnchors(TrustAnchors {
             name: name.into(),
             ca_pem: self.0.pem(),
@@ -77,8 +77,17 @@ impl Authority {
     }
 
     fn client(&self, until: i32) -> Identity {
-        let mut params = CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.identity("client.test", ExtendedKeyUsagePurpose::ClientAuth, until)
+    }
+
+    pub(super) fn identity(
+        &self,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+        until: i32,
+    ) -> Identity {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().unwrap();

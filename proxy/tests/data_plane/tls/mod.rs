@@ -4,6 +4,7 @@ mod clients;
 mod hostile;
 mod policy;
 mod sessions;
+mod upstream;
 
 use crate::client::Client;
 use crate::origin::Origin;
@@ -227,4 +228,37 @@ async fn a_key_that_does_not_fit_is_refused_and_the_last_good_one_stays() {
             .starts_with("tls.key: ")
     );
     assert_eq!(shown(&proxy, "shop.example.test").await, before);
+}
+
+/// Says with `--nocapture` what a look costs, both sides together.
+#[tokio::test]
+async fn what_a_thousand_names_show_is_told_and_a_swap_reaches_all() {
+    let origin = Origin::saying("hello").await;
+    let proxy = Proxy::unconfigured();
+    let mut resources = vec![
+        endpoints("t/s:80", &[origin.address]),
+        proxy.certificate("t/wild", &["*.example.test"]),
+    ];
+    let name = |index| format!("host-{index}.example.test");
+    resources.extend((0..1000).map(|index| tls_host(&name(index), Some("t/wild"), "t/s:80")));
+    let began = std::time::Instant::now();
+    let proxy = proxy.open(resources).await;
+    let mut served = proxy.control.served();
+    let all = |served: &Arc<Vec<portolan_proxy::control::Served>>| served.len() == 1000;
+    soon("all names", served.wait_for(all)).await.unwrap();
+    eprintln!("a thousand looks: {:?}", began.elapsed());
+
+    let renewed = proxy.certificate("t/wild", &["*.example.test"]);
+    let Resource::Certificate(certificate) = &renewed else {
+        unreachable!();
+    };
+    let leaf = pem::parse(&certificate.chain_pem).unwrap();
+    let fingerprint = hex::encode(Sha256::digest(leaf.contents()));
+    let began = std::time::Instant::now();
+    proxy.apply(vec![renewed]).await;
+    let swapped = |served: &Arc<Vec<portolan_proxy::control::Served>>| {
+        served.iter().all(|it| it.fingerprint == fingerprint)
+    };
+    soon("the swap", served.wait_for(swapped)).await.unwrap();
+    eprintln!("a swap for a thousand names: {:?}", began.elapsed());
 }
