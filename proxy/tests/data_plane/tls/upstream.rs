@@ -197,7 +197,10 @@ async fn an_endpoint_that_speaks_no_tls_is_502() {
     ];
     let proxy = Proxy::serving(resources).await;
     let refused = get(&proxy, "shop.test").await;
-    assert_eq!((refused.status, refused.reason()), (502, "UpstreamTlsFailed"));
+    assert_eq!(
+        (refused.status, refused.reason()),
+        (502, "UpstreamTlsFailed")
+    );
     plain.abort();
 }
 
