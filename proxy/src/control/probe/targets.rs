@@ -8,8 +8,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// How many names have their turn at a time. A look costs half a millisecond of a core, both
-/// sides together, so this is half a percent of one; ten thousand names have had their turn
+/// How many names have their turn at a time. A look costs a third of a millisecond of a core, both
+/// sides together, so this is a third of a percent of one; ten thousand names have had their turn
 /// after a quarter of an hour.
 const IN_TURN: usize = 600;
 
