@@ -40,14 +40,21 @@ pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
 
 /// A port by number or by name.
 pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
-    let message =
-        "spec.port: not a port; write a number from 1 to 65535 or the name of a port, such as http";
+    port_of("spec.port")
+}
+
+/// A port of a backend.
+pub(crate) fn backend_port(_: &mut SchemaGenerator) -> Schema {
+    port_of("backends.port")
+}
+
+fn port_of(field: &str) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
         "maxLength": 63,
         "x-kubernetes-validations": [{
             "rule": "type(self) == int ? (self >= 1 && self <= 65535) : self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]')",
-            "message": message,
+            "message": format!("{field}: not a port; write a number from 1 to 65535 or the name of a port, such as http"),
         }],
     })
 }
@@ -229,6 +236,7 @@ pub(crate) fn always_true(_: &mut SchemaGenerator) -> Schema {
 /// Turns a derived schema into one that an API server takes without a warning.
 ///
 /// - `format: uint16` and the like are unknown to it; the bounds beside them say the same.
+/// - Lines of a description end where the source wrapped them; `kubectl explain` wraps by itself.
 /// - `nullable` would let a stored null differ from an absent field; every field of ours may be left out, none may be null.
 pub(crate) fn tidy(schema: &mut Value) {
     match schema {
@@ -242,6 +250,10 @@ pub(crate) fn tidy(schema: &mut Value) {
             }
             if fields.get("nullable") == Some(&json!(true)) {
                 fields.remove("nullable");
+            }
+            if let Some(Value::String(text)) = fields.get_mut("description") {
+                let paragraphs = text.split("\n\n").map(|it| it.replace('\n', " "));
+                *text = paragraphs.collect::<Vec<_>>().join("\n\n");
             }
             fields.values_mut().for_each(tidy);
         }

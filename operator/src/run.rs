@@ -15,10 +15,10 @@ use crate::queue::Queue;
 use crate::reconcile::{Reconciler, Workers};
 use crate::settings::Settings;
 use crate::status::{Doubts, Proxies, StatusWriter};
-use crate::watch::{Scope, Sources};
+use crate::watch::{Input, Scope, Sources};
 use anyhow::{Context, anyhow};
 use kube::runtime::events::{Recorder, Reporter};
-use portolan_core::{CA_CONFIG_MAP, ClassName, ProxySettings};
+use portolan_core::{CA_CONFIG_MAP, ClassName, Event, ProxySettings, TicketKey};
 use prometheus_client::registry::Registry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -61,6 +61,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let (synced_in, synced) = watch::channel(false);
     let (secrets_in, secrets) = watch::channel(BTreeSet::new());
     let (inputs_in, inputs) = mpsc::channel(INPUTS);
+    let (ticket_key_in, ticket_key) = watch::channel(None);
     let Discovery {
         table,
         acks,
@@ -71,6 +72,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let permit = Permit::default();
 
     let background = TaskTracker::new();
+    background.spawn(
+        shutdown
+            .clone()
+            .run_until_cancelled_owned(tell_ticket_key(ticket_key, inputs_in.clone())),
+    );
     let sources = Sources {
         client: clients.work.clone(),
         scope: Scope {
@@ -125,7 +131,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         hear(changes, &judging, &queue).await;
         Ok(())
     });
-    let config = discovery_config(&settings, &clients, discovery_metrics, serving_in);
+    let config = discovery_config(
+        &settings,
+        &clients,
+        discovery_metrics,
+        serving_in,
+        ticket_key_in,
+    );
     parts.start(
         "discovery",
         discovery::serve(
@@ -178,6 +190,24 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     ended
 }
 
+/// The key becomes an input like any other, so that it is taken in where everything else is.
+async fn tell_ticket_key(
+    mut known: watch::Receiver<Option<TicketKey>>,
+    inputs: mpsc::Sender<Input>,
+) {
+    while known.changed().await.is_ok() {
+        let key = known.borrow_and_update().clone();
+        let Some(key) = key else { continue };
+        if inputs
+            .send(Input::Event(Event::TicketKey(key)))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
 /// What proxies say becomes work.
 async fn hear(mut changes: AckChanges, model: &Model, queue: &Queue<Key>) {
     loop {
@@ -211,6 +241,7 @@ fn discovery_config(
     clients: &Clients,
     metrics: discovery::Metrics,
     serving: watch::Sender<bool>,
+    ticket_key: watch::Sender<Option<TicketKey>>,
 ) -> discovery::Config {
     let namespace = settings.namespace.clone();
     discovery::Config {
@@ -226,6 +257,7 @@ fn discovery_config(
         }),
         metrics,
         serving,
+        ticket_key,
     }
 }
 

@@ -126,7 +126,7 @@ pub struct BackendRef {
     #[schemars(length(min = 1, max = 63))]
     pub service: Option<String>,
     /// A port of the Service, by number or name.
-    #[schemars(schema_with = "schema::port")]
+    #[schemars(schema_with = "schema::backend_port")]
     pub port: IntOrString,
     /// Its share, relative to the route's other backends; 0 gets nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 //! Its key is in Secret `portolan-ca`, read by every replica; each issues itself a leaf that is
 //! never written anywhere. Proxies trust the bundle in ConfigMap `portolan-ca`.
 
+use portolan_core::TicketKey;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -103,6 +104,12 @@ impl Authority {
     /// For `tls.key` of the Secret.
     pub(super) fn key_pem(&self) -> String {
         self.issuer.key().serialize_pem()
+    }
+
+    /// From which the seeds of TLS session tickets are derived: the same in every replica, without
+    /// a secret more to keep. Replacing the authority ends the sessions too.
+    pub(super) fn ticket_key(&self) -> TicketKey {
+        TicketKey::derive(&self.issuer.key().serialize_der())
     }
 
     /// A certificate for this replica.
@@ -246,6 +253,7 @@ mod tests {
     fn an_authority_read_from_its_secret_issues_what_the_first_one_would() {
         let made = Authority::generate(at(0)).unwrap();
         let read = Authority::parse(made.certificate_pem(), &made.key_pem()).unwrap();
+        assert_eq!(read.ticket_key(), made.ticket_key());
         let names = server_names("portolan-system", "cluster.local");
         let leaf = read.leaf(&names, at(3600)).unwrap();
         let name = "portolan-discovery.portolan-system.svc";

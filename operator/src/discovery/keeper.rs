@@ -14,6 +14,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
+use portolan_core::TicketKey;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,6 +37,7 @@ pub(super) struct Keeper {
     config_maps: Api<ConfigMap>,
     names: Vec<String>,
     presented: Arc<Presented>,
+    ticket_key: watch::Sender<Option<TicketKey>>,
     /// The authority's certificate that the leaf was issued under, and when to issue it anew.
     issued: Option<(String, SystemTime)>,
 }
@@ -54,12 +56,14 @@ impl Keeper {
         namespace: &str,
         cluster_domain: &str,
         presented: Arc<Presented>,
+        ticket_key: watch::Sender<Option<TicketKey>>,
     ) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), namespace),
             config_maps: Api::namespaced(client.clone(), namespace),
             names: server_names(namespace, cluster_domain),
             presented,
+            ticket_key,
             issued: None,
         }
     }
@@ -102,6 +106,12 @@ impl Keeper {
             self.publish(&authority, now).await?;
         }
         self.issue(&authority, now)?;
+        let key = Some(authority.ticket_key());
+        self.ticket_key.send_if_modified(|known| {
+            let differs = *known != key;
+            *known = key;
+            differs
+        });
         Ok(LOOK_AGAIN)
     }
 

@@ -76,7 +76,13 @@ fn client(objects: &Shared) -> Client {
 
 fn keeper(objects: &Shared) -> Keeper {
     let client = client(objects);
-    Keeper::new(&client, "portolan-system", "cluster.local", Arc::default())
+    Keeper::new(
+        &client,
+        "portolan-system",
+        "cluster.local",
+        Arc::default(),
+        watch::Sender::default(),
+    )
 }
 
 fn authority_of(objects: &Shared) -> String {

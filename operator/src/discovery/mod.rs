@@ -54,6 +54,7 @@ pub use table::{Content, Table};
 
 use crate::lease::Leadership;
 use anyhow::Context;
+use portolan_core::TicketKey;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -100,6 +101,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// Becomes true when proxies can connect: the port is open and there is a certificate.
     pub serving: watch::Sender<bool>,
+    /// Becomes known with the authority, and changes with it.
+    pub ticket_key: watch::Sender<Option<TicketKey>>,
 }
 
 /// Serves discovery until `shutdown`.
@@ -127,6 +130,7 @@ pub async fn serve(
         &config.namespace,
         &config.cluster_domain,
         Arc::clone(&presented),
+        config.ticket_key,
     );
     let namespace = config.namespace;
     let service_account = config.service_account;

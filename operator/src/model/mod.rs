@@ -28,12 +28,17 @@ use records::Records;
 use secrets::Sightings;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 use sync::Sync;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tracing::info;
 
 /// How many inputs are taken in at once; a reader waits for no more than these.
 const BATCH: usize = 256;
+
+/// How late what changes with time alone may be noticed.
+const CLOCK: Duration = Duration::from_secs(60);
 
 /// What is known, and where it goes.
 pub struct Model {
@@ -105,7 +110,8 @@ impl Model {
     /// Takes in everything that the watches see, until they end.
     pub async fn run(&self, mut inputs: mpsc::Receiver<Input>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while inputs.recv_many(&mut batch, BATCH).await > 0 {
+        // Some things change with time alone, so it is told even when nothing happens.
+        while timeout(CLOCK, inputs.recv_many(&mut batch, BATCH)).await != Ok(0) {
             for key in self.take_in(batch.drain(..), Timestamp::now()) {
                 self.queue.add(key);
             }

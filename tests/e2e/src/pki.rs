@@ -71,6 +71,11 @@ impl Authority {
         self.sign(params)
     }
 
+    /// Its own certificate, PEM: what others are checked against.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// A visitor who trusts it.
     ///
     /// # Errors

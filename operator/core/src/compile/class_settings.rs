@@ -25,6 +25,14 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
+    /// From a secret of high entropy that is used for something else; neither tells of the other.
+    pub fn derive(secret: &[u8]) -> Self {
+        let mut key = [0; 32];
+        // The length is that of one digest, so this cannot fail (RFC 5869 2.3).
+        let _ = Hkdf::<Sha256>::new(None, secret).expand(b"portolan ticket key", &mut key);
+        Self(key)
+    }
+
     /// Of this epoch, and of the one before, whose tickets are still out there.
     fn seeds(&self, class: &ClassName, now: Timestamp) -> Vec<TicketSeed> {
         let epoch = epoch(now);

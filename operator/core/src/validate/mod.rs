@@ -10,6 +10,9 @@ mod path;
 mod policy;
 mod problem;
 mod route;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)] // A test that cannot go on panics.
+mod sentences;
 mod tls;
 
 pub(crate) use problem::Problem;

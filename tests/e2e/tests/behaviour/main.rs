@@ -7,4 +7,5 @@ mod discovery;
 mod largest;
 mod preconditions;
 mod readiness;
+mod routes;
 mod serving;
