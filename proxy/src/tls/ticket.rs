@@ -21,7 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How long a ticket is good for, at least; at most it is three times as long. In seconds.
+/// How long a ticket is good for, at least; at most it is twice as long. In seconds.
 const EPOCH: u32 = 12 * 60 * 60;
 /// No ticket of ours is longer: a session without certificates of the client.
 const MAX_TICKET: usize = 1024;
