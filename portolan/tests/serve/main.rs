@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+mod descriptors;
 mod examples;
 mod stand;
 

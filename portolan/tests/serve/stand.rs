@@ -38,12 +38,27 @@ impl Drop for Stand {
 impl Stand {
     /// Starts the program over these files, and waits until it is ready.
     pub(crate) fn start(files: &[(&str, &str)]) -> Self {
+        Self::start_as(program(), files)
+    }
+
+    /// The same with so many descriptors at most.
+    pub(crate) fn start_with_descriptors(files: &[(&str, &str)], most: u32) -> Self {
+        let program = program();
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")])
+            .arg(program.get_program())
+            .env("RUST_LOG", "warn");
+        Self::start_as(limited, files)
+    }
+
+    fn start_as(mut program: Command, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
         let [http, https, admin] = free_ports();
-        let mut child = program()
+        let mut child = program
             .args(["serve", "-o", "json", "--workers", "1", "--files"])
             .arg(folder.path())
             .args(["--http", &http.to_string()])
