@@ -5,17 +5,20 @@ use crate::control::keeper::Keeper;
 use crate::control::listeners::Listeners;
 use crate::control::table::Table;
 use crate::control::{self, Control};
+use crate::external::{Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Ledger, limit};
 use crate::telemetry::access_log::{AccessLogFormat, LogSink};
 use crate::telemetry::cells::Cells;
 use crate::telemetry::metrics::{Inventory, Metrics};
+use crate::upstream::denied::Denied;
 use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
 use crate::worker::{self, Equipment, Start};
 use anyhow::Context as _;
+use portolan_proxy_core::cidr::Networks;
 use portolan_proxy_core::via::Pseudonym;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,6 +47,10 @@ pub struct Settings {
     pub memory_limit: Option<u64>,
     /// Under which name requests say that they passed here (`Via`, RFC 9110 7.6.3).
     pub via: Pseudonym,
+    /// Networks in which no endpoint is contacted, beside those that the class names.
+    pub denied: Networks,
+    /// Where external names are looked up; empty for those of `/etc/resolv.conf`.
+    pub name_servers: Vec<SocketAddr>,
     /// What is written for each request.
     pub access_log: AccessLogFormat,
 }
@@ -82,6 +89,8 @@ impl DataPlane {
         if let Some(resident) = limit::resident() {
             memory.observe(resident);
         }
+        let denied = Denied::new(settings.denied);
+        let names = Arc::new(Names::default());
         let metrics = Metrics {
             class: settings.class,
             workers: (0..workers).map(|_| Arc::new(Cells::default())).collect(),
@@ -112,6 +121,7 @@ impl DataPlane {
                     pool: Arc::clone(&peer.pool),
                     peers: Peers::new(Arc::clone(&peers), index),
                     crowded: Arc::clone(&peer.crowded),
+                    denied: denied.clone(),
                     log: log.clone(),
                 },
                 mail,
@@ -121,7 +131,16 @@ impl DataPlane {
         }
         let keeper = Keeper {
             ends,
-            table: Table::new(workers, settings.https_port, Arc::clone(&inventory)),
+            table: Table::new(
+                workers,
+                settings.https_port,
+                Arc::clone(&inventory),
+                denied.clone(),
+                Arc::clone(&names),
+            ),
+            names,
+            dns: Dns::new(&settings.name_servers),
+            denied,
             listeners: Listeners::new(settings.addresses, workers),
             workers: mailboxes,
             phase: phases,

@@ -21,6 +21,7 @@ pub mod cpu_limit;
 pub mod data_plane;
 pub mod descriptors;
 pub mod discovery;
+mod external;
 mod host;
 mod http1;
 mod lifecycle;

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Parser;
+use portolan_discovery::table::ClassSettings;
 use portolan_proxy::admin;
 use portolan_proxy::cpu_limit;
 use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
@@ -11,6 +12,7 @@ use portolan_proxy::limits::Limits;
 use portolan_proxy::memory;
 use portolan_proxy::options::Options;
 use portolan_proxy::telemetry::logs;
+use portolan_proxy_core::cidr::Networks;
 use std::process::ExitCode;
 use std::thread::JoinHandle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +45,8 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         connections: descriptors::connections(descriptors),
         memory_limit: options.memory_limit.or_else(memory::limit::bytes),
         via: options.via.clone(),
+        denied: Networks::parse(&ClassSettings::DENIED_CIDRS)?,
+        name_servers: options.name_servers.clone(),
         access_log: options.access_log,
     })?;
     let admin = admin::bind(options.admin_address)

@@ -55,6 +55,14 @@ pub struct Options {
         default_value = "[::]:9090"
     )]
     pub admin_address: SocketAddr,
+    /// Where the names of ExternalName Services are looked up; absent: the servers of /etc/resolv.conf
+    #[arg(
+        long,
+        env = "PORTOLAN_NAME_SERVERS",
+        value_name = "IP:PORT",
+        value_delimiter = ','
+    )]
+    pub name_servers: Vec<SocketAddr>,
     /// On TERM: how long connections are still accepted, such as 15s
     #[arg(long, env = "PORTOLAN_DRAIN_DELAY", value_name = "DURATION", value_parser = duration, default_value = "15s")]
     pub drain_delay: Duration,

@@ -12,13 +12,27 @@ pub struct ClassSettings {
     /// From which the keys of TLS session tickets are derived: the current one first, then those
     /// that are still accepted. Empty: no session is resumed.
     pub ticket_seeds: Vec<TicketSeed>,
-    /// Networks in CIDR form in which no endpoint is ever contacted.
+    /// Networks in CIDR form in which no endpoint is ever contacted, beside [`Self::DENIED_CIDRS`].
     pub denied_cidrs: Vec<String>,
 }
 
 impl ClassSettings {
     /// The name under which they are sent.
     pub const NAME: &str = "class";
+    /// The networks that are denied in every cluster: the host itself, its links with the
+    /// metadata services on them, and what is no address of one host.
+    pub const DENIED_CIDRS: [&str; 10] = [
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "224.0.0.0/4",
+        "255.255.255.255/32",
+        "::/128",
+        "::1/128",
+        "fd00:ec2::254/128",
+        "fe80::/10",
+        "ff00::/8",
+    ];
 }
 
 /// A secret from which the keys of tickets are derived (RFC 5077, RFC 8446 4.6.1).

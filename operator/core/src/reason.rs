@@ -90,8 +90,8 @@ reasons! {
     ServiceNotFound,
     /// The Service, or every pod behind it, has no such port.
     PortNotFound,
-    /// The Service is of type ExternalName; only Services with endpoints are served.
-    ExternalNameUnsupported,
+    /// The Service is of type ExternalName, and its `externalName` is no DNS name (an address is none).
+    InvalidExternalName,
 
     // Certificates.
     /// The cluster has no cert-manager, so no certificate can be issued. Install it, or name a Secret.

@@ -127,9 +127,11 @@ fn the_service_and_its_port_must_be_there() {
     let spec = json!({"ports": [{"port": 81}]});
     world.apply(Event::Service(applied(service("team-a", "shop", spec))));
     world.is(Reason::PortNotFound);
-    let spec = json!({"type": "ExternalName", "externalName": "x.example.com"});
-    world.apply(Event::Service(applied(service("team-a", "shop", spec))));
-    world.is(Reason::ExternalNameUnsupported);
+    for bad in ["10.0.0.1", "", "*.example.com", "a_b"] {
+        let spec = json!({"type": "ExternalName", "externalName": bad});
+        world.apply(Event::Service(applied(service("team-a", "shop", spec))));
+        world.is(Reason::InvalidExternalName);
+    }
 }
 
 #[test]

@@ -119,6 +119,54 @@ fn an_unnamed_port_is_known_by_its_number() {
 }
 
 #[test]
+fn an_external_name_is_left_to_the_proxies_to_look_up() {
+    let mut world = World::ready();
+    let put = |world: &mut World, spec: Value| {
+        world.apply(Event::Service(applied(service("team-a", "shop", spec))))
+    };
+    let external = |world: &World| {
+        let name = target(world).unwrap();
+        match world.resource(&endpoints(&name)) {
+            Some(Resource::Endpoints(set)) => {
+                assert!(set.endpoints.is_empty(), "{set:?}");
+                set.external
+                    .map(|it| format!("{name} {}:{}", it.host, it.port))
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    put(
+        &mut world,
+        json!({"type": "ExternalName", "externalName": "DB.Example.com."}),
+    );
+    assert_eq!(
+        external(&world).as_deref(),
+        Some("team-a/shop:80 db.example.com:80")
+    );
+    assert_eq!(
+        world.reason(),
+        "ProxiesBehind",
+        "nothing else is in the way"
+    );
+    let ports = json!([{"name": "http", "port": 80}, {"name": "admin", "port": 81}]);
+    let affected = put(
+        &mut world,
+        json!({"type": "ExternalName", "externalName": "b.example.com", "ports": ports}),
+    );
+    assert_eq!(
+        external(&world).as_deref(),
+        Some("team-a/shop:http b.example.com:80")
+    );
+    let named = (class_name("public"), endpoints("team-a/shop:http"));
+    assert!(affected.resources.contains(&named), "{affected:?}");
+    put(
+        &mut world,
+        json!({"type": "ExternalName", "externalName": "b.example.com", "ports": [{"port": 81}]}),
+    );
+    assert_eq!(target(&world), Err("PortNotFound".to_owned()));
+}
+
+#[test]
 fn with_a_selector_only_the_service_that_we_made_is_taken() {
     let mut world = World::empty();
     world.put_shop(json!({"selector": {"app": "shop"}, "port": "web", "hostnames": [HOST]}));

@@ -71,6 +71,23 @@ pub(crate) struct Options {
     /// The ExposeClass to serve; absent: the default one of the folder
     #[arg(long, env = "PORTOLAN_CLASS", value_name = "NAME", value_parser = class)]
     pub(super) class: Option<ClassName>,
+    /// Where externalNames are looked up; absent: the servers of /etc/resolv.conf
+    #[arg(
+        long,
+        env = "PORTOLAN_NAME_SERVERS",
+        value_name = "IP:PORT",
+        value_delimiter = ','
+    )]
+    pub(super) name_servers: Vec<SocketAddr>,
+    /// Networks in which no endpoint is contacted, beside those of the class; absent: link-local (with metadata
+    /// services), multicast and unspecified addresses. Unlike in a cluster, loopback is allowed
+    #[arg(
+        long,
+        env = "PORTOLAN_DENIED_CIDRS",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub(super) denied_cidrs: Option<Vec<String>>,
     /// How many worker threads; absent: one for each CPU of the limit, at most 4
     #[arg(long, env = "PORTOLAN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) workers: Option<u16>,

@@ -10,12 +10,13 @@ use anyhow::{Context as _, bail, ensure};
 use jiff::Timestamp;
 use portolan_core::ClassName;
 use portolan_discovery::session::Verdict;
-use portolan_discovery::table::ResourceName;
+use portolan_discovery::table::{ClassSettings, ResourceName};
 use portolan_proxy::control::Control;
 use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
 use portolan_proxy::limits::Limits;
 use portolan_proxy::memory;
 use portolan_proxy::{admin, cpu_limit, descriptors};
+use portolan_proxy_core::cidr::Networks;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io::{IsTerminal as _, Write as _};
@@ -71,6 +72,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         connections: descriptors::connections(descriptors),
         memory_limit: memory::limit::bytes(),
         via: Default::default(),
+        denied: Networks::parse(&denied(&options)).context("--denied-cidrs")?,
+        name_servers: options.name_servers.clone(),
         access_log: options.access_log,
     })?;
     let admin = admin::bind(options.admin)
@@ -97,6 +100,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
     admin.abort();
     Ok(())
+}
+
+/// What is denied in a cluster, but for loopback: here programs run beside one another.
+fn denied(options: &Options) -> Vec<String> {
+    let loopback = ["127.0.0.0/8", "::1/128"];
+    options.denied_cidrs.clone().unwrap_or_else(|| {
+        let all = ClassSettings::DENIED_CIDRS.iter();
+        let others = all.filter(|network| !loopback.contains(network));
+        others.map(ToString::to_string).collect()
+    })
 }
 
 /// Watches on a task of its own: what it gathers is not lost when something else comes first.

@@ -193,3 +193,26 @@ fn what_cannot_be_served_at_all_is_said_with_its_exit_code() {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("--https: 127.0.0.2"), "{text}");
 }
+
+#[test]
+fn an_external_name_is_looked_up_and_judged_when_it_is_contacted() {
+    let port = origin("named");
+    // In /etc/hosts of every machine.
+    let external = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: shop}}\n\
+         spec: {{type: ExternalName, externalName: localhost, ports: [{{port: {port}}}]}}\n"
+    );
+    let shop = exposed_port().replace("port: 80", &format!("port: {port}"));
+    let files = [("shop.yaml", shop.as_str()), ("external.yaml", &external)];
+    let stand = Stand::start(&files);
+    stand.until("the name", || {
+        stand.get(HOST).filter(|answer| answer.1 == "named")
+    });
+    let strict = Stand::start_with(&files, &["--denied-cidrs", "127.0.0.0/8,::1"]);
+    let refused = strict.until("the refusal", || {
+        strict
+            .get(HOST)
+            .filter(|answer| answer.1.contains("never contacted"))
+    });
+    assert_eq!(refused.0, 503);
+}

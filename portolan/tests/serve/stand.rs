@@ -38,7 +38,12 @@ impl Drop for Stand {
 impl Stand {
     /// Starts the program over these files, and waits until it is ready.
     pub(crate) fn start(files: &[(&str, &str)]) -> Self {
-        Self::start_as(program(), files)
+        Self::start_with(files, &[])
+    }
+
+    /// With these flags too.
+    pub(crate) fn start_with(files: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_as(program(), files, flags)
     }
 
     /// The same with so many descriptors at most.
@@ -49,10 +54,10 @@ impl Stand {
             .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")])
             .arg(program.get_program())
             .env("RUST_LOG", "warn");
-        Self::start_as(limited, files)
+        Self::start_as(limited, files, &[])
     }
 
-    fn start_as(mut program: Command, files: &[(&str, &str)]) -> Self {
+    fn start_as(mut program: Command, files: &[(&str, &str)], flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
@@ -64,6 +69,7 @@ impl Stand {
             .args(["--http", &http.to_string()])
             .args(["--https", &https.to_string()])
             .args(["--admin", &admin.to_string()])
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

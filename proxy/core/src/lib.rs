@@ -13,6 +13,7 @@ pub mod answer;
 pub mod authority;
 pub mod body;
 pub mod chunk;
+pub mod cidr;
 pub mod decide;
 pub mod edit;
 pub mod endpoint;

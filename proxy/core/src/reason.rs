@@ -82,6 +82,8 @@ answers! {
     AllWeightsZero = 503, "Every backend of this route has weight 0.";
     /// No endpoint of the chosen backend is ready.
     NoReadyEndpoints = 503, "Nothing that serves this host is ready.";
+    /// The endpoint has an address that the class denies (`deniedCIDRs`), such as loopback.
+    DeniedAddress = 503, "The endpoint has an address that is never contacted.";
     /// The proxy has no memory or no descriptor left for the request.
     Overloaded = 503, "The proxy is overloaded.";
     /// The request came by for the fifth time, or its endpoint is this proxy itself.

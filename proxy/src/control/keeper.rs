@@ -4,10 +4,12 @@ use crate::control::listeners::{Listeners, Opening};
 use crate::control::probe::{self, Targets};
 use crate::control::table::{Step, Table};
 use crate::control::{Batch, Command, Ends, Update, Verdict};
+use crate::external::{self, Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Ledger, limit};
 use crate::telemetry::metrics::Inventory;
+use crate::upstream::denied::Denied;
 use crate::worker::{HostChange, Mail, OpenListener};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
@@ -32,6 +34,10 @@ pub(crate) struct Keeper {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) limits: Limits,
     pub(crate) memory: Arc<Ledger>,
+    pub(crate) names: Arc<Names>,
+    /// An error when the host has no name service; then external names have no endpoints.
+    pub(crate) dns: anyhow::Result<Dns>,
+    pub(crate) denied: Denied,
 }
 
 /// What it remembers from batch to batch.
@@ -67,6 +73,15 @@ impl Keeper {
             self.limits.probe,
         )));
         drop(spawn_local(observe(Arc::clone(&self.memory))));
+        match self.dns {
+            Ok(ref dns) => drop(spawn_local(external::run(
+                Arc::clone(&self.names),
+                dns.clone(),
+                self.denied.clone(),
+                Arc::clone(&self.inventory),
+            ))),
+            Err(ref error) => tracing::warn!("external names have no endpoints: {error:#}"),
+        }
         let mut memory = Memory {
             synced: false,
             deferred: BTreeMap::new(),

@@ -6,15 +6,18 @@
 
 use crate::control::credentials::Credentials;
 use crate::control::{Update, Verdict};
+use crate::external::Names;
 use crate::host::{Backend, Host};
 use crate::telemetry::metrics::Inventory;
 use crate::tls::certificate::CertificateSlot;
 use crate::tls::termination::Termination;
+use crate::upstream::denied::Denied;
 use crate::upstream::tls::UpstreamTls;
 use crate::worker::HostChange;
 use portolan_discovery::table::{self, BackendTls, ClassSettings, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
+use portolan_proxy_core::cidr::Networks;
 use portolan_proxy_core::decide::{Site, VirtualHost};
 use portolan_proxy_core::endpoint::EndpointSet;
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +30,8 @@ pub(crate) struct Table {
     /// Where clients reach HTTPS.
     https_port: u16,
     inventory: Arc<Inventory>,
+    denied: Denied,
+    names: Arc<Names>,
     random: fastrand::Rng,
     endpoints: HashMap<String, Arc<EndpointSet>>,
     credentials: Credentials,
@@ -68,11 +73,19 @@ enum Compiled {
 }
 
 impl Table {
-    pub(crate) fn new(workers: usize, https_port: u16, inventory: Arc<Inventory>) -> Self {
+    pub(crate) fn new(
+        workers: usize,
+        https_port: u16,
+        inventory: Arc<Inventory>,
+        denied: Denied,
+        names: Arc<Names>,
+    ) -> Self {
         Self {
             workers,
             https_port,
             inventory,
+            denied,
+            names,
             random: fastrand::Rng::new(),
             endpoints: HashMap::new(),
             credentials: Credentials::default(),
@@ -107,10 +120,13 @@ impl Table {
                     let refused = self.set_anchors(anchors, &mut step).err();
                     step.verdicts.push(update.verdict(refused));
                 }
-                Resource::ClassSettings(settings) => {
-                    self.credentials.tickets().replace(&settings.ticket_seeds);
-                    self.settle(update, &mut step);
-                }
+                Resource::ClassSettings(settings) => match self.deny(settings) {
+                    Ok(()) => {
+                        self.credentials.tickets().replace(&settings.ticket_seeds);
+                        self.settle(update, &mut step);
+                    }
+                    Err(why) => step.verdicts.push(update.verdict(Some(why))),
+                },
                 // Opened by the control thread.
                 Resource::Listener(_) => {}
             }
@@ -154,13 +170,29 @@ impl Table {
     }
 
     fn set_endpoints(&mut self, set: &table::EndpointSet) {
-        if let Some(known) = self.endpoints.get(&set.name) {
-            return known.replace(&set.endpoints);
+        let endpoints = match self.endpoints.get(&set.name) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let new = Arc::new(EndpointSet::new(self.workers, self.random.u32(..)));
+                self.inventory.set_endpoints(&set.name, Some(&new));
+                self.endpoints.insert(set.name.clone(), Arc::clone(&new));
+                new
+            }
+        };
+        match &set.external {
+            Some(external) => self.names.follow(&set.name, external, &endpoints),
+            None => {
+                self.names.forget(&set.name);
+                endpoints.replace(&set.endpoints);
+            }
         }
-        let new = Arc::new(EndpointSet::new(self.workers, self.random.u32(..)));
-        new.replace(&set.endpoints);
-        self.inventory.set_endpoints(&set.name, Some(&new));
-        self.endpoints.insert(set.name.clone(), new);
+    }
+
+    fn deny(&self, settings: &ClassSettings) -> Result<(), String> {
+        let networks = Networks::parse(&settings.denied_cidrs)
+            .map_err(|error| format!("deniedCIDRs: {error}"))?;
+        self.denied.set_class(networks);
+        Ok(())
     }
 
     fn set_host(&mut self, update: Update, step: &mut Step) {
@@ -341,6 +373,7 @@ impl Table {
     fn remove(&mut self, name: &ResourceName, step: &mut Step) {
         match name.kind {
             Kind::Endpoints => {
+                self.names.forget(&name.name);
                 if let Some(set) = self.endpoints.remove(&name.name) {
                     set.replace(&[]);
                     self.inventory.set_endpoints(&name.name, None);
@@ -351,6 +384,7 @@ impl Table {
             }
             Kind::ClassSettings => {
                 self.unsettled = None;
+                self.denied.set_class(Networks::default());
                 self.credentials.tickets().replace(&[]);
                 step.hosts.push(HostChange::Unnamed(None));
             }
@@ -425,7 +459,8 @@ mod tests {
     }
 
     fn table() -> Table {
-        Table::new(1, 443, Arc::default())
+        let denied = Denied::new(Networks::default());
+        Table::new(1, 443, Arc::default(), denied, Arc::default())
     }
 
     fn refusals(step: &Step) -> Vec<(String, Option<String>)> {

@@ -36,6 +36,7 @@ pub(crate) struct Cells {
     pub(crate) handshakes: Handshakes,
     pub(crate) upstream_connect_failed: Cell,
     pub(crate) upstream_tls_failed: Cell,
+    pub(crate) upstream_denied: Cell,
     pub(crate) upstream_timed_out: Cell,
     pub(crate) upstream_malformed: Cell,
     pub(crate) upstream_closed: Cell,

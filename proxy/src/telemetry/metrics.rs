@@ -3,6 +3,7 @@
 //! prometheus-client is the encoder only; its own families would be a lock that all workers share.
 
 use crate::control::Held;
+use crate::external::Outcome;
 use crate::memory::Ledger;
 use crate::telemetry::cells::Cells;
 use crate::telemetry::handshakes::Handshakes;
@@ -28,6 +29,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) struct Inventory {
     certificates: Mutex<BTreeMap<String, Arc<CertificateSlot>>>,
     endpoints: Mutex<BTreeMap<String, Arc<EndpointSet>>>,
+    /// Looks at DNS for external names: found, absent, failed.
+    lookups: [AtomicU64; 3],
     /// When a batch was last applied, in seconds since 1970; 0 before the first.
     applied_at: AtomicU64,
 }
@@ -39,6 +42,16 @@ impl Inventory {
 
     pub(crate) fn set_endpoints(&self, name: &str, endpoints: Option<&Arc<EndpointSet>>) {
         set(&self.endpoints, name, endpoints);
+    }
+
+    pub(crate) fn looked_up(&self, outcome: &Outcome) {
+        let [found, absent, failed] = &self.lookups;
+        let count = match outcome {
+            Outcome::Found { .. } => found,
+            Outcome::Absent { .. } => absent,
+            Outcome::Failed { .. } => failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn applied_now(&self) {
@@ -179,6 +192,7 @@ impl Collector for Metrics {
         let errors = [
             ("connect", self.sum(|it| it.upstream_connect_failed.get())),
             ("tls", self.sum(|it| it.upstream_tls_failed.get())),
+            ("denied", self.sum(|it| it.upstream_denied.get())),
             ("timeout", self.sum(|it| it.upstream_timed_out.get())),
             ("malformed", self.sum(|it| it.upstream_malformed.get())),
             ("closed", self.sum(|it| it.upstream_closed.get())),
@@ -190,6 +204,15 @@ impl Collector for Metrics {
             errors
                 .into_iter()
                 .map(|(kind, count)| (("error", kind), count)),
+        )?;
+        let lookups = ["found", "absent", "failed"]
+            .into_iter()
+            .zip(&self.inventory.lookups);
+        counters(
+            out,
+            "external_lookups",
+            "Looks at DNS for external names, by what they came to",
+            lookups.map(|(result, count)| (("result", result), count.load(Ordering::Relaxed))),
         )?;
         let active = i64::try_from(self.sum(Cells::active)).unwrap_or(i64::MAX);
         gauge(

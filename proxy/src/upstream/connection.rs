@@ -45,6 +45,8 @@ pub(crate) async fn connect(
         };
         let next = choose(Some(&endpoint)).ok_or(reason)?;
         let failure = match Arc::ptr_eq(&next, &endpoint) {
+            // Asking again would change nothing.
+            true if reason == Reason::DeniedAddress => return Err(reason),
             true => Failure::Unreachable,
             false => Failure::Unsent,
         };
@@ -99,6 +101,10 @@ async fn new(
     connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<Upstream, Reason> {
+    if worker.denied.contains(endpoint.address().ip()) {
+        worker.cells.upstream_denied.add(1);
+        return Err(Reason::DeniedAddress);
+    }
     let in_flight = InFlight::begin(endpoint);
     let connecting = async {
         let stream = connect_tcp(worker, endpoint).await?;

@@ -2,6 +2,7 @@
 //! connection, and what becomes of the connection afterwards.
 
 pub(crate) mod connection;
+pub(crate) mod denied;
 pub(crate) mod effort;
 pub(crate) mod pool;
 pub(crate) mod stream;

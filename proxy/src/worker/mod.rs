@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::memory::{Account, Ledger, Step};
 use crate::telemetry::access_log::{AccessLog, LogSink};
 use crate::telemetry::cells::Cells;
+use crate::upstream::denied::Denied;
 use crate::upstream::pool::Pool;
 use anyhow::Context as _;
 use buffer::Buffers;
@@ -50,6 +51,7 @@ pub(crate) struct Worker {
     pub(crate) hosts: RefCell<HostMap<Arc<Host>>>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) peers: Peers,
+    pub(crate) denied: Denied,
     pub(crate) buffers: Buffers,
     pub(crate) account: Rc<Account>,
     pub(crate) idle: Idle,
@@ -91,6 +93,7 @@ pub(crate) struct Equipment {
     pub(crate) peers: Peers,
     /// Another worker needs room.
     pub(crate) crowded: Arc<Notify>,
+    pub(crate) denied: Denied,
     pub(crate) log: LogSink,
 }
 
@@ -126,6 +129,7 @@ impl Worker {
             hosts: RefCell::default(),
             pool: equipment.pool,
             peers: equipment.peers,
+            denied: equipment.denied,
             buffers: Buffers::new(Rc::clone(&account)),
             account,
             idle: Idle::default(),
@@ -231,6 +235,7 @@ impl Worker {
             pool: Arc::clone(&peer.pool),
             crowded: Arc::clone(&peer.crowded),
             peers: Peers::new(Arc::new([peer]), 0),
+            denied: Denied::new(portolan_proxy_core::cidr::Networks::default()),
             log: LogSink::start(crate::telemetry::access_log::AccessLogFormat::Off).unwrap(),
         })
     }

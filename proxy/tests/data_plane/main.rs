@@ -11,9 +11,11 @@
 
 mod admin;
 mod client;
+mod external;
 mod hostile;
 mod lifecycle;
 mod messages;
+mod name_server;
 mod origin;
 mod proxy;
 mod retries;

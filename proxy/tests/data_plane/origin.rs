@@ -5,7 +5,7 @@ use rustls::{HandshakeKind, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -76,14 +76,14 @@ impl Origin {
     pub(crate) async fn start(
         answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(answer, false, None).await
+        Self::serve("127.0.0.1:0", answer, false, None).await
     }
 
     /// Answers each request when its head is there; the body is left unread.
     pub(crate) async fn start_early(
         answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
     ) -> Self {
-        Self::serve(answer, true, None).await
+        Self::serve("127.0.0.1:0", answer, true, None).await
     }
 
     /// Answers every request with 200 and this body.
@@ -94,15 +94,28 @@ impl Origin {
     /// Speaks TLS, and answers every request with 200 and this body.
     pub(crate) async fn over_tls(config: ServerConfig, body: &'static str, then: Then) -> Self {
         let tls = TlsAcceptor::from(Arc::new(config));
-        Self::serve(move |_| (ok(body.as_bytes()), then), false, Some(tls)).await
+        Self::serve(
+            "127.0.0.1:0",
+            move |_| (ok(body.as_bytes()), then),
+            false,
+            Some(tls),
+        )
+        .await
+    }
+
+    /// The same at an address of loopback, which has more than one.
+    pub(crate) async fn saying_at(ip: &str, port: u16, body: &'static str) -> Self {
+        let answer = move |_: &Received| (ok(body.as_bytes()), Then::Keep);
+        Self::serve((ip, port), answer, false, None).await
     }
 
     async fn serve(
+        at: impl ToSocketAddrs,
         answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
         early: bool,
         tls: Option<TlsAcceptor>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(at).await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Log::default()));
         let answer = Arc::new(answer);

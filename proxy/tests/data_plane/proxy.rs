@@ -11,6 +11,7 @@ use portolan_proxy::control::{Batch, Control, Update, Verdict};
 use portolan_proxy::data_plane::{DataPlane, Settings};
 use portolan_proxy::limits::Limits;
 use portolan_proxy::telemetry::access_log::AccessLogFormat;
+use portolan_proxy_core::cidr::Networks;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -56,18 +57,35 @@ impl Proxy {
 
     /// At most so many connections of clients, and so much memory.
     pub(crate) fn with(limits: Limits, connections: usize, memory_limit: Option<u64>) -> Self {
-        let plane = DataPlane::start(Settings {
+        Self::started(|settings| {
+            settings.limits = limits;
+            settings.connections = connections;
+            settings.memory_limit = memory_limit;
+        })
+    }
+
+    /// Looks external names up at this server.
+    pub(crate) fn with_name_server(name_server: SocketAddr) -> Self {
+        Self::started(|settings| settings.name_servers = vec![name_server])
+    }
+
+    /// Origins are on loopback, so nothing is denied.
+    fn started(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             class: "public".into(),
             workers: 2,
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             https_port: 443,
-            limits,
-            connections,
-            memory_limit,
+            limits: Limits::default(),
+            connections: 1000,
+            memory_limit: None,
             via: Default::default(),
+            denied: Networks::default(),
+            name_servers: Vec::new(),
             access_log: AccessLogFormat::Off,
-        })
-        .unwrap();
+        };
+        change(&mut settings);
+        let plane = DataPlane::start(settings).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();

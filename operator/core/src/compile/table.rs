@@ -184,10 +184,11 @@ impl Index {
                 found = Some(used.backend);
             }
         }
+        let behind = self.services.behind(&found?);
         let set = EndpointSet {
-            endpoints: self.services.behind(&found?).ready,
+            endpoints: behind.ready,
+            external: behind.external,
             name: name.to_owned(),
-            external: None,
         };
         Some((Resource::Endpoints(set), sorted(origins)))
     }

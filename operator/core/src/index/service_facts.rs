@@ -13,7 +13,8 @@ use std::net::IpAddr;
 pub(crate) struct ServiceFacts {
     /// The UID in the controller's ownerReference or, that being stripped, in our annotation.
     pub(super) owner: Option<String>,
-    pub(super) external_name: bool,
+    /// The name that a Service of type ExternalName stands for.
+    pub(super) external_name: Option<String>,
     pub(super) has_selector: bool,
     pub(super) prefers_v6: bool,
     pub(super) ports: Vec<ServicePort>,
@@ -112,7 +113,8 @@ pub(super) fn read(service: &Service) -> ServiceFacts {
     let kind = text(spec.and_then(|spec| spec.type_.as_ref()));
     ServiceFacts {
         owner: controller.or(annotation),
-        external_name: kind == "ExternalName",
+        external_name: (kind == "ExternalName")
+            .then(|| text(spec.and_then(|spec| spec.external_name.as_ref()))),
         has_selector: spec
             .and_then(|spec| spec.selector.as_ref())
             .is_some_and(|selector| !selector.is_empty()),

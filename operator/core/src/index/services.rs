@@ -3,12 +3,12 @@
 use super::link::Place;
 use super::service_facts::{self, ServiceFacts, Slice};
 use crate::event::Change;
-use crate::names::ObjectRef;
+use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
 use crate::validate::Port;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use portolan_discovery::table::Endpoint;
+use portolan_discovery::table::{Endpoint, ExternalName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -69,6 +69,8 @@ pub(crate) struct Unresolved {
 pub(crate) struct Behind {
     /// Ready ones, sorted, one address of each pod.
     pub(crate) ready: Vec<Endpoint>,
+    /// The name whose addresses they are, which the proxies look up themselves.
+    pub(crate) external: Option<ExternalName>,
     /// Why there is none.
     pub(crate) lacking: Option<Unresolved>,
 }
@@ -176,23 +178,36 @@ impl Services {
                 format!("Service {name} belongs to somebody else; delete or rename it"),
             );
         }
-        if facts.external_name {
+        if let Some(told) = &facts.external_name
+            && external_host(told).is_none()
+        {
             return unresolved(
-                Reason::ExternalNameUnsupported,
+                Reason::InvalidExternalName,
                 format!(
-                    "{}: Service {name} is of type ExternalName; name one with endpoints",
+                    "{}: Service {name} stands for {told:?}, which is no DNS name; set its externalName to one such as db.example.com",
                     at.field("service")
                 ),
             );
         }
-        match facts.port(port) {
-            Some(found) => Ok(Backend {
+        match (facts.port(port), port) {
+            (Some(found), _) => Ok(Backend {
                 service: service.clone(),
                 port_name: found.name.clone(),
                 number: found.number,
                 speaks_tls: found.speaks_tls,
             }),
-            None => unresolved(
+            // A Service of type ExternalName need not list ports: they are those of somebody else.
+            (None, Port::Number(number))
+                if facts.external_name.is_some() && facts.ports.is_empty() =>
+            {
+                Ok(Backend {
+                    service: service.clone(),
+                    port_name: String::new(),
+                    number: *number,
+                    speaks_tls: false,
+                })
+            }
+            (None, _) => unresolved(
                 Reason::PortNotFound,
                 format!(
                     "{}: Service {name} has no TCP port {port}; it has {}",
@@ -206,6 +221,16 @@ impl Services {
     /// The pods behind a port that [`Services::resolve`] found.
     pub(crate) fn behind(&self, backend: &Backend) -> Behind {
         let facts = self.services.get(&backend.service);
+        if let Some(told) = facts.and_then(|facts| facts.external_name.as_deref()) {
+            let external = external_host(told).map(|host| ExternalName {
+                host,
+                port: backend.number,
+            });
+            return Behind {
+                external,
+                ..Behind::default()
+            };
+        }
         let prefers_v6 = facts.is_some_and(|facts| facts.prefers_v6);
         let slices = self.slices.get(&backend.service);
         let slices = || slices.into_iter().flat_map(BTreeMap::values);
@@ -263,7 +288,11 @@ impl Services {
             };
             Unresolved { reason, message }
         });
-        Behind { ready, lacking }
+        Behind {
+            ready,
+            external: None,
+            lacking,
+        }
     }
 }
 
@@ -279,6 +308,12 @@ impl Services {
                 IpAddr::V6(v6) => v6.is_unicast_link_local(),
             }
     }
+}
+
+/// What proxies look up. Kubernetes takes digits and dots for a name as well; nobody serves that.
+fn external_host(told: &str) -> Option<String> {
+    let host = Hostname::parse(told).ok()?;
+    (!host.is_wildcard()).then(|| host.as_str().to_owned())
 }
 
 impl Backend {
