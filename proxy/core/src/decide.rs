@@ -50,9 +50,6 @@ pub enum CompileError {
         /// What is wrong with it.
         fault: Fault,
     },
-    /// Its regular expressions together.
-    #[error("routes: {0}")]
-    Routes(Fault),
 }
 
 /// Where a virtual host is compiled for.
@@ -92,7 +89,7 @@ impl<B> VirtualHost<B> {
                 })
                 .map_err(|fault| CompileError::Route { index, fault })?;
         }
-        routes.finish().map_err(CompileError::Routes)?;
+        routes.finish();
         let plain_http = match &host.tls {
             Some(tls) if tls.redirect && tls.certificates.is_empty() => PlainHttp::Pending,
             Some(tls) if tls.redirect => PlainHttp::Redirected,

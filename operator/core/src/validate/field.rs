@@ -1,6 +1,7 @@
 //! Names and values of header fields (RFC 9110 5), judged as the proxy judges them.
 
 use super::mistake::Mistake;
+use crate::names::Hostname;
 use portolan_crds::VALUE_MAX;
 use portolan_discovery::field::{self, FieldError};
 
@@ -22,12 +23,30 @@ pub(super) fn settable(text: &str) -> Result<String, Mistake> {
     }
 }
 
-/// A value on one line, without space at its ends.
+/// A value on one line, without space at its ends; of `host`, a name with or without a port.
 pub(super) fn value(name: &str, text: &str) -> Result<String, Mistake> {
+    if name == "host" {
+        return host(text).ok_or_else(|| Mistake::Host(text.to_owned()));
+    }
     if !text.is_empty() && text.len() <= VALUE_MAX && field::value(text).is_ok() {
         Ok(text.to_owned())
     } else {
         Err(Mistake::FieldValue(name.to_owned()))
+    }
+}
+
+fn host(text: &str) -> Option<String> {
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let name = Hostname::parse(name).ok().filter(|it| !it.is_wildcard())?;
+    match port {
+        None => Some(name.as_str().to_owned()),
+        Some(port) => {
+            let number = port.parse::<u16>().ok().filter(|number| *number > 0)?;
+            (number.to_string() == port).then(|| format!("{}:{port}", name.as_str()))
+        }
     }
 }
 
@@ -54,5 +73,9 @@ mod tests {
             assert_eq!(value("a", bad), Err(Mistake::FieldValue("a".into())));
         }
         assert!(value("a", &"a".repeat(VALUE_MAX + 1)).is_err());
+        assert_eq!(value("host", "A.test:81").as_deref(), Ok("a.test:81"));
+        for bad in ["a b", "a:", "a:0", "a:081", "a/b", "*.a.test"] {
+            assert_eq!(value("host", bad), Err(Mistake::Host(bad.into())));
+        }
     }
 }

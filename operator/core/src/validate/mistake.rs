@@ -25,6 +25,10 @@ pub(crate) enum Mistake {
         "{written:?} is never matched, because a request for it is read as {normal:?}; write that"
     )]
     PathNotNormal { written: String, normal: String },
+    #[error("{0:?} begins with two slashes, as if a host followed; write one")]
+    PathOfHost(String),
+    #[error("{0:?} is no host; write a name, perhaps with a port, such as app.internal:8080")]
+    Host(String),
     #[error(
         "the regular expression {text:?} cannot be used: {source}; write it in the syntax of Rust's regex crate"
     )]

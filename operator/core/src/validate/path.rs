@@ -22,11 +22,22 @@ pub(super) fn parse(text: &str) -> Result<String, Mistake> {
     }
 }
 
-/// A path by whole segments: a slash at its end says nothing.
+/// A path by whole segments: a slash at its end says nothing, unless another stands before it.
 pub(super) fn parse_prefix(text: &str) -> Result<String, Mistake> {
     let path = parse(text)?;
-    let trimmed = path.strip_suffix('/').unwrap_or(&path);
-    Ok(if trimmed.is_empty() { "/" } else { trimmed }.to_owned())
+    Ok(match path.strip_suffix('/') {
+        Some(trimmed) if !trimmed.is_empty() && !trimmed.ends_with('/') => trimmed.to_owned(),
+        _ => path,
+    })
+}
+
+/// What is written in place of a path: never what a URL without scheme would name a host with
+/// (RFC 3986 4.2).
+pub(super) fn replacement(path: Result<String, Mistake>) -> Result<String, Mistake> {
+    match path? {
+        path if path.starts_with("//") => Err(Mistake::PathOfHost(path)),
+        path => Ok(path),
+    }
 }
 
 /// What the proxy takes in a path: `pchar` of RFC 3986 3.3, `/`, `%`, and `| [ ]`, which browsers send.
@@ -120,6 +131,13 @@ mod tests {
     fn a_prefix_has_no_slash_at_its_end() {
         for (written, kept) in [("/", "/"), ("/a/", "/a"), ("/a", "/a"), ("/a/b/", "/a/b")] {
             assert_eq!(parse_prefix(written).as_deref(), Ok(kept));
+        }
+        for kept in ["//", "/a//"] {
+            assert_eq!(
+                parse_prefix(kept).as_deref(),
+                Ok(kept),
+                "an empty segment is one"
+            );
         }
     }
 }

@@ -115,7 +115,7 @@ pub(super) fn routes(
             let at = format!("spec.routes[{index}]");
             let route_policy = Policy::read(&at, &said.policy, problems);
             let matches = matches(&at, said.matches.as_ref(), problems);
-            let action = action(&at, said, own, problems);
+            let action = action(&at, said, own, &matches, problems);
             let rewrite = rewrite(&at, said, &matches, problems);
             Some(RouteSpec {
                 index: Some(index),
@@ -207,6 +207,7 @@ fn action(
     at: &str,
     said: &crd::Route,
     own: Option<&Port>,
+    matches: &RouteMatch,
     problems: &mut Problems,
 ) -> Option<ActionSpec> {
     match (said.backends.as_slice(), &said.redirect, &said.respond) {
@@ -222,7 +223,7 @@ fn action(
         ))),
         ([], Some(said), None) => {
             let at = format!("{at}.redirect");
-            Some(ActionSpec::Redirect(redirect(&at, said, problems)))
+            Some(ActionSpec::Redirect(redirect(&at, said, matches, problems)))
         }
         ([], None, Some(said)) => {
             let at = format!("{at}.respond");
@@ -287,17 +288,22 @@ fn dns_name(text: &str) -> Result<String, Mistake> {
     }
 }
 
-fn redirect(at: &str, said: &crd::Redirect, problems: &mut Problems) -> Redirect {
+fn redirect(
+    at: &str,
+    said: &crd::Redirect,
+    matches: &RouteMatch,
+    problems: &mut Problems,
+) -> Redirect {
     let path = match (&said.path, &said.prefix_rewrite) {
         (Some(_), Some(_)) => problems.at(at, Err(Mistake::TwoPaths)),
         (Some(text), None) => {
-            let full = path::parse(text).map(PathRewrite::Full);
+            let full = path::replacement(path::parse(text)).map(PathRewrite::Full);
             problems.at(&format!("{at}.path"), full)
         }
-        (None, Some(text)) => {
-            let prefix = path::parse_prefix(text).map(PathRewrite::Prefix);
-            problems.at(&format!("{at}.prefixRewrite"), prefix)
-        }
+        (None, Some(text)) => problems.at(
+            &format!("{at}.prefixRewrite"),
+            prefix_rewrite(text, matches),
+        ),
         (None, None) => {
             if said.scheme.is_none() && said.hostname.is_none() && said.port.is_none() {
                 let told: Result<(), _> = Err(Mistake::RedirectsNowhere);
@@ -370,12 +376,19 @@ fn rewrite(
     let rewrite = if said.redirect.is_some() || said.respond.is_some() {
         Err(Mistake::RewriteWithoutBackend)
     } else {
-        match &matches.path {
-            PathMatch::Regex(_) => Err(Mistake::RewriteOfPattern),
-            // All that was matched is replaced.
-            PathMatch::Exact(_) => path::parse(text).map(PathRewrite::Full),
-            PathMatch::Prefix(_) => path::parse_prefix(text).map(PathRewrite::Prefix),
-        }
+        prefix_rewrite(text, matches)
     };
     problems.at(&format!("{at}.prefixRewrite"), rewrite)
+}
+
+/// What stands in place of what was matched.
+fn prefix_rewrite(text: &str, matches: &RouteMatch) -> Result<PathRewrite, Mistake> {
+    match &matches.path {
+        PathMatch::Regex(_) => Err(Mistake::RewriteOfPattern),
+        // All that was matched is replaced.
+        PathMatch::Exact(_) => path::replacement(path::parse(text)).map(PathRewrite::Full),
+        PathMatch::Prefix(_) => {
+            path::replacement(path::parse_prefix(text)).map(PathRewrite::Prefix)
+        }
+    }
 }
