@@ -110,8 +110,11 @@ impl Users {
                 self.certificates.add(&link.certificate(me, host), me);
             }
         }
-        let named = link.named_secrets().into_iter();
-        named.fold(false, |differs, secret| self.name(secret) || differs)
+        let mut differs = false;
+        for secret in link.named_secrets() {
+            differs |= self.name(secret);
+        }
+        differs
     }
 
     /// Whether the set of Secrets that objects name differs now.
@@ -135,8 +138,11 @@ impl Users {
             }
             self.certificates.remove(&link.certificate(me, host), me);
         }
-        let named = link.named_secrets().into_iter();
-        named.fold(false, |differs, secret| self.unname(&secret) || differs)
+        let mut differs = false;
+        for secret in link.named_secrets() {
+            differs |= self.unname(&secret);
+        }
+        differs
     }
 
     /// The classes that name a Secret.
