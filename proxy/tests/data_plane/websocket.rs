@@ -67,3 +67,26 @@ async fn other_upgrades_are_not_passed_on() {
         "{head}"
     );
 }
+
+/// A wish that is not well formed is no wish (RFC 9110 7.8): the request is served without it.
+#[tokio::test]
+async fn a_malformed_handshake_is_an_ordinary_request() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop(&origin).await;
+    let mut client = proxy.client().await;
+    let malformed = [
+        HANDSHAKE.replace("Version: 13", "Version: 12"),
+        HANDSHAKE.replace("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="),
+        HANDSHAKE.replace("Sec-WebSocket-Key", "X-Key"),
+        HANDSHAKE.replace("GET", "DELETE"),
+        HANDSHAKE.replace("keep-alive, Upgrade", "keep-alive"),
+        HANDSHAKE.replace("\r\n\r\n", "\r\nSec-WebSocket-Version: 13\r\n\r\n"),
+    ];
+    for handshake in &malformed {
+        client.send(handshake).await;
+        assert_eq!(client.response().await.text(), "hello", "{handshake}");
+    }
+    let requests = origin.requests();
+    assert_eq!(requests.len(), malformed.len());
+    assert!(requests.iter().all(|it| it.field("upgrade").is_none()));
+}

@@ -3,6 +3,7 @@
 //! every byte that reaches it.
 
 mod chunks;
+mod descriptors;
 mod fields;
 mod hosts;
 mod identity;

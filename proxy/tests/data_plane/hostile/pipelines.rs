@@ -110,6 +110,23 @@ async fn a_post_without_a_length_has_no_body() {
     assert!(client.response().await.text().starts_with("GET /smuggled "));
 }
 
+/// `printf … | nc -N`: nothing more will come, and what came is all answered.
+#[tokio::test]
+async fn a_half_closed_pipeline_is_answered_to_its_end() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop(&origin).await;
+    for _ in 0..20 {
+        let mut client = proxy.client().await;
+        client.send(SMUGGLED.repeat(5)).await;
+        client.finish().await;
+        for _ in 0..5 {
+            assert_eq!(client.response().await.text(), "hello");
+        }
+        client.is_closed().await;
+    }
+    assert_eq!(origin.requests().len(), 100);
+}
+
 #[tokio::test]
 async fn an_upgrade_that_is_not_taken_leaves_the_next_request_alone() {
     let origin = Origin::saying("hello").await;
