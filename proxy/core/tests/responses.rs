@@ -12,6 +12,7 @@ use portolan_proxy_core::route::ResponsePolicy;
 use portolan_proxy_core::scan::HeadScan;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree as _;
 
 /// Lawful and unlawful field lines, without their line ends.
 const LINES: &[&str] = &[
