@@ -220,7 +220,10 @@ fn measure(options: Measure) -> anyhow::Result<()> {
         options.results.display(),
         options.page.display()
     );
-    Ok(())
+    match results.failed.len() {
+        0 => Ok(()),
+        count => bail!("{count} cases could not be measured"),
+    }
 }
 
 fn run(

@@ -34,6 +34,7 @@ pub(crate) fn of(portolan: &Path, envoy: Option<&Path>) -> anyhow::Result<Result
         binaries,
         configs: BTreeMap::new(),
         skipped: BTreeMap::new(),
+        failed: BTreeMap::new(),
         cases: BTreeMap::new(),
         rows: Vec::new(),
         ratios: Vec::new(),

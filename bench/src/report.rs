@@ -38,6 +38,9 @@ fn table_to(results: &Results, out: &mut String) -> std::fmt::Result {
     for (name, why) in &results.skipped {
         writeln!(out, "- {name}: skipped, {why}")?;
     }
+    for (case, why) in &results.failed {
+        writeln!(out, "- {case}: not measured, {why}")?;
+    }
     writeln!(
         out,
         "\n| case | what | ratio (95 % interval) | bar | verdict | rounds |"

@@ -24,6 +24,9 @@ pub(crate) struct Results {
     pub(crate) configs: BTreeMap<String, String>,
     /// Candidates that were not there, and why.
     pub(crate) skipped: BTreeMap<String, String>,
+    /// Cases that could not be measured, and why.
+    #[serde(default)]
+    pub(crate) failed: BTreeMap<String, String>,
     /// Under which conditions each case ran.
     pub(crate) cases: BTreeMap<String, Conditions>,
     pub(crate) rows: Vec<Row>,

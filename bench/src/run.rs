@@ -71,10 +71,16 @@ impl Run {
                     }
                 }
             }
-            match case.kind {
-                Kind::Load(load) => self.load(case, load, &present, &mut results)?,
-                Kind::Idle(idle) => self.idle(case, idle, &present, &mut results)?,
-                Kind::Instructions => self.instructions(case, &mut results)?,
+            let ended = match case.kind {
+                Kind::Load(load) => self.load(case, load, &present, &mut results),
+                Kind::Idle(idle) => self.idle(case, idle, &present, &mut results),
+                Kind::Instructions => self.instructions(case, &mut results),
+            };
+            results.failed.remove(case.name);
+            // What cannot be measured is named, and does not take the other cases with it.
+            if let Err(why) = ended {
+                eprintln!("    failed: {why:#}");
+                results.failed.insert(case.name.to_owned(), format!("{why:#}"));
             }
             finished(&results)?;
         }

@@ -63,6 +63,7 @@ mod tests {
             binaries: BTreeMap::new(),
             configs: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            failed: BTreeMap::new(),
             cases: BTreeMap::new(),
             rows: Vec::new(),
             ratios: Vec::new(),
