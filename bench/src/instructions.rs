@@ -3,12 +3,14 @@
 use anyhow::{Context as _, bail};
 use portolan_discovery::table::{self, Action, PathMatch};
 use portolan_proxy_core::authority::HostPattern;
-use portolan_proxy_core::decide::{Decision, Request, VirtualHost, decide};
-use portolan_proxy_core::edit::{self, Client};
+use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
+use portolan_proxy_core::edit::{self, Hop};
 use portolan_proxy_core::endpoint::EndpointSet;
 use portolan_proxy_core::field::slots;
+use portolan_proxy_core::head::Client;
 use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::request::RequestHead;
+use portolan_proxy_core::via::Pseudonym;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
@@ -48,7 +50,11 @@ pub(crate) fn route(hosts: usize, requests: u64) -> anyhow::Result<()> {
         address: ([10, 0, 0, 1], 8080).into(),
         uid: "pod".to_owned(),
     }]);
-    let find = |_: &str| Some(Arc::clone(&endpoints));
+    let site = Site {
+        workers: 1,
+        seed: 0,
+        https_port: 443,
+    };
     let mut map = HostMap::default();
     for index in 0..hosts {
         let host = table::VirtualHost {
@@ -56,9 +62,14 @@ pub(crate) fn route(hosts: usize, requests: u64) -> anyhow::Result<()> {
             tls: None,
             routes: ["/api", "/static", "/"].map(to_origin).into(),
         };
-        let host = VirtualHost::compile(&host, find, 1, 0)?;
+        let find = |_: &table::Backend| Some(Arc::clone(&endpoints));
+        let host = VirtualHost::compile(&host, find, site)?;
         map.insert(HostPattern::parse(&name(index))?, Arc::new(host));
     }
+    let bench = Bench {
+        hosts: map,
+        via: Pseudonym::default(),
+    };
     // Few enough hosts that the caches see the same in both cases, spread over all there are.
     let asked: Vec<Vec<u8>> = (0..64)
         .map(|index| crate::message::get(&name(index * hosts / 64), 1024, false))
@@ -66,7 +77,7 @@ pub(crate) fn route(hosts: usize, requests: u64) -> anyhow::Result<()> {
     let mut out = Vec::with_capacity(4096);
     for bytes in asked.iter().cycle().take(requests as usize) {
         out.clear();
-        handle(black_box(bytes), &map, &mut out)?;
+        bench.handle(black_box(bytes), &mut out)?;
         black_box(&out);
     }
     Ok(())
@@ -88,33 +99,43 @@ fn to_origin(path: &str) -> table::Route {
     table::Route::new(PathMatch::Prefix(path.to_owned()).into(), action)
 }
 
-fn handle(
-    bytes: &[u8],
-    hosts: &HostMap<Arc<VirtualHost>>,
-    out: &mut Vec<u8>,
-) -> anyhow::Result<()> {
-    let mut room = slots();
-    let head = match RequestHead::parse(bytes, &mut room) {
-        Ok(head) => head,
-        Err(reason) => bail!("refused: {}", reason.as_str()),
-    };
-    let authority = head.authority.as_ref().context("no Host")?;
-    let host = hosts.get(authority.host()).context("an unknown host")?;
-    let request = Request {
-        path: &head.target.path,
-        secure: false,
-    };
-    let Decision::Forward(route) = decide(request, host) else {
-        bail!("not forwarded");
-    };
-    let set = route.next_backend(0).context("no backend")?;
-    black_box(set.next(0, None).context("no endpoint")?);
-    let client = Client {
-        address: "192.0.2.1",
-        secure: false,
-    };
-    edit::request(out, &head, authority, client, "0123456789abcdef");
-    Ok(())
+/// What a worker has at hand when a head is whole.
+struct Bench {
+    hosts: HostMap<Arc<VirtualHost<Arc<EndpointSet>>>>,
+    via: Pseudonym,
+}
+
+impl Bench {
+    /// What the proxy's `judge` does, without its logs.
+    fn handle(&self, bytes: &[u8], out: &mut Vec<u8>) -> anyhow::Result<()> {
+        let mut room = slots();
+        let head = match RequestHead::parse(bytes, &mut room) {
+            Ok(head) => head,
+            Err(reason) => bail!("refused: {}", reason.as_str()),
+        };
+        let authority = head.authority.as_ref().context("no Host")?;
+        let host = self
+            .hosts
+            .get(authority.host())
+            .context("an unknown host")?;
+        let client = Client {
+            address: "192.0.2.1",
+            secure: false,
+        };
+        let view = head.view(authority, client);
+        let Decision::Forward { route, response } = decide(&view, host) else {
+            bail!("not forwarded");
+        };
+        black_box(response);
+        let set = route.next_backend(0).context("no backend")?;
+        black_box(set.next(0, None).context("no endpoint")?);
+        let hop = Hop {
+            request_id: "0123456789abcdef0123456789abcdef",
+            via: &self.via,
+        };
+        edit::request(out, &view, route.request(), hop, head.framing);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
