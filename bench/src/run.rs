@@ -80,7 +80,9 @@ impl Run {
             // What cannot be measured is named, and does not take the other cases with it.
             if let Err(why) = ended {
                 eprintln!("    failed: {why:#}");
-                results.failed.insert(case.name.to_owned(), format!("{why:#}"));
+                results
+                    .failed
+                    .insert(case.name.to_owned(), format!("{why:#}"));
             }
             finished(&results)?;
         }
