@@ -82,11 +82,13 @@ impl Engine {
 
     /// Time has passed.
     pub(super) fn wake(&mut self, folder: &Folder, now: Timestamp) {
+        let consequences = self.world.take_time(now);
+        self.follow(consequences, folder, now);
         self.judge(self.world.due(now), folder, now);
     }
 
-    pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        self.world.judge_again_at()
+    pub(super) fn wake_at(&self) -> Timestamp {
+        self.world.wake_at()
     }
 
     /// Why a listener is not open.

@@ -6,9 +6,9 @@ use super::files::{Folder, Object, Update, walk};
 use super::options::Options;
 use super::report::Style;
 use super::world::{Serving, World};
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::Timestamp;
-use portolan_core::ClassName;
+use portolan_core::{ClassName, TicketKey};
 use portolan_discovery::session::Verdict;
 use portolan_discovery::table::{ClassSettings, ResourceName};
 use portolan_proxy::control::Control;
@@ -80,7 +80,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .with_context(|| format!("--admin: {} cannot be bound", options.admin))?;
     let admin = tokio::spawn(data_plane.admin(admin));
     tracing::info!(%class, workers, http = %options.http, https = %options.https, admin = %options.admin, "started");
-    let mut server = Server::new(&options, class, data_plane.control(), changed);
+    let mut server = Server::new(&options, class, data_plane.control(), changed)?;
     server.take_in(folder, update);
     tokio::select! {
         ended = server.run() => ended?,
@@ -187,7 +187,12 @@ struct Server {
 }
 
 impl Server {
-    fn new(options: &Options, class: ClassName, control: Control, changed: Arc<Notify>) -> Self {
+    fn new(
+        options: &Options,
+        class: ClassName,
+        control: Control,
+        changed: Arc<Notify>,
+    ) -> anyhow::Result<Self> {
         let serving = Serving {
             class,
             http: options.http.port(),
@@ -198,10 +203,11 @@ impl Server {
                 address => address,
             },
         };
-        Self {
+        let now = Timestamp::now();
+        Ok(Self {
             files: options.files.clone(),
             control,
-            engine: Engine::new(World::new(serving), Timestamp::now()),
+            engine: Engine::new(World::new(serving, ticket_key()?, now), now),
             folder: Folder::default(),
             changed,
             passed_over: BTreeMap::new(),
@@ -212,7 +218,7 @@ impl Server {
                 https: options.https.port(),
             },
             reports: printer(),
-        }
+        })
     }
 
     /// Until something fails that cannot be waited out.
@@ -292,6 +298,15 @@ impl Server {
     }
 }
 
+/// By chance: no other process serves the same clients, so none has to read its tickets.
+fn ticket_key() -> anyhow::Result<TicketKey> {
+    let mut key = [0; 32];
+    let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+    let filled = random.fill(&mut key);
+    filled.map_err(|_| anyhow!("the system gives no random numbers"))?;
+    Ok(TicketKey(key))
+}
+
 /// Writes on a thread of its own: a terminal that is held up holds up nothing else.
 fn printer() -> mpsc::Sender<String> {
     let (reports, mut waiting) = mpsc::channel::<String>(REPORTS);
@@ -331,10 +346,7 @@ async fn at(moment: Option<Instant>) {
 }
 
 /// A moment of the wall clock, or an hour: that clock may be set.
-async fn until(moment: Option<Timestamp>) {
-    let Some(moment) = moment else {
-        return pending().await;
-    };
+async fn until(moment: Timestamp) {
     const LONGEST: Duration = Duration::from_secs(3600);
     let left = moment.duration_since(Timestamp::now());
     let left = Duration::try_from(left).unwrap_or_default();

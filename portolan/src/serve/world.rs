@@ -6,13 +6,13 @@
 //! as made. There is no cert-manager: an issuer is told to be of no use.
 
 use super::files::{Key, Kind, Object};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
-    ObservedProxy, Uses, proxy_service,
+    ObservedProxy, TicketKey, Uses, proxy_service,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
 use portolan_discovery::delta::Update;
@@ -22,6 +22,9 @@ use std::net::IpAddr;
 
 /// Where the proxies of classes live in a cluster.
 const RELEASE_NAMESPACE: &str = "portolan-system";
+
+/// How often the core hears what time it is; the keys of tickets change twice a day.
+const LOOK_AT_CLOCK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The class and the ports that are served.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct World {
     uses: Uses,
     /// When time alone changes a status.
     again: BTreeMap<ObjectRef, Timestamp>,
+    /// The time that the core was told last.
+    told: Timestamp,
 }
 
 /// What follows from a change.
@@ -57,7 +62,12 @@ pub(crate) struct Consequences {
 
 impl World {
     /// With a class, since nothing can be exposed without one, and the proxy that this process is.
-    pub(crate) fn new(serving: Serving) -> (Self, Consequences) {
+    /// The keys of its TLS session tickets come from `tickets`.
+    pub(crate) fn new(
+        serving: Serving,
+        tickets: TicketKey,
+        now: Timestamp,
+    ) -> (Self, Consequences) {
         let mut world = Self {
             index: Index::new(RELEASE_NAMESPACE).with_loopback_endpoints(),
             serving,
@@ -66,9 +76,12 @@ impl World {
             generations: BTreeMap::new(),
             uses: Uses::default(),
             again: BTreeMap::new(),
+            told: now,
         };
         let (service, slice) = world.proxies();
         let events = [
+            Event::Now(now),
+            Event::TicketKey(tickets),
             Event::CertManager(false),
             Event::Service(Change::Applied(Box::new(service))),
             Event::EndpointSlice(Change::Applied(Box::new(slice))),
@@ -85,6 +98,7 @@ impl World {
         gone: Vec<Key>,
         now: Timestamp,
     ) -> Consequences {
+        self.told = now;
         let mut events = vec![Event::Now(now)];
         let had_none = self.classes.is_empty();
         for key in gone {
@@ -108,6 +122,12 @@ impl World {
             _ => {}
         }
         self.apply(events)
+    }
+
+    /// Takes in what became different by time alone: which keys tickets are made with.
+    pub(crate) fn take_time(&mut self, now: Timestamp) -> Consequences {
+        self.told = now;
+        self.apply([Event::Now(now)])
     }
 
     /// The objects whose status depends on a resource.
@@ -158,9 +178,11 @@ impl World {
         Some(status)
     }
 
-    /// When to judge again because a certificate expires.
-    pub(crate) fn judge_again_at(&self) -> Option<Timestamp> {
-        self.again.values().min().copied()
+    /// When time is to be taken in again: a certificate expires, or the clock was not looked at for long.
+    pub(crate) fn wake_at(&self) -> Timestamp {
+        let look = self.told + LOOK_AT_CLOCK;
+        let again = self.again.values().min();
+        again.map_or(look, |again| look.min(*again))
     }
 
     /// Those whose time has come.

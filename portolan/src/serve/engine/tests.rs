@@ -2,8 +2,9 @@
 
 use super::super::world::Serving;
 use super::*;
-use portolan_core::ClassName;
-use portolan_discovery::table::{Kind, Resource};
+use jiff::SignedDuration;
+use portolan_core::{ClassName, TicketKey};
+use portolan_discovery::table::{Kind, Resource, TicketSeed};
 use std::net::Ipv4Addr;
 
 struct Stand {
@@ -24,7 +25,7 @@ fn stand() -> Stand {
         address: Ipv4Addr::LOCALHOST.into(),
     };
     Stand {
-        engine: Engine::new(World::new(serving), now()),
+        engine: Engine::new(World::new(serving, TicketKey([7; 32]), now()), now()),
         folder: Folder::default(),
         files: Vec::new(),
     }
@@ -101,6 +102,7 @@ fn a_folder_becomes_one_batch_and_is_ready_when_that_is_applied() {
         names(&batch),
         [
             "Endpoints default/shop:http",
+            "ClassSettings class",
             "VirtualHost shop.test",
             "Listener http",
             "Listener https"
@@ -269,4 +271,29 @@ fn what_is_deleted_is_taken_away_and_told() {
         stand.engine.news().objects[&ObjectRef::new("default", "shop")],
         None
     );
+}
+
+/// The keys that sessions are resumed with.
+fn seeds(batch: Option<Batch>) -> Vec<TicketSeed> {
+    let upserts = batch.into_iter().flat_map(|batch| batch.upserts);
+    let mut settings = upserts.filter_map(|it| match it.resource {
+        Resource::ClassSettings(settings) => Some(settings.ticket_seeds),
+        _ => None,
+    });
+    settings.next().unwrap_or_default()
+}
+
+#[test]
+fn the_keys_of_tickets_change_with_time_and_the_former_one_stays_good() {
+    let mut stand = stand();
+    let first = seeds(stand.engine.batch());
+    assert_eq!(first.len(), 2);
+    let wake = stand.engine.wake_at();
+    assert!(wake > now() && wake <= now() + SignedDuration::from_hours(1));
+    let later = now() + SignedDuration::from_hours(12);
+    stand.engine.wake(&stand.folder, later);
+    let second = seeds(stand.engine.batch());
+    assert_eq!(second.get(1), first.first());
+    assert_ne!(second.first(), first.first());
+    assert!(stand.engine.wake_at() > later);
 }
