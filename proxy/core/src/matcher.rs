@@ -1,6 +1,7 @@
 //! Which virtual host a name belongs to.
 
 use crate::authority::HostPattern;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// Values by host pattern: an exact name comes before a wildcard, and a wildcard takes exactly one label.
@@ -8,15 +9,15 @@ use std::collections::HashMap;
 /// Two look-ups at most, whatever the number of hosts.
 #[derive(Clone, Debug)]
 pub struct HostMap<T> {
-    exact: HashMap<Box<str>, T>,
-    wildcard: HashMap<Box<str>, T>,
+    exact: HashMap<Box<str>, T, RandomState>,
+    wildcard: HashMap<Box<str>, T, RandomState>,
 }
 
 impl<T> Default for HostMap<T> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            exact: HashMap::default(),
+            wildcard: HashMap::default(),
         }
     }
 }

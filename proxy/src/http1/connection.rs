@@ -8,6 +8,7 @@ use crate::telemetry::access_log::{Outcome, Record};
 use crate::tls::termination::Negotiated;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
+use crate::worker::clock;
 use crate::worker::idle::Waiting;
 use jiff::Timestamp;
 use portolan_proxy_core::head::Client;
@@ -172,7 +173,7 @@ impl<S: Transport> Connection<S> {
     }
 
     async fn request(&mut self, length: usize) -> After {
-        let started = Instant::now();
+        let started = clock::now().into_std();
         self.record.clear();
         self.worker.new_request_id(&mut self.record.request_id);
         let from = From {

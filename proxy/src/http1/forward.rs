@@ -9,11 +9,11 @@ use crate::memory::Step;
 use crate::upstream::connection::{self as upstream, Upstream};
 use crate::upstream::effort::{Effort, Waits};
 use crate::worker::buffer::Buffer;
+use crate::worker::clock;
 use portolan_proxy_core::answer;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::{Failure, MAX_REPLAYED, Retries};
 use std::rc::Rc;
-use std::time::Instant;
 
 impl<S: Transport> Connection<S> {
     /// Sends the request on and the response back.
@@ -123,7 +123,7 @@ impl<S: Transport> Connection<S> {
                     let Upstream {
                         stream, in_flight, ..
                     } = upstream;
-                    let now = Instant::now();
+                    let now = clock::now().into_std();
                     self.worker.pool.keep(in_flight.endpoint(), stream, now);
                 }
                 let after = match keep_client {
@@ -182,6 +182,7 @@ mod tests {
     use portolan_proxy_core::request::RequestHead;
     use portolan_proxy_core::route::{ResponsePolicy, Route};
     use std::sync::Arc;
+    use std::time::Instant;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 

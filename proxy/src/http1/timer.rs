@@ -1,5 +1,6 @@
 //! One timer for each connection.
 
+use crate::worker::clock;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,7 +19,7 @@ pub(crate) struct Timer {
 
 impl Timer {
     pub(crate) fn new(after: Duration) -> Self {
-        let deadline = Instant::now() + after;
+        let deadline = clock::now() + after;
         Self {
             deadline,
             sleep: Box::pin(sleep_until(deadline)),
@@ -27,7 +28,7 @@ impl Timer {
 
     /// Moves the deadline.
     pub(crate) fn set(&mut self, after: Duration) {
-        self.deadline = Instant::now() + after;
+        self.deadline = clock::now() + after;
         if self.sleep.deadline() > self.deadline {
             self.sleep.as_mut().reset(self.deadline);
         }

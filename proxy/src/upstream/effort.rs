@@ -1,6 +1,7 @@
 //! What is done for one request over all its attempts: how often it may be sent, and until when.
 
 use crate::limits::Limits;
+use crate::worker::clock;
 use portolan_discovery::table::Timeouts;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::{Failure, Retries};
@@ -69,7 +70,7 @@ impl<'r> Effort<'r> {
     /// The request has been received whole.
     pub(crate) fn received(&mut self) {
         self.deadline
-            .get_or_insert_with(|| Instant::now() + self.waits.request);
+            .get_or_insert_with(|| clock::now() + self.waits.request);
     }
 
     /// Whether the client is told to go on (RFC 9110 10.1.1): once, however many attempts there are.
@@ -104,7 +105,7 @@ impl<'r> Effort<'r> {
 
     fn left(&self) -> Option<Duration> {
         let deadline = self.deadline?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        Some(deadline.saturating_duration_since(clock::now()))
     }
 
     /// Whether the request is sent once more after this failure. A yes is counted: the attempt must

@@ -9,6 +9,7 @@
 
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
+use foldhash::fast::RandomState;
 use portolan_proxy_core::endpoint::{Endpoint, IdlePlace};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,7 +45,7 @@ struct Shelf {
 #[repr(align(128))]
 pub(crate) struct Pool {
     /// The key is made of addresses in memory, which the shelf keeps from being given anew.
-    shelves: Mutex<HashMap<Key, Shelf>>,
+    shelves: Mutex<HashMap<Key, Shelf, RandomState>>,
 }
 
 impl Pool {

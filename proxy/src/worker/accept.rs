@@ -5,7 +5,7 @@ use crate::http1::connection::Connection;
 use crate::memory::Step;
 use crate::upstream::connection::is_out_of_descriptors;
 use crate::worker::peers::Arrival;
-use crate::worker::{Worker, tls};
+use crate::worker::{Worker, clock, tls};
 use portolan_discovery::table::Protocol;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use std::io;
@@ -172,12 +172,13 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
         let client = client.ip().to_canonical().to_string();
         match protocol {
             Protocol::Http => {
-                Connection::new(worker, stream, client, None).serve().await;
+                let connection = Connection::new(worker, stream, client, None);
+                clock::once_a_poll(connection.serve()).await;
             }
             Protocol::Https => match Box::pin(tls::accept(&worker, stream)).await {
                 Ok((stream, negotiated)) => {
                     let connection = Connection::new(worker, stream, client, Some(negotiated));
-                    connection.serve().await;
+                    clock::once_a_poll(connection.serve()).await;
                 }
                 Err(reason) => tracing::debug!(%client, %reason, "a TLS handshake failed"),
             },

@@ -6,6 +6,7 @@
 
 mod accept;
 pub(crate) mod buffer;
+pub(crate) mod clock;
 pub(crate) mod idle;
 mod mail;
 pub(crate) mod peers;
@@ -29,7 +30,6 @@ use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::via::Pseudonym;
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -193,8 +193,11 @@ impl Worker {
     /// 128 random bits in hexadecimal. Names a request, guards nothing.
     pub(crate) fn new_request_id(&self, out: &mut String) {
         let id = self.random.borrow_mut().u128(..);
-        // Writing into a string cannot fail.
-        let _ = write!(out, "{id:032x}");
+        let mut digits = [0; 32];
+        // Two digits for each of sixteen bytes, all of them ASCII.
+        if hex::encode_to_slice(id.to_be_bytes(), &mut digits).is_ok() {
+            out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+        }
     }
 
     /// At least nothing, less than one.

@@ -1,0 +1,65 @@
+//! What time it is, as far as a request cares: asked once whenever its connection is polled.
+//!
+//! A request moves its deadline several times within a few microseconds. Asking each time cost
+//! as much as finding its route.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use tokio::time::Instant;
+
+thread_local! {
+    static POLLED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// When the poll under way began; outside of one, now.
+pub(crate) fn now() -> Instant {
+    POLLED.get().unwrap_or_else(Instant::now)
+}
+
+/// Runs a connection, the clock standing still during each poll.
+pub(crate) async fn once_a_poll<F: Future>(connection: F) -> F::Output {
+    let mut connection = pin!(connection);
+    poll_fn(|cx| {
+        let _standing = Standing::at(Instant::now());
+        connection.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// The clock stands still until this is dropped, also by a panic.
+struct Standing;
+
+impl Standing {
+    fn at(now: Instant) -> Self {
+        POLLED.set(Some(now));
+        Self
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        POLLED.set(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_stands_during_a_poll_and_goes_on_between_two() {
+        let start = Instant::now();
+        let seen = once_a_poll(async {
+            let first = now();
+            tokio::time::advance(Duration::from_secs(1)).await;
+            (first, now())
+        });
+        let (first, second) = seen.await;
+        assert_eq!(first, start);
+        assert_eq!(second, start + Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(now(), start + Duration::from_secs(2));
+    }
+}
