@@ -14,6 +14,7 @@ use portolan_proxy::control::{Batch, Update};
 use portolan_proxy::data_plane::{DataPlane, Settings};
 use portolan_proxy::limits::Limits;
 use portolan_proxy::telemetry::access_log::AccessLogFormat;
+use portolan_proxy_core::cidr::Networks;
 use portolan_proxy_core::via::Pseudonym;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -48,6 +49,9 @@ async fn serving(lane: &Lane) -> Result<DataPlane> {
         access_log: AccessLogFormat::Off,
         memory_limit: None,
         via: Pseudonym::default(),
+        // The origin is on loopback.
+        denied: Networks::default(),
+        name_servers: Vec::new(),
     })
     .context("starting a data plane")?;
     let update = |resource| Update {
