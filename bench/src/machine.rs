@@ -6,11 +6,15 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 /// The proxy's core.
 pub(crate) const PROXY_CORE: usize = 0;
 /// The core of origin and clients.
 pub(crate) const LOAD_CORE: usize = 1;
+
+/// The unit of /proc/stat, whatever the kernel's own.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Keeps this thread, and what it starts from now on, to one core.
 pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
@@ -19,12 +23,21 @@ pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
     sched_setaffinity(None, &cores).with_context(|| format!("pinning to core {core}"))
 }
 
-/// Ticks of one core since boot (proc(5), /proc/stat).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What one core has not done since boot, in ticks (proc(5), /proc/stat).
+///
+/// The kernel samples what a core does 100 to 1,000 times a second, but clocks its idling: so busy
+/// is what was not idle, never the sum of the samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Core {
-    pub(crate) total: u64,
-    pub(crate) busy: u64,
-    pub(crate) steal: u64,
+    idle: u64,
+    steal: u64,
+}
+
+/// Shares of a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct CoreUse {
+    pub(crate) busy: f64,
+    pub(crate) steal: f64,
 }
 
 impl Core {
@@ -36,38 +49,27 @@ impl Core {
     fn parse(stat: &str, core: usize) -> Option<Self> {
         let name = format!("cpu{core} ");
         let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
-        // user nice system idle iowait irq softirq steal; guests are in user already.
         let ticks: Vec<u64> = line
             .split_whitespace()
-            .take(8)
             .map_while(|it| it.parse().ok())
             .collect();
-        let [.., idle, iowait, _, _, steal] = *ticks.as_slice() else {
+        // user nice system idle iowait irq softirq steal; guests follow.
+        let [_, _, _, idle, iowait, _, _, steal, ..] = *ticks.as_slice() else {
             return None;
         };
-        let total = ticks.iter().sum();
         Some(Self {
-            total,
-            busy: total - idle - iowait,
+            idle: idle + iowait,
             steal,
         })
     }
 
-    /// What was added since `before`.
-    pub(crate) fn since(self, before: Self) -> Self {
-        Self {
-            total: self.total - before.total,
-            busy: self.busy - before.busy,
-            steal: self.steal - before.steal,
+    /// What became of the time since `before`.
+    pub(crate) fn used_since(self, before: Self, elapsed: Duration) -> CoreUse {
+        let share = |ticks: u64| TICK.mul_f64(ticks as f64).div_duration_f64(elapsed);
+        CoreUse {
+            busy: (1.0 - share(self.idle.saturating_sub(before.idle))).max(0.0),
+            steal: share(self.steal.saturating_sub(before.steal)),
         }
-    }
-
-    pub(crate) fn busy_share(self) -> f64 {
-        self.busy as f64 / self.total.max(1) as f64
-    }
-
-    pub(crate) fn steal_share(self) -> f64 {
-        self.steal as f64 / self.total.max(1) as f64
     }
 }
 
@@ -186,19 +188,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_core_is_busy_but_for_idling_and_waiting() {
+    fn a_core_is_busy_when_it_neither_idles_nor_waits() {
         let stat =
             "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 10 0 20 60 4 1 2 3 0 0\ncpu1 0 0 0 9 0 0 0 0 0 0\n";
-        let core = Core::parse(stat, 0).unwrap();
-        assert_eq!((core.total, core.busy, core.steal), (100, 36, 3));
-        assert_eq!(Core::parse(stat, 1).unwrap().busy, 0);
+        let before = Core::parse(stat, 0).unwrap();
+        assert_eq!((before.idle, before.steal), (64, 3));
         assert_eq!(Core::parse(stat, 2), None);
-        let later = Core {
-            total: 200,
-            busy: 86,
-            steal: 3,
-        };
-        assert_eq!(later.since(core).busy_share(), 0.5);
+        let later = Core { idle: 94, steal: 4 };
+        let used = later.used_since(before, Duration::from_secs(1));
+        assert!((used.busy - 0.7).abs() < 1e-9 && (used.steal - 0.01).abs() < 1e-9);
     }
 
     #[test]

@@ -180,7 +180,10 @@ impl Results {
                 "portolan-again" => ("portolan-again", "portolan"),
                 other => ("portolan", other),
             };
-            let known = |ratio: &Ratio| ratio.of == of && ratio.to == to && ratio.metric == metric;
+            let known = |ratio: &Ratio| {
+                let pair = [ratio.of.as_str(), ratio.to.as_str()];
+                ratio.metric == metric && (pair == [of, to] || pair == [to, of])
+            };
             if of == to || ratios.iter().any(known) {
                 continue;
             }

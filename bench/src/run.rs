@@ -192,46 +192,13 @@ impl Run {
         let mut counted = 0;
         for round in 1..=2 * self.rounds.most {
             random.shuffle(&mut runners);
-            let seed = random.u64(..);
-            let mut figures = BTreeMap::new();
-            for (candidate, clients) in &mut runners {
-                match self.measure(
-                    candidate,
-                    clients,
-                    conditions.rate,
-                    seed,
-                    &mut conditions.void,
-                )? {
-                    Some(sample) => drop(figures.insert(candidate.name, sample.figures(load))),
-                    None => break,
-                }
-                let open = machine::connections_to(candidate.ports.origin)?;
-                let most = conditions
-                    .upstream_connections
-                    .entry(candidate.name.to_owned())
-                    .or_default();
-                *most = open.max(*most);
-            }
-            // A round counts when it counts for all: its figures are compared with one another.
-            if figures.len() < runners.len() {
+            let Some(figures) = self.round(&mut runners, load, random.u64(..), &mut conditions)?
+            else {
                 eprintln!("    round {round}: void");
                 continue;
-            }
-            counted += 1;
-            let first = |name: &str| {
-                Some(
-                    figures
-                        .get(name)?
-                        .iter()
-                        .find(|it| case.bars.first().is_some_and(|bar| bar.metric == it.0))?
-                        .2,
-                )
             };
-            let line: Vec<String> = present
-                .iter()
-                .filter_map(|name| Some(format!("{name} {:.3}", first(name)?)))
-                .collect();
-            eprintln!("    round {counted}: {}", line.join(", "));
+            counted += 1;
+            eprintln!("    round {counted}: {}", line(case, present, &figures));
             for (name, figures) in figures {
                 rounds.entry(name).or_default().push(figures);
             }
@@ -243,10 +210,35 @@ impl Run {
             }
         }
         if counted == 0 {
-            bail!("{}: every round was void: {:?}", case.name, conditions.void);
+            bail!("every round was void: {:?}", conditions.void);
         }
         results.take_case(case.name, conditions, rows(case, present, &rounds));
         Ok(())
+    }
+
+    /// One measurement of each candidate. A round counts when it counts for all: its figures are
+    /// compared with one another.
+    fn round(
+        &self,
+        runners: &mut [(Candidate, Clients)],
+        load: Load,
+        seed: u64,
+        conditions: &mut Conditions,
+    ) -> anyhow::Result<Option<BTreeMap<&'static str, Figures>>> {
+        let mut figures = BTreeMap::new();
+        for (candidate, clients) in runners {
+            let void = &mut conditions.void;
+            let Some(sample) = self.measure(candidate, clients, conditions.rate, seed, void)?
+            else {
+                return Ok(None);
+            };
+            figures.insert(candidate.name, sample.figures(load));
+            let open = machine::connections_to(candidate.ports.origin)?;
+            let held = &mut conditions.upstream_connections;
+            let most = held.entry(candidate.name.to_owned()).or_default();
+            *most = open.max(*most);
+        }
+        Ok(Some(figures))
     }
 
     /// Warms every candidate up, checks its answers, and finds what the clients' core allows.
@@ -376,6 +368,18 @@ impl Run {
         results.take_case(case.name, conditions, rows(case, case.candidates, &rounds));
         Ok(())
     }
+}
+
+/// A round in short: the figure that the case's first bar is about.
+fn line(case: &Case, present: &[&'static str], round: &BTreeMap<&'static str, Figures>) -> String {
+    let metric = case.bars.first().map(|bar| bar.metric);
+    let figure = |name: &str| {
+        let figures = round.get(name)?;
+        let (_, _, value) = figures.iter().find(|it| Some(it.0) == metric)?;
+        Some(format!("{name} {value:.3}"))
+    };
+    let figures: Vec<String> = present.iter().filter_map(|name| figure(name)).collect();
+    figures.join(", ")
 }
 
 fn prepare() -> anyhow::Result<()> {

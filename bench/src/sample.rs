@@ -3,10 +3,10 @@
 use crate::candidate::Candidate;
 use crate::cases::{CPU, CPU_GIB, Exchange, Load, P99};
 use crate::load::{Clients, Report};
-use crate::machine::{Core, LOAD_CORE, PROXY_CORE};
+use crate::machine::{Core, CoreUse, LOAD_CORE, PROXY_CORE};
 use crate::results::Figures;
 use crate::statistics::quantile;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Above this share the clients themselves may be what is measured.
 const BUSY: f64 = 0.85;
@@ -23,8 +23,10 @@ pub(crate) struct Sample {
     report: Report,
     /// Nanoseconds.
     ran: u64,
-    proxy_core: Core,
-    load_core: Core,
+    /// As long as the clocks were watched.
+    watched: Duration,
+    proxy_core: CoreUse,
+    load_core: CoreUse,
 }
 
 impl Sample {
@@ -33,15 +35,18 @@ impl Sample {
         candidate: &Candidate,
         work: impl FnOnce() -> std::io::Result<Report>,
     ) -> anyhow::Result<Self> {
+        let start = Instant::now();
         let cores = (Core::read(PROXY_CORE)?, Core::read(LOAD_CORE)?);
         let before = candidate.processes.run_time()?;
         let report = work()?;
         let ran = candidate.processes.run_time()? - before;
+        let watched = start.elapsed();
         Ok(Self {
             report,
             ran,
-            proxy_core: Core::read(PROXY_CORE)?.since(cores.0),
-            load_core: Core::read(LOAD_CORE)?.since(cores.1),
+            watched,
+            proxy_core: Core::read(PROXY_CORE)?.used_since(cores.0, watched),
+            load_core: Core::read(LOAD_CORE)?.used_since(cores.1, watched),
         })
     }
 
@@ -63,7 +68,7 @@ impl Sample {
 
     /// The rate at which the clients' core would be as busy as it may, with something to spare.
     pub(crate) fn clients_limit(&self) -> f64 {
-        self.rate() * (BUSY - 0.1) / self.load_core.busy_share().max(0.01)
+        self.rate() * (BUSY - 0.1) / self.load_core.busy.max(0.01)
     }
 
     /// What went wrong first, where something did.
@@ -74,18 +79,13 @@ impl Sample {
 
     /// Why the measurement does not count.
     pub(crate) fn void(&self) -> Option<String> {
-        let foreign = self.proxy_core.busy_share()
-            - self.ran as f64 / self.report.elapsed.as_nanos().max(1) as f64;
+        let foreign =
+            self.proxy_core.busy - self.ran as f64 / self.watched.as_nanos().max(1) as f64;
         if let Some(wrong) = self.wrong() {
             Some(wrong)
-        } else if self.load_core.busy_share() > BUSY {
+        } else if self.load_core.busy > BUSY {
             Some("the clients' core was busy".to_owned())
-        } else if self
-            .proxy_core
-            .steal_share()
-            .max(self.load_core.steal_share())
-            > STEAL
-        {
+        } else if self.proxy_core.steal.max(self.load_core.steal) > STEAL {
             Some("time was stolen".to_owned())
         } else if foreign > FOREIGN {
             Some("somebody else used the proxy's core".to_owned())
@@ -106,15 +106,11 @@ impl Sample {
             Exchange::Echo(size) => 2 * size,
         };
         let gib = done * moved as f64 / f64::from(1 << 30);
-        let tick = 10_000_f64;
+        let busy = self.watched.mul_f64(self.proxy_core.busy).as_secs_f64() * 1e6;
         vec![
             (CPU, "µs", cpu),
             (CPU_GIB, "s", self.ran as f64 / 1e9 / gib),
-            (
-                "core busy per operation",
-                "µs",
-                self.proxy_core.busy as f64 * tick / done,
-            ),
+            ("core busy per operation", "µs", busy / done),
             ("p50 latency", "µs", latency(0.5)),
             (P99, "µs", latency(0.99)),
         ]
@@ -128,11 +124,7 @@ mod tests {
     type Fault<'a> = &'a dyn Fn(&mut Sample);
 
     fn sample(change: impl FnOnce(&mut Sample)) -> Sample {
-        let core = |busy| Core {
-            total: 100,
-            busy,
-            steal: 0,
-        };
+        let core = |busy| CoreUse { busy, steal: 0.0 };
         let mut sample = Sample {
             report: Report {
                 offered: 10_000,
@@ -142,8 +134,9 @@ mod tests {
                 ..Report::default()
             },
             ran: 400_000_000,
-            proxy_core: core(42),
-            load_core: core(60),
+            watched: Duration::from_secs(1),
+            proxy_core: core(0.42),
+            load_core: core(0.6),
         };
         change(&mut sample);
         sample
@@ -157,10 +150,10 @@ mod tests {
         };
         let faults: [(&str, Fault); 5] = [
             ("wrong answers: another body (1 times)", &wrong),
-            ("the clients' core was busy", &|it| it.load_core.busy = 86),
-            ("time was stolen", &|it| it.proxy_core.steal = 2),
+            ("the clients' core was busy", &|it| it.load_core.busy = 0.86),
+            ("time was stolen", &|it| it.proxy_core.steal = 0.02),
             ("somebody else used the proxy's core", &|it| {
-                it.proxy_core.busy = 46
+                it.proxy_core.busy = 0.46
             }),
             ("not everything was answered", &|it| it.report.done = 9_980),
         ];
@@ -180,7 +173,7 @@ mod tests {
         let figures = sample(|_| ()).figures(load);
         let figure = |name| figures.iter().find(|it| it.0 == name).unwrap().2;
         assert_eq!(figure(CPU), 40.0);
-        assert_eq!(figure("core busy per operation"), 42.0);
+        assert!((figure("core busy per operation") - 42.0).abs() < 1e-9);
         assert_eq!(figure(P99), 50.0);
         // 10,000 messages of 16 KiB both ways are 0.305 GiB.
         assert!((figure(CPU_GIB) - 0.4 / 0.305_175_781_25).abs() < 1e-9);
