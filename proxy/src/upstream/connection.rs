@@ -82,6 +82,11 @@ async fn waiting_or_new(
     connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<Upstream, Reason> {
+    // Of a waiting connection too: it may be older than the class's word.
+    if worker.denied.contains(endpoint.address().ip()) {
+        worker.cells.upstream_denied.add(1);
+        return Err(Reason::DeniedAddress);
+    }
     match worker.peers.waiting_connection(endpoint, connector) {
         Some(stream) => {
             worker.cells.upstream_connections_reused.add(1);
@@ -101,10 +106,6 @@ async fn new(
     connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<Upstream, Reason> {
-    if worker.denied.contains(endpoint.address().ip()) {
-        worker.cells.upstream_denied.add(1);
-        return Err(Reason::DeniedAddress);
-    }
     let in_flight = InFlight::begin(endpoint);
     let connecting = async {
         let stream = connect_tcp(worker, endpoint).await?;

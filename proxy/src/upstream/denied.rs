@@ -1,7 +1,8 @@
 //! Which addresses are never contacted, whoever says that an endpoint is there.
 //!
-//! Asked for each new connection, after DNS has said its last word: a name that is allowed when it is
-//! looked up and points elsewhere a moment later gains nothing (DNS rebinding).
+//! Asked for each request, since a waiting connection may be older than the class's word, and after DNS
+//! has said its last one: a name that is allowed when it is looked up and points elsewhere a moment
+//! later gains nothing (DNS rebinding).
 
 use arc_swap::ArcSwap;
 use portolan_proxy_core::cidr::Networks;

@@ -1,0 +1,156 @@
+//! Where requests go beyond pods of one's own: names outside, endpoints that speak TLS, networks that
+//! a class denies.
+
+use anyhow::{Context, Result, ensure};
+use portolan_e2e::cluster::text;
+use portolan_e2e::echo::service;
+use portolan_e2e::exposed::{exposed_echo, exposed_port};
+use portolan_e2e::scene;
+use portolan_e2e::visitor::Scheme;
+use portolan_e2e::wait::{LATER, eventually};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// A Service that is another name for `host`.
+fn external(namespace: &str, name: &str, host: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"type": "ExternalName", "externalName": host},
+    })
+}
+
+#[tokio::test]
+async fn a_service_that_is_another_name_is_looked_up_by_the_proxies() -> Result<()> {
+    scene("external", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        cluster.apply(&service(&namespace, "inside")).await?;
+        let name = format!("inside.{namespace}.svc.cluster.local");
+        cluster
+            .apply(&external(&namespace, "outside", &name))
+            .await?;
+        let host = scene.host("outside");
+        let spec = json!({"port": 80, "service": "outside", "hostnames": [host]});
+        cluster
+            .apply(&exposed_port(&namespace, "outside", spec))
+            .await?;
+        let exposed = cluster.ready(&namespace, "outside", LATER).await?;
+        let visitor = cluster.visitor()?;
+        for way in cluster.ways(&exposed).await? {
+            // The first look-up may still be under way at one of the proxies.
+            eventually("the name is served", LATER, async || {
+                let answer = visitor.https(way.https, &host).await?;
+                ensure!(answer.echo()?.host == host, "{:?}", answer.headers);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// The API server speaks TLS with a certificate of the cluster's own authority: what a backend's `tls`
+/// is for, and nothing that this test had to build. It shows its version to anybody.
+#[tokio::test]
+async fn an_endpoint_that_speaks_tls_is_checked_by_authority_and_name() -> Result<()> {
+    scene("tls", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        let server = "kubernetes.default.svc";
+        let outside = format!("{server}.cluster.local");
+        cluster
+            .apply(&external(&namespace, "server", &outside))
+            .await?;
+        let theirs = cluster
+            .get("ConfigMap", "default", "kube-root-ca.crt")
+            .await?;
+        cluster
+            .apply(&json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {"namespace": namespace, "name": "their-ca"},
+                "stringData": {"ca.crt": text(&theirs, "/data/ca.crt")},
+            }))
+            .await?;
+        let backend = |subject: &str| {
+            let tls = json!({"ca": {"secret": {"name": "their-ca"}}, "subjectName": subject});
+            json!([{"service": "server", "port": 443, "tls": tls}])
+        };
+        let routes = json!([
+            {"match": {"path": {"prefix": "/right"}}, "prefixRewrite": "/version", "backends": backend(server)},
+            {"match": {"path": {"prefix": "/wrong"}}, "backends": backend("somebody.else")},
+        ]);
+        let host = scene.host("server");
+        let spec = json!({"hostnames": [host], "routes": routes});
+        cluster
+            .apply(&exposed_port(&namespace, "server", spec))
+            .await?;
+        let exposed = cluster.ready(&namespace, "server", LATER).await?;
+        let visitor = cluster.visitor()?;
+        let ask = async |at: SocketAddr, path: &str, status: u16, reason: &str| {
+            eventually("it answers as it must", LATER, async || {
+                let answer = visitor.get(Scheme::Https, at, &host, path).await?;
+                let told = answer.header("x-portolan-reason");
+                ensure!(answer.status == status && told == reason, "{} {told}", answer.status);
+                Ok(())
+            })
+            .await
+        };
+        for way in cluster.ways(&exposed).await? {
+            ask(way.https, "/right", 200, "").await?;
+            ask(way.https, "/wrong", 502, "UpstreamCertificateInvalid").await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_class_denies_is_not_contacted() -> Result<()> {
+    scene("denied", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let pods = cluster.list("Pod", &namespace, "app=echo").await?;
+        let address = pods.first().and_then(|pod| pod.pointer("/status/podIP"));
+        let address = address.and_then(Value::as_str).context("no pod address")?;
+        let class = json!({"proxy": {"replicas": 1, "deniedCIDRs": ["192.0.2.0/24"]}});
+        let name = scene.class("c", class).await?;
+        let host = format!("{}.example.com", scene.label("denied"));
+        let more = json!({"className": name, "tls": {"mode": "Disabled"}});
+        cluster
+            .apply(&exposed_echo(&namespace, "denied", &[&host], more))
+            .await?;
+        let exposed = cluster.ready(&namespace, "denied", LATER).await?;
+        let [entry, ..] = exposed.addresses()[..] else {
+            anyhow::bail!("no address\n{exposed}")
+        };
+        let at = SocketAddr::new(entry.parse()?, 80);
+        let visitor = cluster.visitor()?;
+        let ask = async |status: u16, reason: &str| {
+            eventually("the class's word counts", LATER, async || {
+                let answer = visitor.get(Scheme::Http, at, &host, "/").await?;
+                let told = answer.header("x-portolan-reason");
+                ensure!(
+                    answer.status == status && told == reason,
+                    "{} {told}",
+                    answer.status
+                );
+                Ok(())
+            })
+            .await
+        };
+        ask(200, "").await?;
+        let deny = |networks: Value| json!({"spec": {"proxy": {"deniedCIDRs": networks}}});
+        let denied = deny(json!([format!("{address}/32")]));
+        cluster.merge("ExposeClass", "", &name, denied).await?;
+        ask(503, "DeniedAddress").await?;
+        cluster
+            .merge("ExposeClass", "", &name, deny(json!([])))
+            .await?;
+        ask(200, "").await
+    })
+    .await
+}
