@@ -61,7 +61,7 @@ pub(crate) fn measure(
 
 /// A process of its own holds the connections of one candidate: it has a limit of open files too.
 fn open(idle: Idle, candidate: &Candidate, place: &Place) -> anyhow::Result<Program> {
-    let target = place.target(candidate.ports, idle.key(), false);
+    let target = place.target(candidate.ports, idle.key(), false)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args([
             "hold",

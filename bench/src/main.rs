@@ -196,7 +196,7 @@ fn measure(options: Measure) -> anyhow::Result<()> {
     )?;
     let results = match Results::read(&options.results) {
         // The cases that are not run now stay, if they were measured with the same programs.
-        Ok(earlier) if !options.cases.is_empty() && earlier.binaries == fresh.binaries => earlier,
+        Ok(earlier) if !options.cases.is_empty() && earlier.is_of_the_same(&fresh) => earlier,
         _ => fresh,
     };
     let rounds = Rounds {

@@ -116,6 +116,16 @@ impl Results {
         fs::write(path, text).with_context(|| path.display().to_string())
     }
 
+    /// Whether both are of the same proxies; the benchmark itself may have been built anew.
+    pub(crate) fn is_of_the_same(&self, other: &Self) -> bool {
+        let proxies = |results: &Self| {
+            let mut proxies = results.binaries.clone();
+            proxies.remove("portolan-bench");
+            proxies
+        };
+        proxies(self) == proxies(other)
+    }
+
     pub(crate) fn row(&self, case: &str, candidate: &str, metric: &str) -> Option<&Row> {
         self.rows
             .iter()

@@ -107,9 +107,8 @@ impl Run {
             let found = case.candidates.iter().find(|it| **it == name);
             let name = found.with_context(|| format!("{} has no candidate {name}", case.name))?;
             let (candidate, _) = self.place.start(name)?;
-            let target = self
-                .place
-                .target(candidate.ports, load.tls, load.life == Life::Resumed);
+            let resume = load.life == Life::Resumed;
+            let target = self.place.target(candidate.ports, load.tls, resume)?;
             let mut runners = [(candidate, Clients::new(load, target)?)];
             self.calibrate(&mut runners, case)?;
             let [(candidate, clients)] = &mut runners;
@@ -168,9 +167,8 @@ impl Run {
         for name in present.iter().copied() {
             let (candidate, config) = self.place.start(name)?;
             results.configs.insert(name.to_owned(), config);
-            let target = self
-                .place
-                .target(candidate.ports, load.tls, load.life == Life::Resumed);
+            let resume = load.life == Life::Resumed;
+            let target = self.place.target(candidate.ports, load.tls, resume)?;
             runners.push((candidate, Clients::new(load, target)?));
         }
         let mut conditions = Conditions {

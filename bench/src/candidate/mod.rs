@@ -51,7 +51,6 @@ pub(crate) struct Place {
     portolan: PathBuf,
     envoy: Option<PathBuf>,
     full: Arc<ClientConfig>,
-    resuming: Arc<ClientConfig>,
 }
 
 /// Where a candidate and its own way to the origin are.
@@ -165,7 +164,6 @@ impl Place {
         }
         Ok(Self {
             full: Arc::new(crate::load::tls::config(&pem, false)?),
-            resuming: Arc::new(crate::load::tls::config(&pem, true)?),
             folder,
             portolan,
             envoy,
@@ -188,9 +186,14 @@ impl Place {
     }
 
     /// Whom clients ask when they measure this candidate.
-    pub(crate) fn target(&self, ports: Ports, tls: Option<Key>, resume: bool) -> Target {
+    pub(crate) fn target(
+        &self,
+        ports: Ports,
+        tls: Option<Key>,
+        resume: bool,
+    ) -> anyhow::Result<Target> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        match tls {
+        Ok(match tls {
             None => Target {
                 address: at(ports.plain),
                 host: PLAIN_HOST.to_owned(),
@@ -199,9 +202,13 @@ impl Place {
             Some(key) => Target {
                 address: at(ports.tls),
                 host: key.host(),
-                tls: Some(Arc::clone(if resume { &self.resuming } else { &self.full })),
+                tls: Some(match resume {
+                    // Tickets of one candidate are nothing to another.
+                    true => Arc::new(crate::load::tls::config(&self.authority(), true)?),
+                    false => Arc::clone(&self.full),
+                }),
             },
-        }
+        })
     }
 
     /// Starts a candidate on the proxy's core and waits until it accepts connections.
