@@ -1,7 +1,7 @@
 //! What parsing, routing and editing a request costs in instructions: exact where time is noise.
 
 use anyhow::{Context as _, bail};
-use portolan_discovery::table::{self, Action, PathMatch};
+use portolan_discovery::table::{self, Action, PathMatch, UpstreamProtocol};
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
 use portolan_proxy_core::edit::{self, Hop};
@@ -91,6 +91,7 @@ fn to_origin(path: &str) -> table::Route {
     let backend = table::Backend {
         endpoints: "bench/origin:80".to_owned(),
         weight: 1,
+        protocol: UpstreamProtocol::Http1,
         tls: None,
     };
     let action = Action::Forward {

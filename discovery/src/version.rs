@@ -55,7 +55,9 @@ impl fmt::Debug for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Endpoint, EndpointSet};
+    use crate::table::{
+        Action, Backend, Endpoint, EndpointSet, PathMatch, Route, UpstreamProtocol, VirtualHost,
+    };
 
     fn endpoints(uid: &str) -> Resource {
         Resource::Endpoints(EndpointSet {
@@ -72,5 +74,27 @@ mod tests {
     fn equal_content_has_an_equal_version_and_a_new_pod_on_an_old_address_has_not() {
         assert_eq!(Version::of(&endpoints("a")), Version::of(&endpoints("a")));
         assert_ne!(Version::of(&endpoints("a")), Version::of(&endpoints("b")));
+    }
+
+    #[test]
+    fn a_host_whose_endpoints_speak_another_protocol_has_another_version() {
+        let speaking = |protocol| {
+            let backends = vec![Backend {
+                endpoints: "team/shop:http".into(),
+                weight: 1,
+                protocol,
+                tls: None,
+            }];
+            let path = PathMatch::Prefix("/".into());
+            Version::of(&Resource::VirtualHost(VirtualHost {
+                hostname: "shop.example.com".into(),
+                tls: None,
+                routes: vec![Route::new(path.into(), Action::Forward { backends })],
+            }))
+        };
+        assert_ne!(
+            speaking(UpstreamProtocol::Http1),
+            speaking(UpstreamProtocol::Http2)
+        );
     }
 }

@@ -81,7 +81,7 @@ fn backend(backend: &Backend) -> usize {
     let tls = backend.tls.as_ref().map_or(0, |tls| {
         text(Some(&tls.server_name)) + text(tls.trust.as_ref()) + text(tls.subject_name.as_ref())
     });
-    backend.endpoints.len() + tls + 3 * FRAME
+    backend.endpoints.len() + tls + 4 * FRAME
 }
 
 fn field_matches(matches: &[FieldMatch]) -> usize {

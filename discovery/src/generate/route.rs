@@ -3,7 +3,8 @@
 use super::Named;
 use crate::table::{
     Action, AllowedOrigins, Backend, BackendTls, Cors, FieldMatch, HeaderEdits, PathMatch,
-    PathRewrite, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Timeouts, ValueMatch,
+    PathRewrite, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Timeouts,
+    UpstreamProtocol, ValueMatch,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -23,6 +24,7 @@ pub(super) struct Plan {
 struct BackendPlan {
     set: Index,
     weight: u32,
+    protocol: UpstreamProtocol,
     tls: Option<(Option<Index>, BackendTls)>,
 }
 
@@ -34,6 +36,7 @@ impl Plan {
         let backend = |plan: BackendPlan| Backend {
             endpoints: plan.set.get(&named.sets).name.clone(),
             weight: plan.weight,
+            protocol: plan.protocol,
             tls: plan.tls.map(|(trust, tls)| BackendTls {
                 trust: trust.map(|it| it.get(&named.trust).name.clone()),
                 ..tls
@@ -81,8 +84,14 @@ fn backend() -> impl Strategy<Value = BackendPlan> {
             subject_name,
         });
     let tls = of((of(any::<Index>()), tls));
-    let parts = (any::<Index>(), 0u32..1000, tls);
-    parts.prop_map(|(set, weight, tls)| BackendPlan { set, weight, tls })
+    let protocol = select(&[UpstreamProtocol::Http1, UpstreamProtocol::Http2]);
+    let parts = (any::<Index>(), 0u32..1000, protocol, tls);
+    parts.prop_map(|(set, weight, protocol, tls)| BackendPlan {
+        set,
+        weight,
+        protocol,
+        tls,
+    })
 }
 
 fn path() -> &'static str {

@@ -355,6 +355,8 @@ pub struct Backend {
     pub weight: u32,
     #[prost(message, optional, tag = "3")]
     pub tls: ::core::option::Option<BackendTls>,
+    #[prost(enumeration = "UpstreamProtocol", tag = "4")]
+    pub protocol: i32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BackendTls {
@@ -531,6 +533,35 @@ impl TlsVersion {
             "TLS_VERSION_UNSPECIFIED" => Some(Self::Unspecified),
             "TLS_VERSION_1_2" => Some(Self::TlsVersion12),
             "TLS_VERSION_1_3" => Some(Self::TlsVersion13),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum UpstreamProtocol {
+    Unspecified = 0,
+    Http1 = 1,
+    Http2 = 2,
+}
+impl UpstreamProtocol {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "UPSTREAM_PROTOCOL_UNSPECIFIED",
+            Self::Http1 => "UPSTREAM_PROTOCOL_HTTP1",
+            Self::Http2 => "UPSTREAM_PROTOCOL_HTTP2",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "UPSTREAM_PROTOCOL_UNSPECIFIED" => Some(Self::Unspecified),
+            "UPSTREAM_PROTOCOL_HTTP1" => Some(Self::Http1),
+            "UPSTREAM_PROTOCOL_HTTP2" => Some(Self::Http2),
             _ => None,
         }
     }

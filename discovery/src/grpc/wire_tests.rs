@@ -205,6 +205,33 @@ fn a_port_above_65535_and_an_unknown_protocol_are_named() {
 }
 
 #[test]
+fn what_an_endpoint_speaks_is_named_when_it_is_unknown() {
+    for protocol in [0, 9] {
+        let backend = proto::Backend {
+            protocol,
+            ..proto::Backend::default()
+        };
+        let route = proto::Route {
+            action: Some(proto::route::Action::Forward(proto::Forward {
+                backends: vec![backend],
+            })),
+            ..proto::Route::default()
+        };
+        let host = proto::VirtualHost {
+            routes: vec![route],
+            ..proto::VirtualHost::default()
+        };
+        assert_eq!(
+            error(transaction_with(proto::resource::Resource::VirtualHost(
+                host
+            ))),
+            "transaction.upserts[0].resource.virtual_host.routes[0].forward.backends[0].protocol: \
+             has no known value"
+        );
+    }
+}
+
+#[test]
 fn a_version_of_another_length_is_named() {
     let held = proto::Held {
         name: Some(proto::ResourceName {

@@ -15,7 +15,7 @@ pub use host::{
 pub use route::{
     Action, AllowedOrigins, Backend, BackendTls, Cors, FieldMatch, FieldName, HeaderEdits,
     PathMatch, PathRewrite, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Timeouts,
-    ValueMatch,
+    UpstreamProtocol, ValueMatch,
 };
 pub use settings::{ClassSettings, Listener, Protocol, TicketSeed};
 

@@ -128,8 +128,22 @@ pub struct Backend {
     pub endpoints: String,
     /// Relative to the route's other backends; 0 gets nothing.
     pub weight: u32,
-    /// Absent: HTTP in the clear.
+    /// What is spoken there.
+    pub protocol: UpstreamProtocol,
+    /// Absent: in the clear.
     pub tls: Option<BackendTls>,
+}
+
+/// The version of HTTP that an endpoint speaks.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1 (RFC 9112).
+    #[default]
+    Http1,
+    /// HTTP/2 (RFC 9113): by prior knowledge in the clear (3.3), by ALPN over TLS (3.2).
+    Http2,
 }
 
 /// TLS to an endpoint.

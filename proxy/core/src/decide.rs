@@ -183,6 +183,7 @@ mod tests {
     use crate::request::{head_of, secure_head_of};
     use portolan_discovery::table::{
         Action, AllowedOrigins, Backend, Cors, HostTls, Hsts, PathMatch, Redirect, Respond,
+        UpstreamProtocol,
     };
     use std::time::Duration;
 
@@ -202,6 +203,7 @@ mod tests {
         let backend = |(endpoints, weight): &(&str, u32)| Backend {
             endpoints: (*endpoints).into(),
             weight: *weight,
+            protocol: UpstreamProtocol::Http1,
             tls: None,
         };
         Action::Forward {

@@ -407,7 +407,9 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portolan_discovery::table::{Action, Backend, Endpoint, HostTls, PathMatch, Route};
+    use portolan_discovery::table::{
+        Action, Backend, Endpoint, HostTls, PathMatch, Route, UpstreamProtocol,
+    };
 
     fn update(resource: Resource) -> Update {
         Update {
@@ -443,6 +445,7 @@ mod tests {
         let backends = vec![Backend {
             endpoints: endpoints.into(),
             weight: 1,
+            protocol: UpstreamProtocol::Http1,
             tls: None,
         }];
         update(Resource::VirtualHost(table::VirtualHost {

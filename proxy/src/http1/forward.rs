@@ -190,6 +190,7 @@ mod tests {
         let backend = table::Backend {
             endpoints: "t/s:80".into(),
             weight: 1,
+            protocol: table::UpstreamProtocol::Http1,
             tls: None,
         };
         let action = table::Action::Forward {

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::soon;
 use portolan_discovery::table::{
     Action, Backend, Certificate, ClassSettings, Endpoint, EndpointSet, HostTls, Listener,
-    PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, VirtualHost,
+    PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, UpstreamProtocol, VirtualHost,
 };
 use portolan_discovery::version::Version;
 use portolan_proxy::control::{Batch, Control, Update, Verdict};
@@ -281,6 +281,7 @@ pub(crate) fn forward(endpoints: &str) -> Action {
         backends: vec![Backend {
             endpoints: endpoints.into(),
             weight: 1,
+            protocol: UpstreamProtocol::Http1,
             tls: None,
         }],
     }

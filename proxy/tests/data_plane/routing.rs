@@ -4,7 +4,7 @@ use crate::origin::Origin;
 use crate::proxy::{Proxy, endpoints, forward, host, host_with, tls_host};
 use portolan_discovery::table::{
     Action, Backend, FieldMatch, HostTls, PathMatch, Resource, Respond, Route, RouteMatch,
-    ValueMatch, VirtualHost,
+    UpstreamProtocol, ValueMatch, VirtualHost,
 };
 
 /// A route that answers with this text.
@@ -232,6 +232,7 @@ async fn backends_share_requests_by_weight_and_nothing_goes_to_weight_zero() {
         let backends = named.map(|(endpoints, weight)| Backend {
             endpoints: (*endpoints).into(),
             weight,
+            protocol: UpstreamProtocol::Http1,
             tls: None,
         });
         let action = Action::Forward {

@@ -4,7 +4,9 @@ use crate::messages::shop;
 use crate::origin::{Origin, Then, ok};
 use crate::proxy::{Proxy, endpoints, host};
 use crate::until;
-use portolan_discovery::table::{Action, Backend, PathMatch, Resource, Route, VirtualHost};
+use portolan_discovery::table::{
+    Action, Backend, PathMatch, Resource, Route, UpstreamProtocol, VirtualHost,
+};
 use portolan_proxy::limits::Limits;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,6 +55,7 @@ async fn backends_get_their_shares() {
     let backend = |endpoints: &str, weight| Backend {
         endpoints: endpoints.into(),
         weight,
+        protocol: UpstreamProtocol::Http1,
         tls: None,
     };
     let action = Action::Forward {

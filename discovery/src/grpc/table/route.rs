@@ -5,7 +5,8 @@ use crate::grpc::generated as proto;
 use crate::grpc::wire::{Problem, WireError, Within, each, into_all, present};
 use crate::table::{
     Action, AllowedOrigins, Backend, BackendTls, Cors, FieldMatch, HeaderEdits, PathMatch,
-    PathRewrite, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Timeouts, ValueMatch,
+    PathRewrite, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Timeouts,
+    UpstreamProtocol, ValueMatch,
 };
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ impl TryFrom<proto::Route> for Route {
         use proto::route::Action as Choice;
         let action = match route.action {
             Some(Choice::Forward(it)) => Action::Forward {
-                backends: into_all(it.backends),
+                backends: each("backends", it.backends).within("forward")?,
             },
             Some(Choice::Redirect(it)) => Action::Redirect(it.try_into().within("redirect")?),
             Some(Choice::Respond(it)) => Action::Respond(it.try_into().within("respond")?),
@@ -135,7 +136,12 @@ impl TryFrom<proto::FieldMatch> for FieldMatch {
 
 impl From<Backend> for proto::Backend {
     fn from(it: Backend) -> Self {
+        let protocol = match it.protocol {
+            UpstreamProtocol::Http1 => proto::UpstreamProtocol::Http1,
+            UpstreamProtocol::Http2 => proto::UpstreamProtocol::Http2,
+        };
         Self {
+            protocol: protocol.into(),
             endpoints: it.endpoints,
             weight: it.weight,
             tls: it.tls.map(|tls| proto::BackendTls {
@@ -147,9 +153,19 @@ impl From<Backend> for proto::Backend {
     }
 }
 
-impl From<proto::Backend> for Backend {
-    fn from(it: proto::Backend) -> Self {
-        Self {
+impl TryFrom<proto::Backend> for Backend {
+    type Error = WireError;
+
+    fn try_from(it: proto::Backend) -> Result<Self, WireError> {
+        let protocol = match it.protocol() {
+            proto::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
+            proto::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
+            proto::UpstreamProtocol::Unspecified => {
+                return Err(WireError::new("protocol", Problem::Unknown));
+            }
+        };
+        Ok(Self {
+            protocol,
             endpoints: it.endpoints,
             weight: it.weight,
             tls: it.tls.map(|tls| BackendTls {
@@ -157,7 +173,7 @@ impl From<proto::Backend> for Backend {
                 trust: tls.trust,
                 subject_name: tls.subject_name,
             }),
-        }
+        })
     }
 }
 

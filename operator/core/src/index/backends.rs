@@ -7,7 +7,7 @@ use super::services::{Backend, Unresolved};
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::{BackendSpec, RouteSpec, TlsToBackend};
-use portolan_discovery::table::{self, BackendTls};
+use portolan_discovery::table::{self, BackendTls, UpstreamProtocol};
 use std::sync::Arc;
 
 /// A backend that requests can be sent to.
@@ -26,6 +26,7 @@ impl Resolved {
         table::Backend {
             endpoints: self.backend.endpoints_name(),
             weight: self.weight,
+            protocol: UpstreamProtocol::Http1,
             tls: self.tls.clone(),
         }
     }

@@ -4,7 +4,7 @@ use super::clients::{Authority, Identity};
 use crate::client::Response;
 use crate::origin::{Origin, Then};
 use crate::proxy::{Proxy, endpoints, host_with};
-use portolan_discovery::table::{Action, Backend, BackendTls, Resource};
+use portolan_discovery::table::{Action, Backend, BackendTls, Resource, UpstreamProtocol};
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ServerConfig, SupportedProtocolVersion};
@@ -42,6 +42,7 @@ fn to(hostname: &str, tls: BackendTls) -> Resource {
     let backend = Backend {
         endpoints: "t/s:443".into(),
         weight: 1,
+        protocol: UpstreamProtocol::Http1,
         tls: Some(tls),
     };
     let backends = vec![backend];

@@ -7,7 +7,7 @@ use crate::lane::Lane;
 use anyhow::{Context as _, Result, bail};
 use portolan_discovery::table::{
     Action, Backend, Endpoint, EndpointSet, Listener, PathMatch, Protocol, Resource, Route,
-    VirtualHost,
+    UpstreamProtocol, VirtualHost,
 };
 use portolan_discovery::version::Version;
 use portolan_proxy::control::{Batch, Update};
@@ -78,6 +78,7 @@ pub(crate) fn host_to_origin(hostname: &str) -> VirtualHost {
         backends: vec![Backend {
             endpoints: ORIGIN.into(),
             weight: 1,
+            protocol: UpstreamProtocol::Http1,
             tls: None,
         }],
     };
