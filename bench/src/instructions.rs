@@ -128,13 +128,14 @@ impl Bench {
             bail!("not forwarded");
         };
         black_box(response);
-        let set = route.next_backend(0).context("no backend")?;
+        let chosen = route.choose_backend(0).and_then(|it| route.backend(it));
+        let set = chosen.context("no backend")?;
         black_box(set.next(0, None).context("no endpoint")?);
         let hop = Hop {
             request_id: "0123456789abcdef0123456789abcdef",
             via: &self.via,
         };
-        edit::request(out, &view, route.request(), hop, head.framing);
+        edit::request(out, &view, route.request(), hop, head.framing, None);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::tls::termination::Termination;
 use crate::upstream::tls::UpstreamTls;
+use portolan_discovery::table::UpstreamProtocol;
 use portolan_proxy_core::decide::VirtualHost;
 use portolan_proxy_core::endpoint::EndpointSet;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {
     pub(crate) endpoints: Arc<EndpointSet>,
+    pub(crate) protocol: UpstreamProtocol,
     /// Absent: in the clear.
     pub(crate) tls: Option<Arc<UpstreamTls>>,
 }

@@ -1,6 +1,7 @@
 //! Answers of the proxy's own, whatever the protocol they are given in.
 
 use crate::edit::FieldSink;
+use crate::grpc;
 use crate::reason::{Reason, phrase};
 use crate::route::cors::{Cors, Preflight};
 use crate::route::{Content, ResponsePolicy};
@@ -155,6 +156,34 @@ impl Answer {
         }
         self.response.put(out);
     }
+
+    /// The status by which a gRPC client is told what went wrong; `None` for what a route says itself,
+    /// and for redirects.
+    pub fn grpc_status(&self) -> Option<&'static str> {
+        (self.status >= 400 && self.content.is_none()).then(|| grpc::status(self.status))
+    }
+
+    /// The fields of an answer that is a gRPC status and nothing else ("Trailers-Only").
+    pub fn put_grpc_fields(
+        &self,
+        out: &mut impl FieldSink,
+        status: &str,
+        request_id: &str,
+        date: &str,
+    ) {
+        let message = grpc::message(self.reason.sentence());
+        for (name, value) in [
+            ("Content-Type", grpc::CONTENT_TYPE),
+            ("grpc-status", status),
+            ("grpc-message", &message),
+            ("Date", date),
+            ("X-Portolan-Reason", self.reason.as_str()),
+            ("X-Request-Id", request_id),
+        ] {
+            out.field(name, &[value.as_bytes()]);
+        }
+        self.response.put(out);
+    }
 }
 
 /// What [`Reason::MethodNotAllowed`] leaves.
@@ -166,6 +195,27 @@ const RETRY_AFTER: &str = "1";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_grpc_client_is_told_by_a_status_of_its_own() {
+        let answer = Answer::from(Reason::NoReadyEndpoints);
+        let mut out = Vec::new();
+        let status = answer.grpc_status().unwrap();
+        answer.put_grpc_fields(&mut out, status, "id-1", "now");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "Content-Type: application/grpc\r\ngrpc-status: 14\r\n\
+             grpc-message: Nothing that serves this host is ready.\r\nDate: now\r\n\
+             X-Portolan-Reason: NoReadyEndpoints\r\nX-Request-Id: id-1\r\n"
+        );
+        let content = Arc::new(Content {
+            media_type: "text/plain".into(),
+            body: "tea".into(),
+        });
+        let own = Answer::content(418, &content, ResponsePolicy::default());
+        assert_eq!(own.grpc_status(), None);
+        assert_eq!(Answer::from(Reason::RedirectToHttps).grpc_status(), None);
+    }
 
     fn fields(answer: &Answer) -> String {
         let mut out = Vec::new();

@@ -38,38 +38,59 @@ pub struct Hop<'a> {
     pub via: &'a Pseudonym,
 }
 
-/// Writes the head that the endpoint gets.
+/// Writes the head that an endpoint gets over HTTP/1.1; with a key of ours when the client asks for a
+/// WebSocket and has none.
 pub fn request(
     out: &mut Vec<u8>,
     head: &Head<'_>,
     rules: &RequestRules,
     hop: Hop<'_>,
     body: Framing,
+    websocket_key: Option<&str>,
 ) {
-    let path = rules.path(head.path);
-    put(out, &[head.method, " ", path.first, path.rest]);
-    if let Some(query) = head.query {
-        put(out, &["?", query]);
-    }
+    put(out, &[head.method, " "]);
+    request_target(out, head, rules);
     put(out, &[" HTTP/1.1\r\nHost: "]);
-    match rules.host() {
-        Some(host) => put(out, &[host]),
-        None => put_authority(out, head.authority),
-    }
+    request_authority(out, head, rules);
     put(out, &["\r\n"]);
     request_fields(out, head, rules, hop);
     framing(out, body);
     if head.websocket {
         put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n"]);
     }
+    if let Some(key) = websocket_key {
+        out.field("Sec-WebSocket-Key", &[key.as_bytes()]);
+    }
     put(out, &["\r\n"]);
+}
+
+/// Writes what the endpoint is asked for, in origin form.
+pub fn request_target(out: &mut Vec<u8>, head: &Head<'_>, rules: &RequestRules) {
+    let path = rules.path(head.path);
+    put(out, &[path.first, path.rest]);
+    if let Some(query) = head.query {
+        put(out, &["?", query]);
+    }
+}
+
+/// Writes who is asked.
+pub fn request_authority(out: &mut Vec<u8>, head: &Head<'_>, rules: &RequestRules) {
+    match rules.host() {
+        Some(host) => put(out, &[host]),
+        None => put_authority(out, head.authority),
+    }
 }
 
 /// What the endpoint is told beside what is asked for and of whom.
 ///
 /// Every peer is untrusted for now: what it says about an earlier hop (`Forwarded`,
 /// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) is dropped, in any spelling.
-fn request_fields(out: &mut impl FieldSink, head: &Head<'_>, rules: &RequestRules, hop: Hop<'_>) {
+pub fn request_fields(
+    out: &mut impl FieldSink,
+    head: &Head<'_>,
+    rules: &RequestRules,
+    hop: Hop<'_>,
+) {
     fields(out, head.fields, |name| rules.drops(name));
     let via = hop.via.as_str().as_bytes();
     out.field("Via", &[head.protocol.as_bytes(), b" ", via]);
@@ -115,6 +136,15 @@ pub enum Persistence {
 }
 
 impl Persistence {
+    /// Of a connection that is kept or not, to a client that speaks HTTP/1.0 or not.
+    pub fn of(kept: bool, http10: bool) -> Self {
+        match (kept, http10) {
+            (false, _) => Self::Closed,
+            (true, true) => Self::KeptAloud,
+            (true, false) => Self::Kept,
+        }
+    }
+
     fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::Kept => {}
@@ -124,7 +154,7 @@ impl Persistence {
     }
 }
 
-/// Writes the head that the client gets, its body framed by `body`.
+/// Writes the head that the client gets over HTTP/1.1, its body framed by `body`.
 pub fn response(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
@@ -133,8 +163,7 @@ pub fn response(
     policy: &ResponsePolicy,
 ) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.passed_on(), |name| policy.drops(name));
-    policy.put(out);
+    response_fields(out, head, policy);
     match head.told_length {
         Some(length) => framing(out, Framing::Length(length)),
         None => framing(out, body),
@@ -143,18 +172,42 @@ pub fn response(
     put(out, &["\r\n"]);
 }
 
+/// The fields of a response, but for its framing and what belongs to its connection.
+pub fn response_fields(
+    out: &mut impl FieldSink,
+    head: &ResponseHead<'_, '_>,
+    policy: &ResponsePolicy,
+) {
+    fields(out, head.passed_on(), |name| policy.drops(name));
+    policy.put(out);
+}
+
 /// Writes an interim response other than 101.
 pub fn interim(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     status_line(out, head.status, head.phrase);
-    fields(out, head.passed_on(), |_| false);
+    interim_fields(out, head);
     put(out, &["\r\n"]);
 }
 
-/// Writes a 101 that opens a tunnel.
-pub fn switching(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
-    status_line(out, head.status, head.phrase);
+/// The fields of an interim response.
+pub fn interim_fields(out: &mut impl FieldSink, head: &ResponseHead<'_, '_>) {
     fields(out, head.passed_on(), |_| false);
+}
+
+/// Writes the 101 that opens a tunnel, whatever the endpoint opened it with, for a client that must
+/// be told `accept`.
+pub fn switching(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, accept: &str) {
+    status_line(out, 101, "Switching Protocols");
+    tunnel_fields(out, head);
+    out.field("Sec-WebSocket-Accept", &[accept.as_bytes()]);
     put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]);
+}
+
+/// The fields of the response that opens a tunnel, but for what proves it on HTTP/1.1.
+pub fn tunnel_fields(out: &mut impl FieldSink, head: &ResponseHead<'_, '_>) {
+    fields(out, head.passed_on(), |name| {
+        name.eq_ignore_ascii_case("sec-websocket-accept")
+    });
 }
 
 /// What an answer of our own says of its own delivery.
@@ -184,28 +237,27 @@ pub fn answer(out: &mut Vec<u8>, answer: &Answer, delivery: Delivery<'_>) {
     }
 }
 
-/// Writes the end of a chunked body, with those of its trailers that may pass.
+/// Those of the trailers in a trailer section of HTTP/1 that may pass.
 ///
 /// # Errors
-/// The trailer section does not consist of fields.
-pub fn trailers(out: &mut Vec<u8>, section: &[u8]) -> Result<(), ChunkError> {
-    put(out, &["0\r\n"]);
-    if !section.is_empty() {
-        let mut terminated = Vec::with_capacity(section.len() + 2);
-        terminated.extend_from_slice(section);
-        terminated.extend_from_slice(b"\r\n");
-        let mut slots = [httparse::EMPTY_HEADER; 64];
-        match httparse::parse_headers(&terminated, &mut slots) {
-            Ok(httparse::Status::Complete((length, trailers))) if length == terminated.len() => {
-                for field in trailers.iter().filter(|field| Role::may_trail(field.name)) {
-                    out.field(field.name, &[field.value]);
-                }
-            }
-            _ => return Err(ChunkError::Trailers),
-        }
+/// The section does not consist of fields.
+pub fn trailers(out: &mut impl FieldSink, section: &[u8]) -> Result<(), ChunkError> {
+    if section.is_empty() {
+        return Ok(());
     }
-    put(out, &["\r\n"]);
-    Ok(())
+    let mut terminated = Vec::with_capacity(section.len() + 2);
+    terminated.extend_from_slice(section);
+    terminated.extend_from_slice(b"\r\n");
+    let mut slots = [httparse::EMPTY_HEADER; 64];
+    match httparse::parse_headers(&terminated, &mut slots) {
+        Ok(httparse::Status::Complete((length, trailers))) if length == terminated.len() => {
+            for field in trailers.iter().filter(|field| Role::may_trail(field.name)) {
+                out.field(field.name, &[field.value]);
+            }
+            Ok(())
+        }
+        _ => Err(ChunkError::Trailers),
+    }
 }
 
 fn status_line(out: &mut Vec<u8>, status: u16, phrase: &str) {
@@ -277,7 +329,7 @@ mod tests {
             via: &via,
         };
         let view = head.view(head.authority.as_ref().unwrap(), client);
-        request(&mut out, &view, &compiled(change), hop, head.framing);
+        request(&mut out, &view, &compiled(change), hop, head.framing, None);
         String::from_utf8(out).unwrap()
     }
 
@@ -364,10 +416,10 @@ mod tests {
             b"Grpc-Status: 0\r\nContent-Length: 5\r\nX-Real-IP: 1\r\n",
         )
         .unwrap();
-        assert_eq!(out, b"0\r\nGrpc-Status: 0\r\n\r\n");
+        assert_eq!(out, b"Grpc-Status: 0\r\n");
         let mut out = Vec::new();
         trailers(&mut out, b"").unwrap();
-        assert_eq!(out, b"0\r\n\r\n");
+        assert!(out.is_empty());
         assert!(trailers(&mut Vec::new(), b"no field\r\n").is_err());
     }
 

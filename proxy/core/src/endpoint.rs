@@ -231,9 +231,9 @@ impl<B> Backends<B> {
     ///
     /// A low-discrepancy sequence instead of chance: after any number of requests the shares are
     /// nearly exact, and no run of luck overloads a small backend.
-    pub fn next(&self, worker: usize) -> Option<&B> {
-        if let [(_, only)] = &*self.shares {
-            return Some(only);
+    pub fn choose(&self, worker: usize) -> Option<usize> {
+        if self.shares.len() == 1 {
+            return Some(0);
         }
         let (total, _) = self.shares.last()?;
         let turn = &self.turns.get(worker)?.0;
@@ -242,7 +242,12 @@ impl<B> Backends<B> {
         let at = self
             .shares
             .partition_point(|(until, _)| u128::from(*until) <= place);
-        self.shares.get(at).map(|(_, backend)| backend)
+        (at < self.shares.len()).then_some(at)
+    }
+
+    /// One that was chosen.
+    pub fn get(&self, chosen: usize) -> Option<&B> {
+        self.shares.get(chosen).map(|(_, backend)| backend)
     }
 }
 
@@ -339,8 +344,8 @@ mod tests {
 
     #[test]
     fn weights_of_nothing_choose_nothing() {
-        assert!(Backends::new([(0, set(&[1], 0))], 1, 0).next(0).is_none());
-        assert!(Backends::<()>::new([], 1, 0).next(0).is_none());
+        assert!(Backends::new([(0, set(&[1], 0))], 1, 0).choose(0).is_none());
+        assert!(Backends::<()>::new([], 1, 0).choose(0).is_none());
     }
 
     proptest! {
@@ -352,7 +357,7 @@ mod tests {
             let rounds = 1000;
             let mut counts = vec![0u32; weights.len()];
             for _ in 0..rounds {
-                match backends.next(0) {
+                match backends.choose(0).and_then(|it| backends.get(it)) {
                     Some(chosen) => {
                         let index = sets.iter().position(|set| Arc::ptr_eq(set, chosen)).unwrap();
                         counts[index] += 1;

@@ -170,6 +170,11 @@ impl EndToEnd {
     pub(crate) fn add(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
+
+    /// The field of this index is not.
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.0 &= !(1 << index);
+    }
 }
 
 /// The elements of a comma-separated list (RFC 9110 5.6.1), trimmed, empty ones left out.

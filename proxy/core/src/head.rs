@@ -7,7 +7,7 @@ use crate::field::PassedOn;
 /// pseudo-header fields are method, authority and path here, never fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
-    /// The version that the client speaks, as it stands in `Via` (RFC 9110 7.6.3): `1.1`.
+    /// The version that the client speaks, as it stands in `Via` (RFC 9110 7.6.3): `1.1`, `2`.
     pub protocol: &'static str,
     /// An RFC 9110 token.
     pub method: &'a str,
@@ -19,6 +19,8 @@ pub struct Head<'a> {
     pub query: Option<&'a str>,
     /// The fields that are passed on, in their order; the others decide nothing.
     pub fields: PassedOn<'a>,
+    /// The client takes trailers, which an endpoint that speaks HTTP/2 is told.
+    pub takes_trailers: bool,
     /// A well-formed wish to speak WebSocket.
     pub websocket: bool,
     /// Who asks.

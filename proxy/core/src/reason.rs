@@ -58,8 +58,8 @@ answers! {
     MethodNotAllowed = 405, "The method is not offered here.";
     /// An `Expect` that is not `100-continue`.
     ExpectationFailed = 417, "Only the expectation 100-continue is met.";
-    /// Not HTTP/1.0 or HTTP/1.1.
-    VersionNotSupported = 505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.";
+    /// Not HTTP/1.0, HTTP/1.1 or HTTP/2.
+    VersionNotSupported = 505, "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here.";
     /// Nothing is served under this host.
     UnknownHost = 404, "Nothing is served under this host.";
     /// The host has no route for this path.
@@ -68,6 +68,8 @@ answers! {
     MisdirectedRequest = 421, "This host needs a connection of its own.";
     /// The route opens no WebSockets (`websockets: false`).
     WebSocketRefused = 403, "WebSockets are not offered here.";
+    /// The endpoint speaks HTTP/2 without extended CONNECT (RFC 8441), which a WebSocket needs.
+    WebSocketNotOffered = 502, "The endpoint opens no WebSockets over HTTP/2.";
     /// The route sends its clients elsewhere.
     Redirect = 302, "Served elsewhere.";
     /// The route answers by itself (`respond`).

@@ -7,7 +7,7 @@ use crate::field::{EndToEnd, PassedOn, Role, Slots, content_length, elements};
 use crate::head::{Client, Head};
 use crate::path::PathAndQuery;
 use crate::reason::Reason;
-use crate::websocket;
+use crate::websocket::{self, Handshake};
 use httparse::Header;
 use std::borrow::Cow;
 
@@ -16,13 +16,15 @@ pub const MAX_TARGET: usize = 16 * 1024;
 /// How many names the Connection fields of one message may nominate.
 const MAX_NOMINATED: usize = 16;
 
-/// Which minor version of HTTP/1 the peer speaks.
+/// Which version of HTTP the peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// Closes after each message unless told otherwise; has no chunks.
     Http10,
     /// Stays open unless told otherwise.
     Http11,
+    /// Many requests at a time over one connection (RFC 9113).
+    Http2,
 }
 
 /// What the Connection fields say.
@@ -40,7 +42,7 @@ pub struct Connection<'b> {
 /// One request head, valid in itself. Borrows the bytes that it was read from.
 #[derive(Clone, Debug)]
 pub struct RequestHead<'h, 'b> {
-    /// An RFC 9110 token; never CONNECT or TRACE.
+    /// An RFC 9110 token; never CONNECT or TRACE. GET for a WebSocket, whichever way it is asked for.
     pub method: &'b str,
     /// What the client speaks.
     pub version: Version,
@@ -50,15 +52,17 @@ pub struct RequestHead<'h, 'b> {
     pub target: PathAndQuery<'b>,
     /// All fields, in their order.
     pub fields: &'h [Header<'b>],
-    end_to_end: EndToEnd,
+    pub(crate) end_to_end: EndToEnd,
     /// How the body ends.
     pub framing: Framing,
     /// What belongs to this hop.
     pub connection: Connection<'b>,
     /// The client waits for 100 before it sends its body.
     pub expects_continue: bool,
-    /// A well-formed wish to speak WebSocket: its key.
-    pub websocket: Option<&'b [u8]>,
+    /// The client takes trailers (RFC 9110 10.1.4).
+    pub takes_trailers: bool,
+    /// A well-formed wish to speak WebSocket.
+    pub websocket: Option<Handshake<'b>>,
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
@@ -106,9 +110,10 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             end_to_end: judged.end_to_end,
             connection: judged.connection,
             expects_continue: judged.expects_continue,
+            takes_trailers: judged.takes_trailers,
             websocket: None,
         };
-        head.websocket = websocket::requested(&head);
+        head.websocket = websocket::upgrade(&head);
         Ok(head)
     }
 
@@ -123,20 +128,24 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             protocol: match self.version {
                 Version::Http10 => "1.0",
                 Version::Http11 => "1.1",
+                Version::Http2 => "2",
             },
             method: self.method,
             authority,
             path: &self.target.path,
             query: self.target.query,
             fields: self.passed_on(),
+            takes_trailers: self.takes_trailers,
             websocket: self.websocket.is_some(),
             client,
         }
     }
 
-    /// Whether the client wants the connection kept after this exchange.
+    /// Whether the client wants the connection kept after this exchange. Of HTTP/2 a request says
+    /// nothing about its connection.
     pub fn keeps_alive(&self) -> bool {
         match self.version {
+            Version::Http2 => true,
             Version::Http11 => !self.connection.close,
             Version::Http10 => self.connection.keep_alive && !self.connection.close,
         }
@@ -179,22 +188,24 @@ impl<'b> Connection<'b> {
 }
 
 /// What the fields say together.
-struct Fields<'b> {
-    host: Option<&'b [u8]>,
-    framing: Framing,
-    end_to_end: EndToEnd,
-    connection: Connection<'b>,
-    expects_continue: bool,
+pub(crate) struct Fields<'b> {
+    pub(crate) host: Option<&'b [u8]>,
+    pub(crate) framing: Framing,
+    pub(crate) end_to_end: EndToEnd,
+    pub(crate) connection: Connection<'b>,
+    pub(crate) expects_continue: bool,
+    pub(crate) takes_trailers: bool,
 }
 
 impl<'b> Fields<'b> {
-    fn judge(fields: &[Header<'b>], version: Version) -> Result<Self, Reason> {
+    pub(crate) fn judge(fields: &[Header<'b>], version: Version) -> Result<Self, Reason> {
         let mut host = None;
         let mut length = None;
         let mut chunked = false;
         let mut expect = None;
         let mut end_to_end = EndToEnd::default();
         let mut connection = Connection::default();
+        let mut takes_trailers = false;
         for (index, field) in fields.iter().enumerate() {
             match Role::of(field.name) {
                 Role::Host => once(&mut host, field.value)?,
@@ -213,6 +224,10 @@ impl<'b> Fields<'b> {
                 Role::Connection => connection.read(field.value)?,
                 Role::Expect => once(&mut expect, field.value)?,
                 Role::EndToEnd => end_to_end.add(index),
+                Role::Hop if field.name.eq_ignore_ascii_case("te") => {
+                    takes_trailers |=
+                        elements(field.value).any(|it| it.eq_ignore_ascii_case(b"trailers"));
+                }
                 Role::Upgrade | Role::Hop | Role::Identity | Role::Own | Role::Lookalike => {}
             }
         }
@@ -236,6 +251,7 @@ impl<'b> Fields<'b> {
             end_to_end,
             connection,
             expects_continue,
+            takes_trailers,
         })
     }
 }

@@ -21,7 +21,7 @@ pub struct ResponseHead<'h, 'b> {
     pub phrase: &'b str,
     /// All fields, in their order.
     pub fields: &'h [Header<'b>],
-    end_to_end: EndToEnd,
+    pub(crate) end_to_end: EndToEnd,
     /// How the body ends; none where HTTP says so, whatever the fields say.
     pub framing: Framing,
     /// The length that is told though there is no body: of an empty one, or of the one that a
@@ -100,7 +100,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         };
         let keeps_alive = framing != Framing::UntilClose
             && match version {
-                Version::Http11 => !connection.close,
+                Version::Http11 | Version::Http2 => !connection.close,
                 Version::Http10 => connection.keep_alive && !connection.close,
             };
         Ok(Self {

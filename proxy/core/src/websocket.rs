@@ -1,4 +1,5 @@
-//! The WebSocket handshake (RFC 6455 4): the only upgrade that is passed on.
+//! The WebSocket handshake: the only upgrade that is passed on (RFC 6455 4), and the only protocol
+//! that is connected to over HTTP/2 (RFC 8441).
 
 use crate::field::elements;
 use crate::request::{RequestHead, Version};
@@ -9,9 +10,18 @@ use sha1::{Digest, Sha1};
 /// RFC 6455 1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The key of a well-formed wish to speak WebSocket. Anything less is an ordinary request whose
+/// How a client asks for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake<'b> {
+    /// With this key, from which the server must make its answer.
+    Upgrade(&'b [u8]),
+    /// By extended CONNECT, which needs no key.
+    Connect,
+}
+
+/// A well-formed wish to speak WebSocket on HTTP/1.1. Anything less is an ordinary request whose
 /// upgrade is not passed on.
-pub(crate) fn requested<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b [u8]> {
+pub(crate) fn upgrade<'b>(head: &RequestHead<'_, 'b>) -> Option<Handshake<'b>> {
     let plain_get = head.method == "GET"
         && head.version == Version::Http11
         && head.framing.is_empty()
@@ -31,7 +41,12 @@ pub(crate) fn requested<'b>(head: &RequestHead<'_, 'b>) -> Option<&'b [u8]> {
     let version = single("sec-websocket-version")? == b"13";
     let key = single("sec-websocket-key")?;
     let nonce = STANDARD.decode(key).ok()?;
-    (asks && version && nonce.len() == 16).then_some(key)
+    (asks && version && nonce.len() == 16).then_some(Handshake::Upgrade(key))
+}
+
+/// A key of random bytes, for an endpoint that is asked over HTTP/1.1.
+pub fn key_of(random: u128) -> String {
+    STANDARD.encode(random.to_be_bytes())
 }
 
 /// What the server must answer in `Sec-WebSocket-Accept`.

@@ -11,7 +11,7 @@ use crate::tls::termination::{
 use crate::tls::ticket::TicketKeys;
 use crate::tls::trust::Anchors;
 use crate::upstream::tls::{UpstreamTls, UpstreamTlsError};
-use portolan_discovery::table::{self, BackendTls, HostTls, Kind, ResourceName};
+use portolan_discovery::table::{self, BackendTls, HostTls, Kind, ResourceName, UpstreamProtocol};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -24,7 +24,7 @@ pub(super) struct Credentials {
     refused: HashMap<ResourceName, String>,
     terminations: Terminations,
     /// TLS to endpoints, as long as a backend asks for it.
-    upstreams: HashMap<BackendTls, Weak<UpstreamTls>>,
+    upstreams: HashMap<(BackendTls, UpstreamProtocol), Weak<UpstreamTls>>,
 }
 
 impl Credentials {
@@ -158,16 +158,17 @@ impl Credentials {
     pub(super) fn upstream(
         &mut self,
         wanted: &BackendTls,
+        protocol: UpstreamProtocol,
     ) -> Result<Arc<UpstreamTls>, UpstreamTlsError> {
-        if let Some(known) = self.upstreams.get(wanted).and_then(Weak::upgrade) {
+        let key = (wanted.clone(), protocol);
+        if let Some(known) = self.upstreams.get(&key).and_then(Weak::upgrade) {
             return Ok(known);
         }
         let trust = wanted.trust.as_ref();
         let anchors = trust.and_then(|name| self.anchors.get(name));
-        let upstream = Arc::new(UpstreamTls::new(wanted, anchors)?);
+        let upstream = Arc::new(UpstreamTls::new(wanted, protocol, anchors)?);
         self.upstreams.retain(|_, known| known.strong_count() > 0);
-        self.upstreams
-            .insert(wanted.clone(), Arc::downgrade(&upstream));
+        self.upstreams.insert(key, Arc::downgrade(&upstream));
         Ok(upstream)
     }
 

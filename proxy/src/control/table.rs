@@ -14,7 +14,9 @@ use crate::tls::termination::Termination;
 use crate::upstream::denied::Denied;
 use crate::upstream::tls::UpstreamTls;
 use crate::worker::HostChange;
-use portolan_discovery::table::{self, BackendTls, ClassSettings, Kind, Resource, ResourceName};
+use portolan_discovery::table::{
+    self, BackendTls, ClassSettings, Kind, Resource, ResourceName, UpstreamProtocol,
+};
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::cidr::Networks;
@@ -251,8 +253,12 @@ impl Table {
         let find = |backend: &table::Backend| {
             Some(Backend {
                 endpoints: self.endpoints.get(&backend.endpoints).cloned()?,
+                protocol: backend.protocol,
                 tls: match &backend.tls {
-                    Some(wanted) => Some(upstreams.get(wanted).cloned()?),
+                    Some(wanted) => {
+                        let key = (wanted.clone(), backend.protocol);
+                        Some(upstreams.get(&key).cloned()?)
+                    }
                     None => None,
                 },
             })
@@ -276,16 +282,17 @@ impl Table {
     fn upstreams(
         &mut self,
         host: &table::VirtualHost,
-    ) -> Result<HashMap<BackendTls, Arc<UpstreamTls>>, String> {
+    ) -> Result<HashMap<(BackendTls, UpstreamProtocol), Arc<UpstreamTls>>, String> {
         let mut made = HashMap::new();
         for (index, route) in host.routes.iter().enumerate() {
             let table::Action::Forward { backends } = &route.action else {
                 continue;
             };
-            for wanted in backends.iter().filter_map(|backend| backend.tls.as_ref()) {
-                let upstream = self.credentials.upstream(wanted);
+            for backend in backends {
+                let Some(wanted) = &backend.tls else { continue };
+                let upstream = self.credentials.upstream(wanted, backend.protocol);
                 let upstream = upstream.map_err(|error| format!("routes[{index}]: {error}"))?;
-                made.insert(wanted.clone(), upstream);
+                made.insert((wanted.clone(), backend.protocol), upstream);
             }
         }
         Ok(made)

@@ -1,19 +1,24 @@
 //! A client's connection, from its first byte to its close.
 
-use crate::http1::exchange::Counted;
-use crate::http1::judge::{Answer, From, Judged, judge};
-use crate::http1::timer::Timer;
-use crate::http1::transport::Transport;
-use crate::telemetry::access_log::{Outcome, Record};
+use crate::exchange::attempts::{self, Outcome};
+use crate::exchange::judge::{Answer, Forward, From, Judged, judge};
+use crate::exchange::timer::Timer;
+use crate::exchange::{Counted, Finished};
+use crate::http1::client::Client;
+use crate::http1::wire::Wire;
+use crate::http2;
+use crate::telemetry::access_log::Record;
 use crate::tls::termination::Negotiated;
+use crate::transport::Transport;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use crate::worker::clock;
 use crate::worker::idle::Waiting;
-use jiff::Timestamp;
-use portolan_proxy_core::head::Client;
+use crate::worker::linger::linger;
+use portolan_proxy_core::field::slots;
+use portolan_proxy_core::head;
 use portolan_proxy_core::reason::Reason;
-use portolan_proxy_core::request::MAX_TARGET;
+use portolan_proxy_core::request::{MAX_TARGET, RequestHead};
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -25,15 +30,18 @@ use tokio::time::timeout;
 /// One client, served until it or we close.
 pub(crate) struct Connection<S> {
     pub(super) worker: Rc<Worker>,
-    pub(super) io: S,
+    pub(super) wire: Wire<S>,
     /// The peer's address, canonical.
-    client: String,
+    client: Rc<str>,
     /// What the TLS handshake settled; absent in the clear.
     negotiated: Option<Negotiated>,
-    pub(super) input: Option<Buffer>,
-    pub(super) timer: Timer,
+    timer: Timer,
     pub(super) record: Record,
 }
+
+/// With which a client says that it speaks HTTP/2 without having asked (RFC 9113 3.4): up to where it
+/// looks like a head of HTTP/1.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// What comes next on a connection.
 enum Next {
@@ -58,17 +66,19 @@ pub(super) enum After {
 impl<S: Transport> Connection<S> {
     pub(crate) fn new(
         worker: Rc<Worker>,
-        io: S,
-        client: String,
+        stream: S,
+        client: Rc<str>,
         negotiated: Option<Negotiated>,
     ) -> Self {
         let timer = Timer::new(worker.limits.idle);
         Self {
             worker,
-            io,
+            wire: Wire {
+                stream,
+                input: None,
+            },
             client,
             negotiated,
-            input: None,
             timer,
             record: Record::default(),
         }
@@ -76,29 +86,48 @@ impl<S: Transport> Connection<S> {
 
     /// Serves one request after another.
     pub(crate) async fn serve(mut self) {
+        let mut first = self.negotiated.is_none();
         loop {
             let after = match self.next_head().await {
+                Next::Head(length) if first && self.head(length) == PREFACE => {
+                    return Box::pin(self.speak_http2()).await;
+                }
                 Next::Head(length) => self.request(length).await,
                 Next::Refused(reason) => self.refuse(reason).await,
                 Next::End => {
                     // The client is gone or idle: a goodbye is a courtesy.
-                    let _ = timeout(self.worker.limits.linger, self.io.shutdown()).await;
+                    let goodbye = self.wire.stream.shutdown();
+                    let _ = timeout(self.worker.limits.linger, goodbye).await;
                     return;
                 }
             };
+            first = false;
             match after {
                 After::Kept => {}
-                After::Closed => return self.linger().await,
-                After::Reset => return self.io.reset_on_close(),
+                After::Closed => {
+                    let Wire { stream, input } = &mut self.wire;
+                    return linger(&self.worker, stream, input).await;
+                }
+                After::Reset => return self.wire.stream.reset_on_close(),
             }
         }
+    }
+
+    async fn speak_http2(self) {
+        let Wire { stream, input } = self.wire;
+        http2::connection::serve(self.worker, stream, input, self.client, None).await;
+    }
+
+    /// The head at the front of the input.
+    fn head(&self, length: usize) -> &[u8] {
+        let unread = self.wire.input.as_ref().map_or(&[][..], Buffer::unread);
+        unread.get(..length).unwrap_or_default()
     }
 
     async fn next_head(&mut self) -> Next {
         let Self {
             worker,
-            io,
-            input,
+            wire: Wire { stream: io, input },
             timer,
             ..
         } = self;
@@ -176,26 +205,69 @@ impl<S: Transport> Connection<S> {
         let started = clock::now().into_std();
         self.record.clear();
         self.worker.new_request_id(&mut self.record.request_id);
-        let from = From {
-            client: Client {
-                address: &self.client,
-                secure: self.negotiated.is_some(),
-            },
-            negotiated: self.negotiated.as_ref(),
-        };
-        let unread = self.input.as_ref().map_or(&[][..], Buffer::unread);
-        let bytes = unread.get(..length).unwrap_or_default();
-        let judged = judge(&self.worker, bytes, from, &mut self.record);
-        if let Some(input) = &mut self.input {
+        let judged = self.judged(length);
+        if let Some(input) = &mut self.wire.input {
             input.consume(length);
         }
-        self.worker.buffers.tidy(&mut self.input);
+        self.worker.buffers.tidy(&mut self.wire.input);
         let (after, status, counted) = match judged {
             Judged::Forward(forward) => self.forward(forward).await,
             Judged::Answer(answer) => self.answer(answer).await,
         };
         self.finished(started, status, counted);
         after
+    }
+
+    fn judged(&mut self, length: usize) -> Judged {
+        let unread = self.wire.input.as_ref().map_or(&[][..], Buffer::unread);
+        let bytes = unread.get(..length).unwrap_or_default();
+        let from = From {
+            client: head::Client {
+                address: &self.client,
+                secure: self.negotiated.is_some(),
+            },
+            negotiated: self.negotiated.as_ref(),
+        };
+        let mut room = slots();
+        match RequestHead::parse(bytes, &mut room) {
+            Ok(head) => judge(&self.worker, &head, from, &mut self.record),
+            Err(reason) => Judged::Answer(Answer::last(reason)),
+        }
+    }
+
+    /// Sends the request on and the response back.
+    async fn forward(&mut self, forward: Forward) -> (After, u16, Counted) {
+        let Self {
+            worker,
+            wire,
+            timer,
+            record,
+            ..
+        } = self;
+        let mut client = Client::new(wire);
+        let seen = &mut record.endpoint;
+        match attempts::run(worker, &mut client, timer, forward, seen).await {
+            Outcome::Answer(answer, counted) => {
+                let (after, status, own) = self.answer(answer).await;
+                (after, status, counted.unwrap_or(own))
+            }
+            Outcome::Finished {
+                status,
+                keep_client,
+                counted,
+            } => match keep_client {
+                true => (After::Kept, status, counted),
+                false => (After::Closed, status, counted),
+            },
+            Outcome::BrokenOff {
+                status, counted, ..
+            } => (After::Reset, status, counted),
+            Outcome::Tunnelled(counted) => (After::Closed, 101, counted),
+            Outcome::ClientGone(counted) => {
+                worker.cells.clients_gone.add(1);
+                (After::Reset, 0, counted)
+            }
+        }
     }
 
     async fn refuse(&mut self, reason: Reason) -> After {
@@ -207,27 +279,14 @@ impl<S: Transport> Connection<S> {
     }
 
     fn finished(&self, started: Instant, status: u16, counted: Counted) {
-        let cells = &self.worker.cells;
-        cells.finished(status);
-        cells.bytes_received.add(counted.received);
-        cells.bytes_sent.add(counted.sent);
-        if !self.worker.log.is_on() {
-            return;
-        }
-        let outcome = Outcome {
+        Finished {
             client: &self.client,
-            scheme: match self.negotiated {
-                Some(_) => "https",
-                None => "http",
-            },
+            secure: self.negotiated.is_some(),
+            started,
             status,
-            received: counted.received,
-            sent: counted.sent,
-            took: started.elapsed(),
-        };
-        self.worker
-            .log
-            .write(Timestamp::now(), &self.record, outcome, cells);
+            counted,
+        }
+        .tell(&self.worker, &self.record);
     }
 }
 

@@ -1,19 +1,14 @@
-//! HTTP/1: a client's connection, one request after another.
+//! HTTP/1: a client's connection, one request after another, and the two sides of an exchange that are
+//! spoken to so.
 //!
 //! ```text
-//! connection: head ─► judge ─► forward: an upstream ─► exchange ─► connection: next head
-//!                       └► answer of our own                  └► tunnel
+//! connection: head ─► exchange::judge ─► exchange::attempts ─► connection: next head
+//!                           └► answer of our own
 //! ```
 //! Heads and bodies are borrowed from the worker's buffers; a connection that waits holds none.
 
 mod answer;
-mod awaiting;
+pub(crate) mod client;
 pub(crate) mod connection;
-mod exchange;
-mod flow;
-mod forward;
-mod judge;
-mod progress;
-mod timer;
-mod transport;
-mod tunnel;
+pub(crate) mod upstream;
+pub(crate) mod wire;

@@ -197,6 +197,23 @@ impl Drop for Account {
     }
 }
 
+/// Room that a body has, counted as long as this lives like a buffer that was lent.
+#[derive(Debug)]
+pub(crate) struct Lent(Rc<Account>);
+
+impl Lent {
+    pub(crate) fn new(account: &Rc<Account>) -> Self {
+        account.lend();
+        Self(Rc::clone(account))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
 /// Bytes that are counted as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Charge {

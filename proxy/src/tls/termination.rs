@@ -21,7 +21,7 @@ use thiserror::Error;
 
 /// What is spoken over TLS (RFC 7301), best first. A client that offers protocols and none of
 /// these is refused with `no_application_protocol`; one that offers nothing gets HTTP/1.1.
-const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 /// Why TLS cannot be spoken as it is told.
 #[derive(Debug, Error)]

@@ -1,4 +1,4 @@
-//! A connection to an endpoint: a waiting one, or a new one.
+//! A connection to an endpoint: which endpoint, and how one is made.
 
 use crate::host::Backend;
 use crate::upstream::effort::Effort;
@@ -9,27 +9,42 @@ use portolan_proxy_core::endpoint::{Endpoint, InFlight};
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::Failure;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// A connection that one request uses.
+/// A connection, and that a request is under way on it.
 #[derive(Debug)]
-pub(crate) struct Upstream {
+pub(crate) struct Connected {
     pub(crate) stream: Stream,
     pub(crate) in_flight: InFlight,
     /// It carried a request before, and may have been closed since it was looked at.
     pub(crate) reused: bool,
 }
 
-/// A connection to one of the endpoints, to another than the one that `failed` where there is one.
+/// The way to an endpoint for one request, in a protocol.
+pub(crate) trait Open: Sized {
+    /// Over a connection that is there, or over a new one.
+    async fn open(
+        worker: &Rc<Worker>,
+        endpoint: &Arc<Endpoint>,
+        connector: Option<&Arc<Connector>>,
+        effort: &Effort<'_>,
+    ) -> Result<Self, Reason>;
+
+    /// To the same endpoint, when the connection turned out to be closed.
+    async fn open_anew(self, worker: &Rc<Worker>, effort: &Effort<'_>) -> Result<Self, Reason>;
+}
+
+/// The way to one of the endpoints, to another than the one that `failed` where there is one.
 /// What does not take a connection is passed over as long as another attempt is allowed.
-pub(crate) async fn connect(
-    worker: &Worker,
+pub(crate) async fn connect<U: Open>(
+    worker: &Rc<Worker>,
     backend: &Backend,
     failed: Option<&Arc<Endpoint>>,
     effort: &mut Effort<'_>,
-) -> Result<Upstream, Reason> {
+) -> Result<U, Reason> {
     let endpoints = &backend.endpoints;
     let connector = backend.tls.as_ref().map(|tls| tls.connector());
     let connector = connector.as_ref();
@@ -39,7 +54,7 @@ pub(crate) async fn connect(
     };
     let mut endpoint = choose(failed).ok_or(Reason::NoReadyEndpoints)?;
     loop {
-        let reason = match waiting_or_new(worker, &endpoint, connector, effort).await {
+        let reason = match open(worker, &endpoint, connector, effort).await {
             Ok(upstream) => return Ok(upstream),
             Err(reason) => reason,
         };
@@ -58,16 +73,6 @@ pub(crate) async fn connect(
     }
 }
 
-/// A new connection to the endpoint of one that turned out to be closed.
-pub(crate) async fn reconnect(
-    worker: &Worker,
-    stale: Upstream,
-    effort: &Effort<'_>,
-) -> Result<Upstream, Reason> {
-    let (endpoint, connector) = (stale.in_flight.endpoint(), stale.stream.proved());
-    new(worker, endpoint, connector, effort).await
-}
-
 /// Waits before a retry, so that an endpoint that is overwhelmed does not get all of them at once.
 pub(crate) async fn pause(worker: &Worker, effort: &Effort<'_>) {
     if let Some(longest) = effort.longest_pause() {
@@ -76,36 +81,27 @@ pub(crate) async fn pause(worker: &Worker, effort: &Effort<'_>) {
     }
 }
 
-async fn waiting_or_new(
-    worker: &Worker,
+async fn open<U: Open>(
+    worker: &Rc<Worker>,
     endpoint: &Arc<Endpoint>,
     connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
-) -> Result<Upstream, Reason> {
+) -> Result<U, Reason> {
     // Of a waiting connection too: it may be older than the class's word.
     if worker.denied.contains(endpoint.address().ip()) {
         worker.cells.upstream_denied.add(1);
         return Err(Reason::DeniedAddress);
     }
-    match worker.peers.waiting_connection(endpoint, connector) {
-        Some(stream) => {
-            worker.cells.upstream_connections_reused.add(1);
-            Ok(Upstream {
-                stream,
-                in_flight: InFlight::begin(endpoint),
-                reused: true,
-            })
-        }
-        None => new(worker, endpoint, connector, effort).await,
-    }
+    U::open(worker, endpoint, connector, effort).await
 }
 
-async fn new(
+/// A new connection.
+pub(crate) async fn new(
     worker: &Worker,
     endpoint: &Arc<Endpoint>,
     connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
-) -> Result<Upstream, Reason> {
+) -> Result<Connected, Reason> {
     let in_flight = InFlight::begin(endpoint);
     let connecting = async {
         let stream = connect_tcp(worker, endpoint).await?;
@@ -121,7 +117,7 @@ async fn new(
     match connected.unwrap_or(Err(Reason::ConnectTimeout)) {
         Ok(stream) => {
             worker.cells.upstream_connections_opened.add(1);
-            Ok(Upstream {
+            Ok(Connected {
                 stream,
                 in_flight,
                 reused: false,
@@ -143,7 +139,7 @@ async fn new(
 async fn connect_tcp(worker: &Worker, endpoint: &Endpoint) -> Result<TcpStream, Reason> {
     let connected = match TcpStream::connect(endpoint.address()).await {
         // Waiting connections give way to those that are needed now.
-        Err(error) if is_out_of_descriptors(&error) && worker.peers.close_waiting() => {
+        Err(error) if is_out_of_descriptors(&error) && close_waiting(worker) => {
             TcpStream::connect(endpoint.address()).await
         }
         connected => connected,
@@ -160,6 +156,11 @@ async fn connect_tcp(worker: &Worker, endpoint: &Endpoint) -> Result<TcpStream, 
         Err(error) if is_out_of_descriptors(&error) => Err(Reason::Overloaded),
         Err(_) => Err(Reason::ConnectFailed),
     }
+}
+
+/// Closes connections to endpoints that have no request. Gives whether there was any.
+fn close_waiting(worker: &Worker) -> bool {
+    worker.peers.close_waiting() | worker.channels.close_idle()
 }
 
 /// Of this process or of the whole machine.

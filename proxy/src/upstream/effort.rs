@@ -3,6 +3,7 @@
 use crate::limits::Limits;
 use crate::worker::clock;
 use portolan_discovery::table::Timeouts;
+use portolan_proxy_core::grpc::Call;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::{Failure, Retries};
 use std::sync::LazyLock;
@@ -27,21 +28,35 @@ pub(crate) struct Waits {
     pub(crate) idle: Duration,
     /// For a tunnel on which nothing moves.
     pub(crate) tunnel_idle: Duration,
+    /// The time for the request runs from its beginning, not from its end.
+    from_start: bool,
 }
 
 impl Waits {
     /// A route's time-outs over the limits of the data plane; zero is no bound.
-    pub(crate) fn new(route: &Timeouts, limits: &Limits) -> Self {
+    ///
+    /// A gRPC call is a stream of messages, and may be silent for as long as a tunnel. Its client says
+    /// how long it waits, which comes before the limits but not before the route.
+    pub(crate) fn new(route: &Timeouts, limits: &Limits, call: Option<Call>) -> Self {
+        let told = call.and_then(|call| call.timeout);
         let wait = |own: Option<Duration>, default: Duration| match own.unwrap_or(default) {
             Duration::ZERO => NEVER,
             wait => wait.min(NEVER),
         };
+        let request = match told {
+            Some(told) => wait(route.request, NEVER).min(told),
+            None => wait(route.request, limits.request),
+        };
         Self {
             connect: wait(route.connect, limits.connect),
-            response: wait(route.response, limits.response),
-            request: wait(route.request, limits.request),
-            idle: wait(route.idle, limits.idle),
+            response: wait(route.response, told.map_or(limits.response, |_| NEVER)),
+            request,
+            idle: match call {
+                Some(_) => wait(route.idle, limits.tunnel_idle),
+                None => wait(route.idle, limits.idle),
+            },
             tunnel_idle: wait(route.idle, limits.tunnel_idle),
+            from_start: told.is_some(),
         }
     }
 }
@@ -59,10 +74,11 @@ pub(crate) struct Effort<'r> {
 
 impl<'r> Effort<'r> {
     pub(crate) fn new(waits: Waits, retries: Retries<'r>) -> Self {
+        let deadline = waits.from_start.then(|| clock::now() + waits.request);
         Self {
             waits,
             retries,
-            deadline: None,
+            deadline,
             continued: false,
         }
     }
@@ -131,7 +147,7 @@ mod tests {
     use portolan_proxy_core::retry::RetryPolicy;
 
     fn waits(timeouts: Timeouts) -> Waits {
-        Waits::new(&timeouts, &Limits::default())
+        Waits::new(&timeouts, &Limits::default(), None)
     }
 
     fn policy(count: u32, per_try: Option<Duration>) -> RetryPolicy {

@@ -38,6 +38,15 @@ impl Stream {
         }
     }
 
+    /// Whether HTTP/2 is spoken: over TLS the endpoint has said so, in the clear it must know (RFC 9113
+    /// 3.3).
+    pub(crate) fn may_speak_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls { stream, .. } => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
     /// Whether the reactor has heard anything, which costs no system call. It may be what was
     /// read already, and it may be behind.
     pub(crate) fn has_news(&self) -> bool {

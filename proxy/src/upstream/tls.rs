@@ -3,7 +3,7 @@
 use crate::tls::provider;
 use crate::tls::trust::Anchors;
 use arc_swap::ArcSwap;
-use portolan_discovery::table::BackendTls;
+use portolan_discovery::table::{BackendTls, UpstreamProtocol};
 use portolan_proxy_core::endpoint::Endpoint;
 use portolan_proxy_core::reason::Reason;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -44,17 +44,20 @@ pub(crate) enum UpstreamTlsError {
 #[derive(Debug)]
 pub(crate) struct UpstreamTls {
     wanted: BackendTls,
+    protocol: UpstreamProtocol,
     connector: ArcSwap<Connector>,
 }
 
 impl UpstreamTls {
     pub(crate) fn new(
         wanted: &BackendTls,
+        protocol: UpstreamProtocol,
         anchors: Option<&Arc<Anchors>>,
     ) -> Result<Self, UpstreamTlsError> {
         Ok(Self {
             wanted: wanted.clone(),
-            connector: ArcSwap::from_pointee(Connector::new(wanted, anchors)?),
+            protocol,
+            connector: ArcSwap::from_pointee(Connector::new(wanted, protocol, anchors)?),
         })
     }
 
@@ -67,7 +70,7 @@ impl UpstreamTls {
     pub(crate) fn renew(&self, anchors: &Arc<Anchors>) -> Result<(), UpstreamTlsError> {
         let named = self.wanted.trust.as_deref() == Some(&*anchors.name);
         if named && self.connector.load().trusted != Some(anchors.digest) {
-            let connector = Connector::new(&self.wanted, Some(anchors))?;
+            let connector = Connector::new(&self.wanted, self.protocol, Some(anchors))?;
             self.connector.store(Arc::new(connector));
         }
         Ok(())
@@ -93,7 +96,11 @@ struct Remembered {
 }
 
 impl Connector {
-    fn new(wanted: &BackendTls, anchors: Option<&Arc<Anchors>>) -> Result<Self, UpstreamTlsError> {
+    fn new(
+        wanted: &BackendTls,
+        protocol: UpstreamProtocol,
+        anchors: Option<&Arc<Anchors>>,
+    ) -> Result<Self, UpstreamTlsError> {
         let server_name = dns_name(&wanted.server_name)
             .ok_or_else(|| UpstreamTlsError::ServerName(wanted.server_name.clone()))?;
         let subject = match &wanted.subject_name {
@@ -112,7 +119,10 @@ impl Connector {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = match protocol {
+            UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],
+            UpstreamProtocol::Http2 => vec![b"h2".to_vec()],
+        };
         config.resumption = Resumption::disabled();
         Ok(Self {
             config,
@@ -284,15 +294,23 @@ mod tests {
 
     #[test]
     fn a_backend_that_asks_for_validation_and_has_no_authority_is_refused() {
-        let refused = |wanted: &BackendTls| UpstreamTls::new(wanted, None).unwrap_err().to_string();
+        let refused = |wanted: &BackendTls| {
+            UpstreamTls::new(wanted, UpstreamProtocol::Http1, None)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(refused(&wanted(None, Some("blog.internal"))).starts_with("tls.ca: "));
         assert!(refused(&wanted(Some("t/ca"), None)).starts_with("tls.ca: "));
-        assert!(UpstreamTls::new(&wanted(None, None), None).is_ok());
+        assert!(UpstreamTls::new(&wanted(None, None), UpstreamProtocol::Http1, None).is_ok());
     }
 
     #[test]
     fn names_are_dns_names() {
-        let refused = |wanted: &BackendTls| UpstreamTls::new(wanted, None).unwrap_err().to_string();
+        let refused = |wanted: &BackendTls| {
+            UpstreamTls::new(wanted, UpstreamProtocol::Http1, None)
+                .unwrap_err()
+                .to_string()
+        };
         for name in ["", "10.0.0.1", "a b", "::1"] {
             let mut server = wanted(None, None);
             server.server_name = name.into();

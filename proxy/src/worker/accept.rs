@@ -2,6 +2,7 @@
 //! fewest.
 
 use crate::http1::connection::Connection;
+use crate::http2;
 use crate::memory::Step;
 use crate::upstream::connection::is_out_of_descriptors;
 use crate::worker::peers::Arrival;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an error that will not go away by itself at once, such as no free descriptor:
@@ -147,6 +149,11 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// RFC 9113 3.2.
+fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
+}
+
 /// Serves a connection that has been placed with this worker.
 pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     let Arrival {
@@ -169,13 +176,19 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
         Protocol::Https => CONNECTION + TLS,
     });
     spawn_local(async move {
-        let client = client.ip().to_canonical().to_string();
+        let client = client.ip().to_canonical().to_string().into();
         match protocol {
             Protocol::Http => {
                 let connection = Connection::new(worker, stream, client, None);
                 clock::once_a_poll(connection.serve()).await;
             }
             Protocol::Https => match Box::pin(tls::accept(&worker, stream)).await {
+                Ok((stream, negotiated)) if speaks_http2(&stream) => {
+                    let negotiated = Some(negotiated);
+                    let serving =
+                        http2::connection::serve(worker, stream, None, client, negotiated);
+                    Box::pin(clock::once_a_poll(serving)).await;
+                }
                 Ok((stream, negotiated)) => {
                     let connection = Connection::new(worker, stream, client, Some(negotiated));
                     clock::once_a_poll(connection.serve()).await;

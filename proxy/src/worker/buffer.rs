@@ -1,6 +1,6 @@
 //! Buffers that belong to a worker and are lent to a connection while it has something to read.
 
-use crate::memory::{Account, Charge, Step};
+use crate::memory::{Account, Charge, Lent, Step};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -132,6 +132,17 @@ impl Buffers {
             }
             None => Buffer::new(BUFFER, &self.account),
         }
+    }
+
+    /// Whether a body may be read that does not need one of these buffers; if not, its task is woken
+    /// when it is worth asking again.
+    pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
+        self.account.may_lend(cx)
+    }
+
+    /// Counts what was read of such a body.
+    pub(crate) fn lend_room(&self) -> Lent {
+        Lent::new(&self.account)
     }
 
     /// Takes back a buffer that nobody reads from any more, whatever it still holds.

@@ -8,6 +8,7 @@ mod accept;
 pub(crate) mod buffer;
 pub(crate) mod clock;
 pub(crate) mod idle;
+pub(crate) mod linger;
 mod mail;
 pub(crate) mod peers;
 mod tls;
@@ -15,6 +16,7 @@ mod tls;
 pub(crate) use mail::{HostChange, Mail, OpenListener};
 
 use crate::host::Host;
+use crate::http2::channels::Channels;
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Account, Ledger, Step};
@@ -50,6 +52,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) hosts: RefCell<HostMap<Arc<Host>>>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) channels: Channels,
     pub(crate) peers: Peers,
     pub(crate) denied: Denied,
     pub(crate) buffers: Buffers,
@@ -128,6 +131,7 @@ impl Worker {
             index: equipment.index,
             hosts: RefCell::default(),
             pool: equipment.pool,
+            channels: Channels::default(),
             peers: equipment.peers,
             denied: equipment.denied,
             buffers: Buffers::new(Rc::clone(&account)),
@@ -192,12 +196,17 @@ impl Worker {
 
     /// 128 random bits in hexadecimal. Names a request, guards nothing.
     pub(crate) fn new_request_id(&self, out: &mut String) {
-        let id = self.random.borrow_mut().u128(..);
+        let id = self.random();
         let mut digits = [0; 32];
         // Two digits for each of sixteen bytes, all of them ASCII.
         if hex::encode_to_slice(id.to_be_bytes(), &mut digits).is_ok() {
             out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
         }
+    }
+
+    /// 128 bits that guard nothing.
+    pub(crate) fn random(&self) -> u128 {
+        self.random.borrow_mut().u128(..)
     }
 
     /// At least nothing, less than one.

@@ -1,6 +1,8 @@
 //! A client that says exactly the bytes it is told to say.
 
 use crate::soon;
+use crate::way::{self, Way};
+use portolan_discovery::table::UpstreamProtocol;
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -48,7 +50,19 @@ impl Response {
 impl Client {
     pub(crate) async fn connect(to: SocketAddr) -> Self {
         let stream = soon("connecting", TcpStream::connect(to)).await.unwrap();
-        Self::over(stream)
+        Self::speaking(Way::of_this_test().down, stream, false).await
+    }
+
+    /// Speaks this over a connection that is there.
+    pub(crate) async fn speaking(
+        protocol: UpstreamProtocol,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        secure: bool,
+    ) -> Self {
+        match protocol {
+            UpstreamProtocol::Http1 => Self::over(stream),
+            UpstreamProtocol::Http2 => Self::over(way::client(stream, secure).await),
+        }
     }
 
     pub(crate) fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {

@@ -24,6 +24,7 @@ mod rules;
 mod timeouts;
 mod tls;
 mod upstream;
+mod way;
 mod websocket;
 mod workers;
 

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::origin::{Origin, Then, ok};
 use crate::proxy::{Proxy, endpoints, host};
+use crate::way::each_way;
 
 /// A data plane that serves `shop.test` from one origin.
 pub(crate) async fn shop(origin: &Origin) -> Proxy {
@@ -21,7 +22,7 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
         .collect()
 }
 
-#[tokio::test]
+each_way!(both_sides_keep_their_connections);
 async fn both_sides_keep_their_connections() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
@@ -108,7 +109,7 @@ async fn a_large_head_passes_whole() {
     assert_eq!(client.get("shop.test").await.status, 200);
 }
 
-#[tokio::test]
+each_way!(large_bodies_pass_whole_both_ways);
 async fn large_bodies_pass_whole_both_ways() {
     let origin = Origin::start(|request| (ok(&request.body), Then::Keep)).await;
     let proxy = shop(&origin).await;
@@ -283,7 +284,7 @@ async fn a_half_closed_client_gets_its_response() {
     client.is_closed().await;
 }
 
-#[tokio::test]
+each_way!(a_client_that_expects_100_gets_it_once_there_is_somebody_to_send_to);
 async fn a_client_that_expects_100_gets_it_once_there_is_somebody_to_send_to() {
     let origin = Origin::start(|request| (ok(&request.body), Then::Keep)).await;
     let proxy = shop(&origin).await;
@@ -346,7 +347,7 @@ async fn interim_responses_pass_and_a_storm_of_them_does_not() {
     );
 }
 
-#[tokio::test]
+each_way!(an_early_response_reaches_a_client_that_is_still_sending);
 async fn an_early_response_reaches_a_client_that_is_still_sending() {
     let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig";
     let origin = Origin::start_early(move |_| (refusal.as_bytes().to_vec(), Then::Close)).await;
@@ -379,7 +380,7 @@ async fn cookies_stay_apart_and_our_reason_cannot_be_forged() {
     assert_eq!(response.reason(), "");
 }
 
-#[tokio::test]
+each_way!(many_clients_at_once_get_their_own_answers);
 async fn many_clients_at_once_get_their_own_answers() {
     let origin = Origin::start(|request| {
         let path = request.head.split(' ').nth(1).unwrap();

@@ -1,6 +1,8 @@
 //! An origin that records what it gets and answers as it is told.
 
 use crate::until;
+use crate::way::{self, Way};
+use portolan_discovery::table::UpstreamProtocol;
 use rustls::{HandshakeKind, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -93,6 +95,10 @@ impl Origin {
 
     /// Speaks TLS, and answers every request with 200 and this body.
     pub(crate) async fn over_tls(config: ServerConfig, body: &'static str, then: Then) -> Self {
+        let mut config = config;
+        if Way::of_this_test().up == UpstreamProtocol::Http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
         let tls = TlsAcceptor::from(Arc::new(config));
         Self::serve(
             "127.0.0.1:0",
@@ -120,6 +126,7 @@ impl Origin {
         let log = Arc::new(Mutex::new(Log::default()));
         let answer = Arc::new(answer);
         let shared = Arc::clone(&log);
+        let protocol = Way::of_this_test().up;
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -140,13 +147,25 @@ impl Origin {
                             Box::new(stream)
                         }
                     };
-                    let mut conversation = Conversation {
-                        stream,
-                        buffer: Vec::new(),
-                        log: Arc::clone(&log),
+                    let converse = move |stream| {
+                        let mut conversation = Conversation {
+                            stream,
+                            buffer: Vec::new(),
+                            log: Arc::clone(&log),
+                        };
+                        let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+                        async move {
+                            if conversation.hold(&*answer, early).await.is_none() {
+                                log.lock().unwrap().ended += 1;
+                            }
+                        }
                     };
-                    if conversation.hold(&*answer, early).await.is_none() {
-                        log.lock().unwrap().ended += 1;
+                    match protocol {
+                        UpstreamProtocol::Http1 => converse(stream).await,
+                        UpstreamProtocol::Http2 => {
+                            let hear = |text| drop(tokio::spawn(converse(Box::new(text))));
+                            way::origin(stream, hear).await;
+                        }
                     }
                 });
             }

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::soon;
+use crate::way::Way;
 use portolan_discovery::table::{
     Action, Backend, Certificate, ClassSettings, Endpoint, EndpointSet, HostTls, Listener,
     PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, UpstreamProtocol, VirtualHost,
@@ -164,7 +165,13 @@ impl Proxy {
 
     /// A client that asked for this server name and verified the certificate.
     pub(crate) async fn tls_client(&self, name: &str) -> Client {
-        Client::over(self.handshake(name).await.unwrap())
+        let protocol = Way::of_this_test().down;
+        let mut config = self.client_config();
+        if protocol == UpstreamProtocol::Http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        let stream = self.handshake_with(config, name).await.unwrap();
+        Client::speaking(protocol, stream, true).await
     }
 
     pub(crate) async fn handshake(&self, name: &str) -> std::io::Result<TlsStream<TcpStream>> {
@@ -281,7 +288,7 @@ pub(crate) fn forward(endpoints: &str) -> Action {
         backends: vec![Backend {
             endpoints: endpoints.into(),
             weight: 1,
-            protocol: UpstreamProtocol::Http1,
+            protocol: Way::of_this_test().up,
             tls: None,
         }],
     }

@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::messages::pattern;
 use crate::origin::{Origin, Then, ok};
 use crate::proxy::{Proxy, endpoints, routed};
+use crate::way::each_way;
 use portolan_discovery::table::{Retries, RetryOn};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ async fn post(client: &mut Client, body: &str) -> crate::client::Response {
     client.response().await
 }
 
-#[tokio::test]
+each_way!(a_failure_is_made_good_by_another_endpoint);
 async fn a_failure_is_made_good_by_another_endpoint() {
     let answers: [(&[u8], Then); 3] = [
         (UNAVAILABLE, Then::Keep),
@@ -65,7 +66,7 @@ async fn a_failure_is_made_good_by_another_endpoint() {
     }
 }
 
-#[tokio::test]
+each_way!(without_retries_what_was_sent_is_not_sent_again);
 async fn without_retries_what_was_sent_is_not_sent_again() {
     let (bad, good) = (always(b"", Then::Close).await, echo().await);
     let proxy = with(&[&bad, &good], None).await;
@@ -76,7 +77,7 @@ async fn without_retries_what_was_sent_is_not_sent_again() {
     assert_eq!((bad.requests().len(), good.requests().len()), (2, 2));
 }
 
-#[tokio::test]
+each_way!(what_is_not_idempotent_is_sent_again_only_when_told_to);
 async fn what_is_not_idempotent_is_sent_again_only_when_told_to() {
     let (bad, good) = (always(UNAVAILABLE, Then::Keep).await, echo().await);
     let proxy = with(&[&bad, &good], retries(3, &[])).await;
@@ -94,7 +95,7 @@ async fn what_is_not_idempotent_is_sent_again_only_when_told_to() {
     }
 }
 
-#[tokio::test]
+each_way!(at_most_one_and_count_requests_reach_the_endpoints);
 async fn at_most_one_and_count_requests_reach_the_endpoints() {
     let origin = always(UNAVAILABLE, Then::Keep).await;
     let proxy = with(&[&origin], retries(2, &[])).await;
@@ -105,7 +106,7 @@ async fn at_most_one_and_count_requests_reach_the_endpoints() {
     assert_eq!(origin.requests().len(), 3);
 }
 
-#[tokio::test]
+each_way!(a_short_body_is_sent_again_whole_and_a_long_one_not_at_all);
 async fn a_short_body_is_sent_again_whole_and_a_long_one_not_at_all() {
     for (length, chunked) in [(64 * 1024, false), (60_000, true), (64 * 1024 + 1, false)] {
         let (bad, good) = (always(UNAVAILABLE, Then::Keep).await, echo().await);
@@ -138,7 +139,7 @@ async fn a_short_body_is_sent_again_whole_and_a_long_one_not_at_all() {
     }
 }
 
-#[tokio::test]
+each_way!(an_attempt_has_a_time_of_its_own);
 async fn an_attempt_has_a_time_of_its_own() {
     let (slow, good) = (always(b"", Then::Hang).await, Origin::saying("hello").await);
     let policy = Retries {
@@ -172,7 +173,7 @@ async fn what_has_begun_to_be_answered_is_not_sent_again() {
     }
 }
 
-#[tokio::test]
+each_way!(retries_cannot_become_a_flood);
 async fn retries_cannot_become_a_flood() {
     let origin = always(UNAVAILABLE, Then::Keep).await;
     let proxy = with(&[&origin], retries(5, &[])).await;
@@ -187,7 +188,7 @@ async fn retries_cannot_become_a_flood() {
     assert!(seen > count + count / 10, "{seen}");
 }
 
-#[tokio::test]
+each_way!(a_client_that_waits_is_told_to_go_on_once);
 async fn a_client_that_waits_is_told_to_go_on_once() {
     let stumbled = AtomicBool::new(false);
     let origin = Origin::start(

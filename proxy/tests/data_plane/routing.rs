@@ -2,6 +2,7 @@
 
 use crate::origin::Origin;
 use crate::proxy::{Proxy, endpoints, forward, host, host_with, tls_host};
+use crate::way::each_way;
 use portolan_discovery::table::{
     Action, Backend, FieldMatch, HostTls, PathMatch, Resource, Respond, Route, RouteMatch,
     UpstreamProtocol, ValueMatch, VirtualHost,
@@ -42,7 +43,7 @@ async fn an_unknown_host_is_404_and_the_connection_goes_on() {
     assert_eq!(client.response().await.status, 404);
 }
 
-#[tokio::test]
+each_way!(exact_comes_before_wildcard_and_a_wildcard_takes_one_label);
 async fn exact_comes_before_wildcard_and_a_wildcard_takes_one_label() {
     let (exact, wild) = (Origin::saying("exact").await, Origin::saying("wild").await);
     let proxy = Proxy::serving(vec![
@@ -59,7 +60,7 @@ async fn exact_comes_before_wildcard_and_a_wildcard_takes_one_label() {
     assert_eq!(client.get("example.test").await.status, 404);
 }
 
-#[tokio::test]
+each_way!(routes_are_taken_by_whole_segments_of_the_normalised_path);
 async fn routes_are_taken_by_whole_segments_of_the_normalised_path() {
     let (blog, rest) = (Origin::saying("blog").await, Origin::saying("rest").await);
     let route = |prefix: &str, endpoints| {
@@ -93,7 +94,7 @@ async fn routes_are_taken_by_whole_segments_of_the_normalised_path() {
     }
 }
 
-#[tokio::test]
+each_way!(plain_http_is_redirected_once_there_is_a_certificate);
 async fn plain_http_is_redirected_once_there_is_a_certificate() {
     let origin = Origin::saying("hello").await;
     let proxy = Proxy::serving(vec![
@@ -126,7 +127,7 @@ async fn plain_http_is_redirected_once_there_is_a_certificate() {
     assert_eq!(origin.bytes(), 0);
 }
 
-#[tokio::test]
+each_way!(a_route_that_cannot_be_resolved_says_why);
 async fn a_route_that_cannot_be_resolved_says_why() {
     let action = Action::Unavailable {
         reason: "ServiceNotFound".into(),
@@ -139,7 +140,7 @@ async fn a_route_that_cannot_be_resolved_says_why() {
     );
 }
 
-#[tokio::test]
+each_way!(nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body);
 async fn nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body() {
     let proxy = Proxy::serving(vec![endpoints("t/s:80", &[]), host("shop.test", "t/s:80")]).await;
     let mut client = proxy.client().await;
@@ -156,7 +157,7 @@ async fn nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body() {
     assert_eq!(client.get("shop.test").await.status, 503);
 }
 
-#[tokio::test]
+each_way!(routes_are_taken_by_path_method_fields_and_query_the_first_first);
 async fn routes_are_taken_by_path_method_fields_and_query_the_first_first() {
     let condition = |name: &str, value| {
         vec![FieldMatch {
@@ -262,7 +263,7 @@ async fn backends_share_requests_by_weight_and_nothing_goes_to_weight_zero() {
     );
 }
 
-#[tokio::test]
+each_way!(a_route_that_permits_it_is_served_on_plain_http_before_and_after_the_certificate);
 async fn a_route_that_permits_it_is_served_on_plain_http_before_and_after_the_certificate() {
     let routes = || {
         let open = PathMatch::Prefix("/open".into());

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::origin::{Origin, Then};
 use crate::proxy::{Proxy, endpoints, routed};
+use crate::way::each_way;
 use crate::{soon, until};
 use portolan_discovery::table::{Retries, Timeouts};
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ async fn with(address: SocketAddr, timeouts: Timeouts, retries: Option<Retries>)
     .await
 }
 
-#[tokio::test]
+each_way!(a_route_says_how_long_a_response_may_take);
 async fn a_route_says_how_long_a_response_may_take() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
     let timeouts = Timeouts {
@@ -38,7 +39,7 @@ async fn a_route_says_how_long_a_response_may_take() {
     );
 }
 
-#[tokio::test]
+each_way!(all_attempts_together_have_a_time);
 async fn all_attempts_together_have_a_time() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
     let timeouts = Timeouts {

@@ -4,6 +4,7 @@ use crate::messages::shop;
 use crate::origin::{Origin, Then, ok};
 use crate::proxy::{Proxy, endpoints, host};
 use crate::until;
+use crate::way::each_way;
 use portolan_discovery::table::{
     Action, Backend, PathMatch, Resource, Route, UpstreamProtocol, VirtualHost,
 };
@@ -27,7 +28,7 @@ async fn impatient(limits: Limits, origin: &Origin) -> Proxy {
     Proxy::with_limits(limits).open(resources).await
 }
 
-#[tokio::test]
+each_way!(requests_take_turns);
 async fn requests_take_turns() {
     let origins = [
         Origin::saying("a").await,
@@ -87,7 +88,7 @@ async fn backends_get_their_shares() {
     );
 }
 
-#[tokio::test]
+each_way!(an_endpoint_that_refuses_is_passed_over);
 async fn an_endpoint_that_refuses_is_passed_over() {
     let origin = Origin::saying("hello").await;
     let set = endpoints("t/s:80", &[nobody().await, origin.address]);
@@ -98,7 +99,7 @@ async fn an_endpoint_that_refuses_is_passed_over() {
     }
 }
 
-#[tokio::test]
+each_way!(all_endpoints_refusing_is_502);
 async fn all_endpoints_refusing_is_502() {
     let set = endpoints("t/s:80", &[nobody().await, nobody().await]);
     let proxy = Proxy::serving(vec![set, host("shop.test", "t/s:80")]).await;
@@ -143,7 +144,7 @@ async fn removed_endpoints_get_no_new_request_and_end_those_they_have() {
     fast.has_seen_the_end_of(1).await;
 }
 
-#[tokio::test]
+each_way!(a_removed_host_is_unknown);
 async fn a_removed_host_is_unknown() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
@@ -194,7 +195,7 @@ async fn an_endpoint_that_says_it_closes_is_believed() {
     assert_eq!(origin.connections(), 5);
 }
 
-#[tokio::test]
+each_way!(an_endpoint_that_closes_without_a_word_is_502);
 async fn an_endpoint_that_closes_without_a_word_is_502() {
     let origin = Origin::start(|_| (Vec::new(), Then::Close)).await;
     let proxy = shop(&origin).await;
@@ -211,7 +212,7 @@ async fn an_endpoint_that_closes_without_a_word_is_502() {
     );
 }
 
-#[tokio::test]
+each_way!(an_endpoint_that_does_not_answer_is_504_and_left);
 async fn an_endpoint_that_does_not_answer_is_504_and_left() {
     let limits = Limits {
         response: Duration::from_millis(100),
@@ -248,7 +249,7 @@ async fn an_endpoint_that_falls_silent_within_a_body_is_left_and_the_client_sees
     origin.has_seen_the_end_of(1).await;
 }
 
-#[tokio::test]
+each_way!(a_client_that_goes_away_takes_its_request_back);
 async fn a_client_that_goes_away_takes_its_request_back() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
     let proxy = shop(&origin).await;
@@ -263,7 +264,7 @@ async fn a_client_that_goes_away_takes_its_request_back() {
     origin.has_seen_the_end_of(1).await;
 }
 
-#[tokio::test]
+each_way!(a_client_that_stops_sending_is_answered_with_408_and_its_request_ends);
 async fn a_client_that_stops_sending_is_answered_with_408_and_its_request_ends() {
     let limits = Limits {
         progress: Duration::from_millis(100),
@@ -337,8 +338,8 @@ async fn a_client_that_has_closed_its_side_gets_an_answer_that_comes_soon() {
     client.is_closed().await;
 }
 
+each_way!(an_upload_that_is_refused_early_gets_its_answer);
 /// A reset while a client still writes can take the answer away from it.
-#[tokio::test]
 async fn an_upload_that_is_refused_early_gets_its_answer() {
     let refused = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";
     let origin = Origin::start_early(move |_| (refused.into(), Then::Close)).await;

@@ -96,7 +96,7 @@ impl Pure {
             via: &Pseudonym::default(),
         };
         let mut sent = Vec::new();
-        edit::request(&mut sent, &view, route.request(), hop, parsed.framing);
+        edit::request(&mut sent, &view, route.request(), hop, parsed.framing, None);
         Some(sent)
     }
 }
@@ -146,7 +146,9 @@ fn body(
             }
             if decoded.done {
                 if chunked {
+                    sent.extend_from_slice(b"0\r\n");
                     edit::trailers(sent, reader.trailers())?;
+                    sent.extend_from_slice(b"\r\n");
                 }
                 return Ok(Some(used));
             }

@@ -84,10 +84,19 @@ impl<B> Route<B> {
         &self.request
     }
 
-    /// The backend that the worker's next request on this route goes to; `None` when none takes any.
-    pub fn next_backend(&self, worker: usize) -> Option<&B> {
+    /// Which backend the worker's next request on this route goes to; `None` when none takes any.
+    pub fn choose_backend(&self, worker: usize) -> Option<usize> {
+        self.backends()?.choose(worker)
+    }
+
+    /// One that was chosen.
+    pub fn backend(&self, chosen: usize) -> Option<&B> {
+        self.backends()?.get(chosen)
+    }
+
+    fn backends(&self) -> Option<&Backends<B>> {
         match &self.action {
-            Action::Forward(backends) => backends.next(worker),
+            Action::Forward(backends) => Some(backends),
             Action::Redirect(_)
             | Action::Respond(_)
             | Action::Refuse(_)

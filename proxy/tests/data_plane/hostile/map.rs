@@ -18,7 +18,8 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
 fn tests_in(source: &str, found: &mut BTreeSet<String>) {
     let mut is_test = false;
     for line in source.lines().map(str::trim) {
-        if line.starts_with("#[tokio::test") || line == "#[test]" {
+        if line.starts_with("#[tokio::test") || line == "#[test]" || line.starts_with("each_way!(")
+        {
             is_test = true;
         } else if is_test && let Some((_, name)) = line.split_once("fn ") {
             let name = name.split('(').next().unwrap_or_default();

@@ -62,7 +62,6 @@ async fn other_versions_are_refused() {
         "GET / HTTP/9.9",
     ];
     all_refused_with(&lines.map(asking), 505).await;
-    all_refused_with(&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], 505).await;
     all_refused(&["GET /\r\n\r\n", "GET /index.html\r\n\r\n"]).await;
 }
 

@@ -158,7 +158,7 @@ async fn rsa_and_ecdsa_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn http_1_is_chosen_and_whoever_speaks_something_else_is_refused() {
+async fn the_best_protocol_is_chosen_and_whoever_speaks_something_else_is_refused() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let offering = |protocols: &[&str]| {
@@ -168,7 +168,8 @@ async fn http_1_is_chosen_and_whoever_speaks_something_else_is_refused() {
         config
     };
     for (offered, chosen) in [
-        (&["h2", "http/1.1"][..], Some("http/1.1")),
+        (&["http/1.1", "h2"][..], Some("h2")),
+        (&["h2"], Some("h2")),
         (&["http/1.0"], Some("http/1.0")),
         (&["http/1.0", "http/1.1"], Some("http/1.1")),
         (&[], None),
@@ -181,7 +182,7 @@ async fn http_1_is_chosen_and_whoever_speaks_something_else_is_refused() {
         let found = stream.get_ref().1.alpn_protocol();
         assert_eq!(found, chosen.map(str::as_bytes), "{offered:?}");
     }
-    for offered in [&["h2"][..], &["http/2", "spdy/3"]] {
+    for offered in [&["h3"][..], &["http/2", "spdy/3"]] {
         let refused = proxy
             .handshake_with(offering(offered), "any.example.test")
             .await;

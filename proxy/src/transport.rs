@@ -1,5 +1,6 @@
 //! What a client's connection is made of.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -16,6 +17,17 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
         let mut byte = [0];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(self.tcp(), &mut byte, flags), Ok((1.., _)))
+    }
+
+    /// Whether the connection is reset. Asks the kernel, which tells so even while bytes wait to be read.
+    fn is_reset(&self) -> bool {
+        let mut watched = [PollFd::new(self.tcp(), PollFlags::empty())];
+        let none = Timespec::default();
+        let found = poll(&mut watched, Some(&none)).is_ok_and(|count| count > 0);
+        found
+            && watched
+                .iter()
+                .any(|it| it.revents().contains(PollFlags::ERR))
     }
 
     /// Makes the next close a reset: the client must not take for whole what was broken off.

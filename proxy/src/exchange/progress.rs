@@ -39,7 +39,7 @@ impl Progress {
         }
     }
 
-    /// How long until the next look.
+    /// How long until the next look, at most.
     pub(super) fn tick(&self) -> Duration {
         self.window.min(self.idle)
     }
@@ -52,15 +52,14 @@ impl Progress {
         self.moved_before_look = moved;
     }
 
-    /// A look, one tick after the last; `moved` counts all bytes so far.
-    pub(super) fn look(&mut self, moved: u64) -> Verdict {
-        let tick = self.tick();
+    /// A look, so long after the last; `moved` counts all bytes so far.
+    pub(super) fn look(&mut self, moved: u64, passed: Duration) -> Verdict {
         self.silent = match moved == self.moved_before_look {
-            true => self.silent + tick,
+            true => self.silent + passed,
             false => Duration::ZERO,
         };
         self.moved_before_look = moved;
-        self.measured += tick;
+        self.measured += passed;
         let mut slow = false;
         if self.measured >= self.window {
             let moved_within = moved - self.moved_before_window;
@@ -89,32 +88,39 @@ mod tests {
         Progress::new(&limits, Duration::from_secs(idle))
     }
 
+    /// A look, one tick after the last.
+    fn look(progress: &mut Progress, moved: u64) -> Verdict {
+        progress.look(moved, progress.tick())
+    }
+
     #[test]
     fn a_client_has_thirty_seconds_for_thirty_kibibytes() {
         let mut progress = progress(60);
-        assert!(!progress.look(30 * 1024).slow);
-        assert!(progress.look(30 * 1024 + 30 * 1024 - 1).slow);
+        assert!(!look(&mut progress, 30 * 1024).slow);
+        assert!(look(&mut progress, 30 * 1024 + 30 * 1024 - 1).slow);
     }
 
     #[test]
     fn a_pause_within_the_window_is_allowed_however_often_one_looks() {
         let mut progress = progress(5);
         for _ in 0..5 {
-            assert!(!progress.look(40 * 1024).slow);
+            assert!(!look(&mut progress, 40 * 1024).slow);
         }
-        assert!(!progress.look(40 * 1024).slow);
-        let slow = (0..6).filter(|_| progress.look(40 * 1024).slow).count();
+        assert!(!look(&mut progress, 40 * 1024).slow);
+        let slow = (0..6)
+            .filter(|_| look(&mut progress, 40 * 1024).slow)
+            .count();
         assert_eq!(slow, 1, "after the next thirty seconds");
     }
 
     #[test]
     fn silence_counts_from_the_last_byte() {
         let mut progress = progress(60);
-        assert!(!progress.look(0).silent);
-        assert!(!progress.look(1).silent);
-        assert!(!progress.look(1).silent);
-        assert!(progress.look(1).silent);
+        assert!(!look(&mut progress, 0).silent);
+        assert!(!look(&mut progress, 1).silent);
+        assert!(!look(&mut progress, 1).silent);
+        assert!(look(&mut progress, 1).silent);
         progress.restart(1);
-        assert!(!progress.look(1).silent);
+        assert!(!look(&mut progress, 1).silent);
     }
 }

@@ -1,41 +1,40 @@
 //! A WebSocket after its handshake: bytes both ways, until one side has closed and the other
 //! has taken what was under way. A tunnel that says nothing holds no buffer.
 
-use crate::http1::exchange::{Counted, End};
-use crate::http1::flow::{Coding, Flow};
-use crate::http1::timer::Timer;
-use crate::worker::buffer::{Buffer, Buffers};
+use crate::exchange::Counted;
+use crate::exchange::flow::{Flow, FlowOf};
+use crate::exchange::side::{Downstream, Sink, Source, Upstream};
+use crate::exchange::timer::Timer;
+use crate::worker::buffer::Buffers;
 use portolan_proxy_core::body::Framing;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Carries bytes both ways; `head` goes to the client first.
-pub(crate) async fn run<C, U>(
-    client: End<'_, C>,
-    upstream: End<'_, U>,
-    head: Vec<u8>,
+/// Carries bytes both ways; `opening` goes to the client first.
+pub(super) async fn run<C: Downstream, U: Upstream>(
+    client: &mut C,
+    upstream: &mut U,
+    opening: <C::Side as Sink>::Outgoing,
+    uplink: <U::Side as Sink>::Outgoing,
     timer: &mut Timer,
     idle: Duration,
     buffers: &Buffers,
-) -> Counted
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut up = Direction::new(Vec::new());
-    let mut down = Direction::new(head);
+) -> Counted {
+    let mut up = Direction::<C::Side, U::Side>::new(uplink);
+    let mut down = Direction::<U::Side, C::Side>::new(opening);
     let mut moved = 0;
     timer.set(idle);
     poll_fn(|cx| {
-        let went_up = up.poll(cx, client.stream, client.input, upstream.stream, buffers);
-        let came_down = down.poll(cx, upstream.stream, upstream.input, client.stream, buffers);
+        let went_up = up.poll(cx, client.side(), upstream.side(), buffers);
+        let came_down = down.poll(cx, upstream.side(), client.side(), buffers);
         match (went_up, came_down) {
             (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
             _ => {}
+        }
+        if client.poll_cancelled(cx) {
+            return Poll::Ready(());
         }
         let now = up.flow.moved() + down.flow.moved();
         if now > moved {
@@ -50,14 +49,14 @@ where
         received: up.flow.moved(),
         sent: down.flow.moved(),
     };
-    buffers.take_back_room(up.flow.into_room());
-    buffers.take_back_room(down.flow.into_room());
+    up.flow.recycle(buffers);
+    down.flow.recycle(buffers);
     counted
 }
 
 /// One way of a tunnel: until its sender closes, then the close itself.
-struct Direction {
-    flow: Flow,
+struct Direction<S: Source, T: Sink> {
+    flow: FlowOf<S, T>,
     state: State,
 }
 
@@ -67,10 +66,10 @@ enum State {
     Closed,
 }
 
-impl Direction {
-    fn new(head: Vec<u8>) -> Self {
+impl<S: Source, T: Sink> Direction<S, T> {
+    fn new(opening: T::Outgoing) -> Self {
         Self {
-            flow: Flow::new(head, Framing::UntilClose, Coding::Plain),
+            flow: Flow::new::<S>(Framing::UntilClose, opening),
             state: State::Flowing,
         }
     }
@@ -78,19 +77,18 @@ impl Direction {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut (impl AsyncRead + Unpin),
-        input: &mut Option<Buffer>,
-        to: &mut (impl AsyncWrite + Unpin),
+        from: &mut S,
+        to: &mut T,
         buffers: &Buffers,
     ) -> Poll<Result<(), ()>> {
         loop {
             match self.state {
                 State::Flowing => {
-                    ready!(self.flow.poll(cx, from, input, to, buffers)).map_err(|_| ())?;
+                    ready!(self.flow.poll(cx, from, to, buffers)).map_err(|_| ())?;
                     self.state = State::Closing;
                 }
                 State::Closing => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| ())?;
+                    ready!(to.poll_close(cx)).map_err(|_| ())?;
                     self.state = State::Closed;
                 }
                 State::Closed => return Poll::Ready(Ok(())),

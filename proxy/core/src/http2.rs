@@ -1,0 +1,419 @@
+//! Heads that came over HTTP/2 (RFC 9113 8), judged into the same forms as those of HTTP/1. What
+//! frames a message there belongs to the codec; what could be understood differently by whoever
+//! reads the message as HTTP/1 after us is refused here.
+
+use crate::authority::Authority;
+use crate::body::Framing;
+use crate::field::{EndToEnd, MAX_FIELDS, Role, content_length, same_name};
+use crate::path::PathAndQuery;
+use crate::reason::{Reason, phrase};
+use crate::request::{Connection, Fields, MAX_TARGET, RequestHead, Version};
+use crate::response::{MalformedResponse, ResponseHead};
+use crate::websocket::Handshake;
+use httparse::Header;
+use std::borrow::Cow;
+
+/// The pseudo-header fields of a request (RFC 9113 8.3.1; RFC 8441 4), each of which its codec has
+/// seen at most once.
+#[derive(Clone, Copy, Debug)]
+pub struct Pseudo<'b> {
+    /// `:method`.
+    pub method: &'b str,
+    /// `:authority`.
+    pub authority: Option<&'b str>,
+    /// `:path`, with its query.
+    pub path: &'b str,
+    /// `:protocol`.
+    pub protocol: Option<&'b str>,
+}
+
+impl<'h, 'b> RequestHead<'h, 'b> {
+    /// Judges a head whose field names are lower case; `ended` when no body follows it.
+    ///
+    /// # Errors
+    /// The answer that is due. The other requests of the connection are not concerned.
+    pub fn of_http2(
+        pseudo: Pseudo<'b>,
+        fields: &'h [Header<'b>],
+        ended: bool,
+    ) -> Result<Self, Reason> {
+        if pseudo.path.len() > MAX_TARGET {
+            return Err(Reason::TargetTooLong);
+        }
+        if fields.len() > MAX_FIELDS {
+            return Err(Reason::HeadTooLarge);
+        }
+        if !fields.iter().all(|field| may_stand(field)) {
+            return Err(Reason::MalformedRequest);
+        }
+        let websocket = websocket(pseudo, fields, ended)?;
+        let method = match (websocket, pseudo.method) {
+            (Some(_), _) => "GET",
+            (None, "CONNECT" | "TRACE") => return Err(Reason::MethodNotAllowed),
+            (None, method) => method,
+        };
+        let mut judged = Fields::judge(fields, Version::Http2)?;
+        let authority = authority(pseudo.authority, judged.host)?;
+        let target = target(method, pseudo.path)?;
+        let framing = match (judged.framing, ended, websocket) {
+            // What flows through a tunnel is no body.
+            (_, _, Some(_)) | (Framing::None, true, None) => Framing::None,
+            (Framing::Length(0), true, None) => Framing::Length(0),
+            // The sum of DATA is not what was told (RFC 9113 8.1.1).
+            (_, true, None) => return Err(Reason::MalformedRequest),
+            (Framing::Length(length), false, None) => Framing::Length(length),
+            (_, false, None) => Framing::Chunked,
+        };
+        if websocket.is_some() {
+            // RFC 8441 5: not used here, and we have a key of our own for an endpoint.
+            let keys = |it: &(usize, &Header<'_>)| same_name(it.1.name, "sec-websocket-key");
+            for (index, _) in fields.iter().enumerate().filter(keys) {
+                judged.end_to_end.remove(index);
+            }
+        }
+        Ok(Self {
+            method,
+            version: Version::Http2,
+            authority: Some(authority),
+            target,
+            fields,
+            end_to_end: judged.end_to_end,
+            framing,
+            connection: judged.connection,
+            expects_continue: judged.expects_continue && !framing.is_empty(),
+            takes_trailers: judged.takes_trailers,
+            websocket,
+        })
+    }
+}
+
+/// RFC 8441 4: only WebSocket, and only with all that its handshake needs.
+fn websocket<'b>(
+    pseudo: Pseudo<'b>,
+    fields: &[Header<'b>],
+    ended: bool,
+) -> Result<Option<Handshake<'b>>, Reason> {
+    match (pseudo.method, pseudo.protocol) {
+        (_, None) => Ok(None),
+        ("CONNECT", Some("websocket")) => {
+            let mut versions = fields
+                .iter()
+                .filter(|field| field.name == "sec-websocket-version");
+            let version = versions.next().filter(|_| versions.next().is_none());
+            let known = version.is_some_and(|it| it.value == b"13");
+            match known && !ended {
+                true => Ok(Some(Handshake::Connect)),
+                false => Err(Reason::MalformedRequest),
+            }
+        }
+        ("CONNECT", Some(_)) => Err(Reason::MethodNotAllowed),
+        (_, Some(_)) => Err(Reason::MalformedRequest),
+    }
+}
+
+/// Whether a field may stand in a message of HTTP/2 (RFC 9113 8.2.1, 8.2.2).
+fn may_stand(field: &Header<'_>) -> bool {
+    let padded = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let of_connection = match Role::of(field.name) {
+        Role::Connection | Role::TransferEncoding | Role::Upgrade => true,
+        Role::Hop if field.name == "te" => !field.value.eq_ignore_ascii_case(b"trailers"),
+        Role::Hop => matches!(field.name, "keep-alive" | "proxy-connection"),
+        _ => false,
+    };
+    !of_connection && !padded(field.value.first()) && !padded(field.value.last())
+}
+
+/// Who is asked: by `:authority`, by Host, or by both alike (RFC 9113 8.3.1; that they agree is
+/// stricter, on purpose).
+fn authority<'b>(
+    authority: Option<&'b str>,
+    host: Option<&'b [u8]>,
+) -> Result<Authority<'b>, Reason> {
+    let parse = |text| Authority::parse(text).map_err(|_| Reason::MalformedRequest);
+    match (authority, host) {
+        (None, None) => Err(Reason::MalformedRequest),
+        (Some(authority), None) => parse(authority.as_bytes()),
+        (None, Some(host)) => parse(host),
+        (Some(authority), Some(host)) => {
+            let authority = parse(authority.as_bytes())?;
+            match parse(host)? == authority {
+                true => Ok(authority),
+                false => Err(Reason::MalformedRequest),
+            }
+        }
+    }
+}
+
+fn target<'b>(method: &str, path: &'b str) -> Result<PathAndQuery<'b>, Reason> {
+    if path == "*" && method == "OPTIONS" {
+        return Ok(PathAndQuery {
+            path: Cow::Borrowed("*"),
+            query: None,
+        });
+    }
+    PathAndQuery::parse(path).map_err(|_| Reason::MalformedRequest)
+}
+
+impl<'h, 'b> ResponseHead<'h, 'b> {
+    /// Judges a head whose field names are lower case, an answer to `method`; `ended` when no body
+    /// follows it.
+    ///
+    /// # Errors
+    /// It breaks a rule of HTTP.
+    pub fn of_http2(
+        status: u16,
+        fields: &'h [Header<'b>],
+        ended: bool,
+        method: &str,
+    ) -> Result<Self, MalformedResponse> {
+        // RFC 9113 8.6: there is no 101.
+        let lawful = (100..600).contains(&status) && status != 101 && fields.len() <= MAX_FIELDS;
+        if !lawful || !fields.iter().all(may_stand) {
+            return Err(MalformedResponse);
+        }
+        let mut length: Option<u64> = None;
+        let mut end_to_end = EndToEnd::default();
+        for (index, field) in fields.iter().enumerate() {
+            match Role::of(field.name) {
+                Role::ContentLength => {
+                    let value = content_length(field.value).ok_or(MalformedResponse)?;
+                    if length.replace(value).is_some_and(|before| before != value) {
+                        return Err(MalformedResponse);
+                    }
+                }
+                Role::EndToEnd => end_to_end.add(index),
+                _ => {}
+            }
+        }
+        let bodiless = method == "HEAD" || matches!(status, 100..200 | 204 | 304);
+        let framing = match (bodiless || ended, length) {
+            (true, _) | (false, Some(0)) => Framing::None,
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) => Framing::UntilClose,
+        };
+        // The stream ended before what was told to come.
+        if ended && !bodiless && length.is_some_and(|length| length > 0) {
+            return Err(MalformedResponse);
+        }
+        let told_length = match status {
+            100..200 | 204 => None,
+            // Of an empty body HTTP/1 has to be told.
+            _ if !bodiless && ended => Some(0),
+            _ => length.filter(|_| framing == Framing::None),
+        };
+        Ok(Self {
+            status,
+            phrase: phrase(status),
+            fields,
+            end_to_end,
+            framing,
+            told_length,
+            connection: Connection::default(),
+            keeps_alive: true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GET: Pseudo<'static> = Pseudo {
+        method: "GET",
+        authority: Some("Shop.Example:8443"),
+        path: "/a/../b?c",
+        protocol: None,
+    };
+
+    fn fields<'b>(pairs: &[(&'b str, &'b str)]) -> Vec<Header<'b>> {
+        let field = |(name, value): &(&'b str, &'b str)| Header {
+            name,
+            value: value.as_bytes(),
+        };
+        pairs.iter().map(field).collect()
+    }
+
+    fn refused(pseudo: Pseudo<'_>, pairs: &[(&str, &str)], ended: bool) -> Option<Reason> {
+        let fields = fields(pairs);
+        RequestHead::of_http2(pseudo, &fields, ended).err()
+    }
+
+    #[test]
+    fn a_request_is_read_into_the_form_of_any_other() {
+        let fields = fields(&[("accept", "*/*"), ("te", "trailers"), ("x-real-ip", "6")]);
+        let head = RequestHead::of_http2(GET, &fields, true).unwrap();
+        let authority = head.authority.as_ref().unwrap();
+        assert_eq!((head.method, &*head.target.path), ("GET", "/b"));
+        assert_eq!(authority.host(), "shop.example");
+        assert_eq!(authority.port(), Some(8443));
+        assert_eq!((head.framing, head.takes_trailers), (Framing::None, true));
+        let client = crate::head::Client {
+            address: "192.0.2.7",
+            secure: true,
+        };
+        let passed = head.view(authority, client).fields;
+        let names: Vec<_> = passed.iter().map(|field| field.name).collect();
+        assert_eq!(names, ["accept"]);
+    }
+
+    #[test]
+    fn authority_and_host_agree() {
+        let host = |host: &'static str| refused(GET, &[("host", host)], true);
+        assert_eq!(host("shop.example:8443"), None);
+        assert_eq!(host("other.example:8443"), Some(Reason::MalformedRequest));
+        assert_eq!(host("shop.example"), Some(Reason::MalformedRequest));
+        let with = |authority| Pseudo { authority, ..GET };
+        assert_eq!(refused(with(None), &[("host", "a")], true), None);
+        for authority in [None, Some(""), Some("u@a"), Some("a b"), Some("a,b")] {
+            let refused = refused(with(authority), &[], true);
+            assert_eq!(refused, Some(Reason::MalformedRequest), "{authority:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_absolute_or_everything() {
+        let with = |method, path| {
+            refused(
+                Pseudo {
+                    method,
+                    path,
+                    ..GET
+                },
+                &[],
+                true,
+            )
+        };
+        assert_eq!(with("OPTIONS", "*"), None);
+        for path in ["*", "", "a", "http://a/", "/a\\b", "/%00", "/%zz"] {
+            assert_eq!(with("GET", path), Some(Reason::MalformedRequest), "{path}");
+        }
+        let long = "/a".repeat(MAX_TARGET);
+        assert_eq!(with("GET", &long), Some(Reason::TargetTooLong));
+        for method in ["CONNECT", "TRACE"] {
+            assert_eq!(with(method, "/"), Some(Reason::MethodNotAllowed));
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_is_refused() {
+        for (name, value) in [
+            ("connection", "close"),
+            ("keep-alive", "5"),
+            ("proxy-connection", "close"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("te", "gzip"),
+            ("a", " b"),
+            ("a", "b\t"),
+            ("content-length", "+5"),
+        ] {
+            let refused = refused(GET, &[(name, value)], false);
+            assert_eq!(refused, Some(Reason::MalformedRequest), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_what_follows() {
+        let framing = |pairs: &[(&str, &str)], ended| {
+            let fields = fields(pairs);
+            RequestHead::of_http2(GET, &fields, ended).map(|head| head.framing)
+        };
+        let length = |value| [("content-length", value)];
+        assert_eq!(framing(&length("5"), false), Ok(Framing::Length(5)));
+        assert_eq!(framing(&length("0"), true), Ok(Framing::Length(0)));
+        assert_eq!(framing(&[], false), Ok(Framing::Chunked));
+        assert_eq!(framing(&length("5"), true), Err(Reason::MalformedRequest));
+        let twice = [("content-length", "5"), ("content-length", "5")];
+        assert_eq!(framing(&twice, false), Err(Reason::MalformedRequest));
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_by_extended_connect_alone() {
+        let connect = |protocol| Pseudo {
+            method: "CONNECT",
+            protocol,
+            ..GET
+        };
+        let version = ("sec-websocket-version", "13");
+        let key = ("sec-websocket-key", "x");
+        let asked = fields(&[version, key, ("origin", "a")]);
+        let head = RequestHead::of_http2(connect(Some("websocket")), &asked, false).unwrap();
+        assert_eq!(head.websocket, Some(Handshake::Connect));
+        assert_eq!((head.method, head.framing), ("GET", Framing::None));
+        let client = crate::head::Client {
+            address: "a",
+            secure: true,
+        };
+        let view = head.view(head.authority.as_ref().unwrap(), client);
+        assert!(view.values("sec-websocket-key").next().is_none());
+        let refused = |pseudo, pairs: &[_], ended| refused(pseudo, pairs, ended).unwrap();
+        let websocket = connect(Some("websocket"));
+        assert_eq!(refused(websocket, &[], false), Reason::MalformedRequest);
+        assert_eq!(
+            refused(websocket, &[version], true),
+            Reason::MalformedRequest
+        );
+        let other = connect(Some("connect-udp"));
+        assert_eq!(refused(other, &[version], false), Reason::MethodNotAllowed);
+        let get = Pseudo {
+            protocol: Some("websocket"),
+            ..GET
+        };
+        assert_eq!(refused(get, &[version], false), Reason::MalformedRequest);
+    }
+
+    #[test]
+    fn a_response_is_read_into_the_form_of_any_other() {
+        let read = |status, pairs: &[(&str, &str)], ended, method: &str| {
+            let fields = fields(pairs);
+            ResponseHead::of_http2(status, &fields, ended, method)
+                .map(|head| (head.framing, head.told_length))
+        };
+        let length = [("content-length", "5")];
+        assert_eq!(
+            read(200, &length, false, "GET"),
+            Ok((Framing::Length(5), None))
+        );
+        assert_eq!(
+            read(200, &[], false, "GET"),
+            Ok((Framing::UntilClose, None))
+        );
+        assert_eq!(read(200, &[], true, "GET"), Ok((Framing::None, Some(0))));
+        assert_eq!(
+            read(200, &length, true, "HEAD"),
+            Ok((Framing::None, Some(5)))
+        );
+        assert_eq!(
+            read(304, &length, true, "GET"),
+            Ok((Framing::None, Some(5)))
+        );
+        assert_eq!(read(204, &[], true, "GET"), Ok((Framing::None, None)));
+        assert!(read(200, &length, true, "GET").is_err());
+        assert!(read(101, &[], false, "GET").is_err());
+        assert!(read(600, &[], true, "GET").is_err());
+        assert!(read(200, &[("connection", "close")], true, "GET").is_err());
+        let differing = [("content-length", "5"), ("content-length", "6")];
+        assert!(read(200, &differing, false, "GET").is_err());
+    }
+
+    proptest! {
+        /// What is read from HTTP/2 says nothing in HTTP/1 that it did not say before.
+        #[test]
+        fn any_head_is_judged_and_framed_once(
+            path in "(/[a-z%.#?*]{0,8}|[a-z*]{0,3})",
+            authority in prop::option::of("[a-zA-Z0-9.:@-]{0,12}"),
+            names in prop::collection::vec("[a-z_-]{1,18}", 0..6),
+            value in "[ -~\t]{0,12}",
+            ended in any::<bool>(),
+        ) {
+            let pairs: Vec<_> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+            let fields = fields(&pairs);
+            let pseudo = Pseudo { method: "POST", authority: authority.as_deref(), path: &path, protocol: None };
+            if let Ok(head) = RequestHead::of_http2(pseudo, &fields, ended) {
+                prop_assert!(head.target.path.starts_with('/'));
+                prop_assert!(!ended || head.framing.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A request and its response, whatever is spoken with the client and with the endpoint.
+//!
+//! ```text
+//! head ─► judge ─► attempts: an upstream ─► running: both directions at once ─► how it ended
+//!           └► answer of our own                       └► tunnel
+//! ```
+//! What HTTP/1 and HTTP/2 do differently they do behind the traits of [`side`]; nothing here is
+//! written twice. Heads and bodies are borrowed from the worker's buffers; what waits holds none.
+
+pub(crate) mod attempts;
+pub(crate) mod flow;
+pub(crate) mod judge;
+mod progress;
+mod running;
+pub(crate) mod side;
+pub(crate) mod timer;
+mod tunnel;
+
+use crate::telemetry::access_log::{Outcome, Record};
+use crate::worker::Worker;
+use jiff::Timestamp;
+use portolan_proxy_core::route::ResponsePolicy;
+use std::time::Instant;
+
+/// What must be known of a request while its exchange goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// The request was HEAD, whose responses have no body.
+    pub(crate) head_only: bool,
+    /// The client speaks HTTP/1.0.
+    pub(crate) http10: bool,
+    /// The client wants its connection kept, and so do we.
+    pub(crate) keep_client: bool,
+    pub(crate) expects_continue: bool,
+    /// A gRPC call: a stream of messages, which may pause for long.
+    pub(crate) grpc: bool,
+    /// The client asks for a WebSocket; what `Sec-WebSocket-Accept` must be where HTTP/1.1 is spoken.
+    pub(crate) accept: Option<String>,
+    /// What the route says in every response.
+    pub(crate) response: ResponsePolicy,
+}
+
+/// What was counted, for the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+/// A request that has ended, however it did.
+pub(crate) struct Finished<'a> {
+    pub(crate) client: &'a str,
+    /// It came over TLS.
+    pub(crate) secure: bool,
+    pub(crate) started: Instant,
+    /// 0 when the client went away before there was one.
+    pub(crate) status: u16,
+    pub(crate) counted: Counted,
+}
+
+impl Finished<'_> {
+    /// Counts it, and writes its line.
+    pub(crate) fn tell(&self, worker: &Worker, record: &Record) {
+        let cells = &worker.cells;
+        cells.finished(self.status);
+        cells.bytes_received.add(self.counted.received);
+        cells.bytes_sent.add(self.counted.sent);
+        if !worker.log.is_on() {
+            return;
+        }
+        let outcome = Outcome {
+            client: self.client,
+            scheme: if self.secure { "https" } else { "http" },
+            status: self.status,
+            received: self.counted.received,
+            sent: self.counted.sent,
+            took: self.started.elapsed(),
+        };
+        worker.log.write(Timestamp::now(), record, outcome, cells);
+    }
+}

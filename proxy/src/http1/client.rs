@@ -1,0 +1,172 @@
+//! A client that speaks HTTP/1, as an exchange sees it.
+
+use crate::exchange::Terms;
+use crate::exchange::side::{Downstream, Watch};
+use crate::http1::wire::{Coding, Wire, Written};
+use crate::transport::Transport;
+use crate::worker::buffer::{BUFFER, Buffer, Buffers};
+use portolan_proxy_core::body::Framing;
+use portolan_proxy_core::edit::{self, Persistence};
+use portolan_proxy_core::response::ResponseHead;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::Interest;
+
+/// RFC 9110 15.2.1.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A client during one request.
+pub(crate) struct Client<'a, S> {
+    wire: &'a mut Wire<S>,
+    /// It has closed its side.
+    closed: bool,
+}
+
+/// Interim responses on their way to a client.
+pub(crate) struct Notes {
+    bytes: Vec<u8>,
+    written: usize,
+    unflushed: bool,
+}
+
+impl<'a, S> Client<'a, S> {
+    pub(crate) fn new(wire: &'a mut Wire<S>) -> Self {
+        Self {
+            wire,
+            closed: false,
+        }
+    }
+}
+
+impl<S: Transport> Downstream for Client<'_, S> {
+    type Side = Wire<S>;
+    type Notes = Notes;
+
+    fn side(&mut self) -> &mut Wire<S> {
+        self.wire
+    }
+
+    fn is_silent(&self) -> bool {
+        self.wire.input.is_none()
+    }
+
+    fn notes(&self, buffers: &Buffers) -> Notes {
+        Notes {
+            bytes: buffers.room(),
+            written: 0,
+            unflushed: false,
+        }
+    }
+
+    fn note_continue(&mut self, notes: &mut Notes) {
+        notes.bytes.extend_from_slice(CONTINUE);
+    }
+
+    fn note(&mut self, notes: &mut Notes, head: &ResponseHead<'_, '_>) {
+        edit::interim(&mut notes.bytes, head);
+    }
+
+    fn poll_notes(&mut self, notes: &mut Notes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = &mut self.wire.stream;
+        while let Some(rest @ [_, ..]) = notes.bytes.get(notes.written..) {
+            let count = ready!(Pin::new(&mut *stream).poll_write(cx, rest))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            notes.written += count;
+            notes.unflushed = true;
+        }
+        notes.bytes.clear();
+        notes.written = 0;
+        if notes.unflushed {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            notes.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_within_a_note(notes: &Notes) -> bool {
+        notes.written > 0
+    }
+
+    fn drop_notes(notes: Notes, buffers: &Buffers) {
+        buffers.take_back_room(notes.bytes);
+    }
+
+    fn begin(
+        &mut self,
+        notes: Notes,
+        head: &ResponseHead<'_, '_>,
+        terms: &Terms,
+        request_sent: bool,
+    ) -> (Written, bool) {
+        // HTTP/1.0 has no chunks; HTTP/1.1 gets an end that can be told from a broken connection.
+        let (body, coding) = match (head.framing, terms.http10) {
+            (Framing::Chunked | Framing::UntilClose, false) => (Framing::Chunked, Coding::Chunked),
+            (Framing::Chunked | Framing::UntilClose, true) => (Framing::UntilClose, Coding::Plain),
+            (framing, _) => (framing, Coding::Plain),
+        };
+        let keep = terms.keep_client && request_sent && body != Framing::UntilClose;
+        let persistence = Persistence::of(keep, terms.http10);
+        let mut written = notes.bytes;
+        edit::response(&mut written, head, body, persistence, &terms.response);
+        (Written::new(written, coding), keep)
+    }
+
+    fn open_tunnel(
+        &mut self,
+        head: &ResponseHead<'_, '_>,
+        accept: &str,
+        buffers: &Buffers,
+    ) -> Written {
+        let mut switching = buffers.room();
+        edit::switching(&mut switching, head, accept);
+        Written::new(switching, Coding::Plain)
+    }
+
+    /// What it sends ahead is the next request, read up to one buffer.
+    fn poll_watch(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Watch {
+        let Wire { stream, input } = &mut *self.wire;
+        while !self.closed && !input.as_ref().is_some_and(Buffer::is_full) {
+            let ahead = input.as_ref().map_or(0, |it| it.unread().len());
+            if ahead >= BUFFER {
+                break;
+            }
+            match buffers.poll_fill(cx, stream, input) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(0)) => {
+                    self.closed = true;
+                    if input.is_none() {
+                        return Watch::Closed;
+                    }
+                }
+                Poll::Ready(Err(_)) => return Watch::Gone,
+            }
+        }
+        Watch::Waits
+    }
+
+    fn poll_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
+        false
+    }
+
+    fn is_reset(&self) -> bool {
+        self.wire.stream.is_reset()
+    }
+
+    async fn gone(&mut self) {
+        // Ready for nothing else can be told from a client that sends ahead.
+        while let Ok(ready) = self.wire.stream.tcp().ready(Interest::ERROR).await {
+            if ready.is_error() {
+                return;
+            }
+        }
+    }
+
+    fn may_say_more(&self) -> bool {
+        // What a client sent before it closed its side is answered.
+        !self.closed || self.wire.input.is_some()
+    }
+}

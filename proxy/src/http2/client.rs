@@ -1,0 +1,182 @@
+//! A client's stream, as an exchange sees it.
+
+use crate::exchange::Terms;
+use crate::exchange::side::{Downstream, Watch};
+use crate::http2::fields::Fields;
+use crate::http2::halves::{Halves, Start};
+use crate::http2::received::Received;
+use crate::http2::sent::Sent;
+use crate::worker::Worker;
+use crate::worker::buffer::Buffers;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason as Code, RecvStream, SendStream};
+use http::{Response, StatusCode};
+use portolan_proxy_core::body::Framing;
+use portolan_proxy_core::edit;
+use portolan_proxy_core::response::ResponseHead;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use tokio::time::timeout;
+
+/// One request of a client, and the response to it.
+pub(super) struct Client {
+    side: Halves<Responding>,
+}
+
+/// A stream on which a response may begin, which is not for its body to do.
+pub(crate) struct Responding(SendResponse<Bytes>);
+
+impl Start for Responding {
+    fn start(&mut self, _message: &mut Sent) -> io::Result<Option<SendStream<Bytes>>> {
+        Ok(None)
+    }
+}
+
+impl Client {
+    pub(super) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+        Self {
+            side: Halves::new(Responding(respond), Received::new(body)),
+        }
+    }
+
+    /// Ends the stream where it stands (RFC 9113 5.4.2).
+    pub(super) fn reset(&mut self, code: Code) {
+        match &mut self.side.sending {
+            Some(sending) => sending.send_reset(code),
+            None => self.side.start.0.send_reset(code),
+        }
+    }
+
+    /// Begins a response. A stream that takes none is gone, which whoever writes to it is told.
+    pub(super) fn respond(&mut self, status: u16, fields: Fields, ended: bool) {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = fields.0;
+        self.side.sending = self.side.start.0.send_response(response, ended).ok();
+    }
+
+    /// Sends the body of an answer, as far as the client takes it in the time of a head.
+    pub(super) async fn send_whole(&mut self, body: Bytes, worker: &Worker) {
+        let mut message = Sent::whole(body);
+        let Some(sending) = &mut self.side.sending else {
+            return;
+        };
+        let sending = poll_fn(|cx| message.poll_send(sending, cx));
+        // Whoever does not take it does without.
+        let _ = timeout(worker.limits.head, sending).await;
+    }
+
+    fn inform(&mut self, status: StatusCode, fields: Fields) {
+        let mut response = Response::new(());
+        *response.status_mut() = status;
+        *response.headers_mut() = fields.0;
+        // A stream that takes none is gone, which its next poll tells.
+        let _ = self.side.start.0.send_informational(response);
+    }
+
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> bool {
+        let reset = match &mut self.side.sending {
+            Some(sending) => sending.poll_reset(cx),
+            None => self.side.start.0.poll_reset(cx),
+        };
+        reset.is_ready()
+    }
+}
+
+impl Downstream for Client {
+    type Side = Halves<Responding>;
+    type Notes = ();
+
+    fn side(&mut self) -> &mut Halves<Responding> {
+        &mut self.side
+    }
+
+    fn is_silent(&self) -> bool {
+        self.side.received.unread().is_empty()
+    }
+
+    fn notes(&self, _buffers: &Buffers) {}
+
+    fn note_continue(&mut self, _notes: &mut ()) {
+        self.inform(StatusCode::CONTINUE, Fields::default());
+    }
+
+    fn note(&mut self, _notes: &mut (), head: &ResponseHead<'_, '_>) {
+        let mut fields = Fields::default();
+        edit::interim_fields(&mut fields, head);
+        if let Ok(status) = StatusCode::from_u16(head.status) {
+            self.inform(status, fields);
+        }
+    }
+
+    fn poll_notes(&mut self, _notes: &mut (), _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_within_a_note(_notes: &()) -> bool {
+        false
+    }
+
+    fn drop_notes(_notes: (), _buffers: &Buffers) {}
+
+    fn begin(
+        &mut self,
+        _notes: (),
+        head: &ResponseHead<'_, '_>,
+        terms: &Terms,
+        _request_sent: bool,
+    ) -> (Sent, bool) {
+        let mut fields = Fields::default();
+        edit::response_fields(&mut fields, head, &terms.response);
+        match (head.told_length, head.framing) {
+            (Some(length), _) | (None, Framing::Length(length)) => fields.length(length),
+            (None, Framing::None | Framing::Chunked | Framing::UntilClose) => {}
+        }
+        let ended = head.framing.is_empty();
+        self.respond(head.status, fields, ended);
+        let message = if ended { Sent::nothing() } else { Sent::body() };
+        (message, true)
+    }
+
+    fn open_tunnel(
+        &mut self,
+        head: &ResponseHead<'_, '_>,
+        _accept: &str,
+        _buffers: &Buffers,
+    ) -> Sent {
+        let mut fields = Fields::default();
+        edit::tunnel_fields(&mut fields, head);
+        // RFC 8441 5: not 101.
+        self.respond(200, fields, false);
+        Sent::body()
+    }
+
+    fn poll_watch(&mut self, cx: &mut Context<'_>, _buffers: &Buffers) -> Watch {
+        match self.poll_reset(cx) {
+            true => Watch::Gone,
+            false => Watch::Waits,
+        }
+    }
+
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
+        self.poll_reset(cx)
+    }
+
+    fn is_reset(&self) -> bool {
+        false
+    }
+
+    async fn gone(&mut self) {
+        poll_fn(|cx| match self.poll_reset(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    }
+
+    fn may_say_more(&self) -> bool {
+        true
+    }
+}

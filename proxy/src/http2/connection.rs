@@ -1,0 +1,182 @@
+//! A client's connection that speaks HTTP/2, from its preface to its close.
+
+use crate::exchange::timer::Timer;
+use crate::http2::link::Link;
+use crate::http2::stream::{self, Common};
+use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, STREAMS};
+use crate::memory::Step;
+use crate::tls::termination::Negotiated;
+use crate::transport::Transport;
+use crate::worker::Worker;
+use crate::worker::buffer::Buffer;
+use crate::worker::clock;
+use crate::worker::idle::Waiting;
+use crate::worker::linger::linger;
+use bytes::Bytes;
+use h2::Reason as Code;
+use h2::server::Connection;
+use portolan_proxy_core::scan::MAX_HEAD;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// Serves a connection of which `ahead` was read already.
+pub(crate) async fn serve<S: Transport>(
+    worker: Rc<Worker>,
+    stream: S,
+    ahead: Option<Buffer>,
+    client: Rc<str>,
+    negotiated: Option<Negotiated>,
+) {
+    let link = Link::new(Rc::clone(&worker), stream, ahead);
+    let mut shaking = h2::server::Builder::new();
+    shaking
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS)
+        // In the measure of RFC 9113 6.5.2, where each field counts 32 bytes more than it has.
+        .max_header_list_size(MAX_HEAD as u32)
+        .max_send_buffer_size(SEND_BUFFER)
+        .enable_connect_protocol();
+    let handshake = shaking.handshake::<_, Bytes>(link.clone());
+    // Our settings leave before the client's have come: it may wait for them.
+    let handshake = send_off_within(&link, handshake);
+    if let Ok(Ok(connection)) = timeout(worker.limits.head, handshake).await {
+        let common = Rc::new(Common::new(Rc::clone(&worker), client, negotiated));
+        Serving {
+            timer: Timer::new(worker.limits.idle),
+            connection,
+            link: link.clone(),
+            common,
+            leaving: false,
+            narrow: false,
+        }
+        .run()
+        .await;
+    }
+    if let Some(mut stream) = link.into_stream() {
+        linger(&worker, &mut stream, &mut None).await;
+    }
+}
+
+/// Sends off what is written while something is done.
+async fn send_off_within<S: Transport, T>(link: &Link<S>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    poll_fn(|cx| {
+        let polled = work.as_mut().poll(cx);
+        // A broken connection is what the work finds too.
+        let _ = link.poll_send_off(cx);
+        polled
+    })
+    .await
+}
+
+struct Serving<S: Transport> {
+    timer: Timer,
+    connection: Connection<Link<S>, Bytes>,
+    link: Link<S>,
+    common: Rc<Common>,
+    /// The client has been told that no more requests are taken.
+    leaving: bool,
+    /// Bodies are read with small windows, for want of memory.
+    narrow: bool,
+}
+
+impl<S: Transport> Serving<S> {
+    async fn run(mut self) {
+        let worker = Rc::clone(&self.common.worker);
+        let mut waiting = None;
+        poll_fn(|cx| {
+            if self.poll_requests(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if let Err(error) = self.link.poll_send_off(cx) {
+                tracing::debug!(%error, "a client's connection broke");
+                return Poll::Ready(());
+            }
+            self.fit_windows(worker.account.step());
+            if self.common.streams.get() > 0 {
+                waiting = None;
+                self.common.driver.replace(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            if waiting.is_none() {
+                self.timer.set(worker.limits.idle);
+            }
+            let waiting = waiting.get_or_insert_with(|| Waiting::new(&worker.idle));
+            let leaves = !waiting.wait(cx) || worker.is_closing();
+            if leaves {
+                self.leave(cx);
+            }
+            match self.timer.poll(cx) {
+                Poll::Ready(()) if self.leaving => Poll::Ready(()),
+                Poll::Ready(()) => {
+                    self.leave(cx);
+                    Poll::Pending
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// Starts what the client asks for. Ready when it asks for nothing any more.
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.common.worker.is_closing() {
+            self.leave(cx);
+        }
+        if self.common.is_too_much() && !self.leaving {
+            self.leaving = true;
+            self.connection.abrupt_shutdown(Code::ENHANCE_YOUR_CALM);
+        }
+        loop {
+            match self.connection.poll_accept(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(client = %self.common.client, %error, "a client's connection ended");
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    let serving = stream::serve(Rc::clone(&self.common), request, respond);
+                    spawn_local(clock::once_a_poll(serving));
+                }
+            }
+        }
+    }
+
+    /// Tells the client, in the two steps of RFC 9113 6.8, to send its next request elsewhere. What is
+    /// on its way is served.
+    fn leave(&mut self, cx: &mut Context<'_>) {
+        if !self.leaving {
+            self.leaving = true;
+            self.connection.graceful_shutdown();
+            // One that does not answer is not waited for long.
+            self.timer.set(self.common.worker.limits.linger);
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// When memory is short, less of each body is let come before what was read has gone.
+    fn fit_windows(&mut self, step: Step) {
+        let narrow = step >= Step::HoldUp;
+        if narrow != self.narrow {
+            self.narrow = narrow;
+            let window = if narrow {
+                STREAM_WINDOW
+            } else {
+                CONNECTION_WINDOW
+            };
+            self.connection.set_target_window_size(window);
+        }
+    }
+}
+
+/// Wakes the task of a connection when its last stream has ended.
+pub(super) fn wake(driver: &std::cell::RefCell<Option<Waker>>) {
+    if let Some(driver) = driver.borrow_mut().take() {
+        driver.wake();
+    }
+}

@@ -1,0 +1,100 @@
+//! What keeps a connection to an endpoint going: it reads, sends off what was written, and finds out
+//! when nobody is there any more.
+
+use crate::http2::channels::State;
+use crate::http2::link::Link;
+use crate::upstream::stream::Stream;
+use crate::worker::clock;
+use bytes::Bytes;
+use h2::client::Connection;
+use h2::{Ping, PingPong};
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+/// How often one looks whether the endpoint has said anything.
+const LOOK: Duration = Duration::from_secs(5);
+/// An endpoint that is silent for so long, with requests under way, is asked to answer a PING.
+const SILENT: Duration = Duration::from_secs(10);
+/// One that does not even answer that in this time is gone (a node that lost its power sends no
+/// reset).
+const GONE: Duration = Duration::from_secs(10);
+
+/// Runs until the connection ends: when it is broken, or when nobody holds on to it. `settled` is told
+/// when the endpoint has spoken for the first time.
+pub(super) async fn drive(
+    mut connection: Connection<Link<Stream>, Bytes>,
+    link: Link<Stream>,
+    state: Rc<State>,
+    settled: oneshot::Sender<()>,
+) {
+    let mut settled = Some(settled);
+    let mut pulse = Pulse::new(connection.ping_pong());
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection to an endpoint ended");
+            }
+            return Poll::Ready(());
+        }
+        if let Err(error) = link.poll_send_off(cx) {
+            tracing::debug!(%error, "a connection to an endpoint broke");
+            return Poll::Ready(());
+        }
+        let Some(heard) = link.read_at() else {
+            return Poll::Pending;
+        };
+        if let Some(settled) = settled.take() {
+            // Whoever opened it may have given up.
+            let _ = settled.send(());
+        }
+        pulse.poll_gone(cx, heard, state.streams.get() > 0)
+    })
+    .await;
+}
+
+/// Whether somebody is at the other end.
+struct Pulse {
+    looks: Interval,
+    pings: Option<PingPong>,
+    /// When it was asked to answer, with nothing heard since.
+    asked: Option<Instant>,
+}
+
+impl Pulse {
+    fn new(pings: Option<PingPong>) -> Self {
+        let mut looks = interval_at(Instant::now() + LOOK, LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            looks,
+            pings,
+            asked: None,
+        }
+    }
+
+    /// Ready when nobody is; `heard` is when something was last read.
+    fn poll_gone(&mut self, cx: &mut Context<'_>, heard: Instant, in_use: bool) -> Poll<()> {
+        while self.looks.poll_tick(cx).is_ready() {
+            let now = clock::now();
+            if !in_use || now - heard < SILENT {
+                self.asked = None;
+                continue;
+            }
+            match (self.asked, &mut self.pings) {
+                (Some(asked), _) if now - asked >= GONE => return Poll::Ready(()),
+                (None, Some(pings)) => {
+                    // That anything is read is the answer; the last one's is put away first.
+                    let _ = pings.poll_pong(cx);
+                    let _ = pings.send_ping(Ping::opaque());
+                    self.asked = Some(now);
+                }
+                _ => {}
+            }
+        }
+        Poll::Pending
+    }
+}

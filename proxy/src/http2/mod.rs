@@ -1,0 +1,30 @@
+//! HTTP/2 (RFC 9113), with clients and with endpoints, over the `h2` crate.
+//!
+//! ```text
+//! connection ─► stream: head ─► exchange::judge ─► exchange::attempts ─► its response
+//!                                                       │
+//!                              channels: a connection ◄─┘ with room for one more stream
+//! ```
+//! A connection has a task of its own, which reads and writes frames over a [`link`]; so has every
+//! stream of a client. An exchange sees the two as its sides ([`client`], [`upstream`]).
+
+pub(crate) mod channels;
+mod client;
+pub(crate) mod connection;
+mod driver;
+mod fields;
+mod halves;
+mod link;
+mod received;
+pub(crate) mod sent;
+mod stream;
+pub(crate) mod upstream;
+
+/// How much of a body may be on its way to us on one stream before we have passed on what came before.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// And on one connection.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// How much of a body waits in a stream for its turn to be sent.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How many streams a client may have open.
+const STREAMS: u32 = 128;
