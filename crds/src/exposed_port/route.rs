@@ -132,7 +132,7 @@ pub struct BackendRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::weight")]
     pub weight: Option<i32>,
-    /// TLS to the endpoints. Absent: as `appProtocol` of the Service's port says, in the clear unless it is `https`.
+    /// TLS to the endpoints. Absent: as the Service says by `appProtocol` or by Contour's annotations, else in the clear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
 }

@@ -40,6 +40,8 @@ reasons! {
     Accepted,
     /// The Service, its port and the Secrets that are named exist and fit.
     ResolvedRefs,
+    /// What the object refers to is there, but a Service says something of its ports that is not understood: an `appProtocol`, for which HTTP/1.1 is spoken, or an annotation of Contour's that lists no port of the Service.
+    UnsupportedProtocol,
     /// Everything that was made for the object is stored, and every ready proxy has it.
     Programmed,
     /// The certificate of each hostname is served by every ready proxy.

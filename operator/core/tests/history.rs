@@ -15,7 +15,7 @@ use portolan_core::{
     Affected, Child, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
 };
 use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
-use portolan_discovery::table::{Origin, Resource, ResourceName};
+use portolan_discovery::table::{Action, Origin, Resource, ResourceName, UpstreamProtocol};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -267,6 +267,7 @@ fn histories_meet_every_interesting_state() {
         }
         for (resource, _) in walk.derived.resources.values() {
             seen.insert(kind(resource).to_owned());
+            seen.extend(spoken(resource).map(str::to_owned));
         }
         seen.into_iter()
             .for_each(|what| *met.entry(what).or_default() += 1);
@@ -291,14 +292,35 @@ fn histories_meet_every_interesting_state() {
         "NoReadyEndpoints",
         "SecretNotFound",
         "Applying",
+        "UnsupportedProtocol",
+        "HTTP/2",
+        "HTTP/2 over TLS",
+        "HTTP/1.1 over TLS",
     ] {
         let share = met.get(what).copied().unwrap_or_default() * 100 / RUNS;
         assert!(share >= 5, "{what}: only in {share} % of the histories");
     }
 }
 
+/// What is spoken to the endpoints of a host.
+fn spoken(resource: &Resource) -> impl Iterator<Item = &'static str> {
+    let routes = match resource {
+        Resource::VirtualHost(host) => host.routes.as_slice(),
+        _ => &[],
+    };
+    let backends = routes.iter().flat_map(|route| match &route.action {
+        Action::Forward { backends } => backends.as_slice(),
+        _ => &[],
+    });
+    backends.map(|it| match (it.protocol, &it.tls) {
+        (UpstreamProtocol::Http1, None) => "HTTP/1.1",
+        (UpstreamProtocol::Http1, Some(_)) => "HTTP/1.1 over TLS",
+        (UpstreamProtocol::Http2, None) => "HTTP/2",
+        (UpstreamProtocol::Http2, Some(_)) => "HTTP/2 over TLS",
+    })
+}
+
 fn kind(resource: &Resource) -> &'static str {
-    use portolan_discovery::table::Action;
     match resource {
         Resource::VirtualHost(host) => match host.routes[0].action {
             Action::Forward { .. } => "forward",

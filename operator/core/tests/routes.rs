@@ -243,41 +243,6 @@ fn a_backend_that_is_to_be_checked_is_not_contacted_without_its_authorities() {
 }
 
 #[test]
-fn a_service_says_that_its_pods_speak_tls() {
-    let mut world = with_routes(json!([{"backends": [{"service": "blog", "port": 80}]}]));
-    let tls = |world: &World| backends(&told(world).routes[0]).remove(0).tls;
-    assert_eq!(tls(&world), None);
-    put_blog(
-        &mut world,
-        json!({"ports": [{"name": "http", "port": 80, "appProtocol": "https"}]}),
-    );
-    let unchecked = BackendTls {
-        server_name: "blog.team-a.svc".into(),
-        trust: None,
-        subject_name: None,
-    };
-    assert_eq!(tls(&world), Some(unchecked.clone()));
-    for (listed, expected) in [
-        ("443", None),
-        ("8443, 80", Some(&unchecked)),
-        ("http", Some(&unchecked)),
-    ] {
-        let mut it = service(
-            "team-a",
-            "blog",
-            json!({"ports": [{"name": "http", "port": 80}]}),
-        );
-        let annotation = (
-            "projectcontour.io/upstream-protocol.tls".to_owned(),
-            listed.to_owned(),
-        );
-        it.metadata.annotations = Some([annotation].into());
-        world.apply(Event::Service(applied(it)));
-        assert_eq!(tls(&world).as_ref(), expected, "{listed}");
-    }
-}
-
-#[test]
 fn how_tls_is_spoken_is_told_with_the_host() {
     let mut world = World::ready();
     put(

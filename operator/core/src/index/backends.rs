@@ -7,7 +7,7 @@ use super::services::{Backend, Unresolved};
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::{BackendSpec, RouteSpec, TlsToBackend};
-use portolan_discovery::table::{self, BackendTls, UpstreamProtocol};
+use portolan_discovery::table::{self, BackendTls};
 use std::sync::Arc;
 
 /// A backend that requests can be sent to.
@@ -26,7 +26,7 @@ impl Resolved {
         table::Backend {
             endpoints: self.backend.endpoints_name(),
             weight: self.weight,
-            protocol: UpstreamProtocol::Http1,
+            protocol: self.backend.spoken.protocol,
             tls: self.tls.clone(),
         }
     }
@@ -85,7 +85,7 @@ impl Index {
                 (Some(tls), Some(secret))
             }
             Some(TlsToBackend::Unvalidated) => (Some(unvalidated(&service)), None),
-            None => (backend.speaks_tls.then(|| unvalidated(&service)), None),
+            None => (backend.spoken.tls.then(|| unvalidated(&service)), None),
         };
         Ok(Resolved {
             backend,

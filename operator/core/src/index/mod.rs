@@ -16,6 +16,7 @@ pub(crate) mod secrets;
 mod service_facts;
 pub(crate) mod services;
 pub(crate) mod serving;
+pub(crate) mod spoken;
 pub(crate) mod users;
 
 use crate::compile::{TicketKey, class_settings, epoch};

@@ -1,11 +1,13 @@
 //! What matters of Services and EndpointSlices, read from what the API server sends.
 
+use super::spoken::{Annotations, Spoken};
 use crate::names::ObjectRef;
 use crate::validate::Port;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use portolan_crds::{Address, AddressType};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What matters of a Service.
@@ -18,6 +20,10 @@ pub(crate) struct ServiceFacts {
     pub(super) has_selector: bool,
     pub(super) prefers_v6: bool,
     pub(super) ports: Vec<ServicePort>,
+    /// What is spoken at ports that are not listed: those of an ExternalName.
+    pub(super) unlisted: BTreeMap<u16, Spoken>,
+    /// The annotation that lists something that is no port of the Service, and what it lists.
+    pub(super) stray: Option<(String, String)>,
     /// Where the Service itself is reached.
     pub(crate) addresses: Vec<Address>,
 }
@@ -27,8 +33,10 @@ pub(super) struct ServicePort {
     pub(super) name: String,
     pub(super) number: u16,
     pub(super) target: Port,
-    /// Whether the pods speak TLS there.
-    pub(super) speaks_tls: bool,
+    /// What the pods speak there.
+    pub(super) spoken: Spoken,
+    /// An `appProtocol` that is not understood, when nothing else says what is spoken.
+    pub(super) unknown: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +53,6 @@ pub(super) struct SliceEndpoint {
     pub(super) ready: bool,
 }
 
-/// What `appProtocol` of a port says when TLS is spoken there: IANA's name, and Kubernetes' for
-/// WebSocket over TLS (KEP-3726).
-const TLS_PROTOCOLS: [&str; 2] = ["https", "kubernetes.io/wss"];
-/// Contour's annotation of a Service: names or numbers of ports where TLS is spoken, with commas between.
-const CONTOUR_TLS: &str = "projectcontour.io/upstream-protocol.tls";
-
 impl ServiceFacts {
     /// By the Service's own number or name first; else by the port of the pods, which people often mean.
     pub(super) fn port(&self, wanted: &Port) -> Option<&ServicePort> {
@@ -66,21 +68,29 @@ impl ServiceFacts {
     }
 
     pub(super) fn told_ports(&self) -> String {
-        let told = |port: &ServicePort| match port.name.as_str() {
-            "" => port.number.to_string(),
-            name => format!("{} ({name})", port.number),
-        };
         match self.ports.as_slice() {
             [] => "none".into(),
             ports => ports
                 .iter()
                 .take(8)
-                .map(told)
+                .map(ServicePort::told)
                 .collect::<Vec<_>>()
                 .join(", "),
         }
     }
 }
+
+impl ServicePort {
+    pub(super) fn told(&self) -> String {
+        match self.name.as_str() {
+            "" => self.number.to_string(),
+            name => format!("{} ({name})", self.number),
+        }
+    }
+}
+
+/// The longest name that a port of a Service has: that of a DNS label.
+const PORT_MAX: usize = 63;
 
 pub(super) fn read(service: &Service) -> ServiceFacts {
     let spec = service.spec.as_ref();
@@ -95,52 +105,62 @@ pub(super) fn read(service: &Service) -> ServiceFacts {
         .as_ref()
         .and_then(|all| all.get(crate::OWNER_UID))
         .cloned();
-    let contour_tls = metadata
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(CONTOUR_TLS))
-        .map(String::as_str)
-        .unwrap_or_default();
-    let listed = |name: &str, number: u16| {
-        let mut listed = contour_tls.split(',').map(str::trim);
-        listed.any(|port| port == number.to_string() || (!name.is_empty() && port == name))
-    };
+    let said = Annotations::of(metadata.annotations.as_ref());
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let ports = spec
         .and_then(|spec| spec.ports.as_ref())
         .into_iter()
         .flatten();
+    let ports: Vec<ServicePort> = ports
+        .filter(|port| is_tcp(port.protocol.as_deref()))
+        .filter_map(|port| {
+            let number = u16::try_from(port.port).ok()?;
+            let name = text(port.name.as_ref());
+            let told = port.app_protocol.as_deref();
+            let understood = told.and_then(Spoken::of_app_protocol);
+            let spoken = understood.or_else(|| said.spoken(&name, number));
+            Some(ServicePort {
+                unknown: told.filter(|_| spoken.is_none()).map(str::to_owned),
+                spoken: spoken.unwrap_or_default(),
+                name,
+                number,
+                target: match &port.target_port {
+                    Some(IntOrString::String(name)) => Port::Name(name.clone()),
+                    Some(IntOrString::Int(target)) => {
+                        Port::Number(u16::try_from(*target).unwrap_or(number))
+                    }
+                    None => Port::Number(number),
+                },
+            })
+        })
+        .collect();
     let kind = text(spec.and_then(|spec| spec.type_.as_ref()));
+    let external = kind == "ExternalName";
+    // A Service of type ExternalName need not list ports: they are those of somebody else.
+    let unlisted = match external && ports.is_empty() {
+        true => said.numbers(),
+        false => BTreeMap::new(),
+    };
+    let is_port = |listed: &str| {
+        let number = listed.parse().ok();
+        let mut own = ports.iter();
+        own.any(|port| port.name == listed || Some(port.number) == number)
+            || number.is_some_and(|number| unlisted.contains_key(&number))
+    };
+    let stray = said.stray(is_port);
     ServiceFacts {
         owner: controller.or(annotation),
-        external_name: (kind == "ExternalName")
-            .then(|| text(spec.and_then(|spec| spec.external_name.as_ref()))),
+        external_name: external.then(|| text(spec.and_then(|spec| spec.external_name.as_ref()))),
         has_selector: spec
             .and_then(|spec| spec.selector.as_ref())
             .is_some_and(|selector| !selector.is_empty()),
         prefers_v6: spec
             .and_then(|spec| spec.ip_families.as_ref()?.first())
             .is_some_and(|family| family == "IPv6"),
-        ports: ports
-            .filter(|port| is_tcp(port.protocol.as_deref()))
-            .filter_map(|port| {
-                let number = u16::try_from(port.port).ok()?;
-                let name = text(port.name.as_ref());
-                let app_protocol = port.app_protocol.as_deref().unwrap_or_default();
-                Some(ServicePort {
-                    speaks_tls: TLS_PROTOCOLS.contains(&app_protocol) || listed(&name, number),
-                    name,
-                    number,
-                    target: match &port.target_port {
-                        Some(IntOrString::String(name)) => Port::Name(name.clone()),
-                        Some(IntOrString::Int(target)) => {
-                            Port::Number(u16::try_from(*target).unwrap_or(number))
-                        }
-                        None => Port::Number(number),
-                    },
-                })
-            })
-            .collect(),
+        // Annotations may be long; names of ports are not.
+        stray: stray.map(|(key, port)| (key.to_owned(), port.chars().take(PORT_MAX).collect())),
+        ports,
+        unlisted,
         addresses: addresses(service, &kind),
     }
 }

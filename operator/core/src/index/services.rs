@@ -2,6 +2,7 @@
 
 use super::link::Place;
 use super::service_facts::{self, ServiceFacts, Slice};
+use super::spoken::Spoken;
 use crate::event::Change;
 use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
@@ -42,8 +43,8 @@ pub(crate) struct Backend {
     /// The port's name, empty when the Service has just one; this is how slices name it.
     port_name: String,
     number: u16,
-    /// Its `appProtocol`, or Contour's annotation, says that TLS is spoken there.
-    pub(crate) speaks_tls: bool,
+    /// What its Service says that is spoken there.
+    pub(crate) spoken: Spoken,
 }
 
 impl Backend {
@@ -194,7 +195,7 @@ impl Services {
                 service: service.clone(),
                 port_name: found.name.clone(),
                 number: found.number,
-                speaks_tls: found.speaks_tls,
+                spoken: found.spoken,
             }),
             // A Service of type ExternalName need not list ports: they are those of somebody else.
             (None, Port::Number(number))
@@ -204,7 +205,7 @@ impl Services {
                     service: service.clone(),
                     port_name: String::new(),
                     number: *number,
-                    speaks_tls: false,
+                    spoken: facts.unlisted.get(number).copied().unwrap_or_default(),
                 })
             }
             (None, _) => unresolved(
@@ -297,6 +298,30 @@ impl Services {
 }
 
 impl Services {
+    /// What the Service of a backend says of its ports and nobody understands, in one sentence each.
+    pub(crate) fn misunderstood(&self, backend: &Backend) -> impl Iterator<Item = String> {
+        let name = &backend.service.name;
+        let facts = self.services.get(&backend.service);
+        let port = facts.and_then(|facts| {
+            let mut ports = facts.ports.iter();
+            ports.find(|port| port.number == backend.number && port.name == backend.port_name)
+        });
+        let unknown = port.and_then(|port| {
+            let (told, said) = (port.told(), port.unknown.as_deref()?);
+            Some(format!(
+                "Service {name}: appProtocol {said:?} of port {told} is not understood, so HTTP/1.1 is spoken there; write one such as http, https, kubernetes.io/h2c or h2"
+            ))
+        });
+        let stray = facts.and_then(|facts| {
+            let (key, listed) = facts.stray.as_ref()?;
+            let ports = facts.told_ports();
+            Some(format!(
+                "Service {name}: annotation {key} lists {listed:?}, which is no port of it; it has {ports}"
+            ))
+        });
+        unknown.into_iter().chain(stray)
+    }
+
     /// Addresses that would reach the proxy itself or its node, never a pod.
     fn refuses(&self, address: &IpAddr) -> bool {
         let canonical = address.to_canonical();

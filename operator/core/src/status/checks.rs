@@ -16,7 +16,7 @@ use crate::reason::Reason;
 use crate::validate::RouteSpec;
 use jiff::Timestamp;
 use portolan_crds::Address;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that stands against a request's success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(super) struct Scene<'a> {
     unresolved: Vec<Unresolved>,
     /// Why no pod takes requests, for each backend without one.
     lacking: Vec<Unresolved>,
+    /// What Services say of their ports and nobody understands. It stands against nothing.
+    misunderstood: Vec<Unresolved>,
 }
 
 /// One check of one hostname.
@@ -121,10 +123,14 @@ impl<'a> Scene<'a> {
         now: Timestamp,
     ) -> Self {
         let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
+        let mut misunderstood = BTreeSet::new();
         if let Err(problem) = index.client_ca(link) {
             unresolved.insert(problem.message.clone(), problem);
         }
         for backend in index.backends(object, link) {
+            if let Ok(backend) = &backend {
+                misunderstood.extend(index.services.misunderstood(&backend.backend));
+            }
             let lack = match backend {
                 Err(problem) => {
                     unresolved.insert(problem.message.clone(), problem);
@@ -155,7 +161,19 @@ impl<'a> Scene<'a> {
             answered: index.services.answers(&proxies),
             unresolved: unresolved.into_values().collect(),
             lacking: lacking.into_values().collect(),
+            misunderstood: misunderstood
+                .into_iter()
+                .map(|message| Unresolved {
+                    reason: Reason::UnsupportedProtocol,
+                    message,
+                })
+                .collect(),
         }
+    }
+
+    /// What is told although nothing stands against a request's success.
+    pub(super) fn warning(&self) -> Option<(Reason, String)> {
+        told(&self.misunderstood)
     }
 
     pub(super) fn standing(&self, host: &Hostname) -> Standing {

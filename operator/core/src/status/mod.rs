@@ -114,12 +114,13 @@ impl Index {
             false => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
             true => conditions.hold(Aspect::Accepted, Reason::TlsVersionRaised, VERSION_RAISED),
         }
+        let warning = scene.warning();
+        let resolved = warning.as_ref().map_or(
+            (Reason::ResolvedRefs, "what the object refers to is there"),
+            |(reason, message)| (*reason, message),
+        );
         for (aspect, reason, message) in [
-            (
-                Aspect::ResolvedRefs,
-                Reason::ResolvedRefs,
-                "what the object refers to is there",
-            ),
+            (Aspect::ResolvedRefs, resolved.0, resolved.1),
             (
                 Aspect::Programmed,
                 Reason::Programmed,
@@ -168,7 +169,10 @@ impl Index {
             description: match worst {
                 Some(finding) => finding.message.clone(),
                 None if link.tls.raised => format!("valid, but {VERSION_RAISED}"),
-                None => "valid".to_owned(),
+                None => match warning {
+                    Some((_, message)) => format!("valid, but {message}"),
+                    None => "valid".to_owned(),
+                },
             },
             conditions: conditions.finish(),
             hostnames,

@@ -8,13 +8,14 @@ use crate::world::*;
 use portolan_core::Event;
 use proptest::prelude::*;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const NAMESPACES: [&str; 2] = ["team-a", "team-b"];
 pub const CLASSES: [&str; 2] = ["public", "private"];
 pub const HOSTS: [&str; 5] = ["a.e.test", "b.e.test", "*.e.test", "c.test", "s.d.test"];
 pub const SPELLINGS: [&str; 6] = ["a.e.test", "B.e.test", "*.e.test", "c.test", "s.*", "-bad"];
 pub const SERVICES: [&str; 2] = ["one", "two"];
+pub const APP_PROTOCOLS: [&str; 4] = ["https", "kubernetes.io/h2c", "h2", "odd"];
 
 /// What is stored under a name; a step puts it there or takes it away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,14 @@ pub fn child_name(object: usize, kind: &str, host: &str) -> String {
     portolan_core::names::child_name(NAMESPACES[0], &format!("xp-{object}"), kind, host)
 }
 
+/// An annotation of Contour's on a Service.
+fn contour(choice: u8) -> BTreeMap<String, String> {
+    let protocol = ["h2c", "h2", "tls"][usize::from(choice) % 3];
+    let ports = ["80,web", "80,http", "81"][usize::from(choice / 3) % 3];
+    let key = format!("projectcontour.io/upstream-protocol.{protocol}");
+    [(key, ports.to_owned())].into()
+}
+
 /// The object that the dice give for a place.
 pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
     let pick = |choice: u8, of: usize| usize::from(choice) % of;
@@ -117,8 +126,22 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
         }
         Place::Service(n, s) => {
             let ports = json!([{"name": if a % 2 == 0 { "web" } else { "" }, "port": if b % 4 == 0 { 81 } else { 80 }}]);
-            let spec = json!({"ports": ports, "type": if c % 8 == 0 { "ExternalName" } else { "ClusterIP" }});
-            Event::Service(applied(service(NAMESPACES[*n], SERVICES[*s], spec)))
+            let mut spec = json!({"ports": ports, "type": if c % 8 == 0 { "ExternalName" } else { "ClusterIP" }});
+            match c % 16 {
+                0 => {
+                    spec["ports"] = json!([]);
+                    spec["externalName"] = "one.example.com".into();
+                }
+                _ if d % 4 > 0 => {
+                    spec["ports"][0]["appProtocol"] = APP_PROTOCOLS[pick(d / 4, 4)].into();
+                }
+                _ => {}
+            }
+            let mut it = service(NAMESPACES[*n], SERVICES[*s], spec);
+            if e % 2 == 0 {
+                it.metadata.annotations = Some(contour(e / 2));
+            }
+            Event::Service(applied(it))
         }
         Place::OwnService(n, o) => {
             let name =
@@ -130,7 +153,14 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             };
             let spec =
                 json!({"ports": [{"name": "http", "port": 80}, {"name": "web", "port": 88}]});
-            Event::Service(applied(own_service(NAMESPACES[*n], &name, &owner, spec)))
+            let mut it = own_service(NAMESPACES[*n], &name, &owner, spec);
+            if b % 3 > 0 {
+                it.metadata
+                    .annotations
+                    .get_or_insert_default()
+                    .append(&mut contour(c));
+            }
+            Event::Service(applied(it))
         }
         Place::Slice(n, s) => {
             let mut it = slice(

@@ -4,7 +4,7 @@ use super::super::world::Serving;
 use super::*;
 use jiff::SignedDuration;
 use portolan_core::{ClassName, TicketKey};
-use portolan_discovery::table::{Kind, Resource, TicketSeed};
+use portolan_discovery::table::{Action, Kind, Resource, TicketSeed, UpstreamProtocol};
 use std::net::Ipv4Addr;
 
 struct Stand {
@@ -122,6 +122,37 @@ fn a_folder_becomes_one_batch_and_is_ready_when_that_is_applied() {
         ("Ready".into(), "shop.yaml:1: valid".into())
     );
     assert!(stand.engine.batch().is_none() && !stand.engine.has_news());
+}
+
+#[test]
+fn what_a_service_says_of_its_protocol_is_told_and_followed() {
+    let mut stand = stand();
+    let text = exposed_port("shop", "shop.test");
+    let files = [
+        ("", UpstreamProtocol::Http1),
+        ("appProtocol: kubernetes.io/h2c, ", UpstreamProtocol::Http2),
+        ("appProtocol: odd, ", UpstreamProtocol::Http1),
+    ];
+    for (said, expected) in files {
+        let service = service("shop").replace("port: 80", &format!("{said}port: 80"));
+        let batch = stand.write("shop.yaml", &(text.clone() + &service));
+        let batch = batch.unwrap();
+        let spoken = batch.upserts.iter().find_map(|it| match &it.resource {
+            Resource::VirtualHost(host) => match &host.routes[0].action {
+                Action::Forward { backends } => Some(backends[0].protocol),
+                other => panic!("{other:?}"),
+            },
+            _ => None,
+        });
+        assert_eq!(spoken, Some(expected), "{said}");
+        stand.accept(&batch);
+    }
+    let (status, told) = stand.told("shop").unwrap();
+    assert_eq!(status, "Ready");
+    assert!(
+        told.contains("appProtocol \"odd\" of port 80 (http)"),
+        "{told}"
+    );
 }
 
 #[test]
