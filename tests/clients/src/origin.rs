@@ -39,7 +39,8 @@ impl Origin {
     /// # Errors
     /// When that fails.
     pub async fn start() -> Result<Self> {
-        let mut running = Running::start("the origin", &mut Command::new(go::origin().await?))?;
+        let mut running =
+            Running::start("the origin", &mut Command::new(go::ORIGIN.built().await?))?;
         let line = running.line().await?;
         let address = line
             .parse()

@@ -1,12 +1,9 @@
 //! `portolan serve --files` as a process, with a folder that exposes a few hosts.
 
-use crate::authority::{Authority, KeyKind, Leaf};
+use crate::authority::{Authority, KeyKind};
 use crate::process::Running;
-use crate::{DEADLINE, PLAIN_HOST, TLS_HOST};
+use crate::{DEADLINE, PLAIN_HOST, TLS_HOST, Version, objects, peer};
 use anyhow::{Context, Result, ensure};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,6 +11,17 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::Command;
+
+/// What is served, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// What stands behind every host.
+    pub origin: SocketAddr,
+    /// How it is spoken to, which `appProtocol` of the Service says.
+    pub upstream: Version,
+    /// What kind of key the certificates have.
+    pub key: KeyKind,
+}
 
 /// A running proxy.
 #[derive(Debug)]
@@ -29,47 +37,52 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Serves one origin as [`PLAIN_HOST`] on HTTP and as [`TLS_HOST`] on HTTPS.
+    /// Serves one origin, which speaks HTTP/1, as [`PLAIN_HOST`] on HTTP and as [`TLS_HOST`] on
+    /// HTTPS.
     ///
     /// # Errors
     /// When it does not start, or is not ready in time, with what it said.
     pub async fn before(origin: SocketAddr) -> Result<Self> {
-        Self::with_certificate(origin, KeyKind::Ecdsa).await
+        Self::start(Setup {
+            origin,
+            upstream: Version::Http1,
+            key: KeyKind::Ecdsa,
+        })
+        .await
     }
 
-    /// The same, with a certificate that has a key of this kind.
+    /// The same as the setup says.
     ///
     /// # Errors
     /// As [`Self::before`].
-    pub async fn with_certificate(origin: SocketAddr, kind: KeyKind) -> Result<Self> {
+    pub async fn start(setup: Setup) -> Result<Self> {
         let authority = Authority::new()?;
         let folder = TempDir::new()?;
         std::fs::write(folder.path().join("ca.pem"), authority.pem())?;
-        let objects = folder.path().join("objects");
-        std::fs::create_dir(&objects)?;
-        for (name, object) in objects_for(&authority.leaf(TLS_HOST, kind)?, origin) {
-            std::fs::write(objects.join(name), serde_json::to_vec_pretty(&object)?)?;
-        }
+        let files = folder.path().join("files");
+        std::fs::create_dir(&files)?;
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (http, https, admin) = (free_port(), free_port(), free_port());
-        let mut command = Command::new(binary()?);
-        command
-            .args(["serve", "--access-log", "off", "--workers", "2"])
-            .args(["--http", &address(http).to_string()])
-            .args(["--https", &address(https).to_string()])
-            .args(["--admin", &address(admin).to_string()])
-            .arg("--files")
-            .arg(&objects);
-        let mut running = Running::start("portolan serve", &mut command)?;
+        let (http, https, admin) = (
+            address(free_port()),
+            address(free_port()),
+            address(free_port()),
+        );
+        let mut command = if peer::asked_for()? {
+            peer::haproxy(&files, &authority, setup, http, https)?
+        } else {
+            objects::write(&files, &authority, setup)?;
+            portolan(&files, http, https, admin)?
+        };
+        let mut running = Running::start("the proxy", &mut command)?;
         running.keep_output();
         let mut proxy = Self {
-            http: address(http),
-            https: address(https),
+            http,
+            https,
             authority,
             folder,
             running,
         };
-        proxy.is_ready(address(admin)).await?;
+        proxy.is_ready(admin).await?;
         Ok(proxy)
     }
 
@@ -114,20 +127,28 @@ impl Proxy {
     /// When it has crashed, panicked somewhere, or does not end well.
     pub async fn ends_well(mut self) -> Result<()> {
         self.running.still_runs()?;
-        self.running.stop().await
+        match peer::asked_for()? {
+            // How another program ends is its own matter.
+            true => Ok(()),
+            false => self.running.stop().await,
+        }
     }
 
     async fn is_ready(&mut self, admin: SocketAddr) -> Result<()> {
         let until = Instant::now() + DEADLINE;
         while Instant::now() < until {
             self.running.still_runs()?;
-            if answers_ready(admin).await {
+            let ready = match peer::asked_for()? {
+                false => answers_ready(admin).await,
+                true => TcpStream::connect(self.https).await.is_ok(),
+            };
+            if ready {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         anyhow::bail!(
-            "portolan serve: not ready within {DEADLINE:?}\n{}",
+            "the proxy: not ready within {DEADLINE:?}\n{}",
             self.running.last_words()
         )
     }
@@ -144,6 +165,24 @@ async fn answers_ready(admin: SocketAddr) -> bool {
         std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
     };
     matches!(tokio::time::timeout(DEADLINE, ask).await, Ok(Ok(true)))
+}
+
+/// `portolan serve`, ready to be started.
+fn portolan(
+    files: &Path,
+    http: SocketAddr,
+    https: SocketAddr,
+    admin: SocketAddr,
+) -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    command
+        .args(["serve", "--access-log", "off", "--workers", "2"])
+        .args(["--http", &http.to_string()])
+        .args(["--https", &https.to_string()])
+        .args(["--admin", &admin.to_string()])
+        .arg("--files")
+        .arg(files);
+    Ok(command)
 }
 
 /// The program of the same build: test programs lie in `deps` beside it.
@@ -175,63 +214,4 @@ fn free_port() -> u16 {
             return port;
         }
     }
-}
-
-/// What a user would write; JSON is YAML.
-fn objects_for(leaf: &Leaf, origin: SocketAddr) -> Vec<(&'static str, Value)> {
-    vec![
-        (
-            "service.json",
-            json!({
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": "origin"},
-                "spec": {"ports": [{"name": "http", "port": 80, "targetPort": origin.port()}]},
-            }),
-        ),
-        (
-            "endpoints.json",
-            json!({
-                "apiVersion": "discovery.k8s.io/v1",
-                "kind": "EndpointSlice",
-                "metadata": {
-                    "name": "origin-1",
-                    "labels": {"kubernetes.io/service-name": "origin"},
-                },
-                "addressType": "IPv4",
-                "ports": [{"name": "http", "port": origin.port(), "protocol": "TCP"}],
-                "endpoints": [{"addresses": [origin.ip()], "conditions": {"ready": true}}],
-            }),
-        ),
-        (
-            "certificate.json",
-            json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "type": "kubernetes.io/tls",
-                "metadata": {"name": "certificate"},
-                "data": {
-                    "tls.crt": BASE64_STANDARD.encode(&leaf.chain),
-                    "tls.key": BASE64_STANDARD.encode(&leaf.key),
-                },
-            }),
-        ),
-        (
-            "plain.json",
-            exposed("plain", PLAIN_HOST, &json!({"mode": "Disabled"})),
-        ),
-        (
-            "tls.json",
-            exposed("tls", TLS_HOST, &json!({"secret": {"name": "certificate"}})),
-        ),
-    ]
-}
-
-fn exposed(name: &str, host: &str, tls: &Value) -> Value {
-    json!({
-        "apiVersion": "portolan.dev/v1alpha1",
-        "kind": "ExposedPort",
-        "metadata": {"name": name},
-        "spec": {"service": "origin", "port": 80, "hostnames": [host], "tls": tls},
-    })
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -45,6 +46,19 @@ func serveBytes(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(sumField, sumOf(data))
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// serveAny takes any method, reads the body, and answers with a Content-Length.
+func serveAny(w http.ResponseWriter, r *http.Request) {
+	data := prefix(w, r)
+	if data == nil {
+		return
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	_, _ = w.Write(data)
 }
 
 // serveStream answers in chunks of uneven size, with the sum in a trailer.

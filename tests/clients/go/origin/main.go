@@ -1,5 +1,6 @@
 // Command origin is what stands behind the proxy when real clients are tested: Go's own server, which speaks all of
-// HTTP/1.1, with answers that carry SHA-256 sums and a memory of how each named request ended.
+// HTTP/1.1 and, by prior knowledge, HTTP/2, with answers that carry SHA-256 sums and a memory of how each named request
+// ended.
 //
 // It prints its address as its first line, and ends when its standard input does, so that it never outlives a test.
 package main
@@ -24,7 +25,9 @@ func main() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	server := &http.Server{Handler: routes(newRecords()), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: routes(newRecords()), ReadHeaderTimeout: time.Minute, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	log.Fatal(server.Serve(listener))
 }
 
@@ -32,6 +35,7 @@ func routes(records *records) http.Handler {
 	answers := http.NewServeMux()
 	// Content with its sum in a field, or in a trailer where the length is not told in advance.
 	answers.HandleFunc("GET /bytes/{count}", serveBytes)
+	answers.HandleFunc("/any/{count}", serveAny)
 	answers.HandleFunc("GET /stream/{count}", serveStream)
 	answers.HandleFunc("GET /endless", serveEndless)
 	answers.HandleFunc("GET /nothing", serveNothing)

@@ -10,6 +10,8 @@
 )]
 
 mod curl;
+mod grpc;
+mod h2spec;
 mod load;
 mod net_http;
 mod testssl;

@@ -12,7 +12,7 @@ const ALL: Duration = Duration::from_secs(300);
 #[tokio::test]
 async fn go_net_http_as_a_client() -> Result<()> {
     let (origin, proxy) = proxied().await?;
-    let mut tests = Command::new(go::client_tests().await?);
+    let mut tests = Command::new(go::CLIENT_TESTS.built().await?);
     tests
         .args(["-test.v", "-test.timeout=290s"])
         .env("ORIGIN", origin.address.to_string())

@@ -2,11 +2,11 @@
 
 use crate::proxied;
 use anyhow::{Context, Result, ensure};
-use portolan_clients::TLS_HOST;
 use portolan_clients::authority::KeyKind;
 use portolan_clients::origin::Origin;
 use portolan_clients::process;
-use portolan_clients::proxy::Proxy;
+use portolan_clients::proxy::{Proxy, Setup};
+use portolan_clients::{TLS_HOST, Version};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -138,7 +138,12 @@ async fn testssl_finds_nothing_legacy() -> Result<()> {
 #[ignore = "a minute more; the nightly run has it"]
 async fn testssl_finds_nothing_legacy_with_an_rsa_certificate() -> Result<()> {
     let origin = Origin::start().await?;
-    let proxy = Proxy::with_certificate(origin.address, KeyKind::Rsa).await?;
+    let proxy = Proxy::start(Setup {
+        origin: origin.address,
+        upstream: Version::Http1,
+        key: KeyKind::Rsa,
+    })
+    .await?;
     judge(&findings(&proxy).await?)?;
     proxy.ends_well().await
 }
