@@ -8,6 +8,7 @@
 
 pub mod authority;
 pub mod go;
+pub mod http2;
 pub mod node;
 pub(crate) mod objects;
 pub mod origin;

@@ -33,15 +33,19 @@ pub(crate) fn write(folder: &Path, authority: &Authority, setup: Setup) -> Resul
 }
 
 fn service(setup: Setup) -> Value {
-    let mut port = json!({"name": "http", "port": 80, "targetPort": setup.origin.port()});
-    if setup.upstream == Version::Http2 {
-        port["appProtocol"] = "kubernetes.io/h2c".into();
-    }
     json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "origin"},
-        "spec": {"ports": [port]},
+        "spec": {"ports": [{
+            "name": "http",
+            "port": 80,
+            "targetPort": setup.origin.port(),
+            "appProtocol": match setup.upstream {
+                Version::Http1 => "http",
+                Version::Http2 => "kubernetes.io/h2c",
+            },
+        }]},
     })
 }
 

@@ -107,10 +107,53 @@ impl Proxy {
     /// # Errors
     /// When it has ended.
     pub fn resident_kib(&self) -> Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// How much memory it had in use at most since [`Self::forget_peak`] (`VmHWM` of proc(5)), in
+    /// KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn peak_kib(&self) -> Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// From now on the peak is counted anew (proc(5), `clear_refs`).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn forget_peak(&self) -> Result<()> {
+        std::fs::write(format!("/proc/{}/clear_refs", self.running.id()?), "5")?;
+        Ok(())
+    }
+
+    fn status(&self, name: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.id()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.split_whitespace().next());
-        Ok(number.context("no VmRSS in its status")?.parse()?)
+        Ok(number
+            .with_context(|| format!("no {name} in its status"))?
+            .parse()?)
+    }
+
+    /// How long its threads have run (`/proc/PID/stat`).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.running.id()?))?;
+        // The second field, its name, may have anything in it but ends with the last parenthesis.
+        let (_, after) = stat.rsplit_once(')').context("no name in its stat")?;
+        let ticks: Result<Vec<u64>, _> = after
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse)
+            .collect();
+        let ticks: u64 = ticks?.iter().sum();
+        let each = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_millis(ticks * 1000 / each))
     }
 
     /// How many descriptors it holds.

@@ -1,8 +1,12 @@
 //! gRPC's interoperability tests: its own client and its own server, in Go, with the proxy between
-//! them. What each case shows is in gRPC's interop-test-descriptions.md.
+//! them. What each case shows is in gRPC's interop-test-descriptions.md. Then what a client is
+//! told when the proxy itself answers.
 
-use anyhow::{Context, Result};
+use crate::proxied;
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use portolan_clients::authority::KeyKind;
+use portolan_clients::http2::{Answer, Client};
 use portolan_clients::process::{self, Running};
 use portolan_clients::proxy::{Proxy, Setup};
 use portolan_clients::{DEADLINE, SPEC_HOST, TLS_HOST, Version, go};
@@ -84,4 +88,81 @@ cases! {
     custom_metadata
     unimplemented_method
     unimplemented_service
+}
+
+/// Calls a method with an empty message, as any client would.
+async fn call(client: &mut Client, host: Option<&str>) -> Result<Answer> {
+    let mut request = client.request("POST", "/grpc.testing.TestService/EmptyCall");
+    if let Some(host) = host {
+        request = request.uri(format!("http://{host}/grpc.testing.TestService/EmptyCall"));
+    }
+    let request = request
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())?;
+    client.sends(request, Bytes::from_static(&[0; 5])).await
+}
+
+/// A client of gRPC reads `grpc-status`, and takes any other answer for a broken server.
+fn told(answer: &Answer, status: &str) -> Result<()> {
+    let field = |name| answer.fields.get(name).map(|it| it.as_bytes());
+    ensure!(answer.status == 200, "{answer:?}");
+    ensure!(
+        field("content-type") == Some(b"application/grpc"),
+        "{answer:?}"
+    );
+    ensure!(
+        field("grpc-status") == Some(status.as_bytes()),
+        "{answer:?}"
+    );
+    let message = field("grpc-message").unwrap_or_default();
+    ensure!(!message.is_empty(), "no sentence says why: {answer:?}");
+    ensure!(
+        answer.body.is_empty() && answer.trailers.is_empty(),
+        "{answer:?}"
+    );
+    Ok(())
+}
+
+/// "UNAVAILABLE" where a call may succeed later.
+#[tokio::test]
+async fn an_endpoint_that_is_gone_is_told_as_unavailable() -> Result<()> {
+    let (server, proxy) = served().await?;
+    for tls in [false, true] {
+        let answer = call(&mut Client::connect(&proxy, tls).await?, None).await?;
+        ensure!(answer.trailers["grpc-status"] == "0", "{answer:?}");
+    }
+    drop(server);
+    for tls in [false, true] {
+        let mut client = Client::connect(&proxy, tls).await?;
+        // The first may be under way to a connection that has just ended.
+        for _ in 0..3 {
+            told(&call(&mut client, None).await?, "14")?;
+        }
+    }
+    proxy.ends_well().await
+}
+
+/// "UNIMPLEMENTED" where nobody serves the method.
+#[tokio::test]
+async fn a_host_that_nobody_serves_is_told_as_unimplemented() -> Result<()> {
+    let (_server, proxy) = served().await?;
+    let mut client = Client::connect(&proxy, false).await?;
+    told(&call(&mut client, Some("nobody.clients.test")).await?, "12")?;
+    proxy.ends_well().await
+}
+
+/// Who does not speak gRPC is told in HTTP.
+#[tokio::test]
+async fn others_are_told_in_http() -> Result<()> {
+    let (_origin, proxy) = proxied().await?;
+    let mut client = Client::connect(&proxy, false).await?;
+    let request = client
+        .request("GET", "/")
+        .uri("http://nobody.clients.test/")
+        .body(())?;
+    let answer = client.asks(request).await?;
+    ensure!(answer.status == 404, "{answer:?}");
+    ensure!(!answer.fields.contains_key("grpc-status"), "{answer:?}");
+    proxy.ends_well().await
 }

@@ -1,0 +1,25 @@
+//! Hostile input over HTTP/2, through `portolan serve`: what floods, what never ends, and what two
+//! readers could understand differently. `docs/hostile-input.md` maps each case to its test.
+//!
+//! Every attack runs in the clear and over TLS, before an origin that speaks HTTP/1 and one that
+//! speaks HTTP/2, with a client beside it that does nothing wrong; `--nocapture` shows what it cost
+//! the proxy.
+
+// The settings of clippy.toml for tests reach test functions, not the functions beside them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod attacker;
+mod block;
+mod floods;
+mod frame;
+mod lengths;
+mod malformed;
+mod recorder;
+mod resets;
+mod scene;
+mod stalls;
