@@ -9,6 +9,7 @@ use crate::path::PathAndQuery;
 use crate::reason::Reason;
 use crate::websocket::{self, Handshake};
 use httparse::Header;
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// The longest target that is read, in bytes (RFC 9112 3 asks for at least 8000).
@@ -25,6 +26,30 @@ pub enum Version {
     Http11,
     /// Many requests at a time over one connection (RFC 9113).
     Http2,
+}
+
+/// RFC 9110 2.5: a minor version that is higher than ours is read as the highest that we know. Written over
+/// where it stands, before anything is read, so that nobody can read it differently after us.
+///
+/// Takes a whole head, as [`RequestHead::parse`] does, and changes one digit of its first line or nothing.
+pub fn settle_version(head: &mut [u8]) {
+    let end = memchr(b'\r', head).unwrap_or_default();
+    let line = head.get_mut(..end).unwrap_or_default();
+    if let [
+        ..,
+        b' ',
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        b'1',
+        b'.',
+        minor @ b'2'..=b'9',
+    ] = line
+    {
+        *minor = b'1';
+    }
 }
 
 /// What the Connection fields say.
@@ -66,7 +91,8 @@ pub struct RequestHead<'h, 'b> {
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
-    /// Reads a head that ends with its empty line and whose lines end in CR LF ([`crate::scan`]).
+    /// Reads a head that ends with its empty line and whose lines end in CR LF ([`crate::scan`]), and whose
+    /// version is settled ([`settle_version`]).
     ///
     /// # Errors
     /// The answer that is due. The connection cannot be trusted after it.
@@ -472,6 +498,40 @@ mod tests {
         );
         assert_eq!(refused(&many), Reason::HeadTooLarge);
         assert!(judge(&head("OPTIONS * HTTP/1.1"), |_| ()).is_ok());
+    }
+
+    #[test]
+    fn a_higher_minor_version_is_read_as_the_highest_that_is_known() {
+        let settled = |line: &str| {
+            let mut head = format!("{line}\r\nHost: HTTP/1.2\r\n\r\n").into_bytes();
+            settle_version(&mut head);
+            let text = String::from_utf8(head).unwrap();
+            text.strip_suffix("\r\nHost: HTTP/1.2\r\n\r\n")
+                .map(str::to_owned)
+                .unwrap()
+        };
+        for minor in 2..=9 {
+            let line = format!("GET / HTTP/1.{minor}");
+            assert_eq!(settled(&line), "GET / HTTP/1.1");
+        }
+        for line in [
+            "GET / HTTP/1.0",
+            "GET / HTTP/1.1",
+            "GET / HTTP/2.2",
+            "GET / HTTP/0.9",
+            "GET / HTTP/1.10",
+            "GET / HTTP/1.2 ",
+            "GET / http/1.2",
+            "GET /HTTP/1.2",
+            "GET / HTTP/1.:",
+            "1.2",
+            "",
+        ] {
+            assert_eq!(settled(line), line);
+        }
+        let mut unended = *b" HTTP/1.2";
+        settle_version(&mut unended);
+        assert_eq!(&unended, b" HTTP/1.2");
     }
 
     #[test]

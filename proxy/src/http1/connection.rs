@@ -18,7 +18,7 @@ use crate::worker::linger::linger;
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::head;
 use portolan_proxy_core::reason::Reason;
-use portolan_proxy_core::request::{MAX_TARGET, RequestHead};
+use portolan_proxy_core::request::{MAX_TARGET, RequestHead, settle_version};
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -205,6 +205,9 @@ impl<S: Transport> Connection<S> {
         let started = clock::now().into_std();
         self.record.clear();
         self.worker.new_request_id(&mut self.record.request_id);
+        if let Some(input) = &mut self.wire.input {
+            settle_version(input.unread_mut());
+        }
         let judged = self.judged(length);
         if let Some(input) = &mut self.wire.input {
             input.consume(length);

@@ -42,6 +42,11 @@ impl Buffer {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The same, to be changed where it stands.
+    pub(crate) fn unread_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }

@@ -9,7 +9,7 @@ use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
 use portolan_proxy_core::edit::{self, Hop};
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::head::Client;
-use portolan_proxy_core::request::RequestHead;
+use portolan_proxy_core::request::{RequestHead, settle_version};
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use portolan_proxy_core::via::Pseudonym;
 
@@ -59,8 +59,9 @@ impl Pure {
         };
         let (front, rest) = bytes.split_at(skipped + head);
         let mut room = slots();
-        let front = front.get(skipped..).unwrap_or_default();
-        let Ok(parsed) = RequestHead::parse(front, &mut room) else {
+        let mut front = front.get(skipped..).unwrap_or_default().to_vec();
+        settle_version(&mut front);
+        let Ok(parsed) = RequestHead::parse(&front, &mut room) else {
             return Passed::Refused;
         };
         let Some(mut sent) = self.rewritten(&parsed) else {

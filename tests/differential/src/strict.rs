@@ -98,9 +98,12 @@ fn message(bytes: &[u8]) -> Read<'_, Message> {
     if !is_token(method) || target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
         return Err(Short::Bad("the request line is malformed"));
     }
-    if !matches!(*version, b"HTTP/1.0" | b"HTTP/1.1") {
-        return Err(Short::Bad("the version is not known"));
-    }
+    // RFC 9110, 2.5: a higher minor version is read as the highest that is known.
+    let known = match *version {
+        b"HTTP/1.0" => 0,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => 1,
+        _ => return Err(Short::Bad("the version is not known")),
+    };
     let (mut lengths, mut codings, mut hosts) = (Vec::new(), Vec::new(), 0);
     loop {
         let (text, after) = line(rest)?;
@@ -116,15 +119,13 @@ fn message(bytes: &[u8]) -> Read<'_, Message> {
             _ => {}
         }
     }
-    if hosts > 1 || (hosts == 0 && *version == b"HTTP/1.1") {
+    if hosts > 1 || (hosts == 0 && known == 1) {
         return Err(Short::Bad("not one Host"));
     }
     let (body, rest) = match (lengths.as_slice(), codings.as_slice()) {
         ([], []) => (Vec::new(), rest),
         ([length], []) => with_length(length, rest)?,
-        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") && *version == b"HTTP/1.1" => {
-            chunked(rest)?
-        }
+        ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") && known == 1 => chunked(rest)?,
         _ => return Err(Short::Bad("the framing is ambiguous")),
     };
     let message = Message {
@@ -227,6 +228,8 @@ mod tests {
         for end in 0..chunks.len() {
             assert_eq!(read(&chunks.as_bytes()[..end]), Step::NeedMore);
         }
+        let newer = chunks.replace("HTTP/1.1", "HTTP/1.2");
+        assert_eq!(body(&newer), Ok(b"ab".to_vec()));
         assert_eq!(marker(b"/m2/x"), Some(2));
         assert_eq!(marker(b"http://a/m12?x"), Some(12));
         assert_eq!(marker(b"/x"), None);
@@ -248,7 +251,9 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\r\nX: a\0\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nX : a\r\n\r\n",
             "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\n\r\n",
+            "GET / HTTP/1.10\r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
         ] {
             assert!(
                 matches!(read(text.as_bytes()), Step::Malformed(_)),

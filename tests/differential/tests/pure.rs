@@ -55,6 +55,8 @@ fn what_is_passed_on_is_one_request_to_a_strict_reader_and_means_the_same() {
             let Step::Request { message, used } = read(sent) else {
                 panic!("{}\nwas passed on as {}", shown(), sent.escape_ascii());
             };
+            // RFC 9112, 2.3: an intermediary sends its own version.
+            assert!(message.line.ends_with(" HTTP/1.1"), "{}", shown());
             assert_eq!(
                 used,
                 sent.len(),

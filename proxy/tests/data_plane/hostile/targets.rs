@@ -55,14 +55,33 @@ async fn a_malformed_request_line_is_refused() {
 /// RFC 9110 15.6.6. HTTP/0.9 has no version at all and is a malformed line.
 #[tokio::test]
 async fn other_versions_are_refused() {
-    let lines = [
-        "GET / HTTP/2.0",
-        "GET / HTTP/1.2",
-        "GET / HTTP/0.9",
-        "GET / HTTP/9.9",
-    ];
+    let lines = ["GET / HTTP/2.0", "GET / HTTP/0.9", "GET / HTTP/9.9"];
     all_refused_with(&lines.map(asking), 505).await;
     all_refused(&["GET /\r\n\r\n", "GET /index.html\r\n\r\n"]).await;
+}
+
+/// RFC 9110 2.5, and RFC 9112 2.3 for what goes up. It is HTTP/1.1 in all that follows: Host, chunks, kept connections.
+#[tokio::test]
+async fn a_higher_minor_version_is_served_as_the_highest_that_is_known() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop(&origin).await;
+    let mut client = proxy.client().await;
+    for minor in 2..=9 {
+        let body = "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let line = format!("POST /{minor} HTTP/1.{minor}\r\nHost: shop.test\r\n");
+        client.send(line + body).await;
+        let response = client.response().await;
+        assert_eq!((response.status, response.text()), (200, "hello"));
+        assert!(response.head.starts_with("HTTP/1.1 "), "{}", response.head);
+    }
+    let requests = origin.requests();
+    for (minor, request) in (2..=9).zip(&requests) {
+        let line = format!("POST /{minor} HTTP/1.1\r\n");
+        assert!(request.head.starts_with(&line), "{}", request.head);
+        assert_eq!(request.body, b"abc");
+    }
+    assert_eq!(requests.len(), 8);
+    refused(&proxy, b"GET / HTTP/1.2\r\n\r\n", 400).await;
 }
 
 #[tokio::test]
