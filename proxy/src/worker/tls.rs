@@ -170,3 +170,148 @@ impl HandshakeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Ledger;
+    use crate::tls::certificate::{CertificateSlot, Presented};
+    use crate::tls::provider;
+    use crate::tls::termination::{Terminations, Versions};
+    use portolan_discovery::table::HostTls;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::sign::{CertifiedKey, Signer, SigningKey};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use rustls::{SignatureAlgorithm, SignatureScheme};
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::os::unix::net::UnixStream as StdUnixStream;
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+    use tokio::runtime::{Builder, LocalOptions};
+    use tokio::task::spawn_local;
+
+    /// Fewer than the tasks that the runtime runs before it looks at its sockets by itself.
+    const CLIENTS: usize = 32;
+
+    /// Counts its signatures. During the first, somebody's request arrives.
+    #[derive(Clone, Debug)]
+    struct Key {
+        key: Arc<dyn SigningKey>,
+        signed: Arc<AtomicUsize>,
+        request: Arc<StdUnixStream>,
+    }
+
+    #[derive(Debug)]
+    struct Signing {
+        signer: Box<dyn Signer>,
+        key: Key,
+    }
+
+    impl SigningKey for Key {
+        fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+            let signer = self.key.choose_scheme(offered)?;
+            let key = self.clone();
+            Some(Box::new(Signing { signer, key }))
+        }
+
+        fn algorithm(&self) -> SignatureAlgorithm {
+            self.key.algorithm()
+        }
+    }
+
+    impl Signer for Signing {
+        fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+            if self.key.signed.fetch_add(1, Ordering::Relaxed) == 0 {
+                (&*self.key.request).write_all(b"G").unwrap();
+            }
+            self.signer.sign(message)
+        }
+
+        fn scheme(&self) -> SignatureScheme {
+            self.signer.scheme()
+        }
+    }
+
+    /// How TLS is spoken with this key.
+    fn termination(
+        signed: &Arc<AtomicUsize>,
+        request: StdUnixStream,
+    ) -> Result<Termination, rustls::Error> {
+        let issued = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+        let der = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+        let key = Key {
+            key: provider().key_provider.load_private_key(der)?,
+            signed: Arc::clone(signed),
+            request: Arc::new(request),
+        };
+        let certified = CertifiedKey::new(vec![issued.cert.der().clone()], Arc::new(key));
+        let presented = Presented {
+            certified: Arc::new(certified),
+            not_after_unix: 0,
+        };
+        let slots = Arc::new([Arc::new(CertificateSlot::new("t/c", presented))]);
+        let versions = Versions::from(&HostTls::default());
+        let made = Terminations::default().make(None, versions, None, slots);
+        Ok(made.unwrap())
+    }
+
+    /// What a client says first that asks for no server name.
+    fn hello() -> Result<Vec<u8>, rustls::Error> {
+        let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
+        let mut hello = Vec::new();
+        let mut connection = ClientConnection::new(Arc::new(config), name)?;
+        connection.write_tls(&mut hello).unwrap();
+        Ok(hello)
+    }
+
+    /// All say hello before the worker looks. Were there no bound it would answer them all, one
+    /// signature after another, before it saw that a request has come.
+    #[test]
+    fn a_request_waits_for_a_few_signatures_and_not_for_all() {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .unwrap();
+        let signed = Arc::new(AtomicUsize::new(0));
+        let (sender, receiver) = StdUnixStream::pair().unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        let hello = hello().unwrap();
+        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let termination = termination(&signed, sender).unwrap();
+        worker.tls.set_unnamed(Some(Arc::new(termination)));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        runtime.block_on(async {
+            let mut request = UnixStream::from_std(receiver).unwrap();
+            let served = spawn_local(async move { request.read_u8().await });
+            let mut clients = Vec::new();
+            for _ in 0..CLIENTS {
+                let mut client =
+                    std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                client.write_all(&hello).unwrap();
+                clients.push(client);
+                let (near, _) = listener.accept().unwrap();
+                near.set_nonblocking(true).unwrap();
+                let near = TcpStream::from_std(near).unwrap();
+                let worker = Rc::clone(&worker);
+                spawn_local(async move { accept(&worker, near).await.map(drop) });
+            }
+            served.await.unwrap().unwrap();
+            let before = signed.load(Ordering::Relaxed);
+            assert!(before <= 2 * SIGNATURES_PER_TURN, "{before} signatures");
+            // Nobody is forgotten.
+            let all = async {
+                while signed.load(Ordering::Relaxed) < CLIENTS {
+                    yield_now().await;
+                }
+            };
+            timeout(worker.limits.head, all).await.unwrap();
+        });
+    }
+}

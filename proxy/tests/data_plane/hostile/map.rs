@@ -51,6 +51,8 @@ fn each_case_of_the_page_has_its_test() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tests = BTreeSet::new();
     tests_below(&manifest.join("tests/data_plane"), &mut tests);
+    // What a turn of a worker's loop does is not seen from outside.
+    tests_below(&manifest.join("src/worker"), &mut tests);
     assert!(tests.len() > 100, "the tests were not found");
     let page = std::fs::read_to_string(manifest.join("../docs/hostile-input.md")).unwrap();
     let rows = rows(&page);
