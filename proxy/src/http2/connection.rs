@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use tokio::task::spawn_local;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Serves a connection of which `ahead` was read already.
 pub(crate) async fn serve<S: Transport>(
@@ -30,7 +30,7 @@ pub(crate) async fn serve<S: Transport>(
     client: Rc<str>,
     negotiated: Option<Negotiated>,
 ) {
-    let link = Link::new(Rc::clone(&worker), stream, ahead);
+    let link = Link::of_client(Rc::clone(&worker), stream, ahead);
     let mut shaking = h2::server::Builder::new();
     shaking
         .initial_window_size(STREAM_WINDOW)
@@ -50,6 +50,7 @@ pub(crate) async fn serve<S: Transport>(
             connection,
             link: link.clone(),
             common,
+            awaited: Awaited::Nothing,
             leaving: false,
             narrow: false,
         }
@@ -73,11 +74,22 @@ async fn send_off_within<S: Transport, T>(link: &Link<S>, work: impl Future<Outp
     .await
 }
 
+/// What the timer is set for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// A request, on a connection that has none.
+    Request,
+    /// The rest of what the client began at this time.
+    Rest(Instant),
+}
+
 struct Serving<S: Transport> {
     timer: Timer,
     connection: Connection<Link<S>, Bytes>,
     link: Link<S>,
     common: Rc<Common>,
+    awaited: Awaited,
     /// The client has been told that no more requests are taken.
     leaving: bool,
     /// Bodies are read with small windows, for want of memory.
@@ -97,29 +109,52 @@ impl<S: Transport> Serving<S> {
                 return Poll::Ready(());
             }
             self.fit_windows(worker.account.step());
+            self.await_what_is_due();
             if self.common.streams.get() > 0 {
                 waiting = None;
                 self.common.driver.replace(Some(cx.waker().clone()));
+            } else {
+                let waiting = waiting.get_or_insert_with(|| Waiting::new(&worker.idle));
+                if !waiting.wait(cx) || worker.is_closing() {
+                    self.leave(cx);
+                }
+            }
+            if self.awaited == Awaited::Nothing || self.timer.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if waiting.is_none() {
-                self.timer.set(worker.limits.idle);
-            }
-            let waiting = waiting.get_or_insert_with(|| Waiting::new(&worker.idle));
-            let leaves = !waiting.wait(cx) || worker.is_closing();
-            if leaves {
-                self.leave(cx);
-            }
-            match self.timer.poll(cx) {
-                Poll::Ready(()) if self.leaving => Poll::Ready(()),
-                Poll::Ready(()) => {
+            match self.awaited {
+                Awaited::Request if !self.leaving => {
                     self.leave(cx);
                     Poll::Pending
                 }
-                Poll::Pending => Poll::Pending,
+                _ => Poll::Ready(()),
             }
         })
         .await;
+    }
+
+    /// Sets the timer when something else is waited for than before.
+    fn await_what_is_due(&mut self) {
+        let awaited = match (self.link.unfinished_since(), self.common.streams.get()) {
+            (Some(since), _) => Awaited::Rest(since),
+            (None, 0) => Awaited::Request,
+            (None, _) => Awaited::Nothing,
+        };
+        if awaited == self.awaited {
+            return;
+        }
+        self.awaited = awaited;
+        let limits = &self.common.worker.limits;
+        match awaited {
+            Awaited::Nothing => {}
+            // One that was told to leave is not waited for long.
+            Awaited::Request if self.leaving => self.timer.set(limits.linger),
+            Awaited::Request => self.timer.set(limits.idle),
+            Awaited::Rest(since) => {
+                let passed = clock::now() - since;
+                self.timer.set(limits.head.saturating_sub(passed));
+            }
+        }
     }
 
     /// Starts what the client asks for. Ready when it asks for nothing any more.
@@ -153,8 +188,9 @@ impl<S: Transport> Serving<S> {
         if !self.leaving {
             self.leaving = true;
             self.connection.graceful_shutdown();
-            // One that does not answer is not waited for long.
-            self.timer.set(self.common.worker.limits.linger);
+            if self.awaited == Awaited::Request {
+                self.timer.set(self.common.worker.limits.linger);
+            }
             cx.waker().wake_by_ref();
         }
     }

@@ -2,6 +2,7 @@
 //! to say in this turn of the worker's loop has said it, and leaves in one call: a write for each
 //! frame would cost more than all that is in them.
 
+use crate::http2::begun::Begun;
 use crate::worker::buffer::Buffer;
 use crate::worker::{Worker, clock};
 use std::cell::RefCell;
@@ -33,6 +34,8 @@ struct Inner<S> {
     /// It has been seen in one turn that something gathers; in the next it leaves.
     seen: bool,
     read_at: Option<Instant>,
+    /// Of a client, which may begin what it never finishes.
+    begun: Option<Begun>,
 }
 
 impl<S> Clone for Link<S> {
@@ -52,7 +55,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             written: 0,
             seen: false,
             read_at: None,
+            begun: None,
         })))
+    }
+
+    /// The same, following what the other side begins.
+    pub(super) fn of_client(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
+        let link = Self::new(worker, stream, ahead);
+        link.0.borrow_mut().begun = Some(Begun::new(clock::now()));
+        link
+    }
+
+    /// Since when something is unfinished that the other side began.
+    pub(super) fn unfinished_since(&self) -> Option<Instant> {
+        self.0.borrow().begun.as_ref()?.since()
     }
 
     /// When something was last read.
@@ -113,7 +129,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut inner = self.0.borrow_mut();
+        let inner = &mut *self.0.borrow_mut();
+        let before = into.filled().len();
         if let Some(ahead) = &mut inner.ahead {
             let count = ahead.unread().len().min(into.remaining());
             into.put_slice(ahead.unread().get(..count).unwrap_or_default());
@@ -121,10 +138,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
             if ahead.is_empty() {
                 inner.ahead = None;
             }
-            return Poll::Ready(Ok(()));
+        } else {
+            ready!(Pin::new(&mut inner.stream).poll_read(cx, into))?;
         }
-        ready!(Pin::new(&mut inner.stream).poll_read(cx, into))?;
-        inner.read_at = Some(clock::now());
+        let now = clock::now();
+        inner.read_at = Some(now);
+        if let Some(begun) = &mut inner.begun {
+            begun.read(into.filled().get(before..).unwrap_or_default(), now);
+        }
         Poll::Ready(Ok(()))
     }
 }

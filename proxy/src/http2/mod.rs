@@ -8,6 +8,7 @@
 //! A connection has a task of its own, which reads and writes frames over a [`link`]; so has every
 //! stream of a client. An exchange sees the two as its sides ([`client`], [`upstream`]).
 
+mod begun;
 pub(crate) mod channels;
 mod client;
 pub(crate) mod connection;
