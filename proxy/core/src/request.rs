@@ -282,6 +282,19 @@ impl<'b> Fields<'b> {
     }
 }
 
+/// Whether a head can be of somebody who speaks HTTP/1 at all: a first line of three words, of which the
+/// second names nothing and the third no version of HTTP, is said by somebody to whom an answer would say
+/// as little (RFC 9113 3.4 has such a line for servers to close on).
+pub fn may_be_http(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let three = (words.next(), words.next(), words.next(), words.next());
+    let (Some(_), Some(target), Some(version), None) = three else {
+        return true;
+    };
+    version.starts_with(b"HTTP/") || target.contains(&b'/') || target == b"*"
+}
+
 /// Whether the request line ends in a version that could be one (RFC 9112 2.3), just not one of ours.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
@@ -498,6 +511,21 @@ mod tests {
         );
         assert_eq!(refused(&many), Reason::HeadTooLarge);
         assert!(judge(&head("OPTIONS * HTTP/1.1"), |_| ()).is_ok());
+    }
+
+    #[test]
+    fn who_does_not_speak_http_is_told_by_the_first_line() {
+        for line in [
+            "GET / HTTP/1.1",
+            "GET x HTTP/9",
+            "OPTIONS * FTP/1",
+            "GET /",
+            "x",
+            "",
+        ] {
+            assert!(may_be_http(format!("{line}\r\n\r\n").as_bytes()), "{line}");
+        }
+        assert!(!may_be_http(b"INVALID CONNECTION PREFACE\r\n\r\n"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::worker::linger::linger;
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::head;
 use portolan_proxy_core::reason::Reason;
-use portolan_proxy_core::request::{MAX_TARGET, RequestHead, settle_version};
+use portolan_proxy_core::request::{MAX_TARGET, RequestHead, may_be_http, settle_version};
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -92,6 +92,7 @@ impl<S: Transport> Connection<S> {
                 Next::Head(length) if first && self.head(length) == PREFACE => {
                     return Box::pin(self.speak_http2()).await;
                 }
+                Next::Head(length) if first && !may_be_http(self.head(length)) => After::Closed,
                 Next::Head(length) => self.request(length).await,
                 Next::Refused(reason) => self.refuse(reason).await,
                 Next::End => {

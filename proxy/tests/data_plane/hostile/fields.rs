@@ -109,6 +109,24 @@ async fn what_is_not_http_is_refused() {
     .await;
 }
 
+/// RFC 9113 3.4: neither version of HTTP has an answer for it.
+#[tokio::test]
+async fn a_spoilt_preface_is_closed_on() {
+    let origin = Origin::saying("hello").await;
+    let proxy = shop(&origin).await;
+    let mut client = proxy.client().await;
+    client.send("INVALID CONNECTION PREFACE\r\n\r\n").await;
+    client.is_closed().await;
+    // Behind a request it is a request like any other.
+    let mut client = proxy.client().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\nINVALID CONNECTION PREFACE\r\n\r\n")
+        .await;
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!(client.response().await.status, 400);
+    assert_eq!(origin.requests().len(), 1);
+}
+
 /// The white space that RFC 9112 5 allows around a value is not part of it.
 #[tokio::test]
 async fn white_space_around_a_value_is_taken_off() {
