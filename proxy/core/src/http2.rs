@@ -19,6 +19,8 @@ use std::borrow::Cow;
 pub struct Pseudo<'b> {
     /// `:method`.
     pub method: &'b str,
+    /// `:scheme`, where there is an authority.
+    pub scheme: Option<&'b str>,
     /// `:authority`.
     pub authority: Option<&'b str>,
     /// `:path`, with its query.
@@ -43,7 +45,10 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         if fields.len() > MAX_FIELDS {
             return Err(Reason::HeadTooLarge);
         }
-        if !fields.iter().all(|field| may_stand(field)) {
+        // Which of the two is told decides nothing: the connection does.
+        let known = |scheme: &str| matches!(scheme, "http" | "https");
+        let schemed = pseudo.authority.is_none() || pseudo.scheme.is_some_and(known);
+        if !schemed || !fields.iter().all(|field| may_stand(field)) {
             return Err(Reason::MalformedRequest);
         }
         let websocket = websocket(pseudo, fields, ended)?;
@@ -187,9 +192,10 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         }
         let bodiless = method == "HEAD" || matches!(status, 100..200 | 204 | 304);
         let framing = match (bodiless || ended, length) {
-            (true, _) | (false, Some(0)) => Framing::None,
+            (true, _) => Framing::None,
+            // Trailers may follow an empty body: net/http sends them so.
+            (false, None | Some(0)) => Framing::UntilClose,
             (false, Some(length)) => Framing::Length(length),
-            (false, None) => Framing::UntilClose,
         };
         // The stream ended before what was told to come.
         if ended && !bodiless && length.is_some_and(|length| length > 0) {
@@ -221,6 +227,7 @@ mod tests {
 
     const GET: Pseudo<'static> = Pseudo {
         method: "GET",
+        scheme: Some("https"),
         authority: Some("Shop.Example:8443"),
         path: "/a/../b?c",
         protocol: None,
@@ -268,6 +275,20 @@ mod tests {
         for authority in [None, Some(""), Some("u@a"), Some("a b"), Some("a,b")] {
             let refused = refused(with(authority), &[], true);
             assert_eq!(refused, Some(Reason::MalformedRequest), "{authority:?}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_one_of_two() {
+        for (scheme, lawful) in [
+            (Some("http"), true),
+            (Some("https"), true),
+            (Some("ftp"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            let refused = refused(Pseudo { scheme, ..GET }, &[], true);
+            assert_eq!(refused.is_none(), lawful, "{scheme:?}");
         }
     }
 
@@ -380,6 +401,11 @@ mod tests {
             Ok((Framing::UntilClose, None))
         );
         assert_eq!(read(200, &[], true, "GET"), Ok((Framing::None, Some(0))));
+        let empty = [("content-length", "0")];
+        assert_eq!(
+            read(200, &empty, false, "GET"),
+            Ok((Framing::UntilClose, None))
+        );
         assert_eq!(
             read(200, &length, true, "HEAD"),
             Ok((Framing::None, Some(5)))
@@ -409,7 +435,13 @@ mod tests {
         ) {
             let pairs: Vec<_> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
             let fields = fields(&pairs);
-            let pseudo = Pseudo { method: "POST", authority: authority.as_deref(), path: &path, protocol: None };
+            let pseudo = Pseudo {
+                method: "POST",
+                scheme: Some("http"),
+                authority: authority.as_deref(),
+                path: &path,
+                protocol: None,
+            };
             if let Ok(head) = RequestHead::of_http2(pseudo, &fields, ended) {
                 prop_assert!(head.target.path.starts_with('/'));
                 prop_assert!(!ended || head.framing.is_empty());

@@ -8,6 +8,7 @@ use crate::http2::received::Received;
 use crate::http2::sent::Sent;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;
+use crate::worker::linger::MAX_DISCARDED;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason as Code, RecvStream, SendStream};
@@ -66,6 +67,24 @@ impl Client {
         let sending = poll_fn(|cx| message.poll_send(sending, cx));
         // Whoever does not take it does without.
         let _ = timeout(worker.limits.head, sending).await;
+    }
+
+    /// Keeps the stream for a while after a response that came before the end of the request: ended at
+    /// once, it would be reset, which takes the response away from many a client. Then it is, with
+    /// NO_ERROR (RFC 9113 8.1).
+    pub(super) async fn linger(&mut self, worker: &Worker) {
+        if self.side.received.has_ended() {
+            return;
+        }
+        let mut left = MAX_DISCARDED;
+        let discarding = poll_fn(|cx| {
+            if self.poll_reset(cx) {
+                return Poll::Ready(());
+            }
+            self.side.received.poll_discard(&mut left, cx)
+        });
+        // However it ends, the request is of no more interest.
+        let _ = timeout(worker.limits.linger, discarding).await;
     }
 
     fn inform(&mut self, status: StatusCode, fields: Fields) {

@@ -10,7 +10,7 @@ use portolan_proxy_core::chunk::Decoded;
 use portolan_proxy_core::edit::FieldSink;
 use portolan_proxy_core::field::Role;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// The receiving half of a stream. What is used up is credit for the sender (RFC 9113 5.2).
 #[derive(Debug, Default)]
@@ -32,6 +32,32 @@ impl Received {
             stream: Some(stream),
             ..Self::default()
         }
+    }
+
+    /// Whether the sender has said all.
+    pub(super) fn has_ended(&self) -> bool {
+        let ended = self.stream.as_ref().is_none_or(RecvStream::is_end_stream);
+        ended && self.unread.is_empty()
+    }
+
+    /// Reads at most so much and throws it away. Ready when nothing more comes.
+    pub(super) fn poll_discard(&mut self, left: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
+        let unread = self.unread.len();
+        self.consume(unread);
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(());
+        };
+        while *left > 0 {
+            match ready!(stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    *left = left.saturating_sub(data.len());
+                    // More than was received is never given back.
+                    let _ = stream.flow_control().release_capacity(data.len());
+                }
+                Some(Err(_)) | None => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
     }
 
     /// The code with which the sender broke off (RFC 9113 7).

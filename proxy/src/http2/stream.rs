@@ -159,6 +159,7 @@ pub(super) fn serve(
             counted,
         }
         .tell(&common.worker, &record);
+        client.linger(&common.worker).await;
     }
 }
 
@@ -167,6 +168,7 @@ fn judged(common: &Common, parts: &request::Parts, ended: bool, record: &mut Rec
     let fields = headers(&parts.headers, &cookies);
     let pseudo = Pseudo {
         method: parts.method.as_str(),
+        scheme: parts.uri.scheme_str(),
         authority: parts.uri.authority().map(http::uri::Authority::as_str),
         path: parts
             .uri

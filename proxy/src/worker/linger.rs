@@ -8,7 +8,7 @@ use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::time::timeout;
 
 /// How much is read of what was answered before it was read.
-const MAX_DISCARDED: usize = 64 * 1024;
+pub(crate) const MAX_DISCARDED: usize = 64 * 1024;
 
 /// Closes so that the client gets to read what was written: a socket that is closed with unread bytes
 /// sends a reset, which takes it away from the client (RFC 9112 9.6). So what still comes is read, up
