@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Attacks over HTTP/2, through the whole program.
+const HTTP2: &str = "../tests/clients/tests/hostile";
+
 /// The names of all test functions below a folder.
 fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -53,6 +56,7 @@ fn each_case_of_the_page_has_its_test() {
     tests_below(&manifest.join("tests/data_plane"), &mut tests);
     // What a turn of a worker's loop does is not seen from outside.
     tests_below(&manifest.join("src/worker"), &mut tests);
+    tests_below(&manifest.join(HTTP2), &mut tests);
     assert!(tests.len() > 100, "the tests were not found");
     let page = std::fs::read_to_string(manifest.join("../docs/hostile-input.md")).unwrap();
     let rows = rows(&page);
@@ -75,14 +79,19 @@ fn each_test_of_hostile_input_is_on_the_page() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tests = BTreeSet::new();
     tests_below(&manifest.join("tests/data_plane/hostile"), &mut tests);
+    tests_below(&manifest.join(HTTP2), &mut tests);
     let page = std::fs::read_to_string(manifest.join("../docs/hostile-input.md")).unwrap();
     let told: BTreeSet<_> = rows(&page)
         .iter()
         .flat_map(|[.., cell]| named(cell))
         .collect();
+    // Those of the tests' own tools.
     let own = [
         "each_case_of_the_page_has_its_test",
         "each_test_of_hostile_input_is_on_the_page",
+        "a_status_is_read_in_each_way_of_writing",
+        "a_long_field_says_its_length",
+        "a_frame_is_read_as_it_was_written",
     ];
     for test in tests.iter().filter(|it| !own.contains(&it.as_str())) {
         assert!(told.contains(test.as_str()), "{test} is not on the page");
