@@ -49,6 +49,8 @@ pub(crate) fn haproxy(
   nbthread 2
 defaults
   mode http
+  option abortonclose
+  option http-no-delay
   timeout connect 5s
   timeout http-request 10s
   timeout client 60s

@@ -1,7 +1,8 @@
 // Package client sends requests through the proxy with Go's net/http and judges bodies by their SHA-256 sums.
 //
 // The environment says where everything is: ORIGIN, PROXY_HTTP and PROXY_HTTPS are addresses, PROXY_CA is a file with
-// the certificate authority. The host plain.clients.test is served on HTTP, tls.clients.test on HTTPS.
+// the certificate authority; DOWN and UP are the versions on the two sides of the proxy, HTTP/1.1 or HTTP/2.0. The host
+// plain.clients.test is served on HTTP, tls.clients.test on HTTPS.
 package client
 
 import (
@@ -58,6 +59,7 @@ func overBoth(t *testing.T, test func(*testing.T, route)) {
 			transport := &http.Transport{
 				TLSClientConfig:       &tls.Config{RootCAs: roots},
 				MaxIdleConnsPerHost:   64,
+				Protocols:             protocols(t),
 				ExpectContinueTimeout: deadline,
 				DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 					return new(net.Dialer).DialContext(ctx, network, address)
@@ -71,6 +73,22 @@ func overBoth(t *testing.T, test func(*testing.T, route)) {
 			})
 		})
 	}
+}
+
+// protocols are what the client may speak: one version alone, in the clear and over TLS.
+func protocols(t *testing.T) *http.Protocols {
+	t.Helper()
+	spoken := new(http.Protocols)
+	switch down := os.Getenv("DOWN"); down {
+	case "HTTP/1.1":
+		spoken.SetHTTP1(true)
+	case "HTTP/2.0":
+		spoken.SetHTTP2(true)
+		spoken.SetUnencryptedHTTP2(true)
+	default:
+		t.Fatalf("DOWN: %q; HTTP/1.1 or HTTP/2.0 is possible", down)
+	}
+	return spoken
 }
 
 // random gives bytes that no run before had, and their sum.
@@ -103,6 +121,9 @@ func (r route) send(t *testing.T, request *http.Request) *http.Response {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { response.Body.Close() })
+	if down := os.Getenv("DOWN"); response.Proto != down {
+		t.Errorf("the answer came over %s, not %s", response.Proto, down)
+	}
 	return response
 }
 
@@ -120,6 +141,7 @@ func take(t *testing.T, response *http.Response) (int64, string) {
 // digest is what the origin says it received.
 type digest struct {
 	Method        string
+	Proto         string
 	Bytes         int64
 	Sha256        string
 	ContentLength int64
@@ -135,6 +157,9 @@ func digestOf(t *testing.T, response *http.Response) digest {
 	var received digest
 	if err := json.NewDecoder(response.Body).Decode(&received); err != nil {
 		t.Fatal(err)
+	}
+	if up := os.Getenv("UP"); received.Proto != up {
+		t.Errorf("the origin was asked over %s, not %s", received.Proto, up)
 	}
 	// To the end of the response, so that its connection can be used again.
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {

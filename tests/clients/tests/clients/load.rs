@@ -1,8 +1,9 @@
 //! wrk and h2load: many requests at once, each answer judged by status and length.
 
-use crate::proxied;
+use crate::{proxied, proxied_over};
 use anyhow::{Context, Result, ensure};
-use portolan_clients::{DEADLINE, process};
+use portolan_clients::proxy::Proxy;
+use portolan_clients::{DEADLINE, Version, process};
 use tokio::process::Command;
 
 /// Bytes of each answer.
@@ -80,18 +81,30 @@ async fn wrk_gets_every_answer() -> Result<()> {
 
 #[tokio::test]
 async fn h2load_over_http_1_1_gets_every_answer() -> Result<()> {
-    const REQUESTS: usize = 5000;
     let (_origin, proxy) = proxied().await?;
+    h2load(&proxy, &["--h1", "--clients", "50"]).await?;
+    proxy.ends_well().await
+}
+
+/// In the clear h2load knows beforehand that HTTP/2 is spoken.
+#[tokio::test]
+async fn h2load_over_http_2_gets_every_answer() -> Result<()> {
+    for up in Version::ALL {
+        let (_origin, proxy) = proxied_over(up).await?;
+        let streams = ["--clients", "10", "--max-concurrent-streams", "20"];
+        h2load(&proxy, &streams).await?;
+        proxy.ends_well().await?;
+    }
+    Ok(())
+}
+
+async fn h2load(proxy: &Proxy, how: &[&str]) -> Result<()> {
+    const REQUESTS: usize = 5000;
     for (scheme, authority, address) in proxy.places() {
         let mut h2load = Command::new("h2load");
         h2load
-            .args([
-                "--h1",
-                "--clients",
-                "50",
-                "--requests",
-                &REQUESTS.to_string(),
-            ])
+            .args(how)
+            .args(["--requests", &REQUESTS.to_string()])
             .arg(format!("--connect-to={address}"))
             .arg(format!("{scheme}://{authority}/bytes/{LENGTH}"));
         let said = process::succeed(&mut h2load, DEADLINE).await?;
@@ -104,5 +117,5 @@ async fn h2load_over_http_1_1_gets_every_answer() -> Result<()> {
             ensure!(said.contains(&line), "{scheme}: {line:?} is not in\n{said}");
         }
     }
-    proxy.ends_well().await
+    Ok(())
 }

@@ -19,12 +19,24 @@ mod undici;
 mod websocket;
 
 use anyhow::Result;
+use portolan_clients::Version;
+use portolan_clients::authority::KeyKind;
 use portolan_clients::origin::Origin;
-use portolan_clients::proxy::Proxy;
+use portolan_clients::proxy::{Proxy, Setup};
 
-/// A fresh origin with a fresh proxy before it.
+/// A fresh origin with a fresh proxy before it, HTTP/1 between them.
 async fn proxied() -> Result<(Origin, Proxy)> {
+    proxied_over(Version::Http1).await
+}
+
+/// The same with this version between them.
+async fn proxied_over(upstream: Version) -> Result<(Origin, Proxy)> {
     let origin = Origin::start().await?;
-    let proxy = Proxy::before(origin.address).await?;
+    let proxy = Proxy::start(Setup {
+        origin: origin.address,
+        upstream,
+        key: KeyKind::Ecdsa,
+    })
+    .await?;
     Ok((origin, proxy))
 }
