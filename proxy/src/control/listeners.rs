@@ -102,6 +102,9 @@ fn bind(at: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // For the connections, which inherit it on Linux: responses are written whole and must not wait for
+    // acknowledgements (RFC 896).
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -145,6 +148,16 @@ mod tests {
             listeners.open(&listener(port)),
             Ok(Opening::Unchanged)
         ));
+    }
+
+    #[test]
+    fn what_is_accepted_does_not_wait_for_acknowledgements() {
+        let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listening.local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        listening.set_nonblocking(false).unwrap();
+        let (accepted, _) = listening.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
     }
 
     #[test]

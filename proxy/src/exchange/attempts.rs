@@ -18,7 +18,7 @@ use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::{Failure, MAX_REPLAYED, Retries};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -31,6 +31,8 @@ pub(crate) enum Outcome {
         status: u16,
         /// Another request may follow on the client's connection.
         keep_client: bool,
+        /// The request was read to its end.
+        whole: bool,
         counted: Counted,
     },
     /// The response was broken off, by the endpoint with this code if it gave one.
@@ -113,7 +115,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
             kept = has_body.then(|| worker.account.charge(MAX_REPLAYED));
         }
         let connecting = connection::connect::<U>(worker, self.backend, None, &mut self.effort);
-        let mut connected = unless_gone(self.client, connecting).await;
+        let mut connected = unless_gone(self.client, pin!(connecting)).await;
         loop {
             let mut upstream = match connected {
                 None => return Outcome::ClientGone(Counted::default()),
@@ -146,9 +148,10 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                     connected = match failure {
                         Failure::Unsent if upstream.is_reused() => {
                             let opening = upstream.open_anew(worker, &self.effort);
-                            unless_gone(self.client, opening).await
+                            unless_gone(self.client, pin!(opening)).await
                         }
-                        _ => self.another(upstream).await,
+                        // Boxed: most requests are not the larger for it.
+                        _ => Box::pin(self.another(upstream)).await,
                     };
                 }
                 Ending::Failed(reason) => {
@@ -161,12 +164,14 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                 Ending::Finished {
                     status,
                     keep_client,
+                    whole,
                     keep_upstream,
                 } => {
                     upstream.release(keep_upstream, worker);
                     return Outcome::Finished {
                         status,
                         keep_client,
+                        whole,
                         counted,
                     };
                 }
@@ -198,7 +203,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
             connection::pause(worker, effort).await;
             connection::connect::<U>(worker, backend, Some(&endpoint), effort).await
         };
-        unless_gone(self.client, connecting).await
+        unless_gone(self.client, pin!(connecting)).await
     }
 
     async fn tunnel<U: Upstream>(
@@ -223,8 +228,10 @@ impl<C: Downstream> Attempts<'_, '_, C> {
 
 /// Does what the client waits for; `None` when it waits no more. What is done at once costs no look at
 /// the client.
-async fn unless_gone<C: Downstream, T>(client: &mut C, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
+async fn unless_gone<C: Downstream, T>(
+    client: &mut C,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
         return Some(done);
     }

@@ -37,6 +37,8 @@ pub(crate) enum Ending<C: Downstream, U: Upstream> {
         status: u16,
         /// Another request may follow on the client's connection.
         keep_client: bool,
+        /// The request was read to its end.
+        whole: bool,
         /// Another request may follow on the endpoint's connection.
         keep_upstream: bool,
     },
@@ -310,6 +312,7 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
                             Ending::Finished {
                                 status,
                                 keep_client: keep_client && self.client.may_say_more(),
+                                whole,
                                 keep_upstream: response.keep_upstream && whole,
                             }
                         }

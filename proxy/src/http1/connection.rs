@@ -36,6 +36,8 @@ pub(crate) struct Connection<S> {
     /// What the TLS handshake settled; absent in the clear.
     negotiated: Option<Negotiated>,
     timer: Timer,
+    /// The client has said that no request follows.
+    says_no_more: bool,
     pub(super) record: Record,
 }
 
@@ -53,10 +55,21 @@ enum Next {
     End,
 }
 
+/// How far a connection was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// To its end.
+    All,
+    /// The client speaks HTTP/2: its preface is still there.
+    UpToHttp2,
+}
+
 /// What becomes of a connection after a request.
 pub(super) enum After {
     /// The next request.
     Kept,
+    /// Closed, as the client wanted it, after all that it had to say.
+    Over,
     /// Closed; the client may not have sent all of its request yet.
     Closed,
     /// Reset: the client must see that something is missing.
@@ -80,17 +93,18 @@ impl<S: Transport> Connection<S> {
             client,
             negotiated,
             timer,
+            says_no_more: false,
             record: Record::default(),
         }
     }
 
     /// Serves one request after another.
-    pub(crate) async fn serve(mut self) {
+    pub(crate) async fn serve(&mut self) -> Served {
         let mut first = self.negotiated.is_none();
         loop {
             let after = match self.next_head().await {
                 Next::Head(length) if first && self.head(length) == PREFACE => {
-                    return Box::pin(self.speak_http2()).await;
+                    return Served::UpToHttp2;
                 }
                 Next::Head(length) if first && !may_be_http(self.head(length)) => After::Closed,
                 Next::Head(length) => self.request(length).await,
@@ -99,22 +113,39 @@ impl<S: Transport> Connection<S> {
                     // The client is gone or idle: a goodbye is a courtesy.
                     let goodbye = self.wire.stream.shutdown();
                     let _ = timeout(self.worker.limits.linger, goodbye).await;
-                    return;
+                    return Served::All;
                 }
             };
             first = false;
             match after {
-                After::Kept => {}
-                After::Closed => {
+                After::Kept => continue,
+                After::Over if self.has_said_no_more() => self.end().await,
+                After::Over | After::Closed => {
                     let Wire { stream, input } = &mut self.wire;
-                    return linger(&self.worker, stream, input).await;
+                    linger(&self.worker, stream, input).await;
                 }
-                After::Reset => return self.wire.stream.reset_on_close(),
+                After::Reset => self.wire.stream.reset_on_close(),
             }
+            return Served::All;
         }
     }
 
-    async fn speak_http2(self) {
+    /// Whether the client keeps to having said its last request.
+    fn has_said_no_more(&self) -> bool {
+        self.wire.input.is_none() && !self.wire.stream.has_unread()
+    }
+
+    /// Closes on a client that says nothing more: nothing that could still come needs to be waited
+    /// for. Only TLS has a goodbye of its own.
+    async fn end(&mut self) {
+        if self.negotiated.is_some() {
+            let goodbye = self.wire.stream.shutdown();
+            let _ = timeout(self.worker.limits.linger, goodbye).await;
+        }
+    }
+
+    /// Goes on with a client whose first bytes were the preface of HTTP/2.
+    pub(crate) async fn speak_http2(self) {
         let Wire { stream, input } = self.wire;
         http2::connection::serve(self.worker, stream, input, self.client, None).await;
     }
@@ -234,7 +265,10 @@ impl<S: Transport> Connection<S> {
         };
         let mut room = slots();
         match RequestHead::parse(bytes, &mut room) {
-            Ok(head) => judge(&self.worker, &head, from, &mut self.record),
+            Ok(head) => {
+                self.says_no_more = !head.keeps_alive();
+                judge(&self.worker, &head, from, &mut self.record)
+            }
             Err(reason) => Judged::Answer(Answer::last(reason)),
         }
     }
@@ -246,6 +280,7 @@ impl<S: Transport> Connection<S> {
             wire,
             timer,
             record,
+            says_no_more,
             ..
         } = self;
         let mut client = Client::new(wire);
@@ -258,9 +293,11 @@ impl<S: Transport> Connection<S> {
             Outcome::Finished {
                 status,
                 keep_client,
+                whole,
                 counted,
             } => match keep_client {
                 true => (After::Kept, status, counted),
+                false if whole && *says_no_more => (After::Over, status, counted),
                 false => (After::Closed, status, counted),
             },
             Outcome::BrokenOff {
@@ -300,6 +337,7 @@ mod tests {
     use crate::memory::Ledger;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::server::TlsStream;
 
     /// What a worker says that has used so much of 1000 bytes.
     async fn answer(used: u64) -> String {
@@ -314,13 +352,27 @@ mod tests {
         let request = b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
         client.write_all(request).await.unwrap();
         client.shutdown().await.unwrap();
-        let connection = Connection::new(Rc::clone(&worker), near, "client".into(), None);
+        let mut connection = Connection::new(Rc::clone(&worker), near, "client".into(), None);
         let mut said = String::new();
         let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut said));
         read.unwrap();
         let refused = worker.cells.overload_refused.get();
         assert_eq!(refused, u64::from(said.contains("Overloaded")));
         said
+    }
+
+    /// Of what serves a connection, which is held as long as that is idle.
+    fn size<S: Transport + 'static, F>(_: impl FnOnce(&'static mut Connection<S>) -> F) -> usize {
+        size_of::<Connection<S>>() + size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        // In the room that the longest of its states takes; rare ones have a box of their own.
+        let plain = size(Connection::<TcpStream>::serve);
+        assert!(plain <= 4096, "{plain} bytes");
+        let secure = size(Connection::<TlsStream<TcpStream>>::serve);
+        assert!(secure <= 5120 + 512, "{secure} bytes");
     }
 
     #[tokio::test]

@@ -103,7 +103,8 @@ pub(crate) async fn new(
     effort: &Effort<'_>,
 ) -> Result<Connected, Reason> {
     let in_flight = InFlight::begin(endpoint);
-    let connecting = async {
+    // Boxed: a request that finds a connection is not the larger for it.
+    let connecting = Box::pin(async {
         let stream = connect_tcp(worker, endpoint).await?;
         Ok(match connector {
             None => Stream::Plain(stream),
@@ -112,7 +113,7 @@ pub(crate) async fn new(
                 proved: Arc::clone(connector),
             },
         })
-    };
+    });
     let connected = timeout(effort.for_connecting(), connecting).await;
     match connected.unwrap_or(Err(Reason::ConnectTimeout)) {
         Ok(stream) => {

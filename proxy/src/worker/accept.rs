@@ -1,16 +1,18 @@
 //! New connections: from a listening socket to a task of their own, on the worker that has the
 //! fewest.
 
-use crate::http1::connection::Connection;
+use crate::http1::connection::{Connection, Served};
 use crate::http2;
 use crate::memory::Step;
 use crate::upstream::connection::is_out_of_descriptors;
 use crate::worker::peers::Arrival;
-use crate::worker::{Worker, clock, tls};
+use crate::worker::tls::{self, Shaken};
+use crate::worker::{Worker, clock};
 use portolan_discovery::table::Protocol;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,11 +151,6 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// RFC 9113 3.2.
-fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {
-    stream.get_ref().1.alpn_protocol() == Some(b"h2")
-}
-
 /// Serves a connection that has been placed with this worker.
 pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
     let Arrival {
@@ -167,35 +164,71 @@ pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%error, "a connection cannot be watched"),
     };
-    // Responses are written whole and must not wait for acknowledgements (RFC 896). Were it to
-    // fail, the connection is gone, which its task will see.
-    let _ = stream.set_nodelay(true);
     let worker = Rc::clone(worker);
     let charge = worker.account.charge(match protocol {
         Protocol::Http => CONNECTION,
         Protocol::Https => CONNECTION + TLS,
     });
-    spawn_local(async move {
-        let client = client.ip().to_canonical().to_string().into();
-        match protocol {
-            Protocol::Http => {
-                let connection = Connection::new(worker, stream, client, None);
-                clock::once_a_poll(connection.serve()).await;
-            }
-            Protocol::Https => match Box::pin(tls::accept(&worker, stream)).await {
-                Ok((stream, negotiated)) if speaks_http2(&stream) => {
-                    let negotiated = Some(negotiated);
-                    let serving =
-                        http2::connection::serve(worker, stream, None, client, negotiated);
-                    Box::pin(clock::once_a_poll(serving)).await;
-                }
-                Ok((stream, negotiated)) => {
-                    let connection = Connection::new(worker, stream, client, Some(negotiated));
-                    clock::once_a_poll(connection.serve()).await;
-                }
-                Err(reason) => tracing::debug!(%client, %reason, "a TLS handshake failed"),
-            },
+    let client = client.ip().to_canonical().to_string().into();
+    // As long as the connection is served.
+    let held = (active, room, charge);
+    match protocol {
+        Protocol::Http => {
+            spawn_local(clock::once_a_poll(plain(worker, stream, client, held)));
         }
-        drop((active, room, charge));
-    });
+        Protocol::Https => {
+            spawn_local(clock::once_a_poll(secure(worker, stream, client, held)));
+        }
+    }
+}
+
+async fn plain<T>(worker: Rc<Worker>, stream: TcpStream, client: Rc<str>, _held: T) {
+    let mut connection = Connection::new(worker, stream, client, None);
+    match connection.serve().await {
+        Served::All => {}
+        // Boxed here and below, so that a connection of HTTP/1 is not the larger for it.
+        Served::UpToHttp2 => Box::pin(connection.speak_http2()).await,
+    }
+}
+
+async fn secure<T>(worker: Rc<Worker>, stream: TcpStream, client: Rc<str>, _held: T) {
+    let shaken = Box::pin(tls::accept(&worker, stream)).await;
+    match Spoken::after(shaken, worker, client) {
+        Spoken::Http1(mut connection) => {
+            connection.serve().await;
+        }
+        Spoken::Http2(serving) => serving.await,
+        Spoken::Nothing => {}
+    }
+}
+
+/// What a client of TLS speaks.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would be one more allocation for each connection"
+)]
+enum Spoken {
+    Http1(Connection<TlsStream<TcpStream>>),
+    Http2(Pin<Box<dyn Future<Output = ()>>>),
+    Nothing,
+}
+
+impl Spoken {
+    fn after(shaken: Shaken, worker: Rc<Worker>, client: Rc<str>) -> Self {
+        match shaken {
+            // RFC 9113 3.2.
+            Ok((stream, negotiated)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                let negotiated = Some(negotiated);
+                let serving = http2::connection::serve(worker, stream, None, client, negotiated);
+                Self::Http2(Box::pin(serving))
+            }
+            Ok((stream, negotiated)) => {
+                Self::Http1(Connection::new(worker, stream, client, Some(negotiated)))
+            }
+            Err(reason) => {
+                tracing::debug!(%client, %reason, "a TLS handshake failed");
+                Self::Nothing
+            }
+        }
+    }
 }

@@ -3,9 +3,10 @@
 //! A request moves its deadline several times within a few microseconds. Asking each time cost
 //! as much as finding its route.
 
+use pin_project_lite::pin_project;
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 thread_local! {
@@ -18,13 +19,25 @@ pub(crate) fn now() -> Instant {
 }
 
 /// Runs a connection, the clock standing still during each poll.
-pub(crate) async fn once_a_poll<F: Future>(connection: F) -> F::Output {
-    let mut connection = pin!(connection);
-    poll_fn(|cx| {
+pub(crate) fn once_a_poll<F: Future>(connection: F) -> OnceAPoll<F> {
+    OnceAPoll { connection }
+}
+
+pin_project! {
+    /// What [`once_a_poll`] gives: an async function would keep its argument twice.
+    pub(crate) struct OnceAPoll<F> {
+        #[pin]
+        connection: F,
+    }
+}
+
+impl<F: Future> Future for OnceAPoll<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let _standing = Standing::at(Instant::now());
-        connection.as_mut().poll(cx)
-    })
-    .await
+        self.project().connection.poll(cx)
+    }
 }
 
 /// The clock stands still until this is dropped, also by a panic.

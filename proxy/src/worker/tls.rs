@@ -63,12 +63,12 @@ pub(super) enum HandshakeError {
     UnknownName,
 }
 
+/// How a handshake ended.
+pub(super) type Shaken = Result<(TlsStream<TcpStream>, Negotiated), HandshakeError>;
+
 /// Shakes hands, once there are not too many others under way, within the time that a head may
 /// take; counts how it ended.
-pub(super) async fn accept(
-    worker: &Worker,
-    stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Negotiated), HandshakeError> {
+pub(super) async fn accept(worker: &Worker, stream: TcpStream) -> Shaken {
     let mut own = false;
     let shaking = shake_hands(worker, stream, &mut own);
     let shaken = timeout(worker.limits.head, shaking).await;
@@ -84,11 +84,7 @@ pub(super) async fn accept(
 }
 
 /// `own` tells whether the client is the data plane itself.
-async fn shake_hands(
-    worker: &Worker,
-    stream: TcpStream,
-    own: &mut bool,
-) -> Result<(TlsStream<TcpStream>, Negotiated), HandshakeError> {
+async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shaken {
     let place = worker.handshakes.acquire().await;
     let _place = place.map_err(io::Error::other)?;
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
