@@ -267,7 +267,10 @@ impl<'b> Fields<'b> {
             // RFC 9110 10.1.1: ignored on HTTP/1.0, and pointless without a body.
             None => false,
             Some(_) if version == Version::Http10 => false,
-            Some(value) if value.eq_ignore_ascii_case(b"100-continue") => !framing.is_empty(),
+            // Over HTTP/2 a body may come without any word of it.
+            Some(value) if value.eq_ignore_ascii_case(b"100-continue") => {
+                version == Version::Http2 || !framing.is_empty()
+            }
             Some(value) if value.contains(&b',') => return Err(Reason::MalformedRequest),
             Some(_) => return Err(Reason::ExpectationFailed),
         };

@@ -5,6 +5,7 @@ use crate::exchange::judge::{Answer, Forward, Message, Request};
 use crate::exchange::running::{Ending, Exchange, RequestFlow};
 use crate::exchange::side::{Downstream, Sink, Upstream};
 use crate::exchange::timer::Timer;
+use crate::exchange::tunnel::Carried;
 use crate::exchange::{Counted, tunnel};
 use crate::host::Backend;
 use crate::http1::upstream::Http1Upstream;
@@ -42,7 +43,7 @@ pub(crate) enum Outcome {
         counted: Counted,
     },
     /// A tunnel was open, and has ended.
-    Tunnelled(Counted),
+    Tunnelled(Carried),
     /// The client went away.
     ClientGone(Counted),
 }
@@ -210,7 +211,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
         self,
         mut upstream: U,
         opening: <C::Side as Sink>::Outgoing,
-    ) -> Counted {
+    ) -> Carried {
         let carried = tunnel::run(
             self.client,
             &mut upstream,

@@ -459,6 +459,10 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             Download::Head(awaiting) => awaiting,
         };
         let possible = !awaiting.has_told() && self.upload.can_be_sent_again();
+        let reason = match failure {
+            Some(_) => self.effort.blamed(reason),
+            None => reason,
+        };
         let Some(failure) = failure.filter(|it| self.effort.once_more(*it, possible)) else {
             return Ending::Failed(reason);
         };

@@ -11,6 +11,15 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+/// What went through a tunnel.
+pub(crate) struct Carried {
+    pub(crate) counted: Counted,
+    /// Both sides have closed; else it was broken off.
+    pub(crate) whole: bool,
+    /// The code of an endpoint that broke it off, if it gave one (RFC 9113 7).
+    pub(crate) code: Option<u32>,
+}
+
 /// Carries bytes both ways; `opening` goes to the client first.
 pub(super) async fn run<C: Downstream, U: Upstream>(
     client: &mut C,
@@ -20,21 +29,21 @@ pub(super) async fn run<C: Downstream, U: Upstream>(
     timer: &mut Timer,
     idle: Duration,
     buffers: &Buffers,
-) -> Counted {
+) -> Carried {
     let mut up = Direction::<C::Side, U::Side>::new(uplink);
     let mut down = Direction::<U::Side, C::Side>::new(opening);
     let mut moved = 0;
     timer.set(idle);
-    poll_fn(|cx| {
+    let whole = poll_fn(|cx| {
         let went_up = up.poll(cx, client.side(), upstream.side(), buffers);
         let came_down = down.poll(cx, upstream.side(), client.side(), buffers);
         match (went_up, came_down) {
-            (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
+            (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(false),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(true),
             _ => {}
         }
         if client.poll_cancelled(cx) {
-            return Poll::Ready(());
+            return Poll::Ready(false);
         }
         let now = up.flow.moved() + down.flow.moved();
         if now > moved {
@@ -42,7 +51,7 @@ pub(super) async fn run<C: Downstream, U: Upstream>(
             timer.set(idle);
         }
         down.flow.give_back_room(buffers);
-        timer.poll(cx)
+        timer.poll(cx).map(|()| false)
     })
     .await;
     let counted = Counted {
@@ -51,7 +60,11 @@ pub(super) async fn run<C: Downstream, U: Upstream>(
     };
     up.flow.recycle(buffers);
     down.flow.recycle(buffers);
-    counted
+    Carried {
+        counted,
+        whole,
+        code: upstream.reset_code(),
+    }
 }
 
 /// One way of a tunnel: until its sender closes, then the close itself.

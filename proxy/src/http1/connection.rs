@@ -303,7 +303,7 @@ impl<S: Transport> Connection<S> {
             Outcome::BrokenOff {
                 status, counted, ..
             } => (After::Reset, status, counted),
-            Outcome::Tunnelled(counted) => (After::Closed, 101, counted),
+            Outcome::Tunnelled(carried) => (After::Closed, 101, carried.counted),
             Outcome::ClientGone(counted) => {
                 worker.cells.clients_gone.add(1);
                 (After::Reset, 0, counted)

@@ -51,7 +51,7 @@ pub(crate) async fn serve<S: Transport>(
             link: link.clone(),
             common,
             awaited: Awaited::Nothing,
-            leaving: false,
+            goodbye: Goodbye::Unsaid,
             narrow: false,
         }
         .run()
@@ -84,14 +84,23 @@ enum Awaited {
     Rest(Instant),
 }
 
+/// How far the client has been told that no more requests are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goodbye {
+    Unsaid,
+    /// It is asked to send no more, and to confirm that it has heard so.
+    Announced,
+    /// It knows which of its requests is the last that counts.
+    Said,
+}
+
 struct Serving<S: Transport> {
     timer: Timer,
     connection: Connection<Link<S>, Bytes>,
     link: Link<S>,
     common: Rc<Common>,
     awaited: Awaited,
-    /// The client has been told that no more requests are taken.
-    leaving: bool,
+    goodbye: Goodbye,
     /// Bodies are read with small windows, for want of memory.
     narrow: bool,
 }
@@ -99,7 +108,7 @@ struct Serving<S: Transport> {
 impl<S: Transport> Serving<S> {
     async fn run(mut self) {
         let worker = Rc::clone(&self.common.worker);
-        let mut waiting = None;
+        let mut waiting = Waiting::new(&worker.idle);
         poll_fn(|cx| {
             if self.poll_requests(cx).is_ready() {
                 return Poll::Ready(());
@@ -111,24 +120,20 @@ impl<S: Transport> Serving<S> {
             self.fit_windows(worker.account.step());
             self.await_what_is_due();
             if self.common.streams.get() > 0 {
-                waiting = None;
+                waiting.work(cx);
                 self.common.driver.replace(Some(cx.waker().clone()));
-            } else {
-                let waiting = waiting.get_or_insert_with(|| Waiting::new(&worker.idle));
-                if !waiting.wait(cx) || worker.is_closing() {
-                    self.leave(cx);
-                }
+            } else if !waiting.wait(cx) {
+                self.leave(cx);
             }
             if self.awaited == Awaited::Nothing || self.timer.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            match self.awaited {
-                Awaited::Request if !self.leaving => {
-                    self.leave(cx);
-                    Poll::Pending
-                }
-                _ => Poll::Ready(()),
+            match (self.awaited, self.goodbye) {
+                (Awaited::Request, Goodbye::Unsaid) => self.leave(cx),
+                (Awaited::Request, Goodbye::Announced) => self.end(cx),
+                _ => return Poll::Ready(()),
             }
+            Poll::Pending
         })
         .await;
     }
@@ -148,7 +153,7 @@ impl<S: Transport> Serving<S> {
         match awaited {
             Awaited::Nothing => {}
             // One that was told to leave is not waited for long.
-            Awaited::Request if self.leaving => self.timer.set(limits.linger),
+            Awaited::Request if self.goodbye != Goodbye::Unsaid => self.timer.set(limits.linger),
             Awaited::Request => self.timer.set(limits.idle),
             Awaited::Rest(since) => {
                 let passed = clock::now() - since;
@@ -162,8 +167,8 @@ impl<S: Transport> Serving<S> {
         if self.common.worker.is_closing() {
             self.leave(cx);
         }
-        if self.common.is_too_much() && !self.leaving {
-            self.leaving = true;
+        if self.common.is_too_much() && self.goodbye != Goodbye::Said {
+            self.goodbye = Goodbye::Said;
             self.connection.abrupt_shutdown(Code::ENHANCE_YOUR_CALM);
         }
         loop {
@@ -185,14 +190,23 @@ impl<S: Transport> Serving<S> {
     /// Tells the client, in the two steps of RFC 9113 6.8, to send its next request elsewhere. What is
     /// on its way is served.
     fn leave(&mut self, cx: &mut Context<'_>) {
-        if !self.leaving {
-            self.leaving = true;
+        if self.goodbye == Goodbye::Unsaid {
+            self.goodbye = Goodbye::Announced;
             self.connection.graceful_shutdown();
             if self.awaited == Awaited::Request {
                 self.timer.set(self.common.worker.limits.linger);
             }
             cx.waker().wake_by_ref();
         }
+    }
+
+    /// The second of them, to a client that has not confirmed the first in time: what it may be sending
+    /// meanwhile will not have been processed, and it can know that.
+    fn end(&mut self, cx: &mut Context<'_>) {
+        self.goodbye = Goodbye::Said;
+        self.connection.abrupt_shutdown(Code::NO_ERROR);
+        self.timer.set(self.common.worker.limits.linger);
+        cx.waker().wake_by_ref();
     }
 
     /// When memory is short, less of each body is let come before what was read has gone.

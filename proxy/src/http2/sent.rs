@@ -4,7 +4,7 @@ use crate::exchange::side::{Outgoing, Source};
 use crate::http2::fields::Fields;
 use crate::http2::received::to_io;
 use crate::worker::buffer::Buffers;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::SendStream;
 use h2::ext::Protocol;
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -17,6 +17,10 @@ use portolan_proxy_core::retry::MAX_REPLAYED;
 use portolan_proxy_core::route::RequestRules;
 use std::io;
 use std::task::{Context, Poll, ready};
+
+/// Pieces of a body that are there together, small chunks of HTTP/1.1 say, leave in one frame up to about
+/// this size: a peer takes thousands of tiny frames for an attack.
+const WORTH_A_FRAME: usize = 4096;
 
 /// How the end of a message is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,16 +211,31 @@ impl Outgoing for Sent {
         incoming: &mut S::Incoming,
         moved: &mut u64,
     ) -> Result<bool, ChunkError> {
-        while self.queued.is_empty() && !from.unread().is_empty() {
+        if !self.queued.is_empty() {
+            return Ok(false);
+        }
+        let mut gathered = BytesMut::new();
+        let mut ended = false;
+        while !ended && self.queued.len() + gathered.len() < WORTH_A_FRAME {
+            if from.unread().is_empty() {
+                break;
+            }
             let decoded = from.decode(incoming)?;
             *moved += decoded.data.len() as u64;
-            self.queued = from.take(&decoded);
-            self.keep_body();
-            if decoded.done {
-                return Ok(true);
+            ended = decoded.done;
+            let piece = from.take(&decoded);
+            if self.queued.is_empty() && gathered.is_empty() {
+                self.queued = piece;
+            } else if !piece.is_empty() {
+                gathered.extend_from_slice(&std::mem::take(&mut self.queued));
+                gathered.extend_from_slice(&piece);
             }
         }
-        Ok(false)
+        if !gathered.is_empty() {
+            self.queued = gathered.freeze();
+        }
+        self.keep_body();
+        Ok(ended)
     }
 
     fn finish<S: Source>(&mut self, incoming: &S::Incoming) -> Result<(), ChunkError> {
@@ -271,7 +290,9 @@ impl Outgoing for Sent {
 
 impl Sent {
     fn keep_body(&mut self) {
-        if let Some(kept) = &mut self.kept {
+        if let Some(kept) = &mut self.kept
+            && !self.queued.is_empty()
+        {
             kept.length += self.queued.len();
             kept.body.push(self.queued.clone());
         }

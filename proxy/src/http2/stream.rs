@@ -132,7 +132,14 @@ pub(super) fn serve(
                     Outcome::Finished {
                         status, counted, ..
                     } => (status, counted),
-                    Outcome::Tunnelled(counted) => (101, counted),
+                    Outcome::Tunnelled(carried) => {
+                        if !carried.whole {
+                            // At once, so that nobody waits for the rest: as the endpoint said, or as
+                            // RFC 8441 5 has it for a connection of HTTP/1.1.
+                            client.reset(carried.code.map_or(Code::CANCEL, Code::from));
+                        }
+                        (101, carried.counted)
+                    }
                     Outcome::BrokenOff {
                         status,
                         code,

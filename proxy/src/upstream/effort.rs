@@ -15,6 +15,8 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The pause before the first retry, doubled for each further one: an endpoint that is
 /// overwhelmed for a moment must not get the same request at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// Two clocks that were set for the same time fire within it of one another.
+const SAME_MOMENT: Duration = Duration::from_millis(10);
 /// The pause grows no further.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -119,6 +121,17 @@ impl<'r> Effort<'r> {
         }
     }
 
+    /// What is wrong when the endpoint ends an attempt: that, or that the time is over which the client
+    /// gave. An endpoint is told that time too, and ends the call at the same moment.
+    pub(crate) fn blamed(&self, reason: Reason) -> Reason {
+        let over = self.waits.from_start && self.left().is_some_and(|left| left <= SAME_MOMENT);
+        if over {
+            Reason::DeadlineExceeded
+        } else {
+            reason
+        }
+    }
+
     fn left(&self) -> Option<Duration> {
         let deadline = self.deadline?;
         Some(deadline.saturating_duration_since(clock::now()))
@@ -194,6 +207,22 @@ mod tests {
         assert_eq!(effort.for_connecting(), Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(!effort.once_more(Failure::Reset, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_ends_a_call_in_time_is_not_blamed() {
+        let call = |timeout| Some(Call { timeout });
+        let told = call(Some(Duration::from_millis(300)));
+        let of = |call| {
+            let waits = Waits::new(&Timeouts::default(), &Limits::default(), call);
+            Effort::new(waits, Retries::new(None, true))
+        };
+        let (bounded, free) = (of(told), of(call(None)));
+        let closed = Reason::UpstreamClosed;
+        assert_eq!(bounded.blamed(closed), closed);
+        tokio::time::advance(Duration::from_millis(295)).await;
+        assert_eq!(bounded.blamed(closed), Reason::DeadlineExceeded);
+        assert_eq!(free.blamed(closed), closed);
     }
 
     #[test]

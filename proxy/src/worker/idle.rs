@@ -1,5 +1,6 @@
 //! The connections of a worker that wait for their next request: woken when it closes, and asked to
-//! leave when others need their place.
+//! leave when others need their place. Those of HTTP/2 stay here while they have requests, to be woken
+//! all the same: they say goodbye while these run.
 
 use slab::Slab;
 use std::cell::RefCell;
@@ -17,10 +18,12 @@ struct Place {
     waker: Waker,
     since: Instant,
     asked_to_leave: bool,
+    /// It has requests.
+    busy: bool,
 }
 
 impl Idle {
-    /// Wakes every connection that waits.
+    /// Wakes every connection that is here.
     pub(crate) fn wake_all(&self) {
         for (_, place) in self.waiting.borrow().iter() {
             place.waker.wake_by_ref();
@@ -31,12 +34,13 @@ impl Idle {
     /// that whoever asks for something now and then stays. Gives how many were asked.
     pub(crate) fn ask_longest(&self, most: usize) -> usize {
         let mut waiting = self.waiting.borrow_mut();
-        let most = (waiting.len() / 8).clamp(1, most);
         let mut by_age: Vec<(Instant, usize)> = waiting
             .iter()
-            .filter(|(_, place)| !place.asked_to_leave)
+            .filter(|(_, place)| !place.asked_to_leave && !place.busy)
             .map(|(key, place)| (place.since, key))
             .collect();
+        let idle = waiting.iter().filter(|(_, place)| !place.busy).count();
+        let most = (idle / 8).clamp(1, most);
         if by_age.len() > most {
             by_age.select_nth_unstable(most);
             by_age.truncate(most);
@@ -65,22 +69,31 @@ impl<'a> Waiting<'a> {
 
     /// Called by a poll that found nothing to do. Gives whether to go on waiting.
     pub(crate) fn wait(&mut self, cx: &Context<'_>) -> bool {
+        self.stand(cx, false)
+    }
+
+    /// Called by a poll of a connection that has requests.
+    pub(crate) fn work(&mut self, cx: &Context<'_>) {
+        self.stand(cx, true);
+    }
+
+    fn stand(&mut self, cx: &Context<'_>, busy: bool) -> bool {
         let mut waiting = self.idle.waiting.borrow_mut();
-        match self.key.and_then(|key| waiting.get_mut(key)) {
-            Some(place) => {
-                place.waker.clone_from(cx.waker());
-                !place.asked_to_leave
-            }
-            None => {
-                let place = Place {
-                    waker: cx.waker().clone(),
-                    since: Instant::now(),
-                    asked_to_leave: false,
-                };
-                self.key = Some(waiting.insert(place));
-                true
-            }
+        let Some(place) = self.key.and_then(|key| waiting.get_mut(key)) else {
+            self.key = Some(waiting.insert(Place {
+                waker: cx.waker().clone(),
+                since: Instant::now(),
+                asked_to_leave: false,
+                busy,
+            }));
+            return true;
+        };
+        place.waker.clone_from(cx.waker());
+        if place.busy && !busy {
+            place.since = Instant::now();
         }
+        place.busy = busy;
+        !place.asked_to_leave
     }
 }
 
@@ -109,6 +122,13 @@ mod tests {
         let stay: Vec<_> = waiting.iter_mut().map(|place| place.wait(&cx)).collect();
         assert_eq!(stay[..3], [false, false, true]);
         waiting.truncate(3);
+        waiting[2].work(&cx);
+        assert_eq!(
+            idle.ask_longest(9),
+            0,
+            "two have been asked, one has a request"
+        );
+        assert!(waiting[2].wait(&cx));
         assert_eq!(idle.ask_longest(9), 1, "one always");
         assert_eq!(idle.ask_longest(9), 0);
     }

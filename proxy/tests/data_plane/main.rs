@@ -13,6 +13,7 @@ mod admin;
 mod client;
 mod external;
 mod hostile;
+mod http2;
 mod lifecycle;
 mod messages;
 mod name_server;

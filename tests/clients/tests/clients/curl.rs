@@ -106,6 +106,11 @@ impl Place<'_> {
         process::succeed(self.curl().args(arguments), DEADLINE).await
     }
 
+    /// Over HTTP/2, when it has begun to send.
+    fn may_lie(&self, expect: &str) -> bool {
+        self.down == Version::Http2 && expect == "Expect:"
+    }
+
     /// A file of random bytes, and its sum.
     fn random_file(&self, name: &str, count: usize) -> Result<(String, String)> {
         let mut data = vec![0; count];
@@ -404,6 +409,14 @@ async fn an_upload_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()>
     .await
 }
 
+/// Whether the answer's body was lost because curl lied about its own: over HTTP/2 it ends its stream
+/// as soon as it sees 413, short of the length that it has declared (seen with curl 7.88). That is
+/// malformed, and a stream error (RFC 9113, 8.1.1), which may overtake the body of the answer.
+fn lied(told: &anyhow::Error) -> bool {
+    let told = told.to_string();
+    told.contains("\n413\n") && told.contains("PROTOCOL_ERROR")
+}
+
 /// The client still has most of its body to say when the answer is there (RFC 9112, 9.3).
 #[tokio::test]
 async fn an_upload_that_is_refused_early_gets_its_answer() -> Result<()> {
@@ -422,11 +435,14 @@ async fn an_upload_that_is_refused_early_gets_its_answer() -> Result<()> {
                         "%{response_code}",
                         &url,
                     ])
-                    .await?;
-                ensure!(
-                    answer == "no body is wanted here\n413",
-                    "{expect}: {answer}"
-                );
+                    .await;
+                match answer {
+                    Err(told) if place.may_lie(expect) && lied(&told) => {}
+                    answer => ensure!(
+                        answer? == "no body is wanted here\n413",
+                        "{expect}: another answer"
+                    ),
+                }
             }
         }
         Ok(())
