@@ -96,6 +96,11 @@ pub(crate) const ALL: &[Module] = &[
         stamp: None,
     },
     Module {
+        folder: "grpc",
+        programs: &[pod("grpc", ".", "portolan.test/grpc:dev")],
+        stamp: None,
+    },
+    Module {
         folder: "coredns",
         programs: &[program("coredns", "github.com/coredns/coredns")],
         stamp: None,
