@@ -26,6 +26,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) exchange: Exchange,
+    pub(crate) version: Version,
     pub(crate) connections: usize,
     /// The certificate's key, where it is TLS.
     pub(crate) tls: Option<Key>,
@@ -39,6 +40,45 @@ pub(crate) enum Exchange {
     Get(usize),
     /// So many bytes over a WebSocket, which come back.
     Echo(usize),
+    /// A unary gRPC call with a message of so many bytes, which comes back.
+    Call(usize),
+}
+
+/// How clients speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    /// So many operations at a time on a connection.
+    Http2 {
+        streams: usize,
+    },
+}
+
+/// How the origin is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    Http1,
+    /// By prior knowledge.
+    Http2,
+}
+
+impl Upstream {
+    /// The name of a configuration of this candidate.
+    pub(crate) fn of(self, candidate: &str) -> String {
+        match self {
+            Self::Http1 => candidate.to_owned(),
+            Self::Http2 => format!("{candidate}, HTTP/2 to the origin"),
+        }
+    }
+}
+
+impl Load {
+    pub(crate) fn upstream(self) -> Upstream {
+        match self.exchange {
+            Exchange::Get(_) | Exchange::Echo(_) => Upstream::Http1,
+            Exchange::Call(_) => Upstream::Http2,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +97,14 @@ pub(crate) enum Life {
     Resumed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Idle {
     /// HTTP/1 over TLS, after one request.
     Tls,
+    /// HTTP/2 over TLS, after one request.
+    Http2,
     /// A WebSocket without TLS, after its handshake.
+    #[value(name = "websocket")]
     WebSocket,
 }
 
@@ -116,7 +159,19 @@ const MEMORY_PEERS: &[&str] = &["portolan", "haproxy", "haproxy-bare", "nginx", 
 const fn kept(exchange: Exchange, connections: usize, tls: Option<Key>) -> Kind {
     Kind::Load(Load {
         exchange,
+        version: Version::Http1,
         connections,
+        tls,
+        life: Life::Kept,
+    })
+}
+
+/// Eight operations at a time on each of eight connections.
+const fn multiplexed(exchange: Exchange, tls: Option<Key>) -> Kind {
+    Kind::Load(Load {
+        exchange,
+        version: Version::Http2 { streams: 8 },
+        connections: 8,
         tls,
         life: Life::Kept,
     })
@@ -125,6 +180,7 @@ const fn kept(exchange: Exchange, connections: usize, tls: Option<Key>) -> Kind 
 const fn once(tls: Option<Key>, life: Life) -> Kind {
     Kind::Load(Load {
         exchange: Exchange::Get(1024),
+        version: Version::Http1,
         connections: 32,
         tls,
         life,
@@ -208,6 +264,27 @@ pub(crate) const CASES: &[Case] = &[
         bars: &[beside("haproxy", CPU_GIB, 1.00)],
     },
     Case {
+        name: "http2",
+        title: "HTTP/2, 1 KiB, 8 connections with 8 requests at a time",
+        kind: multiplexed(Exchange::Get(1024), None),
+        candidates: HTTP,
+        bars: &[beside("haproxy", CPU, 1.00), beside("haproxy", P99, 1.00)],
+    },
+    Case {
+        name: "http2-tls",
+        title: "HTTP/2 over TLS, 1 KiB, 8 connections with 8 requests at a time",
+        kind: multiplexed(Exchange::Get(1024), Some(Key::Ecdsa)),
+        candidates: HTTP,
+        bars: &[beside("haproxy", CPU, 1.00)],
+    },
+    Case {
+        name: "grpc",
+        title: "gRPC, HTTP/2 to HTTP/2, messages of 1 KiB both ways, 8 connections with 8 calls at a time",
+        kind: multiplexed(Exchange::Call(1024), None),
+        candidates: PLAIN,
+        bars: &[beside("haproxy", CPU, 1.00)],
+    },
+    Case {
         name: "two-workers",
         title: "two workers on one core, HTTP/1 keep-alive, 64 connections",
         kind: kept(Exchange::Get(1024), 64, None),
@@ -225,6 +302,13 @@ pub(crate) const CASES: &[Case] = &[
         kind: Kind::Idle(Idle::Tls),
         candidates: MEMORY_PEERS,
         bars: &[beside("haproxy", MEMORY, 1.00)],
+    },
+    Case {
+        name: "idle-http2",
+        title: "idle connection, HTTP/2 over TLS",
+        kind: Kind::Idle(Idle::Http2),
+        candidates: MEMORY_PEERS,
+        bars: &[beside("haproxy", MEMORY, 1.50)],
     },
     Case {
         name: "idle-websocket",
@@ -251,6 +335,20 @@ pub(crate) const CASES: &[Case] = &[
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn what_is_asked_for_can_be_spoken() {
+        for case in CASES {
+            if let Kind::Load(load) = case.kind {
+                let http2 = matches!(load.version, Version::Http2 { .. });
+                match load.exchange {
+                    Exchange::Get(_) => assert!(!http2 || load.life == Life::Kept),
+                    Exchange::Echo(_) => assert!(!http2, "{}", case.name),
+                    Exchange::Call(_) => assert!(http2, "{}", case.name),
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_bar_compares_candidates_of_its_case() {

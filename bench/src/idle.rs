@@ -1,7 +1,7 @@
 //! Connections that say nothing.
 
 use crate::candidate::{Candidate, Place, Program};
-use crate::cases::{Exchange, Idle, Key, Life, Load};
+use crate::cases::{Exchange, Idle, Key, Life, Load, Version};
 use crate::load::{Clients, Target};
 use anyhow::{Context as _, bail};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -23,45 +23,69 @@ impl Idle {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tls => "tls",
+            Self::Http2 => "http2",
             Self::WebSocket => "websocket",
         }
     }
 
     pub(crate) fn key(self) -> Option<Key> {
         match self {
-            Self::Tls => Some(Key::Ecdsa),
+            Self::Tls | Self::Http2 => Some(Key::Ecdsa),
             Self::WebSocket => None,
+        }
+    }
+
+    pub(crate) fn version(self) -> Version {
+        match self {
+            Self::Tls | Self::WebSocket => Version::Http1,
+            Self::Http2 => Version::Http2 { streams: 1 },
+        }
+    }
+
+    fn exchange(self) -> Exchange {
+        match self {
+            Self::Tls | Self::Http2 => Exchange::Get(1024),
+            Self::WebSocket => Exchange::Echo(1024),
         }
     }
 }
 
-/// Bytes of resident memory that a connection adds, by candidate. All are held at the same
-/// time: memory, unlike time, is not shared.
+/// What was found out about each candidate.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Bytes of resident memory that a connection adds.
+    pub(crate) bytes: Vec<(&'static str, f64)>,
+    /// Why a candidate does not hold so many.
+    pub(crate) failed: Vec<(&'static str, String)>,
+}
+
+/// All are held at the same time: memory, unlike time, is not shared.
 pub(crate) fn measure(
     idle: Idle,
     candidates: &[Candidate],
     place: &Place,
-) -> anyhow::Result<Vec<(&'static str, f64)>> {
+) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     let mut held = Vec::new();
     for candidate in candidates {
         let before = candidate.processes.resident()?;
-        let clients = open(idle, candidate, place)
-            .with_context(|| format!("{}: opening idle connections", candidate.name))?;
-        held.push((candidate, before, clients));
+        match open(idle, candidate, place) {
+            Ok(clients) => held.push((candidate, before, clients)),
+            Err(why) => found.failed.push((candidate.name, format!("{why:#}"))),
+        }
     }
     thread::sleep(SILENCE);
-    held.iter()
-        .map(|(candidate, before, _)| {
-            let after = candidate.processes.resident()?;
-            let added = after.saturating_sub(*before) as f64 / CONNECTIONS as f64;
-            Ok((candidate.name, added))
-        })
-        .collect()
+    for (candidate, before, _clients) in &held {
+        let after = candidate.processes.resident()?;
+        let added = after.saturating_sub(*before) as f64 / CONNECTIONS as f64;
+        found.bytes.push((candidate.name, added));
+    }
+    Ok(found)
 }
 
 /// A process of its own holds the connections of one candidate: it has a limit of open files too.
 fn open(idle: Idle, candidate: &Candidate, place: &Place) -> anyhow::Result<Program> {
-    let target = place.target(candidate.ports, idle.key(), false)?;
+    let target = place.target(candidate.ports, idle.key(), idle.version(), false)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args([
             "hold",
@@ -85,19 +109,18 @@ fn open(idle: Idle, candidate: &Candidate, place: &Place) -> anyhow::Result<Prog
 
 /// Opens the connections, says so, and holds them until it is killed.
 pub(crate) fn hold(
-    websocket: bool,
+    idle: Idle,
     mut target: Target,
     authority: &std::path::Path,
 ) -> anyhow::Result<()> {
-    let (exchange, tls) = match websocket {
-        true => (Exchange::Echo(1024), None),
-        false => (Exchange::Get(1024), Some(Key::Ecdsa)),
-    };
+    let (tls, version) = (idle.key(), idle.version());
     if tls.is_some() {
-        target.tls = Some(Arc::new(crate::load::tls::config(authority, false)?));
+        let config = crate::load::tls::config(authority, version, false)?;
+        target.tls = Some(Arc::new(config));
     }
     let load = Load {
-        exchange,
+        exchange: idle.exchange(),
+        version,
         connections: CONNECTIONS,
         tls,
         life: Life::Kept,

@@ -12,6 +12,7 @@
 
 mod candidate;
 mod cases;
+mod http2;
 mod idle;
 mod instructions;
 mod load;
@@ -90,7 +91,8 @@ enum Part {
     /// Idle clients
     #[command(hide = true)]
     Hold {
-        what: String,
+        #[arg(value_enum)]
+        what: cases::Idle,
         address: SocketAddr,
         host: String,
         authority: PathBuf,
@@ -182,7 +184,7 @@ fn main() -> anyhow::Result<()> {
                 host,
                 tls: None,
             };
-            idle::hold(what == "websocket", target, &authority)
+            idle::hold(what, target, &authority)
         }
         Part::Route { hosts, requests } => instructions::route(hosts, requests),
     }

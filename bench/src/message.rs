@@ -17,14 +17,27 @@ pub(crate) fn content() -> &'static [u8] {
     })
 }
 
-/// A request for so many bytes, with the fields that a browser's request has.
+/// The fields that a browser's request has.
+pub(crate) const BROWSER: [(&str, &str); 4] = [
+    (
+        "User-Agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    ),
+    (
+        "Accept",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    ),
+    ("Accept-Language", "en-US,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate"),
+];
+
+/// A request for so many bytes.
 pub(crate) fn get(host: &str, size: usize, last: bool) -> Vec<u8> {
     let connection = if last { "Connection: close\r\n" } else { "" };
+    let fields = BROWSER.map(|(name, value)| format!("{name}: {value}\r\n"));
     format!(
-        "GET /bytes/{size} HTTP/1.1\r\nHost: {host}\r\n\
-         User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
-         Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
-         Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate\r\n{connection}\r\n"
+        "GET /bytes/{size} HTTP/1.1\r\nHost: {host}\r\n{}{connection}\r\n",
+        fields.concat()
     )
     .into_bytes()
 }

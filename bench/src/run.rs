@@ -1,7 +1,7 @@
 //! A run: case after case, candidates interleaved in random order, until the verdicts are clear.
 
 use crate::candidate::{Candidate, Place, Ports, Program, spawn};
-use crate::cases::{CASES, Case, Idle, Kind, Life, Load};
+use crate::cases::{CASES, Case, Idle, Kind, Life, Load, Upstream};
 use crate::idle;
 use crate::instructions;
 use crate::load::Clients;
@@ -106,9 +106,11 @@ impl Run {
             };
             let found = case.candidates.iter().find(|it| **it == name);
             let name = found.with_context(|| format!("{} has no candidate {name}", case.name))?;
-            let (candidate, _) = self.place.start(name)?;
+            let (candidate, _) = self.place.start(name, load.upstream())?;
             let resume = load.life == Life::Resumed;
-            let target = self.place.target(candidate.ports, load.tls, resume)?;
+            let target = self
+                .place
+                .target(candidate.ports, load.tls, load.version, resume)?;
             let mut runners = [(candidate, Clients::new(load, target)?)];
             self.calibrate(&mut runners, case)?;
             let [(candidate, clients)] = &mut runners;
@@ -165,10 +167,12 @@ impl Run {
     ) -> anyhow::Result<()> {
         let mut runners = Vec::new();
         for name in present.iter().copied() {
-            let (candidate, config) = self.place.start(name)?;
-            results.configs.insert(name.to_owned(), config);
+            let (candidate, config) = self.place.start(name, load.upstream())?;
+            results.configs.insert(load.upstream().of(name), config);
             let resume = load.life == Life::Resumed;
-            let target = self.place.target(candidate.ports, load.tls, resume)?;
+            let target = self
+                .place
+                .target(candidate.ports, load.tls, load.version, resume)?;
             runners.push((candidate, Clients::new(load, target)?));
         }
         let mut conditions = Conditions {
@@ -315,17 +319,24 @@ impl Run {
         for round in 1..=self.rounds.memory {
             let mut held = Vec::new();
             for name in present.iter().copied() {
-                let (candidate, config) = self.place.start(name)?;
+                let (candidate, config) = self.place.start(name, Upstream::Http1)?;
                 results.configs.insert(name.to_owned(), config);
                 held.push(candidate);
             }
             let found = idle::measure(idle, &held, &self.place)?;
             let line: Vec<String> = found
+                .bytes
                 .iter()
                 .map(|(name, bytes)| format!("{name} {bytes:.0}"))
                 .collect();
             eprintln!("    round {round}: {}", line.join(", "));
-            for (name, bytes) in found {
+            for (name, why) in found.failed {
+                eprintln!("    {name} is left out: {why}");
+                results
+                    .skipped
+                    .insert(format!("{name}, {}", case.name), why);
+            }
+            for (name, bytes) in found.bytes {
                 rounds
                     .entry(name)
                     .or_default()

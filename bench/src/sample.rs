@@ -103,7 +103,7 @@ impl Sample {
         let latency = |at| quantile(&self.report.latencies, at).unwrap_or_default() / 1000.0;
         let moved = match load.exchange {
             Exchange::Get(size) => size,
-            Exchange::Echo(size) => 2 * size,
+            Exchange::Echo(size) | Exchange::Call(size) => 2 * size,
         };
         let gib = done * moved as f64 / f64::from(1 << 30);
         let busy = self.watched.mul_f64(self.proxy_core.busy).as_secs_f64() * 1e6;
@@ -166,6 +166,7 @@ mod tests {
     fn figures_are_per_operation_and_per_gib() {
         let load = Load {
             exchange: Exchange::Echo(1 << 14),
+            version: crate::cases::Version::Http1,
             connections: 8,
             tls: None,
             life: crate::cases::Life::Kept,

@@ -1,16 +1,17 @@
 //! Envoy, with the same fields added.
 
 use crate::candidate::{Place, Ports, Start, hosts};
+use crate::cases::Upstream;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::fs;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-pub(super) fn start(place: &Place, ports: Ports) -> anyhow::Result<Start> {
+pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Start> {
     let program = place.envoy.clone().context("envoy is not installed")?;
     let names: Vec<String> = hosts(" ").split_whitespace().map(str::to_owned).collect();
-    let config = config(place, ports, &json!(names));
+    let config = config(place, ports, upstream, &json!(names));
     let file = place.file("envoy.json");
     fs::write(&file, serde_json::to_string_pretty(&config)?)?;
     let arguments = [
@@ -22,7 +23,12 @@ pub(super) fn start(place: &Place, ports: Ports) -> anyhow::Result<Start> {
         "error",
         "--use-dynamic-base-id",
     ];
-    let shown = self::config(place, ports, &json!(format!("the {} hosts", names.len())));
+    let shown = self::config(
+        place,
+        ports,
+        upstream,
+        &json!(format!("the {} hosts", names.len())),
+    );
     Ok(Start {
         program,
         arguments: arguments.map(str::to_owned).into(),
@@ -30,13 +36,17 @@ pub(super) fn start(place: &Place, ports: Ports) -> anyhow::Result<Start> {
     })
 }
 
-fn config(place: &Place, ports: Ports, domains: &Value) -> Value {
+fn config(place: &Place, ports: Ports, upstream: Upstream, domains: &Value) -> Value {
+    let protocol = match upstream {
+        Upstream::Http1 => json!({"http_protocol_options": {}}),
+        Upstream::Http2 => json!({"http2_protocol_options": {}}),
+    };
     let manager = json!([{
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
             "@type": format!("{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
             "stat_prefix": "clients",
-            "codec_type": "HTTP1",
+            "codec_type": "AUTO",
             "use_remote_address": true,
             "generate_request_id": true,
             "normalize_path": true,
@@ -71,7 +81,7 @@ fn config(place: &Place, ports: Ports, domains: &Value) -> Value {
                 "typed_config": {
                     "@type": format!("{TYPES}.transport_sockets.tls.v3.DownstreamTlsContext"),
                     "common_tls_context": {
-                        "alpn_protocols": ["http/1.1"],
+                        "alpn_protocols": ["h2", "http/1.1"],
                         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
                         "tls_certificates": [{"certificate_chain": file("pem"), "private_key": file("key")}],
                     },
@@ -102,6 +112,12 @@ fn config(place: &Place, ports: Ports, domains: &Value) -> Value {
             "name": "origin",
             "type": "STATIC",
             "connect_timeout": "5s",
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": format!("{TYPES}.upstreams.http.v3.HttpProtocolOptions"),
+                    "explicit_http_config": protocol,
+                },
+            },
             "circuit_breakers": {"thresholds": [{"max_connections": 20000, "max_pending_requests": 20000, "max_requests": 20000}]},
             "load_assignment": {
                 "cluster_name": "origin",

@@ -1,15 +1,21 @@
 //! HAProxy: with what Portolan does to every request, and without.
 
 use crate::candidate::{Place, Ports, Start, hosts};
+use crate::cases::Upstream;
 use std::fs;
 
 /// Client and server side of every connection, below the limit of open files.
 const CONNECTIONS: usize = 9800;
 
-pub(super) fn start(place: &Place, ports: Ports, features: bool) -> anyhow::Result<Start> {
+pub(super) fn start(
+    place: &Place,
+    ports: Ports,
+    upstream: Upstream,
+    features: bool,
+) -> anyhow::Result<Start> {
     let map = place.file("haproxy.map");
     fs::write(&map, hosts(" origin\n"))?;
-    let config = config(place, ports, features);
+    let config = config(place, ports, upstream, features);
     let file = place.file(if features {
         "haproxy.cfg"
     } else {
@@ -23,7 +29,11 @@ pub(super) fn start(place: &Place, ports: Ports, features: bool) -> anyhow::Resu
     })
 }
 
-fn config(place: &Place, ports: Ports, features: bool) -> String {
+fn config(place: &Place, ports: Ports, upstream: Upstream, features: bool) -> String {
+    let proto = match upstream {
+        Upstream::Http1 => "",
+        Upstream::Http2 => " proto h2",
+    };
     let Ports {
         plain, tls, origin, ..
     } = ports;
@@ -62,9 +72,9 @@ defaults
     timeout tunnel 1h
 frontend clients
     bind 127.0.0.1:{plain} backlog 4096
-    bind 127.0.0.1:{tls} backlog 4096 ssl crt {ecdsa} crt {rsa} alpn http/1.1
+    bind 127.0.0.1:{tls} backlog 4096 ssl crt {ecdsa} crt {rsa} alpn h2,http/1.1
 {per_request}backend origin
-    server origin 127.0.0.1:{origin} pool-max-conn 256 pool-purge-delay 1h
+    server origin 127.0.0.1:{origin}{proto} pool-max-conn 256 pool-purge-delay 1h
 "
     )
 }

@@ -6,7 +6,7 @@ mod haproxy;
 mod nginx;
 mod portolan;
 
-use crate::cases::Key;
+use crate::cases::{Key, Upstream, Version};
 use crate::load::Target;
 use crate::machine::{self, LOAD_CORE, PROXY_CORE, Processes};
 use anyhow::{Context as _, bail};
@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 pub(crate) const HOSTS: usize = 1000;
 /// The host that is asked for without TLS.
 const PLAIN_HOST: &str = "h500.bench.test";
+const HTTP2: Version = Version::Http2 { streams: 1 };
 /// How long a program may take until it accepts connections.
 const START: Duration = Duration::from_secs(30);
 /// How long a program may take to end when it is asked to.
@@ -51,12 +52,15 @@ pub(crate) struct Place {
     portolan: PathBuf,
     envoy: Option<PathBuf>,
     full: Arc<ClientConfig>,
+    full_http2: Arc<ClientConfig>,
 }
 
 /// Where a candidate and its own way to the origin are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     pub(crate) plain: u16,
+    /// HTTP/2 without TLS.
+    pub(crate) http2: u16,
     pub(crate) tls: u16,
     pub(crate) origin: u16,
     /// Where Portolan tells about itself.
@@ -70,6 +74,8 @@ impl Ports {
         // Below the ports that the kernel gives out to clients.
         Ok(Self {
             plain: 18_000 + index,
+            // Everybody but nginx tells it by its preface.
+            http2: if name == "nginx" { 18_400 } else { 18_000 } + index,
             tls: 18_100 + index,
             origin: 18_200 + index,
             admin: 18_300 + index,
@@ -163,7 +169,8 @@ impl Place {
             fs::write(folder.join(format!("{name}.both.pem")), both)?;
         }
         Ok(Self {
-            full: Arc::new(crate::load::tls::config(&pem, false)?),
+            full: Arc::new(crate::load::tls::config(&pem, Version::Http1, false)?),
+            full_http2: Arc::new(crate::load::tls::config(&pem, HTTP2, false)?),
             folder,
             portolan,
             envoy,
@@ -190,12 +197,16 @@ impl Place {
         &self,
         ports: Ports,
         tls: Option<Key>,
+        version: Version,
         resume: bool,
     ) -> anyhow::Result<Target> {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(match tls {
             None => Target {
-                address: at(ports.plain),
+                address: at(match version {
+                    Version::Http1 => ports.plain,
+                    Version::Http2 { .. } => ports.http2,
+                }),
                 host: PLAIN_HOST.to_owned(),
                 tls: None,
             },
@@ -204,24 +215,29 @@ impl Place {
                 host: key.host(),
                 tls: Some(match resume {
                     // Tickets of one candidate are nothing to another.
-                    true => Arc::new(crate::load::tls::config(&self.authority(), true)?),
-                    false => Arc::clone(&self.full),
+                    true => Arc::new(crate::load::tls::config(&self.authority(), version, true)?),
+                    false if version == Version::Http1 => Arc::clone(&self.full),
+                    false => Arc::clone(&self.full_http2),
                 }),
             },
         })
     }
 
     /// Starts a candidate on the proxy's core and waits until it accepts connections.
-    pub(crate) fn start(&self, name: &'static str) -> anyhow::Result<(Candidate, String)> {
+    pub(crate) fn start(
+        &self,
+        name: &'static str,
+        upstream: Upstream,
+    ) -> anyhow::Result<(Candidate, String)> {
         let ports = Ports::of(name)?;
         let start = match name {
-            "haproxy" => haproxy::start(self, ports, true)?,
-            "haproxy-bare" => haproxy::start(self, ports, false)?,
-            "nginx" => nginx::start(self, ports)?,
-            "envoy" => envoy::start(self, ports)?,
+            "haproxy" => haproxy::start(self, ports, upstream, true)?,
+            "haproxy-bare" => haproxy::start(self, ports, upstream, false)?,
+            "nginx" => nginx::start(self, ports, upstream)?,
+            "envoy" => envoy::start(self, ports, upstream)?,
             "relay" => relay(ports)?,
-            "portolan-two-workers" => portolan::start(self, ports, name, 2)?,
-            _ => portolan::start(self, ports, name, 1)?,
+            "portolan-two-workers" => portolan::start(self, ports, upstream, name, 2)?,
+            _ => portolan::start(self, ports, upstream, name, 1)?,
         };
         for port in [ports.plain, ports.tls] {
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {

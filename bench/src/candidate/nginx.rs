@@ -1,16 +1,17 @@
 //! nginx, with the same fields added and connections to the origin kept.
 
 use crate::candidate::{Place, Ports, Start, hosts};
+use crate::cases::Upstream;
 use std::fs;
 
-pub(super) fn start(place: &Place, ports: Ports) -> anyhow::Result<Start> {
+pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Start> {
     let folder = place.file("nginx");
     fs::create_dir_all(&folder)?;
     fs::write(
         place.file("nginx.hosts"),
         format!("server_name {};\n", hosts(" ")),
     )?;
-    let config = config(place, ports);
+    let config = config(place, ports, upstream);
     let file = place.file("nginx.conf");
     fs::write(&file, &config)?;
     let arguments = [
@@ -26,9 +27,18 @@ pub(super) fn start(place: &Place, ports: Ports) -> anyhow::Result<Start> {
     })
 }
 
-fn config(place: &Place, ports: Ports) -> String {
+fn config(place: &Place, ports: Ports, upstream: Upstream) -> String {
+    // Each way upstream has directives of its own.
+    let (pass, module) = match upstream {
+        Upstream::Http1 => ("proxy_pass http://origin", "proxy"),
+        Upstream::Http2 => ("grpc_pass grpc://origin", "grpc"),
+    };
     let Ports {
-        plain, tls, origin, ..
+        plain,
+        http2,
+        tls,
+        origin,
+        ..
     } = ports;
     let folder = place.file("nginx");
     let folder = folder.display();
@@ -37,6 +47,16 @@ fn config(place: &Place, ports: Ports) -> String {
     let user = match rustix::process::geteuid().is_root() {
         true => "user root;\n",
         false => "",
+    };
+    let hops = match upstream {
+        Upstream::Http1 => {
+            "    map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+    proxy_http_version 1.1;
+    proxy_set_header Connection $connection_upgrade;
+    proxy_set_header Upgrade $http_upgrade;
+"
+        }
+        Upstream::Http2 => "",
     };
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("    {kind}_temp_path {folder}/{kind};\n"))
@@ -48,11 +68,11 @@ fn config(place: &Place, ports: Ports) -> String {
         );
         format!(
             "    server {{
-        listen 127.0.0.1:{tls} ssl backlog=4096;
+        listen 127.0.0.1:{tls} ssl http2 backlog=4096;
         server_name {name}.bench.test;
         ssl_certificate {};
         ssl_certificate_key {};
-        location / {{ proxy_pass http://origin; }}
+        location / {{ {pass}; }}
     }}\n",
             pem.display(),
             key.display()
@@ -78,23 +98,20 @@ http {{
         keepalive_requests 1000000000;
         keepalive_timeout 60s;
     }}
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
-    proxy_http_version 1.1;
-    proxy_connect_timeout 5s;
-    proxy_read_timeout 1h;
-    proxy_set_header Host $http_host;
-    proxy_set_header Connection $connection_upgrade;
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Real-IP $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host $http_host;
-    proxy_set_header X-Forwarded-Port $server_port;
-    proxy_set_header X-Request-Id $request_id;
+{hops}    {module}_connect_timeout 5s;
+    {module}_read_timeout 1h;
+    {module}_set_header Host $http_host;
+    {module}_set_header X-Forwarded-For $remote_addr;
+    {module}_set_header X-Real-IP $remote_addr;
+    {module}_set_header X-Forwarded-Proto $scheme;
+    {module}_set_header X-Forwarded-Host $http_host;
+    {module}_set_header X-Forwarded-Port $server_port;
+    {module}_set_header X-Request-Id $request_id;
     server {{
         listen 127.0.0.1:{plain} backlog=4096;
+        listen 127.0.0.1:{http2} http2 backlog=4096;
         include {};
-        location / {{ proxy_pass http://origin; }}
+        location / {{ {pass}; }}
     }}
 {}{}}}
 ",

@@ -1,7 +1,7 @@
 //! Portolan without Kubernetes, from the same objects as in a cluster.
 
 use crate::candidate::{HOSTS, Place, Ports, Start};
-use crate::cases::Key;
+use crate::cases::{Key, Upstream};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use std::fs;
 pub(super) fn start(
     place: &Place,
     ports: Ports,
+    upstream: Upstream,
     name: &str,
     workers: u16,
 ) -> anyhow::Result<Start> {
@@ -18,7 +19,7 @@ pub(super) fn start(
     } = ports;
     let folder = place.file(&format!("{name}.files"));
     fs::create_dir_all(&folder)?;
-    let objects = objects(place, ports)?;
+    let objects = objects(place, ports, upstream)?;
     let documents: Vec<String> = objects.iter().map(Value::to_string).collect();
     fs::write(folder.join("objects.yaml"), documents.join("\n---\n"))?;
     let arguments: Vec<String> = [
@@ -45,13 +46,17 @@ pub(super) fn start(
     })
 }
 
-fn objects(place: &Place, ports: Ports) -> anyhow::Result<Vec<Value>> {
+fn objects(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Vec<Value>> {
+    let port = match upstream {
+        Upstream::Http1 => json!({"name": "http", "port": 80}),
+        Upstream::Http2 => json!({"name": "http", "port": 80, "appProtocol": "kubernetes.io/h2c"}),
+    };
     let mut objects = vec![
         json!({
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": "origin"},
-            "spec": {"ports": [{"name": "http", "port": 80}]},
+            "spec": {"ports": [port]},
         }),
         json!({
             "apiVersion": "discovery.k8s.io/v1",

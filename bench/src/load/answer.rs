@@ -16,6 +16,8 @@ enum Stage {
     Body(usize),
 }
 
+const CALL: &str = "a call over HTTP/1.1";
+
 impl Answer {
     /// An answer with a head first, also where it is the head of a WebSocket.
     pub(crate) fn with_head(exchange: Exchange) -> Self {
@@ -52,10 +54,12 @@ impl Answer {
                     Exchange::Echo(_) if !head.starts_with(b"HTTP/1.1 101 ") => Err("no upgrade"),
                     Exchange::Echo(_) if rest.is_empty() => Ok(true),
                     Exchange::Echo(_) => Err("more than a head"),
+                    Exchange::Call(_) => Err(CALL),
                 }
             }
             Stage::Body(_) => match self.exchange {
                 Exchange::Get(size) | Exchange::Echo(size) => self.body(bytes, size),
+                Exchange::Call(_) => Err(CALL),
             },
         }
     }

@@ -3,21 +3,23 @@
 
 mod answer;
 mod pace;
+mod session;
 pub(crate) mod tls;
+mod visit;
 mod wire;
 
-use crate::cases::{Exchange, Life, Load};
+use crate::cases::{Exchange, Life, Load, Version};
 use crate::message;
 use crate::poller::{EventFlags, Poller};
-use answer::Answer;
 use pace::Pace;
-use rustls::{ClientConfig, HandshakeKind};
+use rustls::ClientConfig;
+use session::{Question, Session};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::Wire;
+use visit::{Progress, Stage, Visit};
 
 /// How long the last answers may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,50 +55,49 @@ pub(crate) struct Clients {
     target: Target,
     poller: Poller,
     slots: Vec<Slot>,
-    /// The longest waiting first, so that all connections carry the same.
+    /// The longest waiting first, so that all connections carry the same; a connection is in here as
+    /// often as it can take another operation.
     free: VecDeque<usize>,
+    /// How many operations can be under way.
+    room: usize,
     /// Operations that are due and found no free connection.
     waiting: VecDeque<Instant>,
+    /// Over HTTP/1.1.
     request: Vec<u8>,
+    /// Over HTTP/2.
+    question: Question,
     buffer: Vec<u8>,
     report: Report,
 }
 
 /// A place for a connection.
 #[derive(Debug)]
-struct Slot {
-    wire: Option<Wire>,
-    stage: Stage,
-    due: Instant,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Free,
-    /// The WebSocket's handshake is under way; the message follows.
-    Upgrading(Answer),
-    Asked(Answer),
-    /// Answered; the proxy closes.
-    Ending,
+enum Slot {
+    Http1(Visit),
+    Http2(Session),
 }
 
 impl Clients {
     pub(crate) fn new(load: Load, target: Target) -> io::Result<Self> {
         let request = match load.exchange {
             Exchange::Get(size) => message::get(&target.host, size, load.life != Life::Kept),
-            Exchange::Echo(size) => message::content().get(..size).unwrap_or_default().to_vec(),
+            Exchange::Echo(size) | Exchange::Call(size) => {
+                message::content().get(..size).unwrap_or_default().to_vec()
+            }
         };
-        let slot = |_| Slot {
-            wire: None,
-            stage: Stage::Free,
-            due: Instant::now(),
+        let (slot, streams): (fn() -> Slot, usize) = match load.version {
+            Version::Http1 => (|| Slot::Http1(Visit::new()), 1),
+            Version::Http2 { streams } => (|| Slot::Http2(Session::default()), streams),
         };
+        let free: VecDeque<usize> = (0..streams).flat_map(|_| 0..load.connections).collect();
         Ok(Self {
+            question: Question::new(load.exchange, &target),
             load,
             target,
             poller: Poller::new()?,
-            slots: (0..load.connections).map(slot).collect(),
-            free: (0..load.connections).collect(),
+            slots: (0..load.connections).map(|_| slot()).collect(),
+            room: free.len(),
+            free,
             waiting: VecDeque::new(),
             request,
             buffer: vec![0; 256 * 1024],
@@ -133,7 +134,7 @@ impl Clients {
                 self.begin(slot, due);
             }
             let next = pace.due(now);
-            let idle = self.free.len() == self.slots.len() && self.waiting.is_empty();
+            let idle = self.free.len() == self.room && self.waiting.is_empty();
             if next.is_none() && (idle || now > start + length + PATIENCE) {
                 break;
             }
@@ -147,7 +148,7 @@ impl Clients {
                 }
             }
         }
-        let unanswered = self.slots.len() - self.free.len() + self.waiting.len();
+        let unanswered = self.room - self.free.len() + self.waiting.len();
         if unanswered > 0 {
             self.wrong("no answer", unanswered as u64);
         }
@@ -187,162 +188,81 @@ impl Clients {
         let Some(slot) = self.slots.get_mut(at) else {
             return;
         };
-        slot.due = due;
-        if let Err(error) = slot.begin(at, self.load, &self.target, &self.request, &self.poller) {
+        let begun = match slot {
+            Slot::Http1(visit) => {
+                visit.due = due;
+                visit.begin(at, self.load, &self.target, &self.request, &self.poller)
+            }
+            Slot::Http2(session) => {
+                session.begin(at, due, &self.question, &self.target, &self.poller)
+            }
+        };
+        if let Err(error) = begun {
             self.fail(at, &error.to_string());
         }
     }
 
     fn attend(&mut self, at: usize, flags: EventFlags) {
-        let Some(slot) = self.slots.get_mut(at) else {
-            return;
+        let Self {
+            free,
+            report,
+            buffer,
+            poller,
+            ..
+        } = self;
+        let mut answered = |due: Instant| {
+            report.done += 1;
+            report.latencies.push(due.elapsed().as_nanos() as f64);
         };
-        match slot.attend(
-            flags,
-            self.load,
-            &self.request,
-            &mut self.buffer,
-            &self.poller,
-            at,
-        ) {
-            Ok(Progress::Nothing | Progress::Upgraded) => {}
-            Ok(Progress::Answered) => {
-                self.report.done += 1;
-                let latency = slot.due.elapsed().as_nanos() as f64;
-                self.report.latencies.push(latency);
-                if matches!(slot.stage, Stage::Free) {
-                    self.free.push_back(at);
-                }
+        let attended = match self.slots.get_mut(at) {
+            None => Ok(()),
+            Some(Slot::Http2(session)) => {
+                let answered = |due| {
+                    answered(due);
+                    free.push_back(at);
+                };
+                session.attend(at, flags, &self.question, buffer, poller, answered)
             }
-            Ok(Progress::Ended) => {
-                slot.wire = None;
-                // One that was free is in the queue already.
-                if !matches!(slot.stage, Stage::Free) {
-                    slot.stage = Stage::Free;
-                    self.free.push_back(at);
-                }
+            Some(Slot::Http1(visit)) => {
+                let progress = visit.attend(flags, self.load, &self.request, buffer, poller, at);
+                progress.map(|progress| match progress {
+                    Progress::Nothing | Progress::Upgraded => {}
+                    Progress::Answered => {
+                        answered(visit.due);
+                        if matches!(visit.stage, Stage::Free) {
+                            free.push_back(at);
+                        }
+                    }
+                    Progress::Ended => {
+                        visit.wire = None;
+                        // One that was free is in the queue already.
+                        if !matches!(visit.stage, Stage::Free) {
+                            visit.stage = Stage::Free;
+                            free.push_back(at);
+                        }
+                    }
+                })
             }
-            Err(why) => self.fail(at, &why),
+        };
+        if let Err(why) = attended {
+            self.fail(at, &why);
         }
     }
 
     fn fail(&mut self, at: usize, why: &str) {
-        self.wrong(why, 1);
-        if let Some(slot) = self.slots.get_mut(at) {
-            slot.wire = None;
-            slot.stage = Stage::Free;
-            self.free.push_back(at);
-        }
+        let ended = match self.slots.get_mut(at) {
+            None => 0,
+            Some(Slot::Http1(visit)) => {
+                *visit = Visit::new();
+                1
+            }
+            Some(Slot::Http2(session)) => session.close(),
+        };
+        self.wrong(why, ended.max(1) as u64);
+        self.free.extend(std::iter::repeat_n(at, ended));
     }
 
     fn wrong(&mut self, why: &str, count: u64) {
         *self.report.wrong.entry(why.to_owned()).or_default() += count;
-    }
-}
-
-/// What came of an event.
-#[derive(Debug, PartialEq, Eq)]
-enum Progress {
-    Nothing,
-    /// The WebSocket is open; the message that was due can go.
-    Upgraded,
-    Answered,
-    /// The connection was closed where that was due.
-    Ended,
-}
-
-impl Slot {
-    fn begin(
-        &mut self,
-        key: usize,
-        load: Load,
-        target: &Target,
-        request: &[u8],
-        poller: &Poller,
-    ) -> io::Result<()> {
-        let new = self.wire.is_none();
-        let wire = match &mut self.wire {
-            Some(wire) => wire,
-            wire => wire.insert(Wire::connect(target, key, poller)?),
-        };
-        if new && matches!(load.exchange, Exchange::Echo(_)) {
-            wire.send(&message::upgrade(&target.host))?;
-            self.stage = Stage::Upgrading(Answer::with_head(load.exchange));
-        } else {
-            wire.send(request)?;
-            self.stage = Stage::Asked(match load.exchange {
-                Exchange::Get(_) => Answer::with_head(load.exchange),
-                Exchange::Echo(_) => Answer::without_head(load.exchange),
-            });
-        }
-        wire.watch(key, poller)
-    }
-
-    fn attend(
-        &mut self,
-        flags: EventFlags,
-        load: Load,
-        request: &[u8],
-        buffer: &mut [u8],
-        poller: &Poller,
-        key: usize,
-    ) -> Result<Progress, String> {
-        let Some(wire) = &mut self.wire else {
-            return Ok(Progress::Nothing);
-        };
-        let told = |error: io::Error| error.to_string();
-        let mut progress = Progress::Nothing;
-        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            let stage = &mut self.stage;
-            let open = wire.receive(buffer, |bytes| match stage {
-                Stage::Upgrading(answer) => answer.take(bytes).map(|whole| {
-                    if whole {
-                        *stage = Stage::Asked(Answer::without_head(load.exchange));
-                        progress = Progress::Upgraded;
-                    }
-                }),
-                Stage::Asked(answer) => answer.take(bytes).map(|whole| {
-                    if whole {
-                        *stage = match load.life {
-                            Life::Kept => Stage::Free,
-                            Life::Fresh | Life::Resumed => Stage::Ending,
-                        };
-                        progress = Progress::Answered;
-                    }
-                }),
-                Stage::Free | Stage::Ending => Err("bytes that nobody asked for"),
-            });
-            let open = open.map_err(|failed| failed.to_string())?;
-            match (progress == Progress::Answered, &self.stage) {
-                (true, _) => check_handshake(load, wire.handshake())?,
-                (false, Stage::Free | Stage::Ending) if !open => return Ok(Progress::Ended),
-                _ if !open => return Err("closed within an answer".to_owned()),
-                _ => {}
-            }
-            if progress == Progress::Upgraded {
-                wire.send(request).map_err(told)?;
-            }
-            if !open && progress == Progress::Answered {
-                self.stage = Stage::Free;
-                self.wire = None;
-                return Ok(progress);
-            }
-        }
-        wire.flush().map_err(told)?;
-        wire.watch(key, poller).map_err(told)?;
-        Ok(progress)
-    }
-}
-
-/// Each operation makes the handshake that the case is about.
-fn check_handshake(load: Load, made: Option<HandshakeKind>) -> Result<(), String> {
-    let due = match (load.tls, load.life) {
-        (None, _) | (_, Life::Kept) => return Ok(()),
-        (Some(_), Life::Fresh) => HandshakeKind::Full,
-        (Some(_), Life::Resumed) => HandshakeKind::Resumed,
-    };
-    match made == Some(due) {
-        true => Ok(()),
-        false => Err(format!("a handshake that was {made:?} and not {due:?}")),
     }
 }

@@ -1,6 +1,7 @@
 //! How clients speak TLS: one version, one group and one cipher suite, so that every proxy does
 //! the same work.
 
+use crate::cases::Version;
 use rustls::client::{
     ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
@@ -14,10 +15,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// For the documents.
-pub(crate) const PARAMETERS: &str = "TLS 1.3, X25519, TLS_AES_128_GCM_SHA256, ALPN http/1.1";
+pub(crate) const PARAMETERS: &str = "TLS 1.3, X25519, TLS_AES_128_GCM_SHA256, ALPN http/1.1 or h2";
 
 /// Verifies certificates by this authority; resumes with tickets, or never.
-pub(crate) fn config(authority: &Path, resume: bool) -> anyhow::Result<ClientConfig> {
+pub(crate) fn config(
+    authority: &Path,
+    version: Version,
+    resume: bool,
+) -> anyhow::Result<ClientConfig> {
     let provider = CryptoProvider {
         cipher_suites: vec![cipher_suite::TLS13_AES_128_GCM_SHA256],
         kx_groups: vec![kx_group::X25519],
@@ -29,7 +34,10 @@ pub(crate) fn config(authority: &Path, resume: bool) -> anyhow::Result<ClientCon
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = match version {
+        Version::Http1 => vec![b"http/1.1".to_vec()],
+        Version::Http2 { .. } => vec![b"h2".to_vec()],
+    };
     config.resumption = match resume {
         true => Resumption::store(Arc::new(Tickets::default())),
         false => Resumption::disabled(),

@@ -1,10 +1,14 @@
-//! What stands behind every proxy: `GET /bytes/N` is answered with N bytes, a WebSocket with its
-//! own bytes. One thread, answers made beforehand: never what a measurement waits for.
+//! What stands behind every proxy: `GET /bytes/N` is answered with N bytes, a WebSocket and a gRPC
+//! call with their own. One thread, answers made beforehand: never what a measurement waits for.
 
+mod speaker;
+
+use crate::http2::PREFACE;
 use crate::message;
 use crate::poller::{EventFlags, Poller};
 use anyhow::Context as _;
 use slab::Slab;
+use speaker::Speaker;
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -62,6 +66,8 @@ enum State {
     Answering { size: usize, gone: usize },
     /// What is still to be sent back.
     Echoing(Vec<u8>),
+    /// HTTP/2, by prior knowledge.
+    Speaking(Box<Speaker>),
 }
 
 impl Origin {
@@ -106,6 +112,7 @@ impl Connection {
             State::Reading(_) => true,
             State::Answering { .. } => false,
             State::Echoing(unsent) => unsent.is_empty(),
+            State::Speaking(speaker) => speaker.outbox.is_empty(),
         };
         if !may_read || !ready {
             return Ok(());
@@ -120,13 +127,20 @@ impl Connection {
         match &mut self.state {
             State::Reading(head) => {
                 head.extend_from_slice(bytes);
-                if message::head_length(head).is_some_and(|length| length == head.len()) {
+                if let Some(frames) = head.strip_prefix(PREFACE) {
+                    let mut speaker = Box::new(Speaker::new());
+                    speaker.hear(frames);
+                    self.state = State::Speaking(speaker);
+                } else if PREFACE.starts_with(head) {
+                    // The rest of it comes.
+                } else if message::head_length(head).is_some_and(|length| length == head.len()) {
                     self.state = next(head).ok_or(ErrorKind::InvalidData)?;
                 } else if head.len() > MAX_HEAD {
                     return Err(ErrorKind::InvalidData.into());
                 }
             }
             State::Echoing(unsent) => unsent.extend_from_slice(bytes),
+            State::Speaking(speaker) => speaker.hear(bytes),
             State::Answering { .. } => {}
         }
         Ok(())
@@ -151,6 +165,11 @@ impl Connection {
                 let gone = send(&self.stream, unsent)?;
                 unsent.drain(..gone);
                 Ok(!unsent.is_empty())
+            }
+            State::Speaking(speaker) => {
+                let gone = send(&self.stream, &speaker.outbox)?;
+                speaker.outbox.drain(..gone);
+                Ok(!speaker.outbox.is_empty())
             }
         }
     }

@@ -1,0 +1,334 @@
+//! One client's connection that speaks HTTP/2: several operations at a time.
+
+use crate::cases::Exchange;
+use crate::http2::{self, ALLOWANCE, Frame, Head, WINDOW};
+use crate::load::Target;
+use crate::load::wire::Wire;
+use crate::message;
+use crate::poller::{EventFlags, Poller};
+use std::io;
+use std::time::Instant;
+
+/// What is asked for, again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    head: Head,
+    /// Sent behind the head.
+    body: Vec<u8>,
+    /// What must come back.
+    answer: Vec<u8>,
+    /// It ends with trailers.
+    trailers: bool,
+}
+
+impl Question {
+    pub(crate) fn new(exchange: Exchange, target: &Target) -> Self {
+        // From the static table: :method GET is 2, POST 3; :scheme http 6, https 7.
+        let scheme = if target.tls.is_some() { 7 } else { 6 };
+        let content = |size| message::content().get(..size).unwrap_or_default();
+        match exchange {
+            Exchange::Call(size) => {
+                let message = http2::message(content(size));
+                Self {
+                    head: Head::new(
+                        &[3, scheme],
+                        &[
+                            (":authority", &target.host),
+                            (":path", "/bench.Echo/Call"),
+                            ("te", "trailers"),
+                            ("content-type", "application/grpc"),
+                            ("user-agent", "grpc-bench/1.0"),
+                        ],
+                    ),
+                    body: message.clone(),
+                    answer: message,
+                    trailers: true,
+                }
+            }
+            Exchange::Get(size) | Exchange::Echo(size) => {
+                let path = format!("/bytes/{size}");
+                let mut fields = vec![(":authority", &*target.host), (":path", &*path)];
+                let browser = message::BROWSER.map(|(name, value)| (name.to_lowercase(), value));
+                fields.extend(browser.iter().map(|(name, value)| (&**name, *value)));
+                Self {
+                    head: Head::new(&[2, scheme], &fields),
+                    body: Vec::new(),
+                    answer: content(size).to_vec(),
+                    trailers: false,
+                }
+            }
+        }
+    }
+}
+
+/// A place for a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    wire: Option<Wire>,
+    /// What came and is no whole frame yet.
+    inbox: Vec<u8>,
+    /// What is to be sent once there is room for it.
+    outbox: Vec<u8>,
+    next: u32,
+    open: Vec<Stream>,
+    /// How much of bodies may be sent.
+    window: i64,
+    /// How much has come since more was allowed.
+    received: u32,
+}
+
+#[derive(Debug)]
+struct Stream {
+    number: u32,
+    due: Instant,
+    /// Waits for the window.
+    body_waits: bool,
+    begun: bool,
+    /// How much of the body has come.
+    seen: usize,
+}
+
+impl Session {
+    /// Ends the connection, and what is under way on it.
+    pub(crate) fn close(&mut self) -> usize {
+        let ended = self.open.len();
+        *self = Self::default();
+        ended
+    }
+
+    pub(crate) fn begin(
+        &mut self,
+        key: usize,
+        due: Instant,
+        question: &Question,
+        target: &Target,
+        poller: &Poller,
+    ) -> io::Result<()> {
+        let new = self.wire.is_none();
+        if new {
+            self.wire = Some(Wire::connect(target, key, poller)?);
+            self.next = 1;
+            self.window = WINDOW;
+            self.outbox.extend_from_slice(http2::PREFACE);
+            http2::write_greeting(&mut self.outbox);
+        }
+        let number = self.next;
+        self.next += 2;
+        let head = &question.head;
+        let block = if new { &head.first } else { &head.again };
+        http2::write_head(&mut self.outbox, number, block, question.body.is_empty());
+        self.open.push(Stream {
+            number,
+            due,
+            body_waits: !question.body.is_empty(),
+            begun: false,
+            seen: 0,
+        });
+        self.send(key, question, poller)
+    }
+
+    /// Takes what has come; calls `answered` with when each was due that is answered.
+    pub(crate) fn attend(
+        &mut self,
+        key: usize,
+        flags: EventFlags,
+        question: &Question,
+        buffer: &mut [u8],
+        poller: &Poller,
+        answered: impl FnMut(Instant),
+    ) -> Result<(), String> {
+        let Some(wire) = &mut self.wire else {
+            return Ok(());
+        };
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            let inbox = &mut self.inbox;
+            let open = wire.receive(buffer, |bytes| {
+                inbox.extend_from_slice(bytes);
+                Ok(())
+            });
+            let open = open.map_err(|failed| failed.to_string())?;
+            self.read(question, answered)?;
+            if !open {
+                return Err("the connection was closed".to_owned());
+            }
+        }
+        self.send(key, question, poller)
+            .map_err(|it| it.to_string())
+    }
+
+    fn read(
+        &mut self,
+        question: &Question,
+        mut answered: impl FnMut(Instant),
+    ) -> Result<(), String> {
+        let inbox = std::mem::take(&mut self.inbox);
+        let mut rest = &inbox[..];
+        while let Some((frame, after)) = Frame::take(rest) {
+            rest = after;
+            frame.answer(&mut self.outbox);
+            self.window += frame.allowance().unwrap_or_default();
+            match frame.kind {
+                http2::GOAWAY => return Err("the proxy said goodbye".to_owned()),
+                http2::RST_STREAM => return Err("a stream was reset".to_owned()),
+                http2::HEADERS | http2::DATA => {
+                    self.received += frame.payload.len() as u32;
+                    let known = self.open.iter().position(|it| it.number == frame.stream);
+                    let at = known.ok_or("a frame of no open stream")?;
+                    let stream = self.open.get_mut(at).ok_or("no stream")?;
+                    if stream.take(&frame, question)? {
+                        answered(stream.due);
+                        self.open.swap_remove(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let left = rest.len();
+        let gone = inbox.len() - left;
+        self.inbox = inbox;
+        self.inbox.drain(..gone);
+        if self.received > ALLOWANCE / 2 {
+            self.received = 0;
+            http2::write(
+                &mut self.outbox,
+                http2::WINDOW_UPDATE,
+                0,
+                0,
+                &(ALLOWANCE / 2).to_be_bytes(),
+            );
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, key: usize, question: &Question, poller: &Poller) -> io::Result<()> {
+        let length = question.body.len() as i64;
+        for stream in self.open.iter_mut().filter(|it| it.body_waits) {
+            if self.window < length {
+                break;
+            }
+            self.window -= length;
+            stream.body_waits = false;
+            http2::write_body(&mut self.outbox, stream.number, &question.body, true);
+        }
+        let Some(wire) = &mut self.wire else {
+            return Ok(());
+        };
+        if self.outbox.is_empty() {
+            wire.flush()?;
+        } else {
+            wire.send(&self.outbox)?;
+            self.outbox.clear();
+        }
+        wire.watch(key, poller)
+    }
+}
+
+impl Stream {
+    /// Takes a frame of this stream; whether the answer is whole.
+    fn take(&mut self, frame: &Frame<'_>, question: &Question) -> Result<bool, &'static str> {
+        if frame.kind == http2::HEADERS && !self.begun {
+            self.begun = true;
+            if !frame.is_ok() {
+                return Err("another status");
+            }
+        } else if frame.kind == http2::DATA {
+            let until = self.seen + frame.payload.len();
+            if question.answer.get(self.seen..until) != Some(frame.payload) {
+                return Err("another body");
+            }
+            self.seen = until;
+        } else if !frame.ends_stream() {
+            return Err("trailers that end nothing");
+        }
+        if !frame.ends_stream() {
+            return Ok(false);
+        }
+        let trailers = frame.kind == http2::HEADERS && self.seen > 0;
+        match self.seen == question.answer.len() && trailers == question.trailers {
+            true => Ok(true),
+            false => Err("another length"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    fn session(exchange: Exchange) -> (Session, Question) {
+        let target = Target {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            host: "shop.test".to_owned(),
+            tls: None,
+        };
+        let stream = Stream {
+            number: 1,
+            due: Instant::now(),
+            body_waits: false,
+            begun: false,
+            seen: 0,
+        };
+        let session = Session {
+            open: vec![stream],
+            ..Session::default()
+        };
+        (session, Question::new(exchange, &target))
+    }
+
+    fn read(exchange: Exchange, bytes: &[u8], step: usize) -> Result<usize, String> {
+        let (mut session, question) = session(exchange);
+        let mut answers = 0;
+        for part in bytes.chunks(step) {
+            session.inbox.extend_from_slice(part);
+            session.read(&question, |_| answers += 1)?;
+        }
+        Ok(answers)
+    }
+
+    fn answer(size: usize, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        http2::write_greeting(&mut out);
+        http2::write_head(&mut out, 1, &[0x88], false);
+        http2::write_body(&mut out, 1, body.get(..size).unwrap_or(body), true);
+        out
+    }
+
+    #[test]
+    fn an_answer_is_taken_in_any_portions() {
+        let right = answer(40_000, message::content());
+        for step in [1, 7, 100_000] {
+            assert_eq!(read(Exchange::Get(40_000), &right, step), Ok(1));
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_is_told_from_a_right_one() {
+        let ask = Exchange::Get(1024);
+        let wrong = |bytes: &[u8]| read(ask, bytes, 4096).unwrap_err();
+        assert_eq!(wrong(&answer(1023, message::content())), "another length");
+        assert_eq!(wrong(&answer(1025, message::content())), "another body");
+        assert_eq!(wrong(&answer(1024, &[0; 1024])), "another body");
+        let mut failed = Vec::new();
+        http2::write_head(&mut failed, 1, &[0x8d], true);
+        assert_eq!(wrong(&failed), "another status");
+        let right = answer(1024, message::content());
+        assert_eq!(read(ask, &right[..right.len() - 1], 4096), Ok(0));
+    }
+
+    #[test]
+    fn a_call_ends_with_trailers() {
+        let message = http2::message(&message::content()[..10]);
+        let mut out = Vec::new();
+        http2::write_head(&mut out, 1, &[0x88], false);
+        http2::write_body(&mut out, 1, &message, false);
+        assert_eq!(read(Exchange::Call(10), &out, 4096), Ok(0));
+        http2::write_head(&mut out, 1, &[0], true);
+        assert_eq!(read(Exchange::Call(10), &out, 3), Ok(1));
+        let without = answer(message.len(), &message);
+        assert_eq!(
+            read(Exchange::Call(10), &without, 4096).unwrap_err(),
+            "another length"
+        );
+    }
+}
