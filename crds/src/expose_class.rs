@@ -1,7 +1,7 @@
 //! `ExposeClass`: a platform team says how exposures of this class are realised.
 
 use crate::exposed_port::{Address, IssuerRef, MinTlsVersion};
-use crate::schema;
+use crate::{ALLOWED_ISSUERS_MAX, ROOT_NAMESPACES_MAX, schema};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -65,6 +65,12 @@ pub struct ExposeClassSpec {
         .message("spec.domain: not a DNS name; write small letters, digits and inner hyphens with dots between, perhaps with {namespace} as a label"))]
     pub domain: Option<String>,
 
+    /// The namespaces whose objects may have hostnames on this class; others may only be delegated
+    /// to. Absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
+    pub root_namespaces: Option<Vec<NamespaceName>>,
+
     /// Who issues certificates for objects that name nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
@@ -73,10 +79,19 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClassTls>,
 
+    /// What objects may write on their Ingress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<ClassAnnotations>,
+
     /// The proxies of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
 }
+
+/// The name of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct NamespaceName(#[schemars(length(min = 1, max = 63))] pub String);
 
 /// How TLS is done for every hostname of a class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,6 +105,52 @@ pub struct ClassTls {
     /// name. Absent: they are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_certificate: Option<NamespacedSecretRef>,
+    /// The issuers that objects may name in `spec.tls.issuerRef`, beside the class's own. Absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ALLOWED_ISSUERS_MAX), extend("x-kubernetes-list-type" = "atomic"))]
+    pub allowed_issuers: Option<Vec<AllowedIssuer>>,
+    /// The namespaces whose objects may bring a certificate of their own (`spec.tls.secret`). Absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_own_secrets: Option<AllowedNamespaces>,
+}
+
+/// An issuer that objects may name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AllowedIssuer {
+    /// The name of the issuer.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// `ClusterIssuer`, or `Issuer` for one of the object's own namespace, or the kind of an external issuer.
+    #[serde(default = "IssuerRef::default_kind")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// The API group of the issuer.
+    #[serde(default = "IssuerRef::default_group")]
+    #[schemars(length(min = 1, max = 253))]
+    pub group: String,
+    /// Whose objects may name it. Absent: those of all namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Option<Vec<NamespaceName>>,
+}
+
+/// Some namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AllowedNamespaces {
+    /// Their names; none when the list is empty.
+    #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Vec<NamespaceName>,
+}
+
+/// What objects may write on their Ingress.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ClassAnnotations {
+    /// The annotations of `spec.annotations` that reach the Ingress, by their whole names. Never allowed are
+    /// those of external-dns, cert-manager and Portolan, configuration snippets, `server-alias` and `auth-url`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::annotation_names")]
+    pub allow: Vec<String>,
 }
 
 /// A Secret of any namespace.

@@ -21,15 +21,16 @@ pub mod manifest;
 mod schema;
 
 pub use expose_class::{
-    Amounts, ClassTls, ExposeClass, ExposeClassProxies, ExposeClassSpec, ExposeClassStatus,
-    NamespacedSecretRef, Proxy, ProxyResources, ProxyService, ServiceType,
+    AllowedIssuer, AllowedNamespaces, Amounts, ClassAnnotations, ClassTls, ExposeClass,
+    ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, NamespaceName, NamespacedSecretRef,
+    Proxy, ProxyResources, ProxyService, ServiceType,
 };
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,
-    ClientCaMode, Cors, ExposedPort, ExposedPortSpec, ExposedPortStatus, FieldMatch, HeaderEdits,
-    Headers, HostnameStatus, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, PathMatch, Policy,
-    Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Scheme, SecretRef, Summary, Timeouts,
-    Tls, TlsMode,
+    ClientCaMode, Cors, DelegateRef, ExposedPort, ExposedPortSpec, ExposedPortStatus, FieldMatch,
+    HeaderEdits, Headers, HostnameStatus, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, ParentRef,
+    PathMatch, Policy, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Scheme, SecretRef,
+    Summary, Timeouts, Tls, TlsMode,
 };
 pub use hostname_hold::{HostnameHold, HostnameHoldSpec};
 
@@ -43,6 +44,16 @@ pub const HOSTNAME_MAX: usize = 240;
 pub const HOSTNAMES_MAX: usize = 64;
 /// How many routes one object may have.
 pub const ROUTES_MAX: usize = 128;
+/// How many parents one object may allow.
+pub const PARENTS_MAX: usize = 32;
+/// How many namespaces a class may admit by name.
+pub const ROOT_NAMESPACES_MAX: usize = 256;
+/// How many issuers a class may allow.
+pub const ALLOWED_ISSUERS_MAX: usize = 64;
+/// How many labels an object may give its children.
+pub const CHILD_LABELS_MAX: usize = 16;
+/// How many bytes the annotations of an object may have, names and values together.
+pub const ANNOTATIONS_BYTES_MAX: usize = 32 * 1024;
 /// How many backends one route may have.
 pub const BACKENDS_MAX: usize = 16;
 /// How many header fields one route may look at, and how many query parameters.

@@ -3,7 +3,10 @@
 //! A rule's message reads `<field>: <problem>; <what would be right>`. Everything that a rule
 //! looks at is bounded, because the API server refuses a definition whose rules could cost too much.
 
-use crate::{EDITS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX, WEIGHT_MAX};
+use crate::{
+    CHILD_LABELS_MAX, EDITS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX,
+    WEIGHT_MAX,
+};
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
@@ -84,6 +87,32 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "maxProperties": 64,
         "additionalProperties": {"type": "string", "maxLength": 4096},
+    })
+}
+
+/// Labels that are copied as they are; the operator judges their names.
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": CHILD_LABELS_MAX,
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 63,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
+                "message": "a label: not a value of a label; write letters, digits, hyphens, underscores and dots, with a letter or digit at both ends",
+            }],
+        },
+    })
+}
+
+/// Names of annotations, each once.
+pub(crate) fn annotation_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 317},
     })
 }
 

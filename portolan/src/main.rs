@@ -2,13 +2,17 @@
 //!
 //! Exit codes: 0 ok, 1 failed, 2 usage.
 
+mod files;
 mod logs;
+mod offline;
 mod serve;
+mod store;
 mod version;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use portolan_operator::settings::Settings;
+use std::io;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +43,12 @@ enum Command {
         #[command(flatten)]
         logs: logs::Logs,
     },
+    /// Tell what is wrong with files, without a cluster: for repositories and their pipelines
+    #[command(after_help = offline::CHECK_EXAMPLE)]
+    Check(offline::Check),
+    /// Print what the operator would make of files, without a cluster
+    #[command(after_help = offline::RENDER_EXAMPLE)]
+    Render(offline::Render),
     /// Print the version
     Version {
         /// How it is printed
@@ -54,7 +64,9 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Program::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
+        // Whoever reads has read enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("portolan: {error:#}");
             ExitCode::FAILURE
@@ -62,26 +74,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Check(check) => return Ok(check.run()?),
+        Command::Render(render) => return Ok(render.run()?),
         Command::Operator { settings, logs } => {
             logs.install()?;
-            operate(*settings)
+            operate(*settings)?;
         }
         Command::Serve { options, logs } => {
             logs.install()?;
-            serve(*options)
+            serve(*options)?;
         }
         Command::Version { output } => {
             println!("{}", version::render(output));
-            Ok(())
         }
         Command::Completion { shell } => {
             let mut program = Program::command();
-            clap_complete::generate(shell, &mut program, "portolan", &mut std::io::stdout());
-            Ok(())
+            clap_complete::generate(shell, &mut program, "portolan", &mut io::stdout());
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The data plane brings its own threads; this one is for everything else.

@@ -7,8 +7,8 @@ mod tls;
 
 pub use policy::{Cors, HeaderEdits, Headers, Policy, Retries, RetryOn, Timeouts};
 pub use route::{
-    BackendCa, BackendRef, BackendTls, FieldMatch, PathMatch, Redirect, Respond, Route, RouteMatch,
-    Scheme,
+    BackendCa, BackendRef, BackendTls, DelegateRef, FieldMatch, ParentRef, PathMatch, Redirect,
+    Respond, Route, RouteMatch, Scheme,
 };
 pub use status::{
     Address, AddressType, CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary,
@@ -17,7 +17,7 @@ pub use tls::{
     ClientCa, ClientCaMode, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, SecretRef, Tls, TlsMode,
 };
 
-use crate::{ROUTES_MAX, schema};
+use crate::{PARENTS_MAX, ROUTES_MAX, schema};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -80,12 +80,16 @@ use std::collections::BTreeMap;
 #[x_kube(
     validation = Rule::new("!(has(self.selector) && has(self.service))")
         .message("spec.selector, spec.service: both are set; keep one: selector lets Portolan make the Service, service names your own"),
-    validation = Rule::new("has(self.selector) || has(self.service) || (has(self.routes) && self.routes.size() > 0 && self.routes.all(r, has(r.backends) || has(r.redirect) || has(r.respond)))")
+    validation = Rule::new("has(self.selector) || has(self.service) || (has(self.routes) && self.routes.size() > 0 && self.routes.all(r, has(r.backends) || has(r.redirect) || has(r.respond) || has(r.delegate)))")
         .message("spec: neither selector nor service is set; write selector with the labels of your pods, service with the name of your Service, or an action for every route"),
     validation = Rule::new("(has(self.selector) || has(self.service)) == has(self.port)")
         .message(Message::Expression("has(self.port) ? 'spec.port: nothing has this port; write selector with the labels of your pods, or service with the name of your Service' : 'spec.port: is missing; write the port that the application listens on, or with service a port of that Service'".into())),
     validation = Rule::new("!has(self.routes) || has(self.selector) || has(self.service) || self.routes.all(r, !has(r.backends) || r.backends.all(b, has(b.service)))")
         .message("spec.routes: a backend without service is the object's own, which has none; name a service in each backend, or write spec.selector or spec.service"),
+    validation = Rule::new("has(self.hostnames) || has(self.allowedParents)")
+        .message("spec.hostnames: none is given; write at least one, such as shop.example.com, or allowedParents for an object that others delegate to"),
+    validation = Rule::new("!has(self.allowedParents) || !(has(self.hostnames) || has(self.tls) || has(self.className))")
+        .message("spec.allowedParents: others delegate to this object, and theirs are the hostnames, tls and className; remove those fields, or allowedParents"),
     validation = Rule::new("!has(self.selector) || !has(self.port) || type(self.port) == int || self.port.size() <= 15")
         .message("spec.port: the name of a container port has at most 15 characters; write the name that stands in the pod, or its number"),
 )]
@@ -110,8 +114,19 @@ pub struct ExposedPortSpec {
 
     /// The names under which the port is reached: `shop.example.com`; `shop.*` takes the domain of
     /// the class; `*.shop.example.com` is a wildcard of exactly one label.
+    /// Only an object with `allowedParents` has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::hostnames")]
     pub hostnames: Vec<String>,
+
+    /// Who may delegate routes to this object. It is a child then: it has no hostnames, `tls` and
+    /// `className` of its own, and its routes lie under the path that is delegated to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(min = 1, max = PARENTS_MAX),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub allowed_parents: Vec<ParentRef>,
 
     /// How TLS is done. Absent: terminated when there is a secret or an issuer, here or in the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,6 +145,17 @@ pub struct ExposedPortSpec {
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub routes: Vec<Route>,
+
+    /// Annotations of the Ingress, for other programs that read it. Those that the class does not allow
+    /// (`spec.annotations.allow`) are left out, and the condition Accepted says so. At most 32 KiB together.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::annotations")]
+    pub annotations: BTreeMap<String, String>,
+
+    /// Labels of every object that is made for this one, beside Portolan's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels")]
+    pub child_labels: BTreeMap<String, String>,
 
     /// The ExposeClass; absent takes the default one. `status.className` keeps what was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,13 +7,17 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which requests, and what is done with them: `backends`, `redirect` or `respond`; without any they
-/// go to the object's own port.
+/// Which requests, and what is done with them: `backends`, `redirect`, `respond` or `delegate`; without
+/// any they go to the object's own port.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
-    validation = Rule::new("[has(self.backends), has(self.redirect), has(self.respond)].filter(set, set).size() <= 1")
-        .message("spec.routes: a route has several of backends, redirect and respond; keep one, or make a route for each"),
-    validation = Rule::new("!has(self.prefixRewrite) || !(has(self.redirect) || has(self.respond))")
+    validation = Rule::new("[has(self.backends), has(self.redirect), has(self.respond), has(self.delegate)].filter(set, set).size() <= 1")
+        .message("spec.routes: a route has several of backends, redirect, respond and delegate; keep one, or make a route for each"),
+    validation = Rule::new("!has(self.delegate) || !has(self.match) || !has(self.match.path) || has(self.match.path.prefix)")
+        .message("spec.routes: what is delegated is a prefix; write match.path.prefix, or leave the path out to delegate all"),
+    validation = Rule::new("!has(self.delegate) || !(has(self.permitInsecure) || has(self.timeouts) || has(self.retries) || has(self.websockets) || has(self.headers) || has(self.cors))")
+        .message("spec.routes: whoever a route is delegated to says how requests are treated; write that in the child, and keep match and delegate here"),
+    validation = Rule::new("!has(self.prefixRewrite) || !(has(self.redirect) || has(self.respond) || has(self.delegate))")
         .message("spec.routes: prefixRewrite changes the path on its way to a backend, and this route has none; remove it, or write redirect.prefixRewrite"),
 )]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +38,9 @@ pub struct Route {
     /// Answers without asking anybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
+    /// Leaves the requests to another ExposedPort, which must allow it (`allowedParents`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<DelegateRef>,
     /// Stands in place of the matched prefix (or the matched exact path) on the way to the
     /// application; the original path goes to `x-envoy-original-path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +49,30 @@ pub struct Route {
     /// How requests are treated.
     #[serde(flatten)]
     pub policy: Policy,
+}
+
+/// The ExposedPort that routes are left to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DelegateRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; absent is that of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// An ExposedPort that may delegate to this one, or all of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ParentRef {
+    /// Its namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Its name; absent is any of the namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub name: Option<String>,
 }
 
 /// Which requests a route takes: those that every part of it takes.

@@ -155,11 +155,11 @@ pub struct IssuerRef {
 }
 
 impl IssuerRef {
-    fn default_kind() -> String {
+    pub(crate) fn default_kind() -> String {
         "ClusterIssuer".into()
     }
 
-    fn default_group() -> String {
+    pub(crate) fn default_group() -> String {
         "cert-manager.io".into()
     }
 }

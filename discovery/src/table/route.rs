@@ -47,7 +47,7 @@ impl Route {
 }
 
 /// Which requests a route takes: those that every part of it takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RouteMatch {
     /// The path, normalised.
     pub path: PathMatch,
@@ -72,7 +72,7 @@ impl From<PathMatch> for RouteMatch {
 }
 
 /// How a path is matched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PathMatch {
     /// This path and no other.
     Exact(String),
@@ -83,7 +83,7 @@ pub enum PathMatch {
 }
 
 /// A header field or query parameter that must be there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FieldMatch {
     /// Of a header field: in lower case. Of a query parameter: as it is after decoding.
     pub name: String,
@@ -92,7 +92,7 @@ pub struct FieldMatch {
 }
 
 /// How a value is matched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ValueMatch {
     /// Byte by byte.
     Exact(String),

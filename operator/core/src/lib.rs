@@ -42,6 +42,7 @@ pub use index::Index;
 pub use names::{ClassName, Hostname, ObjectRef};
 pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
 pub use reason::Reason;
+pub use status::Complaint;
 pub use uses::Uses;
 
 /// The field manager of everything that Portolan writes.

@@ -2,15 +2,14 @@
 //!
 //! Exact paths come before regular expressions, longer expressions before shorter ones, then longer
 //! prefixes before shorter ones; then a method, more header fields, more query parameters; then the
-//! order in which they were written.
+//! older object's, and within an object the order in which they were written.
 
-use crate::validate::RouteSpec;
 use portolan_discovery::table::{PathMatch, RouteMatch};
 use std::cmp::Reverse;
 
-/// Sorts routes; equals stay as they stand.
-pub(crate) fn sort(routes: &mut [RouteSpec]) {
-    routes.sort_by_cached_key(|route| key(&route.matches));
+/// Sorts routes by what they match; equals stay as they stand.
+pub(crate) fn sort<T>(routes: &mut [T], matches: impl Fn(&T) -> &RouteMatch) {
+    routes.sort_by_cached_key(|route| key(matches(route)));
 }
 
 type Key = (

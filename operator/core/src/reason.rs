@@ -68,6 +68,32 @@ reasons! {
     NoClass,
     /// The class that was named does not exist.
     ClassNotFound,
+    /// The class gives hostnames to objects of some namespaces only (`spec.rootNamespaces`), and this is none of them. Have the namespace added there, or write `allowedParents` and have an object of another namespace delegate to this one.
+    RootNamespaceDenied,
+    /// The class lets objects name some issuers only, and `spec.tls.issuerRef` is none of them. Leave it out for the issuer of the class, or have it added to `spec.tls.allowedIssuers` there.
+    IssuerNotAllowed,
+    /// The class lets objects of some namespaces only bring certificates of their own, and this is none of them. Leave `spec.tls.secret` out, or have the namespace added to `spec.tls.allowOwnSecrets` of the class.
+    OwnSecretNotAllowed,
+    /// The object is valid, but the class does not allow some of its annotations; they are not on the Ingress. Have them added to `spec.annotations.allow` of the class, or leave them out.
+    AnnotationNotAllowed,
+
+    // Delegation.
+    /// The ExposedPort that a route is delegated to does not exist, or is not valid. Requests for it get 503, the other routes are served.
+    DelegateNotFound,
+    /// The ExposedPort that a route is delegated to does not allow it. Have the delegating object added to its `spec.allowedParents`.
+    DelegationNotPermitted,
+    /// Objects delegate to one another in a circle; the message names it in full.
+    DelegationCycle,
+    /// More than 16 objects stand below one another.
+    DelegationTooDeep,
+    /// Others may delegate to this object, and nobody with a hostname does.
+    Orphaned,
+    /// A route of this object lies outside of what is delegated to it, or asks for another method than the delegating route; it takes no requests there.
+    RouteOutsideParent,
+    /// A route wants to be served on plain HTTP too (`permitInsecure`) under a hostname for which clients must show a certificate; it is served over HTTPS only.
+    ParentRequiresTls,
+    /// The hostname of the root above this object is not served yet, or no more; the status of the root says why.
+    ParentNotServing,
 
     // Who gets a hostname.
     /// Nobody holds the hostname yet; the hold is being made.
@@ -76,8 +102,10 @@ reasons! {
     HostnameHeld,
     /// Another namespace holds the wildcard above the hostname; `heldBy` names it.
     HeldByWildcard,
-    /// An older object of the same namespace serves the hostname for the same path; `heldBy` names it.
+    /// An older object of the same namespace has a route for the same requests under the hostname; `heldBy` names it. That route is not tried, the others are.
     RouteConflict,
+    /// An older object of the same namespace says something else about TLS under the hostname, and its word counts; `heldBy` names it. Nothing of this one is served there. Write the same `spec.tls` in both, or leave it out of the younger one.
+    TlsConflict,
 
     // What was made for the object.
     /// An object that belongs to the exposure was not stored yet.

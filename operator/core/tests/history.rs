@@ -12,9 +12,9 @@ mod steps;
 mod world;
 
 use portolan_core::{
-    Affected, Child, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
+    Affected, Change, Child, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
 };
-use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
+use portolan_crds::{ExposeClassStatus, ExposedPort, ExposedPortStatus};
 use portolan_discovery::table::{Action, Origin, Resource, ResourceName, UpstreamProtocol};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -215,7 +215,8 @@ proptest! {
             walk.step(step);
         }
         let me = ObjectRef::new(NAMESPACES[n], format!("xp-{o}"));
-        let mine: BTreeSet<String> = hosts_of(&walk.index, &me);
+        let mut mine: BTreeSet<String> = hosts_of(&walk.index, &me);
+        mine.extend(walk.delegating_to(&me).iter().flat_map(|root| hosts_of(&walk.index, root)));
         let others = |index: &Index| -> BTreeMap<_, _> {
             CLASSES.iter().flat_map(|class| HOSTS.iter().map(move |name| (class_name(class), *name)))
                 .filter(|(_, name)| !mine.contains(*name) && !mine.contains("*.e.test"))
@@ -236,6 +237,37 @@ proptest! {
             remove(&Place::Object(n, o))
         });
         prop_assert_eq!(others(&walk.index), before);
+    }
+}
+
+impl Walk {
+    /// Everybody who leaves routes to an object, or to one that does.
+    fn delegating_to(&self, object: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let named = |it: &ExposedPort| -> BTreeSet<ObjectRef> {
+            let routes = it
+                .spec
+                .routes
+                .iter()
+                .filter_map(|route| route.delegate.clone());
+            routes
+                .map(|to| ObjectRef::new(to.namespace.unwrap_or_default(), to.name))
+                .collect()
+        };
+        let objects = self.stored.values().filter_map(|event| match event {
+            Event::ExposedPort(Change::Applied(it)) => {
+                Some((ObjectRef::of(it.as_ref()), named(it)))
+            }
+            _ => None,
+        });
+        let objects: Vec<_> = objects.collect();
+        let mut found = BTreeSet::from([object.clone()]);
+        for _ in 0..objects.len() {
+            let more = objects
+                .iter()
+                .filter(|(_, named)| !named.is_disjoint(&found));
+            found.extend(more.map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        }
+        found
     }
 }
 
@@ -282,6 +314,10 @@ fn histories_meet_every_interesting_state() {
         "HostnameHeld",
         "HeldByWildcard",
         "RouteConflict",
+        "TlsConflict",
+        "Orphaned",
+        "DelegateNotFound",
+        "DelegationNotPermitted",
         "InvalidHostname",
         "NoClass",
         "NoDomain",

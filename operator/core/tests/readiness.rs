@@ -71,21 +71,6 @@ fn without_a_hold_nothing_is_served() {
 }
 
 #[test]
-fn the_younger_object_of_a_namespace_is_told_who_serves() {
-    let mut world = World::ready();
-    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST]});
-    let affected = world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "elder", 1, spec,
-    ))));
-    assert!(
-        affected.objects.contains(&world.shop),
-        "the loser's status must be written"
-    );
-    world.is(Reason::RouteConflict);
-    assert_eq!(world.status().hostnames[0].held_by, "team-a/elder");
-}
-
-#[test]
 fn a_name_below_a_foreign_wildcard_is_refused_by_name() {
     let mut world = World::ready();
     world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));

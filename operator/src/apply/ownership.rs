@@ -21,7 +21,8 @@ pub struct Owner {
 pub enum Standing {
     /// Ours: it may be changed and deleted.
     Ours,
-    /// Made by us for an earlier object of the same name; it goes as soon as the garbage collector comes to it.
+    /// Made by us for another object of the kind: an earlier one of the same name, or one that had a
+    /// hostname before this one. It goes as soon as that object lets go of it.
     Leftover,
     /// The same, but its owner reference was stripped, so that nobody but us will remove it.
     Stray,
@@ -39,9 +40,7 @@ pub fn standing(observed: &ObjectMeta, owner: &Owner) -> Standing {
     let recorded = recorded_owner(observed);
     match controller {
         Some(it) if it.uid == owner.uid => Standing::Ours,
-        Some(it) if it.kind == owner.kind && it.name == owner.name && recorded.is_some() => {
-            Standing::Leftover
-        }
+        Some(it) if it.kind == owner.kind && recorded.is_some() => Standing::Leftover,
         Some(it) => Standing::Foreign {
             of: format!("it belongs to {} {}", it.kind, it.name),
         },
@@ -134,11 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_object_of_the_name_left_is_neither_ours_nor_foreign() {
+    fn what_another_object_of_the_kind_left_is_neither_ours_nor_foreign() {
         let annotations = json!({OWNER_UID: "old"});
-        let left = json!({"annotations": annotations, "managedFields": set_by("portolan"),
-            "ownerReferences": controlled_by("ExposedPort", "shop", "old")});
-        assert_eq!(judge(left), Standing::Leftover);
+        let left = |kind, name| {
+            json!({"annotations": annotations, "managedFields": set_by("portolan"),
+                "ownerReferences": controlled_by(kind, name, "old")})
+        };
+        assert_eq!(judge(left("ExposedPort", "shop")), Standing::Leftover);
+        assert_eq!(judge(left("ExposedPort", "elder")), Standing::Leftover);
+        let of = "it belongs to ExposeClass public".to_owned();
+        assert_eq!(
+            judge(left("ExposeClass", "public")),
+            Standing::Foreign { of }
+        );
         let stray = json!({"annotations": annotations, "managedFields": set_by("portolan")});
         assert_eq!(judge(stray), Standing::Stray);
     }

@@ -1,9 +1,9 @@
 //! What happens to what comes in: no I/O, so that every order of events can be tried.
 
-use super::files::{Folder, Trouble, Update};
-use super::report::{Changes, Row, field_in, key_of};
+use super::report::{Changes, Row, key_of};
 use super::table::Table;
 use super::world::{Consequences, World};
+use crate::files::{Folder, Trouble, Update, field_in};
 use jiff::Timestamp;
 use portolan_core::ObjectRef;
 use portolan_discovery::delta::Batch;

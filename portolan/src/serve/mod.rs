@@ -1,7 +1,7 @@
 //! `portolan serve --files`: the core and the data plane in one process, without Kubernetes.
 //!
 //! ```text
-//! files ──► world (the operator's core, and what a cluster adds) ──► table ──batch──► data plane
+//! files ──► world (the operator's core, over a store in memory) ──► table ──batch──► data plane
 //!   ▲                              │   ▲                                                  │
 //! watch                         report └───────────── verdicts, what is shown ────────────┘
 //! ```
@@ -9,7 +9,6 @@
 //! the place of discovery.
 
 mod engine;
-mod files;
 mod options;
 mod report;
 mod run;

@@ -1,7 +1,7 @@
 //! What is written to standard output when the status of an object changes.
 
-use super::files::{Key, Trouble};
 use super::options::Output;
+use crate::files::{Key, Kind, Trouble};
 use portolan_core::ObjectRef;
 use portolan_crds::ExposedPortStatus;
 use serde::Serialize;
@@ -249,19 +249,10 @@ fn lines(changes: &Changes) -> String {
     text
 }
 
-/// The field that a sentence begins with: `spec.port: …` speaks of `spec.port`.
-pub(super) fn field_in(sentence: &str) -> &str {
-    let field = sentence.split_once(": ").map_or("", |(field, _)| field);
-    // A sentence may name two fields that exclude each other; the first one is as good.
-    let field = field.split(", ").next().unwrap_or_default();
-    let is_path = |text: &str| text.starts_with("spec") && !text.contains(' ');
-    if is_path(field) { field } else { "" }
-}
-
 /// The key of an ExposedPort.
 pub(super) fn key_of(object: &ObjectRef) -> Key {
     Key {
-        kind: super::files::Kind::ExposedPort,
+        kind: Kind::ExposedPort,
         object: object.clone(),
     }
 }
@@ -351,18 +342,5 @@ mod tests {
         assert_eq!(style.with_port("http://a.test"), "http://a.test");
         assert_eq!(style.with_port("https://a.test"), "https://a.test:8443");
         assert_eq!(style.with_port(""), "");
-    }
-
-    #[test]
-    fn a_sentence_may_begin_with_a_field() {
-        assert_eq!(
-            field_in("spec.hostnames[1]: \"-a\" is wrong"),
-            "spec.hostnames[1]"
-        );
-        assert_eq!(
-            field_in("spec.selector, spec.service: both are set"),
-            "spec.selector"
-        );
-        assert_eq!(field_in("shop.test: held by namespace a"), "");
     }
 }

@@ -1,11 +1,11 @@
 //! The process around it: reads, tells the data plane, writes reports, ends.
 
 use super::engine::Engine;
-use super::files::watch::Watch;
-use super::files::{Folder, Object, Update, walk};
 use super::options::Options;
 use super::report::Style;
 use super::world::{Serving, World};
+use crate::files::watch::Watch;
+use crate::files::{Folder, Object, Update, walk};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::Timestamp;
 use portolan_core::{ClassName, TicketKey};

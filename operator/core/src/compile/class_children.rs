@@ -32,10 +32,9 @@ impl Index {
             name: class.as_str(),
             uid: &facts.uid,
             label: CLASS,
-            labels: vec![
-                ("app.kubernetes.io/name", "portolan".to_owned()),
-                ("app.kubernetes.io/component", "proxy".to_owned()),
-            ],
+            labels: [("name", "portolan"), ("component", "proxy")]
+                .map(|(key, value)| (format!("app.kubernetes.io/{key}"), value.to_owned()))
+                .into(),
         };
         let proxies = Proxies {
             owner,

@@ -5,6 +5,7 @@ use crate::names::short_hash;
 use crate::{MANAGED_BY, OWNER_UID};
 use portolan_crds::{GROUP, VERSION};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The longest value of a label.
 const LABEL_MAX: usize = 63;
@@ -18,7 +19,7 @@ pub(super) struct Owner<'a> {
     /// The key of the label, and of the annotation, that carries the owner's name.
     pub(super) label: &'static str,
     /// Labels of every child besides.
-    pub(super) labels: Vec<(&'static str, String)>,
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 impl Owner<'_> {
@@ -33,12 +34,12 @@ impl Owner<'_> {
 
     /// Every label, as they stand in `metadata.labels`.
     pub(super) fn labels(&self) -> Value {
-        let mut labels = Map::new();
+        let others = self.labels.iter();
+        let mut labels: Map<String, Value> = others
+            .map(|(key, value)| (key.clone(), value.clone().into()))
+            .collect();
         labels.insert(MANAGED_BY.0.to_owned(), MANAGED_BY.1.into());
         labels.insert(self.label.to_owned(), self.label_value().into());
-        for (key, value) in &self.labels {
-            labels.insert((*key).to_owned(), value.clone().into());
-        }
         Value::Object(labels)
     }
 

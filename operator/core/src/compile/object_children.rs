@@ -22,7 +22,7 @@ impl Index {
     /// or has it certified, that another one holds. Without cert-manager no Certificate is wanted,
     /// because the API server could not store it.
     pub fn children(&self, object: &ObjectRef) -> Vec<Child> {
-        let Some((facts, link)) = self.linked(object) else {
+        let Some((facts, routing)) = self.routing(object) else {
             return Vec::new();
         };
         let owner = Owner {
@@ -30,21 +30,30 @@ impl Index {
             name: &object.name,
             uid: &facts.uid,
             label: EXPOSED_PORT,
-            labels: Vec::new(),
+            labels: facts.child_labels(),
         };
-        let hosts: Vec<_> = self.served(object, link).collect();
         let mut children = Vec::new();
-        if let Some(own) = &link.own
+        if let Some(own) = &routing.own
             && let Some(selector) = &own.selector
         {
             children.push(service(&owner, own, selector));
         }
+        // Names and certificates are those of the root.
+        let Some((_, link)) = self.linked(object) else {
+            return children;
+        };
+        let hosts: Vec<_> = self.served(object, link).collect();
         if !hosts.is_empty() {
             children.push(ingress(&owner, object, link, &hosts));
         }
         if let (Certificates::Issued(issuer), true) = (&link.certificates, self.cert_manager) {
-            let certificates = hosts.iter().map(|host| {
-                let name = link.certificate(object, host);
+            // Under a hostname that several objects share, the oldest has the certificate.
+            let eldest = |host: &&&Hostname| {
+                let eldest = self.eldest(&link.class, host);
+                eldest.is_some_and(|eldest| eldest.name == object)
+            };
+            let certificates = hosts.iter().filter(eldest).map(|host| {
+                let name = link.certificate(host);
                 certificate(&owner, name, host, issuer)
             });
             children.extend(certificates);
@@ -92,22 +101,28 @@ fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]
         .collect();
     let name = ingress_name(me);
     let spec = json!({"ingressClassName": link.class.as_str(), "rules": rules});
-    owner.child(
+    let mut ingress = owner.child(
         "networking.k8s.io/v1",
         "Ingress",
         &me.namespace,
         name,
         json!({"spec": spec}),
-    )
+    );
+    let ours = ingress.value.pointer_mut("/metadata/annotations");
+    if let Some(Value::Object(annotations)) = ours {
+        let theirs = link.annotations.iter();
+        annotations.extend(theirs.map(|(key, value)| (key.clone(), value.clone().into())));
+    }
+    ingress
 }
 
 /// An Ingress shows one Service: the object's own, or the first that a route names. An object that
 /// only redirects and answers has none.
 fn shown_backend(link: &Linked) -> Option<(&str, &Port)> {
-    if let Some(own) = &link.own {
+    if let Some(own) = &link.routing.own {
         return Some((&own.service.name, &own.port));
     }
-    let mut backends = link.routes.iter().flat_map(RouteSpec::backends);
+    let mut backends = link.routing.routes.iter().flat_map(RouteSpec::backends);
     backends.find_map(|backend| Some((backend.service.as_deref()?, &backend.port)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::class_settings::class_settings;
 use crate::index::Index;
-use crate::index::link::{Linked, Object};
+use crate::index::link::{Linked, Object, Routing};
 use crate::index::serving::{Slot, secret_of};
 use crate::index::virtual_host;
 use crate::names::{ClassName, Hostname, ObjectRef};
@@ -10,6 +10,7 @@ use portolan_discovery::table::{
     Certificate, EndpointSet, Kind, Listener, Origin, Protocol, Resource, ResourceName,
     TrustAnchors,
 };
+use std::collections::BTreeSet;
 
 /// Name, port of the pod, and protocol of every listener.
 const LISTENERS: [(&str, u16, Protocol); 2] = [
@@ -33,8 +34,12 @@ impl Index {
         match name.kind {
             Kind::Listener => self.listener(class, &name.name),
             Kind::VirtualHost => {
-                let (host, object) = self.virtual_host(class, &name.name)?;
-                Some((host, vec![origin(object)]))
+                let host = Hostname::parse(&name.name).ok()?;
+                let servers = self.servers(class, &host);
+                let leaves = servers.flat_map(|it| self.leaves(it).into_iter().map(|it| it.object));
+                let servers = self.servers(class, &host).map(|it| it.object);
+                let origins = servers.chain(leaves).map(origin).collect();
+                Some((self.virtual_host(class, &host)?, sorted(origins)))
             }
             Kind::Certificate => self.certificate(class, name),
             Kind::Endpoints => self.endpoints(class, &name.name),
@@ -47,24 +52,53 @@ impl Index {
         }
     }
 
-    /// The resources that must be acknowledged before the object is ready.
+    /// The resources that must be acknowledged before the object is ready: by its class, and by those of
+    /// all roots above it when others delegate to it.
     pub fn resources_of(&self, object: &ObjectRef) -> Vec<(ClassName, ResourceName)> {
-        let Some((facts, link)) = self.linked(object) else {
-            return Vec::new();
-        };
-        let hosts = self.served(object, link);
-        let own = hosts.flat_map(|host| self.host_resources(facts, link, host));
-        let mut names: Vec<_> = self
-            .resources_of_class(&link.class)
-            .into_iter()
-            .chain(own)
+        let classes: BTreeSet<_> = self
+            .roots_of(object)
+            .iter()
+            .filter_map(|root| self.class_of(root))
             .collect();
-        names.sort();
-        names.dedup();
-        names
+        let named = |class: &ClassName| {
+            let mut names = self.resources_of_class(class);
+            names.extend(match self.linked(object) {
+                Some((facts, link)) => {
+                    let hosts = self.served(object, link);
+                    hosts
+                        .flat_map(|host| self.host_resources(facts, link, host))
+                        .collect()
+                }
+                None => self.child_resources(class, object),
+            });
+            names.sort();
+            names.dedup();
+            names
+        };
+        classes
             .into_iter()
-            .map(|name| (link.class.clone(), name))
+            .flat_map(|class| {
+                let names = named(class).into_iter();
+                names.map(|name| (class.clone(), name))
+            })
             .collect()
+    }
+
+    /// What an object needs that others delegate to: the hostnames of the roots above it, and where its
+    /// own requests go.
+    fn child_resources(&self, class: &ClassName, me: &ObjectRef) -> Vec<ResourceName> {
+        let mut names = Vec::new();
+        for root in self.roots_of(me) {
+            if let Some((_, link)) = self.linked(&root).filter(|(_, link)| link.class == *class) {
+                names.extend(self.served(&root, link).map(virtual_host));
+            }
+        }
+        if !names.is_empty()
+            && let Some((object, routing)) = self.routing(me)
+        {
+            names.extend(self.backend_resources(object, routing));
+        }
+        names
     }
 
     /// The resources that every proxy of a class must acknowledge before the class is ready.
@@ -90,18 +124,29 @@ impl Index {
             .into_iter()
             .chain(certificates)
             .collect();
-        for resolved in self.backends(object, link).flatten() {
-            names.push(ResourceName {
-                kind: Kind::Endpoints,
-                name: resolved.backend.endpoints_name(),
-            });
-            names.extend(resolved.authorities.as_ref().map(trust_anchors));
-        }
+        names.extend(self.backend_resources(object, &link.routing));
         if let Ok(Some(client_ca)) = self.client_ca(link) {
             names.push(ResourceName {
                 kind: Kind::TrustAnchors,
                 name: client_ca.trust,
             });
+        }
+        names
+    }
+
+    /// What the backends of an object need.
+    pub(crate) fn backend_resources(
+        &self,
+        object: &Object,
+        routing: &Routing,
+    ) -> Vec<ResourceName> {
+        let mut names = Vec::new();
+        for resolved in self.backends(object, routing).flatten() {
+            names.push(ResourceName {
+                kind: Kind::Endpoints,
+                name: resolved.backend.endpoints_name(),
+            });
+            names.extend(resolved.authorities.as_ref().map(trust_anchors));
         }
         names
     }
@@ -159,8 +204,8 @@ impl Index {
         let secret = secret_of(name)?;
         let users = self.serving_users(class, self.users.of_secret(&secret));
         let origins: Vec<_> = users
-            .filter(|(_, link)| link.authorities().contains(&secret))
-            .map(|(object, _)| origin(object))
+            .filter(|me| self.trusts(me, &secret))
+            .filter_map(|me| Some(origin(&self.entry(me)?.object)))
             .collect();
         if origins.is_empty() {
             return None;
@@ -177,8 +222,11 @@ impl Index {
         let (namespace, service) = service.split_once('/')?;
         let service = ObjectRef::new(namespace, service);
         let (mut found, mut origins) = (None, Vec::new());
-        for (object, link) in self.serving_users(class, self.users.of_service(&service)) {
-            let mut backends = self.backends(object, link).flatten();
+        for me in self.serving_users(class, self.users.of_service(&service)) {
+            let Some((object, routing)) = self.routing(me) else {
+                continue;
+            };
+            let mut backends = self.backends(object, routing).flatten();
             if let Some(used) = backends.find(|it| it.backend.endpoints_name() == name) {
                 origins.push(origin(object));
                 found = Some(used.backend);
@@ -193,17 +241,30 @@ impl Index {
         Some((Resource::Endpoints(set), sorted(origins)))
     }
 
-    /// Those of some objects that serve a hostname of the class.
+    /// Those of some objects that serve a hostname of the class, by themselves or under others.
     fn serving_users<'a>(
         &'a self,
         class: &'a ClassName,
         users: impl Iterator<Item = &'a ObjectRef>,
-    ) -> impl Iterator<Item = (&'a Object, &'a Linked)> {
-        users.filter_map(move |me| {
-            let (object, link) = self.linked(me).filter(|(_, link)| link.class == *class)?;
-            self.served(me, link).next()?;
-            Some((object, link))
+    ) -> impl Iterator<Item = &'a ObjectRef> {
+        users.filter(move |me| {
+            self.roots_of(me).iter().any(|root| {
+                let link = self.linked(root).map(|(_, link)| link);
+                link.is_some_and(|link| {
+                    link.class == *class && self.served(root, link).next().is_some()
+                })
+            })
         })
+    }
+
+    /// Whether an object names the authorities in a Secret.
+    fn trusts(&self, me: &ObjectRef, secret: &ObjectRef) -> bool {
+        match self.linked(me) {
+            Some((_, link)) => link.authorities().contains(secret),
+            None => self
+                .routing(me)
+                .is_some_and(|(_, routing)| routing.authorities().any(|it| it == *secret)),
+        }
     }
 }
 

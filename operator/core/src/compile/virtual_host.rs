@@ -1,41 +1,38 @@
 //! A hostname: how TLS is spoken for it, and its routes.
 
 use crate::index::Index;
-use crate::index::link::{Linked, Object};
+use crate::index::delegation::Leaf;
+use crate::index::link::Linked;
 use crate::index::services::Unresolved;
 use crate::index::serving::Slot;
 use crate::names::{ClassName, Hostname};
-use crate::validate::{ActionSpec, RouteSpec};
+use crate::reason::Reason;
+use crate::validate::ActionSpec;
 use portolan_discovery::table::{Action, ClientCa, HostTls, Resource, Route, VirtualHost};
 
 impl Index {
-    /// What the proxies of a class are told of a hostname, and the object that serves it.
-    pub(super) fn virtual_host(
-        &self,
-        class: &ClassName,
-        name: &str,
-    ) -> Option<(Resource, &Object)> {
-        let host = Hostname::parse(name).ok()?;
-        let me = self.hostnames.server(class, &host)?;
-        let (object, link) = self.linked(me)?;
+    /// What the proxies of a class are told of a hostname.
+    pub(super) fn virtual_host(&self, class: &ClassName, host: &Hostname) -> Option<Resource> {
+        let link = self.eldest(class, host)?.link;
         let (tls, closed) = match link.terminates_tls() {
             false => (None, None),
             true => match self.client_ca(link) {
-                Ok(client_ca) => (Some(self.host_tls(link, &host, client_ca)), None),
+                Ok(client_ca) => (Some(self.host_tls(link, host, client_ca)), None),
                 // Nobody can show a certificate of authorities that are not known, so nobody gets in.
-                Err(unresolved) => (Some(self.host_tls(link, &host, None)), Some(unresolved)),
+                Err(unresolved) => (Some(self.host_tls(link, host, None)), Some(unresolved)),
             },
         };
-        let routes = link.routes.iter().map(|route| match &closed {
-            None => self.route(object, link, route),
-            Some(unresolved) => route.row(unavailable(unresolved)),
+        let routes = self.merged_routes(class, host).into_iter();
+        let routes = routes.map(|leaf| match (&closed, leaf.closed) {
+            (Some(unresolved), _) => leaf.route.row(unavailable(unresolved.reason)),
+            (None, Some(reason)) => leaf.route.row(unavailable(reason)),
+            (None, None) => self.route(&leaf),
         });
-        let host = VirtualHost {
+        Some(Resource::VirtualHost(VirtualHost {
             tls,
             routes: routes.collect(),
             hostname: host.as_str().to_owned(),
-        };
-        Some((Resource::VirtualHost(host), object))
+        }))
     }
 
     /// Whose certificates clients must show, when they must.
@@ -63,32 +60,35 @@ impl Index {
         }
     }
 
-    fn route(&self, object: &Object, link: &Linked, route: &RouteSpec) -> Route {
-        route.row(match &route.action {
+    fn route(&self, leaf: &Leaf<'_>) -> Route {
+        leaf.route.row(match &leaf.route.action {
             ActionSpec::Redirect(redirect) => Action::Redirect(redirect.clone()),
             ActionSpec::Respond(respond) => Action::Respond(respond.clone()),
-            ActionSpec::Forward(_) => self.forward(object, link, route),
+            ActionSpec::Forward(_) => self.forward(leaf),
+            // Where a delegation leads stands in its place, or why it leads nowhere.
+            ActionSpec::Delegate(_) => unavailable(Reason::DelegateNotFound),
         })
     }
 
     /// A backend that would get requests and cannot be found closes its route: its share would be
     /// answered with errors, and nobody could tell which requests those are.
-    fn forward(&self, object: &Object, link: &Linked, route: &RouteSpec) -> Action {
+    fn forward(&self, leaf: &Leaf<'_>) -> Action {
+        let route = leaf.route.as_ref();
         let mut backends = Vec::with_capacity(route.backends().len());
-        let resolved = self.backends_of(object, link, route);
+        let resolved = self.backends_of(leaf.object, leaf.routing, route);
         for (spec, resolved) in route.backends().iter().zip(resolved) {
             match resolved {
                 Ok(resolved) => backends.push(resolved.row()),
                 Err(_) if spec.weight == 0 => {}
-                Err(unresolved) => return unavailable(&unresolved),
+                Err(unresolved) => return unavailable(unresolved.reason),
             }
         }
         Action::Forward { backends }
     }
 }
 
-fn unavailable(unresolved: &Unresolved) -> Action {
+fn unavailable(reason: Reason) -> Action {
     Action::Unavailable {
-        reason: unresolved.reason.to_string(),
+        reason: reason.to_string(),
     }
 }

@@ -1,7 +1,7 @@
 //! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
 
 use super::Index;
-use super::link::{Linked, Object, Place};
+use super::link::{Object, Place, Routing};
 use super::secrets::Authorities;
 use super::services::{Backend, Unresolved};
 use crate::names::ObjectRef;
@@ -37,34 +37,35 @@ impl Index {
     pub(crate) fn backends<'a>(
         &'a self,
         object: &'a Object,
-        link: &'a Linked,
+        routing: &'a Routing,
     ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
-        link.routes
+        routing
+            .routes
             .iter()
-            .flat_map(move |route| self.backends_of(object, link, route))
+            .flat_map(move |route| self.backends_of(object, routing, route))
     }
 
     /// What every backend of one route comes to.
     pub(crate) fn backends_of<'a>(
         &'a self,
         object: &'a Object,
-        link: &'a Linked,
+        routing: &'a Routing,
         route: &'a RouteSpec,
     ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
         let specs = route.backends().iter();
-        specs.map(move |spec| self.resolve_backend(object, link, spec, Place::of(route, spec)))
+        specs.map(move |spec| self.resolve_backend(object, routing, spec, Place::of(route, spec)))
     }
 
     fn resolve_backend(
         &self,
         object: &Object,
-        link: &Linked,
+        routing: &Routing,
         spec: &BackendSpec,
         place: Place,
     ) -> Result<Resolved, Unresolved> {
-        let own = link.own.as_ref();
+        let own = routing.own.as_ref();
         let (service, owner) = match (&spec.service, own) {
-            (Some(name), _) => (link.beside(name), None),
+            (Some(name), _) => (routing.beside(name), None),
             (None, Some(own)) => {
                 let made = own.selector.is_some();
                 (own.service.clone(), made.then_some(object.uid.as_str()))
@@ -75,7 +76,7 @@ impl Index {
         let backend = self.services.resolve(&service, &spec.port, owner, place)?;
         let (tls, authorities) = match &spec.tls {
             Some(TlsToBackend::Validated { ca_secret, subject }) => {
-                let secret = link.beside(ca_secret);
+                let secret = routing.beside(ca_secret);
                 self.authorities(&secret, &place.field("tls.ca.secret"))?;
                 let tls = BackendTls {
                     server_name: subject.clone(),

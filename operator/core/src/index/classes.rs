@@ -2,8 +2,11 @@
 
 use crate::event::Change;
 use crate::names::{ClassName, ObjectRef};
+use crate::validate::is_never_allowed;
 use jiff::Timestamp;
-use portolan_crds::{ExposeClass, ExposeClassSpec, ExposeClassStatus, IssuerRef, MinTlsVersion};
+use portolan_crds::{
+    AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, IssuerRef, MinTlsVersion,
+};
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,11 +32,47 @@ impl Class {
         Some(domain.replace("{namespace}", namespace))
     }
 
+    /// Whether objects of a namespace may have hostnames.
+    pub(crate) fn admits_roots_of(&self, namespace: &str) -> bool {
+        let admitted = self.spec.root_namespaces.as_ref();
+        admitted.is_none_or(|admitted| admitted.iter().any(|it| it.0 == namespace))
+    }
+
     pub(crate) fn issuer(&self) -> Option<&IssuerRef> {
         self.spec
             .issuer_ref
             .as_ref()
             .filter(|issuer| !issuer.name.is_empty())
+    }
+
+    /// Whether objects of a namespace may name an issuer.
+    pub(crate) fn admits_issuer(&self, issuer: &IssuerRef, namespace: &str) -> bool {
+        let allowed = self.spec.tls.as_ref();
+        let Some(allowed) = allowed.and_then(|tls| tls.allowed_issuers.as_ref()) else {
+            return true;
+        };
+        let same = |it: &AllowedIssuer| {
+            let names = (&it.name, &it.kind, &it.group);
+            names == (&issuer.name, &issuer.kind, &issuer.group)
+        };
+        let admits = |it: &AllowedIssuer| {
+            let namespaces = it.namespaces.as_ref();
+            namespaces.is_none_or(|all| all.iter().any(|it| it.0 == namespace))
+        };
+        self.issuer() == Some(issuer) || allowed.iter().any(|it| same(it) && admits(it))
+    }
+
+    /// Whether objects of a namespace may bring certificates of their own.
+    pub(crate) fn admits_secrets_of(&self, namespace: &str) -> bool {
+        let allowed = self.spec.tls.as_ref();
+        let allowed = allowed.and_then(|tls| tls.allow_own_secrets.as_ref());
+        allowed.is_none_or(|it| it.namespaces.iter().any(|it| it.0 == namespace))
+    }
+
+    /// Whether objects may have an annotation on their Ingress.
+    pub(crate) fn admits_annotation(&self, key: &str) -> bool {
+        let allowed = self.spec.annotations.as_ref();
+        allowed.is_some_and(|it| it.allow.iter().any(|it| it == key)) && !is_never_allowed(key)
     }
 
     /// The oldest version of TLS that any of its hosts may speak.

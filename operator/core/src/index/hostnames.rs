@@ -40,8 +40,8 @@ pub(crate) struct Hostnames {
 /// How an object stands for one of its hostnames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Its namespace holds the name, and it is the one that serves it.
-    Serves { since: Timestamp },
+    /// Its namespace holds the name.
+    Held { since: Timestamp },
     /// Its namespace will hold the name; the hold is not there yet.
     HoldPending,
     /// Another namespace holds it, or will first.
@@ -51,8 +51,6 @@ pub(crate) enum Standing {
         wildcard: Hostname,
         namespace: String,
     },
-    /// An older object of the same namespace and class serves it.
-    Younger { than: ObjectRef, since: Timestamp },
 }
 
 impl Hostnames {
@@ -145,7 +143,7 @@ impl Hostnames {
     /// Whether how others stand depends on this claim.
     pub(crate) fn leads(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> bool {
         match self.holds.get(host) {
-            Some(hold) => self.first_of(&hold.namespace, class, host) == Some(&claim.object),
+            Some(_) => self.holders(class, host).next() == Some(&claim.object),
             None => {
                 // For those below a wildcard that nobody holds, the very first claim counts.
                 let first = self
@@ -165,29 +163,32 @@ impl Hostnames {
         std::iter::once(host).chain(self.narrower.get(host).into_iter().flatten())
     }
 
-    /// The object that serves a hostname on the proxies of a class.
-    pub(crate) fn server(&self, class: &ClassName, host: &Hostname) -> Option<&ObjectRef> {
-        let hold = self.holds.get(host)?;
-        self.first_of(&hold.namespace, class, host)
+    /// The objects of the namespace that holds a hostname which want it on the proxies of a class,
+    /// the oldest first.
+    pub(crate) fn holders<'a>(
+        &'a self,
+        class: &'a ClassName,
+        host: &Hostname,
+    ) -> impl Iterator<Item = &'a ObjectRef> + use<'a> {
+        let held = self.holds.get(host).zip(self.claims.get(host));
+        held.into_iter().flat_map(move |(hold, claims)| {
+            let ours = claims.iter().filter(move |(claim, of)| {
+                claim.object.namespace == hold.namespace && *of == class
+            });
+            ours.map(|(claim, _)| &claim.object)
+        })
     }
 
-    pub(crate) fn standing(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> Standing {
+    pub(crate) fn standing(&self, claim: &Claim, host: &Hostname) -> Standing {
         let own = &claim.object.namespace;
-        if let Some(Hold {
-            namespace, since, ..
-        }) = self.holds.get(host)
-        {
-            let since = *since;
-            return match self.first_of(namespace, class, host) {
-                _ if namespace != own => Standing::HeldBy {
-                    namespace: namespace.clone(),
-                },
-                Some(first) if *first != claim.object => Standing::Younger {
-                    than: first.clone(),
-                    since,
-                },
-                _ => Standing::Serves { since },
-            };
+        match self.holds.get(host) {
+            Some(hold) if hold.namespace == *own => return Standing::Held { since: hold.since },
+            Some(hold) => {
+                return Standing::HeldBy {
+                    namespace: hold.namespace.clone(),
+                };
+            }
+            None => {}
         }
         if let Some((wildcard, namespace)) = self.blocked(host, claim) {
             return Standing::HeldByWildcard {
@@ -238,12 +239,6 @@ impl Hostnames {
         };
         (namespace != claim.object.namespace).then_some((wildcard, namespace))
     }
-
-    fn first_of(&self, namespace: &str, class: &ClassName, host: &Hostname) -> Option<&ObjectRef> {
-        let mut claimants = self.claimants(host);
-        let first = claimants.find(|(object, of)| object.namespace == namespace && *of == class)?;
-        Some(first.0)
-    }
 }
 
 #[cfg(test)]
@@ -288,16 +283,13 @@ mod tests {
             namespace: "b".into(),
         };
         assert_eq!(names.hold_action(&host("s.e")), Some(create));
-        assert_eq!(
-            names.standing(&old, &class("public"), &host("s.e")),
-            Standing::HoldPending
-        );
+        assert_eq!(names.standing(&old, &host("s.e")), Standing::HoldPending);
         let held = Standing::HeldBy {
             namespace: "b".into(),
         };
-        assert_eq!(names.standing(&young, &class("public"), &host("s.e")), held);
+        assert_eq!(names.standing(&young, &host("s.e")), held);
         assert_eq!(
-            names.server(&class("public"), &host("s.e")),
+            names.holders(&class("public"), &host("s.e")).next(),
             None,
             "no hold, no serving"
         );
@@ -312,7 +304,7 @@ mod tests {
             names.claim(&host("s.e"), claim.clone(), class("public"));
         }
         assert_eq!(
-            names.server(&class("public"), &host("s.e")),
+            names.holders(&class("public"), &host("s.e")).next(),
             Some(&young.object)
         );
         assert_eq!(names.hold_action(&host("s.e")), None);
@@ -328,19 +320,25 @@ mod tests {
     }
 
     #[test]
-    fn within_a_namespace_the_older_object_of_each_class_serves() {
+    fn within_a_namespace_all_objects_of_a_class_serve_the_oldest_first() {
         let mut names = Hostnames::default();
         hold(&mut names, "s.e", "a");
         let (old, young, inside) = (claim(1, "a", "x"), claim(2, "a", "y"), claim(3, "a", "z"));
-        names.claim(&host("s.e"), old.clone(), class("public"));
-        names.claim(&host("s.e"), young.clone(), class("public"));
+        let foreign = claim(0, "b", "x");
+        for claim in [&young, &old, &foreign] {
+            names.claim(&host("s.e"), claim.clone(), class("public"));
+        }
         names.claim(&host("s.e"), inside.clone(), class("private"));
-        let standing = names.standing(&young, &class("public"), &host("s.e"));
-        assert!(matches!(standing, Standing::Younger { than, .. } if than == old.object));
-        assert_eq!(
-            names.server(&class("private"), &host("s.e")),
-            Some(&inside.object)
-        );
+        let holders = |name| {
+            names
+                .holders(&class(name), &host("s.e"))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(holders("public"), [old.object, young.object.clone()]);
+        assert_eq!(holders("private"), [inside.object]);
+        let standing = names.standing(&young, &host("s.e"));
+        assert!(matches!(standing, Standing::Held { .. }), "{standing:?}");
     }
 
     #[test]
@@ -354,10 +352,7 @@ mod tests {
             wildcard: host("*.e.x"),
             namespace: "a".into(),
         };
-        assert_eq!(
-            names.standing(&narrow, &class("public"), &host("s.e.x")),
-            refused
-        );
+        assert_eq!(names.standing(&narrow, &host("s.e.x")), refused);
         assert_eq!(names.hold_action(&host("s.e.x")), None);
         // The wildcard's own namespace may have it.
         names.claim(&host("s.e.x"), claim(9, "a", "n"), class("public"));
@@ -368,7 +363,7 @@ mod tests {
         assert_eq!(names.hold_action(&host("s.e.x")), Some(create));
         hold(&mut names, "s.e.x", "b");
         assert_eq!(
-            names.server(&class("public"), &host("s.e.x")),
+            names.holders(&class("public"), &host("s.e.x")).next(),
             Some(&narrow.object)
         );
     }

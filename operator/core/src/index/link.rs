@@ -4,8 +4,8 @@ use super::classes::{Class, Classes};
 use super::hostnames::Claim;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
 use crate::validate::{
-    BackendSpec, CertificateSource, Exposure, HostPattern, Port, Problem, RouteSpec, Target,
-    TlsSpec, TlsToBackend, validate,
+    BackendSpec, CertificateSource, Exposure, HostPattern, Parents, Port, Problem, RouteSpec,
+    Target, TlsSpec, TlsToBackend, validate,
 };
 use jiff::Timestamp;
 use portolan_crds::{ExposedPort, ExposedPortStatus, IssuerRef};
@@ -26,6 +26,31 @@ pub(crate) struct Object {
     pub(crate) status: ExposedPortStatus,
 }
 
+/// What a valid object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It asks for hostnames, and has a class.
+    Root(Box<Linked>),
+    /// Others delegate to it: theirs are the hostnames and the class.
+    Child(Child),
+}
+
+/// An object that others may delegate to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Child {
+    pub(crate) parents: Parents,
+    pub(crate) routing: Routing,
+}
+
+/// What an object does with requests, whoever's hostname they come in under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Routing {
+    pub(crate) own: Option<Own>,
+    /// In the order in which they are tried; never empty.
+    pub(crate) routes: Arc<[RouteSpec]>,
+    pub(crate) namespace: String,
+}
+
 /// An object that is valid, and has a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Linked {
@@ -34,10 +59,13 @@ pub(crate) struct Linked {
     pub(crate) hostnames: Vec<Hostname>,
     pub(crate) certificates: Certificates,
     pub(crate) tls: TlsPolicy,
-    pub(crate) own: Option<Own>,
-    /// In the order in which they are tried; never empty.
-    pub(crate) routes: Arc<[RouteSpec]>,
-    namespace: String,
+    pub(crate) routing: Routing,
+    /// Those of the Ingress.
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// The names of those that the class does not allow.
+    pub(crate) refused_annotations: Vec<String>,
+    /// Whether anything was said about TLS, beyond what the class says.
+    says_tls: bool,
 }
 
 /// The object's own port.
@@ -131,9 +159,16 @@ impl Object {
         }
     }
 
-    /// Whether it breaks no rule of its own.
-    pub(crate) fn is_valid(&self) -> bool {
-        self.spec.is_ok()
+    /// Whether it breaks no rule of its own, and asks for hostnames.
+    pub(crate) fn is_root(&self) -> bool {
+        self.spec.as_ref().is_ok_and(|spec| spec.parents.is_none())
+    }
+
+    /// Labels of every child, beside ours.
+    pub(crate) fn child_labels(&self) -> BTreeMap<String, String> {
+        let spec = self.spec.as_ref();
+        spec.map(|spec| spec.decoration.labels.clone())
+            .unwrap_or_default()
     }
 
     /// The class that the object asks for by name, in its spec or by having been given it.
@@ -145,16 +180,42 @@ impl Object {
 
     /// Whether another default class may be another class for this object.
     pub(crate) fn takes_default(&self) -> bool {
-        self.spec.as_ref().is_ok_and(|spec| spec.class.is_none())
+        let spec = self.spec.as_ref().ok();
+        spec.is_some_and(|spec| spec.class.is_none() && spec.parents.is_none())
     }
 
-    pub(crate) fn link(&self, me: &ObjectRef, classes: &Classes) -> Result<Linked, Vec<Problem>> {
+    pub(crate) fn link(&self, me: &ObjectRef, classes: &Classes) -> Result<Link, Vec<Problem>> {
         let spec = self.spec.as_ref().map_err(Clone::clone)?;
+        let routing = Routing::of(spec, me);
+        match &spec.parents {
+            None => self
+                .root(spec, routing, me, classes)
+                .map(|root| Link::Root(Box::new(root))),
+            Some(parents) => Ok(Link::Child(Child {
+                parents: parents.clone(),
+                routing,
+            })),
+        }
+    }
+
+    fn root(
+        &self,
+        spec: &Exposure,
+        routing: Routing,
+        me: &ObjectRef,
+        classes: &Classes,
+    ) -> Result<Linked, Vec<Problem>> {
         let name = self.class(classes).map_err(|problem| vec![problem])?;
         let Some(class) = classes.get(name) else {
             return Err(vec![Problem::ClassNotFound(name.clone())]);
         };
         let mut problems = Vec::new();
+        if !class.admits_roots_of(&me.namespace) {
+            problems.push(Problem::RootNamespace {
+                class: name.clone(),
+                namespace: me.namespace.clone(),
+            });
+        }
         let mut hostnames = Vec::with_capacity(spec.hostnames.len());
         for (index, pattern) in spec.hostnames.iter().enumerate() {
             match hostname(index, pattern, me, name, class) {
@@ -165,29 +226,19 @@ impl Object {
         }
         let certificates = certificates(&spec.tls, me, name, class);
         let tls = tls_policy(&spec.tls, me, name, class);
-        let own = spec.own.as_ref().map(|(target, port)| {
-            let (service, selector) = match target {
-                Target::Service(service) => (service.clone(), None),
-                Target::Selector(labels) => {
-                    let service = child_name(&me.namespace, &me.name, "Service", "");
-                    (service, Some(labels.clone()))
-                }
-            };
-            Own {
-                service: ObjectRef::new(&me.namespace, service),
-                port: port.clone(),
-                selector,
-            }
-        });
+        let annotations = spec.decoration.annotations.clone().into_iter();
+        let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            annotations.partition(|(key, _)| class.admits_annotation(key));
         match (certificates, tls) {
             (Ok(certificates), Ok(tls)) if problems.is_empty() => Ok(Linked {
                 class: name.clone(),
                 hostnames,
                 certificates,
                 tls,
-                own,
-                routes: Arc::clone(&spec.routes),
-                namespace: me.namespace.clone(),
+                routing,
+                annotations,
+                refused_annotations: refused.into_keys().collect(),
+                says_tls: spec.tls != TlsSpec::default(),
             }),
             (certificates, tls) => {
                 problems.extend(certificates.err());
@@ -214,34 +265,53 @@ impl Object {
     }
 }
 
-impl Linked {
-    /// The Secrets that the certificates of a hostname are read from.
-    pub(crate) fn secrets(&self, me: &ObjectRef, host: &Hostname) -> Vec<ObjectRef> {
-        match &self.certificates {
-            Certificates::Disabled => Vec::new(),
-            Certificates::Secrets(secrets) => secrets.clone(),
-            Certificates::Issued(_) => vec![self.certificate(me, host)],
+impl Link {
+    pub(crate) fn routing(&self) -> &Routing {
+        match self {
+            Self::Root(root) => &root.routing,
+            Self::Child(child) => &child.routing,
         }
-    }
-
-    /// The Secrets with authorities: of clients, and of endpoints.
-    pub(crate) fn authorities(&self) -> BTreeSet<ObjectRef> {
-        let of_clients = self.tls.client_ca.iter().map(|(secret, _)| secret.clone());
-        let backends = self.routes.iter().flat_map(RouteSpec::backends);
-        let of_endpoints = backends.filter_map(|backend| match &backend.tls {
-            Some(TlsToBackend::Validated { ca_secret, .. }) => Some(self.beside(ca_secret)),
-            Some(TlsToBackend::Unvalidated) | None => None,
-        });
-        of_clients.chain(of_endpoints).collect()
     }
 
     /// The Secrets that the object names; each has to be watched.
     pub(crate) fn named_secrets(&self) -> BTreeSet<ObjectRef> {
-        let mut named = self.authorities();
-        if let Certificates::Secrets(secrets) = &self.certificates {
-            named.extend(secrets.iter().cloned());
+        match self {
+            Self::Root(root) => root.named_secrets(),
+            Self::Child(child) => child.routing.authorities().collect(),
         }
-        named
+    }
+}
+
+impl Routing {
+    fn of(spec: &Exposure, me: &ObjectRef) -> Self {
+        let own = spec.own.as_ref().map(|(target, port)| {
+            let (service, selector) = match target {
+                Target::Service(service) => (service.clone(), None),
+                Target::Selector(labels) => {
+                    let service = child_name(&me.namespace, &me.name, "Service", "");
+                    (service, Some(labels.clone()))
+                }
+            };
+            Own {
+                service: ObjectRef::new(&me.namespace, service),
+                port: port.clone(),
+                selector,
+            }
+        });
+        Self {
+            own,
+            routes: Arc::clone(&spec.routes),
+            namespace: me.namespace.clone(),
+        }
+    }
+
+    /// The Secrets with authorities of endpoints.
+    pub(crate) fn authorities(&self) -> impl Iterator<Item = ObjectRef> {
+        let backends = self.routes.iter().flat_map(RouteSpec::backends);
+        backends.filter_map(|backend| match &backend.tls {
+            Some(TlsToBackend::Validated { ca_secret, .. }) => Some(self.beside(ca_secret)),
+            Some(TlsToBackend::Unvalidated) | None => None,
+        })
     }
 
     /// The Services that requests may go to, and the object's own.
@@ -255,15 +325,58 @@ impl Linked {
             .collect()
     }
 
+    /// The objects that routes are delegated to.
+    pub(crate) fn delegates(&self) -> BTreeSet<ObjectRef> {
+        let routes = self.routes.iter();
+        routes
+            .filter_map(|route| route.delegate(&self.namespace))
+            .collect()
+    }
+
     /// Something of the object's namespace.
     pub(crate) fn beside(&self, name: &str) -> ObjectRef {
         ObjectRef::new(&self.namespace, name)
     }
+}
 
-    /// The Certificate of a hostname, and the Secret that it is put into: they share a name.
-    pub(crate) fn certificate(&self, me: &ObjectRef, host: &Hostname) -> ObjectRef {
-        let name = child_name(&me.namespace, &me.name, "Certificate", host.as_str());
-        ObjectRef::new(&me.namespace, name)
+impl Linked {
+    /// The Secrets that the certificates of a hostname are read from.
+    pub(crate) fn secrets(&self, host: &Hostname) -> Vec<ObjectRef> {
+        match &self.certificates {
+            Certificates::Disabled => Vec::new(),
+            Certificates::Secrets(secrets) => secrets.clone(),
+            Certificates::Issued(_) => vec![self.certificate(host)],
+        }
+    }
+
+    /// The Secrets with authorities: of clients, and of endpoints.
+    pub(crate) fn authorities(&self) -> BTreeSet<ObjectRef> {
+        let of_clients = self.tls.client_ca.iter().map(|(secret, _)| secret.clone());
+        of_clients.chain(self.routing.authorities()).collect()
+    }
+
+    fn named_secrets(&self) -> BTreeSet<ObjectRef> {
+        let mut named = self.authorities();
+        if let Certificates::Secrets(secrets) = &self.certificates {
+            named.extend(secrets.iter().cloned());
+        }
+        named
+    }
+
+    /// The Certificate of a hostname, and the Secret that it is put into: they share a name. It is that
+    /// of the hostname, not of the object, so that the Secret outlives a hand-over within the namespace.
+    pub(crate) fn certificate(&self, host: &Hostname) -> ObjectRef {
+        let readable = host.as_str().replace('*', "wildcard");
+        let of = format!("{}/{host}", self.class);
+        let name = child_name(&self.routing.namespace, &readable, "Certificate", &of);
+        self.routing.beside(&name)
+    }
+
+    /// Whether it can be served under what an older object of its namespace says about TLS: it says
+    /// the same, or nothing.
+    pub(crate) fn tls_agrees(&self, elder: &Self) -> bool {
+        let said = |it: &Self| (it.certificates.clone(), it.tls.clone());
+        !self.says_tls || said(self) == said(elder)
     }
 
     pub(crate) fn terminates_tls(&self) -> bool {
@@ -302,11 +415,25 @@ fn certificates(
     class: &Class,
 ) -> Result<Certificates, Problem> {
     match &tls.source {
+        CertificateSource::Secrets(_) if !class.admits_secrets_of(&me.namespace) => {
+            Err(Problem::OwnSecretNotAllowed {
+                class: name.clone(),
+                namespace: me.namespace.clone(),
+            })
+        }
         CertificateSource::Secrets(secrets) => {
             let secrets = secrets
                 .iter()
                 .map(|secret| ObjectRef::new(&me.namespace, secret));
             Ok(Certificates::Secrets(secrets.collect()))
+        }
+        CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, &me.namespace) => {
+            Err(Problem::IssuerNotAllowed {
+                class: name.clone(),
+                namespace: me.namespace.clone(),
+                kind: issuer.kind.clone(),
+                name: issuer.name.clone(),
+            })
         }
         CertificateSource::Issuer(issuer) => Ok(Certificates::Issued(issuer.clone())),
         CertificateSource::Disabled => Ok(Certificates::Disabled),

@@ -9,17 +9,20 @@
 
 pub(crate) mod backends;
 pub(crate) mod classes;
+pub(crate) mod delegation;
 pub(crate) mod hostnames;
 pub(crate) mod issuance;
 pub(crate) mod link;
+pub(crate) mod merge;
 pub(crate) mod secrets;
 mod service_facts;
 pub(crate) mod services;
 pub(crate) mod serving;
 pub(crate) mod spoken;
+mod touch;
 pub(crate) mod users;
 
-use crate::compile::{TicketKey, class_settings, epoch};
+use crate::compile::{TicketKey, epoch};
 use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::Problem;
@@ -27,13 +30,14 @@ use crate::{HoldAction, proxy_service};
 use classes::{Class, Classes};
 use hostnames::Hostnames;
 use issuance::Issuance;
-use link::{Linked, Object};
+use link::{Link, Linked, Object};
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
 use portolan_discovery::table::{Kind, ResourceName};
 use services::Services;
 use serving::{Serving, Slot};
 use std::collections::{BTreeMap, BTreeSet};
+use touch::Rivals;
 use users::Users;
 
 /// Everything that is known, and what follows from it.
@@ -60,14 +64,7 @@ pub(crate) struct Entry {
     pub(crate) object: Object,
     /// The class that it has, even when it cannot be linked there.
     class: Option<ClassName>,
-    pub(crate) link: Result<Linked, Vec<Problem>>,
-}
-
-/// Whether those who want a hostname may stand differently now.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rivals {
-    Undisturbed,
-    Judged,
+    pub(crate) link: Result<Link, Vec<Problem>>,
 }
 
 impl Entry {
@@ -76,7 +73,7 @@ impl Entry {
             class: object
                 .class(classes)
                 .ok()
-                .filter(|_| object.is_valid())
+                .filter(|_| object.is_root())
                 .cloned(),
             link: object.link(me, classes),
             object,
@@ -152,7 +149,7 @@ impl Index {
             }
             Event::Secret(change) => {
                 let secret = change.reference();
-                let users: BTreeSet<_> = self.users.of_secret(&secret).cloned().collect();
+                let users = self.with_company(self.users.of_secret(&secret).cloned().collect());
                 let classes: BTreeSet<_> = self.users.classes_of_secret(&secret).cloned().collect();
                 self.touch_objects(&users, &mut affected);
                 self.touch_classes(&classes, &mut affected);
@@ -166,7 +163,7 @@ impl Index {
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
             Event::CertManager(there) => {
                 if std::mem::replace(&mut self.cert_manager, there) != there {
-                    affected.objects = self.users.of_cert_manager();
+                    affected.objects = self.with_company(self.users.of_cert_manager());
                 }
             }
             Event::TicketKey(key) => {
@@ -184,6 +181,13 @@ impl Index {
             }
         }
         self.settle(&mut affected);
+        // What becomes of a root becomes of everybody below it.
+        let below: Vec<_> = affected
+            .objects
+            .iter()
+            .flat_map(|object| self.descendants(object))
+            .collect();
+        affected.objects.extend(below);
         affected
     }
 
@@ -197,9 +201,11 @@ impl Index {
         self.users.named_secrets()
     }
 
-    /// The class of an ExposedPort, when it is valid and has one.
+    /// The class of an ExposedPort, when it is valid and has one; that of the first root above it,
+    /// when others delegate to it.
     pub fn class_of(&self, object: &ObjectRef) -> Option<&ClassName> {
-        self.linked(object).map(|(_, link)| &link.class)
+        let of = |it: &ObjectRef| self.linked(it).map(|(_, link)| &link.class);
+        of(object).or_else(|| of(self.roots_of(object).first()?))
     }
 
     pub(crate) fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
@@ -208,7 +214,15 @@ impl Index {
 
     pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Object, &Linked)> {
         let entry = self.objects.get(object)?;
-        Some((&entry.object, entry.link.as_ref().ok()?))
+        match entry.link.as_ref().ok()? {
+            Link::Root(root) => Some((&entry.object, root.as_ref())),
+            Link::Child(_) => None,
+        }
+    }
+
+    /// The name as it is kept here.
+    pub(crate) fn name_of(&self, object: &ObjectRef) -> Option<&ObjectRef> {
+        self.objects.get_key_value(object).map(|(name, _)| name)
     }
 
     pub(crate) fn issuance(&self, certificate: &ObjectRef) -> Option<&Issuance> {
@@ -221,7 +235,7 @@ impl Index {
         me: &'a ObjectRef,
         link: &'a Linked,
     ) -> impl Iterator<Item = &'a Hostname> {
-        let serves = |host: &&Hostname| self.hostnames.server(&link.class, host) == Some(me);
+        let serves = |host: &&Hostname| self.rule(me, link, host).is_some();
         link.hostnames.iter().filter(serves)
     }
 
@@ -306,9 +320,8 @@ impl Index {
             Change::Deleted(_) => self.certificates.remove(&name).is_some(),
         };
         if differs {
-            affected
-                .objects
-                .extend(self.users.of_certificate(&name).cloned());
+            let users = self.users.of_certificate(&name).cloned().collect();
+            affected.objects.extend(self.with_company(users));
         }
     }
 
@@ -324,7 +337,7 @@ impl Index {
             .flatten()
             .flat_map(hostnames_of)
             .collect();
-        self.touch_hosts(&hosts, Rivals::Undisturbed, affected);
+        self.touch_replaced(me, &hosts, affected);
         let mut led = BTreeSet::new();
         if let Some(before) = self.objects.remove(me) {
             led.extend(self.led(me, &before));
@@ -335,7 +348,7 @@ impl Index {
         }
         if let Some(entry) = entry {
             affected.secrets |= self.users.enter(me, &entry);
-            if let Ok(link) = &entry.link {
+            if let Ok(Link::Root(link)) = &entry.link {
                 for host in &link.hostnames {
                     self.hostnames
                         .claim(host, entry.object.claim(me), link.class.clone());
@@ -344,93 +357,18 @@ impl Index {
             led.extend(self.led(me, &entry));
             self.objects.insert(me.clone(), entry);
         }
-        self.touch_hosts(&hosts, Rivals::Undisturbed, affected);
+        self.touch_replaced(me, &hosts, affected);
         self.touch_hosts(&led, Rivals::Judged, affected);
     }
 
     /// The hostnames for which an object comes first.
     fn led(&self, me: &ObjectRef, entry: &Entry) -> Vec<Hostname> {
-        let Ok(link) = &entry.link else {
+        let Ok(Link::Root(link)) = &entry.link else {
             return Vec::new();
         };
         let claim = entry.object.claim(me);
         let leads = |host: &&Hostname| self.hostnames.leads(&claim, &link.class, host);
         link.hostnames.iter().filter(leads).cloned().collect()
-    }
-
-    /// Marks hostnames, those below a wildcard among them, what is told of them, and perhaps
-    /// everybody who wants them.
-    fn touch_hosts<'a>(
-        &self,
-        hosts: impl IntoIterator<Item = &'a Hostname>,
-        rivals: Rivals,
-        affected: &mut Affected,
-    ) {
-        for host in hosts {
-            for host in self.hostnames.depending(host) {
-                affected.holds.insert(host.clone());
-                for class in self.hostnames.classes(host) {
-                    let name = virtual_host(host);
-                    affected.resources.insert((class.clone(), name));
-                    if let Some(server) = self.hostnames.server(class, host) {
-                        self.touch_host_of(server, host, affected);
-                    }
-                }
-                if rivals == Rivals::Judged {
-                    let claimants = self.hostnames.claimants(host);
-                    affected
-                        .objects
-                        .extend(claimants.map(|(object, _)| object.clone()));
-                }
-            }
-        }
-    }
-
-    /// Marks objects, and what the proxies are told because of them.
-    fn touch_objects(&self, objects: &BTreeSet<ObjectRef>, affected: &mut Affected) {
-        for me in objects {
-            affected.objects.insert(me.clone());
-            if let Some((_, link)) = self.linked(me) {
-                for host in self.served(me, link) {
-                    self.touch_host_of(me, host, affected);
-                }
-            }
-        }
-    }
-
-    fn touch_host_of(&self, me: &ObjectRef, host: &Hostname, affected: &mut Affected) {
-        if let Some((object, link)) = self.linked(me) {
-            let names = self.host_resources(object, link, host);
-            let class = &link.class;
-            affected
-                .resources
-                .extend(names.into_iter().map(|name| (class.clone(), name)));
-        }
-    }
-
-    /// Marks classes, and what holds for every host of theirs.
-    fn touch_classes(&self, classes: &BTreeSet<ClassName>, affected: &mut Affected) {
-        for class in classes {
-            affected.classes.insert(class.clone());
-            for name in self.resources_of_class(class) {
-                affected.resources.insert((class.clone(), name));
-            }
-        }
-    }
-
-    fn touch_all_settings(&self, affected: &mut Affected) {
-        for class in self.classes.names() {
-            affected.resources.insert((class.clone(), class_settings()));
-        }
-    }
-
-    /// The Service before the proxies tells every object of the class its addresses, and whether
-    /// anybody answers there.
-    fn touch_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
-        if let Some(class) = self.proxy_services.get(service) {
-            affected.classes.insert(class.clone());
-            affected.objects.extend(self.users.of_class(class).cloned());
-        }
     }
 
     /// Decides anew which certificate serves each hostname that was touched. Both the old and the new
@@ -443,9 +381,8 @@ impl Index {
                     let Ok(host) = Hostname::parse(&name.name) else {
                         continue;
                     };
-                    let server = self.hostnames.server(class, &host);
-                    let link = server.and_then(|me| Some((me, self.linked(me)?.1)));
-                    let secrets = link.map(|(me, link)| link.secrets(me, &host));
+                    let eldest = self.eldest(class, &host);
+                    let secrets = eldest.map(|it| it.link.secrets(&host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {
@@ -464,11 +401,10 @@ impl Index {
 }
 
 fn hostnames_of(entry: &Entry) -> Vec<Hostname> {
-    entry
-        .link
-        .as_ref()
-        .map(|link| link.hostnames.clone())
-        .unwrap_or_default()
+    match &entry.link {
+        Ok(Link::Root(link)) => link.hostnames.clone(),
+        Ok(Link::Child(_)) | Err(_) => Vec::new(),
+    }
 }
 
 pub(crate) fn virtual_host(host: &Hostname) -> ResourceName {

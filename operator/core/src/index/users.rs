@@ -1,7 +1,7 @@
 //! Who refers to what, so that a change finds those that it concerns without looking at anybody else.
 
 use super::Entry;
-use super::link::Certificates;
+use super::link::{Certificates, Link};
 use crate::names::{ClassName, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,8 @@ pub(crate) struct Users {
     /// Secrets, whether named by objects or made for our Certificates.
     secrets: Refers<ObjectRef>,
     certificates: Refers<ObjectRef>,
+    /// Objects that routes are delegated to.
+    delegates: Refers<ObjectRef>,
     /// Classes that objects name, were given, or have.
     classes: Refers<ClassName>,
     /// Those for which another default class may be another class.
@@ -72,6 +74,11 @@ impl Users {
         self.certificates.0.values().flatten().cloned().collect()
     }
 
+    /// Those who delegate to an object, whether or not it allows that.
+    pub(crate) fn delegating_to(&self, object: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
+        self.delegates.of(object)
+    }
+
     pub(crate) fn of_class(&self, class: &ClassName) -> impl Iterator<Item = &ObjectRef> {
         self.classes.of(class)
     }
@@ -96,18 +103,23 @@ impl Users {
         let Ok(link) = &entry.link else {
             return false;
         };
-        for service in link.services() {
+        for service in link.routing().services() {
             self.services.add(&service, me);
         }
-        for secret in link.authorities() {
+        for object in link.routing().delegates() {
+            self.delegates.add(&object, me);
+        }
+        for secret in link.named_secrets() {
             self.secrets.add(&secret, me);
         }
-        for host in &link.hostnames {
-            for secret in link.secrets(me, host) {
-                self.secrets.add(&secret, me);
-            }
-            if let Certificates::Issued(_) = link.certificates {
-                self.certificates.add(&link.certificate(me, host), me);
+        if let Link::Root(link) = link {
+            for host in &link.hostnames {
+                for secret in link.secrets(host) {
+                    self.secrets.add(&secret, me);
+                }
+                if let Certificates::Issued(_) = link.certificates {
+                    self.certificates.add(&link.certificate(host), me);
+                }
             }
         }
         let mut differs = false;
@@ -126,17 +138,22 @@ impl Users {
         let Ok(link) = &entry.link else {
             return false;
         };
-        for service in link.services() {
+        for service in link.routing().services() {
             self.services.remove(&service, me);
         }
-        for secret in link.authorities() {
+        for object in link.routing().delegates() {
+            self.delegates.remove(&object, me);
+        }
+        for secret in link.named_secrets() {
             self.secrets.remove(&secret, me);
         }
-        for host in &link.hostnames {
-            for secret in link.secrets(me, host) {
-                self.secrets.remove(&secret, me);
+        if let Link::Root(link) = link {
+            for host in &link.hostnames {
+                for secret in link.secrets(host) {
+                    self.secrets.remove(&secret, me);
+                }
+                self.certificates.remove(&link.certificate(host), me);
             }
-            self.certificates.remove(&link.certificate(me, host), me);
         }
         let mut differs = false;
         for secret in link.named_secrets() {

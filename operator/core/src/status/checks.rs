@@ -2,27 +2,26 @@
 //! that fail are told by the condition that they belong to.
 
 use super::conditions::Aspect;
+use super::destinations::{Destinations, told};
+use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::hostnames::Standing;
 use crate::index::link::{Certificates, Linked, Object};
+use crate::index::merge::Share;
 use crate::index::secrets::SecretProblem;
-use crate::index::services::Unresolved;
 use crate::index::serving::Slot;
 use crate::names::{Hostname, ObjectRef};
-use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
-use crate::proxy_service;
+use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate};
 use crate::reason::Reason;
-use crate::validate::RouteSpec;
 use jiff::Timestamp;
 use portolan_crds::Address;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that stands against a request's success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     /// The conditions that it makes false, besides Ready.
-    aspects: &'static [Aspect],
+    pub(super) aspects: &'static [Aspect],
     pub(super) reason: Reason,
     pub(super) message: String,
 }
@@ -37,14 +36,7 @@ pub(super) struct Scene<'a> {
     now: Timestamp,
     pub(super) children: Vec<Child>,
     pub(super) addresses: &'a [Address],
-    /// Whether a proxy stands behind those addresses.
-    answered: bool,
-    /// What routes refer to and is not there, or of no use.
-    unresolved: Vec<Unresolved>,
-    /// Why no pod takes requests, for each backend without one.
-    lacking: Vec<Unresolved>,
-    /// What Services say of their ports and nobody understands. It stands against nothing.
-    misunderstood: Vec<Unresolved>,
+    destinations: Destinations,
 }
 
 /// One check of one hostname.
@@ -54,6 +46,7 @@ type Check = fn(&Scene<'_>, &Hostname) -> Option<Finding>;
 /// settled before.
 const CHECKS: [Check; 10] = [
     is_held,
+    is_shared_in_peace,
     children_are_stored,
     references_are_there,
     cert_manager_is_there,
@@ -61,8 +54,7 @@ const CHECKS: [Check; 10] = [
     certificate_is_served,
     proxies_are_up_to_date,
     endpoints_are_ready,
-    a_proxy_is_ready,
-    has_an_address,
+    a_proxy_is_reached,
 ];
 
 /// What was found, by hostname.
@@ -76,7 +68,7 @@ impl Findings {
                 .filter_map(|(order, check)| Some((order, check(scene, host)?)))
                 .collect();
             // What would be wrong with a hostname that others have is of no use to anybody.
-            if !matches!(scene.standing(host), Standing::Serves { .. }) {
+            if scene.has_lost(host) || scene.standing(host) == Standing::HoldPending {
                 found.truncate(1);
             }
             (host.clone(), found)
@@ -122,31 +114,8 @@ impl<'a> Scene<'a> {
         seen: &'a Observed,
         now: Timestamp,
     ) -> Self {
-        let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
-        let mut misunderstood = BTreeSet::new();
-        if let Err(problem) = index.client_ca(link) {
-            unresolved.insert(problem.message.clone(), problem);
-        }
-        for backend in index.backends(object, link) {
-            if let Ok(backend) = &backend {
-                misunderstood.extend(index.services.misunderstood(&backend.backend));
-            }
-            let lack = match backend {
-                Err(problem) => {
-                    unresolved.insert(problem.message.clone(), problem);
-                    continue;
-                }
-                // Nothing is sent there, so nobody need be there.
-                Ok(backend) if backend.weight == 0 => continue,
-                Ok(backend) => index.services.behind(&backend.backend).lacking,
-            };
-            lacking.extend(lack.map(|lack| (lack.message.clone(), lack)));
-        }
-        for problem in link.routes.iter().filter_map(weightless) {
-            lacking.insert(problem.message.clone(), problem);
-        }
-        let proxies = proxy_service(&index.namespace, &link.class);
-        let service = index.services.get(&proxies);
+        let mut destinations = Destinations::of(index, me, object, &link.routing);
+        destinations.unresolved.extend(index.client_ca(link).err());
         Self {
             index,
             me,
@@ -155,32 +124,56 @@ impl<'a> Scene<'a> {
             seen,
             now,
             children: index.children(me),
-            addresses: service
-                .map(|service| service.addresses.as_slice())
-                .unwrap_or_default(),
-            answered: index.services.answers(&proxies),
-            unresolved: unresolved.into_values().collect(),
-            lacking: lacking.into_values().collect(),
-            misunderstood: misunderstood
-                .into_iter()
-                .map(|message| Unresolved {
-                    reason: Reason::UnsupportedProtocol,
-                    message,
-                })
-                .collect(),
+            addresses: index.addresses(&link.class),
+            destinations,
         }
+    }
+
+    pub(super) fn destinations(&self) -> &Destinations {
+        &self.destinations
     }
 
     /// What is told although nothing stands against a request's success.
     pub(super) fn warning(&self) -> Option<(Reason, String)> {
-        told(&self.misunderstood)
+        told(&self.destinations.misunderstood)
     }
 
     pub(super) fn standing(&self, host: &Hostname) -> Standing {
         let claim = self.object.claim(self.me);
-        self.index
-            .hostnames
-            .standing(&claim, &self.link.class, host)
+        self.index.hostnames.standing(&claim, host)
+    }
+
+    /// How a hostname that the namespace holds is shared with other objects of it.
+    pub(super) fn share(&self, host: &Hostname) -> Share {
+        match self.standing(host) {
+            Standing::Held { .. } => self.index.share(self.me, self.link, host),
+            _ => Share::Whole,
+        }
+    }
+
+    /// Whether others have all of a hostname.
+    pub(super) fn has_lost(&self, host: &Hostname) -> bool {
+        match self.standing(host) {
+            Standing::HoldPending => false,
+            Standing::HeldBy { .. } | Standing::HeldByWildcard { .. } => true,
+            Standing::Held { .. } => match self.share(host) {
+                Share::Whole => false,
+                Share::Outdone { wholly, .. } => wholly,
+                Share::OtherTls { .. } => true,
+            },
+        }
+    }
+
+    /// Whose word on TLS counts for a hostname: that of the oldest object that serves it.
+    pub(super) fn rule(&self, host: &Hostname) -> (&ObjectRef, &Linked) {
+        let rule = self.index.rule(self.me, self.link, host);
+        rule.map_or((self.me, self.link), |it| (it.name, it.link))
+    }
+
+    /// Whether any hostname is served over TLS.
+    pub(super) fn terminates_tls(&self) -> bool {
+        let mut hosts = self.link.hostnames.iter();
+        hosts.any(|host| self.rule(host).1.terminates_tls())
     }
 
     /// What every ready proxy presents; `None` when one presents nothing, or they differ.
@@ -207,7 +200,7 @@ fn finding(aspects: &'static [Aspect], reason: Reason, message: String) -> Optio
 
 fn is_held(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     let (reason, message) = match scene.standing(host) {
-        Standing::Serves { .. } => return None,
+        Standing::Held { .. } => return None,
         Standing::HoldPending => (
             Reason::HoldPending,
             format!("{host}: the hold is being made"),
@@ -225,10 +218,23 @@ fn is_held(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
             Reason::HeldByWildcard,
             format!("{host}: namespace {namespace} holds {wildcard}; choose a name outside of it"),
         ),
-        Standing::Younger { than, .. } => (
-            Reason::RouteConflict,
+    };
+    finding(&[Aspect::Programmed], reason, message)
+}
+
+fn is_shared_in_peace(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
+    let (reason, message) = match scene.share(host) {
+        Share::Whole => return None,
+        Share::Outdone { route, by, .. } => {
+            let told = format!(
+                "{host}: {route}: the older ExposedPort {by} has a route for the same requests; change or remove one of them"
+            );
+            (Reason::RouteConflict, told)
+        }
+        Share::OtherTls { than } => (
+            Reason::TlsConflict,
             format!(
-                "{host}: the older ExposedPort {than} serves it; remove the name from one of them"
+                "{host}: spec.tls: the older ExposedPort {than} says something else; write the same, or leave it out here"
             ),
         ),
     };
@@ -236,10 +242,20 @@ fn is_held(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
 }
 
 fn children_are_stored(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let certificate = scene.link.certificate(scene.me, host);
+    let certificate = scene.link.certificate(host);
     let concerns = |child: &&Child| child.kind != "Certificate" || child.name == certificate.name;
-    scene.children.iter().filter(concerns).find_map(|child| {
-        let (reason, message) = match scene.seen.children.get(&child.key()) {
+    let children = scene.children.iter().filter(concerns);
+    let (reason, message) = not_stored(children, scene.seen)?;
+    finding(&[Aspect::Programmed], reason, message)
+}
+
+/// The first child that is not stored as it should be.
+pub(super) fn not_stored<'a>(
+    mut children: impl Iterator<Item = &'a Child>,
+    seen: &Observed,
+) -> Option<(Reason, String)> {
+    children.find_map(|child| {
+        Some(match seen.children.get(&child.key()) {
             Some(ChildState::Applied) => return None,
             None => (
                 Reason::Applying,
@@ -259,13 +275,17 @@ fn children_are_stored(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
                     child.kind, child.name
                 ),
             ),
-        };
-        finding(&[Aspect::Programmed], reason, message)
+        })
     })
 }
 
-fn references_are_there(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let (reason, message) = told(&scene.unresolved)?;
+fn references_are_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
+    let of_rule = || {
+        let (rule, link) = scene.rule(host);
+        let problem = scene.index.client_ca(link).err()?;
+        Some((problem.reason, format!("{rule}: {}", problem.message)))
+    };
+    let (reason, message) = told(&scene.destinations.unresolved).or_else(of_rule)?;
     finding(
         &[Aspect::ResolvedRefs, Aspect::EndpointsReady],
         reason,
@@ -273,41 +293,8 @@ fn references_are_there(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
     )
 }
 
-fn weightless(route: &RouteSpec) -> Option<Unresolved> {
-    let backends = route.backends();
-    if backends.is_empty() || backends.iter().any(|backend| backend.weight > 0) {
-        return None;
-    }
-    let place = route.index.unwrap_or_default();
-    Some(Unresolved {
-        reason: Reason::AllWeightsZero,
-        message: format!("spec.routes[{place}].backends: every weight is 0; give one a share"),
-    })
-}
-
-/// The reason of the first, and what all of them say; the rest is counted where they are many.
-fn told(problems: &[Unresolved]) -> Option<(Reason, String)> {
-    let first = problems.first()?;
-    let mut message = String::new();
-    for problem in problems.iter().take(TOLD_MAX) {
-        let dot = if message.is_empty() { "" } else { ". " };
-        message.extend([dot, &problem.message]);
-    }
-    if let Some(more) = problems
-        .len()
-        .checked_sub(TOLD_MAX)
-        .filter(|more| *more > 0)
-    {
-        message.push_str(&format!(". And {more} more"));
-    }
-    Some((first.reason, message))
-}
-
-/// How many problems of one kind are told in full.
-const TOLD_MAX: usize = 4;
-
 fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let wanted = matches!(scene.link.certificates, Certificates::Issued(_));
+    let wanted = matches!(scene.rule(host).1.certificates, Certificates::Issued(_));
     if !wanted || scene.index.cert_manager {
         return None;
     }
@@ -324,19 +311,18 @@ fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> 
 fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     let slot = Slot::of_host(&scene.link.class, host);
     let judge = |secret: &ObjectRef| scene.index.serving.judge(secret, &slot);
-    let secret = match &scene.link.certificates {
+    let (_, link) = scene.rule(host);
+    let secret = match &link.certificates {
         Certificates::Disabled => return None,
         Certificates::Secrets(secrets) => {
             return secrets
                 .iter()
                 .find_map(|secret| secret_is_good(host, &secret.name, judge(secret)));
         }
-        Certificates::Issued(_) => scene.link.certificate(scene.me, host),
+        Certificates::Issued(_) => link.certificate(host),
     };
     let (name, judged) = (&secret.name, judge(&secret));
-    let issuance = scene
-        .index
-        .issuance(&scene.link.certificate(scene.me, host));
+    let issuance = scene.index.issuance(&secret);
     let failure = issuance.and_then(|issuance| issuance.failure.as_ref());
     let waiting = issuance.and_then(|issuance| issuance.waiting.as_deref());
     let (reason, message) = match (judged, failure) {
@@ -420,57 +406,23 @@ fn proxies_are_up_to_date(scene: &Scene<'_>, host: &Hostname) -> Option<Finding>
         .into_iter()
         .chain(own)
         .collect();
-    let mut behind = None;
-    for proxy in scene.ready_proxies() {
-        for name in &names {
-            match proxy.verdicts.get(name) {
-                Some(Verdict::Acknowledged) => {}
-                Some(Verdict::Refused(told)) => {
-                    let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
-                    return finding(&[Aspect::Programmed], Reason::ProxyRefused, message);
-                }
-                Some(Verdict::Behind) | None => {
-                    behind = behind.or(Some((proxy, name)));
-                }
-            }
-        }
-    }
-    let (proxy, name) = behind?;
-    let message = format!("proxy {} has not loaded the newest {name} yet", proxy.name);
-    finding(&[Aspect::Programmed], Reason::ProxiesBehind, message)
+    let (reason, message) = not_loaded(&scene.seen.proxies, &names)?;
+    finding(&[Aspect::Programmed], reason, message)
 }
 
 fn endpoints_are_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let (reason, message) = told(&scene.lacking)?;
+    let (reason, message) = told(&scene.destinations.lacking)?;
     finding(&[Aspect::EndpointsReady], reason, message)
 }
 
 /// A proxy is ready first, the kubelet sees it next, and only as an endpoint of its Service it is reached.
-fn a_proxy_is_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let class = &scene.link.class;
-    if scene.ready_proxies().next().is_none() {
-        let aspects: &[Aspect] = match scene.link.certificates {
-            Certificates::Disabled => &[Aspect::Programmed],
-            // Nobody presents them.
-            _ => &[Aspect::Programmed, Aspect::CertificatesReady],
-        };
-        let message = format!("no proxy of class {class} takes requests");
-        return finding(aspects, Reason::NoReadyProxy, message);
-    }
-    if scene.answered {
-        return None;
-    }
-    let message = format!("no proxy of class {class} is an endpoint of its Service yet");
-    finding(&[Aspect::Programmed], Reason::NoReadyProxy, message)
-}
-
-fn has_an_address(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    if !scene.addresses.is_empty() {
-        return None;
-    }
-    let message = format!(
-        "the Service of the proxies of class {} has no address yet",
-        scene.link.class
-    );
-    finding(&[Aspect::Programmed], Reason::NoAddress, message)
+fn a_proxy_is_reached(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
+    let (reason, message) = scene.index.shut(&scene.link.class, &scene.seen.proxies)?;
+    let nobody = scene.ready_proxies().next().is_none();
+    let aspects: &[Aspect] = match nobody && scene.terminates_tls() {
+        false => &[Aspect::Programmed],
+        // Nobody presents the certificates.
+        true => &[Aspect::Programmed, Aspect::CertificatesReady],
+    };
+    finding(aspects, reason, message)
 }

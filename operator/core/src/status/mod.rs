@@ -4,27 +4,35 @@
 //! [`checks`] decides whether a request would succeed; here the answer gets its form.
 
 mod checks;
+mod child;
 mod class;
+mod complaints;
 mod conditions;
+mod destinations;
+mod proxies;
 
 use crate::index::hostnames::Standing;
-use crate::index::link::{Certificates, Linked};
+use crate::index::link::{Certificates, Link, Linked};
+use crate::index::merge::Share;
 use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed};
 use crate::reason::Reason;
 use checks::{Finding, Findings, Scene};
+pub use complaints::Complaint;
 use conditions::{Aspect, Conditions};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use portolan_crds::{CertificateStatus, ExposedPortStatus, HostnameStatus, Summary};
+use portolan_crds::{CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary};
 
 /// What an object comes to, for the column of `kubectl get`; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     /// It breaks a rule, or has no class.
     Invalid,
+    /// Others may delegate to it, and nobody with a hostname does.
+    Orphaned,
     /// Others have all of its hostnames.
     Conflicted,
     /// It was never ready yet.
@@ -39,11 +47,21 @@ impl Verdict {
     fn as_str(self) -> &'static str {
         match self {
             Self::Invalid => "Invalid",
+            Self::Orphaned => "Orphaned",
             Self::Conflicted => "Conflicted",
             Self::Pending => "Pending",
             Self::Degraded => "Degraded",
             Self::Ready => "Ready",
         }
+    }
+
+    /// Whether the object was ready once.
+    fn was_ready(stored: &ExposedPortStatus) -> bool {
+        let was = stored
+            .summary
+            .as_ref()
+            .map(|summary| summary.status.as_str());
+        [Some(Self::Ready.as_str()), Some(Self::Degraded.as_str())].contains(&was)
     }
 }
 
@@ -60,7 +78,8 @@ impl Index {
     ) -> Option<ExposedPortStatus> {
         let entry = self.entry(object)?;
         Some(match &entry.link {
-            Ok(link) => self.status_of_linked(object, entry, link, seen, now),
+            Ok(Link::Root(link)) => self.status_of_linked(object, entry, link, seen, now),
+            Ok(Link::Child(child)) => self.status_of_child(object, entry, child, seen, now),
             Err(problems) => {
                 let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
                 let reason = problems
@@ -110,34 +129,16 @@ impl Index {
         let scene = Scene::new(self, me, object, link, seen, now);
         let findings = Findings::collect(&scene);
         let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
-        match link.tls.raised {
-            false => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
-            true => conditions.hold(Aspect::Accepted, Reason::TlsVersionRaised, VERSION_RAISED),
+        let notice = notices(link).into_iter().next();
+        match &notice {
+            None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
+            Some((reason, message)) => conditions.hold(Aspect::Accepted, *reason, message),
         }
         let warning = scene.warning();
-        let resolved = warning.as_ref().map_or(
-            (Reason::ResolvedRefs, "what the object refers to is there"),
-            |(reason, message)| (*reason, message),
-        );
-        for (aspect, reason, message) in [
-            (Aspect::ResolvedRefs, resolved.0, resolved.1),
-            (
-                Aspect::Programmed,
-                Reason::Programmed,
-                "every ready proxy has what it needs",
-            ),
-            certificates_hold(link),
-            (
-                Aspect::EndpointsReady,
-                Reason::EndpointsReady,
-                "at least one pod is ready",
-            ),
-        ] {
-            match findings.first_of(aspect) {
-                None => conditions.hold(aspect, reason, message),
-                Some(finding) => conditions.fail(aspect, finding.reason, &finding.message),
-            }
-        }
+        let certificates = certificates_hold(&scene);
+        judge_aspects(&mut conditions, warning.as_ref(), certificates, |aspect| {
+            findings.first_of(aspect)
+        });
         let worst = findings.worst();
         match worst {
             None => conditions.hold(
@@ -159,17 +160,13 @@ impl Index {
             hosts: hosts(&link.hostnames),
             certificate_expires: expires(&hostnames),
         };
-        let applied = |child: &&crate::Child| {
-            matches!(seen.children.get(&child.key()), Some(ChildState::Applied))
-        };
         ExposedPortStatus {
             observed_generation: Some(object.generation),
             class_name: Some(link.class.as_str().to_owned()),
             summary: Some(summary),
             description: match worst {
                 Some(finding) => finding.message.clone(),
-                None if link.tls.raised => format!("valid, but {VERSION_RAISED}"),
-                None => match warning {
+                None => match notice.or(warning) {
                     Some((_, message)) => format!("valid, but {message}"),
                     None => "valid".to_owned(),
                 },
@@ -177,19 +174,73 @@ impl Index {
             conditions: conditions.finish(),
             hostnames,
             addresses: scene.addresses.to_vec(),
-            children: scene
-                .children
-                .iter()
-                .filter(applied)
-                .map(crate::Child::reference)
-                .collect(),
+            children: applied(&scene.children, seen),
         }
     }
 }
 
-/// What an object is told that asks for a version of TLS that is no longer spoken.
-const VERSION_RAISED: &str =
-    "spec.tls.minVersion: 1.1 is served as 1.2 and up (RFC 8996); write \"1.2\"";
+/// The conditions between Accepted and Ready.
+fn judge_aspects<'a>(
+    conditions: &mut Conditions<'_>,
+    warning: Option<&(Reason, String)>,
+    certificates: (Aspect, Reason, &str),
+    failing: impl Fn(Aspect) -> Option<&'a Finding>,
+) {
+    let resolved = warning.map_or(
+        (Reason::ResolvedRefs, "what the object refers to is there"),
+        |(reason, message)| (*reason, message),
+    );
+    for (aspect, reason, message) in [
+        (Aspect::ResolvedRefs, resolved.0, resolved.1),
+        (
+            Aspect::Programmed,
+            Reason::Programmed,
+            "every ready proxy has what it needs",
+        ),
+        certificates,
+        (
+            Aspect::EndpointsReady,
+            Reason::EndpointsReady,
+            "at least one pod is ready",
+        ),
+    ] {
+        match failing(aspect) {
+            None => conditions.hold(aspect, reason, message),
+            Some(finding) => conditions.fail(aspect, finding.reason, &finding.message),
+        }
+    }
+}
+
+/// The children that are stored as they should be.
+fn applied(children: &[crate::Child], seen: &Observed) -> Vec<ChildRef> {
+    let applied = |child: &&crate::Child| {
+        matches!(seen.children.get(&child.key()), Some(ChildState::Applied))
+    };
+    let children = children.iter().filter(applied);
+    children.map(crate::Child::reference).collect()
+}
+
+/// What an object is told that is valid, and of which not everything can be done.
+fn notices(link: &Linked) -> Vec<(Reason, String)> {
+    const VERSION_RAISED: &str =
+        "spec.tls.minVersion: 1.1 is served as 1.2 and up (RFC 8996); write \"1.2\"";
+    let raised = link.tls.raised.then_some(VERSION_RAISED);
+    let raised = raised.map(|told| (Reason::TlsVersionRaised, told.to_owned()));
+    let refused = link.refused_annotations.first().map(|first| {
+        let more = match link.refused_annotations.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        (
+            Reason::AnnotationNotAllowed,
+            format!(
+                "spec.annotations[{first}]{more}: class {} does not allow it, so it is not on the Ingress; have it added to spec.annotations.allow there, or leave it out",
+                link.class
+            ),
+        )
+    });
+    raised.into_iter().chain(refused).collect()
+}
 
 /// The status of an object that is not accepted: nothing beyond that was judged.
 fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> ExposedPortStatus {
@@ -223,14 +274,14 @@ fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> Exp
     }
 }
 
-fn certificates_hold(link: &Linked) -> (Aspect, Reason, &'static str) {
-    match link.certificates {
-        Certificates::Disabled => (
+fn certificates_hold(scene: &Scene<'_>) -> (Aspect, Reason, &'static str) {
+    match scene.terminates_tls() {
+        false => (
             Aspect::CertificatesReady,
             Reason::TlsDisabled,
             "TLS is disabled",
         ),
-        _ => (
+        true => (
             Aspect::CertificatesReady,
             Reason::CertificatesServed,
             "every ready proxy presents the certificate of each hostname",
@@ -239,27 +290,11 @@ fn certificates_hold(link: &Linked) -> (Aspect, Reason, &'static str) {
 }
 
 fn verdict(scene: &Scene<'_>, hostnames: &[HostnameStatus], stored: &ExposedPortStatus) -> Verdict {
-    let lost = |host: &Hostname| {
-        !matches!(
-            scene.standing(host),
-            Standing::Serves { .. } | Standing::HoldPending
-        )
-    };
-    let was = stored
-        .summary
-        .as_ref()
-        .map(|summary| summary.status.as_str());
-    if scene.link.hostnames.iter().all(lost) {
+    if scene.link.hostnames.iter().all(|host| scene.has_lost(host)) {
         Verdict::Conflicted
     } else if hostnames.iter().all(|host| host.ready) {
         Verdict::Ready
-    } else if hostnames.iter().any(|host| host.ready)
-        || [
-            Some(Verdict::Ready.as_str()),
-            Some(Verdict::Degraded.as_str()),
-        ]
-        .contains(&was)
-    {
+    } else if hostnames.iter().any(|host| host.ready) || Verdict::was_ready(stored) {
         Verdict::Degraded
     } else {
         Verdict::Pending
@@ -268,14 +303,21 @@ fn verdict(scene: &Scene<'_>, hostnames: &[HostnameStatus], stored: &ExposedPort
 
 fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> HostnameStatus {
     let (since, holder) = match scene.standing(host) {
-        Standing::Serves { since } => (Some(Time(since)), String::new()),
+        Standing::Held { since } => {
+            let holder = match scene.share(host) {
+                Share::Whole => String::new(),
+                Share::Outdone { by: other, .. } | Share::OtherTls { than: other } => {
+                    other.to_string()
+                }
+            };
+            (Some(Time(since)), holder)
+        }
         Standing::HoldPending => (None, String::new()),
         Standing::HeldBy { namespace } | Standing::HeldByWildcard { namespace, .. } => {
             (None, namespace)
         }
-        Standing::Younger { than, since } => (Some(Time(since)), than.to_string()),
     };
-    let scheme = if scene.link.terminates_tls() {
+    let scheme = if scene.rule(host).1.terminates_tls() {
         "https"
     } else {
         "http"
@@ -301,15 +343,14 @@ fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> Ho
 }
 
 fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> {
-    if !matches!(scene.standing(host), Standing::Serves { .. }) {
+    if scene.has_lost(host) || !matches!(scene.standing(host), Standing::Held { .. }) {
         return None;
     }
-    let secret = scene.link.secrets(scene.me, host).into_iter().next()?;
+    let (_, link) = scene.rule(host);
+    let secret = link.secrets(host).into_iter().next()?;
     let served = scene.served_by_all(host);
-    let issuance = scene
-        .index
-        .issuance(&scene.link.certificate(scene.me, host));
-    let (issuer, renewal_time) = match &scene.link.certificates {
+    let issuance = scene.index.issuance(&link.certificate(host));
+    let (issuer, renewal_time) = match &link.certificates {
         Certificates::Issued(issuer) => (
             format!("{}/{}", issuer.kind, issuer.name),
             issuance.and_then(|issuance| issuance.renewal_time),

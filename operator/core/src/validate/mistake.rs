@@ -47,6 +47,26 @@ pub(crate) enum Mistake {
         "the value of {0} is no line of printable characters without space at its ends, at most {VALUE_MAX} of them; correct it"
     )]
     FieldValue(String),
+    #[error(
+        "is no name of a {0}; write letters, digits, hyphens, underscores and dots, perhaps with a domain and a slash before, such as example.com/team"
+    )]
+    QualifiedName(&'static str),
+    #[error("belongs to Portolan, or says who manages an object; leave it out")]
+    LabelReserved,
+    #[error(
+        "{0:?} is no value of a label; write at most 63 letters, digits, hyphens, underscores and dots, with a letter or digit at both ends"
+    )]
+    LabelValue(String),
+    #[error(
+        "no class allows it, because it would have another program serve or certify hostnames; leave it out"
+    )]
+    AnnotationReserved,
+    #[error("have {0} bytes; write at most 32 KiB, names and values together")]
+    AnnotationsTooLong(usize),
+    #[error(
+        "they are for the Ingress, and an object that others delegate to has none; remove them, or write them in the root"
+    )]
+    NoIngress,
     #[error("present only says true; write true, or exact or regex")]
     Absent,
     #[error("the name is empty; write the name of the parameter")]
@@ -54,7 +74,7 @@ pub(crate) enum Mistake {
     #[error("{0} is no number of attempts; write 0 to {max}", max = super::policy::RETRIES_MAX)]
     Retries(i32),
     #[error(
-        "has no action, and the object has no port of its own; write backends, redirect or respond"
+        "has no action, and the object has no port of its own; write backends, redirect, respond or delegate"
     )]
     NoAction,
     #[error("{0} is no weight; write 0 to send nothing there, or a number up to {WEIGHT_MAX}")]
@@ -68,9 +88,17 @@ pub(crate) enum Mistake {
     #[error("{0} is no port; write a number from 1 to 65535")]
     Port(i32),
     #[error(
-        "several of backends, redirect and respond are set; keep one, or make a route for each"
+        "several of backends, redirect, respond and delegate are set; keep one, or make a route for each"
     )]
     TwoActions,
+    #[error(
+        "what is delegated is a prefix; write match.path.prefix, or leave the path out to delegate all"
+    )]
+    DelegatesNoPrefix,
+    #[error(
+        "whoever a route is delegated to says how requests are treated; write that in the child, and keep match and delegate here"
+    )]
+    PolicyOfDelegation,
     #[error(
         "changes the path on its way to a backend, and this route has none; remove it, or write redirect.prefixRewrite"
     )]

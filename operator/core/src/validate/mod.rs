@@ -3,9 +3,11 @@
 //! The schema refuses most of this already; it is judged again for objects that are older than the
 //! schema or come from files. Collects every problem, so that a person fixes all in one go.
 
+mod decoration;
 mod duration;
 mod field;
 mod mistake;
+mod parent;
 mod path;
 mod policy;
 mod problem;
@@ -15,6 +17,8 @@ mod route;
 mod sentences;
 mod tls;
 
+pub(crate) use decoration::{Decoration, is_never_allowed};
+pub(crate) use parent::Parents;
 pub(crate) use problem::Problem;
 pub(crate) use route::{ActionSpec, BackendSpec, RouteSpec, TlsToBackend};
 pub(crate) use tls::{CertificateSource, TlsSpec};
@@ -34,8 +38,12 @@ use std::sync::Arc;
 pub(crate) struct Exposure {
     /// The object's own port; absent when every route has an action of its own.
     pub(crate) own: Option<(Target, Port)>,
+    /// None is given for an object that others delegate to.
     pub(crate) hostnames: Vec<HostPattern>,
+    /// Who may delegate to the object; absent for one with hostnames of its own.
+    pub(crate) parents: Option<Parents>,
     pub(crate) tls: TlsSpec,
+    pub(crate) decoration: Decoration,
     /// The class that the spec names.
     pub(crate) class: Option<ClassName>,
     /// In the order in which they are tried; never empty.
@@ -80,7 +88,9 @@ pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>>
     let own = own(spec, &mut problems);
     let tls = tls::tls(spec.tls.as_ref(), &mut problems);
     let class = problems.keep(class(spec.class_name.as_deref()));
-    let hostnames = hostnames(&spec.hostnames, &mut problems);
+    let parents = parent::parents(spec, &mut problems);
+    let hostnames = hostnames(&spec.hostnames, parents.is_some(), &mut problems);
+    let decoration = decoration::decoration(spec, &mut problems);
     let policy = spec.policy.as_ref();
     let policy = policy.map(|it| Policy::read("spec.policy", it, &mut problems));
     let policy = policy.unwrap_or_default();
@@ -89,12 +99,14 @@ pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>>
     if let (true, Some(port)) = (spec.routes.is_empty(), port) {
         routes.push(RouteSpec::own(port, &policy));
     }
-    precedence::sort(&mut routes);
+    precedence::sort(&mut routes, |route| &route.matches);
     match class {
         Some(class) if problems.0.is_empty() => Ok(Exposure {
             own,
             hostnames,
+            parents,
             tls,
+            decoration,
             class,
             routes: routes.into(),
         }),
@@ -170,7 +182,10 @@ fn own(spec: &ExposedPortSpec, problems: &mut Problems) -> Option<(Target, Port)
         (None, Some(service)) => Some(Target::Service(service.clone())),
         (None, None) => {
             let acts = |route: &portolan_crds::Route| {
-                !route.backends.is_empty() || route.redirect.is_some() || route.respond.is_some()
+                !route.backends.is_empty()
+                    || route.redirect.is_some()
+                    || route.respond.is_some()
+                    || route.delegate.is_some()
             };
             let needed = spec.routes.is_empty() || !spec.routes.iter().all(acts);
             if needed {
@@ -193,8 +208,9 @@ fn class(name: Option<&str>) -> Result<Option<ClassName>, Problem> {
         .transpose()
 }
 
-fn hostnames(texts: &[String], problems: &mut Problems) -> Vec<HostPattern> {
+fn hostnames(texts: &[String], is_child: bool, problems: &mut Problems) -> Vec<HostPattern> {
     match texts.len() {
+        0 if is_child => {}
         0 => problems.tell(Problem::NoHostname),
         1..=HOSTNAMES_MAX => {}
         many => problems.tell(Problem::TooManyHostnames(many)),

@@ -50,6 +50,14 @@ impl Policy {
         }
     }
 
+    pub(super) fn permits_insecure(&self) -> bool {
+        self.permit_insecure == Some(true)
+    }
+
+    pub(super) fn forbid_insecure(&mut self) {
+        self.permit_insecure = None;
+    }
+
     /// What the route says, and where it is silent what the object says.
     pub(super) fn over(self, object: &Self) -> Self {
         Self {

@@ -34,8 +34,14 @@ pub(crate) enum Problem {
         "spec: neither selector nor service is set; write selector with the labels of your pods, service with the name of your Service, or an action for every route"
     )]
     NoTarget,
-    #[error("spec.hostnames: none is given; write at least one, such as shop.example.com")]
+    #[error(
+        "spec.hostnames: none is given; write at least one, such as shop.example.com, or allowedParents for an object that others delegate to"
+    )]
     NoHostname,
+    #[error(
+        "spec.allowedParents: others delegate to this object, and theirs are the hostnames, tls and className; remove those fields, or allowedParents"
+    )]
+    ChildAndRoot,
     #[error(
         "spec.hostnames: {0} are given; one object takes at most {HOSTNAMES_MAX}, so make a second one"
     )]
@@ -84,6 +90,23 @@ pub(crate) enum Problem {
         "spec.tls: class {class} has no issuer; name a secret or an issuerRef here, set spec.issuerRef of the class, or write mode: Disabled"
     )]
     NoIssuer { class: ClassName },
+    #[error(
+        "spec.hostnames: class {class} gives hostnames to objects of some namespaces only, and {namespace} is none of them; have {namespace} added to spec.rootNamespaces of the class, or write allowedParents and have a root delegate to this object"
+    )]
+    RootNamespace { class: ClassName, namespace: String },
+    #[error(
+        "spec.tls.issuerRef: class {class} does not let objects of namespace {namespace} name {kind} {name}; leave issuerRef out for the issuer of the class, or have this one added to spec.tls.allowedIssuers there"
+    )]
+    IssuerNotAllowed {
+        class: ClassName,
+        namespace: String,
+        kind: String,
+        name: String,
+    },
+    #[error(
+        "spec.tls.secret: class {class} does not let objects of namespace {namespace} bring certificates of their own; leave secret out for the issuer of the class, or have {namespace} added to spec.tls.allowOwnSecrets there"
+    )]
+    OwnSecretNotAllowed { class: ClassName, namespace: String },
     #[error("spec.className: there is no ExposeClass {0}; name one that exists")]
     ClassNotFound(ClassName),
     #[error(
@@ -98,6 +121,9 @@ impl Problem {
             Self::Hostname { .. } => Reason::InvalidHostname,
             Self::NoDomain { .. } => Reason::NoDomain,
             Self::NoIssuer { .. } => Reason::NoIssuer,
+            Self::RootNamespace { .. } => Reason::RootNamespaceDenied,
+            Self::IssuerNotAllowed { .. } => Reason::IssuerNotAllowed,
+            Self::OwnSecretNotAllowed { .. } => Reason::OwnSecretNotAllowed,
             Self::ClassNotFound(_) => Reason::ClassNotFound,
             Self::NoClass => Reason::NoClass,
             _ => Reason::InvalidSpec,

@@ -1,9 +1,10 @@
 //! Routes: which requests, and what is done with them.
 
 use super::mistake::Mistake;
+use super::parent::{self, Delegate};
 use super::policy::{Policy, method};
 use super::{Port, Problems, field, path, port};
-use crate::names::Hostname;
+use crate::names::{Hostname, ObjectRef};
 use portolan_crds as crd;
 use portolan_discovery::pattern;
 use portolan_discovery::table::{
@@ -30,6 +31,8 @@ pub(crate) enum ActionSpec {
     Redirect(Redirect),
     /// The proxy answers.
     Respond(Respond),
+    /// Another object says what is done.
+    Delegate(Delegate),
 }
 
 /// A port of a Service, and its share.
@@ -77,8 +80,32 @@ impl RouteSpec {
     pub(crate) fn backends(&self) -> &[BackendSpec] {
         match &self.action {
             ActionSpec::Forward(backends) => backends,
-            ActionSpec::Redirect(_) | ActionSpec::Respond(_) => &[],
+            ActionSpec::Redirect(_) | ActionSpec::Respond(_) | ActionSpec::Delegate(_) => &[],
         }
+    }
+
+    /// The object that requests are left to, when they are.
+    pub(crate) fn delegate(&self, namespace: &str) -> Option<ObjectRef> {
+        let ActionSpec::Delegate(to) = &self.action else {
+            return None;
+        };
+        let namespace = to.namespace.as_deref().unwrap_or(namespace);
+        Some(ObjectRef::new(namespace, &to.name))
+    }
+
+    /// The same route for other requests, and over TLS only where that is asked for.
+    pub(crate) fn confined(&self, matches: RouteMatch, secure: bool) -> Self {
+        let mut confined = self.clone();
+        confined.matches = matches;
+        if secure {
+            confined.policy.forbid_insecure();
+        }
+        confined
+    }
+
+    /// Whether it is served on plain HTTP where the host redirects.
+    pub(crate) fn permits_insecure(&self) -> bool {
+        self.policy.permits_insecure()
     }
 }
 
@@ -210,6 +237,14 @@ fn action(
     matches: &RouteMatch,
     problems: &mut Problems,
 ) -> Option<ActionSpec> {
+    if let Some(to) = &said.delegate {
+        return match (said.backends.as_slice(), &said.redirect, &said.respond) {
+            ([], None, None) => Some(ActionSpec::Delegate(parent::delegate(
+                at, said, to, problems,
+            ))),
+            _ => problems.at(at, Err(Mistake::TwoActions)),
+        };
+    }
     match (said.backends.as_slice(), &said.redirect, &said.respond) {
         ([], None, None) => match own {
             Some(port) => Some(ActionSpec::Forward(vec![BackendSpec::own(port)])),
@@ -373,7 +408,7 @@ fn rewrite(
     problems: &mut Problems,
 ) -> Option<PathRewrite> {
     let text = said.prefix_rewrite.as_deref()?;
-    let rewrite = if said.redirect.is_some() || said.respond.is_some() {
+    let rewrite = if said.redirect.is_some() || said.respond.is_some() || said.delegate.is_some() {
         Err(Mistake::RewriteWithoutBackend)
     } else {
         prefix_rewrite(text, matches)

@@ -99,6 +99,23 @@ fn actions() {
         json!({"backends": [backend], "respond": {"status": 200}}),
         ": several of backends",
     );
+    let to = json!({"name": "docs"});
+    route(
+        json!({"backends": [backend], "delegate": to}),
+        ": several of backends",
+    );
+    route(
+        json!({"match": {"path": {"exact": "/a"}}, "delegate": to}),
+        ".match.path: what is delegated is a prefix",
+    );
+    route(
+        json!({"delegate": to, "websockets": false}),
+        ": whoever a route is delegated to",
+    );
+    is(
+        json!({"allowedParents": [{"namespace": "a"}]}),
+        "spec.allowedParents: others delegate to this object",
+    );
     route(
         with("weight", json!(-1)),
         ".backends[0].weight: -1 is no weight",

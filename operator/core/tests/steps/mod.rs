@@ -47,12 +47,12 @@ pub fn place() -> impl Strategy<Value = Place> {
         6 => pair().prop_map(|(n, o)| Place::Object(n, o)),
         2 => (0..2usize).prop_map(Place::Class),
         2 => (0..HOSTS.len()).prop_map(Place::Hold),
-        2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
+        4 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
         3 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
         2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Slice(n, s)),
         1 => (0..2usize).prop_map(Place::Secret),
-        2 => (0..3usize, 0..HOSTS.len()).prop_map(|(o, h)| Place::IssuedSecret(o, h)),
-        1 => (0..3usize, 0..HOSTS.len()).prop_map(|(o, h)| Place::Certificate(o, h)),
+        2 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
+        1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
         1 => Just(Place::CertManager),
     ]
 }
@@ -65,8 +65,9 @@ pub fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-pub fn child_name(object: usize, kind: &str, host: &str) -> String {
-    portolan_core::names::child_name(NAMESPACES[0], &format!("xp-{object}"), kind, host)
+/// The Certificate of a hostname in the first namespace, for one of the classes.
+pub fn certificate_name(class: usize, name: &str) -> String {
+    certificate_of(NAMESPACES[0], CLASSES[class], name)
 }
 
 /// An annotation of Contour's on a Service.
@@ -97,7 +98,30 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 2 => spec["tls"] = json!({"mode": "Disabled"}),
                 _ => {}
             }
-            if e % 4 == 0 {
+            // Few paths, so that objects of one namespace meet under a hostname.
+            let prefix = ["/", "/a"][pick(c / 16, 2)];
+            let path = json!({"path": {"prefix": prefix}});
+            match d / 4 % 5 {
+                0 => spec["routes"] = json!([{"match": path}]),
+                1 => {
+                    let moved =
+                        json!({"match": {"path": {"exact": "/a"}}, "redirect": {"path": "/b"}});
+                    spec["routes"] = json!([moved, {"match": path}]);
+                }
+                2 | 3 => {
+                    let to = json!({"namespace": NAMESPACES[pick(e / 8, 2)], "name": format!("xp-{}", e / 16 % 3)});
+                    spec["routes"] = json!([{"match": path, "delegate": to}, {}]);
+                }
+                _ => {}
+            }
+            if d >= 208 {
+                let fields = spec.as_object_mut().unwrap();
+                fields.retain(|field, _| field != "hostnames" && field != "tls");
+                let named = json!([{"namespace": NAMESPACES[0], "name": "xp-0"}]);
+                let any = json!(NAMESPACES.map(|namespace| json!({"namespace": namespace})));
+                spec["allowedParents"] = if d % 4 == 0 { named } else { any };
+            }
+            if e % 4 == 0 && d < 208 {
                 spec["className"] = CLASSES[pick(e / 4, 2)].into();
             }
             let mut object =
@@ -181,16 +205,16 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             it.metadata.namespace = Some(NAMESPACES[*n].into());
             Event::Secret(applied(it))
         }
-        Place::IssuedSecret(o, h) => {
-            let name = child_name(*o, "Certificate", HOSTS[*h]);
+        Place::IssuedSecret(c, h) => {
+            let name = certificate_name(*c, HOSTS[*h]);
             let key = if a % 4 == 0 { &GOOD.key } else { &ALL.key };
             Event::Secret(applied(secret(&name, &ALL.certificate, key)))
         }
-        Place::Certificate(o, h) => {
+        Place::Certificate(c, h) => {
             let status = json!({"failedIssuanceAttempts": a % 2, "conditions": [
                 {"type": "Issuing", "status": "False", "message": "refused"}]});
             Event::Certificate(applied(certificate(
-                &child_name(*o, "Certificate", HOSTS[*h]),
+                &certificate_name(*c, HOSTS[*h]),
                 status,
             )))
         }
@@ -213,14 +237,12 @@ pub fn remove(place: &Place) -> Event {
         }
         Place::Slice(n, s) => Event::EndpointSlice(gone(NAMESPACES[*n], &format!("slice-{s}"))),
         Place::Secret(n) => Event::Secret(gone(NAMESPACES[*n], "own")),
-        Place::IssuedSecret(o, h) => Event::Secret(gone(
-            NAMESPACES[0],
-            &child_name(*o, "Certificate", HOSTS[*h]),
-        )),
-        Place::Certificate(o, h) => Event::Certificate(gone(
-            NAMESPACES[0],
-            &child_name(*o, "Certificate", HOSTS[*h]),
-        )),
+        Place::IssuedSecret(c, h) => {
+            Event::Secret(gone(NAMESPACES[0], &certificate_name(*c, HOSTS[*h])))
+        }
+        Place::Certificate(c, h) => {
+            Event::Certificate(gone(NAMESPACES[0], &certificate_name(*c, HOSTS[*h])))
+        }
         Place::CertManager => Event::CertManager(false),
     }
 }

@@ -157,6 +157,13 @@ pub fn certificate(name: &str, status: Value) -> Certificate {
     }))
 }
 
+/// The name of the Certificate that is made for a hostname, and of its Secret.
+pub fn certificate_of(namespace: &str, class: &str, hostname: &str) -> String {
+    let readable = hostname.replace('*', "wildcard");
+    let of = format!("{class}/{hostname}");
+    portolan_core::names::child_name(namespace, &readable, "Certificate", &of)
+}
+
 pub fn virtual_host(name: &str) -> ResourceName {
     ResourceName {
         kind: Kind::VirtualHost,

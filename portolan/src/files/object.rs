@@ -40,6 +40,16 @@ pub(crate) enum Object {
     ExposedPort(Box<ExposedPort>),
 }
 
+/// Who is to do what the objects say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// This process, which has no pods.
+    #[default]
+    Here,
+    /// A cluster.
+    Cluster,
+}
+
 /// What is wrong with a document, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -133,14 +143,14 @@ impl Object {
 }
 
 /// Reads a document: one object, or the items of a List, as `kubectl get -o yaml` prints one.
-pub(crate) fn read(document: Document) -> Vec<Outcome> {
+pub(crate) fn read(document: Document, home: Home) -> Vec<Outcome> {
     let Document { mut value, lines } = document;
     let is_list = text(&value, "kind") == Some("List") && text(&value, "apiVersion") == Some("v1");
     let Some(Value::Array(items)) = value.get_mut("items").filter(|_| is_list).map(Value::take)
     else {
-        return vec![one(value, lines)];
+        return vec![one(value, lines, home)];
     };
-    let item = |(index, item)| one(item, lines.below(&format!("items[{index}]")));
+    let item = |(index, item)| one(item, lines.below(&format!("items[{index}]")), home);
     items.into_iter().enumerate().map(item).collect()
 }
 
@@ -148,7 +158,7 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field)?.as_str()
 }
 
-fn one(mut value: Value, lines: Lines) -> Outcome {
+fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
     let fault = |object: Option<&Key>, field: &str, problem: String| {
         Outcome::Broken(Fault {
             line: lines.of(field),
@@ -185,8 +195,11 @@ fn one(mut value: Value, lines: Lines) -> Outcome {
         Ok(object) => object,
         Err((field, problem)) => return fault(Some(&key), &field, problem),
     };
-    if let Err((field, problem)) = judge(&mut object) {
+    if let (Home::Here, Err((field, problem))) = (home, has_no_pods(&object)) {
         return fault(Some(&key), field, problem);
+    }
+    if let Object::Secret(secret) = &mut object {
+        merge_string_data(secret);
     }
     object.metadata().namespace = Some(key.object.namespace.clone()).filter(|it| !it.is_empty());
     Outcome::Read { key, lines, object }
@@ -311,7 +324,7 @@ fn field_of(path: &serde_ignored::Path<'_>) -> String {
 }
 
 /// What a cluster would do and nobody does here.
-fn judge(object: &mut Object) -> Result<(), Problem> {
+fn has_no_pods(object: &Object) -> Result<(), Problem> {
     match object {
         Object::ExposedPort(it) if it.spec.selector.is_some() => Err((
             "spec.selector",
@@ -328,15 +341,15 @@ fn judge(object: &mut Object) -> Result<(), Problem> {
                 format!("there are no pods here whose labels could match; remove it, and write the endpoints as an EndpointSlice with the label kubernetes.io/service-name: {name}"),
             ))
         }
-        // The API server merges it on writing; nobody else reads it.
-        Object::Secret(it) => {
-            let texts = it.string_data.take().into_iter().flatten();
-            let data = it.data.get_or_insert_default();
-            data.extend(texts.map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes()))));
-            Ok(())
-        }
         _ => Ok(()),
     }
+}
+
+/// The API server does so on writing; nobody else reads `stringData`.
+fn merge_string_data(secret: &mut Secret) {
+    let texts = secret.string_data.take().into_iter().flatten();
+    let data = secret.data.get_or_insert_default();
+    data.extend(texts.map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes()))));
 }
 
 #[cfg(test)]
@@ -346,7 +359,9 @@ mod tests {
 
     fn outcomes(text: &str) -> Vec<Outcome> {
         let documents = documents(text).into_iter().map(Result::unwrap);
-        documents.flat_map(read).collect()
+        documents
+            .flat_map(|document| read(document, Home::Here))
+            .collect()
     }
 
     fn fault(text: &str) -> (usize, String, String) {

@@ -1,6 +1,6 @@
 //! What is in force: a function of the files, but for those that are broken.
 
-use super::object::{self, Fault, Key, Object, Outcome};
+use super::object::{self, Fault, Home, Key, Object, Outcome};
 use super::walk::Contents;
 use super::yaml::{self, Lines};
 use sha2::{Digest, Sha256};
@@ -10,6 +10,7 @@ use std::fmt;
 /// Every file as it was read last, and what is in force of it.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
+    home: Home,
     files: BTreeMap<String, File>,
     in_force: BTreeMap<Key, Entry>,
 }
@@ -75,6 +76,14 @@ pub(crate) struct Update {
 }
 
 impl Folder {
+    /// An empty one, for objects that will live in a cluster.
+    pub(crate) fn for_cluster() -> Self {
+        Self {
+            home: Home::Cluster,
+            ..Self::default()
+        }
+    }
+
     /// Where an object stands that is in force.
     pub(crate) fn place(&self, key: &Key) -> Option<&Place> {
         Some(&self.in_force.get(key)?.place)
@@ -91,7 +100,7 @@ impl Folder {
                     let digest = Sha256::digest(&bytes).into();
                     let file = match self.files.remove(&name) {
                         Some(file) if file.digest == digest => file,
-                        _ => File::parse(digest, &bytes),
+                        _ => File::parse(digest, &bytes, self.home),
                     };
                     files.insert(name, file);
                 }
@@ -186,7 +195,7 @@ impl Folder {
 }
 
 impl File {
-    fn parse(digest: [u8; 32], bytes: &[u8]) -> Self {
+    fn parse(digest: [u8; 32], bytes: &[u8], home: Home) -> Self {
         let broken = |line, field, problem| {
             vec![Outcome::Broken(Fault {
                 line,
@@ -199,7 +208,7 @@ impl File {
             Ok(text) => yaml::documents(text)
                 .into_iter()
                 .flat_map(|document| match document {
-                    Ok(document) => object::read(document),
+                    Ok(document) => object::read(document, home),
                     Err(it) => broken(it.line, it.field, it.problem),
                 })
                 .collect(),

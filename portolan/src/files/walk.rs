@@ -18,13 +18,43 @@ const DEPTH: usize = 32;
 /// Reads every `.yaml`, `.yml` and `.json`. What begins with a dot is passed over: editors and mounted
 /// ConfigMaps keep their own things there. Links are followed, a folder is read once.
 pub(crate) fn walk(root: &Path) -> Contents {
-    let mut walk = Walk {
-        root,
-        contents: Contents::new(),
-        seen: BTreeSet::new(),
-    };
+    let mut walk = Walk::new(root);
     walk.folder(root, 0);
     walk.contents
+}
+
+/// Reads what is named: a file whatever it is called, a folder as [`walk`] does, and for `-` standard
+/// input. Each has the name that it was given.
+pub(crate) fn gather(paths: &[PathBuf]) -> Contents {
+    let mut walk = Walk::new(Path::new(""));
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let read = read(io::stdin().lock());
+            walk.contents.insert(STDIN.to_owned(), read);
+            continue;
+        }
+        match fs::metadata(path) {
+            Ok(it) if it.is_dir() => walk.folder(path, 0),
+            Ok(_) => walk.file(path),
+            Err(error) => walk.unreadable(path, &error),
+        }
+    }
+    walk.contents
+}
+
+/// What standard input is called.
+const STDIN: &str = "<stdin>";
+
+fn read(from: impl io::Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = from.take(FILE_BYTES + 1).read_to_end(&mut bytes);
+    match read {
+        Ok(_) if bytes.len() as u64 > FILE_BYTES => {
+            Err(format!("larger than {FILE_BYTES} bytes; divide it"))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(format!("cannot be read: {error}")),
+    }
 }
 
 struct Walk<'a> {
@@ -34,7 +64,15 @@ struct Walk<'a> {
     seen: BTreeSet<PathBuf>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            contents: Contents::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
     fn folder(&mut self, at: &Path, depth: usize) {
         if depth > DEPTH {
             return self.refuse(at, format!("more than {DEPTH} folders in one another"));
@@ -64,7 +102,7 @@ impl Walk<'_> {
         // Follows links. What is gone by now is as good as never seen.
         match fs::metadata(path) {
             Ok(it) if it.is_dir() => self.folder(path, depth + 1),
-            Ok(it) if it.is_file() && is_ours(path) => self.file(path, it.len()),
+            Ok(it) if it.is_file() && is_ours(path) => self.file(path),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) if is_ours(path) => self.unreadable(path, &error),
@@ -72,18 +110,12 @@ impl Walk<'_> {
         }
     }
 
-    fn file(&mut self, path: &Path, length: u64) {
+    fn file(&mut self, path: &Path) {
         if self.contents.len() >= FILES {
             return self.refuse(self.root, format!("more than {FILES} files"));
         }
-        if length > FILE_BYTES {
-            return self.refuse(path, format!("larger than {FILE_BYTES} bytes; divide it"));
-        }
-        let mut bytes = Vec::new();
-        let read =
-            fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => drop(self.contents.insert(self.name(path), Ok(bytes))),
+        match fs::File::open(path) {
+            Ok(file) => drop(self.contents.insert(self.name(path), read(file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => self.unreadable(path, &error),
         }

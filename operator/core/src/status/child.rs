@@ -1,0 +1,227 @@
+//! The status of an object that others delegate to: it has no hostname of its own, so what is judged is
+//! whether requests come to it, and what becomes of them then.
+
+use super::checks::{Finding, not_stored};
+use super::conditions::{Aspect, Conditions};
+use super::destinations::{Destinations, told};
+use super::proxies::not_loaded;
+use super::{Verdict, applied, hosts, judge_aspects};
+use crate::index::delegation::confine;
+use crate::index::hostnames::Standing;
+use crate::index::link::{Child, Routing};
+use crate::index::serving::Slot;
+use crate::index::{Entry, Index};
+use crate::names::{Hostname, ObjectRef};
+use crate::observed::Observed;
+use crate::reason::Reason;
+use jiff::Timestamp;
+use portolan_crds::{ExposedPortStatus, Summary};
+
+const REFERENCES: &[Aspect] = &[Aspect::ResolvedRefs, Aspect::EndpointsReady];
+const PROGRAMMED: &[Aspect] = &[Aspect::Programmed];
+
+impl Index {
+    pub(super) fn status_of_child(
+        &self,
+        me: &ObjectRef,
+        entry: &Entry,
+        child: &Child,
+        seen: &Observed,
+        now: Timestamp,
+    ) -> ExposedPortStatus {
+        let object = &entry.object;
+        let destinations = Destinations::of(self, me, object, &child.routing);
+        let findings = self.findings_of_child(me, child, &destinations, seen);
+        let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+        match self.loosens(me, &child.routing) {
+            None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
+            Some(told) => conditions.hold(Aspect::Accepted, Reason::ParentRequiresTls, &told),
+        }
+        let warning = told(&destinations.misunderstood);
+        let certificates = (
+            Aspect::CertificatesReady,
+            Reason::CertificatesServed,
+            "they are those of the root",
+        );
+        judge_aspects(&mut conditions, warning.as_ref(), certificates, |aspect| {
+            findings.iter().find(|it| it.aspects.contains(&aspect))
+        });
+        let worst = findings.first();
+        match worst {
+            None => conditions.hold(Aspect::Ready, Reason::Serving, "a request would succeed"),
+            Some(finding) => conditions.fail(Aspect::Ready, finding.reason, &finding.message),
+        }
+        let roots = self.hostnames_above(me);
+        let names: Vec<_> = roots.into_iter().map(|(_, host)| host).collect();
+        let class = self.class_of(me);
+        ExposedPortStatus {
+            observed_generation: Some(object.generation),
+            class_name: class.map(|class| class.as_str().to_owned()),
+            summary: Some(Summary {
+                status: verdict(worst, &object.status).as_str().to_owned(),
+                hosts: hosts(&names),
+                certificate_expires: String::new(),
+            }),
+            description: worst.map_or("valid".to_owned(), |finding| finding.message.clone()),
+            conditions: conditions.finish(),
+            hostnames: Vec::new(),
+            addresses: class
+                .map(|class| self.addresses(class).to_vec())
+                .unwrap_or_default(),
+            children: applied(&self.children(me), seen),
+        }
+    }
+
+    /// In the order in which a person would put things right.
+    pub(super) fn findings_of_child(
+        &self,
+        me: &ObjectRef,
+        child: &Child,
+        destinations: &Destinations,
+        seen: &Observed,
+    ) -> Vec<Finding> {
+        let children = self.children(me);
+        let class = self.class_of(me);
+        let names = self.resources_of(me).into_iter();
+        // Only proxies of one class are seen.
+        let names: Vec<_> = names
+            .filter(|(of, _)| Some(of) == class)
+            .map(|(_, name)| name)
+            .collect();
+        [
+            (PROGRAMMED, self.orphaned(me)),
+            (PROGRAMMED, not_stored(children.iter(), seen)),
+            (PROGRAMMED, self.outside(me, &child.routing)),
+            (REFERENCES, told(&destinations.unresolved)),
+            (PROGRAMMED, self.root_not_serving(me)),
+            (PROGRAMMED, not_loaded(&seen.proxies, &names)),
+            (&[Aspect::EndpointsReady], told(&destinations.lacking)),
+            (
+                PROGRAMMED,
+                class.and_then(|it| self.shut(it, &seen.proxies)),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(aspects, found)| {
+            let (reason, message) = found?;
+            Some(Finding {
+                aspects,
+                reason,
+                message,
+            })
+        })
+        .collect()
+    }
+
+    /// The hostnames under which requests may come, with their roots.
+    fn hostnames_above(&self, me: &ObjectRef) -> Vec<(ObjectRef, Hostname)> {
+        let roots = self.roots_of(me).into_iter();
+        roots
+            .flat_map(|root| {
+                let link = self.linked(&root).map(|(_, link)| link.hostnames.clone());
+                let hosts = link.unwrap_or_default().into_iter();
+                hosts.map(move |host| (root.clone(), host))
+            })
+            .collect()
+    }
+
+    fn orphaned(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+        if !self.roots_of(me).is_empty() {
+            return None;
+        }
+        let broken = |parent: &ObjectRef| {
+            let broken = self.delegation(parent, me).err()?;
+            Some((
+                match broken.reason() {
+                    Reason::DelegationCycle => Reason::DelegationCycle,
+                    _ => Reason::Orphaned,
+                },
+                format!("ExposedPort {parent} delegates to this object: {broken}"),
+            ))
+        };
+        let mut parents = self.users.delegating_to(me);
+        let first = self.users.delegating_to(me).next();
+        Some(parents.find_map(broken).unwrap_or_else(|| {
+            let told = match first {
+                None => "no ExposedPort delegates to this object; write delegate in a route of one that may".to_owned(),
+                Some(parent) => format!(
+                    "ExposedPort {parent} delegates to this object, and has no hostname above it; its status says why"
+                ),
+            };
+            (Reason::Orphaned, told)
+        }))
+    }
+
+    /// A route that takes nothing of what is delegated, whoever delegates.
+    fn outside(&self, me: &ObjectRef, routing: &Routing) -> Option<(Reason, String)> {
+        let parents: Vec<_> = self.above(me).into_iter().collect();
+        let bounds: Vec<_> = parents
+            .iter()
+            .filter_map(|parent| Some(self.routing(parent)?.1))
+            .flat_map(|above| {
+                let routes = above.routes.iter();
+                routes.filter(|it| it.delegate(&above.namespace).as_ref() == Some(me))
+            })
+            .map(|route| &route.matches)
+            .collect();
+        let takes_nothing = |route: &&crate::validate::RouteSpec| {
+            bounds.iter().all(|bounds| confine(bounds, route).is_none())
+        };
+        let route = routing.routes.iter().find(takes_nothing)?;
+        let place = route.index.unwrap_or_default();
+        let parents: Vec<_> = parents.iter().map(ToString::to_string).collect();
+        let parents = parents.join(", ");
+        (!bounds.is_empty()).then(|| {
+            let told = format!(
+                "spec.routes[{place}].match: lies outside of what {parents} delegates; write a path under the delegated prefix, and no other method"
+            );
+            (Reason::RouteOutsideParent, told)
+        })
+    }
+
+    /// A route that wants less than the root asks for.
+    pub(super) fn loosens(&self, me: &ObjectRef, routing: &Routing) -> Option<String> {
+        let route = routing.routes.iter().find(|it| it.permits_insecure())?;
+        let strict = self.roots_of(me).into_iter().find(|root| {
+            let link = self.linked(root).map(|(_, link)| link);
+            link.is_some_and(|link| link.tls.client_ca.is_some())
+        })?;
+        let place = match route.index {
+            Some(index) => format!("spec.routes[{index}]"),
+            None => "spec.policy".to_owned(),
+        };
+        Some(format!(
+            "{place}.permitInsecure: ExposedPort {strict} asks clients for a certificate, so this is served over HTTPS only; leave it out"
+        ))
+    }
+
+    fn root_not_serving(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+        self.hostnames_above(me)
+            .into_iter()
+            .find_map(|(root, host)| {
+                let (object, link) = self.linked(&root)?;
+                let standing = self.hostnames.standing(&object.claim(&root), &host);
+                let held = matches!(standing, Standing::Held { .. });
+                let rule = self.rule(&root, link, &host);
+                let slot = Slot::of_host(&link.class, &host);
+                let certified = rule.is_some_and(|rule| {
+                    !rule.link.terminates_tls() || self.serving.certificates(&slot).next().is_some()
+                });
+                (!held || !certified).then(|| {
+                    let told = format!(
+                        "{host}: ExposedPort {root} does not serve it yet; its status says why"
+                    );
+                    (Reason::ParentNotServing, told)
+                })
+            })
+    }
+}
+
+fn verdict(worst: Option<&Finding>, stored: &ExposedPortStatus) -> Verdict {
+    match worst.map(|finding| finding.reason) {
+        None => Verdict::Ready,
+        Some(Reason::Orphaned | Reason::DelegationCycle) => Verdict::Orphaned,
+        Some(_) if Verdict::was_ready(stored) => Verdict::Degraded,
+        Some(_) => Verdict::Pending,
+    }
+}

@@ -1,0 +1,107 @@
+//! Where an object's requests go: what of it is missing, who is not ready there, what is not understood.
+
+use crate::index::Index;
+use crate::index::link::{Object, Routing};
+use crate::index::services::Unresolved;
+use crate::names::ObjectRef;
+use crate::reason::Reason;
+use crate::validate::RouteSpec;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many problems of one kind are told in full.
+const TOLD_MAX: usize = 4;
+
+/// What was found out about where an object's requests go.
+pub(super) struct Destinations {
+    /// What routes refer to and is not there, or of no use.
+    pub(super) unresolved: Vec<Unresolved>,
+    /// Why no pod takes requests, for each backend without one.
+    pub(super) lacking: Vec<Unresolved>,
+    /// What Services say of their ports and nobody understands. It stands against nothing.
+    pub(super) misunderstood: Vec<Unresolved>,
+}
+
+impl Destinations {
+    pub(super) fn of(index: &Index, me: &ObjectRef, object: &Object, routing: &Routing) -> Self {
+        let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
+        let mut misunderstood = BTreeSet::new();
+        for problem in broken_delegations(index, me, routing) {
+            unresolved.insert(problem.message.clone(), problem);
+        }
+        for backend in index.backends(object, routing) {
+            if let Ok(backend) = &backend {
+                misunderstood.extend(index.services.misunderstood(&backend.backend));
+            }
+            let lack = match backend {
+                Err(problem) => {
+                    unresolved.insert(problem.message.clone(), problem);
+                    continue;
+                }
+                // Nothing is sent there, so nobody need be there.
+                Ok(backend) if backend.weight == 0 => continue,
+                Ok(backend) => index.services.behind(&backend.backend).lacking,
+            };
+            lacking.extend(lack.map(|lack| (lack.message.clone(), lack)));
+        }
+        for problem in routing.routes.iter().filter_map(weightless) {
+            lacking.insert(problem.message.clone(), problem);
+        }
+        Self {
+            unresolved: unresolved.into_values().collect(),
+            lacking: lacking.into_values().collect(),
+            misunderstood: misunderstood
+                .into_iter()
+                .map(|message| Unresolved {
+                    reason: Reason::UnsupportedProtocol,
+                    message,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn broken_delegations(
+    index: &Index,
+    me: &ObjectRef,
+    routing: &Routing,
+) -> impl Iterator<Item = Unresolved> {
+    routing.routes.iter().filter_map(|route| {
+        let to = route.delegate(&routing.namespace)?;
+        let broken = index.delegation(me, &to).err()?;
+        let place = route.index.unwrap_or_default();
+        Some(Unresolved {
+            reason: broken.reason(),
+            message: format!("spec.routes[{place}].delegate: {broken}"),
+        })
+    })
+}
+
+fn weightless(route: &RouteSpec) -> Option<Unresolved> {
+    let backends = route.backends();
+    if backends.is_empty() || backends.iter().any(|backend| backend.weight > 0) {
+        return None;
+    }
+    let place = route.index.unwrap_or_default();
+    Some(Unresolved {
+        reason: Reason::AllWeightsZero,
+        message: format!("spec.routes[{place}].backends: every weight is 0; give one a share"),
+    })
+}
+
+/// The reason of the first, and what all of them say; the rest is counted where they are many.
+pub(super) fn told(problems: &[Unresolved]) -> Option<(Reason, String)> {
+    let first = problems.first()?;
+    let mut message = String::new();
+    for problem in problems.iter().take(TOLD_MAX) {
+        let dot = if message.is_empty() { "" } else { ". " };
+        message.extend([dot, &problem.message]);
+    }
+    if let Some(more) = problems
+        .len()
+        .checked_sub(TOLD_MAX)
+        .filter(|more| *more > 0)
+    {
+        message.push_str(&format!(". And {more} more"));
+    }
+    Some((first.reason, message))
+}

@@ -1,0 +1,66 @@
+//! The proxies of a class, as every object of the class depends on them.
+
+use crate::index::Index;
+use crate::names::ClassName;
+use crate::observed::{ObservedProxy, Verdict};
+use crate::proxy_service;
+use crate::reason::Reason;
+use portolan_crds::Address;
+use portolan_discovery::table::ResourceName;
+
+/// What a ready proxy has not loaded, or cannot use.
+pub(super) fn not_loaded(
+    proxies: &[ObservedProxy],
+    names: &[ResourceName],
+) -> Option<(Reason, String)> {
+    let mut behind = None;
+    for proxy in proxies.iter().filter(|proxy| proxy.ready) {
+        for name in names {
+            match proxy.verdicts.get(name) {
+                Some(Verdict::Acknowledged) => {}
+                Some(Verdict::Refused(told)) => {
+                    let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
+                    return Some((Reason::ProxyRefused, message));
+                }
+                Some(Verdict::Behind) | None => {
+                    behind = behind.or(Some((proxy, name)));
+                }
+            }
+        }
+    }
+    let (proxy, name) = behind?;
+    let message = format!("proxy {} has not loaded the newest {name} yet", proxy.name);
+    Some((Reason::ProxiesBehind, message))
+}
+
+impl Index {
+    /// Why nobody gets to the proxies of a class.
+    pub(super) fn shut(
+        &self,
+        class: &ClassName,
+        proxies: &[ObservedProxy],
+    ) -> Option<(Reason, String)> {
+        let service = proxy_service(&self.namespace, class);
+        let (reason, message) = if !proxies.iter().any(|proxy| proxy.ready) {
+            let told = format!("no proxy of class {class} takes requests");
+            (Reason::NoReadyProxy, told)
+        } else if !self.services.answers(&service) {
+            let told = format!("no proxy of class {class} is an endpoint of its Service yet");
+            (Reason::NoReadyProxy, told)
+        } else if self.addresses(class).is_empty() {
+            let told = format!("the Service of the proxies of class {class} has no address yet");
+            (Reason::NoAddress, told)
+        } else {
+            return None;
+        };
+        Some((reason, message))
+    }
+
+    /// Where the proxies of a class are reached.
+    pub(super) fn addresses(&self, class: &ClassName) -> &[Address] {
+        let service = self.services.get(&proxy_service(&self.namespace, class));
+        service
+            .map(|service| service.addresses.as_slice())
+            .unwrap_or_default()
+    }
+}

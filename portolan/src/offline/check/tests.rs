@@ -1,0 +1,121 @@
+use super::*;
+use std::fs;
+use std::path::Path;
+
+/// Checks files, and gives a line for each finding.
+fn check(files: &[(&str, &str)]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    lines(&report(folder.path(), false), folder.path())
+}
+
+fn report(folder: &Path, strict: bool) -> Report {
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    Report::of(&Model::read(&[folder.to_owned()], now), strict)
+}
+
+fn lines(report: &Report, folder: &Path) -> Vec<String> {
+    let mut out = Vec::new();
+    report.lines(&mut out, false).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let folder = format!("{}/", folder.display());
+    text.lines().map(|line| line.replace(&folder, "")).collect()
+}
+
+fn exposed(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: portolan.dev/v1alpha1\nkind: ExposedPort\nmetadata: {{name: {name}, namespace: t}}\nspec:\n{spec}\n---\n"
+    )
+}
+
+const SHOP: &str = "  selector: {app: shop}\n  port: 8080\n  hostnames: [shop.test]";
+
+#[test]
+fn what_only_a_cluster_can_tell_is_not_judged() {
+    assert_eq!(check(&[("shop.yaml", &exposed("shop", SHOP))]), [""; 0]);
+    let short = SHOP.replace("shop.test", "shop.*");
+    assert_eq!(check(&[("shop.yaml", &exposed("shop", &short))]), [""; 0]);
+}
+
+#[test]
+fn an_error_has_the_line_of_its_field() {
+    let spec = SHOP.replace("shop.test", "shop.test, \"-a.test\"");
+    let told = check(&[("shop.yaml", &(exposed("a", SHOP) + &exposed("shop", &spec)))]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with(
+            "shop.yaml:15: error: ExposedPort t/shop: spec.hostnames[1]: \"-a\" of \"-a.test\""
+        ),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_and_a_field_that_does_not_exist_are_errors() {
+    let typo = exposed("shop", &format!("{SHOP}\n  prot: 1"));
+    let told = check(&[("a.yaml", "kind: [\n"), ("b.yaml", &typo)]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("a.yaml:"), "{told:?}");
+    assert!(
+        told[1].starts_with("b.yaml:8: error: ExposedPort t/shop: spec.prot: "),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_the_files_refer_to_and_have_not_is_a_warning_and_with_strict_an_error() {
+    let routes = "  hostnames: [shop.test]\n  routes:\n  - backends: [{service: a, port: 80}]\n  - match: {path: {prefix: /b}}\n    delegate: {name: b}\n";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.yaml"), exposed("shop", routes)).unwrap();
+    let told = lines(&report(folder.path(), false), folder.path());
+    let starts = [
+        "x.yaml:7: warning: ExposedPort t/shop: spec.routes[0].backends[0]",
+        "x.yaml:9: warning: ExposedPort t/shop: spec.routes[1].delegate",
+    ];
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (line, start) in told.iter().zip(starts) {
+        assert!(line.starts_with(start), "{told:?}");
+    }
+    let strict = report(folder.path(), true);
+    assert_eq!((strict.errors, strict.warnings), (2, 0));
+}
+
+#[test]
+fn a_hostname_of_two_namespaces_is_an_error_of_the_later_one() {
+    let theirs = exposed("shop", SHOP).replace("namespace: t", "namespace: u");
+    let told = check(&[("x.yaml", &(exposed("shop", SHOP) + &theirs))]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("ExposedPort u/shop") && told[0].contains("error"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_class_that_is_not_beside_the_others_is_missing() {
+    let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: inner}\nspec: {default: true}\n---\n";
+    let other = exposed("other", &format!("{SHOP}\n  className: outer"));
+    let told = check(&[(
+        "x.yaml",
+        &(class.to_owned() + &exposed("shop", SHOP) + &other),
+    )]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("warning: ExposedPort t/other: spec.className"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_summary_counts_and_says_what_was_not_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n";
+    let text = exposed("shop", SHOP) + other;
+    fs::write(folder.path().join("x.yaml"), text).unwrap();
+    assert_eq!(
+        report(folder.path(), false).summary(),
+        "1 ExposedPort in 1 file: 0 errors, 0 warnings; not judged: 1 ConfigMap; assumed to exist: ExposeClass public"
+    );
+}

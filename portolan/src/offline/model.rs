@@ -1,0 +1,128 @@
+//! The files as the operator would understand them.
+
+use crate::files::{Folder, Key, Kind, Object, Trouble, field_in, gather};
+use crate::store::{RELEASE_NAMESPACE, Store};
+use jiff::Timestamp;
+use portolan_core::{Change, ChildState, ClassName, Event, Index, ObjectRef, Observed};
+use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// The class of objects that name none; the chart calls its own so.
+const CLASS: &str = "public";
+/// Where `shop.*` lies when nobody says so (RFC 6761, 6.4).
+const ASSUMED_DOMAIN: &str = "domain-of-the-class.invalid";
+const ASSUMED_ISSUER: &str = "issuer-of-the-class";
+
+/// What stands in the files, and what follows from it.
+pub(super) struct Model {
+    pub(super) store: Store,
+    folder: Folder,
+    pub(super) troubles: Vec<Trouble>,
+    /// Kinds that others read, with how many objects of each there are.
+    pub(super) passed_over: BTreeMap<String, usize>,
+    pub(super) files: usize,
+    /// Classes that objects need and no file has.
+    pub(super) assumed: BTreeSet<String>,
+    now: Timestamp,
+}
+
+impl Model {
+    pub(super) fn read(paths: &[PathBuf], now: Timestamp) -> Self {
+        let contents = gather(paths);
+        let files = contents.len();
+        let mut folder = Folder::for_cluster();
+        let mut update = folder.take_in(contents);
+        let assumed = assumed_classes(&update.applied);
+        for name in &assumed {
+            let class = ExposeClass::new(name, assumed_class(name));
+            update.applied.push(Object::ExposeClass(Box::new(class)));
+        }
+        let index = Index::new(RELEASE_NAMESPACE);
+        // Only a name: the class that it stands for is replaced by those of the files, or assumed.
+        let class = ClassName::parse(CLASS).unwrap_or_else(|| unreachable!("a DNS label"));
+        let (mut store, _) = Store::new(index, class, now);
+        store.apply([Event::CertManager(true)]);
+        store.take_in(update.applied, update.gone, now);
+        let services = services(&store);
+        store.apply(services);
+        Self {
+            store,
+            folder,
+            troubles: update.troubles,
+            passed_over: update.passed_over,
+            files,
+            assumed,
+            now,
+        }
+    }
+
+    /// What is seen of an object as soon as it is applied: its children are stored, and no proxy runs.
+    pub(super) fn seen(&self, object: &ObjectRef) -> Observed {
+        let children = self.store.index.children(object).into_iter();
+        Observed {
+            children: children
+                .map(|child| (child.key(), ChildState::Applied))
+                .collect(),
+            proxies: Vec::new(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The file and the line of an object, or of the field that a sentence about it begins with.
+    pub(super) fn place(&self, object: &ObjectRef, sentence: &str) -> (&str, usize) {
+        let key = Key {
+            kind: Kind::ExposedPort,
+            object: object.clone(),
+        };
+        let place = self.folder.place(&key);
+        place.map_or(("", 0), |place| {
+            (place.file.as_str(), place.lines.of(field_in(sentence)))
+        })
+    }
+}
+
+/// The Services that the operator would make: routes go to their endpoints.
+fn services(store: &Store) -> Vec<Event> {
+    let children = store.objects().flat_map(|it| store.index.children(it));
+    let services = children.filter(|child| child.kind == "Service");
+    services
+        .filter_map(|child| {
+            let service = serde_json::from_value(child.value).ok()?;
+            Some(Event::Service(Change::Applied(Box::new(service))))
+        })
+        .collect()
+}
+
+/// A repository of applications has none of the platform's classes; then those that its objects name
+/// are taken to be there, able to do what a class can do. With one class in the files, all are.
+fn assumed_classes(objects: &[Object]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for object in objects {
+        match object {
+            Object::ExposeClass(_) => return BTreeSet::new(),
+            Object::ExposedPort(it) if it.spec.allowed_parents.is_empty() => {
+                let name = it.spec.class_name.as_deref().unwrap_or(CLASS);
+                names.extend(ClassName::parse(name).map(|name| name.as_str().to_owned()));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn assumed_class(name: &str) -> ExposeClassSpec {
+    ExposeClassSpec {
+        default: name == CLASS,
+        domain: Some(ASSUMED_DOMAIN.to_owned()),
+        issuer_ref: Some(IssuerRef {
+            name: ASSUMED_ISSUER.to_owned(),
+            kind: "ClusterIssuer".to_owned(),
+            group: "cert-manager.io".to_owned(),
+        }),
+        ..ExposeClassSpec::default()
+    }
+}

@@ -1,0 +1,133 @@
+//! `portolan render`: what the operator would make of files.
+
+use super::Files;
+use super::model::Model;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use portolan_core::{ClassName, ObjectRef};
+use portolan_discovery::table::{Kind, Resource, ResourceName};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+mod host;
+
+/// What `portolan render --help` ends with.
+pub(crate) const RENDER_EXAMPLE: &str = "\
+Examples:
+  portolan render -f deploy/                     everything
+  portolan render -f shop.yaml -o json | jq '.virtualHosts[].routes'
+
+For each ExposedPort: the objects that the operator would make for it, and the
+status that it would write before any proxy runs. For each hostname: the routes
+in the order in which they are tried, with every value in force, whether it
+comes from the route, the object, the class or Portolan. Private keys are not
+shown. What cannot be read is told on standard error, and the rest is rendered.
+Exit codes: 0 ok, 1 something could not be read, 2 usage.";
+
+/// What is rendered, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    files: Files,
+    /// How it is written
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A YAML document.
+    #[default]
+    Yaml,
+    /// A JSON object.
+    Json,
+}
+
+/// Everything that follows from the files.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rendered {
+    exposed_ports: Vec<Exposed>,
+    virtual_hosts: Vec<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Exposed {
+    namespace: String,
+    name: String,
+    /// File and line.
+    place: String,
+    status: Option<Value>,
+    children: Vec<Value>,
+}
+
+impl Render {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When nobody reads it.
+    pub(crate) fn run(&self) -> io::Result<ExitCode> {
+        let model = Model::read(&self.files.paths, Timestamp::now());
+        for trouble in &model.troubles {
+            eprintln!("{trouble}");
+        }
+        for class in &model.assumed {
+            eprintln!(
+                "ExposeClass {class}: not among the files; assumed to have an issuer and a domain"
+            );
+        }
+        let rendered = Rendered::of(&model)?;
+        let text = match self.output {
+            Output::Yaml => serde_yaml::to_string(&rendered).map_err(io::Error::other)?,
+            Output::Json => serde_json::to_string_pretty(&rendered)? + "\n",
+        };
+        io::stdout().lock().write_all(text.as_bytes())?;
+        Ok(match model.troubles.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+}
+
+impl Rendered {
+    fn of(model: &Model) -> io::Result<Self> {
+        let mut exposed_ports = Vec::new();
+        let mut hosts: BTreeSet<(ClassName, ResourceName)> = BTreeSet::new();
+        for object in model.store.objects() {
+            exposed_ports.push(exposed(model, object)?);
+            let resources = model.store.index.resources_of(object).into_iter();
+            hosts.extend(resources.filter(|(_, name)| name.kind == Kind::VirtualHost));
+        }
+        let virtual_hosts = hosts.iter().filter_map(|(class, name)| {
+            match model.store.index.resource(class, name)?.0 {
+                Resource::VirtualHost(it) => Some(host::render(class, &it)),
+                _ => None,
+            }
+        });
+        Ok(Self {
+            exposed_ports,
+            virtual_hosts: virtual_hosts.collect(),
+        })
+    }
+}
+
+fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
+    let index = &model.store.index;
+    let (file, line) = model.place(object, "");
+    let status = index.status(object, &model.seen(object), model.now());
+    let children = index.children(object).into_iter();
+    Ok(Exposed {
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        place: format!("{file}:{line}"),
+        status: status.map(serde_json::to_value).transpose()?,
+        children: children.map(|child| child.value).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

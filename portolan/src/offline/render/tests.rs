@@ -1,0 +1,91 @@
+use super::*;
+use std::fs;
+
+fn rendered(text: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.yaml");
+    fs::write(&file, text).unwrap();
+    let now = "2026-01-01T00:00:00Z".parse().unwrap();
+    let model = Model::read(&[file], now);
+    assert!(model.troubles.is_empty(), "{:?}", model.troubles);
+    serde_json::to_value(Rendered::of(&model).unwrap()).unwrap()
+}
+
+const SHOP: &str = "\
+apiVersion: portolan.dev/v1alpha1
+kind: ExposedPort
+metadata: {name: shop, namespace: t}
+spec:
+  selector: {app: shop}
+  port: 8080
+  hostnames: [shop.test]
+  policy:
+    timeouts: {response: 90s}
+  routes:
+  - match: {path: {prefix: /}}
+  - match: {path: {prefix: /slow}}
+    timeouts: {response: 5m, idle: 0s}
+  - match: {path: {exact: /old}}
+    redirect: {path: /new, status: 308}
+";
+
+#[test]
+fn children_are_those_that_the_operator_would_store() {
+    let all = rendered(SHOP);
+    let one = &all["exposedPorts"][0];
+    assert_eq!(
+        (&one["namespace"], &one["name"]),
+        (&"t".into(), &"shop".into())
+    );
+    assert!(one["place"].as_str().unwrap().ends_with("shop.yaml:1"));
+    let children = one["children"].as_array().unwrap();
+    let kinds: Vec<_> = children
+        .iter()
+        .map(|it| it["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["Service", "Ingress", "Certificate"]);
+    assert_eq!(one["status"]["summary"]["status"], "Pending");
+}
+
+#[test]
+fn routes_have_every_value_in_force_whoever_said_it() {
+    let all = rendered(SHOP);
+    let host = &all["virtualHosts"][0];
+    assert_eq!(host["hostname"], "shop.test");
+    assert_eq!(host["tls"]["minVersion"], "1.2");
+    let routes = host["routes"].as_array().unwrap();
+    assert_eq!(routes[0]["redirect"]["path"]["path"], "/new");
+    assert_eq!(routes[0].get("timeouts"), None, "nothing is waited for");
+    assert_eq!(
+        routes[1]["timeouts"],
+        serde_json::json!({"connect": "5s", "response": "5m", "request": "1m", "idle": "0s"})
+    );
+    assert_eq!(routes[2]["timeouts"]["response"], "1m30s", "of the object");
+    assert_eq!(routes[2]["match"]["path"]["prefix"], "/");
+    assert_eq!(routes[2]["backends"][0]["weight"], 1);
+}
+
+#[test]
+fn an_invalid_object_has_a_status_and_nothing_else() {
+    let all = rendered(&SHOP.replace("shop.test", "-shop.test"));
+    let one = &all["exposedPorts"][0];
+    assert_eq!(one["status"]["summary"]["status"], "Invalid");
+    assert_eq!(one["children"], serde_json::json!([]));
+    assert_eq!(all["virtualHosts"], serde_json::json!([]));
+}
+
+#[test]
+fn no_key_is_shown() {
+    let pair = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let secret = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: own, namespace: t}}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
+        chain.trim().replace('\n', "\n    "),
+        key.trim().replace('\n', "\n    ")
+    );
+    let shop = format!("{SHOP}  tls: {{secret: {{name: own}}}}\n");
+    let all = rendered(&(shop + &secret));
+    let host = &all["virtualHosts"][0];
+    assert_eq!(host["tls"]["certificates"], serde_json::json!(["t/own"]));
+    assert!(!all.to_string().contains("PRIVATE KEY"));
+}

@@ -1,0 +1,166 @@
+//! What an API server would be to the core: it gives objects a uid, a generation and a beginning, keeps
+//! their statuses, and lets holds be taken. The core itself is the operator's, so objects are judged by
+//! the same rules and told in the same sentences.
+
+use crate::files::{Key, Kind, Object};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use portolan_core::{Affected, Change, ClassName, Event, HoldAction, Index, ObjectRef};
+use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the proxies of classes live in a cluster.
+pub(crate) const RELEASE_NAMESPACE: &str = "portolan-system";
+
+/// The core, and what is stored.
+pub(crate) struct Store {
+    pub(crate) index: Index,
+    /// Stands in when no class is there, since nothing can be exposed without one.
+    class: ClassName,
+    /// With the status that was judged last.
+    objects: BTreeMap<ObjectRef, ExposedPort>,
+    classes: BTreeSet<ObjectRef>,
+    generations: BTreeMap<Key, i64>,
+}
+
+impl Store {
+    /// With nothing but a class.
+    pub(crate) fn new(index: Index, class: ClassName, now: Timestamp) -> (Self, Affected) {
+        let mut store = Self {
+            index,
+            class,
+            objects: BTreeMap::new(),
+            classes: BTreeSet::new(),
+            generations: BTreeMap::new(),
+        };
+        let affected = store.apply([Event::Now(now), store.built_in_class()]);
+        (store, affected)
+    }
+
+    /// Takes in what became different.
+    pub(crate) fn take_in(
+        &mut self,
+        applied: Vec<Object>,
+        gone: Vec<Key>,
+        now: Timestamp,
+    ) -> Affected {
+        let mut events = vec![Event::Now(now)];
+        let had_none = self.classes.is_empty();
+        for key in gone {
+            match key.kind {
+                Kind::ExposedPort => drop(self.objects.remove(&key.object)),
+                Kind::ExposeClass => drop(self.classes.remove(&key.object)),
+                _ => {}
+            }
+            self.generations.remove(&key);
+            events.push(key.gone());
+        }
+        for object in applied {
+            events.push(self.stored(object).applied());
+        }
+        // Last, so that a class of its name among them is not taken away again.
+        match (had_none, self.classes.is_empty()) {
+            (true, false) if !self.classes.contains(&self.built_in()) => {
+                events.push(Event::ExposeClass(Change::Deleted(self.built_in())));
+            }
+            (false, true) => events.push(self.built_in_class()),
+            _ => {}
+        }
+        self.apply(events)
+    }
+
+    /// Takes in what the core is told beside objects.
+    pub(crate) fn apply(&mut self, events: impl IntoIterator<Item = Event>) -> Affected {
+        let mut affected = Affected::default();
+        for event in events {
+            affected.merge(self.index.apply(event));
+        }
+        self.settle_holds(&mut affected);
+        affected
+    }
+
+    /// Every ExposedPort.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.objects.keys()
+    }
+
+    /// Whether the object is there.
+    pub(crate) fn has(&self, object: &ObjectRef) -> bool {
+        self.objects.contains_key(object)
+    }
+
+    /// Keeps a status; gives whether it differs from the one before.
+    pub(crate) fn keep(&mut self, object: &ObjectRef, status: &ExposedPortStatus) -> bool {
+        let Some(stored) = self.objects.get_mut(object) else {
+            return false;
+        };
+        if stored.status.as_ref() == Some(status) {
+            return false;
+        }
+        stored.status = Some(status.clone());
+        let event = Event::ExposedPort(Change::Applied(Box::new(stored.clone())));
+        // A status changes no meaning, as in a cluster, where it comes back by the watch.
+        self.index.apply(event);
+        true
+    }
+
+    /// Holds are taken and given up at once: nobody else could take one.
+    fn settle_holds(&mut self, affected: &mut Affected) {
+        while let Some(hostname) = affected.holds.pop_first() {
+            let event = match self.index.hold_action(&hostname) {
+                Some(action @ HoldAction::Create { .. }) => {
+                    let Some(hold) = action.hold(Timestamp::now()) else {
+                        continue;
+                    };
+                    Event::HostnameHold(Change::Applied(Box::new(hold)))
+                }
+                Some(HoldAction::Delete { name, .. }) => {
+                    Event::HostnameHold(Change::Deleted(ObjectRef::cluster(name)))
+                }
+                None => continue,
+            };
+            affected.merge(self.index.apply(event));
+        }
+    }
+
+    /// The object as an API server would have stored it. Without a time of creation it is as old as
+    /// can be, so that the name decides between two, and not who was read first.
+    fn stored(&mut self, mut object: Object) -> Object {
+        let key = object.key();
+        let generation = self.generations.entry(key.clone()).or_default();
+        *generation += 1;
+        let metadata = object.metadata();
+        metadata.generation = Some(*generation);
+        metadata.deletion_timestamp = None;
+        metadata.uid.get_or_insert_with(|| key.to_string());
+        metadata
+            .creation_timestamp
+            .get_or_insert(Time(Timestamp::UNIX_EPOCH));
+        match &mut object {
+            Object::ExposedPort(it) => {
+                it.status = self
+                    .objects
+                    .remove(&key.object)
+                    .and_then(|before| before.status);
+                self.objects.insert(key.object, it.as_ref().clone());
+            }
+            Object::ExposeClass(_) => drop(self.classes.insert(key.object)),
+            _ => {}
+        }
+        object
+    }
+
+    fn built_in(&self) -> ObjectRef {
+        ObjectRef::cluster(self.class.as_str())
+    }
+
+    fn built_in_class(&self) -> Event {
+        let spec = ExposeClassSpec {
+            default: true,
+            ..ExposeClassSpec::default()
+        };
+        let mut class = ExposeClass::new(self.class.as_str(), spec);
+        class.metadata.uid = Some("built-in".to_owned());
+        Event::ExposeClass(Change::Applied(Box::new(class)))
+    }
+}
