@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod echo;
 pub mod environment;
 pub mod exposed;
+pub mod http2;
 pub mod kubectl;
 pub mod load;
 pub mod pki;

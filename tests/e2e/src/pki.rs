@@ -4,7 +4,9 @@ use crate::visitor::Visitor;
 use anyhow::Result;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256, RsaKeySize,
+};
 use serde_json::{Value, json};
 
 /// An authority that only one test trusts.
@@ -55,6 +57,17 @@ impl Authority {
         self.sign(params)
     }
 
+    /// Issues one with an RSA key of 2048 bits.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn issue_rsa(&self, names: &[&str]) -> Result<Pair> {
+        let names = names.iter().map(|name| (*name).to_owned());
+        let params = CertificateParams::new(names.collect::<Vec<_>>())?;
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+        self.sign_for(params, key)
+    }
+
     /// Issues one that has run out.
     ///
     /// # Errors
@@ -85,7 +98,10 @@ impl Authority {
     }
 
     fn sign(&self, params: CertificateParams) -> Result<Pair> {
-        let key = KeyPair::generate()?;
+        self.sign_for(params, KeyPair::generate()?)
+    }
+
+    fn sign_for(&self, params: CertificateParams, key: KeyPair) -> Result<Pair> {
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Pair {
             certificate,

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// For one whole exchange. A healthy one takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,6 +60,7 @@ pub struct Visit {
     sender: SendRequest<Empty<Bytes>>,
     host: String,
     certificate: Option<CertificateDer<'static>>,
+    handshake: Option<HandshakeKind>,
 }
 
 impl Visitor {
@@ -122,39 +124,67 @@ impl Visitor {
             .with_context(|| format!("{scheme:?} {host}{path} at {at}"))
     }
 
+    /// The same visitor, who keeps sessions and resumes them.
+    #[must_use]
+    pub fn resuming(&self) -> Self {
+        self.with(|tls| tls.resumption = Resumption::in_memory_sessions(16))
+    }
+
+    /// The same visitor, who speaks TLS otherwise.
+    #[must_use]
+    pub fn with(&self, change: impl FnOnce(&mut ClientConfig)) -> Self {
+        let mut tls = ClientConfig::clone(&self.tls);
+        change(&mut tls);
+        Self { tls: Arc::new(tls) }
+    }
+
+    /// Opens a connection with TLS for a server name.
+    ///
+    /// # Errors
+    /// When none can be had, or the certificate is not good for the name.
+    pub async fn secure(&self, at: SocketAddr, name: ServerName<'static>) -> Result<Secure> {
+        let tcp = TcpStream::connect(at).await.context("connect")?;
+        tcp.set_nodelay(true)?;
+        let connecting = TlsConnector::from(self.tls.clone()).connect(name, tcp);
+        timeout(PATIENCE, connecting)
+            .await
+            .context("no handshake")?
+            .context("TLS handshake")
+    }
+
     /// Opens a connection.
     ///
     /// # Errors
     /// When none can be had, or the certificate is not good for the host.
     pub async fn visit(&self, scheme: Scheme, at: SocketAddr, host: &str) -> Result<Visit> {
-        let tcp = TcpStream::connect(at).await.context("connect")?;
-        tcp.set_nodelay(true)?;
-        let (sender, certificate) = match scheme {
-            Scheme::Http => (speak(tcp).await?, None),
+        let (sender, certificate, handshake) = match scheme {
+            Scheme::Http => {
+                let tcp = TcpStream::connect(at).await.context("connect")?;
+                tcp.set_nodelay(true)?;
+                (speak(tcp).await?, None, None)
+            }
             Scheme::Https => {
                 let name = ServerName::try_from(host.to_owned())?;
-                let stream = TlsConnector::from(self.tls.clone())
-                    .connect(name, tcp)
-                    .await;
-                let stream = stream.context("TLS handshake")?;
-                let leaf = stream
-                    .get_ref()
-                    .1
-                    .peer_certificates()
-                    .and_then(|chain| chain.first());
-                let leaf = leaf.map(|leaf| leaf.clone().into_owned());
-                (speak(stream).await?, leaf)
+                let stream = self.secure(at, name).await?;
+                let (leaf, handshake) = (leaf(&stream), stream.get_ref().1.handshake_kind());
+                (speak(stream).await?, leaf, handshake)
             }
         };
         Ok(Visit {
             sender,
             host: host.to_owned(),
             certificate,
+            handshake,
         })
     }
 }
 
 impl Visit {
+    /// Whether a TLS session was resumed.
+    pub fn is_resumed(&self) -> bool {
+        self.handshake == Some(HandshakeKind::Resumed)
+    }
+
     /// Sends one request and reads its answer.
     ///
     /// # Errors
@@ -220,6 +250,15 @@ impl Answer {
             .context("no certificate was shown")?;
         Ok(hex::encode(Sha256::digest(certificate)))
     }
+}
+
+/// A connection with TLS.
+pub type Secure = TlsStream<TcpStream>;
+
+/// The server's certificate.
+pub fn leaf(stream: &Secure) -> Option<CertificateDer<'static>> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    chain.first().map(|leaf| leaf.clone().into_owned())
 }
 
 /// Sends bytes as they are and reads until the other side closes, or is silent for a second.

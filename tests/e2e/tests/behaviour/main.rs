@@ -3,10 +3,15 @@
 
 mod backends;
 mod bad_input;
+mod browser;
+mod certificates;
 mod changes;
+mod delegation;
 mod discovery;
+mod grpc;
 mod largest;
 mod preconditions;
 mod readiness;
 mod routes;
 mod serving;
+mod sharing;
