@@ -154,7 +154,8 @@ impl Client {
         }
     }
 
-    async fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
+    /// What comes up to and with these bytes.
+    pub(crate) async fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         loop {
             let found = self.buffer.windows(end.len()).position(|it| it == end);
             if let Some(at) = found {

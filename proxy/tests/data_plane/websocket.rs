@@ -4,7 +4,8 @@ use crate::messages::shop;
 use crate::origin::{Origin, Then};
 use crate::soon;
 
-const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: keep-alive, Upgrade\r\n\
+/// Asks for `/chat` of the host, with the key of RFC 6455, 1.3.
+pub(crate) const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nHost: shop.test\r\nConnection: keep-alive, Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 

@@ -3,12 +3,13 @@
 use super::peers::{Answer, Asking, Endpoint, shop_at, to_shop};
 use crate::soon;
 use crate::way::run;
+use http::Response;
 use portolan_discovery::table::UpstreamProtocol::Http2;
 use portolan_proxy::data_plane::Drain;
 use portolan_proxy::limits::Limits;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn a_drain_says_goodbye_and_finishes_what_runs() {
@@ -83,4 +84,57 @@ async fn a_client_that_confirms_no_goodbye_is_told_the_last_request_that_counts(
         assert_eq!(goodbyes, [announced, [0; 8]]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_an_endpoint_left_undone_when_it_went_is_sent_again() {
+    run(Http2, Http2, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = shop_at(listener.local_addr().unwrap(), Limits::default()).await;
+        let client = Asking::connect(&proxy).await;
+        let serving = async {
+            let (mut going, _) = soon("a connection", listener.accept()).await.unwrap();
+            soon("a request", leaves_undone(&mut going)).await;
+            let (stream, _) = soon("another connection", listener.accept()).await.unwrap();
+            let mut staying = soon("a preface", h2::server::handshake(stream))
+                .await
+                .unwrap();
+            let (request, mut respond) = soon("the request again", staying.accept())
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(request.method(), "POST");
+            respond.send_response(Response::new(()), true).unwrap();
+            // Sends it.
+            let _ = staying.accept().await;
+        };
+        let request = to_shop("POST").body(()).unwrap();
+        let answer = async {
+            tokio::select! {
+                answer = client.ask(request) => answer,
+                () = serving => unreachable!("the endpoint stays"),
+            }
+        };
+        assert_eq!(answer.await.status, 200);
+    })
+    .await;
+}
+
+/// An endpoint that reads one request, and says that it processed none.
+async fn leaves_undone(stream: &mut TcpStream) {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    const HEADERS: u8 = 1;
+    stream.write_all(SETTINGS).await.unwrap();
+    stream.read_exact(&mut [0; 24]).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head[3] == HEADERS {
+            return stream.write_all(GOAWAY).await.unwrap();
+        }
+    }
 }

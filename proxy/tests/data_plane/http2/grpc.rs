@@ -2,10 +2,12 @@
 
 use super::peers::{Answer, Asking, Endpoint, shop_at};
 use crate::proxy::{Proxy, endpoints, host};
+use crate::soon;
 use crate::way::run;
 use http::Request;
 use portolan_discovery::table::UpstreamProtocol::Http2;
 use portolan_proxy::limits::Limits;
+use tokio::net::TcpListener;
 
 fn call(timeout: Option<&str>) -> Request<()> {
     let request = Request::builder()
@@ -67,6 +69,44 @@ async fn a_deadline_is_kept_in_every_unit_that_can_be_waited_for() {
             let (answer, held) = tokio::join!(client.ask(call(Some(timeout))), endpoint.call());
             has_failed_with(&answer, "4");
             drop(held);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_reached_or_says_nothing_is_unavailable() {
+    run(Http2, Http2, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = shop_at(listener.local_addr().unwrap(), Limits::default()).await;
+        let client = Asking::connect(&proxy).await;
+        let silent = async {
+            let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
+            drop(stream);
+        };
+        let (answer, ()) = tokio::join!(client.ask(call(None)), silent);
+        has_failed_with(&answer, "14");
+        drop(listener);
+        has_failed_with(&client.ask(call(None)).await, "14");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deadline_of_hours_or_one_that_nobody_can_read_cuts_nothing_short() {
+    run(Http2, Http2, async {
+        let mut endpoint = Endpoint::start(100).await;
+        let proxy = shop_at(endpoint.address, Limits::default()).await;
+        let client = Asking::connect(&proxy).await;
+        for timeout in ["1H", "1M", "", "1", "S", "-1S", "1.5S", "123456789n", "1s"] {
+            let serving = async {
+                let call = endpoint.call().await;
+                assert_eq!(call.head.headers["grpc-timeout"], timeout);
+                call.finish();
+            };
+            let (answer, ()) = tokio::join!(client.ask(call(Some(timeout))), serving);
+            assert_eq!(answer.status, 200, "{timeout}");
+            assert!(!answer.fields.contains_key("grpc-status"), "{timeout}");
         }
     })
     .await;

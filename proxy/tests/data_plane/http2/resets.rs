@@ -5,7 +5,7 @@ use crate::soon;
 use crate::way::run;
 use bytes::Bytes;
 use h2::Reason as Code;
-use portolan_discovery::table::UpstreamProtocol::Http2;
+use portolan_discovery::table::UpstreamProtocol::{Http1, Http2};
 use portolan_proxy::limits::Limits;
 use std::future::poll_fn;
 
@@ -83,6 +83,30 @@ async fn an_endpoint_hears_at_once_that_a_client_takes_its_request_back() {
         body.send_reset(Code::CANCEL);
         let reset = soon("a reset", poll_fn(|cx| call.respond.poll_reset(cx))).await;
         assert_eq!(reset.unwrap(), Code::CANCEL);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_of_http1_sees_that_a_response_was_broken_off() {
+    run(Http1, Http2, async {
+        let mut endpoint = Endpoint::start(100).await;
+        let proxy = shop_at(endpoint.address, Limits::default()).await;
+        let mut client = proxy.client().await;
+        client
+            .send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+            .await;
+        let mut call = endpoint.call().await;
+        let mut sending = call.begin(200);
+        sending
+            .send_data(Bytes::from_static(b"half"), false)
+            .unwrap();
+        soon("half a response", client.until(b"4\r\nhalf\r\n"))
+            .await
+            .unwrap();
+        sending.send_reset(Code::INTERNAL_ERROR);
+        // The chunk that would end it never comes.
+        client.is_closed().await;
     })
     .await;
 }

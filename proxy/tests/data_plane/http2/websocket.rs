@@ -4,6 +4,7 @@ use super::peers::{Asking, Call, Endpoint, piece, rest, shop_at};
 use crate::proxy::Proxy;
 use crate::soon;
 use crate::way::run;
+use crate::websocket::HANDSHAKE;
 use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::{Reason as Code, RecvStream, SendStream};
@@ -154,6 +155,68 @@ async fn no_other_protocol_gets_a_tunnel() {
         let response = soon("a refusal", response).await.unwrap();
         assert_eq!(response.status(), 405);
         assert!(!endpoint.has_more());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_of_http2_that_closes_its_side_still_hears_an_endpoint_of_http1() {
+    run(Http2, Http1, async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = shop_at(listener.local_addr().unwrap(), lingering()).await;
+        let client = Asking::connect(&proxy).await;
+        client.may_open_tunnels().await;
+        let (response, mut up) = client.begin(connect("websocket"), false).await;
+        let (mut origin, _) = soon("a connection", listener.accept()).await.unwrap();
+        accept_handshake(&mut origin).await;
+        let mut down = soon("a tunnel", response).await.unwrap().into_body();
+        up.send_data(Bytes::from_static(b"going"), true).unwrap();
+        let mut went_up = Vec::new();
+        soon("the end", origin.read_to_end(&mut went_up))
+            .await
+            .unwrap();
+        assert_eq!(went_up, b"going");
+        origin.write_all(b" gone").await.unwrap();
+        drop(origin);
+        assert_eq!(rest(&mut down).await.unwrap().0, b"frame gone");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_of_http1_talks_with_an_endpoint_of_http2() {
+    run(Http1, Http2, async {
+        let mut endpoint = Endpoint::start(100).await;
+        let proxy = shop_at(endpoint.address, lingering()).await;
+        let mut client = proxy.client().await;
+        client.send(format!("{HANDSHAKE}ahead")).await;
+        let mut call = endpoint.call().await;
+        assert_eq!(
+            (call.head.method.as_str(), call.head.uri.path()),
+            ("CONNECT", "/chat")
+        );
+        let protocol = call.head.extensions.get::<Protocol>().unwrap();
+        assert_eq!(protocol.as_str(), "websocket");
+        let mut from_endpoint = call.begin(200);
+        let response = client.response().await;
+        assert_eq!(response.status, 101);
+        // That of the key in RFC 6455, 1.3: an endpoint of HTTP/2 says none.
+        assert_eq!(
+            response.field("sec-websocket-accept"),
+            Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        );
+        from_endpoint
+            .send_data(Bytes::from_static(b"first"), false)
+            .unwrap();
+        let first = soon("a frame", client.exactly(5)).await.unwrap();
+        assert_eq!(first, b"first");
+        client.finish().await;
+        let (went_up, _) = rest(&mut call.body).await.unwrap();
+        assert_eq!(went_up, b"ahead");
+        from_endpoint
+            .send_data(Bytes::from_static(b"last"), true)
+            .unwrap();
+        assert_eq!(client.rest().await.0, b"last");
     })
     .await;
 }
