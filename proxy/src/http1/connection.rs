@@ -200,10 +200,14 @@ impl<S: Transport> Connection<S> {
                         Err(_) => return Poll::Ready(Next::Refused(Reason::MalformedRequest)),
                     }
                     if buffer.is_full() {
+                        if worker.is_overloaded() {
+                            worker.cells.overload_refused.add(1);
+                            return Poll::Ready(Next::Refused(Reason::Overloaded));
+                        }
                         buffer.grow(MAX_HEAD);
                     }
                 }
-                match worker.buffers.poll_fill(cx, io, input) {
+                match worker.buffers.poll_fill_head(cx, io, input) {
                     Poll::Ready(Ok(1..)) => {
                         if !begun {
                             begun = true;
@@ -341,6 +345,10 @@ mod tests {
 
     /// What a worker says that has used so much of 1000 bytes.
     async fn answer(used: u64) -> String {
+        answer_to("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n", used).await
+    }
+
+    async fn answer_to(request: &str, used: u64) -> String {
         let memory = Ledger::new(Some(1000));
         memory.observe(used);
         let worker = Rc::new(Worker::alone(memory));
@@ -349,8 +357,7 @@ mod tests {
             .await
             .unwrap();
         let (near, _) = listener.accept().await.unwrap();
-        let request = b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n";
-        client.write_all(request).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();
         let mut connection = Connection::new(Rc::clone(&worker), near, "client".into(), None);
         let mut said = String::new();
@@ -388,5 +395,15 @@ mod tests {
             let field = field.to_ascii_lowercase();
             assert!(refused.to_ascii_lowercase().contains(&field), "{refused}");
         }
+    }
+
+    /// Nobody may take memory by beginning what is never a request.
+    #[tokio::test]
+    async fn a_long_head_is_refused_before_it_is_whole_when_nine_tenths_are_used() {
+        let filler = "x".repeat(20 * 1024);
+        let begun = format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Filler: {filler}");
+        assert_eq!(answer_to(&begun, 899).await, "", "it never ends");
+        let refused = answer_to(&begun, 900).await;
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     }
 }

@@ -10,9 +10,18 @@ pub fn bytes() -> Option<u64> {
     [group, machine].into_iter().flatten().min()
 }
 
-/// How much of it this process has in memory now.
+/// How much of it this process has in memory now, and the kernel for it: what waits in sockets.
 pub(crate) fn resident() -> Option<u64> {
-    kibibytes(&read_to_string("/proc/self/status").ok()?, "VmRSS:")
+    let own = kibibytes(&read_to_string("/proc/self/status").ok()?, "VmRSS:")?;
+    Some(own + in_sockets(Path::new("/sys/fs/cgroup")).unwrap_or(0))
+}
+
+/// What counts against a control group of version 2 because it was received, or is to be sent. Version 1
+/// counts it apart.
+fn in_sockets(root: &Path) -> Option<u64> {
+    let stat = read_to_string(root.join("memory.stat")).ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("sock "))?;
+    line.trim().parse().ok()
 }
 
 /// `root` is where the container sees its control group, of version 2 or 1.
@@ -80,6 +89,15 @@ mod tests {
         assert_eq!(limit(), None);
         write(root.path().join("memory.max"), "134217728\n").unwrap();
         assert_eq!(limit(), Some(128 << 20));
+    }
+
+    #[test]
+    fn what_waits_in_sockets_counts_where_the_kernel_counts_it() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(in_sockets(root.path()), None);
+        let stat = "anon 1048576\nfile 12\nsock 65536\nsockets 3\n";
+        write(root.path().join("memory.stat"), stat).unwrap();
+        assert_eq!(in_sockets(root.path()), Some(65_536));
     }
 
     #[test]

@@ -22,16 +22,16 @@ pub(crate) enum Step {
     Normal,
     /// From 80 %: bodies are read a few at a time, so that clients and endpoints are held up instead.
     HoldUp,
-    /// From 90 %: new requests are refused.
+    /// From 90 %: new requests are refused, and heads that are longer than most.
     Refuse,
-    /// From 95 %: no connection is accepted.
+    /// From 95 %: no connection is accepted, and of those that are there a few at a time are read.
     Pause,
 }
 
 /// A worker tells the others of its changes in portions of this size.
 const PORTION: i64 = 64 * 1024;
-/// So many buffers for bodies a worker lends however little memory there is: what is under way moves
-/// on, if slowly, and gives back what it holds.
+/// So many buffers a worker lends however little memory there is: what is under way moves on, if slowly,
+/// and gives back what it holds.
 const ALWAYS_LENT: usize = 8;
 
 /// The memory of a data plane.
@@ -106,7 +106,7 @@ pub(crate) struct Account {
     waiting: RefCell<Waiting>,
 }
 
-/// Bodies that wait for memory, in the order in which they came.
+/// Bodies and heads that wait for memory, in the order in which they came.
 #[derive(Debug, Default)]
 struct Waiting {
     queue: VecDeque<(Option<Id>, Waker)>,
@@ -164,9 +164,10 @@ impl Account {
         self.wake();
     }
 
-    /// Whether a body may have one more buffer; if not, its task is woken when it is worth asking again.
-    pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
-        if self.step() < Step::HoldUp || self.lent.get() < ALWAYS_LENT {
+    /// Whether somebody who has to wait from a step on may have one more buffer; if not, the task is
+    /// woken when it is worth asking again.
+    pub(crate) fn may_lend(&self, cx: &Context<'_>, from: Step) -> bool {
+        if self.step() < from || self.lent.get() < ALWAYS_LENT {
             return true;
         }
         let mut waiting = self.waiting.borrow_mut();
@@ -287,17 +288,24 @@ mod tests {
         let cx = Context::from_waker(Waker::noop());
         ledger.observe(85);
         for _ in 0..ALWAYS_LENT {
-            assert!(account.may_lend(&cx));
+            assert!(account.may_lend(&cx, Step::HoldUp));
             account.lend();
         }
-        assert!(!account.may_lend(&cx));
-        assert!(!account.may_lend(&cx), "asked twice, waits once");
+        assert!(!account.may_lend(&cx, Step::HoldUp));
+        assert!(
+            !account.may_lend(&cx, Step::HoldUp),
+            "asked twice, waits once"
+        );
         assert_eq!(account.waiting.borrow().queue.len(), 1);
         account.give_back();
         assert!(account.waiting.borrow().queue.is_empty());
-        assert!(account.may_lend(&cx));
+        assert!(account.may_lend(&cx, Step::HoldUp));
         account.lend();
+        assert!(
+            account.may_lend(&cx, Step::Pause),
+            "not everybody waits from there"
+        );
         ledger.observe(10);
-        assert!(account.may_lend(&cx));
+        assert!(account.may_lend(&cx, Step::HoldUp));
     }
 }

@@ -142,7 +142,7 @@ impl Buffers {
     /// Whether a body may be read that does not need one of these buffers; if not, its task is woken
     /// when it is worth asking again.
     pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
-        self.account.may_lend(cx)
+        self.account.may_lend(cx, Step::HoldUp)
     }
 
     /// Counts what was read of such a body.
@@ -184,6 +184,20 @@ impl Buffers {
         }
     }
 
+    /// As [`Self::poll_fill`], for heads: when there is next to no memory, new buffers are lent to a few of
+    /// them only, each in its turn.
+    pub(crate) fn poll_fill_head(
+        &self,
+        cx: &mut Context<'_>,
+        from: &mut (impl AsyncRead + Unpin),
+        slot: &mut Option<Buffer>,
+    ) -> Poll<io::Result<usize>> {
+        match slot.is_some() || self.account.may_lend(cx, Step::Pause) {
+            true => self.poll_fill(cx, from, slot),
+            false => Poll::Pending,
+        }
+    }
+
     /// As [`Self::poll_fill`], for bodies: while memory is short, new buffers are lent to a few of them
     /// only, each in its turn. Gives `None` when it is that which is waited for.
     pub(crate) fn poll_fill_body(
@@ -192,7 +206,7 @@ impl Buffers {
         from: &mut (impl AsyncRead + Unpin),
         slot: &mut Option<Buffer>,
     ) -> Option<Poll<io::Result<usize>>> {
-        let lends = slot.is_some() || self.account.may_lend(cx);
+        let lends = slot.is_some() || self.may_lend(cx);
         lends.then(|| self.poll_fill(cx, from, slot))
     }
 
