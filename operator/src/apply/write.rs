@@ -207,17 +207,7 @@ impl Applier {
         let Some(now) = within(api.get_opt(&desired.id.name)).await? else {
             return Err(waiting(format!("{} is gone", desired.id)));
         };
-        let mut managed = now.metadata.managed_fields.unwrap_or_default();
-        let applied = |it: &ManagedFieldsEntry| {
-            it.manager.as_deref() == Some(FIELD_MANAGER) && it.operation.as_deref() == Some("Apply")
-        };
-        if managed.iter().any(applied) {
-            managed.retain(|entry| !is_update(entry));
-        } else {
-            for entry in managed.iter_mut().filter(|entry| is_update(entry)) {
-                entry.operation = Some("Apply".to_owned());
-            }
-        }
+        let managed = as_applied(now.metadata.managed_fields.unwrap_or_default());
         let patch = Patch::Merge(json!({"metadata": {
             "uid": seen.metadata.uid,
             "resourceVersion": now.metadata.resource_version,
@@ -262,9 +252,25 @@ fn shows(known: Option<&Value>, addresses: &[Address]) -> bool {
             .all(|(wanted, known)| difference(wanted, known).is_none())
 }
 
+/// The record of who set what, as if what we created had been applied.
+fn as_applied(mut managed: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    if managed.iter().any(|entry| is_ours(entry, "Apply")) {
+        managed.retain(|entry| !is_update(entry));
+    }
+    for entry in managed.iter_mut().filter(|entry| is_update(entry)) {
+        entry.operation = Some("Apply".to_owned());
+    }
+    managed
+}
+
 fn is_update(entry: &ManagedFieldsEntry) -> bool {
+    is_ours(entry, "Update")
+}
+
+/// Whether the entry says what we did to the object itself; of its status there are others.
+fn is_ours(entry: &ManagedFieldsEntry, operation: &str) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
-        && entry.operation.as_deref() == Some("Update")
+        && entry.operation.as_deref() == Some(operation)
         && entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
@@ -292,6 +298,27 @@ fn waiting(until: String) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_created_counts_as_applied_whatever_was_applied_to_the_status() {
+        let entry = |operation: &str, subresource: Option<&str>| ManagedFieldsEntry {
+            manager: Some(FIELD_MANAGER.to_owned()),
+            operation: Some(operation.to_owned()),
+            subresource: subresource.map(str::to_owned),
+            ..ManagedFieldsEntry::default()
+        };
+        let (created, applied) = (entry("Update", None), entry("Apply", None));
+        let shown = entry("Apply", Some("status"));
+        let turned = |managed: &[&ManagedFieldsEntry]| {
+            as_applied(managed.iter().map(|it| (*it).clone()).collect())
+        };
+        assert_eq!(turned(&[&created]), std::slice::from_ref(&applied));
+        assert_eq!(
+            turned(&[&shown, &created]),
+            [shown.clone(), applied.clone()]
+        );
+        assert_eq!(turned(&[&created, &applied, &shown]), [applied, shown]);
+    }
 
     #[test]
     fn an_ingress_is_written_to_only_when_it_shows_other_addresses() {

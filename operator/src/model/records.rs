@@ -76,7 +76,31 @@ impl Records {
 
 fn record<K: Resource<DynamicType = ()>, S: Clone>(object: &K, status: &Option<S>) -> Record<S> {
     Arc::new(Stored {
-        reference: object.object_ref(&()),
+        reference: ObjectReference {
+            // kube leaves it out.
+            resource_version: object.meta().resource_version.clone(),
+            ..object.object_ref(&())
+        },
         status: status.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portolan_crds::ExposedPort;
+
+    #[test]
+    fn a_record_tells_which_version_of_the_object_it_is_of() {
+        let mut object = ExposedPort::new("shop", Default::default());
+        object.metadata.namespace = Some("team-a".to_owned());
+        object.metadata.uid = Some("u".to_owned());
+        object.metadata.resource_version = Some("12".to_owned());
+        let mut records = Records::default();
+        records.note(&Event::ExposedPort(Change::Applied(Box::new(object))));
+        let [record] = &records.objects.into_values().collect::<Vec<_>>()[..] else {
+            unreachable!("one was noted")
+        };
+        assert_eq!((record.uid(), record.resource_version()), ("u", "12"));
+    }
 }

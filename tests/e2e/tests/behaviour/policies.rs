@@ -1,0 +1,139 @@
+//! What a class lets its objects ask for, and what of it reaches the children.
+
+use anyhow::{Result, ensure};
+use portolan_e2e::Cluster;
+use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::scene;
+use portolan_e2e::visitor::Scheme;
+use portolan_e2e::wait::{LATER, SOON, eventually};
+use serde_json::{Value, json};
+
+const ISSUER: &str = "portolan-test-ca";
+const BODY_SIZE: &str = "nginx.ingress.kubernetes.io/proxy-body-size";
+
+async fn ingress(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value> {
+    let exposed = cluster.exposed(namespace, name).await?;
+    cluster
+        .get("Ingress", namespace, exposed.child("Ingress")?)
+        .await
+}
+
+#[tokio::test]
+async fn labels_and_annotations_reach_the_children_as_far_as_the_class_allows() -> Result<()> {
+    scene("decoration", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let annotations = json!({"allow": [BODY_SIZE]});
+        let proxy = json!({"replicas": 1});
+        let issuer = json!({"name": ISSUER});
+        let spec = json!({"proxy": proxy, "issuerRef": issuer, "annotations": annotations});
+        let class = scene.class("c", spec).await?;
+        let host = scene.host("shop");
+        let more = json!({
+            "className": class,
+            "childLabels": {"example.com/customer": "a"},
+            "annotations": {BODY_SIZE: "10m", "example.com/other": "b"},
+        });
+        cluster
+            .apply(&exposed_echo(&namespace, "shop", &[&host], more))
+            .await?;
+        // A word that is not passed on costs nobody the service.
+        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+        let accepted = exposed.current("Accepted");
+        ensure!(
+            accepted.is_some_and(|it| it.reason == "AnnotationNotAllowed"
+                && it.message.contains("example.com/other")),
+            "{exposed}"
+        );
+        let of = ingress(cluster, &namespace, "shop").await?;
+        let annotations = &of["metadata"]["annotations"];
+        ensure!(annotations[BODY_SIZE] == "10m", "{of}");
+        ensure!(annotations["example.com/other"] == Value::Null, "{of}");
+        for kind in ["Service", "Ingress", "Certificate"] {
+            let labelled = cluster
+                .list(kind, &namespace, "example.com/customer=a")
+                .await?;
+            ensure!(labelled.len() == 1, "{} of {kind}", labelled.len());
+        }
+
+        // What is taken out of the spec leaves the children.
+        let bare = exposed_echo(&namespace, "shop", &[&host], json!({"className": class}));
+        cluster.apply(&bare).await?;
+        eventually("nothing of it is left", SOON, async || {
+            let of = ingress(cluster, &namespace, "shop").await?;
+            ensure!(
+                of["metadata"]["annotations"][BODY_SIZE] == Value::Null,
+                "{of}"
+            );
+            for kind in ["Service", "Ingress", "Certificate"] {
+                let labelled = cluster
+                    .list(kind, &namespace, "example.com/customer")
+                    .await?;
+                ensure!(labelled.is_empty(), "{kind}");
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_trusts() -> Result<()>
+{
+    scene("issuers", async |scene| {
+        let cluster = &scene.cluster;
+        let [bank, shop] = [
+            scene.namespace("bank").await?,
+            scene.namespace("shop").await?,
+        ];
+        for namespace in [&bank, &shop] {
+            cluster.echo(namespace, 1).await?;
+        }
+        let tls = json!({
+            "allowedIssuers": [{"name": ISSUER, "namespaces": [bank]}],
+            "allowOwnSecrets": {"namespaces": [bank]},
+        });
+        let spec = json!({"proxy": {"replicas": 1}, "tls": tls});
+        let class = scene.class("c", spec).await?;
+        let expose = async |namespace: &str, tls: Value| -> Result<String> {
+            let host = scene.host(if namespace == bank { "bank" } else { "shop" });
+            let more = json!({"className": class, "tls": tls});
+            cluster
+                .apply(&exposed_echo(namespace, "web", &[&host], more))
+                .await?;
+            Ok(host)
+        };
+        let named = json!({"issuerRef": {"name": ISSUER}});
+        let host = expose(&bank, named.clone()).await?;
+        let exposed = cluster.ready(&bank, "web", LATER).await?;
+        expose(&shop, named).await?;
+        let refused = cluster
+            .unready(&shop, "web", "IssuerNotAllowed", SOON)
+            .await?;
+        ensure!(refused.children("Certificate").is_empty(), "{refused}");
+        expose(&shop, json!({"secret": {"name": "mine"}})).await?;
+        cluster
+            .unready(&shop, "web", "OwnSecretNotAllowed", SOON)
+            .await?;
+
+        // Trust that is taken back counts at once.
+        let nobody = json!({"spec": {"tls": {"allowedIssuers": []}}});
+        cluster.merge("ExposeClass", "", &class, nobody).await?;
+        cluster
+            .unready(&bank, "web", "IssuerNotAllowed", SOON)
+            .await?;
+        let visitor = cluster.visitor()?;
+        for way in cluster.ways(&exposed).await? {
+            eventually("nobody is served", SOON, async || {
+                let answer = visitor.get(Scheme::Http, way.http, &host, "/").await?;
+                ensure!(answer.status == 404, "{}", answer.status);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}
