@@ -130,6 +130,19 @@ pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A duration as in GEP-2257 that is not zero.
+pub(crate) fn lifetime(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 2,
+        "maxLength": 32,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && self.matches('[1-9]')",
+            "message": "spec.expiresAfter: cannot be read; write how long the object is wanted, such as 30m, 2h or 168h",
+        }],
+    })
+}
+
 /// A path as it is after normalisation; the operator judges the escapes.
 pub(crate) fn path(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

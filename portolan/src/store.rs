@@ -20,7 +20,14 @@ pub(crate) struct Store {
     /// With the status that was judged last.
     objects: BTreeMap<ObjectRef, ExposedPort>,
     classes: BTreeSet<ObjectRef>,
-    generations: BTreeMap<Key, i64>,
+    lives: BTreeMap<Key, Life>,
+}
+
+/// What an API server remembers of an object while it exists.
+#[derive(Clone, Copy)]
+struct Life {
+    generation: i64,
+    began: Timestamp,
 }
 
 impl Store {
@@ -31,7 +38,7 @@ impl Store {
             class,
             objects: BTreeMap::new(),
             classes: BTreeSet::new(),
-            generations: BTreeMap::new(),
+            lives: BTreeMap::new(),
         };
         let affected = store.apply([Event::Now(now), store.built_in_class()]);
         (store, affected)
@@ -52,11 +59,11 @@ impl Store {
                 Kind::ExposeClass => drop(self.classes.remove(&key.object)),
                 _ => {}
             }
-            self.generations.remove(&key);
+            self.lives.remove(&key);
             events.push(key.gone());
         }
         for object in applied {
-            events.push(self.stored(object).applied());
+            events.push(self.stored(object, now).applied());
         }
         // Last, so that a class of its name among them is not taken away again.
         match (had_none, self.classes.is_empty()) {
@@ -124,18 +131,26 @@ impl Store {
     }
 
     /// The object as an API server would have stored it. Without a time of creation it is as old as
-    /// can be, so that the name decides between two, and not who was read first.
-    fn stored(&mut self, mut object: Object) -> Object {
+    /// can be, so that the name decides between two, and not who was read first; but what lives for a
+    /// time from its creation is as old as the time when it was read first.
+    fn stored(&mut self, mut object: Object, now: Timestamp) -> Object {
         let key = object.key();
-        let generation = self.generations.entry(key.clone()).or_default();
-        *generation += 1;
+        let newborn = Life {
+            generation: 0,
+            began: now,
+        };
+        let life = self.lives.entry(key.clone()).or_insert(newborn);
+        life.generation += 1;
+        let life = *life;
+        let created = match &object {
+            Object::ExposedPort(it) if it.spec.expires_after.is_some() => life.began,
+            _ => Timestamp::UNIX_EPOCH,
+        };
         let metadata = object.metadata();
-        metadata.generation = Some(*generation);
+        metadata.generation = Some(life.generation);
         metadata.deletion_timestamp = None;
         metadata.uid.get_or_insert_with(|| key.to_string());
-        metadata
-            .creation_timestamp
-            .get_or_insert(Time(Timestamp::UNIX_EPOCH));
+        metadata.creation_timestamp.get_or_insert(Time(created));
         match &mut object {
             Object::ExposedPort(it) => {
                 it.status = self

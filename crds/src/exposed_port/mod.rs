@@ -18,8 +18,10 @@ pub use tls::{
 };
 
 use crate::{PARENTS_MAX, ROUTES_MAX, schema};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -71,6 +73,13 @@ use std::collections::BTreeMap;
         json_path = ".metadata.creationTimestamp"
     ),
     printcolumn(
+        name = "Ends",
+        type_ = "string",
+        priority = 1,
+        description = "When the time of the object is over.",
+        json_path = ".status.summary.ends"
+    ),
+    printcolumn(
         name = "Description",
         type_ = "string",
         priority = 1,
@@ -90,6 +99,10 @@ use std::collections::BTreeMap;
         .message("spec.hostnames: none is given; write at least one, such as shop.example.com, or allowedParents for an object that others delegate to"),
     validation = Rule::new("!has(self.allowedParents) || !(has(self.hostnames) || has(self.tls) || has(self.className))")
         .message("spec.allowedParents: others delegate to this object, and theirs are the hostnames, tls and className; remove those fields, or allowedParents"),
+    validation = Rule::new("!(has(self.expiresAfter) && has(self.expiresAt))")
+        .message("spec.expiresAfter, spec.expiresAt: both are set; keep expiresAfter for a time after creation, or expiresAt for a date"),
+    validation = Rule::new("!has(self.onExpiry) || has(self.expiresAfter) || has(self.expiresAt)")
+        .message("spec.onExpiry: nothing expires; write expiresAfter or expiresAt too, or leave it out"),
     validation = Rule::new("!has(self.selector) || !has(self.port) || type(self.port) == int || self.port.size() <= 15")
         .message("spec.port: the name of a container port has at most 15 characters; write the name that stands in the pod, or its number"),
 )]
@@ -157,8 +170,32 @@ pub struct ExposedPortSpec {
     #[schemars(schema_with = "schema::labels")]
     pub child_labels: BTreeMap<String, String>,
 
+    /// How long after its creation the object ends, such as `2h`: then it frees its hostnames and takes
+    /// no requests. Absent: never, or at `expiresAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::lifetime")]
+    pub expires_after: Option<String>,
+
+    /// When the object ends (RFC 3339), instead of `expiresAfter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+
+    /// What becomes of the object then; absent means `Keep`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_expiry: Option<OnExpiry>,
+
     /// The ExposeClass; absent takes the default one. `status.className` keeps what was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub class_name: Option<String>,
+}
+
+/// What becomes of an object whose time is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnExpiry {
+    /// It stays, so that its status can be read and its time prolonged.
+    #[default]
+    Keep,
+    /// It is deleted.
+    Delete,
 }

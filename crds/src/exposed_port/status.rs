@@ -48,7 +48,7 @@ pub struct ExposedPortStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Summary {
-    /// Invalid, Conflicted, Pending, Degraded or Ready.
+    /// Expired, Invalid, Orphaned, Conflicted, Pending, Degraded or Ready.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub status: String,
     /// The first hostname, and how many more there are.
@@ -57,6 +57,9 @@ pub struct Summary {
     /// When the first of the certificates expires (RFC 3339).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub certificate_expires: String,
+    /// When the time of the object is over (RFC 3339); empty: never.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ends: String,
 }
 
 /// What became of one hostname.

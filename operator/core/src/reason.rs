@@ -76,6 +76,8 @@ reasons! {
     OwnSecretNotAllowed,
     /// The object is valid, but the class does not allow some of its annotations; they are not on the Ingress. Have them added to `spec.annotations.allow` of the class, or leave them out.
     AnnotationNotAllowed,
+    /// The time of the object is over (`spec.expiresAfter`, `spec.expiresAt`): its hostnames are free, and it takes no requests. Write a later time, or delete it; with `onExpiry: Delete` it deletes itself.
+    Expired,
 
     // Delegation.
     /// The ExposedPort that a route is delegated to does not exist, or is not valid. Requests for it get 503, the other routes are served.

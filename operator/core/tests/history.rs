@@ -328,6 +328,7 @@ fn histories_meet_every_interesting_state() {
         "NoReadyEndpoints",
         "SecretNotFound",
         "Applying",
+        "Expired",
         "UnsupportedProtocol",
         "HTTP/2",
         "HTTP/2 over TLS",

@@ -111,11 +111,20 @@ impl Model {
     pub async fn run(&self, mut inputs: mpsc::Receiver<Input>) {
         let mut batch = Vec::with_capacity(BATCH);
         // Some things change with time alone, so it is told even when nothing happens.
-        while timeout(CLOCK, inputs.recv_many(&mut batch, BATCH)).await != Ok(0) {
+        while timeout(self.patience(), inputs.recv_many(&mut batch, BATCH)).await != Ok(0) {
             for key in self.take_in(batch.drain(..), Timestamp::now()) {
                 self.queue.add(key);
             }
         }
+    }
+
+    /// For how long nothing changes unless something happens.
+    fn patience(&self) -> Duration {
+        let Some(at) = self.read().index.changes_at() else {
+            return CLOCK;
+        };
+        let until = at.duration_since(Timestamp::now());
+        Duration::try_from(until).unwrap_or_default().min(CLOCK)
     }
 
     /// What is known now; the table agrees with it for as long as the answer is held.

@@ -3,10 +3,11 @@
 //! A hold is created by name, so that the API server itself decides between two who want it at once,
 //! and deleted only as exactly the one that was judged.
 
+use super::deletion::{only, settled};
 use super::{Reconciler, now};
 use crate::FIELD_MANAGER;
 use crate::client::{Trouble, within};
-use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+use kube::api::{Api, PostParams};
 use portolan_core::{HoldAction, Hostname};
 use portolan_crds::HostnameHold;
 use tracing::info;
@@ -38,23 +39,8 @@ pub(super) async fn pass(context: &Reconciler, hostname: &Hostname) -> Result<()
             resource_version,
         } => {
             info!(%hostname, "letting go");
-            let params = DeleteParams {
-                preconditions: Some(Preconditions {
-                    uid: Some(uid.clone()),
-                    resource_version: Some(resource_version.clone()),
-                }),
-                ..DeleteParams::default()
-            };
+            let params = only(uid, resource_version);
             within(settled(holds.delete(name, &params))).await
         }
-    }
-}
-
-/// That another one exists already, or this one no longer, is no failure: the watch tells what is so,
-/// and the hostname is judged anew.
-async fn settled<T>(answer: impl Future<Output = kube::Result<T>>) -> kube::Result<()> {
-    match answer.await {
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        answer => answer.map(drop),
     }
 }

@@ -5,6 +5,7 @@
 
 mod children;
 mod class;
+mod deletion;
 mod hold;
 mod object;
 mod witness;

@@ -2,7 +2,7 @@
 
 use super::children::{Family, Outcomes};
 use super::witness::{Made, Witness};
-use super::{Attempt, Reconciler, now};
+use super::{Attempt, Reconciler, deletion, now};
 use crate::apply::{ChildKind, Owner};
 use crate::client::Trouble;
 use crate::key::Key;
@@ -23,6 +23,8 @@ struct Known {
     class: Option<ClassName>,
     children: Vec<Child>,
     cert_manager: bool,
+    /// Its time is over, and it is to be deleted then.
+    unwanted: bool,
 }
 
 /// What follows from everything that was seen.
@@ -39,6 +41,9 @@ pub(super) async fn pass(
     let Some(known) = dereference(context, object) else {
         return clean_up(context, object).await;
     };
+    if known.unwanted {
+        return deletion::expire(context, object, &known.record).await;
+    }
     let outcomes = apply(context, &known, attempt).await?;
     let Some(judged) = judge(context, object, &known, &outcomes) else {
         return outcomes.trouble();
@@ -50,12 +55,17 @@ pub(super) async fn pass(
 
 fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
     let state = context.model.read();
+    let record = state.records.objects.get(object)?.clone();
     Some(Known {
         key: Key::Object(object.clone()),
-        record: state.records.objects.get(object)?.clone(),
         class: state.index.class_of(object).cloned(),
         children: state.index.children(object),
         cert_manager: state.cert_manager,
+        unwanted: state
+            .index
+            .wants_deletion(object)
+            .is_some_and(|uid| uid == record.uid()),
+        record,
     })
 }
 

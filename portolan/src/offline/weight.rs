@@ -25,6 +25,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::NoDomain
         | R::NoIssuer
         | R::RootNamespaceDenied
+        | R::Expired
         | R::IssuerNotAllowed
         | R::OwnSecretNotAllowed
         | R::DelegationNotPermitted

@@ -91,7 +91,8 @@ impl World {
         self.follow(affected)
     }
 
-    /// Takes in what became different by time alone: which keys tickets are made with.
+    /// Takes in what became different by time alone: which objects have ended, and which keys tickets are
+    /// made with.
     pub(crate) fn take_time(&mut self, now: Timestamp) -> Consequences {
         self.told = now;
         let affected = self.store.apply([Event::Now(now)]);
@@ -139,11 +140,12 @@ impl World {
         self.store.keep(object, &status).then_some(status)
     }
 
-    /// When time is to be taken in again: a certificate expires, or the clock was not looked at for long.
+    /// When time is to be taken in again: a certificate or an object expires, or the clock was not looked at for long.
     pub(crate) fn wake_at(&self) -> Timestamp {
         let look = self.told + LOOK_AT_CLOCK;
-        let again = self.again.values().min();
-        again.map_or(look, |again| look.min(*again))
+        let again = self.again.values().min().copied();
+        let times = again.into_iter().chain(self.store.index.changes_at());
+        times.fold(look, Timestamp::min)
     }
 
     /// Those whose time has come.

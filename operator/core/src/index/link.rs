@@ -8,7 +8,7 @@ use crate::validate::{
     Target, TlsSpec, TlsToBackend, validate,
 };
 use jiff::Timestamp;
-use portolan_crds::{ExposedPort, ExposedPortStatus, IssuerRef};
+use portolan_crds::{ExposedPort, ExposedPortStatus, IssuerRef, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -184,8 +184,29 @@ impl Object {
         spec.is_some_and(|spec| spec.class.is_none() && spec.parents.is_none())
     }
 
-    pub(crate) fn link(&self, me: &ObjectRef, classes: &Classes) -> Result<Link, Vec<Problem>> {
+    /// When its time is over; `None`: never.
+    pub(crate) fn end(&self) -> Option<Timestamp> {
+        let spec = self.spec.as_ref().ok()?;
+        spec.lifetime.end(self.created)
+    }
+
+    /// What becomes of it then.
+    pub(crate) fn on_expiry(&self) -> OnExpiry {
+        let spec = self.spec.as_ref();
+        spec.map(|spec| spec.lifetime.on_expiry).unwrap_or_default()
+    }
+
+    pub(crate) fn link(
+        &self,
+        me: &ObjectRef,
+        classes: &Classes,
+        now: Timestamp,
+    ) -> Result<Link, Vec<Problem>> {
         let spec = self.spec.as_ref().map_err(Clone::clone)?;
+        if let Some(at) = self.end().filter(|end| *end <= now) {
+            let field = spec.lifetime.field();
+            return Err(vec![Problem::Expired { field, at }]);
+        }
         let routing = Routing::of(spec, me);
         match &spec.parents {
             None => self

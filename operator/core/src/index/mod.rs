@@ -7,6 +7,7 @@
 //! Everything is a function of what is stored in the cluster now, with one exception that is wanted:
 //! a certificate that was served goes on being served when its Secret becomes unusable ([`serving`]).
 
+mod aging;
 pub(crate) mod backends;
 pub(crate) mod classes;
 pub(crate) mod delegation;
@@ -27,9 +28,11 @@ use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::Problem;
 use crate::{HoldAction, proxy_service};
+use aging::Ends;
 use classes::{Class, Classes};
 use hostnames::Hostnames;
 use issuance::Issuance;
+use jiff::Timestamp;
 use link::{Link, Linked, Object};
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
@@ -50,6 +53,7 @@ pub struct Index {
     pub(crate) services: Services,
     pub(crate) serving: Serving,
     pub(crate) users: Users,
+    ends: Ends,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
     objects: BTreeMap<ObjectRef, Entry>,
@@ -68,14 +72,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(me: &ObjectRef, object: Object, classes: &Classes) -> Self {
+    fn new(me: &ObjectRef, object: Object, classes: &Classes, now: Timestamp) -> Self {
         Self {
             class: object
                 .class(classes)
                 .ok()
                 .filter(|_| object.is_root())
                 .cloned(),
-            link: object.link(me, classes),
+            link: object.link(me, classes, now),
             object,
         }
     }
@@ -97,6 +101,7 @@ impl Index {
             services: Services::default(),
             serving: Serving::default(),
             users: Users::default(),
+            ends: Ends::default(),
             ticket_key: None,
             objects: BTreeMap::new(),
             certificates: BTreeMap::new(),
@@ -178,6 +183,7 @@ impl Index {
                 if self.ticket_key.is_some() && epoch(before) != epoch(now) {
                     self.touch_all_settings(&mut affected);
                 }
+                self.turn(before, now, &mut affected);
             }
         }
         self.settle(&mut affected);
@@ -251,7 +257,7 @@ impl Index {
             return;
         }
         affected.objects.insert(me.clone());
-        let entry = object.map(|object| Entry::new(&me, object, &self.classes));
+        let entry = object.map(|object| self.entry_of(&me, object));
         if let Some((before, entry)) = self.objects.get_mut(&me).zip(entry.as_ref())
             && before.means(entry)
         {
@@ -302,7 +308,7 @@ impl Index {
             let Some(before) = self.objects.get(&me) else {
                 continue;
             };
-            let entry = Entry::new(&me, before.object.clone(), &self.classes);
+            let entry = self.entry_of(&me, before.object.clone());
             if !before.means(&entry) {
                 affected.objects.insert(me.clone());
                 self.replace(&me, Some(entry), affected);
@@ -325,6 +331,10 @@ impl Index {
         }
     }
 
+    fn entry_of(&self, me: &ObjectRef, object: Object) -> Entry {
+        Entry::new(me, object, &self.classes, self.serving.now)
+    }
+
     /// Puts an object in the place of what was there under its name, or nothing.
     ///
     /// The hostnames of both are touched before and after: whoever served one, and whoever does now,
@@ -342,12 +352,14 @@ impl Index {
         if let Some(before) = self.objects.remove(me) {
             led.extend(self.led(me, &before));
             affected.secrets |= self.users.leave(me, &before);
+            self.ends.forget(me, &before.object);
             for host in hostnames_of(&before) {
                 self.hostnames.withdraw(&host, &before.object.claim(me));
             }
         }
         if let Some(entry) = entry {
             affected.secrets |= self.users.enter(me, &entry);
+            self.ends.note(me, &entry.object);
             if let Ok(Link::Root(link)) = &entry.link {
                 for host in &link.hostnames {
                     self.hostnames

@@ -61,6 +61,7 @@ impl Index {
                 status: verdict(worst, &object.status).as_str().to_owned(),
                 hosts: hosts(&names),
                 certificate_expires: String::new(),
+                ends: super::ends(object),
             }),
             description: worst.map_or("valid".to_owned(), |finding| finding.message.clone()),
             conditions: conditions.finish(),

@@ -12,7 +12,7 @@ mod destinations;
 mod proxies;
 
 use crate::index::hostnames::Standing;
-use crate::index::link::{Certificates, Link, Linked};
+use crate::index::link::{Certificates, Link, Linked, Object};
 use crate::index::merge::Share;
 use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
@@ -29,6 +29,8 @@ use portolan_crds::{CertificateStatus, ChildRef, ExposedPortStatus, HostnameStat
 /// What an object comes to, for the column of `kubectl get`; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
+    /// Its time is over.
+    Expired,
     /// It breaks a rule, or has no class.
     Invalid,
     /// Others may delegate to it, and nobody with a hostname does.
@@ -46,6 +48,7 @@ enum Verdict {
 impl Verdict {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Expired => "Expired",
             Self::Invalid => "Invalid",
             Self::Orphaned => "Orphaned",
             Self::Conflicted => "Conflicted",
@@ -159,6 +162,7 @@ impl Index {
                 .to_owned(),
             hosts: hosts(&link.hostnames),
             certificate_expires: expires(&hostnames),
+            ends: ends(object),
         };
         ExposedPortStatus {
             observed_generation: Some(object.generation),
@@ -245,6 +249,10 @@ fn notices(link: &Linked) -> Vec<(Reason, String)> {
 /// The status of an object that is not accepted: nothing beyond that was judged.
 fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> ExposedPortStatus {
     let object = &entry.object;
+    let verdict = match reason {
+        Reason::Expired => Verdict::Expired,
+        _ => Verdict::Invalid,
+    };
     let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
     conditions.fail(Aspect::Accepted, reason, message);
     for aspect in [
@@ -265,7 +273,8 @@ fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> Exp
         // Kept, so that a class that is back, or a mistake put right, finds the object where it was.
         class_name: object.status.class_name.clone(),
         summary: Some(Summary {
-            status: Verdict::Invalid.as_str().to_owned(),
+            status: verdict.as_str().to_owned(),
+            ends: ends(object),
             ..Summary::default()
         }),
         description: message.to_owned(),
@@ -374,6 +383,10 @@ fn hosts(hostnames: &[Hostname]) -> String {
         [first] => first.to_string(),
         [first, rest @ ..] => format!("{first} +{}", rest.len()),
     }
+}
+
+fn ends(object: &Object) -> String {
+    object.end().map(|end| end.to_string()).unwrap_or_default()
 }
 
 fn expires(hostnames: &[HostnameStatus]) -> String {

@@ -67,6 +67,12 @@ pub(crate) enum Mistake {
         "they are for the Ingress, and an object that others delegate to has none; remove them, or write them in the root"
     )]
     NoIngress,
+    #[error(
+        "is over before it begins; write how long the object is wanted, such as 2h, or leave it out"
+    )]
+    ExpiresAtOnce,
+    #[error("nothing expires; write expiresAfter or expiresAt too, or leave it out")]
+    NeverExpires,
     #[error("present only says true; write true, or exact or regex")]
     Absent,
     #[error("the name is empty; write the name of the parameter")]

@@ -6,6 +6,7 @@
 mod decoration;
 mod duration;
 mod field;
+mod lifetime;
 mod mistake;
 mod parent;
 mod path;
@@ -18,6 +19,7 @@ mod sentences;
 mod tls;
 
 pub(crate) use decoration::{Decoration, is_never_allowed};
+pub(crate) use lifetime::Lifetime;
 pub(crate) use parent::Parents;
 pub(crate) use problem::Problem;
 pub(crate) use route::{ActionSpec, BackendSpec, RouteSpec, TlsToBackend};
@@ -44,6 +46,7 @@ pub(crate) struct Exposure {
     pub(crate) parents: Option<Parents>,
     pub(crate) tls: TlsSpec,
     pub(crate) decoration: Decoration,
+    pub(crate) lifetime: Lifetime,
     /// The class that the spec names.
     pub(crate) class: Option<ClassName>,
     /// In the order in which they are tried; never empty.
@@ -91,6 +94,7 @@ pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>>
     let parents = parent::parents(spec, &mut problems);
     let hostnames = hostnames(&spec.hostnames, parents.is_some(), &mut problems);
     let decoration = decoration::decoration(spec, &mut problems);
+    let lifetime = lifetime::lifetime(spec, &mut problems);
     let policy = spec.policy.as_ref();
     let policy = policy.map(|it| Policy::read("spec.policy", it, &mut problems));
     let policy = policy.unwrap_or_default();
@@ -107,6 +111,7 @@ pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>>
             parents,
             tls,
             decoration,
+            lifetime,
             class,
             routes: routes.into(),
         }),

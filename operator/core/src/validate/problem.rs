@@ -4,6 +4,7 @@ use super::mistake::Mistake;
 use super::tls::ADDITIONAL_SECRETS_MAX;
 use crate::names::{ClassName, HostnameError};
 use crate::reason::Reason;
+use jiff::Timestamp;
 use portolan_crds::HOSTNAMES_MAX;
 use thiserror::Error;
 
@@ -52,6 +53,14 @@ pub(crate) enum Problem {
         "spec.className: {0:?} is no name of a class; write small letters, digits and inner hyphens"
     )]
     ClassName(String),
+    #[error(
+        "spec.expiresAfter, spec.expiresAt: both are set; keep expiresAfter for a time after creation, or expiresAt for a date"
+    )]
+    TwoEnds,
+    #[error(
+        "{field}: the object expired at {at}, so its hostnames are free and nobody is served; write a later time, or delete it"
+    )]
+    Expired { field: &'static str, at: Timestamp },
     #[error(
         "spec.tls: secret and issuerRef are both set; keep secret for a certificate of your own, or issuerRef to have one issued"
     )]
@@ -126,6 +135,7 @@ impl Problem {
             Self::OwnSecretNotAllowed { .. } => Reason::OwnSecretNotAllowed,
             Self::ClassNotFound(_) => Reason::ClassNotFound,
             Self::NoClass => Reason::NoClass,
+            Self::Expired { .. } => Reason::Expired,
             _ => Reason::InvalidSpec,
         }
     }

@@ -272,6 +272,26 @@ fn tls() {
 }
 
 #[test]
+fn lifetimes() {
+    is(
+        json!({"expiresAfter": "tomorrow"}),
+        "spec.expiresAfter: \"tomorrow\" is no duration",
+    );
+    is(
+        json!({"expiresAfter": "0s"}),
+        "spec.expiresAfter: is over before it begins",
+    );
+    is(
+        json!({"expiresAfter": "2h", "expiresAt": "2030-01-01T00:00:00Z"}),
+        "spec.expiresAfter, spec.expiresAt: both are set",
+    );
+    is(
+        json!({"onExpiry": "Delete"}),
+        "spec.onExpiry: nothing expires",
+    );
+}
+
+#[test]
 fn the_object_s_own_port() {
     let own = Value::Null;
     let answers = json!([{"respond": {"status": 200}}]);

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, clippy::indexing_slicing)] // A module of a test.
 
 use crate::world::*;
+use jiff::{SignedDuration, Timestamp};
 use portolan_core::Event;
 use proptest::prelude::*;
 use serde_json::json;
@@ -30,6 +31,8 @@ pub enum Place {
     IssuedSecret(usize, usize),
     Certificate(usize, usize),
     CertManager,
+    /// So many minutes later.
+    Clock,
 }
 
 #[derive(Clone, Debug)]
@@ -44,16 +47,17 @@ pub enum Step {
 pub fn place() -> impl Strategy<Value = Place> {
     let pair = || (0..2usize, 0..3usize);
     prop_oneof![
-        6 => pair().prop_map(|(n, o)| Place::Object(n, o)),
+        8 => pair().prop_map(|(n, o)| Place::Object(n, o)),
         2 => (0..2usize).prop_map(Place::Class),
         2 => (0..HOSTS.len()).prop_map(Place::Hold),
         4 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
-        3 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
+        4 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
         2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Slice(n, s)),
         1 => (0..2usize).prop_map(Place::Secret),
         2 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
         1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
         1 => Just(Place::CertManager),
+        1 => Just(Place::Clock),
     ]
 }
 
@@ -120,6 +124,9 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 let named = json!([{"namespace": NAMESPACES[0], "name": "xp-0"}]);
                 let any = json!(NAMESPACES.map(|namespace| json!({"namespace": namespace})));
                 spec["allowedParents"] = if d % 4 == 0 { named } else { any };
+            }
+            if b % 9 == 0 {
+                spec["expiresAt"] = later(1 + b / 9 % 3).to_string().into();
             }
             if e % 4 == 0 && d < 208 {
                 spec["className"] = CLASSES[pick(e / 4, 2)].into();
@@ -219,7 +226,13 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             )))
         }
         Place::CertManager => Event::CertManager(true),
+        Place::Clock => Event::Now(later(a % 4)),
     }
+}
+
+/// So many minutes after the beginning.
+fn later(minutes: u8) -> Timestamp {
+    now() + SignedDuration::from_mins(minutes.into())
 }
 
 pub static ALL: std::sync::LazyLock<Pem> = std::sync::LazyLock::new(|| pem(&HOSTS, 2031));
@@ -244,5 +257,6 @@ pub fn remove(place: &Place) -> Event {
             Event::Certificate(gone(NAMESPACES[0], &certificate_name(*c, HOSTS[*h])))
         }
         Place::CertManager => Event::CertManager(false),
+        Place::Clock => Event::Now(now()),
     }
 }

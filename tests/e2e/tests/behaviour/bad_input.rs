@@ -37,6 +37,13 @@ async fn the_schema_refuses_in_a_sentence() -> Result<()> {
                 json!({"service": "b", "tls": {"mode": "Disabled", "secret": {"name": "a"}}}),
                 "Disabled takes no secret",
             ),
+            (
+                "two ends",
+                json!({"service": "b", "expiresAfter": "2h", "expiresAt": "2030-01-01T00:00:00Z"}),
+                "both are set; keep expiresAfter",
+            ),
+            ("an end at once", json!({"service": "b", "expiresAfter": "0s"}), "write how long the object is wanted"),
+            ("nothing to expire", json!({"service": "b", "onExpiry": "Keep"}), "nothing expires; write expiresAfter"),
             ("an unknown mode", json!({"service": "b", "tls": {"mode": "Maybe"}}), "spec.tls.mode"),
         ];
         for (case, more, sentence) in cases {
