@@ -1,7 +1,9 @@
 //! `ExposeClass`: a platform team says how exposures of this class are realised.
 
 use crate::exposed_port::{Address, IssuerRef, MinTlsVersion};
-use crate::{ALLOWED_ISSUERS_MAX, ROOT_NAMESPACES_MAX, schema};
+use crate::{
+    ALLOWED_ISSUERS_MAX, HOSTNAME_RULES_MAX, ROOT_NAMESPACES_MAX, SHARED_CERTIFICATES_MAX, schema,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -71,6 +73,16 @@ pub struct ExposeClassSpec {
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub root_namespaces: Option<Vec<NamespaceName>>,
 
+    /// Who may have which hostnames. Each entry lets some namespaces have names; what no entry allows is
+    /// refused (`HostnameNotAllowed`). Absent: every namespace may have every name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = HOSTNAME_RULES_MAX), extend("x-kubernetes-list-type" = "atomic"))]
+    pub hostnames: Option<Vec<HostnameRule>>,
+
+    /// Certificates that several objects share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<ClassCertificates>,
+
     /// Who issues certificates for objects that name nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
@@ -92,6 +104,40 @@ pub struct ExposeClassSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct NamespaceName(#[schemars(length(min = 1, max = 63))] pub String);
+
+/// Lets some namespaces have some hostnames.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostnameRule {
+    /// DNS names; each stands for itself and for every name below it. May contain `{namespace}`, which
+    /// becomes the namespace of the ExposedPort.
+    #[schemars(schema_with = "schema::domains")]
+    pub domains: Vec<String>,
+    /// Whose objects may have these names. Absent: those of all namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
+    pub namespaces: Option<Vec<NamespaceName>>,
+}
+
+/// Certificates that several objects share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ClassCertificates {
+    /// For the hostnames of objects that name neither a secret nor an issuer; the first that is for a
+    /// hostname is taken. Others get a certificate from the issuer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = SHARED_CERTIFICATES_MAX), extend("x-kubernetes-list-type" = "atomic"))]
+    pub shared: Vec<SharedCertificate>,
+}
+
+/// A certificate that several objects share.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SharedCertificate {
+    /// A Secret of type kubernetes.io/tls.
+    pub secret: NamespacedSecretRef,
+    /// The hostnames that it may serve: whole names, or a wildcard for exactly one label.
+    #[schemars(schema_with = "schema::certified_hostnames")]
+    pub hostnames: Vec<String>,
+}
 
 /// How TLS is done for every hostname of a class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -21,9 +21,10 @@ pub mod manifest;
 mod schema;
 
 pub use expose_class::{
-    AllowedIssuer, AllowedNamespaces, Amounts, ClassAnnotations, ClassTls, ExposeClass,
-    ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, NamespaceName, NamespacedSecretRef,
-    Proxy, ProxyResources, ProxyService, ServiceType,
+    AllowedIssuer, AllowedNamespaces, Amounts, ClassAnnotations, ClassCertificates, ClassTls,
+    ExposeClass, ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, HostnameRule,
+    NamespaceName, NamespacedSecretRef, Proxy, ProxyResources, ProxyService, ServiceType,
+    SharedCertificate,
 };
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,
@@ -48,6 +49,10 @@ pub const ROUTES_MAX: usize = 128;
 pub const PARENTS_MAX: usize = 32;
 /// How many namespaces a class may admit by name.
 pub const ROOT_NAMESPACES_MAX: usize = 256;
+/// How many rules a class may have about who gets which hostnames.
+pub const HOSTNAME_RULES_MAX: usize = 256;
+/// How many certificates of a class objects may share.
+pub const SHARED_CERTIFICATES_MAX: usize = 64;
 /// How many issuers a class may allow.
 pub const ALLOWED_ISSUERS_MAX: usize = 64;
 /// How many labels an object may give its children.

@@ -41,6 +41,46 @@ pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Names of domains, perhaps with `{namespace}` as a part.
+pub(crate) fn domains(_: &mut SchemaGenerator) -> Schema {
+    let name = format!(r"^{LABEL}(\.{LABEL})*$");
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": HOSTNAMES_MAX,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": HOSTNAME_MAX,
+            "x-kubernetes-validations": [{
+                "rule": format!("self.replace('{{namespace}}', 'n').matches('{}')", name.replace('\\', r"\\")),
+                "message": "spec.hostnames.domains: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with {namespace}; a name stands for all below it, so no wildcard is needed",
+            }],
+        },
+    })
+}
+
+/// Hostnames of a certificate: whole names, or wildcards for one label.
+pub(crate) fn certified_hostnames(_: &mut SchemaGenerator) -> Schema {
+    let name = format!(r"^(\*\.)?{LABEL}(\.{LABEL})*$");
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": HOSTNAMES_MAX,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": HOSTNAME_MAX,
+            "x-kubernetes-validations": [{
+                "rule": format!("self.matches('{}')", name.replace('\\', r"\\")),
+                "message": "spec.certificates.shared.hostnames: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with *. before",
+            }],
+        },
+    })
+}
+
 /// A port by number or by name.
 pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
     port_of("spec.port")

@@ -70,6 +70,17 @@ impl Hostname {
         Some(Self(format!("*.{rest}")))
     }
 
+    /// Whether a certificate for this name is good for another one.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self == other || other.wildcard_above().as_ref() == Some(self)
+    }
+
+    /// Whether it is a domain, or a name below it; a wildcard is what it stands for.
+    pub(crate) fn is_within(&self, domain: &str) -> bool {
+        let above = self.0.strip_suffix(domain);
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    }
+
     /// The name of the HostnameHold: the API server lets only one object have it.
     pub fn hold_name(&self) -> String {
         match self.0.strip_prefix("*.") {

@@ -62,7 +62,7 @@ reasons! {
     InvalidHostname,
     /// A hostname ends in `.*`, and the class has no domain. Write the name in full, or set `spec.domain` of the ExposeClass.
     NoDomain,
-    /// TLS is to be terminated, and nobody provides a certificate. Name `spec.tls.secret` or `spec.tls.issuerRef`, set an issuer in the class, or write `mode: Disabled`.
+    /// TLS is to be terminated, and nobody provides a certificate for a hostname. Name `spec.tls.secret` or `spec.tls.issuerRef`, set an issuer or a shared certificate in the class, or write `mode: Disabled`.
     NoIssuer,
     /// No class was named, and no ExposeClass is the default one.
     NoClass,
@@ -70,6 +70,8 @@ reasons! {
     ClassNotFound,
     /// The class gives hostnames to objects of some namespaces only (`spec.rootNamespaces`), and this is none of them. Have the namespace added there, or write `allowedParents` and have an object of another namespace delegate to this one.
     RootNamespaceDenied,
+    /// The class says which namespaces may have which hostnames (`spec.hostnames`), and a hostname of this object is not for its namespace. Choose another name, or have this one added there.
+    HostnameNotAllowed,
     /// The class lets objects name some issuers only, and `spec.tls.issuerRef` is none of them. Leave it out for the issuer of the class, or have it added to `spec.tls.allowedIssuers` there.
     IssuerNotAllowed,
     /// The class lets objects of some namespaces only bring certificates of their own, and this is none of them. Leave `spec.tls.secret` out, or have the namespace added to `spec.tls.allowOwnSecrets` of the class.
@@ -88,6 +90,8 @@ reasons! {
     DelegationCycle,
     /// More than 16 objects stand below one another.
     DelegationTooDeep,
+    /// More than 2048 routes come together below one object with a hostname; those beyond take no requests. Share them among several hostnames.
+    TooManyRoutes,
     /// Others may delegate to this object, and nobody with a hostname does.
     Orphaned,
     /// A route of this object lies outside of what is delegated to it, or asks for another method than the delegating route; it takes no requests there.

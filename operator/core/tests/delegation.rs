@@ -391,7 +391,7 @@ fn many_ways_to_the_same_children_come_to_an_end() {
         put_child(&mut world, "team-a", &format!("c{depth}"), both);
     }
     assert!(routes(&world).len() < 3000);
-    is(&world, "team-a", "c19", Reason::DelegateNotFound);
+    is(&world, "team-a", "c19", Reason::DelegationTooDeep);
 }
 
 #[test]
@@ -473,5 +473,63 @@ fn only_some_namespaces_may_have_roots() {
     world.apply(Event::ExposeClass(applied(expose_class(
         "public", 1, class,
     ))));
+    world.is(Reason::Serving);
+}
+
+#[test]
+fn what_is_too_far_below_a_hostname_is_told_above_and_below() {
+    let mut world = World::ready();
+    put_root(&mut world, json!([delegate("/", "team-a", "c1")]));
+    // The root and fifteen below it are sixteen.
+    for depth in 1..=17 {
+        let next = format!("c{}", depth + 1);
+        let routes = match depth {
+            17 => json!([answer("/", "the end")]),
+            _ => json!([delegate("/", "team-a", &next)]),
+        };
+        put_child(&mut world, "team-a", &format!("c{depth}"), routes);
+    }
+    assert_eq!(told(&world), [row("/", "DelegationTooDeep")]);
+    world.see_everything();
+    world.is(Reason::DelegationTooDeep);
+    let described = world.status().description;
+    assert!(
+        described.contains("team-a/c15") && described.contains("team-a/c16"),
+        "{described}"
+    );
+    let reason = |world: &World, name: &str| {
+        let child = ObjectRef::new("team-a", name);
+        let status = world.index.status(&child, &Observed::default(), now());
+        condition(&status.unwrap(), "Programmed").1
+    };
+    assert_ne!(reason(&world, "c15"), "DelegationTooDeep");
+    for beyond in ["c16", "c17"] {
+        assert_eq!(reason(&world, beyond), "DelegationTooDeep");
+    }
+    // Another way from a root that is short enough.
+    let spec = json!({"service": "shop", "port": 80, "hostnames": ["b.example.com"],
+        "tls": {"secret": {"name": "own"}}, "routes": [delegate("/", "team-a", "c17")]});
+    world.apply(Event::ExposedPort(applied(exposed_port(
+        "team-a", "b", 9, spec,
+    ))));
+    assert_ne!(reason(&world, "c17"), "DelegationTooDeep");
+}
+
+#[test]
+fn routes_beyond_the_bound_are_told() {
+    let mut world = World::ready();
+    let many = |n: usize| json!({"match": {"path": {"exact": format!("/{n}")}}, "respond": {"status": 200}});
+    let routes: Vec<_> = (0..128).map(many).collect();
+    let children: Vec<_> = (0..20)
+        .map(|n| json!({"match": {"path": {"prefix": "/"}}, "delegate": {"name": format!("c{n}")}}))
+        .collect();
+    for n in 0..20 {
+        put_child(&mut world, "team-a", &format!("c{n}"), json!(routes));
+    }
+    put_root(&mut world, json!(children));
+    world.see_everything();
+    world.is(Reason::TooManyRoutes);
+    put_root(&mut world, json!(children[..10]));
+    world.see_everything();
     world.is(Reason::Serving);
 }

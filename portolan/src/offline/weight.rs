@@ -26,11 +26,13 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::NoIssuer
         | R::RootNamespaceDenied
         | R::Expired
+        | R::HostnameNotAllowed
         | R::IssuerNotAllowed
         | R::OwnSecretNotAllowed
         | R::DelegationNotPermitted
         | R::DelegationCycle
         | R::DelegationTooDeep
+        | R::TooManyRoutes
         | R::RouteOutsideParent
         | R::ParentRequiresTls
         | R::HostnameHeld

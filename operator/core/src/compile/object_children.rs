@@ -3,7 +3,7 @@
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::link::{Certificates, Linked, Own};
+use crate::index::link::{Linked, Own, Source};
 use crate::names::{Hostname, ObjectRef, child_name};
 use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, MANAGED_BY};
@@ -46,15 +46,19 @@ impl Index {
         if !hosts.is_empty() {
             children.push(ingress(&owner, object, link, &hosts));
         }
-        if let (Certificates::Issued(issuer), true) = (&link.certificates, self.cert_manager) {
+        if self.cert_manager {
             // Under a hostname that several objects share, the oldest has the certificate.
             let eldest = |host: &&&Hostname| {
                 let eldest = self.eldest(&link.class, host);
                 eldest.is_some_and(|eldest| eldest.name == object)
             };
-            let certificates = hosts.iter().filter(eldest).map(|host| {
-                let name = link.certificate(host);
-                certificate(&owner, name, host, issuer)
+            let hosts = hosts.iter().filter(eldest);
+            let certificates = hosts.filter_map(|host| match link.source(host) {
+                Source::Issued(issuer) => {
+                    let name = link.certificate(host);
+                    Some(certificate(&owner, name, host, issuer))
+                }
+                Source::Nowhere | Source::Own(_) | Source::Shared(_) => None,
             });
             children.extend(certificates);
         }

@@ -1,11 +1,12 @@
 //! Classes: what they settle for their objects, and which one is the default.
 
 use crate::event::Change;
-use crate::names::{ClassName, ObjectRef};
+use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::is_never_allowed;
 use jiff::Timestamp;
 use portolan_crds::{
-    AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, IssuerRef, MinTlsVersion,
+    AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule, IssuerRef,
+    MinTlsVersion, SharedCertificate,
 };
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,33 @@ impl Class {
     pub(crate) fn admits_roots_of(&self, namespace: &str) -> bool {
         let admitted = self.spec.root_namespaces.as_ref();
         admitted.is_none_or(|admitted| admitted.iter().any(|it| it.0 == namespace))
+    }
+
+    /// Whether objects of a namespace may have a hostname.
+    pub(crate) fn admits_hostname(&self, host: &Hostname, namespace: &str) -> bool {
+        let Some(rules) = &self.spec.hostnames else {
+            return true;
+        };
+        let admits = |rule: &HostnameRule| {
+            let named = rule.namespaces.as_ref();
+            named.is_none_or(|all| all.iter().any(|it| it.0 == namespace))
+                && rule.domains.iter().any(|domain| {
+                    let domain = domain.replace("{namespace}", namespace);
+                    host.is_within(&domain.to_ascii_lowercase())
+                })
+        };
+        rules.iter().any(admits)
+    }
+
+    /// The Secret with the certificate for a hostname that several objects share.
+    pub(crate) fn shared_certificate(&self, host: &Hostname) -> Option<ObjectRef> {
+        let shared = &self.spec.certificates.as_ref()?.shared;
+        let serves = |it: &&SharedCertificate| {
+            let mut hostnames = it.hostnames.iter();
+            hostnames.any(|name| Hostname::parse(name).is_ok_and(|name| name.covers(host)))
+        };
+        let secret = &shared.iter().find(serves)?.secret;
+        Some(ObjectRef::new(&secret.namespace, &secret.name))
     }
 
     pub(crate) fn issuer(&self) -> Option<&IssuerRef> {

@@ -48,6 +48,10 @@ pub(crate) enum Broken {
     Cycle(String),
     #[error("more than {DEPTH_MAX} objects stand below one another; delegate to {0} further up")]
     TooDeep(ObjectRef),
+    #[error(
+        "more than {LEAVES_MAX} routes come together below this object, and those beyond take no requests; share them among several hostnames"
+    )]
+    TooMany,
 }
 
 impl Broken {
@@ -57,6 +61,7 @@ impl Broken {
             Self::NoConsent { .. } => Reason::DelegationNotPermitted,
             Self::Cycle(_) => Reason::DelegationCycle,
             Self::TooDeep(_) => Reason::DelegationTooDeep,
+            Self::TooMany => Reason::TooManyRoutes,
         }
     }
 }
@@ -110,6 +115,15 @@ impl Index {
 
     /// The routes of an object that serves a hostname, and of everybody whom it leaves some to.
     pub(crate) fn leaves<'a>(&'a self, root: Server<'a>) -> Vec<Leaf<'a>> {
+        self.walk(root).leaves
+    }
+
+    /// Why not everything below a root takes requests, and in which object that shows.
+    pub(crate) fn cut_short<'a>(&'a self, root: Server<'a>) -> Option<(&'a ObjectRef, Broken)> {
+        self.walk(root).cut
+    }
+
+    fn walk<'a>(&'a self, root: Server<'a>) -> Walk<'a> {
         let mut walk = Walk {
             index: self,
             // What was let in with a certificate is not to be had without one.
@@ -117,9 +131,24 @@ impl Index {
             path: vec![root.name],
             visits: 0,
             leaves: Vec::new(),
+            cut: None,
         };
         walk.visit(root.name, root.object, &root.link.routing, None);
-        walk.leaves
+        walk
+    }
+
+    /// Whether every root above a child is too far above it.
+    pub(crate) fn is_too_deep(&self, me: &ObjectRef) -> bool {
+        let mut seen = BTreeSet::from([me.clone()]);
+        let mut level = vec![me.clone()];
+        for _ in 0..DEPTH_MAX {
+            if level.iter().any(|it| self.linked(it).is_some()) {
+                return false;
+            }
+            let above = level.iter().flat_map(|it| self.above(it));
+            level = above.filter(|it| seen.insert(it.clone())).collect();
+        }
+        !level.is_empty()
     }
 
     /// Judges one delegation by itself.
@@ -252,6 +281,8 @@ struct Walk<'a> {
     path: Vec<&'a ObjectRef>,
     visits: usize,
     leaves: Vec<Leaf<'a>>,
+    /// Where a bound was met, and which.
+    cut: Option<(&'a ObjectRef, Broken)>,
 }
 
 impl<'a> Walk<'a> {
@@ -265,6 +296,7 @@ impl<'a> Walk<'a> {
         self.visits += 1;
         for route in routing.routes.iter() {
             if self.leaves.len() + self.visits > LEAVES_MAX {
+                self.cut.get_or_insert((name, Broken::TooMany));
                 return;
             }
             let route = match bounds {
@@ -283,7 +315,13 @@ impl<'a> Walk<'a> {
                         self.path.pop();
                         continue;
                     }
-                    Err(broken) => Some(broken.reason()),
+                    Err(broken) => {
+                        let reason = broken.reason();
+                        if reason == Reason::DelegationTooDeep {
+                            self.cut.get_or_insert((name, broken));
+                        }
+                        Some(reason)
+                    }
                 },
             };
             self.leaves.push(Leaf {

@@ -127,6 +127,22 @@ pub(crate) enum Certificates {
     Secrets(Vec<ObjectRef>),
     /// cert-manager, one for each hostname.
     Issued(IssuerRef),
+    /// The class: those that are shared for some hostnames, its issuer for the others.
+    OfClass {
+        shared: BTreeMap<Hostname, ObjectRef>,
+        issuer: Option<IssuerRef>,
+    },
+}
+
+/// Where the certificates of one hostname come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source<'a> {
+    Nowhere,
+    /// Secrets of the object's own namespace.
+    Own(&'a [ObjectRef]),
+    /// A Secret that the class names.
+    Shared(&'a ObjectRef),
+    Issued(&'a IssuerRef),
 }
 
 impl Object {
@@ -245,7 +261,15 @@ impl Object {
                 Err(problem) => problems.push(problem),
             }
         }
-        let certificates = certificates(&spec.tls, me, name, class);
+        let foreign = hostnames
+            .iter()
+            .filter(|host| !class.admits_hostname(host, &me.namespace));
+        problems.extend(foreign.map(|host| Problem::HostnameNotAllowed {
+            hostname: host.clone(),
+            class: name.clone(),
+            namespace: me.namespace.clone(),
+        }));
+        let certificates = certificates(&spec.tls, &hostnames, me, name, class);
         let tls = tls_policy(&spec.tls, me, name, class);
         let annotations = spec.decoration.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -363,10 +387,24 @@ impl Routing {
 impl Linked {
     /// The Secrets that the certificates of a hostname are read from.
     pub(crate) fn secrets(&self, host: &Hostname) -> Vec<ObjectRef> {
+        match self.source(host) {
+            Source::Nowhere => Vec::new(),
+            Source::Own(secrets) => secrets.to_vec(),
+            Source::Shared(secret) => vec![secret.clone()],
+            Source::Issued(_) => vec![self.certificate(host)],
+        }
+    }
+
+    pub(crate) fn source(&self, host: &Hostname) -> Source<'_> {
         match &self.certificates {
-            Certificates::Disabled => Vec::new(),
-            Certificates::Secrets(secrets) => secrets.clone(),
-            Certificates::Issued(_) => vec![self.certificate(host)],
+            Certificates::Disabled => Source::Nowhere,
+            Certificates::Secrets(secrets) => Source::Own(secrets),
+            Certificates::Issued(issuer) => Source::Issued(issuer),
+            Certificates::OfClass { shared, issuer } => match (shared.get(host), issuer) {
+                (Some(secret), _) => Source::Shared(secret),
+                (None, Some(issuer)) => Source::Issued(issuer),
+                (None, None) => Source::Nowhere,
+            },
         }
     }
 
@@ -378,8 +416,10 @@ impl Linked {
 
     fn named_secrets(&self) -> BTreeSet<ObjectRef> {
         let mut named = self.authorities();
-        if let Certificates::Secrets(secrets) = &self.certificates {
-            named.extend(secrets.iter().cloned());
+        match &self.certificates {
+            Certificates::Secrets(secrets) => named.extend(secrets.iter().cloned()),
+            Certificates::OfClass { shared, .. } => named.extend(shared.values().cloned()),
+            Certificates::Disabled | Certificates::Issued(_) => {}
         }
         named
     }
@@ -393,11 +433,11 @@ impl Linked {
         self.routing.beside(&name)
     }
 
-    /// Whether it can be served under what an older object of its namespace says about TLS: it says
-    /// the same, or nothing.
-    pub(crate) fn tls_agrees(&self, elder: &Self) -> bool {
-        let said = |it: &Self| (it.certificates.clone(), it.tls.clone());
-        !self.says_tls || said(self) == said(elder)
+    /// Whether a hostname can be served under what an older object of its namespace says about TLS: it
+    /// says the same, or nothing.
+    pub(crate) fn tls_agrees(&self, elder: &Self, host: &Hostname) -> bool {
+        let same = self.source(host) == elder.source(host) && self.tls == elder.tls;
+        !self.says_tls || same
     }
 
     pub(crate) fn terminates_tls(&self) -> bool {
@@ -431,6 +471,7 @@ fn hostname(
 /// The object's own word first, then the class's.
 fn certificates(
     tls: &TlsSpec,
+    hostnames: &[Hostname],
     me: &ObjectRef,
     name: &ClassName,
     class: &Class,
@@ -458,13 +499,29 @@ fn certificates(
         }
         CertificateSource::Issuer(issuer) => Ok(Certificates::Issued(issuer.clone())),
         CertificateSource::Disabled => Ok(Certificates::Disabled),
-        source => match (class.issuer(), source) {
-            (Some(issuer), _) => Ok(Certificates::Issued(issuer.clone())),
-            (None, CertificateSource::Class) => Ok(Certificates::Disabled),
-            (None, _) => Err(Problem::NoIssuer {
-                class: name.clone(),
-            }),
-        },
+        source => {
+            let shared = hostnames
+                .iter()
+                .filter_map(|host| Some((host.clone(), class.shared_certificate(host)?)));
+            let shared: BTreeMap<_, _> = shared.collect();
+            let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
+            match (class.issuer(), lacking, source) {
+                (Some(issuer), _, _) if shared.is_empty() => {
+                    Ok(Certificates::Issued(issuer.clone()))
+                }
+                (None, Some(_), CertificateSource::Class) if shared.is_empty() => {
+                    Ok(Certificates::Disabled)
+                }
+                (None, Some(host), _) => Err(Problem::NoIssuer {
+                    class: name.clone(),
+                    hostname: host.clone(),
+                }),
+                (issuer, _, _) => Ok(Certificates::OfClass {
+                    shared,
+                    issuer: issuer.cloned(),
+                }),
+            }
+        }
     }
 }
 

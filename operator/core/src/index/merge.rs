@@ -46,10 +46,11 @@ impl Index {
         host: &Hostname,
     ) -> impl Iterator<Item = Server<'a>> + use<'a> {
         let mut eldest = None;
+        let of = host.clone();
         self.hostnames.holders(class, host).filter_map(move |name| {
             let (object, link) = self.linked(name)?;
             let eldest = *eldest.get_or_insert(link);
-            link.tls_agrees(eldest)
+            link.tls_agrees(eldest, &of)
                 .then_some(Server { name, object, link })
         })
     }
@@ -63,7 +64,7 @@ impl Index {
         host: &Hostname,
     ) -> Option<Server<'a>> {
         let eldest = self.eldest(&link.class, host)?;
-        let serves = eldest.name.namespace == me.namespace && link.tls_agrees(eldest.link);
+        let serves = eldest.name.namespace == me.namespace && link.tls_agrees(eldest.link, host);
         serves.then_some(eldest)
     }
 
@@ -101,7 +102,7 @@ impl Index {
         let Some(eldest) = self.eldest(&link.class, host) else {
             return Share::Whole;
         };
-        if !link.tls_agrees(eldest.link) {
+        if !link.tls_agrees(eldest.link, host) {
             return Share::OtherTls {
                 than: eldest.name.clone(),
             };

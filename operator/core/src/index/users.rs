@@ -1,7 +1,7 @@
 //! Who refers to what, so that a change finds those that it concerns without looking at anybody else.
 
 use super::Entry;
-use super::link::{Certificates, Link};
+use super::link::{Link, Source};
 use crate::names::{ClassName, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +117,7 @@ impl Users {
                 for secret in link.secrets(host) {
                     self.secrets.add(&secret, me);
                 }
-                if let Certificates::Issued(_) = link.certificates {
+                if let Source::Issued(_) = link.source(host) {
                     self.certificates.add(&link.certificate(host), me);
                 }
             }

@@ -7,9 +7,10 @@ use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::hostnames::Standing;
-use crate::index::link::{Certificates, Linked, Object};
-use crate::index::merge::Share;
+use crate::index::link::{Linked, Object, Source};
+use crate::index::merge::{Server, Share};
 use crate::index::secrets::SecretProblem;
+use crate::index::services::Unresolved;
 use crate::index::serving::Slot;
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate};
@@ -116,6 +117,18 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let mut destinations = Destinations::of(index, me, object, &link.routing);
         destinations.unresolved.extend(index.client_ca(link).err());
+        if !link.routing.delegates().is_empty() {
+            let root = Server {
+                name: me,
+                object,
+                link,
+            };
+            let cut = index.cut_short(root).map(|(at, broken)| Unresolved {
+                reason: broken.reason(),
+                message: format!("ExposedPort {at}: {broken}"),
+            });
+            destinations.unresolved.extend(cut);
+        }
         Self {
             index,
             me,
@@ -294,7 +307,7 @@ fn references_are_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
 }
 
 fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let wanted = matches!(scene.rule(host).1.certificates, Certificates::Issued(_));
+    let wanted = matches!(scene.rule(host).1.source(host), Source::Issued(_));
     if !wanted || scene.index.cert_manager {
         return None;
     }
@@ -312,14 +325,18 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     let slot = Slot::of_host(&scene.link.class, host);
     let judge = |secret: &ObjectRef| scene.index.serving.judge(secret, &slot);
     let (_, link) = scene.rule(host);
-    let secret = match &link.certificates {
-        Certificates::Disabled => return None,
-        Certificates::Secrets(secrets) => {
-            return secrets
-                .iter()
-                .find_map(|secret| secret_is_good(host, &secret.name, judge(secret)));
+    let secret = match link.source(host) {
+        Source::Nowhere => return None,
+        Source::Own(secrets) => {
+            return secrets.iter().find_map(|secret| {
+                secret_is_good(host, &secret.name, "spec.tls.secret", judge(secret))
+            });
         }
-        Certificates::Issued(_) => link.certificate(host),
+        Source::Shared(secret) => {
+            let of = format!("spec.certificates.shared of class {}", link.class);
+            return secret_is_good(host, &secret.to_string(), &of, judge(secret));
+        }
+        Source::Issued(_) => link.certificate(host),
     };
     let (name, judged) = (&secret.name, judge(&secret));
     let issuance = scene.index.issuance(&secret);
@@ -346,6 +363,7 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
 fn secret_is_good(
     host: &Hostname,
     name: &str,
+    field: &str,
     judged: Option<Result<(), SecretProblem>>,
 ) -> Option<Finding> {
     let (reason, message) = match judged {
@@ -356,7 +374,7 @@ fn secret_is_good(
         ),
         None => (
             Reason::SecretNotFound,
-            format!("{host}: there is no Secret {name}; create it, or correct spec.tls.secret"),
+            format!("{host}: there is no Secret {name}; create it, or correct {field}"),
         ),
     };
     finding(

@@ -91,6 +91,7 @@ impl Index {
             .collect();
         [
             (PROGRAMMED, self.orphaned(me)),
+            (PROGRAMMED, self.too_deep(me)),
             (PROGRAMMED, not_stored(children.iter(), seen)),
             (PROGRAMMED, self.outside(me, &child.routing)),
             (REFERENCES, told(&destinations.unresolved)),
@@ -151,6 +152,13 @@ impl Index {
             };
             (Reason::Orphaned, told)
         }))
+    }
+
+    fn too_deep(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+        (!self.roots_of(me).is_empty() && self.is_too_deep(me)).then(|| {
+            let told = "no request comes down so far: too many objects stand above this one; have an object further up delegate to it";
+            (Reason::DelegationTooDeep, told.to_owned())
+        })
     }
 
     /// A route that takes nothing of what is delegated, whoever delegates.

@@ -12,7 +12,7 @@ mod destinations;
 mod proxies;
 
 use crate::index::hostnames::Standing;
-use crate::index::link::{Certificates, Link, Linked, Object};
+use crate::index::link::{Link, Linked, Object, Source};
 use crate::index::merge::Share;
 use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
@@ -359,8 +359,8 @@ fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> 
     let secret = link.secrets(host).into_iter().next()?;
     let served = scene.served_by_all(host);
     let issuance = scene.index.issuance(&link.certificate(host));
-    let (issuer, renewal_time) = match &link.certificates {
-        Certificates::Issued(issuer) => (
+    let (issuer, renewal_time) = match link.source(host) {
+        Source::Issued(issuer) => (
             format!("{}/{}", issuer.kind, issuer.name),
             issuance.and_then(|issuance| issuance.renewal_time),
         ),

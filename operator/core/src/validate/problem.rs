@@ -2,7 +2,7 @@
 
 use super::mistake::Mistake;
 use super::tls::ADDITIONAL_SECRETS_MAX;
-use crate::names::{ClassName, HostnameError};
+use crate::names::{ClassName, Hostname, HostnameError};
 use crate::reason::Reason;
 use jiff::Timestamp;
 use portolan_crds::HOSTNAMES_MAX;
@@ -96,9 +96,20 @@ pub(crate) enum Problem {
         class: ClassName,
     },
     #[error(
-        "spec.tls: class {class} has no issuer; name a secret or an issuerRef here, set spec.issuerRef of the class, or write mode: Disabled"
+        "spec.tls: class {class} has no issuer, and no certificate that is shared for {hostname}; name a secret or an issuerRef here, set spec.issuerRef of the class, or write mode: Disabled"
     )]
-    NoIssuer { class: ClassName },
+    NoIssuer {
+        class: ClassName,
+        hostname: Hostname,
+    },
+    #[error(
+        "spec.hostnames: class {class} does not let objects of namespace {namespace} have {hostname}; choose a name that spec.hostnames of the class allows, or have this one added there"
+    )]
+    HostnameNotAllowed {
+        class: ClassName,
+        namespace: String,
+        hostname: Hostname,
+    },
     #[error(
         "spec.hostnames: class {class} gives hostnames to objects of some namespaces only, and {namespace} is none of them; have {namespace} added to spec.rootNamespaces of the class, or write allowedParents and have a root delegate to this object"
     )]
@@ -130,6 +141,7 @@ impl Problem {
             Self::Hostname { .. } => Reason::InvalidHostname,
             Self::NoDomain { .. } => Reason::NoDomain,
             Self::NoIssuer { .. } => Reason::NoIssuer,
+            Self::HostnameNotAllowed { .. } => Reason::HostnameNotAllowed,
             Self::RootNamespace { .. } => Reason::RootNamespaceDenied,
             Self::IssuerNotAllowed { .. } => Reason::IssuerNotAllowed,
             Self::OwnSecretNotAllowed { .. } => Reason::OwnSecretNotAllowed,
