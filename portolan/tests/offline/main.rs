@@ -1,8 +1,9 @@
 //! `portolan check` and `portolan render` as a pipeline runs them: the program, files, its exit code.
 
 // The settings of clippy.toml for tests reach test functions, not the functions beside them.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use portolan_core::Reason;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
@@ -113,4 +114,87 @@ fn the_examples_are_valid() {
     let examples = root.join("examples");
     let (code, out, err) = said(&portolan(&["check", "-f", examples.to_str().unwrap()], ""));
     assert_eq!(code, Some(0), "{out}{err}");
+}
+
+/// What a page says is wrong is told of it, and nothing else.
+#[test]
+fn the_examples_of_the_book_are_valid_but_for_what_they_show_to_be_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+    let mut pages = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let page = std::fs::read_to_string(&path).unwrap();
+        let Some((_, behind)) = page.split_once("```yaml\n") else {
+            assert!(path.ends_with("README.md"), "{}: no YAML", path.display());
+            continue;
+        };
+        let (yaml, behind) = behind.split_once("```").unwrap();
+        let (code, out, _) = said(&portolan(&["check", "-f", "-", "-o", "json"], yaml));
+        let report: Value = serde_json::from_str(&out).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let errors: Vec<_> = findings
+            .iter()
+            .filter(|it| it["weight"] == "error")
+            .map(|it| it["reason"].as_str().unwrap())
+            .collect();
+        let shown: Vec<_> = behind
+            .lines()
+            .filter_map(|line| line.split_once("Invalid, `")?.1.split_once('`'))
+            .map(|(reason, _)| reason)
+            .collect();
+        assert_eq!(errors, shown, "{}: {report:#}", path.display());
+        assert_eq!(code, Some(i32::from(!shown.is_empty())));
+        pages += 1;
+    }
+    assert!(pages >= 20, "only {pages}");
+}
+
+/// What only a cluster can tell, or a class: these occur in the tests on the cluster, or in those of the core.
+const NOT_OF_FILES: &[Reason] = &[
+    Reason::Accepted,
+    Reason::ResolvedRefs,
+    Reason::Programmed,
+    Reason::CertificatesServed,
+    Reason::EndpointsReady,
+    Reason::Serving,
+    Reason::NoClass,
+    Reason::ClassNotFound,
+    Reason::ParentNotServing,
+    Reason::HoldPending,
+    Reason::Applying,
+    Reason::ForeignObject,
+    Reason::ApplyFailed,
+    Reason::CertManagerMissing,
+    Reason::CertificatePending,
+    Reason::CertificateFailed,
+    Reason::CertificateNotServed,
+    Reason::SelectorMatchesNoPods,
+    Reason::ProxiesBehind,
+    Reason::ProxyRefused,
+    Reason::NoReadyProxy,
+    Reason::NoAddress,
+    Reason::SeveralDefaults,
+    // As long as a book: in the tests of the core.
+    Reason::TooManyRoutes,
+];
+
+#[test]
+fn each_reason_that_files_can_have_is_told_of_a_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reasons");
+    for reason in Reason::all() {
+        let path = folder.join(format!("{reason}.yaml"));
+        if NOT_OF_FILES.contains(reason) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (_, out, err) = said(&portolan(&["render", "-f", "-", "-o", "json"], &text));
+        let rendered: Value = serde_json::from_str(&out).unwrap();
+        let objects = rendered["exposedPorts"].as_array().unwrap();
+        let told = objects.iter().any(|it| {
+            let conditions = it["status"]["conditions"].as_array().unwrap();
+            conditions.iter().any(|it| it["reason"] == reason.as_str())
+        });
+        assert!(told, "{reason}: {rendered:#}\n{err}");
+    }
 }

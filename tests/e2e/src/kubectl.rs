@@ -3,7 +3,7 @@
 use crate::Cluster;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -13,11 +13,15 @@ impl Cluster {
     /// # Errors
     /// When it fails: what it printed.
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let output = self
-            .command(arguments)
-            .output()
-            .await
-            .context("run kubectl")?;
+        self.kubectl_with(arguments, "").await
+    }
+
+    /// Runs `kubectl` with this as its standard input and gives its output.
+    ///
+    /// # Errors
+    /// When it fails: what it printed.
+    pub async fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let output = self.output(arguments, input).await?;
         if !output.status.success() {
             bail!(
                 "kubectl {}: {}",
@@ -33,20 +37,25 @@ impl Cluster {
     /// # Errors
     /// When it is accepted.
     pub async fn refusal(&self, object: &Value) -> Result<String> {
-        let mut command = self.command(&["apply", "--dry-run=server", "-f", "-"]);
+        let arguments = ["apply", "--dry-run=server", "-f", "-"];
+        let output = self.output(&arguments, &object.to_string()).await?;
+        if output.status.success() {
+            bail!("the schema accepts what it must refuse: {object}");
+        }
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    async fn output(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut command = self.command(arguments);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().context("run kubectl")?;
-        let mut input = child.stdin.take().context("no standard input")?;
-        input.write_all(object.to_string().as_bytes()).await?;
-        drop(input);
-        let output = child.wait_with_output().await?;
-        if output.status.success() {
-            bail!("the schema accepts what it must refuse: {object}");
-        }
-        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+        let mut standard_input = child.stdin.take().context("no standard input")?;
+        standard_input.write_all(input.as_bytes()).await?;
+        drop(standard_input);
+        Ok(child.wait_with_output().await?)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

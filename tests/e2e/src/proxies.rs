@@ -86,29 +86,37 @@ impl Cluster {
         Ok(ready)
     }
 
-    /// Every way to an object: each ready proxy pod and each address of its status, of both families.
+    /// Every way to an object of the class `public`: each ready proxy pod, and each address of its status.
     ///
     /// # Errors
     /// When there is no proxy, or status has no address.
     pub async fn ways(&self, exposed: &Exposed) -> Result<Vec<Way>> {
         let proxies = self.ready_proxies().await?;
         let mut ways: Vec<Way> = proxies.iter().flat_map(ProxyPod::ways).collect();
-        let addresses = exposed.addresses();
-        ensure!(
-            !addresses.is_empty(),
-            "status.addresses is empty\n{exposed}"
-        );
-        for address in addresses {
+        ways.extend(exposed.entries()?);
+        Ok(ways)
+    }
+}
+
+impl Exposed {
+    /// The addresses of its status, of both families.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn entries(&self) -> Result<Vec<Way>> {
+        let addresses = self.addresses();
+        ensure!(!addresses.is_empty(), "status.addresses is empty\n{self}");
+        let entry = |address: &str| {
             let ip: IpAddr = address
                 .parse()
                 .with_context(|| format!("address {address}"))?;
-            ways.push(Way {
+            Ok(Way {
                 what: format!("load balancer {ip}"),
                 http: SocketAddr::new(ip, 80),
                 https: SocketAddr::new(ip, 443),
-            });
-        }
-        Ok(ways)
+            })
+        };
+        addresses.into_iter().map(entry).collect()
     }
 }
 

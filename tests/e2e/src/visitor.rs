@@ -190,10 +190,25 @@ impl Visit {
     /// # Errors
     /// When the connection ends before the answer does.
     pub async fn ask(&mut self, method: Method, path: &str) -> Result<Answer> {
+        self.ask_with(method, path, &[]).await
+    }
+
+    /// Sends one request with these header fields and reads its answer.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer does.
+    pub async fn ask_with(
+        &mut self,
+        method: Method,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Answer> {
         let request = Request::builder().method(method).uri(path);
-        let request = request
-            .header(http::header::HOST, &self.host)
-            .body(Empty::new())?;
+        let mut request = request.header(http::header::HOST, &self.host);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::new())?;
         self.sender
             .ready()
             .await

@@ -1,8 +1,9 @@
 //! What a class lets its objects ask for, and what of it reaches the children.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use portolan_e2e::Cluster;
 use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::pki::{Authority, tls_secret};
 use portolan_e2e::scene;
 use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, SOON, eventually};
@@ -125,10 +126,84 @@ async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_tr
             .unready(&bank, "web", "IssuerNotAllowed", SOON)
             .await?;
         let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
+        for way in exposed.entries()? {
             eventually("nobody is served", SOON, async || {
                 let answer = visitor.get(Scheme::Http, way.http, &host, "/").await?;
                 ensure!(answer.status == 404, "{}", answer.status);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// As a homelab has it: one wildcard, made by somebody else, for whatever is exposed below the domain.
+#[tokio::test]
+async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_below_it() -> Result<()>
+{
+    scene("wildcard", async |scene| {
+        let cluster = &scene.cluster;
+        let [vault, media, guest] = [
+            scene.namespace("vault").await?,
+            scene.namespace("media").await?,
+            scene.namespace("guest").await?,
+        ];
+        for namespace in [&media, &guest] {
+            cluster.echo(namespace, 1).await?;
+        }
+        let domain = scene.host("home");
+        let authority = Authority::new()?;
+        let wildcard = format!("*.{domain}");
+        let pair = authority.issue(&[&wildcard])?;
+        cluster
+            .apply(&tls_secret(&vault, "wildcard", &pair))
+            .await?;
+        let secret = json!({"namespace": vault, "name": "wildcard"});
+        let spec = json!({
+            "proxy": {"replicas": 1},
+            "domain": domain,
+            "hostnames": [{"domains": [domain], "namespaces": [media]}],
+            "certificates": {"shared": [{"secret": secret, "hostnames": [wildcard]}]},
+        });
+        let class = scene.class("c", spec).await?;
+        let expose = async |namespace: &str, name: &str| {
+            let hostname = format!("{name}.*");
+            let more = json!({"className": class});
+            cluster
+                .apply(&exposed_echo(namespace, name, &[&hostname], more))
+                .await
+        };
+        expose(&media, "films").await?;
+        expose(&media, "music").await?;
+        expose(&guest, "other").await?;
+        cluster
+            .unready(&guest, "other", "HostnameNotAllowed", LATER)
+            .await?;
+        let visitor = authority.visitor()?;
+        for name in ["films", "music"] {
+            let exposed = cluster.ready(&media, name, LATER).await?;
+            ensure!(exposed.children("Certificate").is_empty(), "{exposed}");
+            let host = format!("{name}.{domain}");
+            for way in exposed.entries()? {
+                visitor.https(way.https, &host).await?.echo()?;
+            }
+        }
+        // A renewed one reaches all of them.
+        let host = format!("films.{domain}");
+        let exposed = cluster.exposed(&media, "films").await?;
+        let ways = exposed.entries()?;
+        let way = ways.first().context("no way")?;
+        let before = visitor.https(way.https, &host).await?.fingerprint()?;
+        let renewed = authority.issue(&[&wildcard])?;
+        cluster
+            .apply(&tls_secret(&vault, "wildcard", &renewed))
+            .await?;
+        for way in &ways {
+            eventually("the renewed certificate is served", SOON, async || {
+                let shown = visitor.https(way.https, &host).await?.fingerprint()?;
+                ensure!(shown != before, "{shown}");
                 Ok(())
             })
             .await?;

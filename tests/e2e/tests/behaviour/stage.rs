@@ -1,0 +1,233 @@
+//! What stands around objects that are written for people: hostnames, namespaces and classes of the
+//! scene in the place of those that are written, their applications, and the Secrets that their reader
+//! has.
+
+#![allow(clippy::indexing_slicing)] // A test that cannot go on panics.
+
+use anyhow::{Context, Result};
+use portolan_e2e::cluster::text;
+use portolan_e2e::echo::{container, deployment};
+use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::{Cluster, Scene};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// In the place of which every page has its own.
+const DOMAIN: &str = "example.com";
+/// The namespace of whoever applies a page.
+pub(crate) const DEFAULT: &str = "default";
+
+pub(crate) struct Stage<'a> {
+    scene: &'a Scene,
+    /// By their names on the page.
+    namespaces: BTreeMap<String, String>,
+    classes: BTreeMap<String, String>,
+    domain: String,
+    pub(crate) authority: Authority,
+}
+
+impl<'a> Stage<'a> {
+    /// Makes what an example stands on.
+    pub(crate) async fn set(scene: &'a Scene, objects: &[Value]) -> Result<Self> {
+        let mut named = BTreeSet::new();
+        let mut classes = BTreeMap::new();
+        for object in objects {
+            names_of(object, "namespace", &mut named);
+            match text(object, "/kind") {
+                "ExposeClass" => {
+                    let name = text(object, "/metadata/name");
+                    classes.insert(name.to_owned(), scene.label(name));
+                }
+                _ if object.pointer("/metadata/namespace").is_none() => {
+                    named.insert(DEFAULT.to_owned());
+                }
+                _ => {}
+            }
+        }
+        let mut namespaces = BTreeMap::new();
+        for name in named {
+            let made = scene.namespace(&name).await?;
+            namespaces.insert(name, made);
+        }
+        Ok(Self {
+            scene,
+            namespaces,
+            classes,
+            domain: scene.host("x"),
+            authority: Authority::new()?,
+        })
+    }
+
+    pub(crate) fn namespace<'b>(&'b self, name: &'b str) -> &'b str {
+        self.namespaces.get(name).map_or(name, String::as_str)
+    }
+
+    /// A text of the page as it is here.
+    pub(crate) fn localized(&self, text: &str) -> String {
+        text.replace(DOMAIN, &self.domain)
+    }
+
+    /// An object of the page as it is here.
+    pub(crate) fn object(&self, mut object: Value) -> Value {
+        if text(&object, "/kind") != "ExposeClass"
+            && object.pointer("/metadata/namespace").is_none()
+        {
+            object["metadata"]["namespace"] = DEFAULT.into();
+        }
+        self.rename(&mut object, "");
+        object
+    }
+
+    fn rename(&self, value: &mut Value, field: &str) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    self.rename(value, name);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    self.rename(item, field);
+                }
+            }
+            Value::String(text) => {
+                *text = match field {
+                    "namespace" | "namespaces" | "rootNamespaces" => {
+                        self.namespace(text).to_owned()
+                    }
+                    "className" => self.classes.get(text).unwrap_or(text).clone(),
+                    _ => self.localized(text),
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes a class of the page, with one proxy and the issuer that is here.
+    pub(crate) async fn class(&self, object: &Value) -> Result<()> {
+        let mut spec = object["spec"].clone();
+        spec["proxy"] = json!({"replicas": 1});
+        if let Some(name) = spec.pointer_mut("/issuerRef/name") {
+            *name = "portolan-test-ca".into();
+        }
+        let name = text(object, "/metadata/name");
+        self.scene.class(name, spec).await.map(drop)
+    }
+
+    /// The objects as they are here, the classes apart from them.
+    pub(crate) fn cast(&self, objects: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
+        let here = objects.into_iter().map(|it| self.object(it));
+        here.partition(|it| text(it, "/kind") == "ExposeClass")
+    }
+
+    /// Runs the applications that the objects select.
+    pub(crate) async fn applications(&self, cluster: &Cluster, objects: &[Value]) -> Result<()> {
+        let mut running = BTreeSet::new();
+        for object in objects {
+            let app = text(object, "/spec/selector/app");
+            let namespace = text(object, "/metadata/namespace");
+            if app.is_empty() || !running.insert((namespace, app)) {
+                continue;
+            }
+            let labels = json!({"app": app});
+            let one = container("echo", "web", 8080, json!([]));
+            let mut application = deployment(namespace, 1, &[one]);
+            application["metadata"]["name"] = app.into();
+            application["spec"]["selector"]["matchLabels"] = labels.clone();
+            application["spec"]["template"]["metadata"]["labels"] = labels;
+            cluster.apply(&application).await?;
+        }
+        for (namespace, app) in running {
+            cluster.rolled_out(namespace, app).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the Secrets with certificates that the objects name.
+    pub(crate) async fn secrets(&self, cluster: &Cluster, objects: &[Value]) -> Result<()> {
+        for object in objects {
+            let own = object.pointer("/spec/tls/secret/name");
+            if let Some(name) = own.and_then(Value::as_str) {
+                let namespace = text(object, "/metadata/namespace");
+                self.secret(cluster, namespace, name, &object["spec"]["hostnames"])
+                    .await?;
+            }
+            let shared = object.pointer("/spec/certificates/shared");
+            for one in shared.and_then(Value::as_array).into_iter().flatten() {
+                let namespace = text(one, "/secret/namespace");
+                let name = text(one, "/secret/name");
+                self.secret(cluster, namespace, name, &one["hostnames"])
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn secret(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        hostnames: &Value,
+    ) -> Result<()> {
+        let hostnames: Vec<_> = hostnames
+            .as_array()
+            .context("no hostnames")?
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        let pair = self.authority.issue(&hostnames)?;
+        let secret = tls_secret(namespace, name, &pair);
+        cluster.apply(&secret).await.map(drop)
+    }
+}
+
+/// Objects as kubectl reads them.
+pub(crate) async fn read(cluster: &Cluster, yaml: &str) -> Result<Vec<Value>> {
+    let arguments = [
+        "create",
+        "--dry-run=client",
+        "--validate=false",
+        "-o",
+        "json",
+        "-f",
+        "-",
+    ];
+    let said = cluster.kubectl_with(&arguments, yaml).await?;
+    let documents = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
+    let mut objects = Vec::new();
+    for document in documents {
+        let mut document = document?;
+        match document.get_mut("items").and_then(Value::as_array_mut) {
+            Some(items) => objects.append(items),
+            None => objects.push(document),
+        }
+    }
+    Ok(objects)
+}
+
+/// Applies objects as a person does.
+pub(crate) async fn apply(cluster: &Cluster, objects: &[Value]) -> Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let arguments = ["apply", "--server-side", "-f", "-"];
+    let said = cluster.kubectl_with(&arguments, &list.to_string()).await;
+    said.map(drop)
+}
+
+/// Every text below a field of this name.
+fn names_of(value: &Value, field: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name == field => {
+                        found.insert(text.to_owned());
+                    }
+                    _ => names_of(value, field, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| names_of(item, field, found)),
+        _ => {}
+    }
+}
