@@ -50,7 +50,9 @@ pub const PARENTS_MAX: usize = 32;
 /// How many namespaces a class may admit by name.
 pub const ROOT_NAMESPACES_MAX: usize = 256;
 /// How many rules a class may have about who gets which hostnames.
-pub const HOSTNAME_RULES_MAX: usize = 256;
+pub const HOSTNAME_RULES_MAX: usize = 64;
+/// How many domains one such rule may have.
+pub const DOMAINS_MAX: usize = 16;
 /// How many certificates of a class objects may share.
 pub const SHARED_CERTIFICATES_MAX: usize = 64;
 /// How many issuers a class may allow.

@@ -4,8 +4,8 @@
 //! looks at is bounded, because the API server refuses a definition whose rules could cost too much.
 
 use crate::{
-    CHILD_LABELS_MAX, EDITS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX,
-    WEIGHT_MAX,
+    CHILD_LABELS_MAX, DOMAINS_MAX, EDITS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX, ORIGINS_MAX, PATH_MAX,
+    VALUE_MAX, WEIGHT_MAX,
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub(crate) fn domains(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "minItems": 1,
-        "maxItems": HOSTNAMES_MAX,
+        "maxItems": DOMAINS_MAX,
         "x-kubernetes-list-type": "set",
         "items": {
             "type": "string",
