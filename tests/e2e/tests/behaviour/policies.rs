@@ -187,7 +187,11 @@ async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_bel
             ensure!(exposed.children("Certificate").is_empty(), "{exposed}");
             let host = format!("{name}.{domain}");
             for way in exposed.entries()? {
-                visitor.https(way.https, &host).await?.echo()?;
+                // kube-proxy learns of a new address when it does.
+                eventually("the address leads to the proxy", SOON, async || {
+                    visitor.https(way.https, &host).await?.echo().map(drop)
+                })
+                .await?;
             }
         }
         // A renewed one reaches all of them.
