@@ -110,7 +110,9 @@ impl<C: Downstream> Attempts<'_, '_, C> {
             self.effort.received();
         }
         let mut kept = None;
-        let wanted = U::KEEPS || self.effort.needs_replay();
+        // A head alone is there anyhow, and its connection may have been closed as idle.
+        let head_alone = !has_body && request.idempotent;
+        let wanted = U::KEEPS || self.effort.needs_replay() || head_alone;
         if wanted && worker.account.step() < Step::HoldUp {
             flow.keep();
             kept = has_body.then(|| worker.account.charge(MAX_REPLAYED));

@@ -187,6 +187,13 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             received: self.upload.moved(),
             sent: self.download.moved(),
         };
+        let broken_off = matches!(
+            ending,
+            Ending::ClientGone | Ending::Failed(_) | Ending::BrokenOff { .. }
+        );
+        if broken_off && matches!(self.upload, Upload::Under(_)) {
+            self.upstream.abandon();
+        }
         self.give_back_upload();
         match self.download {
             Download::Head(awaiting) => {

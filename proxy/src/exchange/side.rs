@@ -245,6 +245,9 @@ pub(crate) trait Upstream: Sized {
     /// The connection carried requests before, and may have been closed since it was looked at.
     fn is_reused(&self) -> bool;
 
+    /// The request will never be whole: the endpoint is told so, and nothing of it is kept for it.
+    fn abandon(&mut self);
+
     /// Ready when a response head has come, whole.
     fn poll_head(&mut self, cx: &mut Context<'_>, buffers: &Buffers)
     -> Poll<Result<(), HeadFault>>;

@@ -88,6 +88,11 @@ impl Upstream for Http1Upstream {
         self.reused
     }
 
+    /// By a reset: a close would wait behind what the endpoint does not take, and hold it in memory.
+    fn abandon(&mut self) {
+        self.wire.stream.reset_on_close();
+    }
+
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
@@ -111,11 +116,12 @@ impl Upstream for Http1Upstream {
             match ready!(buffers.poll_fill(cx, stream, input)) {
                 Ok(1..) => {}
                 Ok(0) | Err(_) => {
-                    let reason = match input {
-                        Some(_) => Reason::MalformedResponse,
-                        None => Reason::UpstreamClosed,
+                    let (reason, failure) = match input {
+                        Some(_) => (Reason::MalformedResponse, Failure::Reset),
+                        None if self.reused => (Reason::UpstreamClosed, Failure::Stale),
+                        None => (Reason::UpstreamClosed, Failure::Reset),
                     };
-                    return fault(reason, Some(Failure::Reset));
+                    return fault(reason, Some(failure));
                 }
             }
         }

@@ -155,6 +155,9 @@ impl Upstream for Http2Upstream {
         &self.in_flight
     }
 
+    /// Its stream is reset when it is dropped.
+    fn abandon(&mut self) {}
+
     fn is_reused(&self) -> bool {
         self.reused
     }

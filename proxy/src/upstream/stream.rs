@@ -30,6 +30,12 @@ impl Stream {
         }
     }
 
+    /// Makes the next close a reset.
+    pub(crate) fn reset_on_close(&self) {
+        // Were it to fail, the connection is gone already.
+        let _ = self.tcp().set_zero_linger();
+    }
+
     /// What the endpoint had to prove; `None` in the clear.
     pub(crate) fn proved(&self) -> Option<&Arc<Connector>> {
         match self {

@@ -6,7 +6,7 @@ use crate::origin::{Origin, Then, ok};
 use crate::proxy::{Proxy, endpoints, routed};
 use crate::way::each_way;
 use portolan_discovery::table::{Retries, RetryOn};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
@@ -211,4 +211,34 @@ async fn a_client_that_waits_is_told_to_go_on_once() {
     let response = client.response().await;
     assert_eq!((response.status, response.text()), (200, "hello"));
     assert_eq!(origin.requests().len(), 2);
+}
+
+/// As an endpoint does that is being replaced: it closes what it takes for idle, while a request is on
+/// its way (RFC 9112 9.3.1).
+#[tokio::test]
+async fn a_request_that_met_the_close_of_a_kept_connection_is_sent_once_more_if_that_is_harmless() {
+    let heard = AtomicUsize::new(0);
+    let origin = Origin::start(move |_| match heard.fetch_add(1, Ordering::Relaxed) {
+        1 | 3 => (Vec::new(), Then::Close),
+        _ => (ok(b"hello"), Then::Keep),
+    })
+    .await;
+    let proxy = with(&[&origin], None).await;
+    let mut client = proxy.client().await;
+    assert_eq!(client.get("shop.test").await.status, 200);
+    assert_eq!(client.get("shop.test").await.status, 200);
+    assert_eq!((origin.requests().len(), origin.connections()), (3, 2));
+    let refused = post(&mut client, "").await;
+    assert_eq!((refused.status, refused.reason()), (502, "UpstreamClosed"));
+    assert_eq!(origin.requests().len(), 4);
+}
+
+/// A first connection that is closed says something of the endpoint, and not of how long it was idle.
+#[tokio::test]
+async fn a_request_on_a_new_connection_is_not_sent_again() {
+    let origin = always(b"", Then::Close).await;
+    let proxy = with(&[&origin], None).await;
+    let mut client = proxy.client().await;
+    assert_eq!(client.get("shop.test").await.status, 502);
+    assert_eq!(origin.requests().len(), 1);
 }
