@@ -1,4 +1,4 @@
-//! What a client's connection is made of.
+//! What a connection is made of, whether a client's or one to an endpoint.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
@@ -30,7 +30,8 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
                 .any(|it| it.revents().contains(PollFlags::ERR))
     }
 
-    /// Makes the next close a reset: the client must not take for whole what was broken off.
+    /// Makes the next close a reset: nobody must take for whole what was broken off, and nothing waits
+    /// in the kernel to be taken.
     fn reset_on_close(&self) {
         // Were it to fail, the connection is gone already.
         let _ = self.tcp().set_zero_linger();

@@ -77,8 +77,7 @@ impl Hostname {
 
     /// Whether it is a domain, or a name below it; a wildcard is what it stands for.
     pub(crate) fn is_within(&self, domain: &str) -> bool {
-        let above = self.0.strip_suffix(domain);
-        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+        is_within(&self.0, domain)
     }
 
     /// The name of the HostnameHold: the API server lets only one object have it.
@@ -103,8 +102,7 @@ pub struct ClassName(String);
 impl ClassName {
     /// `None` when the text is no DNS label in lower case; no such class can exist.
     pub fn parse(text: &str) -> Option<Self> {
-        let small = !text.chars().any(|c| c.is_ascii_uppercase());
-        (is_label(text) && small).then(|| Self(text.to_owned()))
+        is_small_label(text).then(|| Self(text.to_owned()))
     }
 
     /// The name of the ExposeClass.
@@ -190,6 +188,17 @@ pub(crate) fn short_hash(parts: &[&str]) -> String {
     let mut digits = hex::encode(hash.finalize());
     digits.truncate(8);
     digits
+}
+
+/// Whether a name is a domain, or below it.
+pub(crate) fn is_within(name: &str, domain: &str) -> bool {
+    let above = name.strip_suffix(domain);
+    above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
+/// A DNS label as Kubernetes takes it (RFC 1123): no capitals.
+pub(crate) fn is_small_label(label: &str) -> bool {
+    is_label(label) && !label.chars().any(|c| c.is_ascii_uppercase())
 }
 
 fn is_label(label: &str) -> bool {

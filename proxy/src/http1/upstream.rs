@@ -2,6 +2,7 @@
 
 use crate::exchange::side::{HeadFault, TunnelSaid, Upstream};
 use crate::http1::wire::{Coding, Wire, Written};
+use crate::transport::Transport as _;
 use crate::upstream::connection::{self, Connected, Open};
 use crate::upstream::effort::Effort;
 use crate::upstream::stream::Stream;

@@ -1,5 +1,6 @@
 //! A connection to an endpoint, in the clear or over TLS.
 
+use crate::transport::Transport;
 use crate::upstream::tls::Connector;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
@@ -22,20 +23,16 @@ pub(crate) enum Stream {
     },
 }
 
-impl Stream {
+impl Transport for Stream {
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls { stream, .. } => stream.get_ref().0,
         }
     }
+}
 
-    /// Makes the next close a reset.
-    pub(crate) fn reset_on_close(&self) {
-        // Were it to fail, the connection is gone already.
-        let _ = self.tcp().set_zero_linger();
-    }
-
+impl Stream {
     /// What the endpoint had to prove; `None` in the clear.
     pub(crate) fn proved(&self) -> Option<&Arc<Connector>> {
         match self {

@@ -35,11 +35,13 @@ impl Index {
             Kind::Listener => self.listener(class, &name.name),
             Kind::VirtualHost => {
                 let host = Hostname::parse(&name.name).ok()?;
-                let servers = self.servers(class, &host);
-                let leaves = servers.flat_map(|it| self.leaves(it).into_iter().map(|it| it.object));
-                let servers = self.servers(class, &host).map(|it| it.object);
-                let origins = servers.chain(leaves).map(origin).collect();
-                Some((self.virtual_host(class, &host)?, sorted(origins)))
+                let served = self.served_by(class, &host);
+                let origins = served.iter().flat_map(|(server, leaves)| {
+                    let leaves = leaves.iter().map(|leaf| leaf.object);
+                    leaves.chain([server.object]).map(origin)
+                });
+                let origins = sorted(origins.collect());
+                Some((self.virtual_host(&host, served)?, origins))
             }
             Kind::Certificate => self.certificate(class, name),
             Kind::Endpoints => self.endpoints(class, &name.name),
@@ -259,12 +261,8 @@ impl Index {
 
     /// Whether an object names the authorities in a Secret.
     fn trusts(&self, me: &ObjectRef, secret: &ObjectRef) -> bool {
-        match self.linked(me) {
-            Some((_, link)) => link.authorities().contains(secret),
-            None => self
-                .routing(me)
-                .is_some_and(|(_, routing)| routing.authorities().any(|it| it == *secret)),
-        }
+        let link = self.entry(me).and_then(|entry| entry.link.as_ref().ok());
+        link.is_some_and(|link| link.authorities().contains(secret))
     }
 }
 

@@ -3,17 +3,22 @@
 use crate::index::Index;
 use crate::index::delegation::Leaf;
 use crate::index::link::Linked;
+use crate::index::merge::Server;
 use crate::index::services::Unresolved;
 use crate::index::serving::Slot;
-use crate::names::{ClassName, Hostname};
+use crate::names::Hostname;
 use crate::reason::Reason;
 use crate::validate::ActionSpec;
 use portolan_discovery::table::{Action, ClientCa, HostTls, Resource, Route, VirtualHost};
 
 impl Index {
     /// What the proxies of a class are told of a hostname.
-    pub(super) fn virtual_host(&self, class: &ClassName, host: &Hostname) -> Option<Resource> {
-        let link = self.eldest(class, host)?.link;
+    pub(super) fn virtual_host(
+        &self,
+        host: &Hostname,
+        served: Vec<(Server<'_>, Vec<Leaf<'_>>)>,
+    ) -> Option<Resource> {
+        let link = served.first()?.0.link;
         let (tls, closed) = match link.terminates_tls() {
             false => (None, None),
             true => match self.client_ca(link) {
@@ -22,7 +27,7 @@ impl Index {
                 Err(unresolved) => (Some(self.host_tls(link, host, None)), Some(unresolved)),
             },
         };
-        let routes = self.merged_routes(class, host).into_iter();
+        let routes = Self::merged(served).into_iter();
         let routes = routes.map(|leaf| match (&closed, leaf.closed) {
             (Some(unresolved), _) => leaf.route.row(unavailable(unresolved.reason)),
             (None, Some(reason)) => leaf.route.row(unavailable(reason)),

@@ -6,7 +6,7 @@ use crate::validate::is_never_allowed;
 use jiff::Timestamp;
 use portolan_crds::{
     AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule, IssuerRef,
-    MinTlsVersion, SharedCertificate,
+    MinTlsVersion, NamespaceName, SharedCertificate,
 };
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,8 +35,7 @@ impl Class {
 
     /// Whether objects of a namespace may have hostnames.
     pub(crate) fn admits_roots_of(&self, namespace: &str) -> bool {
-        let admitted = self.spec.root_namespaces.as_ref();
-        admitted.is_none_or(|admitted| admitted.iter().any(|it| it.0 == namespace))
+        are_meant(self.spec.root_namespaces.as_deref(), namespace)
     }
 
     /// Whether objects of a namespace may have a hostname.
@@ -45,8 +44,7 @@ impl Class {
             return true;
         };
         let admits = |rule: &HostnameRule| {
-            let named = rule.namespaces.as_ref();
-            named.is_none_or(|all| all.iter().any(|it| it.0 == namespace))
+            are_meant(rule.namespaces.as_deref(), namespace)
                 && rule.domains.iter().any(|domain| {
                     let domain = domain.replace("{namespace}", namespace);
                     host.is_within(&domain.to_ascii_lowercase())
@@ -83,10 +81,7 @@ impl Class {
             let names = (&it.name, &it.kind, &it.group);
             names == (&issuer.name, &issuer.kind, &issuer.group)
         };
-        let admits = |it: &AllowedIssuer| {
-            let namespaces = it.namespaces.as_ref();
-            namespaces.is_none_or(|all| all.iter().any(|it| it.0 == namespace))
-        };
+        let admits = |it: &AllowedIssuer| are_meant(it.namespaces.as_deref(), namespace);
         self.issuer() == Some(issuer) || allowed.iter().any(|it| same(it) && admits(it))
     }
 
@@ -94,7 +89,7 @@ impl Class {
     pub(crate) fn admits_secrets_of(&self, namespace: &str) -> bool {
         let allowed = self.spec.tls.as_ref();
         let allowed = allowed.and_then(|tls| tls.allow_own_secrets.as_ref());
-        allowed.is_none_or(|it| it.namespaces.iter().any(|it| it.0 == namespace))
+        are_meant(allowed.map(|it| it.namespaces.as_slice()), namespace)
     }
 
     /// Whether objects may have an annotation on their Ingress.
@@ -214,6 +209,11 @@ impl Classes {
     fn claiming(&self) -> BTreeSet<ClassName> {
         self.defaults().cloned().collect()
     }
+}
+
+/// Whether objects of a namespace are among those that are meant: where nobody is named, all are.
+fn are_meant(named: Option<&[NamespaceName]>, namespace: &str) -> bool {
+    named.is_none_or(|all| all.iter().any(|it| it.0 == namespace))
 }
 
 fn facts(class: ExposeClass) -> Class {

@@ -145,6 +145,20 @@ pub(crate) enum Source<'a> {
     Issued(&'a IssuerRef),
 }
 
+impl Certificates {
+    /// Those that somebody has to bring; what is issued has a name of our own.
+    fn named_secrets(&self) -> impl Iterator<Item = &ObjectRef> {
+        let (own, shared) = match self {
+            Self::Secrets(secrets) => (Some(secrets), None),
+            Self::OfClass { shared, .. } => (None, Some(shared.values())),
+            Self::Disabled | Self::Issued(_) => (None, None),
+        };
+        own.into_iter()
+            .flatten()
+            .chain(shared.into_iter().flatten())
+    }
+}
+
 impl Object {
     pub(crate) fn read(object: ExposedPort) -> Self {
         let status = object.status.unwrap_or_default();
@@ -318,12 +332,27 @@ impl Link {
         }
     }
 
+    /// The Secrets with authorities: of clients, and of endpoints.
+    pub(crate) fn authorities(&self) -> BTreeSet<ObjectRef> {
+        let of_clients = match self {
+            Self::Root(root) => root
+                .tls
+                .client_ca
+                .as_ref()
+                .map(|(secret, _)| secret.clone()),
+            Self::Child(_) => None,
+        };
+        let of_endpoints = self.routing().authorities();
+        of_clients.into_iter().chain(of_endpoints).collect()
+    }
+
     /// The Secrets that the object names; each has to be watched.
     pub(crate) fn named_secrets(&self) -> BTreeSet<ObjectRef> {
-        match self {
-            Self::Root(root) => root.named_secrets(),
-            Self::Child(child) => child.routing.authorities().collect(),
+        let mut named = self.authorities();
+        if let Self::Root(root) = self {
+            named.extend(root.certificates.named_secrets().cloned());
         }
+        named
     }
 }
 
@@ -408,22 +437,6 @@ impl Linked {
         }
     }
 
-    /// The Secrets with authorities: of clients, and of endpoints.
-    pub(crate) fn authorities(&self) -> BTreeSet<ObjectRef> {
-        let of_clients = self.tls.client_ca.iter().map(|(secret, _)| secret.clone());
-        of_clients.chain(self.routing.authorities()).collect()
-    }
-
-    fn named_secrets(&self) -> BTreeSet<ObjectRef> {
-        let mut named = self.authorities();
-        match &self.certificates {
-            Certificates::Secrets(secrets) => named.extend(secrets.iter().cloned()),
-            Certificates::OfClass { shared, .. } => named.extend(shared.values().cloned()),
-            Certificates::Disabled | Certificates::Issued(_) => {}
-        }
-        named
-    }
-
     /// The Certificate of a hostname, and the Secret that it is put into: they share a name. It is that
     /// of the hostname, not of the object, so that the Secret outlives a hand-over within the namespace.
     pub(crate) fn certificate(&self, host: &Hostname) -> ObjectRef {
@@ -506,9 +519,6 @@ fn certificates(
             let shared: BTreeMap<_, _> = shared.collect();
             let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
             match (class.issuer(), lacking, source) {
-                (Some(issuer), _, _) if shared.is_empty() => {
-                    Ok(Certificates::Issued(issuer.clone()))
-                }
                 (None, Some(_), CertificateSource::Class) if shared.is_empty() => {
                     Ok(Certificates::Disabled)
                 }

@@ -77,16 +77,22 @@ impl Index {
         self.servers(class, host).next()
     }
 
-    /// The routes of a hostname in the order in which they are tried.
-    pub(crate) fn merged_routes<'a>(
+    /// Those who serve a hostname, each with its routes and those that it leaves to others.
+    pub(crate) fn served_by<'a>(
         &'a self,
         class: &'a ClassName,
         host: &Hostname,
-    ) -> Vec<Leaf<'a>> {
+    ) -> Vec<(Server<'a>, Vec<Leaf<'a>>)> {
+        let servers = self.servers(class, host);
+        servers.map(|it| (it, self.leaves(it))).collect()
+    }
+
+    /// The routes of a hostname in the order in which they are tried.
+    pub(crate) fn merged<'a>(served: Vec<(Server<'a>, Vec<Leaf<'a>>)>) -> Vec<Leaf<'a>> {
         let mut taken = BTreeMap::new();
         let mut routes = Vec::new();
-        for server in self.servers(class, host) {
-            for leaf in self.leaves(server) {
+        for (server, leaves) in served {
+            for leaf in leaves {
                 let by = taken.entry(requests(&leaf.route)).or_insert(server.name);
                 if *by == server.name {
                     routes.push(leaf);

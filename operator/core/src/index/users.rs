@@ -109,9 +109,6 @@ impl Users {
         for object in link.routing().delegates() {
             self.delegates.add(&object, me);
         }
-        for secret in link.named_secrets() {
-            self.secrets.add(&secret, me);
-        }
         if let Link::Root(link) = link {
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
@@ -124,6 +121,7 @@ impl Users {
         }
         let mut differs = false;
         for secret in link.named_secrets() {
+            self.secrets.add(&secret, me);
             differs |= self.name(secret);
         }
         differs
@@ -144,9 +142,6 @@ impl Users {
         for object in link.routing().delegates() {
             self.delegates.remove(&object, me);
         }
-        for secret in link.named_secrets() {
-            self.secrets.remove(&secret, me);
-        }
         if let Link::Root(link) = link {
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
@@ -157,6 +152,7 @@ impl Users {
         }
         let mut differs = false;
         for secret in link.named_secrets() {
+            self.secrets.remove(&secret, me);
             differs |= self.unname(&secret);
         }
         differs

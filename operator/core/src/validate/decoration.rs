@@ -3,6 +3,7 @@
 use super::Problems;
 use super::mistake::Mistake;
 use crate::MANAGED_BY;
+use crate::names::{is_small_label, is_within};
 use portolan_crds::{ANNOTATIONS_BYTES_MAX, CHILD_LABELS_MAX, ExposedPortSpec, GROUP};
 use std::collections::BTreeMap;
 
@@ -46,21 +47,23 @@ pub(super) fn decoration(spec: &ExposedPortSpec, problems: &mut Problems) -> Dec
 /// what Portolan answers for, past whoever holds the hostname.
 pub(crate) fn is_never_allowed(key: &str) -> bool {
     let (prefix, name) = key.split_once('/').unwrap_or(("", key));
-    let within = |domain: &str| prefix == domain || prefix.ends_with(&format!(".{domain}"));
     prefix.starts_with("external-dns.")
-        || within("cert-manager.io")
-        || within(GROUP)
+        || is_within(prefix, "cert-manager.io")
+        || is_within(prefix, GROUP)
         || key == "kubernetes.io/ingress.class"
         || name.ends_with("snippet")
         || ["server-alias", "auth-url", "auth-signin"].contains(&name)
 }
 
 fn label(key: &str, value: &str) -> Result<(), Mistake> {
-    let is_ours = |prefix: &str| prefix == GROUP || prefix.ends_with(&format!(".{GROUP}"));
     if !is_qualified_name(key) {
         return Err(Mistake::QualifiedName("label"));
     }
-    if key == MANAGED_BY.0 || key.split_once('/').is_some_and(|(it, _)| is_ours(it)) {
+    if key == MANAGED_BY.0
+        || key
+            .split_once('/')
+            .is_some_and(|(it, _)| is_within(it, GROUP))
+    {
         return Err(Mistake::LabelReserved);
     }
     match value.is_empty() || is_name(value) {
@@ -83,12 +86,7 @@ fn is_qualified_name(key: &str) -> bool {
     match key.split_once('/') {
         None => is_name(key),
         Some((prefix, name)) => {
-            let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            let is_label = |label: &str| {
-                let ends = !label.starts_with('-') && !label.ends_with('-');
-                (1..=63).contains(&label.len()) && label.chars().all(inner) && ends
-            };
-            prefix.len() <= 253 && prefix.split('.').all(is_label) && is_name(name)
+            prefix.len() <= 253 && prefix.split('.').all(is_small_label) && is_name(name)
         }
     }
 }
