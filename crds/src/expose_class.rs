@@ -163,17 +163,9 @@ pub struct ClassTls {
 /// An issuer that objects may name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AllowedIssuer {
-    /// The name of the issuer.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// `ClusterIssuer`, or `Issuer` for one of the object's own namespace, or the kind of an external issuer.
-    #[serde(default = "IssuerRef::default_kind")]
-    #[schemars(length(min = 1, max = 63))]
-    pub kind: String,
-    /// The API group of the issuer.
-    #[serde(default = "IssuerRef::default_group")]
-    #[schemars(length(min = 1, max = 253))]
-    pub group: String,
+    /// Which.
+    #[serde(flatten)]
+    pub issuer: IssuerRef,
     /// Whose objects may name it. Absent: those of all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]

@@ -13,72 +13,69 @@ use serde_json::{Value, json};
 /// One label of a DNS name (RFC 1123); case is folded later.
 const LABEL: &str = "[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?";
 
-/// `spec.hostnames`: a set of names, perhaps with a leftmost `*`, perhaps ending in `.*` for the class's domain.
-pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
-    let name = format!(r"^((\*\.)?{LABEL}(\.{LABEL})*(\.\*|\.)?|\*\.\*)$");
+/// A set of at most so many DNS names, each judged by these rules.
+fn names(most: usize, rules: Value) -> Schema {
     json_schema!({
         "type": "array",
         "minItems": 1,
-        "maxItems": HOSTNAMES_MAX,
+        "maxItems": most,
         "x-kubernetes-list-type": "set",
         "items": {
             "type": "string",
             "minLength": 1,
             "maxLength": HOSTNAME_MAX,
-            "x-kubernetes-validations": [
-                {
-                    "rule": r"!self.matches('^[0-9.]+$') && !self.contains(':')",
-                    "message": "spec.hostnames: an IP address is no hostname; write a DNS name such as shop.example.com",
-                    "messageExpression": r#"'spec.hostnames: "' + self + '" is an IP address; write a DNS name such as shop.example.com'"#,
-                },
-                {
-                    "rule": format!("self.matches('^[0-9.]+$') || self.contains(':') || self.matches('{}')", name.replace('\\', r"\\")),
-                    "message": "spec.hostnames: not a DNS name; write labels of at most 63 letters, digits and inner hyphens with dots between, perhaps with *. before or .* (the domain of the class) behind",
-                    "messageExpression": r#"'spec.hostnames: "' + self + '" is not a DNS name; write labels of at most 63 letters, digits and inner hyphens with dots between, perhaps with *. before or .* (the domain of the class) behind'"#,
-                },
-            ],
+            "x-kubernetes-validations": rules,
         },
     })
+}
+
+/// A regular expression as it stands in quotes in a rule.
+fn quoted(expression: &str) -> String {
+    format!("'{}'", expression.replace('\\', r"\\"))
+}
+
+/// `spec.hostnames`: a set of names, perhaps with a leftmost `*`, perhaps ending in `.*` for the class's domain.
+pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
+    let name = quoted(&format!(r"^((\*\.)?{LABEL}(\.{LABEL})*(\.\*|\.)?|\*\.\*)$"));
+    names(
+        HOSTNAMES_MAX,
+        json!([
+            {
+                "rule": r"!self.matches('^[0-9.]+$') && !self.contains(':')",
+                "message": "spec.hostnames: an IP address is no hostname; write a DNS name such as shop.example.com",
+                "messageExpression": r#"'spec.hostnames: "' + self + '" is an IP address; write a DNS name such as shop.example.com'"#,
+            },
+            {
+                "rule": format!("self.matches('^[0-9.]+$') || self.contains(':') || self.matches({name})"),
+                "message": "spec.hostnames: not a DNS name; write labels of at most 63 letters, digits and inner hyphens with dots between, perhaps with *. before or .* (the domain of the class) behind",
+                "messageExpression": r#"'spec.hostnames: "' + self + '" is not a DNS name; write labels of at most 63 letters, digits and inner hyphens with dots between, perhaps with *. before or .* (the domain of the class) behind'"#,
+            },
+        ]),
+    )
 }
 
 /// Names of domains, perhaps with `{namespace}` as a part.
 pub(crate) fn domains(_: &mut SchemaGenerator) -> Schema {
-    let name = format!(r"^{LABEL}(\.{LABEL})*$");
-    json_schema!({
-        "type": "array",
-        "minItems": 1,
-        "maxItems": DOMAINS_MAX,
-        "x-kubernetes-list-type": "set",
-        "items": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": HOSTNAME_MAX,
-            "x-kubernetes-validations": [{
-                "rule": format!("self.replace('{{namespace}}', 'n').matches('{}')", name.replace('\\', r"\\")),
-                "message": "spec.hostnames.domains: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with {namespace}; a name stands for all below it, so no wildcard is needed",
-            }],
-        },
-    })
+    let name = quoted(&format!(r"^{LABEL}(\.{LABEL})*$"));
+    names(
+        DOMAINS_MAX,
+        json!([{
+            "rule": format!("self.replace('{{namespace}}', 'n').matches({name})"),
+            "message": "spec.hostnames.domains: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with {namespace}; a name stands for all below it, so no wildcard is needed",
+        }]),
+    )
 }
 
 /// Hostnames of a certificate: whole names, or wildcards for one label.
 pub(crate) fn certified_hostnames(_: &mut SchemaGenerator) -> Schema {
-    let name = format!(r"^(\*\.)?{LABEL}(\.{LABEL})*$");
-    json_schema!({
-        "type": "array",
-        "minItems": 1,
-        "maxItems": HOSTNAMES_MAX,
-        "x-kubernetes-list-type": "set",
-        "items": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": HOSTNAME_MAX,
-            "x-kubernetes-validations": [{
-                "rule": format!("self.matches('{}')", name.replace('\\', r"\\")),
-                "message": "spec.certificates.shared.hostnames: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with *. before",
-            }],
-        },
-    })
+    let name = quoted(&format!(r"^(\*\.)?{LABEL}(\.{LABEL})*$"));
+    names(
+        HOSTNAMES_MAX,
+        json!([{
+            "rule": format!("self.matches({name})"),
+            "message": "spec.certificates.shared.hostnames: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with *. before",
+        }]),
+    )
 }
 
 /// A port by number or by name.

@@ -5,7 +5,10 @@
 use crate::files::{Key, Kind, Object};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use portolan_core::{Affected, Change, ClassName, Event, HoldAction, Index, ObjectRef};
+use portolan_core::{
+    Affected, Change, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
+    ObservedProxy,
+};
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,6 +87,16 @@ impl Store {
         }
         self.settle_holds(&mut affected);
         affected
+    }
+
+    /// What is seen of an object beside its proxies: every child is stored as soon as it is wanted.
+    pub(crate) fn seen(&self, object: &ObjectRef, proxies: Vec<ObservedProxy>) -> Observed {
+        let children = self.index.children(object).into_iter();
+        let children = children.map(|child| (child.key(), ChildState::Applied));
+        Observed {
+            children: children.collect(),
+            proxies,
+        }
     }
 
     /// Every ExposedPort.

@@ -155,11 +155,20 @@ pub struct IssuerRef {
 }
 
 impl IssuerRef {
-    pub(crate) fn default_kind() -> String {
+    /// The ClusterIssuer of this name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            kind: Self::default_kind(),
+            group: Self::default_group(),
+        }
+    }
+
+    fn default_kind() -> String {
         "ClusterIssuer".into()
     }
 
-    pub(crate) fn default_group() -> String {
+    fn default_group() -> String {
         "cert-manager.io".into()
     }
 }

@@ -3,7 +3,7 @@
 use crate::files::{Folder, Key, Kind, Object, Trouble, field_in, gather};
 use crate::store::{RELEASE_NAMESPACE, Store};
 use jiff::Timestamp;
-use portolan_core::{Change, ChildState, ClassName, Event, Index, ObjectRef, Observed};
+use portolan_core::{Change, ClassName, Event, Index, ObjectRef, Observed};
 use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -59,13 +59,7 @@ impl Model {
 
     /// What is seen of an object as soon as it is applied: its children are stored, and no proxy runs.
     pub(super) fn seen(&self, object: &ObjectRef) -> Observed {
-        let children = self.store.index.children(object).into_iter();
-        Observed {
-            children: children
-                .map(|child| (child.key(), ChildState::Applied))
-                .collect(),
-            proxies: Vec::new(),
-        }
+        self.store.seen(object, Vec::new())
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -118,11 +112,7 @@ fn assumed_class(name: &str) -> ExposeClassSpec {
     ExposeClassSpec {
         default: name == CLASS,
         domain: Some(ASSUMED_DOMAIN.to_owned()),
-        issuer_ref: Some(IssuerRef {
-            name: ASSUMED_ISSUER.to_owned(),
-            kind: "ClusterIssuer".to_owned(),
-            group: "cert-manager.io".to_owned(),
-        }),
+        issuer_ref: Some(IssuerRef::named(ASSUMED_ISSUER)),
         ..ExposeClassSpec::default()
     }
 }

@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{
-    Affected, Change, ChildState, ClassName, Event, Index, ObjectRef, Observed, ObservedProxy,
-    TicketKey, Uses, proxy_service,
+    Affected, Change, ClassName, Event, Index, ObjectRef, ObservedProxy, TicketKey, Uses,
+    proxy_service,
 };
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::delta::Update;
@@ -124,14 +124,9 @@ impl World {
         now: Timestamp,
     ) -> Option<ExposedPortStatus> {
         let index = &self.store.index;
-        let children = index.children(object).into_iter();
         let here = index.class_of(object) == Some(&self.serving.class);
-        let seen = Observed {
-            children: children
-                .map(|child| (child.key(), ChildState::Applied))
-                .collect(),
-            proxies: here.then_some(proxy).into_iter().collect(),
-        };
+        let proxies = here.then_some(proxy).into_iter().collect();
+        let seen = self.store.seen(object, proxies);
         match index.judge_again_at(object, &seen, now) {
             Some(at) => self.again.insert(object.clone(), at),
             None => self.again.remove(object),
