@@ -10,17 +10,17 @@ const HEAD: usize = 9;
 /// The longest payload that everybody takes (RFC 9113, 4.2).
 const LONGEST: usize = 16_384;
 /// How much may be sent at first, of all streams together or of one (RFC 9113, 6.9.2).
-pub(crate) const WINDOW: i64 = 65_535;
-/// How much more is allowed at once, and again when half of it has come.
-pub(crate) const ALLOWANCE: u32 = 1 << 30;
+const WINDOW: i64 = 65_535;
+/// How much more is allowed at once; what has come is allowed again when it is half of that.
+const ALLOWANCE: u32 = 1 << 30;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
+const WINDOW_UPDATE: u8 = 8;
 
 pub(crate) const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
@@ -85,6 +85,58 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// One side of a connection: what has come, what is to be sent, and how much may be.
+#[derive(Debug)]
+pub(crate) struct Side {
+    /// What came and is no whole frame yet.
+    pub(crate) inbox: Vec<u8>,
+    pub(crate) outbox: Vec<u8>,
+    /// How much of bodies may be sent.
+    pub(crate) window: i64,
+    /// How much of bodies has come since more was allowed.
+    received: u32,
+}
+
+impl Default for Side {
+    fn default() -> Self {
+        Self {
+            inbox: Vec::new(),
+            outbox: Vec::new(),
+            window: WINDOW,
+            received: 0,
+        }
+    }
+}
+
+impl Side {
+    /// Takes every whole frame that has come, and says what is to be said to it whoever hears it.
+    pub(crate) fn read<E>(
+        &mut self,
+        mut each: impl FnMut(&Frame<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let mut rest = &inbox[..];
+        while let Some((frame, after)) = Frame::take(rest) {
+            rest = after;
+            frame.answer(&mut self.outbox);
+            self.window += frame.allowance().unwrap_or_default();
+            if frame.kind == DATA {
+                self.received += frame.payload.len() as u32;
+            }
+            each(&frame)?;
+        }
+        let gone = inbox.len() - rest.len();
+        inbox.drain(..gone);
+        self.inbox = inbox;
+        if self.received > ALLOWANCE / 2 {
+            // What has come, so that the window stays below its bound (RFC 9113, 6.9.1).
+            write_allowance(&mut self.outbox, self.received);
+            self.received = 0;
+        }
+        Ok(())
+    }
+}
+
 /// Appends a frame.
 pub(crate) fn write(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
@@ -117,12 +169,12 @@ pub(crate) fn write_greeting(out: &mut Vec<u8>) {
         settings.extend_from_slice(&u32::to_be_bytes(value));
     }
     write(out, SETTINGS, 0, 0, &settings);
-    write_allowance(out);
+    write_allowance(out, ALLOWANCE);
 }
 
-/// Appends that more may be sent.
-pub(crate) fn write_allowance(out: &mut Vec<u8>) {
-    write(out, WINDOW_UPDATE, 0, 0, &ALLOWANCE.to_be_bytes());
+/// Appends that so much more may be sent.
+pub(crate) fn write_allowance(out: &mut Vec<u8>, more: u32) {
+    write(out, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
 }
 
 /// A head that is sent again and again on a connection, as browsers do it: the first time each field is
@@ -223,6 +275,25 @@ mod tests {
         ping.answer(&mut none);
         settings.answer(&mut none);
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn what_has_come_is_allowed_again_and_no_more() {
+        let mut bytes = Vec::new();
+        write_body(&mut bytes, 1, &[7; LONGEST], false);
+        let mut side = Side::default();
+        let mut again = 0;
+        let all = 3 * (ALLOWANCE as usize / 2);
+        for _ in 0..all / LONGEST {
+            side.inbox.extend_from_slice(&bytes);
+            side.read(|_| Ok::<_, ()>(())).unwrap();
+            if let Some((frame, _)) = Frame::take(&side.outbox) {
+                again += frame.allowance().unwrap();
+                side.outbox.clear();
+            }
+        }
+        assert!(side.inbox.is_empty());
+        assert_eq!(again + i64::from(side.received), all as i64);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One client's connection that speaks HTTP/2: several operations at a time.
 
 use crate::cases::Exchange;
-use crate::http2::{self, ALLOWANCE, Frame, Head, WINDOW};
+use crate::http2::{self, Frame, Head, Side};
 use crate::load::Target;
 use crate::load::wire::Wire;
 use crate::message;
@@ -65,16 +65,9 @@ impl Question {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     wire: Option<Wire>,
-    /// What came and is no whole frame yet.
-    inbox: Vec<u8>,
-    /// What is to be sent once there is room for it.
-    outbox: Vec<u8>,
+    side: Side,
     next: u32,
     open: Vec<Stream>,
-    /// How much of bodies may be sent.
-    window: i64,
-    /// How much has come since more was allowed.
-    received: u32,
 }
 
 #[derive(Debug)]
@@ -108,15 +101,19 @@ impl Session {
         if new {
             self.wire = Some(Wire::connect(target, key, poller)?);
             self.next = 1;
-            self.window = WINDOW;
-            self.outbox.extend_from_slice(http2::PREFACE);
-            http2::write_greeting(&mut self.outbox);
+            self.side.outbox.extend_from_slice(http2::PREFACE);
+            http2::write_greeting(&mut self.side.outbox);
         }
         let number = self.next;
         self.next += 2;
         let head = &question.head;
         let block = if new { &head.first } else { &head.again };
-        http2::write_head(&mut self.outbox, number, block, question.body.is_empty());
+        http2::write_head(
+            &mut self.side.outbox,
+            number,
+            block,
+            question.body.is_empty(),
+        );
         self.open.push(Stream {
             number,
             due,
@@ -141,7 +138,7 @@ impl Session {
             return Ok(());
         };
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            let inbox = &mut self.inbox;
+            let inbox = &mut self.side.inbox;
             let open = wire.receive(buffer, |bytes| {
                 inbox.extend_from_slice(bytes);
                 Ok(())
@@ -160,64 +157,43 @@ impl Session {
         &mut self,
         question: &Question,
         mut answered: impl FnMut(Instant),
-    ) -> Result<(), String> {
-        let inbox = std::mem::take(&mut self.inbox);
-        let mut rest = &inbox[..];
-        while let Some((frame, after)) = Frame::take(rest) {
-            rest = after;
-            frame.answer(&mut self.outbox);
-            self.window += frame.allowance().unwrap_or_default();
-            match frame.kind {
-                http2::GOAWAY => return Err("the proxy said goodbye".to_owned()),
-                http2::RST_STREAM => return Err("a stream was reset".to_owned()),
-                http2::HEADERS | http2::DATA => {
-                    self.received += frame.payload.len() as u32;
-                    let known = self.open.iter().position(|it| it.number == frame.stream);
-                    let at = known.ok_or("a frame of no open stream")?;
-                    let stream = self.open.get_mut(at).ok_or("no stream")?;
-                    if stream.take(&frame, question)? {
-                        answered(stream.due);
-                        self.open.swap_remove(at);
-                    }
+    ) -> Result<(), &'static str> {
+        let open = &mut self.open;
+        self.side.read(|frame| match frame.kind {
+            http2::GOAWAY => Err("the proxy said goodbye"),
+            http2::RST_STREAM => Err("a stream was reset"),
+            http2::HEADERS | http2::DATA => {
+                let known = open.iter().position(|it| it.number == frame.stream);
+                let at = known.ok_or("a frame of no open stream")?;
+                let stream = open.get_mut(at).ok_or("no stream")?;
+                if stream.take(frame, question)? {
+                    answered(stream.due);
+                    open.swap_remove(at);
                 }
-                _ => {}
+                Ok(())
             }
-        }
-        let left = rest.len();
-        let gone = inbox.len() - left;
-        self.inbox = inbox;
-        self.inbox.drain(..gone);
-        if self.received > ALLOWANCE / 2 {
-            self.received = 0;
-            http2::write(
-                &mut self.outbox,
-                http2::WINDOW_UPDATE,
-                0,
-                0,
-                &(ALLOWANCE / 2).to_be_bytes(),
-            );
-        }
-        Ok(())
+            _ => Ok(()),
+        })
     }
 
     fn send(&mut self, key: usize, question: &Question, poller: &Poller) -> io::Result<()> {
         let length = question.body.len() as i64;
         for stream in self.open.iter_mut().filter(|it| it.body_waits) {
-            if self.window < length {
+            if self.side.window < length {
                 break;
             }
-            self.window -= length;
+            self.side.window -= length;
             stream.body_waits = false;
-            http2::write_body(&mut self.outbox, stream.number, &question.body, true);
+            http2::write_body(&mut self.side.outbox, stream.number, &question.body, true);
         }
         let Some(wire) = &mut self.wire else {
             return Ok(());
         };
-        if self.outbox.is_empty() {
+        if self.side.outbox.is_empty() {
             wire.flush()?;
         } else {
-            wire.send(&self.outbox)?;
-            self.outbox.clear();
+            wire.send(&self.side.outbox)?;
+            self.side.outbox.clear();
         }
         wire.watch(key, poller)
     }
@@ -276,11 +252,11 @@ mod tests {
         (session, Question::new(exchange, &target))
     }
 
-    fn read(exchange: Exchange, bytes: &[u8], step: usize) -> Result<usize, String> {
+    fn read(exchange: Exchange, bytes: &[u8], step: usize) -> Result<usize, &'static str> {
         let (mut session, question) = session(exchange);
         let mut answers = 0;
         for part in bytes.chunks(step) {
-            session.inbox.extend_from_slice(part);
+            session.side.inbox.extend_from_slice(part);
             session.read(&question, |_| answers += 1)?;
         }
         Ok(answers)

@@ -112,7 +112,7 @@ impl Connection {
             State::Reading(_) => true,
             State::Answering { .. } => false,
             State::Echoing(unsent) => unsent.is_empty(),
-            State::Speaking(speaker) => speaker.outbox.is_empty(),
+            State::Speaking(speaker) => speaker.side.outbox.is_empty(),
         };
         if !may_read || !ready {
             return Ok(());
@@ -167,9 +167,10 @@ impl Connection {
                 Ok(!unsent.is_empty())
             }
             State::Speaking(speaker) => {
-                let gone = send(&self.stream, &speaker.outbox)?;
-                speaker.outbox.drain(..gone);
-                Ok(!speaker.outbox.is_empty())
+                let outbox = &mut speaker.side.outbox;
+                let gone = send(&self.stream, outbox)?;
+                outbox.drain(..gone);
+                Ok(!outbox.is_empty())
             }
         }
     }
