@@ -37,10 +37,15 @@ impl Echo {
 
 /// The Deployment `echo`: pods labelled `app: echo` with these containers.
 pub fn deployment(namespace: &str, replicas: u32, containers: &[Value]) -> Value {
-    let labels = json!({"app": "echo"});
+    application(namespace, "echo", replicas, containers)
+}
+
+/// A Deployment of this name: pods labelled `app` by it, with these containers.
+pub fn application(namespace: &str, name: &str, replicas: u32, containers: &[Value]) -> Value {
+    let labels = json!({"app": name});
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"namespace": namespace, "name": "echo"},
+        "metadata": {"namespace": namespace, "name": name},
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
@@ -63,13 +68,25 @@ pub fn deployment(namespace: &str, replicas: u32, containers: &[Value]) -> Value
 
 /// A container of the application, which listens on `number` under the name `port`.
 pub fn container(name: &str, port: &str, number: u16, env: Value) -> Value {
+    let probe = json!({"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 1});
+    server("portolan.test/echo:dev", name, (port, number), &probe, env)
+}
+
+/// A container of any application that needs no rights, which listens on this port.
+pub fn server(
+    image: &str,
+    name: &str,
+    (port, number): (&str, u16),
+    probe: &Value,
+    env: Value,
+) -> Value {
     json!({
         "name": name,
-        "image": "portolan.test/echo:dev",
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "env": env,
         "ports": [{"name": port, "containerPort": number}],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": port}, "periodSeconds": 1},
+        "readinessProbe": probe,
         "securityContext": {
             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
             "capabilities": {"drop": ["ALL"]},

@@ -29,5 +29,7 @@ pub use scene::{Scene, scene};
 pub const SYSTEM: &str = "portolan-system";
 /// The class that the chart installs.
 pub const CLASS: &str = "public";
+/// The ClusterIssuer that every certificate of the tests comes from.
+pub const ISSUER: &str = "portolan-test-ca";
 /// The domain of that class.
 pub const DOMAIN: &str = "portolan.test";

@@ -2,7 +2,7 @@
 //! afterwards. A scene that fails shows what stood in its namespaces.
 
 use crate::exposed::Exposed;
-use crate::{Cluster, DOMAIN};
+use crate::{Cluster, DOMAIN, ISSUER};
 use anyhow::{Result, anyhow};
 use futures::FutureExt;
 use serde_json::{Value, json};
@@ -81,6 +81,17 @@ impl Scene {
     /// The first label of [`Self::host`].
     pub fn label(&self, part: &str) -> String {
         format!("{part}-{}-{}", self.name, self.unique)
+    }
+
+    /// Makes an ExposeClass with an issuer and so many proxies of its own, and gives its name.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn own_class(&self, replicas: u32) -> Result<String> {
+        let proxy = json!({"replicas": replicas});
+        let issuer = json!({"name": ISSUER});
+        let spec = json!({"proxy": proxy, "issuerRef": issuer});
+        self.class("c", spec).await
     }
 
     /// Makes an ExposeClass that is deleted with the scene, and gives its name.

@@ -116,10 +116,7 @@ async fn no_request_is_lost_while_the_application_and_the_proxies_are_replaced()
         let cluster = &scene.cluster;
         let namespace = scene.namespace("a").await?;
         cluster.echo(&namespace, 2).await?;
-        let issuer = json!({"name": "portolan-test-ca"});
-        let class = scene
-            .class("c", json!({"proxy": {"replicas": 2}, "issuerRef": issuer}))
-            .await?;
+        let class = scene.own_class(2).await?;
         let host = scene.host("shop");
         cluster
             .apply(&exposed_echo(

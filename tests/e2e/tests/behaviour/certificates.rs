@@ -123,12 +123,7 @@ async fn a_client_that_names_no_server_gets_the_default_certificate_of_the_class
         let cluster = &scene.cluster;
         let namespace = scene.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let class = scene
-            .class(
-                "c",
-                json!({"proxy": {"replicas": 1}, "issuerRef": {"name": "portolan-test-ca"}}),
-            )
-            .await?;
+        let class = scene.own_class(1).await?;
         let host = scene.host("shop");
         cluster
             .apply(&exposed_echo(

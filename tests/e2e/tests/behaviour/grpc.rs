@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Method};
+use portolan_e2e::echo::{application, server};
 use portolan_e2e::exposed::exposed_port;
 use portolan_e2e::http2::{Call, Session, drain, request};
 use portolan_e2e::scene;
@@ -15,34 +16,10 @@ const FIELDS: [(&str, &str); 2] = [("content-type", "application/grpc"), ("te", 
 const DUPLEX: &str = "/grpc.testing.TestService/FullDuplexCall";
 
 fn deployment(namespace: &str, replicas: u32) -> Value {
-    let labels = json!({"app": "grpc"});
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"namespace": namespace, "name": "grpc"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "automountServiceAccountToken": false,
-                    "securityContext": {
-                        "runAsNonRoot": true, "runAsUser": 65532,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [{
-                        "name": "grpc", "image": "portolan.test/grpc:dev", "imagePullPolicy": "IfNotPresent",
-                        "ports": [{"name": "grpc", "containerPort": 8080}],
-                        "readinessProbe": {"grpc": {"port": 8080}, "periodSeconds": 1},
-                        "securityContext": {
-                            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
-                            "capabilities": {"drop": ["ALL"]},
-                        },
-                    }],
-                },
-            },
-        },
-    })
+    let probe = json!({"grpc": {"port": 8080}, "periodSeconds": 1});
+    let port = ("grpc", 8080);
+    let server = server("portolan.test/grpc:dev", "grpc", port, &probe, json!([]));
+    application(namespace, "grpc", replicas, &[server])
 }
 
 /// `appProtocol` says what is spoken there, and nothing else does.

@@ -1,15 +1,13 @@
 //! What a class lets its objects ask for, and what of it reaches the children.
 
 use anyhow::{Context, Result, ensure};
-use portolan_e2e::Cluster;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::pki::{Authority, tls_secret};
-use portolan_e2e::scene;
 use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, SOON, eventually};
+use portolan_e2e::{Cluster, ISSUER, scene};
 use serde_json::{Value, json};
 
-const ISSUER: &str = "portolan-test-ca";
 const BODY_SIZE: &str = "nginx.ingress.kubernetes.io/proxy-body-size";
 
 async fn ingress(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value> {

@@ -8,7 +8,7 @@ use portolan_e2e::exposed::{Exposed, exposed_echo, exposed_port};
 use portolan_e2e::pki::{Authority, tls_secret};
 use portolan_e2e::visitor::{Answer, Scheme};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{CLASS, Cluster, scene};
+use portolan_e2e::{CLASS, Cluster, ISSUER, scene};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -116,7 +116,7 @@ fn agrees(exposed: &Exposed, host: &str, answer: &Answer) -> Result<()> {
         "{status}"
     );
     ensure!(
-        text(status, "/certificate/issuer").ends_with("portolan-test-ca"),
+        text(status, "/certificate/issuer").ends_with(ISSUER),
         "{status}"
     );
     let der = answer.certificate.as_ref().context("no certificate")?;

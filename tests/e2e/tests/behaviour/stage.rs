@@ -6,9 +6,9 @@
 
 use anyhow::{Context, Result};
 use portolan_e2e::cluster::text;
-use portolan_e2e::echo::{container, deployment};
+use portolan_e2e::echo::{application, container};
 use portolan_e2e::pki::{Authority, tls_secret};
-use portolan_e2e::{Cluster, Scene};
+use portolan_e2e::{Cluster, ISSUER, Scene};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,7 @@ impl<'a> Stage<'a> {
         let mut spec = object["spec"].clone();
         spec["proxy"] = json!({"replicas": 1});
         if let Some(name) = spec.pointer_mut("/issuerRef/name") {
-            *name = "portolan-test-ca".into();
+            *name = ISSUER.into();
         }
         let name = text(object, "/metadata/name");
         self.scene.class(name, spec).await.map(drop)
@@ -129,13 +129,10 @@ impl<'a> Stage<'a> {
             if app.is_empty() || !running.insert((namespace, app)) {
                 continue;
             }
-            let labels = json!({"app": app});
             let one = container("echo", "web", 8080, json!([]));
-            let mut application = deployment(namespace, 1, &[one]);
-            application["metadata"]["name"] = app.into();
-            application["spec"]["selector"]["matchLabels"] = labels.clone();
-            application["spec"]["template"]["metadata"]["labels"] = labels;
-            cluster.apply(&application).await?;
+            cluster
+                .apply(&application(namespace, app, 1, &[one]))
+                .await?;
         }
         for (namespace, app) in running {
             cluster.rolled_out(namespace, app).await?;
