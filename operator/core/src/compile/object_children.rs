@@ -3,7 +3,9 @@
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::link::{Linked, Own, Source};
+use crate::index::certificates::Source;
+use crate::index::link::Linked;
+use crate::index::routing::Own;
 use crate::names::{Hostname, ObjectRef, child_name};
 use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, MANAGED_BY};

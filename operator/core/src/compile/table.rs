@@ -2,7 +2,8 @@
 
 use super::class_settings::class_settings;
 use crate::index::Index;
-use crate::index::link::{Linked, Object, Routing};
+use crate::index::link::{Linked, Object};
+use crate::index::routing::Routing;
 use crate::index::serving::{Slot, secret_of};
 use crate::index::virtual_host;
 use crate::names::{ClassName, Hostname, ObjectRef};

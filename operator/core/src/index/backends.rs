@@ -1,7 +1,8 @@
 //! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
 
 use super::Index;
-use super::link::{Object, Place, Routing};
+use super::link::Object;
+use super::routing::{Place, Routing};
 use super::secrets::Authorities;
 use super::services::{Backend, Unresolved};
 use crate::names::ObjectRef;

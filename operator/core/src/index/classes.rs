@@ -77,12 +77,10 @@ impl Class {
         let Some(allowed) = allowed.and_then(|tls| tls.allowed_issuers.as_ref()) else {
             return true;
         };
-        let same = |it: &AllowedIssuer| {
-            let names = (&it.name, &it.kind, &it.group);
-            names == (&issuer.name, &issuer.kind, &issuer.group)
+        let admits = |it: &AllowedIssuer| {
+            it.issuer == *issuer && are_meant(it.namespaces.as_deref(), namespace)
         };
-        let admits = |it: &AllowedIssuer| are_meant(it.namespaces.as_deref(), namespace);
-        self.issuer() == Some(issuer) || allowed.iter().any(|it| same(it) && admits(it))
+        self.issuer() == Some(issuer) || allowed.iter().any(admits)
     }
 
     /// Whether objects of a namespace may bring certificates of their own.

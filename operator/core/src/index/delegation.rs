@@ -5,8 +5,9 @@
 //! with what it was given, never more.
 
 use super::Index;
-use super::link::{Child, Link, Object, Routing};
+use super::link::{Child, Link, Object};
 use super::merge::Server;
+use super::routing::Routing;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::RouteSpec;

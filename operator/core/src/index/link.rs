@@ -1,17 +1,15 @@
 //! What an object means among the others: its class, its hostnames in full, who provides its certificates.
 
+use super::certificates::{Certificates, Source};
 use super::classes::{Class, Classes};
 use super::hostnames::Claim;
+use super::routing::Routing;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
-use crate::validate::{
-    BackendSpec, CertificateSource, Exposure, HostPattern, Parents, Port, Problem, RouteSpec,
-    Target, TlsSpec, TlsToBackend, validate,
-};
+use crate::validate::{Exposure, HostPattern, Parents, Problem, TlsSpec, validate};
 use jiff::Timestamp;
-use portolan_crds::{ExposedPort, ExposedPortStatus, IssuerRef, OnExpiry};
+use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// What matters of an ExposedPort.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,15 +40,6 @@ pub(crate) struct Child {
     pub(crate) routing: Routing,
 }
 
-/// What an object does with requests, whoever's hostname they come in under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Routing {
-    pub(crate) own: Option<Own>,
-    /// In the order in which they are tried; never empty.
-    pub(crate) routes: Arc<[RouteSpec]>,
-    pub(crate) namespace: String,
-}
-
 /// An object that is valid, and has a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Linked {
@@ -68,15 +57,6 @@ pub(crate) struct Linked {
     says_tls: bool,
 }
 
-/// The object's own port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Own {
-    pub(crate) service: ObjectRef,
-    pub(crate) port: Port,
-    /// The labels of the pods, when the Service is ours to make.
-    pub(crate) selector: Option<BTreeMap<String, String>>,
-}
-
 /// How TLS is terminated, where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsPolicy {
@@ -88,75 +68,6 @@ pub(crate) struct TlsPolicy {
     pub(crate) client_ca: Option<(ObjectRef, ClientCaMode)>,
     /// 1.1 was asked for, which is no longer spoken.
     pub(crate) raised: bool,
-}
-
-/// Where a backend was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
-    /// The object's own port.
-    Own,
-    /// One of `spec.routes[].backends`.
-    Backend { route: usize, backend: usize },
-}
-
-impl Place {
-    pub(crate) fn of(route: &RouteSpec, backend: &BackendSpec) -> Self {
-        match (route.index, backend.index) {
-            (Some(route), Some(backend)) => Self::Backend { route, backend },
-            _ => Self::Own,
-        }
-    }
-
-    /// How a person finds one of its fields.
-    pub(crate) fn field(self, name: &str) -> String {
-        match self {
-            Self::Own => format!("spec.{name}"),
-            Self::Backend { route, backend } => {
-                format!("spec.routes[{route}].backends[{backend}].{name}")
-            }
-        }
-    }
-}
-
-/// Who provides the certificates of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Certificates {
-    /// Nobody: plain HTTP only.
-    Disabled,
-    /// Secrets of the same namespace, for every hostname; each has a key of another type.
-    Secrets(Vec<ObjectRef>),
-    /// cert-manager, one for each hostname.
-    Issued(IssuerRef),
-    /// The class: those that are shared for some hostnames, its issuer for the others.
-    OfClass {
-        shared: BTreeMap<Hostname, ObjectRef>,
-        issuer: Option<IssuerRef>,
-    },
-}
-
-/// Where the certificates of one hostname come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source<'a> {
-    Nowhere,
-    /// Secrets of the object's own namespace.
-    Own(&'a [ObjectRef]),
-    /// A Secret that the class names.
-    Shared(&'a ObjectRef),
-    Issued(&'a IssuerRef),
-}
-
-impl Certificates {
-    /// Those that somebody has to bring; what is issued has a name of our own.
-    fn named_secrets(&self) -> impl Iterator<Item = &ObjectRef> {
-        let (own, shared) = match self {
-            Self::Secrets(secrets) => (Some(secrets), None),
-            Self::OfClass { shared, .. } => (None, Some(shared.values())),
-            Self::Disabled | Self::Issued(_) => (None, None),
-        };
-        own.into_iter()
-            .flatten()
-            .chain(shared.into_iter().flatten())
-    }
 }
 
 impl Object {
@@ -283,7 +194,7 @@ impl Object {
             class: name.clone(),
             namespace: me.namespace.clone(),
         }));
-        let certificates = certificates(&spec.tls, &hostnames, me, name, class);
+        let certificates = Certificates::of(&spec.tls, &hostnames, me, name, class);
         let tls = tls_policy(&spec.tls, me, name, class);
         let annotations = spec.decoration.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -356,63 +267,6 @@ impl Link {
     }
 }
 
-impl Routing {
-    fn of(spec: &Exposure, me: &ObjectRef) -> Self {
-        let own = spec.own.as_ref().map(|(target, port)| {
-            let (service, selector) = match target {
-                Target::Service(service) => (service.clone(), None),
-                Target::Selector(labels) => {
-                    let service = child_name(&me.namespace, &me.name, "Service", "");
-                    (service, Some(labels.clone()))
-                }
-            };
-            Own {
-                service: ObjectRef::new(&me.namespace, service),
-                port: port.clone(),
-                selector,
-            }
-        });
-        Self {
-            own,
-            routes: Arc::clone(&spec.routes),
-            namespace: me.namespace.clone(),
-        }
-    }
-
-    /// The Secrets with authorities of endpoints.
-    pub(crate) fn authorities(&self) -> impl Iterator<Item = ObjectRef> {
-        let backends = self.routes.iter().flat_map(RouteSpec::backends);
-        backends.filter_map(|backend| match &backend.tls {
-            Some(TlsToBackend::Validated { ca_secret, .. }) => Some(self.beside(ca_secret)),
-            Some(TlsToBackend::Unvalidated) | None => None,
-        })
-    }
-
-    /// The Services that requests may go to, and the object's own.
-    pub(crate) fn services(&self) -> BTreeSet<ObjectRef> {
-        let own = self.own.iter().map(|own| own.service.clone());
-        let backends = self.routes.iter().flat_map(RouteSpec::backends);
-        let named = backends.filter_map(|backend| backend.service.as_ref());
-        named
-            .map(|service| self.beside(service))
-            .chain(own)
-            .collect()
-    }
-
-    /// The objects that routes are delegated to.
-    pub(crate) fn delegates(&self) -> BTreeSet<ObjectRef> {
-        let routes = self.routes.iter();
-        routes
-            .filter_map(|route| route.delegate(&self.namespace))
-            .collect()
-    }
-
-    /// Something of the object's namespace.
-    pub(crate) fn beside(&self, name: &str) -> ObjectRef {
-        ObjectRef::new(&self.namespace, name)
-    }
-}
-
 impl Linked {
     /// The Secrets that the certificates of a hostname are read from.
     pub(crate) fn secrets(&self, host: &Hostname) -> Vec<ObjectRef> {
@@ -425,16 +279,7 @@ impl Linked {
     }
 
     pub(crate) fn source(&self, host: &Hostname) -> Source<'_> {
-        match &self.certificates {
-            Certificates::Disabled => Source::Nowhere,
-            Certificates::Secrets(secrets) => Source::Own(secrets),
-            Certificates::Issued(issuer) => Source::Issued(issuer),
-            Certificates::OfClass { shared, issuer } => match (shared.get(host), issuer) {
-                (Some(secret), _) => Source::Shared(secret),
-                (None, Some(issuer)) => Source::Issued(issuer),
-                (None, None) => Source::Nowhere,
-            },
-        }
+        self.certificates.source(host)
     }
 
     /// The Certificate of a hostname, and the Secret that it is put into: they share a name. It is that
@@ -477,60 +322,6 @@ fn hostname(
                 })?;
             Hostname::parse(&format!("{prefix}.{domain}"))
                 .map_err(|source| Problem::Hostname { index, source })
-        }
-    }
-}
-
-/// The object's own word first, then the class's.
-fn certificates(
-    tls: &TlsSpec,
-    hostnames: &[Hostname],
-    me: &ObjectRef,
-    name: &ClassName,
-    class: &Class,
-) -> Result<Certificates, Problem> {
-    match &tls.source {
-        CertificateSource::Secrets(_) if !class.admits_secrets_of(&me.namespace) => {
-            Err(Problem::OwnSecretNotAllowed {
-                class: name.clone(),
-                namespace: me.namespace.clone(),
-            })
-        }
-        CertificateSource::Secrets(secrets) => {
-            let secrets = secrets
-                .iter()
-                .map(|secret| ObjectRef::new(&me.namespace, secret));
-            Ok(Certificates::Secrets(secrets.collect()))
-        }
-        CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, &me.namespace) => {
-            Err(Problem::IssuerNotAllowed {
-                class: name.clone(),
-                namespace: me.namespace.clone(),
-                kind: issuer.kind.clone(),
-                name: issuer.name.clone(),
-            })
-        }
-        CertificateSource::Issuer(issuer) => Ok(Certificates::Issued(issuer.clone())),
-        CertificateSource::Disabled => Ok(Certificates::Disabled),
-        source => {
-            let shared = hostnames
-                .iter()
-                .filter_map(|host| Some((host.clone(), class.shared_certificate(host)?)));
-            let shared: BTreeMap<_, _> = shared.collect();
-            let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
-            match (class.issuer(), lacking, source) {
-                (None, Some(_), CertificateSource::Class) if shared.is_empty() => {
-                    Ok(Certificates::Disabled)
-                }
-                (None, Some(host), _) => Err(Problem::NoIssuer {
-                    class: name.clone(),
-                    hostname: host.clone(),
-                }),
-                (issuer, _, _) => Ok(Certificates::OfClass {
-                    shared,
-                    issuer: issuer.cloned(),
-                }),
-            }
         }
     }
 }

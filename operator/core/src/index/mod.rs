@@ -9,12 +9,14 @@
 
 mod aging;
 pub(crate) mod backends;
+pub(crate) mod certificates;
 pub(crate) mod classes;
 pub(crate) mod delegation;
 pub(crate) mod hostnames;
 pub(crate) mod issuance;
 pub(crate) mod link;
 pub(crate) mod merge;
+pub(crate) mod routing;
 pub(crate) mod secrets;
 mod service_facts;
 pub(crate) mod services;

@@ -1,6 +1,6 @@
 //! Services and their endpoints: which port is meant, and which pods are ready behind it.
 
-use super::link::Place;
+use super::routing::Place;
 use super::service_facts::{self, ServiceFacts, Slice};
 use super::spoken::Spoken;
 use crate::event::Change;

@@ -1,7 +1,8 @@
 //! Who refers to what, so that a change finds those that it concerns without looking at anybody else.
 
 use super::Entry;
-use super::link::{Link, Source};
+use super::certificates::Source;
+use super::link::Link;
 use crate::names::{ClassName, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet};
 

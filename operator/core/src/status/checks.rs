@@ -6,8 +6,9 @@ use super::destinations::{Destinations, told};
 use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
+use crate::index::certificates::Source;
 use crate::index::hostnames::Standing;
-use crate::index::link::{Linked, Object, Source};
+use crate::index::link::{Linked, Object};
 use crate::index::merge::{Server, Share};
 use crate::index::secrets::SecretProblem;
 use crate::index::services::Unresolved;
@@ -17,6 +18,7 @@ use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate};
 use crate::reason::Reason;
 use jiff::Timestamp;
 use portolan_crds::Address;
+use std::collections::BTreeMap;
 
 /// Something that stands against a request's success.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,9 @@ pub(super) struct Scene<'a> {
     pub(super) children: Vec<Child>,
     pub(super) addresses: &'a [Address],
     destinations: Destinations,
+    /// How the object stands for each of its hostnames, and how it shares those that its namespace holds.
+    /// Told often, and found out once: sharing takes a look at every route of everybody.
+    stands: BTreeMap<&'a Hostname, (Standing, Share)>,
 }
 
 /// One check of one hostname.
@@ -69,7 +74,7 @@ impl Findings {
                 .filter_map(|(order, check)| Some((order, check(scene, host)?)))
                 .collect();
             // What would be wrong with a hostname that others have is of no use to anybody.
-            if scene.has_lost(host) || scene.standing(host) == Standing::HoldPending {
+            if scene.has_lost(host) || *scene.standing(host) == Standing::HoldPending {
                 found.truncate(1);
             }
             (host.clone(), found)
@@ -129,6 +134,15 @@ impl<'a> Scene<'a> {
             });
             destinations.unresolved.extend(cut);
         }
+        let claim = object.claim(me);
+        let stands = link.hostnames.iter().map(|host| {
+            let standing = index.hostnames.standing(&claim, host);
+            let share = match standing {
+                Standing::Held { .. } => index.share(me, link, host),
+                _ => Share::Whole,
+            };
+            (host, (standing, share))
+        });
         Self {
             index,
             me,
@@ -139,6 +153,7 @@ impl<'a> Scene<'a> {
             children: index.children(me),
             addresses: index.addresses(&link.class),
             destinations,
+            stands: stands.collect(),
         }
     }
 
@@ -151,17 +166,16 @@ impl<'a> Scene<'a> {
         told(&self.destinations.misunderstood)
     }
 
-    pub(super) fn standing(&self, host: &Hostname) -> Standing {
-        let claim = self.object.claim(self.me);
-        self.index.hostnames.standing(&claim, host)
+    pub(super) fn standing(&self, host: &Hostname) -> &Standing {
+        let known = self.stands.get(host);
+        known.map_or(&Standing::HoldPending, |(standing, _)| standing)
     }
 
     /// How a hostname that the namespace holds is shared with other objects of it.
-    pub(super) fn share(&self, host: &Hostname) -> Share {
-        match self.standing(host) {
-            Standing::Held { .. } => self.index.share(self.me, self.link, host),
-            _ => Share::Whole,
-        }
+    pub(super) fn share(&self, host: &Hostname) -> &Share {
+        self.stands
+            .get(host)
+            .map_or(&Share::Whole, |(_, share)| share)
     }
 
     /// Whether others have all of a hostname.
@@ -171,7 +185,7 @@ impl<'a> Scene<'a> {
             Standing::HeldBy { .. } | Standing::HeldByWildcard { .. } => true,
             Standing::Held { .. } => match self.share(host) {
                 Share::Whole => false,
-                Share::Outdone { wholly, .. } => wholly,
+                Share::Outdone { wholly, .. } => *wholly,
                 Share::OtherTls { .. } => true,
             },
         }

@@ -1,7 +1,8 @@
 //! Where an object's requests go: what of it is missing, who is not ready there, what is not understood.
 
 use crate::index::Index;
-use crate::index::link::{Object, Routing};
+use crate::index::link::Object;
+use crate::index::routing::Routing;
 use crate::index::services::Unresolved;
 use crate::names::ObjectRef;
 use crate::reason::Reason;

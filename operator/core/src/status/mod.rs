@@ -11,8 +11,9 @@ mod conditions;
 mod destinations;
 mod proxies;
 
+use crate::index::certificates::Source;
 use crate::index::hostnames::Standing;
-use crate::index::link::{Link, Linked, Object, Source};
+use crate::index::link::{Link, Linked, Object};
 use crate::index::merge::Share;
 use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
@@ -319,11 +320,11 @@ fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> Ho
                     other.to_string()
                 }
             };
-            (Some(Time(since)), holder)
+            (Some(Time(*since)), holder)
         }
         Standing::HoldPending => (None, String::new()),
         Standing::HeldBy { namespace } | Standing::HeldByWildcard { namespace, .. } => {
-            (None, namespace)
+            (None, namespace.clone())
         }
     };
     let scheme = if scene.rule(host).1.terminates_tls() {

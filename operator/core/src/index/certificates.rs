@@ -1,0 +1,116 @@
+//! Who provides the certificates of an object, by hostname.
+
+use super::classes::Class;
+use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::validate::{CertificateSource, Problem, TlsSpec};
+use portolan_crds::IssuerRef;
+use std::collections::BTreeMap;
+
+/// Who provides the certificates of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Certificates {
+    /// Nobody: plain HTTP only.
+    Disabled,
+    /// Secrets of the same namespace, for every hostname; each has a key of another type.
+    Secrets(Vec<ObjectRef>),
+    /// cert-manager, one for each hostname.
+    Issued(IssuerRef),
+    /// The class: those that are shared for some hostnames, its issuer for the others.
+    OfClass {
+        shared: BTreeMap<Hostname, ObjectRef>,
+        issuer: Option<IssuerRef>,
+    },
+}
+
+/// Where the certificates of one hostname come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source<'a> {
+    Nowhere,
+    /// Secrets of the object's own namespace.
+    Own(&'a [ObjectRef]),
+    /// A Secret that the class names.
+    Shared(&'a ObjectRef),
+    Issued(&'a IssuerRef),
+}
+
+impl Certificates {
+    /// The object's own word first, then the class's.
+    pub(super) fn of(
+        tls: &TlsSpec,
+        hostnames: &[Hostname],
+        me: &ObjectRef,
+        name: &ClassName,
+        class: &Class,
+    ) -> Result<Self, Problem> {
+        match &tls.source {
+            CertificateSource::Secrets(_) if !class.admits_secrets_of(&me.namespace) => {
+                Err(Problem::OwnSecretNotAllowed {
+                    class: name.clone(),
+                    namespace: me.namespace.clone(),
+                })
+            }
+            CertificateSource::Secrets(secrets) => {
+                let secrets = secrets
+                    .iter()
+                    .map(|secret| ObjectRef::new(&me.namespace, secret));
+                Ok(Self::Secrets(secrets.collect()))
+            }
+            CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, &me.namespace) => {
+                Err(Problem::IssuerNotAllowed {
+                    class: name.clone(),
+                    namespace: me.namespace.clone(),
+                    kind: issuer.kind.clone(),
+                    name: issuer.name.clone(),
+                })
+            }
+            CertificateSource::Issuer(issuer) => Ok(Self::Issued(issuer.clone())),
+            CertificateSource::Disabled => Ok(Self::Disabled),
+            source => {
+                let shared = hostnames
+                    .iter()
+                    .filter_map(|host| Some((host.clone(), class.shared_certificate(host)?)));
+                let shared: BTreeMap<_, _> = shared.collect();
+                let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
+                match (class.issuer(), lacking, source) {
+                    (None, Some(_), CertificateSource::Class) if shared.is_empty() => {
+                        Ok(Self::Disabled)
+                    }
+                    (None, Some(host), _) => Err(Problem::NoIssuer {
+                        class: name.clone(),
+                        hostname: host.clone(),
+                    }),
+                    (issuer, _, _) => Ok(Self::OfClass {
+                        shared,
+                        issuer: issuer.cloned(),
+                    }),
+                }
+            }
+        }
+    }
+
+    /// Where those of one hostname come from.
+    pub(super) fn source(&self, host: &Hostname) -> Source<'_> {
+        match self {
+            Self::Disabled => Source::Nowhere,
+            Self::Secrets(secrets) => Source::Own(secrets),
+            Self::Issued(issuer) => Source::Issued(issuer),
+            Self::OfClass { shared, issuer } => match (shared.get(host), issuer) {
+                (Some(secret), _) => Source::Shared(secret),
+                (None, Some(issuer)) => Source::Issued(issuer),
+                (None, None) => Source::Nowhere,
+            },
+        }
+    }
+
+    /// Those that somebody has to bring; what is issued has a name of our own.
+    pub(super) fn named_secrets(&self) -> impl Iterator<Item = &ObjectRef> {
+        let (own, shared) = match self {
+            Self::Secrets(secrets) => (Some(secrets), None),
+            Self::OfClass { shared, .. } => (None, Some(shared.values())),
+            Self::Disabled | Self::Issued(_) => (None, None),
+        };
+        own.into_iter()
+            .flatten()
+            .chain(shared.into_iter().flatten())
+    }
+}
