@@ -1,8 +1,8 @@
 //! The API of group `portolan.dev`, as Rust types and as CustomResourceDefinitions.
 //!
 //! What an app team writes ([`ExposedPort`]), what a platform team writes ([`ExposeClass`]), what
-//! the operator alone writes ([`HostnameHold`]), and the few foreign types that Portolan writes
-//! ([`certmanager`]). These are wire types: they say what may stand in a file, and nothing of what
+//! the operator alone writes ([`HostnameHold`]), and the few foreign types that Portolan writes or
+//! reads ([`certmanager`], [`gateway`]). These are wire types: they say what may stand in a file, and nothing of what
 //! it means; that is the operator's core. Nothing of ours is imported.
 //!
 //! Only what is implemented is in the schema. `crdgen` renders it ([`manifest`]) into the chart,
@@ -16,6 +16,7 @@
 pub mod certmanager;
 mod expose_class;
 mod exposed_port;
+pub mod gateway;
 mod hostname_hold;
 pub mod manifest;
 mod schema;

@@ -149,13 +149,22 @@ pub struct FieldMatch {
 }
 
 /// A port of a Service, and its share of the requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.namespace) || has(self.service)")
+        .message("backends.namespace: there is no service that could be in it; write backends.service too, or leave the namespace out"),
+)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRef {
-    /// The name of a Service of this namespace; absent is the object's own.
+    /// The name of a Service; absent is the object's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub service: Option<String>,
+    /// The namespace of the Service; absent is that of the object. In another one a ReferenceGrant of the
+    /// Gateway API must let ExposedPorts of this namespace refer to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
     /// A port of the Service, by number or name.
     #[schemars(schema_with = "schema::backend_port")]
     pub port: IntOrString,
@@ -188,7 +197,7 @@ pub struct BackendTls {
 /// Who may have issued the certificate of an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendCa {
-    /// A Secret of this namespace with the certificates of the authorities in `ca.crt`.
+    /// A Secret with the certificates of the authorities in `ca.crt`.
     pub secret: SecretRef,
 }
 

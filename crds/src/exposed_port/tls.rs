@@ -25,7 +25,7 @@ pub struct Tls {
     /// there is a secret or an issuer, here or in the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<TlsMode>,
-    /// An existing Secret of type kubernetes.io/tls in this namespace.
+    /// An existing Secret of type kubernetes.io/tls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretRef>,
     /// Further Secrets for the same hostnames with keys of another type, such as RSA beside ECDSA;
@@ -113,7 +113,7 @@ pub struct Hsts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCa {
-    /// A Secret of this namespace with the certificates of the authorities in `ca.crt`.
+    /// A Secret with the certificates of the authorities in `ca.crt`.
     pub secret: SecretRef,
     /// `Require` refuses a client without a certificate; `Optional` serves it. One whose certificate
     /// does not hold is always refused. Absent means `Require`.
@@ -130,12 +130,17 @@ pub enum ClientCaMode {
     Optional,
 }
 
-/// A Secret of the same namespace.
+/// A Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Its namespace; absent is that of the object. In another one a ReferenceGrant of the Gateway API must
+    /// let ExposedPorts of this namespace refer to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
 }
 
 /// Who issues certificates: an issuer as cert-manager knows it.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_crds::certmanager::Certificate;
+use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, HostnameHold};
 use portolan_discovery::table::ResourceName;
 use std::collections::BTreeSet;
@@ -48,6 +49,10 @@ pub enum Event {
     Certificate(Change<Certificate>),
     /// Whether the cluster knows cert-manager's Certificates.
     CertManager(bool),
+    /// A namespace's consent to references from others.
+    ReferenceGrant(Change<ReferenceGrant>),
+    /// Whether the cluster knows ReferenceGrants.
+    ReferenceGrants(bool),
     /// From which the keys of TLS session tickets are derived.
     TicketKey(TicketKey),
     /// What the clock says. A Secret is judged by the time that was told last, so tell it before a batch of events.

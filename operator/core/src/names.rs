@@ -140,6 +140,14 @@ impl ObjectRef {
         Self::new("", name)
     }
 
+    /// As people of a namespace call it: by its name, where it is one of theirs.
+    pub(crate) fn called_in(&self, namespace: &str) -> String {
+        match self.namespace == namespace {
+            true => self.name.clone(),
+            false => self.to_string(),
+        }
+    }
+
     /// Of an object as it came from the cluster.
     pub fn of(object: &impl kube::Resource) -> Self {
         let metadata = object.meta();

@@ -126,6 +126,8 @@ reasons! {
     ServiceNotFound,
     /// The Service, or every pod behind it, has no such port.
     PortNotFound,
+    /// A route or `spec.tls` refers to a Service or Secret of another namespace, and no ReferenceGrant (Gateway API) there lets ExposedPorts of this namespace do so. Have one made there, or name something of the own namespace. What the reference was for is not served; all else is.
+    RefNotPermitted,
     /// The Service is of type ExternalName, and its `externalName` is no DNS name (an address is none).
     InvalidExternalName,
 

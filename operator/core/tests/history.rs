@@ -327,6 +327,7 @@ fn histories_meet_every_interesting_state() {
         "CertificatePending",
         "NoReadyEndpoints",
         "SecretNotFound",
+        "RefNotPermitted",
         "Applying",
         "Expired",
         "UnsupportedProtocol",

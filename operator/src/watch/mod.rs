@@ -1,8 +1,8 @@
 //! Everything that is watched, turned into [`Input`]s on one bounded channel.
 //!
 //! Of Secrets never more than needed: those of our own Certificates by one labelled watch, any other
-//! only while an object names it, one by one ([`named`]). cert-manager's kinds are watched while its
-//! CustomResourceDefinition is there ([`optional`]). Everything else is in [`sources`].
+//! only while an object names it, one by one ([`named`]). Kinds of cert-manager and of the Gateway API are
+//! watched while their CustomResourceDefinition is there ([`optional`]). Everything else is in [`sources`].
 //!
 //! A watch that fails starts again with a growing pause; one that hangs is noticed by kube's idle
 //! bound (5 s above the 290 s that the server is asked for) or, before its first answer, by the

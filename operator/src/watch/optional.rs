@@ -1,5 +1,5 @@
-//! cert-manager's Certificates, which are watched while their CustomResourceDefinition is there:
-//! it may come after the operator, and go again.
+//! Kinds whose CustomResourceDefinition may come after the operator, and go again: cert-manager's
+//! Certificates, the Gateway API's ReferenceGrants. They are watched while it is there.
 
 use super::follow::{Noticed, Sink, Watch};
 use super::sources::{child, selecting};
@@ -8,90 +8,129 @@ use crate::apply::ChildKind;
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
 use portolan_core::{Change, Event, MANAGED_SELECTOR, ObjectRef};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-/// Listed when the kind is known to be absent, or its objects are.
-pub(super) const SOURCE: Source = Source::Kind("certificates");
+/// A kind that a cluster may know or not.
+pub(super) struct Optional {
+    /// Listed when the kind is known to be absent, or its objects are.
+    pub(super) source: Source,
+    /// The name of its CustomResourceDefinition.
+    definition: &'static str,
+    /// Whose it is.
+    of: &'static str,
+    /// The versions that say the same to us, the one that is preferred first.
+    versions: &'static [&'static str],
+    resource: fn(version: &str) -> ApiResource,
+    labels: &'static str,
+    /// What the index is told of the kind itself.
+    known: fn(bool) -> Event,
+    translate: fn(Noticed<DynamicObject>) -> Vec<Input>,
+}
 
-const DEFINITION: &str = "certificates.cert-manager.io";
+/// What is watched without being there for sure.
+pub(super) const OPTIONAL: [Optional; 2] = [
+    Optional {
+        source: Source::Kind("certificates"),
+        definition: "certificates.cert-manager.io",
+        of: "cert-manager",
+        versions: &["v1"],
+        resource: |_| ChildKind::Certificate.resource(),
+        labels: MANAGED_SELECTOR,
+        known: Event::CertManager,
+        translate: certificate,
+    },
+    Optional {
+        source: Source::Kind("referencegrants"),
+        definition: "referencegrants.gateway.networking.k8s.io",
+        of: "the Gateway API",
+        versions: &["v1", "v1beta1"],
+        resource: reference_grants,
+        labels: "",
+        known: Event::ReferenceGrants,
+        translate: |noticed| {
+            let change = typed("ReferenceGrant", &noticed);
+            vec![Input::Event(Event::ReferenceGrant(change))]
+        },
+    },
+];
 
-/// Watches the definition, and the Certificates while it is established.
-pub(super) async fn follow_certificates(client: Client, sink: Sink) {
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut definition = watch_object(definitions, DEFINITION)
-        .default_backoff()
-        .boxed();
-    let tasks = TaskTracker::new();
-    let mut running: Option<CancellationToken> = None;
-    let mut told = false;
-    loop {
-        let seen = tokio::select! {
-            seen = definition.next() => seen,
-            () = sink.shutdown.cancelled() => break,
-        };
-        let established = match seen {
-            None => break,
-            Some(Ok(definition)) => definition.as_ref().is_some_and(is_established),
-            Some(Err(error)) => {
-                // What was known stays true until something else is known.
-                warn!(%error, "cannot watch the definition of {DEFINITION}; trying again");
-                continue;
-            }
-        };
-        match (established, &running) {
-            (true, None) => {
-                info!("cert-manager is there");
-                let unwanted = CancellationToken::new();
-                if sink
-                    .send([Input::Event(Event::CertManager(true))])
-                    .await
-                    .is_err()
-                {
-                    break;
+impl Optional {
+    /// Watches the definition, and the objects while it is established.
+    pub(super) async fn follow(self, client: Client, sink: Sink) {
+        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+        let mut definition = watch_object(definitions, self.definition)
+            .default_backoff()
+            .boxed();
+        let tasks = TaskTracker::new();
+        let mut running: Option<(&str, CancellationToken)> = None;
+        let mut told = None;
+        loop {
+            let seen = tokio::select! {
+                seen = definition.next() => seen,
+                () = sink.shutdown.cancelled() => break,
+            };
+            let version = match seen {
+                None => break,
+                Some(Ok(definition)) => definition.as_ref().and_then(|it| self.version(it)),
+                Some(Err(error)) => {
+                    // What was known stays true until something else is known.
+                    warn!(%error, "cannot watch the definition of {}; trying again", self.definition);
+                    continue;
                 }
-                let watch = Watch {
-                    source: SOURCE,
-                    api: Api::all_with(client.clone(), &ChildKind::Certificate.resource()),
-                    config: selecting(MANAGED_SELECTOR),
-                };
-                tasks.spawn(watch.follow(certificate, sink.clone(), unwanted.clone()));
-                running = Some(unwanted);
-                told = true;
-            }
-            (false, Some(unwanted)) => {
-                info!("cert-manager is gone");
-                unwanted.cancel();
-                running = None;
-                if sink
-                    .send([Input::Event(Event::CertManager(false))])
-                    .await
-                    .is_err()
-                {
-                    break;
+            };
+            if running.as_ref().map(|(version, _)| *version) != version {
+                if let Some((_, unwanted)) = running.take() {
+                    unwanted.cancel();
                 }
+                running = version.map(|version| {
+                    let unwanted = CancellationToken::new();
+                    let watch = Watch {
+                        source: self.source.clone(),
+                        api: Api::all_with(client.clone(), &(self.resource)(version)),
+                        config: selecting(self.labels),
+                    };
+                    tasks.spawn(watch.follow(self.translate, sink.clone(), unwanted.clone()));
+                    (version, unwanted)
+                });
             }
-            (false, None) if !told => {
-                told = true;
-                info!("cert-manager is not installed; no certificates are issued until it is");
-                let absent = [
-                    Input::Event(Event::CertManager(false)),
-                    Input::Listed(SOURCE),
-                ];
-                if sink.send(absent).await.is_err() {
+            let known = version.is_some();
+            if told.replace(known) != Some(known) {
+                let of = self.of;
+                match known {
+                    true => info!("{of} is there"),
+                    false => info!("{of} is not there"),
+                }
+                let mut inputs = vec![Input::Event((self.known)(known))];
+                // There is nothing to wait for.
+                inputs.extend((!known).then(|| Input::Listed(self.source.clone())));
+                if sink.send(inputs).await.is_err() {
                     break;
                 }
             }
-            (true, Some(_)) | (false, None) => {}
         }
+        tasks.close();
+        tasks.wait().await;
     }
-    tasks.close();
-    tasks.wait().await;
+
+    /// The version by which objects are to be watched; `None` while there are none to watch.
+    fn version(&self, definition: &CustomResourceDefinition) -> Option<&'static str> {
+        if !is_established(definition) {
+            return None;
+        }
+        let served = |version: &&&str| {
+            let mut all = definition.spec.versions.iter();
+            all.any(|it| it.served && it.name == **version)
+        };
+        self.versions.iter().find(served).copied()
+    }
 }
 
 fn is_established(definition: &CustomResourceDefinition) -> bool {
@@ -105,23 +144,35 @@ fn is_established(definition: &CustomResourceDefinition) -> bool {
     established && !going
 }
 
+fn reference_grants(version: &str) -> ApiResource {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", version, "ReferenceGrant");
+    ApiResource::from_gvk_with_plural(&kind, "referencegrants")
+}
+
 /// A Certificate is a child, and its status is for the index.
 fn certificate(noticed: Noticed<DynamicObject>) -> Vec<Input> {
-    let for_index = match &noticed {
-        Noticed::Applied(object) => match object.as_ref().clone().try_parse() {
-            Ok(certificate) => Change::Applied(Box::new(certificate)),
-            Err(error) => {
-                let name = ObjectRef::new(
-                    object.metadata.namespace.clone().unwrap_or_default(),
-                    object.metadata.name.clone().unwrap_or_default(),
-                );
-                warn!(certificate = %name, %error, "a Certificate cannot be read and is left out");
-                Change::Deleted(name)
-            }
-        },
-        Noticed::Gone { object, .. } => Change::Deleted(object.clone()),
-    };
+    let change = typed("Certificate", &noticed);
     let mut inputs = child(ChildKind::Certificate, noticed);
-    inputs.push(Input::Event(Event::Certificate(for_index)));
+    inputs.push(Input::Event(Event::Certificate(change)));
     inputs
+}
+
+/// What cannot be read is as good as absent.
+fn typed<K: DeserializeOwned>(kind: &str, noticed: &Noticed<DynamicObject>) -> Change<K> {
+    let object = match noticed {
+        Noticed::Applied(object) => object.as_ref(),
+        Noticed::Gone { object, .. } => return Change::Deleted(object.clone()),
+    };
+    let read = serde_json::to_value(object).and_then(serde_json::from_value);
+    match read {
+        Ok(typed) => Change::Applied(Box::new(typed)),
+        Err(error) => {
+            let name = ObjectRef::new(
+                object.metadata.namespace.clone().unwrap_or_default(),
+                object.metadata.name.clone().unwrap_or_default(),
+            );
+            warn!(object = %name, %error, "a {kind} cannot be read and is left out");
+            Change::Deleted(name)
+        }
+    }
 }

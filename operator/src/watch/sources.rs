@@ -2,7 +2,7 @@
 
 use super::follow::{Noticed, Sink, Watch};
 use super::named::follow_named_secrets;
-use super::optional::follow_certificates;
+use super::optional::OPTIONAL;
 use super::{Input, Source, Via};
 use crate::apply::{ChildId, ChildKind, Seen};
 use crate::metrics::Metrics;
@@ -101,10 +101,11 @@ impl Sources {
             all.start(plural, api, MANAGED_SELECTOR, move |it| child(kind, it));
         }
         let sink = all.sink.clone();
-        let certificates = follow_certificates(client(), sink.clone());
-        tasks.spawn(certificates);
+        for kind in OPTIONAL {
+            sources.insert(kind.source.clone());
+            tasks.spawn(kind.follow(self.client.clone(), sink.clone()));
+        }
         tasks.spawn(follow_named_secrets(self.client, self.secrets, sink));
-        sources.insert(super::optional::SOURCE);
         sources
     }
 

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{Change, ClassName, Event, ObjectRef};
+use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, GROUP};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub(crate) enum Kind {
     Service,
     EndpointSlice,
     Secret,
+    ReferenceGrant,
     ExposedPort,
 }
 
@@ -37,6 +39,7 @@ pub(crate) enum Object {
     Service(Box<Service>),
     EndpointSlice(Box<EndpointSlice>),
     Secret(Box<Secret>),
+    ReferenceGrant(Box<ReferenceGrant>),
     ExposedPort(Box<ExposedPort>),
 }
 
@@ -83,6 +86,7 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
+            Self::ReferenceGrant => "ReferenceGrant",
             Self::ExposedPort => "ExposedPort",
         }
     }
@@ -103,6 +107,7 @@ impl Key {
             Kind::Service => Event::Service(Change::Deleted(object)),
             Kind::EndpointSlice => Event::EndpointSlice(Change::Deleted(object)),
             Kind::Secret => Event::Secret(Change::Deleted(object)),
+            Kind::ReferenceGrant => Event::ReferenceGrant(Change::Deleted(object)),
             Kind::ExposedPort => Event::ExposedPort(Change::Deleted(object)),
         }
     }
@@ -116,6 +121,7 @@ impl Object {
             Self::Service(it) => Event::Service(Change::Applied(it)),
             Self::EndpointSlice(it) => Event::EndpointSlice(Change::Applied(it)),
             Self::Secret(it) => Event::Secret(Change::Applied(it)),
+            Self::ReferenceGrant(it) => Event::ReferenceGrant(Change::Applied(it)),
             Self::ExposedPort(it) => Event::ExposedPort(Change::Applied(it)),
         }
     }
@@ -126,6 +132,7 @@ impl Object {
             Self::Service(it) => (Kind::Service, ObjectRef::of(it.as_ref())),
             Self::EndpointSlice(it) => (Kind::EndpointSlice, ObjectRef::of(it.as_ref())),
             Self::Secret(it) => (Kind::Secret, ObjectRef::of(it.as_ref())),
+            Self::ReferenceGrant(it) => (Kind::ReferenceGrant, ObjectRef::of(it.as_ref())),
             Self::ExposedPort(it) => (Kind::ExposedPort, ObjectRef::of(it.as_ref())),
         };
         Key { kind, object }
@@ -137,6 +144,7 @@ impl Object {
             Self::Service(it) => &mut it.metadata,
             Self::EndpointSlice(it) => &mut it.metadata,
             Self::Secret(it) => &mut it.metadata,
+            Self::ReferenceGrant(it) => &mut it.metadata,
             Self::ExposedPort(it) => &mut it.metadata,
         }
     }
@@ -189,6 +197,7 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
         Kind::Service => typed(&value).map(Object::Service),
         Kind::EndpointSlice => typed(&value).map(Object::EndpointSlice),
         Kind::Secret => typed(&value).map(Object::Secret),
+        Kind::ReferenceGrant => typed(&value).map(Object::ReferenceGrant),
         Kind::ExposedPort => typed(&value).map(Object::ExposedPort),
     };
     let mut object = match read {
@@ -233,6 +242,10 @@ fn kind(value: &Value) -> Result<Option<Kind>, Problem> {
         ("v1", "Service") => Kind::Service,
         ("v1", "Secret") => Kind::Secret,
         ("discovery.k8s.io/v1", "EndpointSlice") => Kind::EndpointSlice,
+        (
+            "gateway.networking.k8s.io/v1" | "gateway.networking.k8s.io/v1beta1",
+            "ReferenceGrant",
+        ) => Kind::ReferenceGrant,
         (_, "ExposedPort" | "ExposeClass") => {
             let problem = format!("{version} is unknown; write {GROUP}/v1alpha1");
             return Err(("apiVersion", problem));

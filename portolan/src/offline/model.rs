@@ -42,7 +42,7 @@ impl Model {
         // Only a name: the class that it stands for is replaced by those of the files, or assumed.
         let class = ClassName::parse(CLASS).unwrap_or_else(|| unreachable!("a DNS label"));
         let (mut store, _) = Store::new(index, class, now);
-        store.apply([Event::CertManager(true)]);
+        store.apply([Event::CertManager(true), Event::ReferenceGrants(true)]);
         store.take_in(update.applied, update.gone, now);
         let services = services(&store);
         store.apply(services);

@@ -52,6 +52,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::ClassNotFound
         | R::DelegateNotFound
         | R::Orphaned
+        | R::RefNotPermitted
         | R::ServiceNotFound
         | R::SecretNotFound
         | R::EndpointRefused

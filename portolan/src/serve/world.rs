@@ -72,6 +72,7 @@ impl World {
         affected.merge(world.store.apply([
             Event::TicketKey(tickets),
             Event::CertManager(false),
+            Event::ReferenceGrants(true),
             Event::Service(Change::Applied(Box::new(service))),
             Event::EndpointSlice(Change::Applied(Box::new(slice))),
         ]));

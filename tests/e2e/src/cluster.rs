@@ -47,6 +47,11 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("Lease", "coordination.k8s.io/v1", "leases"),
     ("Namespace", "v1", "namespaces"),
     ("Pod", "v1", "pods"),
+    (
+        "ReferenceGrant",
+        "gateway.networking.k8s.io/v1",
+        "referencegrants",
+    ),
     ("Secret", "v1", "secrets"),
     ("Service", "v1", "services"),
     ("ServiceAccount", "v1", "serviceaccounts"),

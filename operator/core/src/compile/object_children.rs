@@ -122,14 +122,18 @@ fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]
     ingress
 }
 
-/// An Ingress shows one Service: the object's own, or the first that a route names. An object that
-/// only redirects and answers has none.
-fn shown_backend(link: &Linked) -> Option<(&str, &Port)> {
+/// An Ingress shows one Service of its namespace: the object's own, or the first that a route names. An
+/// object that only redirects and answers has none.
+fn shown_backend(link: &Linked) -> Option<(String, &Port)> {
     if let Some(own) = &link.routing.own {
-        return Some((&own.service.name, &own.port));
+        return Some((own.service.name.clone(), &own.port));
     }
     let mut backends = link.routing.routes.iter().flat_map(RouteSpec::backends);
-    backends.find_map(|backend| Some((backend.service.as_deref()?, &backend.port)))
+    let namespace = &link.routing.namespace;
+    backends.find_map(|backend| {
+        let service = backend.service.as_ref()?.within(namespace);
+        (service.namespace == *namespace).then_some((service.name, &backend.port))
+    })
 }
 
 /// Of the Ingress of an ExposedPort.

@@ -2,6 +2,7 @@
 
 use super::class_settings::class_settings;
 use crate::index::Index;
+use crate::index::grants::Referent;
 use crate::index::link::{Linked, Object};
 use crate::index::routing::Routing;
 use crate::index::serving::{Slot, secret_of};
@@ -260,10 +261,11 @@ impl Index {
         })
     }
 
-    /// Whether an object names the authorities in a Secret.
+    /// Whether an object names the authorities in a Secret, and may.
     fn trusts(&self, me: &ObjectRef, secret: &ObjectRef) -> bool {
         let link = self.entry(me).and_then(|entry| entry.link.as_ref().ok());
         link.is_some_and(|link| link.authorities().contains(secret))
+            && self.grants.permit(&me.namespace, Referent::Secret, secret)
     }
 }
 

@@ -45,7 +45,8 @@ impl Index {
         let Some((secret, mode)) = &link.tls.client_ca else {
             return Ok(None);
         };
-        self.authorities(secret, "spec.tls.clientCA.secret")?;
+        let from = &link.routing.namespace;
+        self.authorities(from, secret, "spec.tls.clientCA.secret")?;
         Ok(Some(ClientCa {
             trust: secret.to_string(),
             mode: *mode,

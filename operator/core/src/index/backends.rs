@@ -1,10 +1,11 @@
 //! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
 
 use super::Index;
+use super::grants::Referent;
 use super::link::Object;
 use super::routing::{Place, Routing};
 use super::secrets::Authorities;
-use super::services::{Backend, Unresolved};
+use super::services::{Asked, Backend, Unresolved};
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::{BackendSpec, RouteSpec, TlsToBackend};
@@ -66,7 +67,7 @@ impl Index {
     ) -> Result<Resolved, Unresolved> {
         let own = routing.own.as_ref();
         let (service, owner) = match (&spec.service, own) {
-            (Some(name), _) => (routing.beside(name), None),
+            (Some(named), _) => (named.within(&routing.namespace), None),
             (None, Some(own)) => {
                 let made = own.selector.is_some();
                 (own.service.clone(), made.then_some(object.uid.as_str()))
@@ -74,11 +75,18 @@ impl Index {
             // Validation lets no backend through that would have no Service.
             (None, None) => return Err(no_service(place)),
         };
-        let backend = self.services.resolve(&service, &spec.port, owner, place)?;
+        let asked = Asked {
+            from: &routing.namespace,
+            at: place,
+        };
+        let field = place.field("service");
+        self.consent(&routing.namespace, Referent::Service, &service, &field)?;
+        let backend = self.services.resolve(&service, &spec.port, owner, asked)?;
         let (tls, authorities) = match &spec.tls {
-            Some(TlsToBackend::Validated { ca_secret, subject }) => {
-                let secret = routing.beside(ca_secret);
-                self.authorities(&secret, &place.field("tls.ca.secret"))?;
+            Some(TlsToBackend::Validated { ca, subject }) => {
+                let secret = ca.within(&routing.namespace);
+                let field = place.field("tls.ca.secret");
+                self.authorities(&routing.namespace, &secret, &field)?;
                 let tls = BackendTls {
                     server_name: subject.clone(),
                     trust: Some(secret.to_string()),
@@ -97,13 +105,15 @@ impl Index {
         })
     }
 
-    /// The authorities in a Secret, which stands in the field that is named by `at`.
+    /// The authorities in a Secret, which an object of a namespace names in the field `at`.
     pub(crate) fn authorities(
         &self,
+        from: &str,
         secret: &ObjectRef,
         at: &str,
     ) -> Result<Arc<Authorities>, Unresolved> {
-        let name = &secret.name;
+        self.consent(from, Referent::Secret, secret, at)?;
+        let name = secret.called_in(from);
         match self.serving.authorities(secret) {
             Some(Ok(authorities)) => Ok(authorities),
             Some(Err(problem)) => Err(Unresolved {

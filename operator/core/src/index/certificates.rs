@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub(crate) enum Certificates {
     /// Nobody: plain HTTP only.
     Disabled,
-    /// Secrets of the same namespace, for every hostname; each has a key of another type.
+    /// Secrets that the object names, for every hostname; each has a key of another type.
     Secrets(Vec<ObjectRef>),
     /// cert-manager, one for each hostname.
     Issued(IssuerRef),
@@ -26,7 +26,7 @@ pub(crate) enum Certificates {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     Nowhere,
-    /// Secrets of the object's own namespace.
+    /// Secrets that the object names.
     Own(&'a [ObjectRef]),
     /// A Secret that the class names.
     Shared(&'a ObjectRef),
@@ -50,9 +50,7 @@ impl Certificates {
                 })
             }
             CertificateSource::Secrets(secrets) => {
-                let secrets = secrets
-                    .iter()
-                    .map(|secret| ObjectRef::new(&me.namespace, secret));
+                let secrets = secrets.iter().map(|secret| secret.within(&me.namespace));
                 Ok(Self::Secrets(secrets.collect()))
             }
             CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, &me.namespace) => {
@@ -102,15 +100,20 @@ impl Certificates {
         }
     }
 
-    /// Those that somebody has to bring; what is issued has a name of our own.
-    pub(super) fn named_secrets(&self) -> impl Iterator<Item = &ObjectRef> {
-        let (own, shared) = match self {
-            Self::Secrets(secrets) => (Some(secrets), None),
-            Self::OfClass { shared, .. } => (None, Some(shared.values())),
-            Self::Disabled | Self::Issued(_) => (None, None),
+    /// Those that the object names; what is issued has a name of our own.
+    pub(super) fn own_secrets(&self) -> &[ObjectRef] {
+        match self {
+            Self::Secrets(secrets) => secrets,
+            Self::Disabled | Self::Issued(_) | Self::OfClass { .. } => &[],
+        }
+    }
+
+    /// Those that the class names.
+    pub(super) fn shared_secrets(&self) -> impl Iterator<Item = &ObjectRef> {
+        let shared = match self {
+            Self::OfClass { shared, .. } => Some(shared.values()),
+            Self::Disabled | Self::Issued(_) | Self::Secrets(_) => None,
         };
-        own.into_iter()
-            .flatten()
-            .chain(shared.into_iter().flatten())
+        shared.into_iter().flatten()
     }
 }

@@ -257,13 +257,33 @@ impl Link {
         of_clients.into_iter().chain(of_endpoints).collect()
     }
 
-    /// The Secrets that the object names; each has to be watched.
-    pub(crate) fn named_secrets(&self) -> BTreeSet<ObjectRef> {
+    /// The Secrets that the object names.
+    pub(crate) fn own_secrets(&self) -> BTreeSet<ObjectRef> {
         let mut named = self.authorities();
         if let Self::Root(root) = self {
-            named.extend(root.certificates.named_secrets().cloned());
+            named.extend(root.certificates.own_secrets().iter().cloned());
         }
         named
+    }
+
+    /// The Secrets that the class names for the object's hostnames.
+    pub(crate) fn shared_secrets(&self) -> impl Iterator<Item = &ObjectRef> {
+        let root = match self {
+            Self::Root(root) => Some(root),
+            Self::Child(_) => None,
+        };
+        root.into_iter()
+            .flat_map(|root| root.certificates.shared_secrets())
+    }
+
+    /// The namespaces that it refers into, beside its own.
+    pub(crate) fn other_namespaces(&self) -> BTreeSet<String> {
+        let routing = self.routing();
+        let named = routing.services().into_iter().chain(self.own_secrets());
+        named
+            .map(|it| it.namespace)
+            .filter(|it| *it != routing.namespace)
+            .collect()
     }
 }
 
@@ -349,10 +369,10 @@ fn tls_policy(
         max_version: tls.max_version,
         hsts: tls.hsts,
         redirect: tls.redirect,
-        client_ca: tls.client_ca.as_ref().map(|(secret, mode)| {
-            let secret = ObjectRef::new(&me.namespace, secret);
-            (secret, *mode)
-        }),
+        client_ca: tls
+            .client_ca
+            .as_ref()
+            .map(|(secret, mode)| (secret.within(&me.namespace), *mode)),
         raised: tls.raised,
     })
 }

@@ -12,6 +12,7 @@ pub(crate) mod backends;
 pub(crate) mod certificates;
 pub(crate) mod classes;
 pub(crate) mod delegation;
+pub(crate) mod grants;
 pub(crate) mod hostnames;
 pub(crate) mod issuance;
 pub(crate) mod link;
@@ -31,7 +32,9 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::Problem;
 use crate::{HoldAction, proxy_service};
 use aging::Ends;
+use certificates::Source;
 use classes::{Class, Classes};
+use grants::{Grants, Referent};
 use hostnames::Hostnames;
 use issuance::Issuance;
 use jiff::Timestamp;
@@ -55,6 +58,7 @@ pub struct Index {
     pub(crate) services: Services,
     pub(crate) serving: Serving,
     pub(crate) users: Users,
+    pub(crate) grants: Grants,
     ends: Ends,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
@@ -103,6 +107,7 @@ impl Index {
             services: Services::default(),
             serving: Serving::default(),
             users: Users::default(),
+            grants: Grants::default(),
             ends: Ends::default(),
             ticket_key: None,
             objects: BTreeMap::new(),
@@ -173,6 +178,8 @@ impl Index {
                     affected.objects = self.with_company(self.users.of_cert_manager());
                 }
             }
+            Event::ReferenceGrant(change) => self.apply_grant(change, &mut affected),
+            Event::ReferenceGrants(known) => self.know_grants(known, &mut affected),
             Event::TicketKey(key) => {
                 let key = Some(key);
                 if self.ticket_key != key {
@@ -264,9 +271,9 @@ impl Index {
             && before.means(entry)
         {
             // Only its status was written, perhaps with the class that it was given.
-            self.users.leave(&me, before);
+            self.users.leave(&me, before, &self.grants);
             before.object = entry.object.clone();
-            self.users.enter(&me, before);
+            self.users.enter(&me, before, &self.grants);
             return;
         }
         self.replace(&me, entry, affected);
@@ -353,14 +360,14 @@ impl Index {
         let mut led = BTreeSet::new();
         if let Some(before) = self.objects.remove(me) {
             led.extend(self.led(me, &before));
-            affected.secrets |= self.users.leave(me, &before);
+            affected.secrets |= self.users.leave(me, &before, &self.grants);
             self.ends.forget(me, &before.object);
             for host in hostnames_of(&before) {
                 self.hostnames.withdraw(&host, &before.object.claim(me));
             }
         }
         if let Some(entry) = entry {
-            affected.secrets |= self.users.enter(me, &entry);
+            affected.secrets |= self.users.enter(me, &entry, &self.grants);
             self.ends.note(me, &entry.object);
             if let Ok(Link::Root(link)) = &entry.link {
                 for host in &link.hostnames {
@@ -396,7 +403,7 @@ impl Index {
                         continue;
                     };
                     let eldest = self.eldest(class, &host);
-                    let secrets = eldest.map(|it| it.link.secrets(&host));
+                    let secrets = eldest.map(|it| self.permitted_secrets(it.link, &host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {
@@ -411,6 +418,18 @@ impl Index {
             }
         }
         affected.resources.extend(certificates);
+    }
+}
+
+impl Index {
+    /// The Secrets that the certificates of a hostname are read from, as far as its object may refer to them.
+    fn permitted_secrets(&self, link: &Linked, host: &Hostname) -> Vec<ObjectRef> {
+        let mut secrets = link.secrets(host);
+        if let Source::Own(_) = link.source(host) {
+            let from = &link.routing.namespace;
+            secrets.retain(|secret| self.grants.permit(from, Referent::Secret, secret));
+        }
+        secrets
     }
 }
 

@@ -78,7 +78,7 @@ impl Routing {
     pub(crate) fn authorities(&self) -> impl Iterator<Item = ObjectRef> {
         let backends = self.routes.iter().flat_map(RouteSpec::backends);
         backends.filter_map(|backend| match &backend.tls {
-            Some(TlsToBackend::Validated { ca_secret, .. }) => Some(self.beside(ca_secret)),
+            Some(TlsToBackend::Validated { ca, .. }) => Some(ca.within(&self.namespace)),
             Some(TlsToBackend::Unvalidated) | None => None,
         })
     }
@@ -89,7 +89,7 @@ impl Routing {
         let backends = self.routes.iter().flat_map(RouteSpec::backends);
         let named = backends.filter_map(|backend| backend.service.as_ref());
         named
-            .map(|service| self.beside(service))
+            .map(|service| service.within(&self.namespace))
             .chain(own)
             .collect()
     }

@@ -40,6 +40,8 @@ pub(crate) struct SliceChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backend {
     pub(crate) service: ObjectRef,
+    /// What those call the Service who send requests there.
+    called: String,
     /// The port's name, empty when the Service has just one; this is how slices name it.
     port_name: String,
     number: u16,
@@ -56,6 +58,15 @@ impl Backend {
             format!("{}:{}", self.service, self.port_name)
         }
     }
+}
+
+/// Who looks for a Service.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The namespace of the object.
+    pub(crate) from: &'a str,
+    /// Where it names the Service.
+    pub(crate) at: Place,
 }
 
 /// Why requests cannot be sent anywhere.
@@ -151,16 +162,15 @@ impl Services {
     }
 
     /// Finds the port of a Service. `owner` is given for a Service that must be ours: its UID.
-    /// A message names the field that is wrong as `at` spells it.
     pub(crate) fn resolve(
         &self,
         service: &ObjectRef,
         port: &Port,
         owner: Option<&str>,
-        at: Place,
+        Asked { from, at }: Asked<'_>,
     ) -> Result<Backend, Unresolved> {
         let unresolved = |reason, message| Err(Unresolved { reason, message });
-        let name = &service.name;
+        let name = service.called_in(from);
         let Some(facts) = self.services.get(service) else {
             return match owner {
                 Some(_) => unresolved(Reason::Applying, format!("Service {name} is being made")),
@@ -193,6 +203,7 @@ impl Services {
         match (facts.port(port), port) {
             (Some(found), _) => Ok(Backend {
                 service: service.clone(),
+                called: name,
                 port_name: found.name.clone(),
                 number: found.number,
                 spoken: found.spoken,
@@ -203,6 +214,7 @@ impl Services {
             {
                 Ok(Backend {
                     service: service.clone(),
+                    called: name,
                     port_name: String::new(),
                     number: *number,
                     spoken: facts.unlisted.get(number).copied().unwrap_or_default(),
@@ -272,7 +284,7 @@ impl Services {
             .collect();
         ready.sort();
         let lacking = ready.is_empty().then(|| {
-            let name = &backend.service.name;
+            let name = &backend.called;
             let all = || slices().flat_map(|slice| &slice.endpoints);
             let named = slices().any(|slice| {
                 !slice.endpoints.is_empty()
@@ -300,7 +312,7 @@ impl Services {
 impl Services {
     /// What the Service of a backend says of its ports and nobody understands, in one sentence each.
     pub(crate) fn misunderstood(&self, backend: &Backend) -> impl Iterator<Item = String> {
-        let name = &backend.service.name;
+        let name = &backend.called;
         let facts = self.services.get(&backend.service);
         let port = facts.and_then(|facts| {
             let mut ports = facts.ports.iter();

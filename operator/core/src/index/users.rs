@@ -2,6 +2,7 @@
 
 use super::Entry;
 use super::certificates::Source;
+use super::grants::{Grants, Referent};
 use super::link::Link;
 use crate::names::{ClassName, ObjectRef};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ pub(crate) struct Users {
     /// Secrets, whether named by objects or made for our Certificates.
     secrets: Refers<ObjectRef>,
     certificates: Refers<ObjectRef>,
+    /// Namespaces that objects of other namespaces refer into.
+    namespaces: Refers<String>,
     /// Objects that routes are delegated to.
     delegates: Refers<ObjectRef>,
     /// Classes that objects name, were given, or have.
@@ -75,6 +78,16 @@ impl Users {
         self.certificates.0.values().flatten().cloned().collect()
     }
 
+    /// The objects of other namespaces that refer to something of a namespace, whether or not they may.
+    pub(crate) fn referring_into(&self, namespace: &String) -> impl Iterator<Item = &ObjectRef> {
+        self.namespaces.of(namespace)
+    }
+
+    /// Everybody who refers to something of another namespace.
+    pub(crate) fn of_other_namespaces(&self) -> BTreeSet<ObjectRef> {
+        self.namespaces.0.values().flatten().cloned().collect()
+    }
+
     /// Those who delegate to an object, whether or not it allows that.
     pub(crate) fn delegating_to(&self, object: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
         self.delegates.of(object)
@@ -88,13 +101,13 @@ impl Users {
         &self.takes_default
     }
 
-    /// The Secrets that objects and classes name.
+    /// The Secrets that objects and classes name, and may.
     pub(crate) fn named_secrets(&self) -> &BTreeSet<ObjectRef> {
         &self.named
     }
 
     /// Whether the set of Secrets that objects name differs now.
-    pub(crate) fn enter(&mut self, me: &ObjectRef, entry: &Entry) -> bool {
+    pub(crate) fn enter(&mut self, me: &ObjectRef, entry: &Entry, grants: &Grants) -> bool {
         for class in classes(entry) {
             self.classes.add(class, me);
         }
@@ -110,6 +123,9 @@ impl Users {
         for object in link.routing().delegates() {
             self.delegates.add(&object, me);
         }
+        for namespace in link.other_namespaces() {
+            self.namespaces.add(&namespace, me);
+        }
         if let Link::Root(link) = link {
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
@@ -121,15 +137,17 @@ impl Users {
             }
         }
         let mut differs = false;
-        for secret in link.named_secrets() {
+        for secret in link.own_secrets() {
             self.secrets.add(&secret, me);
+        }
+        for secret in watched(me, link, grants) {
             differs |= self.name(secret);
         }
         differs
     }
 
     /// Whether the set of Secrets that objects name differs now.
-    pub(crate) fn leave(&mut self, me: &ObjectRef, entry: &Entry) -> bool {
+    pub(crate) fn leave(&mut self, me: &ObjectRef, entry: &Entry, grants: &Grants) -> bool {
         for class in classes(entry) {
             self.classes.remove(class, me);
         }
@@ -143,6 +161,9 @@ impl Users {
         for object in link.routing().delegates() {
             self.delegates.remove(&object, me);
         }
+        for namespace in link.other_namespaces() {
+            self.namespaces.remove(&namespace, me);
+        }
         if let Link::Root(link) = link {
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
@@ -152,8 +173,10 @@ impl Users {
             }
         }
         let mut differs = false;
-        for secret in link.named_secrets() {
+        for secret in link.own_secrets() {
             self.secrets.remove(&secret, me);
+        }
+        for secret in watched(me, link, grants) {
             differs |= self.unname(&secret);
         }
         differs
@@ -206,6 +229,15 @@ impl Users {
         self.naming.remove(secret);
         self.named.remove(secret)
     }
+}
+
+/// The Secrets that are watched because of an object: those that it may refer to, and the class's. A Secret
+/// of another namespace is not even read without that namespace's consent.
+fn watched(me: &ObjectRef, link: &Link, grants: &Grants) -> BTreeSet<ObjectRef> {
+    let own = link.own_secrets().into_iter();
+    own.filter(|secret| grants.permit(&me.namespace, Referent::Secret, secret))
+        .chain(link.shared_secrets().cloned())
+        .collect()
 }
 
 /// An object that could not be linked may be, once the class that it has changes.

@@ -7,6 +7,7 @@ use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::certificates::Source;
+use crate::index::grants::Referent;
 use crate::index::hostnames::Standing;
 use crate::index::link::{Linked, Object};
 use crate::index::merge::{Server, Share};
@@ -343,7 +344,16 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
         Source::Nowhere => return None,
         Source::Own(secrets) => {
             return secrets.iter().find_map(|secret| {
-                secret_is_good(host, &secret.name, "spec.tls.secret", judge(secret))
+                const FIELD: &str = "spec.tls.secret";
+                let from = &link.routing.namespace;
+                let consent = scene.index.consent(from, Referent::Secret, secret, FIELD);
+                match consent {
+                    Err(refused) => {
+                        let told = format!("{host}: {}", refused.message);
+                        finding(WITHOUT_SECRET, refused.reason, told)
+                    }
+                    Ok(()) => secret_is_good(host, &secret.called_in(from), FIELD, judge(secret)),
+                }
             });
         }
         Source::Shared(secret) => {
@@ -391,12 +401,11 @@ fn secret_is_good(
             format!("{host}: there is no Secret {name}; create it, or correct {field}"),
         ),
     };
-    finding(
-        &[Aspect::CertificatesReady, Aspect::ResolvedRefs],
-        reason,
-        message,
-    )
+    finding(WITHOUT_SECRET, reason, message)
 }
+
+/// A certificate that somebody was to bring is missing, or of no use.
+const WITHOUT_SECRET: &[Aspect] = &[Aspect::CertificatesReady, Aspect::ResolvedRefs];
 
 fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     let slot = Slot::of_host(&scene.link.class, host);

@@ -124,6 +124,10 @@ pub(crate) enum Mistake {
     )]
     NoOwnService,
     #[error(
+        "there is no service that could be in it; write backends.service too, or leave the namespace out"
+    )]
+    NamespaceOfNothing,
+    #[error(
         "ca and subjectName come together; write both to have the endpoint's certificate checked, or neither"
     )]
     HalfValidated,

@@ -12,6 +12,7 @@ mod parent;
 mod path;
 mod policy;
 mod problem;
+mod reference;
 mod route;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)] // A test that cannot go on panics.
@@ -22,6 +23,7 @@ pub(crate) use decoration::{Decoration, is_never_allowed};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use parent::Parents;
 pub(crate) use problem::Problem;
+pub(crate) use reference::Reference;
 pub(crate) use route::{ActionSpec, BackendSpec, RouteSpec, TlsToBackend};
 pub(crate) use tls::{CertificateSource, TlsSpec};
 

@@ -1,7 +1,7 @@
 //! Who may delegate to an object.
 
 use super::mistake::Mistake;
-use super::{Problem, Problems};
+use super::{Problem, Problems, Reference};
 use crate::names::ObjectRef;
 use portolan_crds as crd;
 use portolan_crds::{ExposedPortSpec, PARENTS_MAX, ParentRef};
@@ -34,19 +34,13 @@ pub(super) fn parents(spec: &ExposedPortSpec, problems: &mut Problems) -> Option
     Some(Parents(parents.clone()))
 }
 
-/// The object that a route is left to; `namespace` is that of the object with the route when absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Delegate {
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
-}
-
+/// The object that a route is left to.
 pub(super) fn delegate(
     at: &str,
     said: &crd::Route,
     to: &crd::DelegateRef,
     problems: &mut Problems,
-) -> Delegate {
+) -> Reference {
     let pathless = said.matches.as_ref().is_none_or(|it| it.path.is_none());
     let prefix = said
         .matches
@@ -60,8 +54,5 @@ pub(super) fn delegate(
         let told: Result<(), _> = Err(Mistake::PolicyOfDelegation);
         problems.at(at, told);
     }
-    Delegate {
-        namespace: to.namespace.clone().filter(|it| !it.is_empty()),
-        name: to.name.clone(),
-    }
+    Reference::new(to.namespace.as_ref(), &to.name)
 }

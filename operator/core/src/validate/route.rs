@@ -1,9 +1,9 @@
 //! Routes: which requests, and what is done with them.
 
 use super::mistake::Mistake;
-use super::parent::{self, Delegate};
+use super::parent;
 use super::policy::{Policy, method};
-use super::{Port, Problems, field, path, port};
+use super::{Port, Problems, Reference, field, path, port};
 use crate::names::{Hostname, ObjectRef};
 use portolan_crds as crd;
 use portolan_discovery::pattern;
@@ -32,7 +32,7 @@ pub(crate) enum ActionSpec {
     /// The proxy answers.
     Respond(Respond),
     /// Another object says what is done.
-    Delegate(Delegate),
+    Delegate(Reference),
 }
 
 /// A port of a Service, and its share.
@@ -41,7 +41,7 @@ pub(crate) struct BackendSpec {
     /// Where it stands in the route's `backends`; absent for the object's own port.
     pub(crate) index: Option<usize>,
     /// Absent is the object's own.
-    pub(crate) service: Option<String>,
+    pub(crate) service: Option<Reference>,
     pub(crate) port: Port,
     pub(crate) weight: u32,
     /// Absent: as the Service says.
@@ -54,7 +54,7 @@ pub(crate) enum TlsToBackend {
     /// Encrypted, whoever answers.
     Unvalidated,
     /// The certificate must be of one of these authorities, and have the name.
-    Validated { ca_secret: String, subject: String },
+    Validated { ca: Reference, subject: String },
 }
 
 impl RouteSpec {
@@ -89,8 +89,7 @@ impl RouteSpec {
         let ActionSpec::Delegate(to) = &self.action else {
             return None;
         };
-        let namespace = to.namespace.as_deref().unwrap_or(namespace);
-        Some(ObjectRef::new(namespace, &to.name))
+        Some(to.within(namespace))
     }
 
     /// The same route for other requests, and over TLS only where that is asked for.
@@ -281,7 +280,12 @@ fn backends(
         .enumerate()
         .filter_map(|(index, said)| {
             let at = format!("{at}.backends[{index}]");
-            if !has_own && said.service.as_ref().is_none_or(String::is_empty) {
+            let service = said.service.as_ref().filter(|name| !name.is_empty());
+            if service.is_none() && said.namespace.is_some() {
+                let told: Result<(), _> = Err(Mistake::NamespaceOfNothing);
+                problems.at(&format!("{at}.namespace"), told);
+            }
+            if !has_own && service.is_none() {
                 let told: Result<(), _> = Err(Mistake::NoOwnService);
                 problems.at(&format!("{at}.service"), told);
             }
@@ -295,7 +299,7 @@ fn backends(
             let tls = problems.at(&format!("{at}.tls"), tls);
             Some(BackendSpec {
                 index: Some(index),
-                service: said.service.clone().filter(|name| !name.is_empty()),
+                service: service.map(|name| Reference::new(said.namespace.as_ref(), name)),
                 port: problems.keep(port(&format!("{at}.port"), &said.port))?,
                 weight: weight?,
                 tls: tls?,
@@ -308,7 +312,7 @@ fn tls_to_backend(said: &crd::BackendTls) -> Result<TlsToBackend, Mistake> {
     match (&said.ca, &said.subject_name) {
         (None, None) => Ok(TlsToBackend::Unvalidated),
         (Some(ca), Some(subject)) => Ok(TlsToBackend::Validated {
-            ca_secret: ca.secret.name.clone(),
+            ca: Reference::from(&ca.secret),
             subject: dns_name(subject)?,
         }),
         _ => Err(Mistake::HalfValidated),

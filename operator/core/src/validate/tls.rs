@@ -1,7 +1,7 @@
 //! How TLS is done for the hostnames of an object.
 
 use super::policy::time;
-use super::{Problem, Problems};
+use super::{Problem, Problems, Reference};
 use portolan_crds as crd;
 use portolan_crds::{IssuerRef, TlsMode};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
@@ -16,7 +16,7 @@ pub(crate) struct TlsSpec {
     pub(crate) hsts: Option<Hsts>,
     pub(crate) redirect: bool,
     /// The Secret with the authorities of clients.
-    pub(crate) client_ca: Option<(String, ClientCaMode)>,
+    pub(crate) client_ca: Option<(Reference, ClientCaMode)>,
     /// 1.1 was asked for, which is no longer spoken.
     pub(crate) raised: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) enum CertificateSource {
     Wanted,
     Disabled,
     /// The first, and those of other key types beside it.
-    Secrets(Vec<String>),
+    Secrets(Vec<Reference>),
     Issuer(IssuerRef),
 }
 
@@ -81,7 +81,7 @@ pub(super) fn tls(said: Option<&crd::Tls>, problems: &mut Problems) -> TlsSpec {
                 Some(crd::ClientCaMode::Optional) => ClientCaMode::Optional,
                 Some(crd::ClientCaMode::Require) | None => ClientCaMode::Require,
             };
-            (client_ca.secret.name.clone(), mode)
+            (Reference::from(&client_ca.secret), mode)
         }),
         raised: said.min_version == Some(crd::MinTlsVersion::V1_1),
     }
@@ -106,7 +106,7 @@ fn source(said: &crd::Tls) -> Result<CertificateSource, Problem> {
         (Some(first), None) if further.len() <= ADDITIONAL_SECRETS_MAX => {
             let all = [first].into_iter().chain(further);
             Ok(CertificateSource::Secrets(
-                all.map(|secret| secret.name.clone()).collect(),
+                all.map(Reference::from).collect(),
             ))
         }
         (Some(_), None) => Err(Problem::TooManySecrets(further.len())),

@@ -31,6 +31,9 @@ pub enum Place {
     IssuedSecret(usize, usize),
     Certificate(usize, usize),
     CertManager,
+    /// The consent of a namespace to references from others.
+    Grant(usize),
+    GatewayApi,
     /// So many minutes later.
     Clock,
 }
@@ -57,6 +60,8 @@ pub fn place() -> impl Strategy<Value = Place> {
         2 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
         1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
         1 => Just(Place::CertManager),
+        3 => (0..2usize).prop_map(Place::Grant),
+        1 => Just(Place::GatewayApi),
         1 => Just(Place::Clock),
     ]
 }
@@ -97,7 +102,12 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 _ => spec["service"] = SERVICES[pick(c, 2)].into(),
             }
             match d % 4 {
-                0 => spec["tls"] = json!({"secret": {"name": "own"}}),
+                0 => {
+                    spec["tls"] = json!({"secret": {"name": "own"}});
+                    if e % 3 == 0 {
+                        spec["tls"]["secret"]["namespace"] = NAMESPACES[pick(e / 3, 2)].into();
+                    }
+                }
                 1 => spec["tls"] = json!({"issuerRef": {"name": "ca"}}),
                 2 => spec["tls"] = json!({"mode": "Disabled"}),
                 _ => {}
@@ -116,7 +126,18 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                     let to = json!({"namespace": NAMESPACES[pick(e / 8, 2)], "name": format!("xp-{}", e / 16 % 3)});
                     spec["routes"] = json!([{"match": path, "delegate": to}, {}]);
                 }
-                _ => {}
+                _ => {
+                    let service = SERVICES[pick(e, 2)];
+                    let namespace = NAMESPACES[pick(e / 2, 2)];
+                    let mut backend =
+                        json!({"service": service, "namespace": namespace, "port": 80});
+                    if e / 4 % 4 == 0 {
+                        let secret = json!({"name": "own", "namespace": namespace});
+                        backend["tls"] =
+                            json!({"ca": {"secret": secret}, "subjectName": "a.e.test"});
+                    }
+                    spec["routes"] = json!([{"match": path, "backends": [backend]}]);
+                }
             }
             if d >= 208 {
                 let fields = spec.as_object_mut().unwrap();
@@ -226,6 +247,18 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             )))
         }
         Place::CertManager => Event::CertManager(true),
+        Place::Grant(n) => {
+            let to = match b % 4 {
+                0 => json!([{"group": "", "kind": "Secret"}]),
+                1 => json!([{"group": "", "kind": "Service", "name": SERVICES[pick(b, 2)]}]),
+                _ => {
+                    json!([{"group": "", "kind": "Service"}, {"group": "", "kind": "Secret", "name": "own"}])
+                }
+            };
+            let from = NAMESPACES[if a % 8 == 0 { *n } else { 1 - *n }];
+            Event::ReferenceGrant(applied(grant(NAMESPACES[*n], "consent", from, to)))
+        }
+        Place::GatewayApi => Event::ReferenceGrants(true),
         Place::Clock => Event::Now(later(a % 4)),
     }
 }
@@ -257,6 +290,8 @@ pub fn remove(place: &Place) -> Event {
             Event::Certificate(gone(NAMESPACES[0], &certificate_name(*c, HOSTS[*h])))
         }
         Place::CertManager => Event::CertManager(false),
+        Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
+        Place::GatewayApi => Event::ReferenceGrants(false),
         Place::Clock => Event::Now(now()),
     }
 }

@@ -10,6 +10,7 @@ use portolan_core::{
     ObservedProxy, Reason, ServedCertificate, Verdict,
 };
 use portolan_crds::certmanager::Certificate;
+use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, ExposedPortStatus, HostnameHold};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -73,6 +74,15 @@ pub fn hold(hostname: &str, namespace: &str) -> HostnameHold {
         "apiVersion": "portolan.dev/v1alpha1", "kind": "HostnameHold",
         "metadata": {"name": host(hostname).hold_name(), "uid": "uid-hold", "resourceVersion": "7"},
         "spec": {"hostname": hostname, "namespace": namespace, "since": "2026-02-03T04:05:06Z"},
+    }))
+}
+
+/// The consent of a namespace: ExposedPorts of another one may refer to these of its objects.
+pub fn grant(namespace: &str, name: &str, from: &str, to: Value) -> ReferenceGrant {
+    let from = json!([{"group": "portolan.dev", "kind": "ExposedPort", "namespace": from}]);
+    read(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant",
+        "metadata": {"namespace": namespace, "name": name}, "spec": {"from": from, "to": to},
     }))
 }
 

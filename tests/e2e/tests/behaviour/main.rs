@@ -10,6 +10,7 @@ mod delegation;
 mod discovery;
 mod examples;
 mod expiry;
+mod grants;
 mod grpc;
 mod largest;
 mod overload;

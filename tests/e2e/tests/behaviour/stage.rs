@@ -145,7 +145,11 @@ impl<'a> Stage<'a> {
         for object in objects {
             let own = object.pointer("/spec/tls/secret/name");
             if let Some(name) = own.and_then(Value::as_str) {
-                let namespace = text(object, "/metadata/namespace");
+                let elsewhere = text(object, "/spec/tls/secret/namespace");
+                let namespace = match elsewhere {
+                    "" => text(object, "/metadata/namespace"),
+                    elsewhere => elsewhere,
+                };
                 self.secret(cluster, namespace, name, &object["spec"]["hostnames"])
                     .await?;
             }

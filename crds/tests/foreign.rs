@@ -1,6 +1,6 @@
-//! Our few fields of a Certificate exist in cert-manager's own definition, with the same types.
+//! Our few fields of other projects' types exist in their own definitions, with the same types.
 //!
-//! The definition is the one that the test cluster installs; `testbed build` fetches it.
+//! The definitions are those that the test cluster installs; `testbed build` fetches them.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
 
@@ -11,18 +11,19 @@ use portolan_crds::certmanager::{
     Certificate, CertificateCondition, CertificateSpec, CertificateStatus, PrivateKey,
     SecretTemplate,
 };
+use portolan_crds::gateway::{ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Cert-manager's definitions as the test cluster installs them: the newest of the build cache.
-fn definitions() -> PathBuf {
+/// A project's definitions as the test cluster installs them: the newest of the build cache.
+fn definitions(file: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.filter(|path| path.is_absolute());
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
     let clusters = cache.unwrap_or_else(home).join("portolan/cluster");
     let built = std::fs::read_dir(&clusters).into_iter().flatten().flatten();
-    let files = built.map(|build| build.path().join("crds/cert-manager.yaml"));
+    let files = built.map(|build| build.path().join("crds").join(file));
     let newest = files.max_by_key(|file| file.metadata().and_then(|it| it.modified()).ok());
     newest.filter(|file| file.is_file()).unwrap_or_else(|| {
         panic!("nothing is built below {clusters:?}; run `cargo run -p testbed -- build`")
@@ -77,10 +78,7 @@ fn fits(path: &str, value: &Value, schema: &Value) {
                     Value::Null => &schema["additionalProperties"],
                     property => property,
                 };
-                assert!(
-                    property.is_object(),
-                    "{path}.{name} is unknown to cert-manager"
-                );
+                assert!(property.is_object(), "{path}.{name} is unknown there");
                 fits(&format!("{path}.{name}"), field, property);
             }
         }
@@ -102,20 +100,21 @@ fn fits(path: &str, value: &Value, schema: &Value) {
     }
 }
 
-#[test]
-fn our_fields_of_a_certificate_are_those_of_cert_manager() {
-    let text = std::fs::read_to_string(definitions()).unwrap();
+/// The schema of one version of a kind.
+fn schema(file: &str, definition: &str, version: &str) -> Value {
+    let text = std::fs::read_to_string(definitions(file)).unwrap();
     let definition = serde_yaml::Deserializer::from_str(&text)
         .map(|document| Value::deserialize(document).unwrap())
-        .find(|it| it["metadata"]["name"] == "certificates.cert-manager.io")
+        .find(|it| it["metadata"]["name"] == definition)
         .unwrap();
-    let version = definition["spec"]["versions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|version| version["name"] == "v1")
-        .unwrap();
-    let schema = &version["schema"]["openAPIV3Schema"];
+    let versions = definition["spec"]["versions"].as_array().unwrap();
+    let version = versions.iter().find(|it| it["name"] == version).unwrap();
+    version["schema"]["openAPIV3Schema"].clone()
+}
+
+#[test]
+fn our_fields_of_a_certificate_are_those_of_cert_manager() {
+    let schema = schema("cert-manager.yaml", "certificates.cert-manager.io", "v1");
     let certificate = serde_json::to_value(full()).unwrap();
     for part in ["spec", "status"] {
         fits(part, &certificate[part], &schema["properties"][part]);
@@ -126,5 +125,27 @@ fn our_fields_of_a_certificate_are_those_of_cert_manager() {
             !certificate["spec"][name].is_null(),
             "cert-manager requires {name}"
         );
+    }
+}
+
+#[test]
+fn our_fields_of_a_reference_grant_are_those_of_the_gateway_api() {
+    let grant = ReferenceGrantSpec {
+        from: vec![ReferenceGrantFrom {
+            group: "portolan.dev".into(),
+            kind: "ExposedPort".into(),
+            namespace: "team-a".into(),
+        }],
+        to: vec![ReferenceGrantTo {
+            group: String::new(),
+            kind: "Service".into(),
+            name: Some("blog".into()),
+        }],
+    };
+    let grant = serde_json::to_value(grant).unwrap();
+    for version in ["v1", "v1beta1"] {
+        let definition = "referencegrants.gateway.networking.k8s.io";
+        let schema = schema("gateway-api.yaml", definition, version);
+        fits("spec", &grant, &schema["properties"]["spec"]);
     }
 }
