@@ -1,6 +1,7 @@
 //! `ExposeClass`: a platform team says how exposures of this class are realised.
 
 use crate::exposed_port::{Address, IssuerRef, MinTlsVersion};
+use crate::namespaces::{AllowedNamespaces, LabelSelector, NamespaceName};
 use crate::{
     ALLOWED_ISSUERS_MAX, HOSTNAME_RULES_MAX, ROOT_NAMESPACES_MAX, SHARED_CERTIFICATES_MAX, schema,
 };
@@ -68,10 +69,14 @@ pub struct ExposeClassSpec {
     pub domain: Option<String>,
 
     /// The namespaces whose objects may have hostnames on this class; others may only be delegated
-    /// to. Absent: all.
+    /// to. Absent, and `rootNamespaceSelector` too: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub root_namespaces: Option<Vec<NamespaceName>>,
+
+    /// Namespaces whose objects may have hostnames too, by their labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_namespace_selector: Option<LabelSelector>,
 
     /// Who may have which hostnames. Each entry lets some namespaces have names; what no entry allows is
     /// refused (`HostnameNotAllowed`). Absent: every namespace may have every name.
@@ -100,22 +105,21 @@ pub struct ExposeClassSpec {
     pub proxy: Option<Proxy>,
 }
 
-/// The name of a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct NamespaceName(#[schemars(length(min = 1, max = 63))] pub String);
-
 /// Lets some namespaces have some hostnames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct HostnameRule {
     /// DNS names; each stands for itself and for every name below it. May contain `{namespace}`, which
     /// becomes the namespace of the ExposedPort.
     #[schemars(schema_with = "schema::domains")]
     pub domains: Vec<String>,
-    /// Whose objects may have these names. Absent: those of all namespaces.
+    /// Whose objects may have these names. Absent, and `namespaceSelector` too: those of all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Option<Vec<NamespaceName>>,
+    /// Whose objects may have them too, by the labels of their namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
 }
 
 /// Certificates that several objects share.
@@ -162,22 +166,18 @@ pub struct ClassTls {
 
 /// An issuer that objects may name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AllowedIssuer {
     /// Which.
     #[serde(flatten)]
     pub issuer: IssuerRef,
-    /// Whose objects may name it. Absent: those of all namespaces.
+    /// Whose objects may name it. Absent, and `namespaceSelector` too: those of all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Option<Vec<NamespaceName>>,
-}
-
-/// Some namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AllowedNamespaces {
-    /// Their names; none when the list is empty.
-    #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
-    pub namespaces: Vec<NamespaceName>,
+    /// Whose objects may name it too, by the labels of their namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
 }
 
 /// What objects may write on their Ingress.

@@ -19,13 +19,13 @@ mod exposed_port;
 pub mod gateway;
 mod hostname_hold;
 pub mod manifest;
+mod namespaces;
 mod schema;
 
 pub use expose_class::{
-    AllowedIssuer, AllowedNamespaces, Amounts, ClassAnnotations, ClassCertificates, ClassTls,
-    ExposeClass, ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, HostnameRule,
-    NamespaceName, NamespacedSecretRef, Proxy, ProxyResources, ProxyService, ServiceType,
-    SharedCertificate,
+    AllowedIssuer, Amounts, ClassAnnotations, ClassCertificates, ClassTls, ExposeClass,
+    ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, HostnameRule, NamespacedSecretRef,
+    Proxy, ProxyResources, ProxyService, ServiceType, SharedCertificate,
 };
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,
@@ -35,6 +35,9 @@ pub use exposed_port::{
     SecretRef, Summary, Timeouts, Tls, TlsMode,
 };
 pub use hostname_hold::{HostnameHold, HostnameHoldSpec};
+pub use namespaces::{
+    AllowedNamespaces, LabelExpression, LabelOperator, LabelSelector, NamespaceName,
+};
 
 /// The API group of every type of ours.
 pub const GROUP: &str = "portolan.dev";
@@ -50,6 +53,10 @@ pub const ROUTES_MAX: usize = 128;
 pub const PARENTS_MAX: usize = 32;
 /// How many namespaces a class may admit by name.
 pub const ROOT_NAMESPACES_MAX: usize = 256;
+/// How many labels a selector may ask for, and how many expressions it may have.
+pub const EXPRESSIONS_MAX: usize = 16;
+/// How many values one of these expressions may have.
+pub const LABEL_VALUES_MAX: usize = 32;
 /// How many rules a class may have about who gets which hostnames.
 pub const HOSTNAME_RULES_MAX: usize = 64;
 /// How many domains one such rule may have.

@@ -4,8 +4,8 @@
 //! looks at is bounded, because the API server refuses a definition whose rules could cost too much.
 
 use crate::{
-    CHILD_LABELS_MAX, DOMAINS_MAX, EDITS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX, ORIGINS_MAX, PATH_MAX,
-    VALUE_MAX, WEIGHT_MAX,
+    CHILD_LABELS_MAX, DOMAINS_MAX, EDITS_MAX, EXPRESSIONS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX,
+    LABEL_VALUES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX, WEIGHT_MAX,
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -129,17 +129,53 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
 
 /// Labels that are copied as they are; the operator judges their names.
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    labelled(CHILD_LABELS_MAX)
+}
+
+/// Labels that something must have.
+pub(crate) fn match_labels(_: &mut SchemaGenerator) -> Schema {
+    labelled(EXPRESSIONS_MAX)
+}
+
+fn labelled(most: usize) -> Schema {
     json_schema!({
         "type": "object",
-        "maxProperties": CHILD_LABELS_MAX,
-        "additionalProperties": {
-            "type": "string",
-            "maxLength": 63,
-            "x-kubernetes-validations": [{
-                "rule": "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
-                "message": "a label: not a value of a label; write letters, digits, hyphens, underscores and dots, with a letter or digit at both ends",
-            }],
-        },
+        "maxProperties": most,
+        "additionalProperties": label_value(),
+    })
+}
+
+/// Values of a label, each once.
+pub(crate) fn label_values(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": LABEL_VALUES_MAX,
+        "x-kubernetes-list-type": "set",
+        "items": label_value(),
+    })
+}
+
+fn label_value() -> Value {
+    json!({
+        "type": "string",
+        "maxLength": 63,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
+            "message": "a label: not a value of a label; write letters, digits, hyphens, underscores and dots, with a letter or digit at both ends",
+        }],
+    })
+}
+
+/// The name of a label, perhaps with the domain of whoever defines it.
+pub(crate) fn label_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 317,
+        "x-kubernetes-validations": [{
+            "rule": r"self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
+            "message": "namespaceSelector.matchExpressions.key: not the name of a label; write letters, digits, hyphens, underscores and dots, perhaps with a domain and a slash before, such as team.example.com/tier",
+        }],
     })
 }
 

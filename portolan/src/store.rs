@@ -2,7 +2,7 @@
 //! their statuses, and lets holds be taken. The core itself is the operator's, so objects are judged by
 //! the same rules and told in the same sentences.
 
-use crate::files::{Key, Kind, Object};
+use crate::files::{Key, Kind, Object, bare_namespace};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_core::{
@@ -23,6 +23,8 @@ pub(crate) struct Store {
     /// With the status that was judged last.
     objects: BTreeMap<ObjectRef, ExposedPort>,
     classes: BTreeSet<ObjectRef>,
+    /// Those that objects are in, and those that are objects themselves.
+    namespaces: BTreeSet<String>,
     lives: BTreeMap<Key, Life>,
 }
 
@@ -41,6 +43,7 @@ impl Store {
             class,
             objects: BTreeMap::new(),
             classes: BTreeSet::new(),
+            namespaces: BTreeSet::new(),
             lives: BTreeMap::new(),
         };
         let affected = store.apply([Event::Now(now), store.built_in_class()]);
@@ -63,9 +66,14 @@ impl Store {
                 _ => {}
             }
             self.lives.remove(&key);
-            events.push(key.gone());
+            events.push(match key.kind {
+                // Objects may be in it still.
+                Kind::Namespace => bare(&key.object.name),
+                _ => key.gone(),
+            });
         }
         for object in applied {
+            events.extend(self.settle(&object.key()));
             events.push(self.stored(object, now).applied());
         }
         // Last, so that a class of its name among them is not taken away again.
@@ -122,6 +130,17 @@ impl Store {
         // A status changes no meaning, as in a cluster, where it comes back by the watch.
         self.index.apply(event);
         true
+    }
+
+    /// The namespace of an object, when nothing was in it so far.
+    fn settle(&mut self, key: &Key) -> Option<Event> {
+        let ObjectRef { namespace, name } = &key.object;
+        if key.kind == Kind::Namespace {
+            self.namespaces.insert(name.clone());
+            return None;
+        }
+        let new = !namespace.is_empty() && self.namespaces.insert(namespace.clone());
+        new.then(|| bare(namespace))
     }
 
     /// Holds are taken and given up at once: nobody else could take one.
@@ -191,4 +210,8 @@ impl Store {
         class.metadata.uid = Some("built-in".to_owned());
         Event::ExposeClass(Change::Applied(Box::new(class)))
     }
+}
+
+fn bare(namespace: &str) -> Event {
+    Event::Namespace(Change::Applied(Box::new(bare_namespace(namespace))))
 }

@@ -3,7 +3,7 @@
 use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::gateway::ReferenceGrant;
@@ -47,6 +47,8 @@ pub enum Event {
     Secret(Change<Secret>),
     /// A Certificate of ours.
     Certificate(Change<Certificate>),
+    /// A namespace; its metadata alone is looked at.
+    Namespace(Change<Namespace>),
     /// Whether the cluster knows cert-manager's Certificates.
     CertManager(bool),
     /// A namespace's consent to references from others.

@@ -68,7 +68,7 @@ reasons! {
     NoClass,
     /// The class that was named does not exist.
     ClassNotFound,
-    /// The class gives hostnames to objects of some namespaces only (`spec.rootNamespaces`), and this is none of them. Have the namespace added there, or write `allowedParents` and have an object of another namespace delegate to this one.
+    /// The class gives hostnames to objects of some namespaces only (`spec.rootNamespaces`, `spec.rootNamespaceSelector`), and this is none of them. Have the namespace added or labelled, or write `allowedParents` and have an object of another namespace delegate to this one.
     RootNamespaceDenied,
     /// The class says which namespaces may have which hostnames (`spec.hostnames`), and a hostname of this object is not for its namespace. Choose another name, or have this one added there.
     HostnameNotAllowed,

@@ -173,8 +173,11 @@ impl Walk {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // A class first, or most histories would be about nothing.
-    prop::collection::vec(step(), 0..60).prop_map(|mut steps| {
-        steps.insert(0, Step::Put(Place::Class(0), [1, 1, 1, 0, 0]));
+    prop::collection::vec(step(), 0..80).prop_map(|mut steps| {
+        steps.insert(0, Step::Put(Place::Class(0), [1, 1, 1, 0, 4]));
+        // And namespaces are there before what is in them.
+        steps.insert(0, Step::Put(Place::Namespace(0), [0; 5]));
+        steps.insert(0, Step::Put(Place::Namespace(1), [1; 5]));
         steps
     })
 }
@@ -315,6 +318,8 @@ fn histories_meet_every_interesting_state() {
         "HeldByWildcard",
         "RouteConflict",
         "TlsConflict",
+        "RootNamespaceDenied",
+        "HostnameNotAllowed",
         "Orphaned",
         "DelegateNotFound",
         "DelegationNotPermitted",

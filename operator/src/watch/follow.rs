@@ -3,8 +3,9 @@
 use super::{Input, Source};
 use crate::metrics::{Metrics, WatchLabels};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::Api;
+use kube::api::{Api, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, Event, InitialListStrategy, watcher};
@@ -27,10 +28,13 @@ pub(super) enum Noticed<K> {
 /// A watch that is to be followed.
 pub(super) struct Watch<K> {
     pub(super) source: Source,
-    /// Guarded, so that one object that cannot be read does not hide all others.
-    pub(super) api: Api<DeserializeGuard<K>>,
-    pub(super) config: Config,
+    open: Open<K>,
+    config: Config,
 }
+
+/// Begins to list and to watch. Guarded, so that one object that cannot be read does not hide all others.
+type Open<K> = Box<dyn Fn(Config) -> Events<K> + Send + Sync>;
+type Events<K> = BoxStream<'static, Result<Event<DeserializeGuard<K>>, watcher::Error>>;
 
 /// Where what is noticed goes.
 #[derive(Clone)]
@@ -56,9 +60,49 @@ impl Sink {
 
 impl<K> Watch<K>
 where
-    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-    K::DynamicType: Clone,
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Clone + Send + Sync,
 {
+    /// Of whole objects.
+    pub(super) fn new(source: Source, api: Api<DeserializeGuard<K>>, config: Config) -> Self {
+        Self {
+            source,
+            open: Box::new(move |config| watcher(api.clone(), config).boxed()),
+            config,
+        }
+    }
+}
+
+impl<K> Watch<PartialObjectMeta<K>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    /// Of metadata alone; more is not sent. kube sees what is asked for by a type that is not guarded.
+    pub(super) fn of_metadata(
+        source: Source,
+        api: Api<PartialObjectMeta<K>>,
+        config: Config,
+    ) -> Self {
+        let guarded = |event| match event {
+            Event::Apply(it) => Event::Apply(DeserializeGuard(Ok(it))),
+            Event::Delete(it) => Event::Delete(DeserializeGuard(Ok(it))),
+            Event::Init => Event::Init,
+            Event::InitApply(it) => Event::InitApply(DeserializeGuard(Ok(it))),
+            Event::InitDone => Event::InitDone,
+        };
+        let open = move |config| {
+            let events = watcher(api.clone(), config);
+            events.map(move |event| event.map(guarded)).boxed()
+        };
+        Self {
+            source,
+            open: Box::new(open),
+            config,
+        }
+    }
+}
+
+impl<K: kube::Resource> Watch<K> {
     /// Follows the watch until nobody wants it any more; then everything it knew is gone for whoever
     /// listens. At shutdown it ends without a word: a replica that leaves must take nothing with it
     /// that proxies still serve.
@@ -92,9 +136,7 @@ where
     ) {
         let mut config = self.config.clone().streaming_lists();
         loop {
-            let mut events = watcher(self.api.clone(), config.clone())
-                .default_backoff()
-                .boxed();
+            let mut events = (self.open)(config.clone()).default_backoff().boxed();
             while let Some(event) = events.next().await {
                 let inputs: Vec<Input> = match event {
                     Ok(event) => self
@@ -340,6 +382,29 @@ mod tests {
         Client::new(service, "n")
     }
 
+    #[tokio::test]
+    async fn of_metadata_nothing_else_is_asked_for() {
+        let (asked, mut accepted) = mpsc::channel(16);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let accept = request.headers().get("accept").cloned();
+            let asked = asked.clone();
+            async move {
+                let _ = asked.send(accept).await;
+                std::future::pending::<Result<Response<Body>, Infallible>>().await
+            }
+        });
+        let api: Api<PartialObjectMeta<ConfigMap>> = Api::all(Client::new(service, "n"));
+        let watch = Watch::of_metadata(Source::Kind("configmaps"), api, Config::default());
+        let mut events = (watch.open)(Config::default());
+        tokio::select! {
+            _ = events.next() => panic!("nobody answers"),
+            accept = accepted.recv() => {
+                let accept = accept.flatten().unwrap();
+                assert!(accept.to_str().unwrap().contains("as=PartialObjectMetadata"), "{accept:?}");
+            }
+        }
+    }
+
     /// How many objects are told to be gone when a watch that has listed one is ended.
     async fn told_gone(end: impl FnOnce(&CancellationToken, &CancellationToken)) -> usize {
         let (inputs, mut told) = mpsc::channel(16);
@@ -349,11 +414,8 @@ mod tests {
             metrics: Metrics::registered().0,
             shutdown: shutdown.clone(),
         };
-        let watch = Watch {
-            source: Source::Kind("configmaps"),
-            api: Api::<DeserializeGuard<ConfigMap>>::all(one_config_map()),
-            config: Config::default(),
-        };
+        let api = Api::<DeserializeGuard<ConfigMap>>::all(one_config_map());
+        let watch = Watch::new(Source::Kind("configmaps"), api, Config::default());
         let translate = |noticed| match noticed {
             Noticed::Applied(_) => Vec::new(),
             Noticed::Gone { .. } => vec![Input::Event(portolan_core::Event::CertManager(false))],

@@ -5,6 +5,7 @@
 use super::follow::{Sink, Watch};
 use super::sources::{WATCH_SECONDS, change};
 use super::{Input, Source, Via};
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::Api;
 use kube::runtime::watcher::Config;
@@ -49,11 +50,11 @@ pub(super) async fn follow_named_secrets(
     tasks.wait().await;
 }
 
-fn watch_of(client: &Client, secret: &ObjectRef) -> Watch<k8s_openapi::api::core::v1::Secret> {
+fn watch_of(client: &Client, secret: &ObjectRef) -> Watch<Secret> {
     let by_name = format!("metadata.name={}", secret.name);
-    Watch {
-        source: Source::Secret(secret.clone()),
-        api: Api::namespaced(client.clone(), &secret.namespace),
-        config: Config::default().timeout(WATCH_SECONDS).fields(&by_name),
-    }
+    Watch::<Secret>::new(
+        Source::Secret(secret.clone()),
+        Api::namespaced(client.clone(), &secret.namespace),
+        Config::default().timeout(WATCH_SECONDS).fields(&by_name),
+    )
 }

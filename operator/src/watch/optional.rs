@@ -92,11 +92,11 @@ impl Optional {
                 }
                 running = version.map(|version| {
                     let unwanted = CancellationToken::new();
-                    let watch = Watch {
-                        source: self.source.clone(),
-                        api: Api::all_with(client.clone(), &(self.resource)(version)),
-                        config: selecting(self.labels),
-                    };
+                    let watch = Watch::<DynamicObject>::new(
+                        self.source.clone(),
+                        Api::all_with(client.clone(), &(self.resource)(version)),
+                        selecting(self.labels),
+                    );
                     tasks.spawn(watch.follow(self.translate, sink.clone(), unwanted.clone()));
                     (version, unwanted)
                 });

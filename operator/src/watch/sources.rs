@@ -6,10 +6,10 @@ use super::optional::OPTIONAL;
 use super::{Input, Source, Via};
 use crate::apply::{ChildId, ChildKind, Seen};
 use crate::metrics::Metrics;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Config;
 use portolan_core::{Change, EXPOSED_PORT, Event, MANAGED_BY, MANAGED_SELECTOR, ObjectRef};
@@ -81,6 +81,14 @@ impl Sources {
             vec![Input::Event(Event::HostnameHold(change(it)))]
         });
         all.start("services", Api::all(client()), "", service);
+        let namespaces = Watch::of_metadata(
+            Source::Kind("namespaces"),
+            Api::all(client()),
+            selecting(""),
+        );
+        all.follow(namespaces, |it| {
+            vec![Input::Event(Event::Namespace(namespace(it)))]
+        });
         all.start(
             "endpointslices",
             Api::<DeserializeGuard<EndpointSlice>>::all(client()),
@@ -137,13 +145,18 @@ impl Starter<'_> {
         K: kube::Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Send + Sync,
     {
-        let source = Source::Kind(name);
-        self.sources.insert(source.clone());
-        let watch = Watch {
-            source,
-            api,
-            config: selecting(labels),
-        };
+        let watch = Watch::new(Source::Kind(name), api, selecting(labels));
+        self.follow(watch, translate);
+    }
+
+    fn follow<K>(
+        &mut self,
+        watch: Watch<K>,
+        translate: impl Fn(Noticed<K>) -> Vec<Input> + Send + Sync + 'static,
+    ) where
+        K: kube::Resource + Send + Sync + 'static,
+    {
+        self.sources.insert(watch.source.clone());
         let followed = watch.follow(translate, self.sink.clone(), CancellationToken::new());
         self.tasks.spawn(followed);
     }
@@ -162,6 +175,17 @@ pub(super) fn selecting(labels: &str) -> Config {
 pub(super) fn change<K>(noticed: Noticed<K>) -> Change<K> {
     match noticed {
         Noticed::Applied(object) => Change::Applied(object),
+        Noticed::Gone { object, .. } => Change::Deleted(object),
+    }
+}
+
+/// A namespace with what was sent of it.
+fn namespace(noticed: Noticed<PartialObjectMeta<Namespace>>) -> Change<Namespace> {
+    match noticed {
+        Noticed::Applied(it) => Change::Applied(Box::new(Namespace {
+            metadata: it.metadata,
+            ..Namespace::default()
+        })),
         Noticed::Gone { object, .. } => Change::Deleted(object),
     }
 }

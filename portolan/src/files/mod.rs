@@ -13,7 +13,7 @@ pub(crate) mod watch;
 mod yaml;
 
 pub(crate) use folder::{Folder, Trouble, Update};
-pub(crate) use object::{Key, Kind, Object};
+pub(crate) use object::{Key, Kind, Object, bare_namespace};
 pub(crate) use walk::{gather, walk};
 
 /// The field that a sentence begins with: `spec.port: …` speaks of `spec.port`.

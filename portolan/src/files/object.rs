@@ -1,7 +1,7 @@
 //! A document as an object: its kind, its name, its fields, each fault with its place.
 
 use super::yaml::{Document, Lines};
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{Change, ClassName, Event, ObjectRef};
@@ -18,6 +18,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     ExposeClass,
+    Namespace,
     Service,
     EndpointSlice,
     Secret,
@@ -36,6 +37,7 @@ pub(crate) struct Key {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Object {
     ExposeClass(Box<ExposeClass>),
+    Namespace(Box<Namespace>),
     Service(Box<Service>),
     EndpointSlice(Box<EndpointSlice>),
     Secret(Box<Secret>),
@@ -83,6 +85,7 @@ impl Kind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ExposeClass => "ExposeClass",
+            Self::Namespace => "Namespace",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
@@ -104,6 +107,7 @@ impl Key {
         let object = self.object.clone();
         match self.kind {
             Kind::ExposeClass => Event::ExposeClass(Change::Deleted(object)),
+            Kind::Namespace => Event::Namespace(Change::Deleted(object)),
             Kind::Service => Event::Service(Change::Deleted(object)),
             Kind::EndpointSlice => Event::EndpointSlice(Change::Deleted(object)),
             Kind::Secret => Event::Secret(Change::Deleted(object)),
@@ -118,6 +122,7 @@ impl Object {
     pub(crate) fn applied(self) -> Event {
         match self {
             Self::ExposeClass(it) => Event::ExposeClass(Change::Applied(it)),
+            Self::Namespace(it) => Event::Namespace(Change::Applied(it)),
             Self::Service(it) => Event::Service(Change::Applied(it)),
             Self::EndpointSlice(it) => Event::EndpointSlice(Change::Applied(it)),
             Self::Secret(it) => Event::Secret(Change::Applied(it)),
@@ -129,6 +134,7 @@ impl Object {
     pub(crate) fn key(&self) -> Key {
         let (kind, object) = match self {
             Self::ExposeClass(it) => (Kind::ExposeClass, ObjectRef::of(it.as_ref())),
+            Self::Namespace(it) => (Kind::Namespace, ObjectRef::of(it.as_ref())),
             Self::Service(it) => (Kind::Service, ObjectRef::of(it.as_ref())),
             Self::EndpointSlice(it) => (Kind::EndpointSlice, ObjectRef::of(it.as_ref())),
             Self::Secret(it) => (Kind::Secret, ObjectRef::of(it.as_ref())),
@@ -141,6 +147,7 @@ impl Object {
     pub(crate) fn metadata(&mut self) -> &mut ObjectMeta {
         match self {
             Self::ExposeClass(it) => &mut it.metadata,
+            Self::Namespace(it) => &mut it.metadata,
             Self::Service(it) => &mut it.metadata,
             Self::EndpointSlice(it) => &mut it.metadata,
             Self::Secret(it) => &mut it.metadata,
@@ -194,6 +201,7 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
     }
     let read = match kind {
         Kind::ExposeClass => typed(&value).map(Object::ExposeClass),
+        Kind::Namespace => typed(&value).map(Object::Namespace),
         Kind::Service => typed(&value).map(Object::Service),
         Kind::EndpointSlice => typed(&value).map(Object::EndpointSlice),
         Kind::Secret => typed(&value).map(Object::Secret),
@@ -207,8 +215,10 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
     if let (Home::Here, Err((field, problem))) = (home, has_no_pods(&object)) {
         return fault(Some(&key), field, problem);
     }
-    if let Object::Secret(secret) = &mut object {
-        merge_string_data(secret);
+    match &mut object {
+        Object::Secret(secret) => merge_string_data(secret),
+        Object::Namespace(namespace) => add_name(namespace),
+        _ => {}
     }
     object.metadata().namespace = Some(key.object.namespace.clone()).filter(|it| !it.is_empty());
     Outcome::Read { key, lines, object }
@@ -241,6 +251,7 @@ fn kind(value: &Value) -> Result<Option<Kind>, Problem> {
         ("portolan.dev/v1alpha1", "HostnameHold") => return Ok(None),
         ("v1", "Service") => Kind::Service,
         ("v1", "Secret") => Kind::Secret,
+        ("v1", "Namespace") => Kind::Namespace,
         ("discovery.k8s.io/v1", "EndpointSlice") => Kind::EndpointSlice,
         (
             "gateway.networking.k8s.io/v1" | "gateway.networking.k8s.io/v1beta1",
@@ -258,6 +269,8 @@ fn kind(value: &Value) -> Result<Option<Kind>, Problem> {
     }))
 }
 
+const NO_LABEL: &str = "it is no DNS label; write at most 63 small letters, digits and inner hyphens, in quotes where YAML takes them for something else";
+
 fn identity(value: &Value, kind: Kind) -> Result<ObjectRef, Problem> {
     let metadata = value.get("metadata");
     let part = |field: &str| metadata.and_then(|metadata| text(metadata, field));
@@ -269,28 +282,39 @@ fn identity(value: &Value, kind: Kind) -> Result<ObjectRef, Problem> {
         }
         return Ok(ObjectRef::cluster(name));
     }
-    let named = |text: &str| {
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-        (1..=253).contains(&text.len())
-            && text.chars().all(inner)
-            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.ends_with(|c: char| c.is_ascii_alphanumeric())
-    };
     let wrong =
         "it is missing or no DNS name; write small letters, digits, and inner hyphens and dots";
-    if !named(name) {
+    if !is_name(name) {
         return Err(("metadata.name", wrong.to_owned()));
+    }
+    if kind == Kind::Namespace {
+        return is_label(name)
+            .then(|| ObjectRef::cluster(name))
+            .ok_or_else(|| ("metadata.name", NO_LABEL.to_owned()));
     }
     let namespace = match metadata.and_then(|metadata| metadata.get("namespace")) {
         None | Some(Value::Null) => DEFAULT_NAMESPACE,
         // A plain `n` is no text, as it is none for kubectl.
         Some(other) => other.as_str().unwrap_or_default(),
     };
-    if !named(namespace) || namespace.contains('.') {
-        let wrong = "it is no DNS label; write at most 63 small letters, digits and inner hyphens, in quotes where YAML takes them for something else";
-        return Err(("metadata.namespace", wrong.to_owned()));
+    if !is_label(namespace) {
+        return Err(("metadata.namespace", NO_LABEL.to_owned()));
     }
     Ok(ObjectRef::new(namespace, name))
+}
+
+/// A DNS name, as most objects have one.
+fn is_name(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    (1..=253).contains(&text.len())
+        && text.chars().all(inner)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+/// A DNS label, as namespaces have one.
+fn is_label(text: &str) -> bool {
+    is_name(text) && text.len() <= 63 && !text.contains('.')
 }
 
 /// Strict, as `kubectl apply` is: a field that nobody knows is a slip of the pen.
@@ -358,6 +382,21 @@ fn has_no_pods(object: &Object) -> Result<(), Problem> {
     }
 }
 
+/// A namespace that nothing is said about.
+pub(crate) fn bare_namespace(name: &str) -> Namespace {
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.to_owned());
+    add_name(&mut namespace);
+    namespace
+}
+
+/// The API server does so on writing, whatever the object says of it.
+fn add_name(namespace: &mut Namespace) {
+    let name = namespace.metadata.name.clone().unwrap_or_default();
+    let labels = namespace.metadata.labels.get_or_insert_default();
+    labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+}
+
 /// The API server does so on writing; nobody else reads `stringData`.
 fn merge_string_data(secret: &mut Secret) {
     let texts = secret.string_data.take().into_iter().flatten();
@@ -404,6 +443,25 @@ mod tests {
         assert_eq!(key.to_string(), "ExposedPort default/shop");
         assert_eq!(object.metadata().namespace.as_deref(), Some("default"));
         assert_eq!(lines.of("spec.hostnames[0]"), 8);
+    }
+
+    #[test]
+    fn a_namespace_bears_its_name_as_a_label_whatever_it_says() {
+        let text = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n  labels: {tier: gold, kubernetes.io/metadata.name: other}\n";
+        let Outcome::Read {
+            key,
+            object: Object::Namespace(namespace),
+            ..
+        } = outcomes(text).remove(0)
+        else {
+            panic!()
+        };
+        assert_eq!(key.to_string(), "Namespace web");
+        let labels = namespace.metadata.labels.unwrap();
+        assert_eq!(labels["tier"], "gold");
+        assert_eq!(labels["kubernetes.io/metadata.name"], "web");
+        let dotted = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n";
+        assert_eq!(fault(dotted).1, "metadata.name");
     }
 
     #[test]

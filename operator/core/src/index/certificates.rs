@@ -1,6 +1,7 @@
 //! Who provides the certificates of an object, by hostname.
 
 use super::classes::Class;
+use super::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::{CertificateSource, Problem, TlsSpec};
 use portolan_crds::IssuerRef;
@@ -38,25 +39,25 @@ impl Certificates {
     pub(super) fn of(
         tls: &TlsSpec,
         hostnames: &[Hostname],
-        me: &ObjectRef,
+        home: Home<'_>,
         name: &ClassName,
         class: &Class,
     ) -> Result<Self, Problem> {
         match &tls.source {
-            CertificateSource::Secrets(_) if !class.admits_secrets_of(&me.namespace) => {
+            CertificateSource::Secrets(_) if !class.admits_secrets_of(home) => {
                 Err(Problem::OwnSecretNotAllowed {
                     class: name.clone(),
-                    namespace: me.namespace.clone(),
+                    namespace: home.name.to_owned(),
                 })
             }
             CertificateSource::Secrets(secrets) => {
-                let secrets = secrets.iter().map(|secret| secret.within(&me.namespace));
+                let secrets = secrets.iter().map(|secret| secret.within(home.name));
                 Ok(Self::Secrets(secrets.collect()))
             }
-            CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, &me.namespace) => {
+            CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, home) => {
                 Err(Problem::IssuerNotAllowed {
                     class: name.clone(),
-                    namespace: me.namespace.clone(),
+                    namespace: home.name.to_owned(),
                     kind: issuer.kind.clone(),
                     name: issuer.name.clone(),
                 })

@@ -1,12 +1,13 @@
 //! Classes: what they settle for their objects, and which one is the default.
 
+use super::namespaces::Home;
 use crate::event::Change;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::is_never_allowed;
 use jiff::Timestamp;
 use portolan_crds::{
     AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule, IssuerRef,
-    MinTlsVersion, NamespaceName, SharedCertificate,
+    MinTlsVersion, SharedCertificate,
 };
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,19 +35,23 @@ impl Class {
     }
 
     /// Whether objects of a namespace may have hostnames.
-    pub(crate) fn admits_roots_of(&self, namespace: &str) -> bool {
-        are_meant(self.spec.root_namespaces.as_deref(), namespace)
+    pub(crate) fn admits_roots_of(&self, home: Home<'_>) -> bool {
+        let spec = &self.spec;
+        home.is_meant(
+            spec.root_namespaces.as_deref(),
+            spec.root_namespace_selector.as_ref(),
+        )
     }
 
     /// Whether objects of a namespace may have a hostname.
-    pub(crate) fn admits_hostname(&self, host: &Hostname, namespace: &str) -> bool {
+    pub(crate) fn admits_hostname(&self, host: &Hostname, home: Home<'_>) -> bool {
         let Some(rules) = &self.spec.hostnames else {
             return true;
         };
         let admits = |rule: &HostnameRule| {
-            are_meant(rule.namespaces.as_deref(), namespace)
+            home.is_meant(rule.namespaces.as_deref(), rule.namespace_selector.as_ref())
                 && rule.domains.iter().any(|domain| {
-                    let domain = domain.replace("{namespace}", namespace);
+                    let domain = domain.replace("{namespace}", home.name);
                     host.is_within(&domain.to_ascii_lowercase())
                 })
         };
@@ -72,22 +77,23 @@ impl Class {
     }
 
     /// Whether objects of a namespace may name an issuer.
-    pub(crate) fn admits_issuer(&self, issuer: &IssuerRef, namespace: &str) -> bool {
+    pub(crate) fn admits_issuer(&self, issuer: &IssuerRef, home: Home<'_>) -> bool {
         let allowed = self.spec.tls.as_ref();
         let Some(allowed) = allowed.and_then(|tls| tls.allowed_issuers.as_ref()) else {
             return true;
         };
         let admits = |it: &AllowedIssuer| {
-            it.issuer == *issuer && are_meant(it.namespaces.as_deref(), namespace)
+            it.issuer == *issuer
+                && home.is_meant(it.namespaces.as_deref(), it.namespace_selector.as_ref())
         };
         self.issuer() == Some(issuer) || allowed.iter().any(admits)
     }
 
     /// Whether objects of a namespace may bring certificates of their own.
-    pub(crate) fn admits_secrets_of(&self, namespace: &str) -> bool {
+    pub(crate) fn admits_secrets_of(&self, home: Home<'_>) -> bool {
         let allowed = self.spec.tls.as_ref();
         let allowed = allowed.and_then(|tls| tls.allow_own_secrets.as_ref());
-        are_meant(allowed.map(|it| it.namespaces.as_slice()), namespace)
+        allowed.is_none_or(|it| home.is_meant(Some(&it.namespaces), it.namespace_selector.as_ref()))
     }
 
     /// Whether objects may have an annotation on their Ingress.
@@ -207,11 +213,6 @@ impl Classes {
     fn claiming(&self) -> BTreeSet<ClassName> {
         self.defaults().cloned().collect()
     }
-}
-
-/// Whether objects of a namespace are among those that are meant: where nobody is named, all are.
-fn are_meant(named: Option<&[NamespaceName]>, namespace: &str) -> bool {
-    named.is_none_or(|all| all.iter().any(|it| it.0 == namespace))
 }
 
 fn facts(class: ExposeClass) -> Class {

@@ -3,6 +3,7 @@
 use super::certificates::{Certificates, Source};
 use super::classes::{Class, Classes};
 use super::hostnames::Claim;
+use super::namespaces::Home;
 use super::routing::Routing;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
 use crate::validate::{Exposure, HostPattern, Parents, Problem, TlsSpec, validate};
@@ -141,6 +142,7 @@ impl Object {
         &self,
         me: &ObjectRef,
         classes: &Classes,
+        home: Home<'_>,
         now: Timestamp,
     ) -> Result<Link, Vec<Problem>> {
         let spec = self.spec.as_ref().map_err(Clone::clone)?;
@@ -151,7 +153,7 @@ impl Object {
         let routing = Routing::of(spec, me);
         match &spec.parents {
             None => self
-                .root(spec, routing, me, classes)
+                .root(spec, routing, me, classes, home)
                 .map(|root| Link::Root(Box::new(root))),
             Some(parents) => Ok(Link::Child(Child {
                 parents: parents.clone(),
@@ -166,13 +168,14 @@ impl Object {
         routing: Routing,
         me: &ObjectRef,
         classes: &Classes,
+        home: Home<'_>,
     ) -> Result<Linked, Vec<Problem>> {
         let name = self.class(classes).map_err(|problem| vec![problem])?;
         let Some(class) = classes.get(name) else {
             return Err(vec![Problem::ClassNotFound(name.clone())]);
         };
         let mut problems = Vec::new();
-        if !class.admits_roots_of(&me.namespace) {
+        if !class.admits_roots_of(home) {
             problems.push(Problem::RootNamespace {
                 class: name.clone(),
                 namespace: me.namespace.clone(),
@@ -188,13 +191,13 @@ impl Object {
         }
         let foreign = hostnames
             .iter()
-            .filter(|host| !class.admits_hostname(host, &me.namespace));
+            .filter(|host| !class.admits_hostname(host, home));
         problems.extend(foreign.map(|host| Problem::HostnameNotAllowed {
             hostname: host.clone(),
             class: name.clone(),
             namespace: me.namespace.clone(),
         }));
-        let certificates = Certificates::of(&spec.tls, &hostnames, me, name, class);
+        let certificates = Certificates::of(&spec.tls, &hostnames, home, name, class);
         let tls = tls_policy(&spec.tls, me, name, class);
         let annotations = spec.decoration.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =

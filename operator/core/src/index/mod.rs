@@ -17,6 +17,7 @@ pub(crate) mod hostnames;
 pub(crate) mod issuance;
 pub(crate) mod link;
 pub(crate) mod merge;
+pub(crate) mod namespaces;
 pub(crate) mod routing;
 pub(crate) mod secrets;
 mod service_facts;
@@ -39,6 +40,7 @@ use hostnames::Hostnames;
 use issuance::Issuance;
 use jiff::Timestamp;
 use link::{Link, Linked, Object};
+use namespaces::{Home, Namespaces};
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
 use portolan_discovery::table::{Kind, ResourceName};
@@ -54,6 +56,7 @@ pub struct Index {
     pub(crate) namespace: String,
     pub(crate) cert_manager: bool,
     pub(crate) classes: Classes,
+    pub(crate) namespaces: Namespaces,
     pub(crate) hostnames: Hostnames,
     pub(crate) services: Services,
     pub(crate) serving: Serving,
@@ -78,14 +81,20 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(me: &ObjectRef, object: Object, classes: &Classes, now: Timestamp) -> Self {
+    fn new(
+        me: &ObjectRef,
+        object: Object,
+        classes: &Classes,
+        home: Home<'_>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             class: object
                 .class(classes)
                 .ok()
                 .filter(|_| object.is_root())
                 .cloned(),
-            link: object.link(me, classes, now),
+            link: object.link(me, classes, home, now),
             object,
         }
     }
@@ -103,6 +112,7 @@ impl Index {
             namespace: namespace.into(),
             cert_manager: false,
             classes: Classes::default(),
+            namespaces: Namespaces::default(),
             hostnames: Hostnames::default(),
             services: Services::default(),
             serving: Serving::default(),
@@ -173,6 +183,7 @@ impl Index {
                 }
             }
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
+            Event::Namespace(change) => self.apply_namespace(change, &mut affected),
             Event::CertManager(there) => {
                 if std::mem::replace(&mut self.cert_manager, there) != there {
                     affected.objects = self.with_company(self.users.of_cert_manager());
@@ -313,6 +324,11 @@ impl Index {
         if change.new_default {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
+        self.judge_anew(concerned, affected);
+    }
+
+    /// Judges objects once more, after something changed that they depend on.
+    fn judge_anew(&mut self, concerned: BTreeSet<ObjectRef>, affected: &mut Affected) {
         for me in concerned {
             let Some(before) = self.objects.get(&me) else {
                 continue;
@@ -341,7 +357,8 @@ impl Index {
     }
 
     fn entry_of(&self, me: &ObjectRef, object: Object) -> Entry {
-        Entry::new(me, object, &self.classes, self.serving.now)
+        let home = self.namespaces.home(&me.namespace);
+        Entry::new(me, object, &self.classes, home, self.serving.now)
     }
 
     /// Puts an object in the place of what was there under its name, or nothing.

@@ -28,6 +28,7 @@ pub enum Place {
     OwnService(usize, usize),
     Slice(usize, usize),
     Secret(usize),
+    Namespace(usize),
     IssuedSecret(usize, usize),
     Certificate(usize, usize),
     CertManager,
@@ -54,9 +55,10 @@ pub fn place() -> impl Strategy<Value = Place> {
         2 => (0..2usize).prop_map(Place::Class),
         2 => (0..HOSTS.len()).prop_map(Place::Hold),
         4 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
-        4 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
+        5 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
         2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Slice(n, s)),
         1 => (0..2usize).prop_map(Place::Secret),
+        1 => (0..2usize).prop_map(Place::Namespace),
         2 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
         1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
         1 => Just(Place::CertManager),
@@ -167,6 +169,23 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             if c % 3 == 0 {
                 spec["issuerRef"] = json!({"name": "class-ca"});
             }
+            let gold = json!({"matchLabels": {"tier": "gold"}});
+            match e % 8 {
+                0 | 7 => spec["rootNamespaceSelector"] = gold,
+                1 | 2 => {
+                    let domains = json!(["e.test", "d.test"]);
+                    spec["hostnames"] = json!([
+                        {"domains": domains, "namespaceSelector": gold},
+                        {"domains": domains, "namespaces": [NAMESPACES[0]]},
+                    ]);
+                }
+                3 => {
+                    let allowed = json!([{"name": "ca", "namespaceSelector": gold}]);
+                    let own = json!({"namespaceSelector": gold});
+                    spec["tls"] = json!({"allowedIssuers": allowed, "allowOwnSecrets": own});
+                }
+                _ => {}
+            }
             Event::ExposeClass(applied(expose_class(
                 CLASSES[*class],
                 u32::from(d % 4),
@@ -233,6 +252,10 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             it.metadata.namespace = Some(NAMESPACES[*n].into());
             Event::Secret(applied(it))
         }
+        Place::Namespace(n) => {
+            let labels = json!({"tier": (["gold", "tin"][pick(a, 2)])});
+            Event::Namespace(applied(namespace(NAMESPACES[*n], labels)))
+        }
         Place::IssuedSecret(c, h) => {
             let name = certificate_name(*c, HOSTS[*h]);
             let key = if a % 4 == 0 { &GOOD.key } else { &ALL.key };
@@ -283,6 +306,7 @@ pub fn remove(place: &Place) -> Event {
         }
         Place::Slice(n, s) => Event::EndpointSlice(gone(NAMESPACES[*n], &format!("slice-{s}"))),
         Place::Secret(n) => Event::Secret(gone(NAMESPACES[*n], "own")),
+        Place::Namespace(n) => Event::Namespace(gone("", NAMESPACES[*n])),
         Place::IssuedSecret(c, h) => {
             Event::Secret(gone(NAMESPACES[0], &certificate_name(*c, HOSTS[*h])))
         }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Nothing but tests comes in here.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
@@ -84,6 +84,10 @@ pub fn grant(namespace: &str, name: &str, from: &str, to: Value) -> ReferenceGra
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant",
         "metadata": {"namespace": namespace, "name": name}, "spec": {"from": from, "to": to},
     }))
+}
+
+pub fn namespace(name: &str, labels: Value) -> Namespace {
+    read(json!({"metadata": {"name": name, "labels": labels}}))
 }
 
 pub fn service(namespace: &str, name: &str, spec: Value) -> Service {

@@ -137,6 +137,68 @@ async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_tr
     .await
 }
 
+/// Nobody but a label decides, and what it decides counts at once.
+#[tokio::test]
+async fn a_label_lets_a_namespace_in_and_its_end_takes_everything_back() -> Result<()> {
+    scene("labels", async |scene| {
+        let cluster = &scene.cluster;
+        let [gold, plain] = [
+            scene.namespace("gold").await?,
+            scene.namespace("plain").await?,
+        ];
+        let selector = json!({"matchExpressions": [
+            {"key": "e2e.portolan.dev/tier", "operator": "In", "values": ["gold", "silver"]}]});
+        let spec = json!({"proxy": {"replicas": 1}, "rootNamespaceSelector": selector});
+        let class = scene.class("c", spec).await?;
+        let host = scene.host("gold");
+        for (namespace, host) in [(&gold, &host), (&plain, &scene.host("plain"))] {
+            cluster.echo(namespace, 1).await?;
+            let more = json!({"className": class, "tls": {"mode": "Disabled"}});
+            cluster
+                .apply(&exposed_echo(namespace, "web", &[host], more))
+                .await?;
+            cluster
+                .unready(namespace, "web", "RootNamespaceDenied", LATER)
+                .await?;
+        }
+        let label = async |tier: Value| {
+            let labels = json!({"metadata": {"labels": {"e2e.portolan.dev/tier": tier}}});
+            cluster.merge("Namespace", "", &gold, labels).await
+        };
+        label("gold".into()).await?;
+        let exposed = cluster.ready(&gold, "web", LATER).await?;
+        let visitor = cluster.visitor()?;
+        for (tier, status) in [("silver".into(), 200), (Value::Null, 404)] {
+            label(tier).await?;
+            for way in exposed.entries()? {
+                eventually("what the label says", SOON, async || {
+                    let answer = visitor.get(Scheme::Http, way.http, &host, "/").await?;
+                    ensure!(answer.status == status, "{}", answer.status);
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        for namespace in [&gold, &plain] {
+            cluster
+                .unready(namespace, "web", "RootNamespaceDenied", SOON)
+                .await?;
+        }
+        // A selector that can hold for nobody is refused by the schema, in a sentence.
+        let nobody = json!({"matchExpressions": [{"key": "tier", "operator": "In"}]});
+        let refusal = cluster
+            .refusal(&json!({
+                "apiVersion": "portolan.dev/v1alpha1", "kind": "ExposeClass",
+                "metadata": {"name": scene.label("bad")},
+                "spec": {"rootNamespaceSelector": nobody},
+            }))
+            .await?;
+        ensure!(refusal.contains("write at least one value"), "{refusal}");
+        Ok(())
+    })
+    .await
+}
+
 /// As a homelab has it: one wildcard, made by somebody else, for whatever is exposed below the domain.
 #[tokio::test]
 async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_below_it() -> Result<()>

@@ -38,6 +38,9 @@ impl<'a> Stage<'a> {
                     let name = text(object, "/metadata/name");
                     classes.insert(name.to_owned(), scene.label(name));
                 }
+                "Namespace" => {
+                    named.insert(text(object, "/metadata/name").to_owned());
+                }
                 _ if object.pointer("/metadata/namespace").is_none() => {
                     named.insert(DEFAULT.to_owned());
                 }
@@ -69,10 +72,16 @@ impl<'a> Stage<'a> {
 
     /// An object of the page as it is here.
     pub(crate) fn object(&self, mut object: Value) -> Value {
-        if text(&object, "/kind") != "ExposeClass"
-            && object.pointer("/metadata/namespace").is_none()
-        {
-            object["metadata"]["namespace"] = DEFAULT.into();
+        match text(&object, "/kind") {
+            "ExposeClass" => {}
+            "Namespace" => {
+                let name = self.namespace(text(&object, "/metadata/name")).to_owned();
+                object["metadata"]["name"] = name.into();
+            }
+            _ if object.pointer("/metadata/namespace").is_none() => {
+                object["metadata"]["namespace"] = DEFAULT.into();
+            }
+            _ => {}
         }
         self.rename(&mut object, "");
         object
