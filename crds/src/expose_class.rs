@@ -1,6 +1,6 @@
 //! `ExposeClass`: a platform team says how exposures of this class are realised.
 
-use crate::exposed_port::{Address, IssuerRef, MinTlsVersion};
+use crate::exposed_port::{Address, IssuerRef, MinTlsVersion, Policy};
 use crate::namespaces::{AllowedNamespaces, LabelSelector, NamespaceName};
 use crate::{
     ALLOWED_ISSUERS_MAX, HOSTNAME_RULES_MAX, ROOT_NAMESPACES_MAX, SHARED_CERTIFICATES_MAX, schema,
@@ -95,6 +95,10 @@ pub struct ExposeClassSpec {
     /// How TLS is done for every hostname of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClassTls>,
+
+    /// How requests are treated where neither the route nor its object says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Policy>,
 
     /// What objects may write on their Ingress.
     #[serde(default, skip_serializing_if = "Option::is_none")]

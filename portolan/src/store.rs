@@ -6,8 +6,8 @@ use crate::files::{Key, Kind, Object, bare_namespace};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_core::{
-    Affected, Change, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
-    ObservedProxy,
+    Affected, Change, ChildState, ClassName, Complaint, Event, HoldAction, Index, ObjectRef,
+    Observed, ObservedProxy,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +110,19 @@ impl Store {
     /// Every ExposedPort.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
         self.objects.keys()
+    }
+
+    /// Every ExposeClass that somebody wrote.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.classes.iter()
+    }
+
+    /// What stands against a class.
+    pub(crate) fn complaints_of_class(&self, class: &ObjectRef) -> Vec<Complaint> {
+        let class = ClassName::parse(&class.name);
+        class
+            .map(|class| self.index.class_complaints(&class))
+            .unwrap_or_default()
     }
 
     /// Whether the object is there.

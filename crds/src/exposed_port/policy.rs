@@ -1,4 +1,5 @@
-//! How requests are treated on their way: what an object says for all of its routes, and a route for itself.
+//! How requests are treated on their way: what a class says for all of its objects, an object for all of
+//! its routes, and a route for itself.
 
 use crate::schema;
 use kube::KubeSchema;
@@ -6,12 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How requests are treated. What is absent in a route is taken from `spec.policy`, and what is
-/// absent there has the default.
+/// How requests are treated. What is absent in a route is taken from `spec.policy`, what is absent there
+/// from `spec.defaults` of the class, and what is absent there too has the default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// Served on plain HTTP too, where the object redirects to HTTPS; absent means false.
+    /// Served on plain HTTP too, where the object redirects to HTTPS; absent means false. What a class says
+    /// counts only where clients need no certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permit_insecure: Option<bool>,
     /// How long things may take.

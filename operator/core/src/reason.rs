@@ -56,7 +56,7 @@ reasons! {
     Serving,
 
     // The object itself.
-    /// The object breaks a rule; the message names the field and what would be right.
+    /// The object breaks a rule; the message names the field and what would be right. A class goes on without that field, and its objects are served.
     InvalidSpec,
     /// A hostname is not a DNS name. Write labels of letters, digits and inner hyphens with dots between.
     InvalidHostname,

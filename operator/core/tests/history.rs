@@ -300,7 +300,14 @@ fn histories_meet_every_interesting_state() {
             seen.extend(status.hostnames.iter().map(|host| host.reason.clone()));
             seen.extend(status.conditions.iter().map(|it| it.reason.clone()));
         }
+        for status in walk.derived.classes.values() {
+            seen.extend(status.conditions.iter().map(|it| it.reason.clone()));
+        }
         for (resource, _) in walk.derived.resources.values() {
+            if let Resource::VirtualHost(host) = resource {
+                let idle = host.routes.iter().any(|it| it.timeouts.idle.is_some());
+                seen.extend(idle.then(|| "a default of the class".to_owned()));
+            }
             seen.insert(kind(resource).to_owned());
             seen.extend(spoken(resource).map(str::to_owned));
         }
@@ -324,6 +331,8 @@ fn histories_meet_every_interesting_state() {
         "DelegateNotFound",
         "DelegationNotPermitted",
         "InvalidHostname",
+        "InvalidSpec",
+        "a default of the class",
         "NoClass",
         "NoDomain",
         "ServiceNotFound",

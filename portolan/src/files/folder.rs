@@ -1,5 +1,6 @@
 //! What is in force: a function of the files, but for those that are broken.
 
+use super::field_in;
 use super::object::{self, Fault, Home, Key, Object, Outcome};
 use super::walk::Contents;
 use super::yaml::{self, Lines};
@@ -87,6 +88,20 @@ impl Folder {
     /// Where an object stands that is in force.
     pub(crate) fn place(&self, key: &Key) -> Option<&Place> {
         Some(&self.in_force.get(key)?.place)
+    }
+
+    /// What a sentence says of an object that is in force.
+    pub(crate) fn trouble(&self, key: &Key, sentence: &str) -> Option<Trouble> {
+        let Place { file, lines } = self.place(key)?;
+        let field = field_in(sentence);
+        let problem = sentence.strip_prefix(field).unwrap_or(sentence);
+        Some(Trouble {
+            file: file.clone(),
+            line: lines.of(field),
+            object: key.to_string(),
+            field: field.to_owned(),
+            problem: problem.trim_start_matches(": ").to_owned(),
+        })
     }
 
     /// Takes in what the files contain now.

@@ -102,6 +102,20 @@ impl fmt::Display for Key {
 }
 
 impl Key {
+    pub(crate) fn exposed_port(object: &ObjectRef) -> Self {
+        Self {
+            kind: Kind::ExposedPort,
+            object: object.clone(),
+        }
+    }
+
+    pub(crate) fn expose_class(object: &ObjectRef) -> Self {
+        Self {
+            kind: Kind::ExposeClass,
+            object: object.clone(),
+        }
+    }
+
     /// What the index is told when the object is there no more.
     pub(crate) fn gone(&self) -> Event {
         let object = self.object.clone();

@@ -4,10 +4,10 @@
 use super::Files;
 use super::model::Model;
 use super::weight::{Weight, weight};
-use crate::files::Trouble;
+use crate::files::{Key, Trouble};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::ObjectRef;
+use portolan_core::{Complaint, ObjectRef};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -108,6 +108,7 @@ impl Report {
         let objects: Vec<_> = model.store.objects().cloned().collect();
         let mut findings: Vec<_> = model.troubles.iter().map(unreadable).collect();
         findings.extend(objects.iter().flat_map(|object| judge(model, object)));
+        findings.extend(model.store.classes().flat_map(|it| judge_class(model, it)));
         if strict {
             for finding in &mut findings {
                 finding.weight = Weight::Error;
@@ -202,13 +203,22 @@ fn unreadable(trouble: &Trouble) -> Finding {
 fn judge(model: &Model, object: &ObjectRef) -> Vec<Finding> {
     let seen = model.seen(object);
     let complaints = model.store.index.complaints(object, &seen, model.now());
+    told(model, &Key::exposed_port(object), complaints)
+}
+
+fn judge_class(model: &Model, class: &ObjectRef) -> Vec<Finding> {
+    let complaints = model.store.complaints_of_class(class);
+    told(model, &Key::expose_class(class), complaints)
+}
+
+fn told(model: &Model, key: &Key, complaints: Vec<Complaint>) -> Vec<Finding> {
     let findings = complaints.into_iter().map(|it| {
-        let (file, line) = model.place(object, &it.message);
+        let (file, line) = model.place(key, &it.message);
         Finding {
             file: file.to_owned(),
             line,
             weight: weight(it.reason),
-            object: format!("ExposedPort {object}"),
+            object: key.to_string(),
             reason: it.reason.as_str(),
             message: it.message,
         }

@@ -1,6 +1,6 @@
 //! The files as the operator would understand them.
 
-use crate::files::{Folder, Key, Kind, Object, Trouble, field_in, gather};
+use crate::files::{Folder, Key, Object, Trouble, field_in, gather};
 use crate::store::{RELEASE_NAMESPACE, Store};
 use jiff::Timestamp;
 use portolan_core::{Change, ClassName, Event, Index, ObjectRef, Observed};
@@ -67,12 +67,8 @@ impl Model {
     }
 
     /// The file and the line of an object, or of the field that a sentence about it begins with.
-    pub(super) fn place(&self, object: &ObjectRef, sentence: &str) -> (&str, usize) {
-        let key = Key {
-            kind: Kind::ExposedPort,
-            object: object.clone(),
-        };
-        let place = self.folder.place(&key);
+    pub(super) fn place(&self, object: &Key, sentence: &str) -> (&str, usize) {
+        let place = self.folder.place(object);
         place.map_or(("", 0), |place| {
             (place.file.as_str(), place.lines.of(field_in(sentence)))
         })

@@ -2,6 +2,7 @@
 
 use super::Files;
 use super::model::Model;
+use crate::files::Key;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use portolan_core::{ClassName, ObjectRef};
@@ -117,7 +118,7 @@ impl Rendered {
 
 fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
     let index = &model.store.index;
-    let (file, line) = model.place(object, "");
+    let (file, line) = model.place(&Key::exposed_port(object), "");
     let status = index.status(object, &model.seen(object), model.now());
     let children = index.children(object).into_iter();
     Ok(Exposed {

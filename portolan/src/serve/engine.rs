@@ -1,9 +1,9 @@
 //! What happens to what comes in: no I/O, so that every order of events can be tried.
 
-use super::report::{Changes, Row, key_of};
+use super::report::{Changes, Row};
 use super::table::Table;
 use super::world::{Consequences, World};
-use crate::files::{Folder, Trouble, Update, field_in};
+use crate::files::{Folder, Key, Trouble, Update, field_in};
 use jiff::Timestamp;
 use portolan_core::ObjectRef;
 use portolan_discovery::delta::Batch;
@@ -35,7 +35,13 @@ impl Engine {
     pub(super) fn take_in(&mut self, update: Update, folder: &Folder, now: Timestamp) {
         let consequences = self.world.take_in(update.applied, update.gone, now);
         self.follow(consequences, folder, now);
-        let troubles: BTreeSet<Trouble> = update.troubles.into_iter().collect();
+        let mut troubles: BTreeSet<Trouble> = update.troubles.into_iter().collect();
+        let (class, mistakes) = self.world.mistakes_of_class();
+        let class = Key::expose_class(&class);
+        let told = mistakes
+            .iter()
+            .filter_map(|told| folder.trouble(&class, told));
+        troubles.extend(told);
         let before = std::mem::replace(&mut self.troubles, troubles);
         for solved in before.difference(&self.troubles) {
             // What was not told yet need not be taken back.
@@ -120,7 +126,7 @@ impl Engine {
 
     fn judge(&mut self, objects: BTreeSet<ObjectRef>, folder: &Folder, now: Timestamp) {
         for object in objects {
-            let key = key_of(&object);
+            let key = Key::exposed_port(&object);
             let Some(place) = folder.place(&key) else {
                 self.changes.objects.insert(object, None);
                 continue;

@@ -1,7 +1,7 @@
 //! What is written to standard output when the status of an object changes.
 
 use super::options::Output;
-use crate::files::{Key, Kind, Trouble};
+use crate::files::Trouble;
 use portolan_core::ObjectRef;
 use portolan_crds::ExposedPortStatus;
 use serde::Serialize;
@@ -247,14 +247,6 @@ fn lines(changes: &Changes) -> String {
         }
     }
     text
-}
-
-/// The key of an ExposedPort.
-pub(super) fn key_of(object: &ObjectRef) -> Key {
-    Key {
-        kind: Kind::ExposedPort,
-        object: object.clone(),
-    }
 }
 
 #[cfg(test)]

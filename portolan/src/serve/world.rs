@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{
-    Affected, Change, ClassName, Event, Index, ObjectRef, ObservedProxy, TicketKey, Uses,
+    Affected, Change, ClassName, Event, Index, ObjectRef, ObservedProxy, Reason, TicketKey, Uses,
     proxy_service,
 };
 use portolan_crds::ExposedPortStatus;
@@ -103,6 +103,14 @@ impl World {
     /// The objects whose status depends on a resource.
     pub(crate) fn users(&self, name: &ResourceName) -> BTreeSet<ObjectRef> {
         self.uses.of(&self.serving.class, name).cloned().collect()
+    }
+
+    /// The class that is served, and what of it is not in force.
+    pub(crate) fn mistakes_of_class(&self) -> (ObjectRef, Vec<String>) {
+        let class = ObjectRef::cluster(self.serving.class.as_str());
+        let complaints = self.store.complaints_of_class(&class).into_iter();
+        let mistakes = complaints.filter(|it| it.reason != Reason::SeveralDefaults);
+        (class, mistakes.map(|it| it.message).collect())
     }
 
     /// Every object.

@@ -8,8 +8,8 @@ use crate::index::services::Unresolved;
 use crate::index::serving::Slot;
 use crate::names::Hostname;
 use crate::reason::Reason;
-use crate::validate::ActionSpec;
-use portolan_discovery::table::{Action, ClientCa, HostTls, Resource, Route, VirtualHost};
+use crate::validate::{ActionSpec, Policy};
+use portolan_discovery::table::{Action, ClientCa, HostTls, Resource, VirtualHost};
 
 impl Index {
     /// What the proxies of a class are told of a hostname.
@@ -27,11 +27,15 @@ impl Index {
                 Err(unresolved) => (Some(self.host_tls(link, host, None)), Some(unresolved)),
             },
         };
+        let defaults = self.defaults(link);
         let routes = Self::merged(served).into_iter();
-        let routes = routes.map(|leaf| match (&closed, leaf.closed) {
-            (Some(unresolved), _) => leaf.route.row(unavailable(unresolved.reason)),
-            (None, Some(reason)) => leaf.route.row(unavailable(reason)),
-            (None, None) => self.route(&leaf),
+        let routes = routes.map(|leaf| {
+            let action = match (&closed, leaf.closed) {
+                (Some(unresolved), _) => unavailable(unresolved.reason),
+                (None, Some(reason)) => unavailable(reason),
+                (None, None) => self.action(&leaf),
+            };
+            leaf.route.row(action, &defaults)
         });
         Some(Resource::VirtualHost(VirtualHost {
             tls,
@@ -66,14 +70,25 @@ impl Index {
         }
     }
 
-    fn route(&self, leaf: &Leaf<'_>) -> Route {
-        leaf.route.row(match &leaf.route.action {
+    /// What the class says for the routes of a hostname. Whoever asks clients for a certificate is asked
+    /// before anything is served without one: what a class says for all does not count there.
+    fn defaults(&self, link: &Linked) -> Policy {
+        let class = self.classes.get(&link.class);
+        let mut defaults = class.map(|it| it.defaults.clone()).unwrap_or_default();
+        if link.tls.client_ca.is_some() {
+            defaults.forbid_insecure();
+        }
+        defaults
+    }
+
+    fn action(&self, leaf: &Leaf<'_>) -> Action {
+        match &leaf.route.action {
             ActionSpec::Redirect(redirect) => Action::Redirect(redirect.clone()),
             ActionSpec::Respond(respond) => Action::Respond(respond.clone()),
             ActionSpec::Forward(_) => self.forward(leaf),
             // Where a delegation leads stands in its place, or why it leads nowhere.
             ActionSpec::Delegate(_) => unavailable(Reason::DelegateNotFound),
-        })
+        }
     }
 
     /// A backend that would get requests and cannot be found closes its route: its share would be

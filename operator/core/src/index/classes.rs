@@ -3,7 +3,7 @@
 use super::namespaces::Home;
 use crate::event::Change;
 use crate::names::{ClassName, Hostname, ObjectRef};
-use crate::validate::is_never_allowed;
+use crate::validate::{Policy, Problem, is_never_allowed};
 use jiff::Timestamp;
 use portolan_crds::{
     AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule, IssuerRef,
@@ -19,6 +19,10 @@ pub(crate) struct Class {
     pub(crate) generation: i64,
     created: Timestamp,
     pub(crate) spec: ExposeClassSpec,
+    /// For routes of its objects, where these say nothing.
+    pub(crate) defaults: Policy,
+    /// What is wrong with its spec; that is as if nobody had written it.
+    pub(crate) mistakes: Vec<Problem>,
     /// As it is stored: conditions keep their times.
     pub(crate) status: ExposeClassStatus,
 }
@@ -145,6 +149,8 @@ pub(crate) struct ClassChange {
     pub(crate) class: ClassName,
     /// Whether objects may be judged differently now, or only the class itself.
     pub(crate) matters: bool,
+    /// Whether requests to its objects may be treated differently now, though these mean the same.
+    pub(crate) new_policy: bool,
     /// Whether another class is the default now.
     pub(crate) new_default: bool,
     /// Every class that says it is the default, before or after: each tells whether it is.
@@ -195,6 +201,8 @@ impl Classes {
             }
             _ => true,
         };
+        let policy = |class: &Option<Class>| class.as_ref().map(|it| it.defaults.clone());
+        let new_policy = policy(&before) != policy(&class);
         if let Some(class) = class {
             if class.spec.default {
                 self.defaults.insert((class.created, name.clone()));
@@ -206,6 +214,7 @@ impl Classes {
             new_default: default.as_ref() != self.default_class(),
             class: name,
             matters,
+            new_policy,
             defaults,
         })
     }
@@ -217,6 +226,7 @@ impl Classes {
 
 fn facts(class: ExposeClass) -> Class {
     let metadata = class.metadata;
+    let (defaults, mistakes) = Policy::of_class(&class.spec);
     Class {
         uid: metadata.uid.unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
@@ -225,6 +235,8 @@ fn facts(class: ExposeClass) -> Class {
             .map(|time| time.0)
             .unwrap_or_default(),
         spec: class.spec,
+        defaults,
+        mistakes,
         status: class.status.unwrap_or_default(),
     }
 }

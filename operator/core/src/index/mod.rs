@@ -324,11 +324,17 @@ impl Index {
         if change.new_default {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
+<<<<<<< HEAD
         self.judge_anew(concerned, affected);
     }
 
     /// Judges objects once more, after something changed that they depend on.
     fn judge_anew(&mut self, concerned: BTreeSet<ObjectRef>, affected: &mut Affected) {
+=======
+        if change.new_policy {
+            self.touch_objects(&concerned, affected);
+        }
+>>>>>>> 95426d4 (Let a class say how requests are treated where neither route nor object does)
         for me in concerned {
             let Some(before) = self.objects.get(&me) else {
                 continue;

@@ -2,6 +2,7 @@
 
 use super::conditions::{Aspect, Conditions};
 use crate::index::Index;
+use crate::index::classes::Class;
 use crate::index::serving::Slot;
 use crate::names::ClassName;
 use crate::observed::{ChildState, Observed, ObservedProxy, Verdict};
@@ -25,9 +26,13 @@ impl Index {
             .map(|service| service.addresses.clone())
             .unwrap_or_default();
         let mut conditions = Conditions::new(facts.generation, &facts.status.conditions, now);
-        match self.other_default(class) {
-            None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the class is valid"),
-            Some(told) => conditions.hold(Aspect::Accepted, Reason::SeveralDefaults, &told),
+        let mistaken = mistaken(facts);
+        match (&mistaken, self.other_default(class)) {
+            (Some((reason, told)), _) => conditions.fail(Aspect::Accepted, *reason, told),
+            (None, Some(told)) => conditions.hold(Aspect::Accepted, Reason::SeveralDefaults, &told),
+            (None, None) => {
+                conditions.hold(Aspect::Accepted, Reason::Accepted, "the class is valid")
+            }
         }
         let programmed = self.unprogrammed(class, seen);
         match &programmed {
@@ -47,7 +52,8 @@ impl Index {
             ),
             Some((reason, told)) => conditions.fail(Aspect::ResolvedRefs, *reason, told),
         }
-        let failing = unresolved
+        let failing = mistaken
+            .or(unresolved)
             .or(programmed)
             .or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
         match &failing {
@@ -69,7 +75,10 @@ impl Index {
     }
 
     /// What stands against the default certificate.
-    fn default_certificate_problem(&self, class: &ClassName) -> Option<(Reason, String)> {
+    pub(super) fn default_certificate_problem(
+        &self,
+        class: &ClassName,
+    ) -> Option<(Reason, String)> {
         let secret = self.classes.get(class)?.default_certificate()?;
         let (reason, told) = match self.serving.judge(&secret, &Slot::of_class(class)) {
             Some(Ok(())) => return None,
@@ -82,7 +91,7 @@ impl Index {
         Some((reason, format!("spec.tls.defaultCertificate: {told}")))
     }
 
-    fn other_default(&self, class: &ClassName) -> Option<String> {
+    pub(super) fn other_default(&self, class: &ClassName) -> Option<String> {
         let first = self.classes.default_class()?;
         let other = self.classes.defaults().find(|other| *other != class)?;
         let claims = self.classes.defaults().any(|it| it == class);
@@ -127,6 +136,13 @@ impl Index {
         };
         child.or_else(|| seen.proxies.iter().find_map(refused))
     }
+}
+
+/// What is wrong with what the class says, in one go.
+fn mistaken(class: &Class) -> Option<(Reason, String)> {
+    let reason = class.mistakes.first()?.reason();
+    let told: Vec<_> = class.mistakes.iter().map(ToString::to_string).collect();
+    Some((reason, told.join(". ")))
 }
 
 fn unreachable(seen: &Observed, answered: bool, addresses: &[Address]) -> Option<(Reason, String)> {

@@ -1,17 +1,18 @@
-//! Everything that stands against an object, one by one: for programs that look at files before anything
-//! of them is in a cluster.
+//! Everything that stands against an object or a class, one by one: for programs that look at files before
+//! anything of them is in a cluster.
 
 use super::checks::{Finding, Findings, Scene};
 use super::destinations::{Destinations, told};
 use super::notices;
 use crate::index::Index;
 use crate::index::link::{Child, Link, Linked};
-use crate::names::ObjectRef;
+use crate::names::{ClassName, ObjectRef};
 use crate::observed::Observed;
 use crate::reason::Reason;
+use crate::validate::Problem;
 use jiff::Timestamp;
 
-/// One thing that stands against an object.
+/// One thing that stands against an object or a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
     /// In one word.
@@ -41,10 +42,7 @@ impl Index {
                 let destinations = Destinations::of(self, object, &entry.object, &child.routing);
                 self.complaints_of_child(object, child, &destinations, seen)
             }
-            Err(problems) => problems
-                .iter()
-                .map(|it| complaint(it.reason(), it.to_string()))
-                .collect(),
+            Err(problems) => of_problems(problems).collect(),
         };
         let mut once = Vec::new();
         for one in all {
@@ -53,6 +51,20 @@ impl Index {
             }
         }
         once
+    }
+
+    /// What stands against a class, and what it is warned of, likewise.
+    pub fn class_complaints(&self, class: &ClassName) -> Vec<Complaint> {
+        let Some(facts) = self.classes.get(class) else {
+            return Vec::new();
+        };
+        let others = self.default_certificate_problem(class);
+        let several = self.other_default(class);
+        let several = several.map(|told| (Reason::SeveralDefaults, told));
+        let others = others.into_iter().chain(several);
+        of_problems(&facts.mistakes)
+            .chain(others.map(|(reason, told)| complaint(reason, told)))
+            .collect()
     }
 
     fn complaints_of_child(
@@ -87,6 +99,11 @@ fn complaints_of_root(scene: &Scene<'_>, link: &Linked) -> Vec<Complaint> {
         all.extend(others(&findings.of(host), scene.destinations()));
     }
     all
+}
+
+fn of_problems(problems: &[Problem]) -> impl Iterator<Item = Complaint> {
+    let problems = problems.iter();
+    problems.map(|it| complaint(it.reason(), it.to_string()))
 }
 
 /// One by one: a condition tells several in one sentence.

@@ -1,4 +1,5 @@
-//! What one ExposedPort says, judged alone, without looking at any other object.
+//! What one ExposedPort says, judged alone, without looking at any other object; and what a class says for
+//! the routes of all of its objects.
 //!
 //! The schema refuses most of this already; it is judged again for objects that are older than the
 //! schema or come from files. Collects every problem, so that a person fixes all in one go.
@@ -22,6 +23,7 @@ mod tls;
 pub(crate) use decoration::{Decoration, is_never_allowed};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use parent::Parents;
+pub(crate) use policy::Policy;
 pub(crate) use problem::Problem;
 pub(crate) use reference::Reference;
 pub(crate) use route::{ActionSpec, BackendSpec, RouteSpec, TlsToBackend};
@@ -31,7 +33,6 @@ use crate::names::{ClassName, Hostname};
 use crate::precedence;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use mistake::Mistake;
-use policy::Policy;
 use portolan_crds::{ExposedPortSpec, HOSTNAMES_MAX};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,8 @@
-//! How requests are treated: what a route says, over what the object says for all of its routes.
+//! How requests are treated: what a route says, over what the object says for all of its routes, over what
+//! the class says for all of its objects.
 
 use super::mistake::Mistake;
-use super::{Problems, duration, field};
+use super::{Problem, Problems, duration, field};
 use crate::names::Hostname;
 use portolan_crds as crd;
 use portolan_discovery::table::{
@@ -23,11 +24,24 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Reads what stands at a place, such as `spec.policy`.
+    /// What is right of what a class says for its objects, and what is wrong of it. A mistake takes the
+    /// field away that it stands in, because no object falls with its class.
+    pub(crate) fn of_class(spec: &crd::ExposeClassSpec) -> (Self, Vec<Problem>) {
+        let mut problems = Problems::default();
+        let said = spec.defaults.as_ref();
+        let read = said.map(|it| Self::read("spec.defaults", it, &mut problems));
+        (read.unwrap_or_default(), problems.0)
+    }
+
+    /// Reads what stands at a place, such as `spec.policy`. What counts as a whole is absent when any of it
+    /// is wrong.
     pub(super) fn read(at: &str, said: &crd::Policy, problems: &mut Problems) -> Self {
         let headers = said.headers.as_ref();
         let mut edits = |which: &str, edits: Option<&crd::HeaderEdits>| {
-            edits.map(|edits| header_edits(&format!("{at}.headers.{which}"), edits, problems))
+            let at = format!("{at}.headers.{which}");
+            flawless(edits, problems, |it, problems| {
+                header_edits(&at, it, problems)
+            })
         };
         Self {
             permit_insecure: said.permit_insecure,
@@ -39,14 +53,12 @@ impl Policy {
                 .as_ref()
                 .map(|it| timeouts(&format!("{at}.timeouts"), it, problems))
                 .unwrap_or_default(),
-            retries: said
-                .retries
-                .as_ref()
-                .map(|it| retries(&format!("{at}.retries"), it, problems)),
-            cors: said
-                .cors
-                .as_ref()
-                .map(|it| cors(&format!("{at}.cors"), it, problems)),
+            retries: flawless(said.retries.as_ref(), problems, |it, problems| {
+                retries(&format!("{at}.retries"), it, problems)
+            }),
+            cors: flawless(said.cors.as_ref(), problems, |it, problems| {
+                cors(&format!("{at}.cors"), it, problems)
+            }),
         }
     }
 
@@ -54,29 +66,30 @@ impl Policy {
         self.permit_insecure == Some(true)
     }
 
-    pub(super) fn forbid_insecure(&mut self) {
+    pub(crate) fn forbid_insecure(&mut self) {
         self.permit_insecure = None;
     }
 
-    /// What the route says, and where it is silent what the object says.
-    pub(super) fn over(self, object: &Self) -> Self {
+    /// What the one says, and where it is silent what the wider one says: a route over its object, and
+    /// both over the class.
+    pub(super) fn over(self, wider: &Self) -> Self {
         Self {
-            permit_insecure: self.permit_insecure.or(object.permit_insecure),
+            permit_insecure: self.permit_insecure.or(wider.permit_insecure),
             timeouts: Timeouts {
-                connect: self.timeouts.connect.or(object.timeouts.connect),
-                response: self.timeouts.response.or(object.timeouts.response),
-                request: self.timeouts.request.or(object.timeouts.request),
-                idle: self.timeouts.idle.or(object.timeouts.idle),
+                connect: self.timeouts.connect.or(wider.timeouts.connect),
+                response: self.timeouts.response.or(wider.timeouts.response),
+                request: self.timeouts.request.or(wider.timeouts.request),
+                idle: self.timeouts.idle.or(wider.timeouts.idle),
             },
-            retries: self.retries.or_else(|| object.retries.clone()),
-            websockets: self.websockets.or(object.websockets),
+            retries: self.retries.or_else(|| wider.retries.clone()),
+            websockets: self.websockets.or(wider.websockets),
             request_headers: self
                 .request_headers
-                .or_else(|| object.request_headers.clone()),
+                .or_else(|| wider.request_headers.clone()),
             response_headers: self
                 .response_headers
-                .or_else(|| object.response_headers.clone()),
-            cors: self.cors.or_else(|| object.cors.clone()),
+                .or_else(|| wider.response_headers.clone()),
+            cors: self.cors.or_else(|| wider.cors.clone()),
         }
     }
 
@@ -90,6 +103,17 @@ impl Policy {
         row.response_headers = self.response_headers.clone().unwrap_or_default();
         row.cors.clone_from(&self.cors);
     }
+}
+
+/// What was read, when nothing of it is wrong.
+fn flawless<S, T>(
+    said: Option<&S>,
+    problems: &mut Problems,
+    read: impl FnOnce(&S, &mut Problems) -> T,
+) -> Option<T> {
+    let before = problems.0.len();
+    let read = read(said?, problems);
+    (problems.0.len() == before).then_some(read)
 }
 
 pub(super) fn time(at: &str, text: &str, problems: &mut Problems) -> Option<Duration> {

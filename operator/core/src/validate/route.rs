@@ -69,11 +69,12 @@ impl RouteSpec {
         }
     }
 
-    /// The row of the table, once it is known where requests can go.
-    pub(crate) fn row(&self, action: Action) -> Route {
+    /// The row of the table, once it is known where requests can go, and what the class says where the
+    /// object is silent.
+    pub(crate) fn row(&self, action: Action, defaults: &Policy) -> Route {
         let mut row = Route::new(self.matches.clone(), action);
         row.rewrite.clone_from(&self.rewrite);
-        self.policy.apply(&mut row);
+        self.policy.clone().over(defaults).apply(&mut row);
         row
     }
 

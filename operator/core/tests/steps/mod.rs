@@ -169,6 +169,7 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             if c % 3 == 0 {
                 spec["issuerRef"] = json!({"name": "class-ca"});
             }
+<<<<<<< HEAD
             let gold = json!({"matchLabels": {"tier": "gold"}});
             match e % 8 {
                 0 | 7 => spec["rootNamespaceSelector"] = gold,
@@ -184,6 +185,12 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                     let own = json!({"namespaceSelector": gold});
                     spec["tls"] = json!({"allowedIssuers": allowed, "allowOwnSecrets": own});
                 }
+=======
+            match e % 4 {
+                0 => spec["defaults"] = json!({"timeouts": {"idle": "1m"}}),
+                1 => spec["defaults"] = json!({"permitInsecure": true}),
+                2 => spec["defaults"] = json!({"timeouts": {"idle": "soon"}}),
+>>>>>>> 95426d4 (Let a class say how requests are treated where neither route nor object does)
                 _ => {}
             }
             Event::ExposeClass(applied(expose_class(

@@ -109,6 +109,19 @@ fn a_class_that_is_not_beside_the_others_is_missing() {
 }
 
 #[test]
+fn a_mistake_of_a_class_is_an_error_and_takes_no_object_with_it() {
+    let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: public}\nspec:\n  default: true\n  defaults:\n    retries: {count: 11}\n    timeouts:\n      idle: soon\n---\n";
+    let told = check(&[("x.yaml", &(class.to_owned() + &exposed("shop", SHOP)))]);
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (line, start) in told.iter().zip([
+        "x.yaml:7: error: ExposeClass public: spec.defaults.retries.count: 11 is no",
+        "x.yaml:9: error: ExposeClass public: spec.defaults.timeouts.idle: \"soon\" is no",
+    ]) {
+        assert!(line.starts_with(start), "{told:?}");
+    }
+}
+
+#[test]
 fn the_summary_counts_and_says_what_was_not_judged() {
     let folder = tempfile::tempdir().unwrap();
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n";

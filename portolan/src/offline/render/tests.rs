@@ -66,6 +66,27 @@ fn routes_have_every_value_in_force_whoever_said_it() {
 }
 
 #[test]
+fn what_neither_route_nor_object_says_is_what_the_class_says() {
+    let class = "\
+---
+apiVersion: portolan.dev/v1alpha1
+kind: ExposeClass
+metadata: {name: public}
+spec:
+  default: true
+  defaults:
+    timeouts: {response: 7s, idle: 7s, request: 7s}
+    websockets: false
+";
+    let all = rendered(&(SHOP.to_owned() + class));
+    let routes = all["virtualHosts"][0]["routes"].as_array().unwrap();
+    let timeouts = |response, request, idle| serde_json::json!({"connect": "5s", "response": response, "request": request, "idle": idle});
+    assert_eq!(routes[1]["timeouts"], timeouts("5m", "7s", "0s"));
+    assert_eq!(routes[2]["timeouts"], timeouts("1m30s", "7s", "7s"));
+    assert_eq!(routes[2]["websockets"], false);
+}
+
+#[test]
 fn an_invalid_object_has_a_status_and_nothing_else() {
     let all = rendered(&SHOP.replace("shop.test", "-shop.test"));
     let one = &all["exposedPorts"][0];

@@ -269,6 +269,24 @@ fn a_class_of_the_folder_takes_the_place_of_the_built_in_one() {
 }
 
 #[test]
+fn a_mistake_of_the_class_is_told_with_its_place_and_when_it_is_put_right() {
+    let mut stand = stand();
+    let class = |idle: &str| {
+        format!(
+            "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {{name: public}}\nspec:\n  default: true\n  defaults:\n    timeouts:\n      idle: {idle}\n"
+        )
+    };
+    stand.write("class.yaml", &class("soon"));
+    let told = stand.engine.news().new_troubles.pop_first().unwrap();
+    assert_eq!(
+        told.to_string(),
+        "class.yaml:8: ExposeClass public: spec.defaults.timeouts.idle: \"soon\" is no duration; write numbers with units, such as 150ms, 15s or 1h30m, 0s for no limit"
+    );
+    stand.write("class.yaml", &class("5m"));
+    assert_eq!(stand.engine.news().solved.pop_first(), Some(told));
+}
+
+#[test]
 fn objects_of_another_class_are_told_that_nobody_serves_it() {
     let mut stand = stand();
     let class = |name: &str| {

@@ -6,6 +6,7 @@ mod bad_input;
 mod browser;
 mod certificates;
 mod changes;
+mod defaults;
 mod delegation;
 mod discovery;
 mod examples;
