@@ -30,9 +30,9 @@ pub use expose_class::{
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,
     ClientCaMode, Cors, DelegateRef, ExposedPort, ExposedPortSpec, ExposedPortStatus, FieldMatch,
-    HeaderEdits, Headers, HostnameStatus, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, OnExpiry,
-    ParentRef, PathMatch, Policy, Redirect, Respond, Retries, RetryOn, Route, RouteMatch, Scheme,
-    SecretRef, Summary, Timeouts, Tls, TlsMode,
+    HeaderEdits, Headers, HostnameStatus, Hsts, IssuerRef, Lease, MaxTlsVersion, MinTlsVersion,
+    OnExpiry, ParentRef, PathMatch, Policy, Redirect, Respond, Retries, RetryOn, Route, RouteMatch,
+    Scheme, SecretRef, Summary, Timeouts, Tls, TlsMode,
 };
 pub use hostname_hold::{HostnameHold, HostnameHoldSpec};
 pub use namespaces::{

@@ -216,6 +216,19 @@ pub(crate) fn lifetime(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A duration as in GEP-2257 of 5 s to 24 h.
+pub(crate) fn lease(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "minLength": 2,
+        "maxLength": 32,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')",
+            "message": "spec.lease.duration: is no duration of a lease; write 5s to 24h, several times as long as from one renewal to the next",
+        }],
+    })
+}
+
 /// A path as it is after normalisation; the operator judges the escapes.
 pub(crate) fn path(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

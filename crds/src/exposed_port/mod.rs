@@ -184,10 +184,25 @@ pub struct ExposedPortSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_expiry: Option<OnExpiry>,
 
+    /// For objects that programs make and keep: the object lives while a Lease of its namespace (coordination.k8s.io/v1)
+    /// with the label `portolan.dev/exposed-port: <its name>` is renewed. Absent: it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+
     /// The ExposeClass; absent takes the default one. `status.className` keeps what was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub class_name: Option<String>,
+}
+
+/// That an object lives only while somebody renews a Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// For how long a renewal holds, `5s` to `24h`. When the last one is over, the hostnames are free and
+    /// nothing is served; renewed again, the object asks for them anew, and an hour later it is deleted.
+    #[schemars(schema_with = "schema::lease")]
+    pub duration: String,
 }
 
 /// What becomes of an object whose time is over.

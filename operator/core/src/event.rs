@@ -3,6 +3,7 @@
 use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_crds::certmanager::Certificate;
@@ -47,6 +48,8 @@ pub enum Event {
     Secret(Change<Secret>),
     /// A Certificate of ours.
     Certificate(Change<Certificate>),
+    /// A Lease with the label [`crate::EXPOSED_PORT`], which keeps an object alive that asks for one.
+    Lease(Change<Lease>),
     /// A namespace; its metadata alone is looked at.
     Namespace(Change<Namespace>),
     /// Whether the cluster knows cert-manager's Certificates.
@@ -70,7 +73,7 @@ pub struct Affected {
     pub objects: BTreeSet<ObjectRef>,
     /// Hostnames whose hold may have to be created or deleted: ask [`crate::Index::hold_action`].
     pub holds: BTreeSet<Hostname>,
-    /// Classes whose children or status may differ.
+    /// Classes whose children, status or finalizers may differ.
     pub classes: BTreeSet<ClassName>,
     /// What the proxies of a class may have to be told: ask [`crate::Index::resource`].
     pub resources: BTreeSet<(ClassName, ResourceName)>,

@@ -19,6 +19,7 @@
 //!   [`Index::status`] and [`Index::class_status`].
 //! - Our Certificates' Secrets carry the labels of [`MANAGED_SELECTOR`]; watch any other Secret by
 //!   name, while it is among [`Index::referenced_secrets`].
+//! - While objects use a class, it carries the finalizer [`IN_USE`]: write [`Index::finalizers`].
 //! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::judge_again_at`],
 //!   when time alone changes it.
 //! - An object that is being deleted is as good as gone: it has no children and no status.
@@ -55,6 +56,8 @@ pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=portolan";
 pub const EXPOSED_PORT: &str = "portolan.dev/exposed-port";
 /// Label with the name of the ExposeClass that an object was made for.
 pub const CLASS: &str = "portolan.dev/class";
+/// The finalizer of a class that objects use.
+pub const IN_USE: &str = "portolan.dev/in-use";
 /// Annotation with the UID of the owner.
 pub const OWNER_UID: &str = "portolan.dev/owner-uid";
 /// `spec.controller` of our IngressClasses.

@@ -68,6 +68,8 @@ reasons! {
     NoClass,
     /// The class that was named does not exist.
     ClassNotFound,
+    /// The class is being deleted, and takes no further objects; those that it had are served on. Name another class.
+    ClassDeleting,
     /// The class gives hostnames to objects of some namespaces only (`spec.rootNamespaces`, `spec.rootNamespaceSelector`), and this is none of them. Have the namespace added or labelled, or write `allowedParents` and have an object of another namespace delegate to this one.
     RootNamespaceDenied,
     /// The class says which namespaces may have which hostnames (`spec.hostnames`), and a hostname of this object is not for its namespace. Choose another name, or have this one added there.
@@ -80,6 +82,8 @@ reasons! {
     AnnotationNotAllowed,
     /// The time of the object is over (`spec.expiresAfter`, `spec.expiresAt`): its hostnames are free, and it takes no requests. Write a later time, or delete it; with `onExpiry: Delete` it deletes itself.
     Expired,
+    /// Nobody renewed a Lease of the object in time (`spec.lease`): its hostnames are free, and it takes no requests. Renew one that has the label `portolan.dev/exposed-port` with the name of the object; it then asks for its hostnames anew. An hour after this was told the object is deleted.
+    LeaseLapsed,
 
     // Delegation.
     /// The ExposedPort that a route is delegated to does not exist, or is not valid. Requests for it get 503, the other routes are served.
@@ -178,6 +182,8 @@ reasons! {
     // Classes.
     /// The class is valid and another, older one is the default; this one is used only by name.
     SeveralDefaults,
+    /// The class is being deleted, and goes on serving the objects that use it; the message names some of them. Delete them, or have them name another class (`spec.className`): with the last one the class and its proxies go.
+    InUse,
 }
 
 impl fmt::Display for Reason {

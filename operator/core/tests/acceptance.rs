@@ -90,6 +90,9 @@ fn of_two_default_classes_the_older_one_counts_and_both_say_so() {
             .class_status(&class_name(name), &world.seen, now())
             .unwrap();
         assert_eq!(status.conditions[0].reason, "SeveralDefaults", "{name}");
+        let said = &status.conditions[0].message;
+        let other = ["public", "second"].into_iter().find(|it| *it != name);
+        assert!(said.contains(other.unwrap()), "{name}: {said}");
     }
     let affected = world.apply(Event::ExposeClass(gone("", "public")));
     assert!(affected.objects.contains(&world.shop));

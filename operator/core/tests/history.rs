@@ -30,6 +30,9 @@ struct Derived {
     children: BTreeMap<ObjectRef, Vec<Child>>,
     statuses: BTreeMap<ObjectRef, ExposedPortStatus>,
     classes: BTreeMap<ClassName, ExposeClassStatus>,
+    finalizers: BTreeMap<ClassName, Vec<String>>,
+    /// The UIDs of those that are to be deleted.
+    deletions: BTreeMap<ObjectRef, String>,
     holds: BTreeMap<Hostname, HoldAction>,
     resources: BTreeMap<(ClassName, ResourceName), (Resource, Vec<Origin>)>,
     secrets: BTreeSet<ObjectRef>,
@@ -53,11 +56,15 @@ impl Derived {
                 (!children.is_empty()).then_some(children),
             );
             let status = index.status(&object, &Observed::default(), now());
-            set(&mut self.statuses, object, status);
+            set(&mut self.statuses, object.clone(), status);
+            let deletion = index.wants_deletion(&object).map(str::to_owned);
+            set(&mut self.deletions, object, deletion);
         }
         for class in affected.classes {
             let status = index.class_status(&class, &Observed::default(), now());
-            set(&mut self.classes, class, status);
+            set(&mut self.classes, class.clone(), status);
+            let finalizers = index.finalizers(&class);
+            set(&mut self.finalizers, class, finalizers);
         }
         for hostname in affected.holds {
             let action = index.hold_action(&hostname);
@@ -174,7 +181,7 @@ impl Walk {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // A class first, or most histories would be about nothing.
     prop::collection::vec(step(), 0..80).prop_map(|mut steps| {
-        steps.insert(0, Step::Put(Place::Class(0), [1, 1, 1, 0, 4]));
+        steps.insert(0, Step::Put(Place::Class(0), [1, 1, 1, 4, 19]));
         // And namespaces are there before what is in them.
         steps.insert(0, Step::Put(Place::Namespace(0), [0; 5]));
         steps.insert(0, Step::Put(Place::Namespace(1), [1; 5]));
@@ -303,6 +310,9 @@ fn histories_meet_every_interesting_state() {
         for status in walk.derived.classes.values() {
             seen.extend(status.conditions.iter().map(|it| it.reason.clone()));
         }
+        if !walk.derived.deletions.is_empty() {
+            seen.insert("a deletion".to_owned());
+        }
         for (resource, _) in walk.derived.resources.values() {
             if let Resource::VirtualHost(host) = resource {
                 let idle = host.routes.iter().any(|it| it.timeouts.idle.is_some());
@@ -334,6 +344,9 @@ fn histories_meet_every_interesting_state() {
         "InvalidSpec",
         "a default of the class",
         "NoClass",
+        "ClassDeleting",
+        "InUse",
+        "SeveralDefaults",
         "NoDomain",
         "ServiceNotFound",
         "ForeignObject",
@@ -344,6 +357,8 @@ fn histories_meet_every_interesting_state() {
         "RefNotPermitted",
         "Applying",
         "Expired",
+        "LeaseLapsed",
+        "a deletion",
         "UnsupportedProtocol",
         "HTTP/2",
         "HTTP/2 over TLS",

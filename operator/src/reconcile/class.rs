@@ -2,7 +2,7 @@
 
 use super::children::{Family, Outcomes};
 use super::witness::{Made, Witness};
-use super::{Attempt, Reconciler, now};
+use super::{Attempt, Reconciler, in_use, now};
 use crate::apply::Owner;
 use crate::client::Trouble;
 use crate::key::Key;
@@ -20,6 +20,10 @@ struct Known {
     key: Key,
     record: Record<ExposeClassStatus>,
     children: Vec<Child>,
+    /// Those that it should have, when it has others.
+    finalizers: Option<Vec<String>>,
+    /// It is being deleted, and nobody uses it.
+    finished: bool,
 }
 
 pub(super) async fn pass(
@@ -30,6 +34,12 @@ pub(super) async fn pass(
     let Some(known) = dereference(context, class) else {
         return clean_up(context, class).await;
     };
+    if let Some(finalizers) = &known.finalizers {
+        in_use::keep(context, class, &known.record, finalizers).await?;
+    }
+    if known.finished {
+        return Ok(());
+    }
     let outcomes = apply(context, class, &known, attempt).await?;
     let Some(status) = judge(context, class, &known, &outcomes) else {
         return outcomes.trouble();
@@ -44,6 +54,8 @@ fn dereference(context: &Reconciler, class: &ClassName) -> Option<Known> {
         key: Key::Class(class.clone()),
         record: state.records.classes.get(class)?.clone(),
         children: state.index.class_children(class, &context.settings),
+        finalizers: state.index.finalizers(class),
+        finished: state.index.is_finished(class),
     })
 }
 

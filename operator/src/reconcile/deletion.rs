@@ -27,7 +27,7 @@ pub(super) async fn settled<T>(answer: impl Future<Output = kube::Result<T>>) ->
     }
 }
 
-/// An object whose time is over, and which wants to be gone then.
+/// An object whose time is over and which wants to be gone then, or whose Lease nobody renewed.
 pub(super) async fn expire(
     context: &Reconciler,
     object: &ObjectRef,

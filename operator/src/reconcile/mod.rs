@@ -7,6 +7,7 @@ mod children;
 mod class;
 mod deletion;
 mod hold;
+mod in_use;
 mod object;
 mod witness;
 mod workers;

@@ -23,7 +23,7 @@ struct Known {
     class: Option<ClassName>,
     children: Vec<Child>,
     cert_manager: bool,
-    /// Its time is over, and it is to be deleted then.
+    /// Its time is over, or its Lease lapsed, and it is to be deleted then.
     unwanted: bool,
 }
 

@@ -8,8 +8,9 @@
 use super::Reconciler;
 use crate::client::{Trouble, within};
 use crate::key::Key;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
-use portolan_core::ChildKey;
+use portolan_core::{ChildKey, IN_USE};
 use portolan_crds::{ExposeClass, ExposedPort};
 use std::collections::BTreeSet;
 use tokio::sync::OnceCell;
@@ -91,9 +92,36 @@ impl<'a> Witness<'a> {
                 Key::Hold(_) => None,
             };
             Ok(owner.is_some_and(|owner| {
-                owner.uid.as_deref() == Some(self.uid) && owner.deletion_timestamp.is_none()
+                owner.uid.as_deref() == Some(self.uid) && keeps_children(&owner)
             }))
         };
         self.asked.get_or_try_init(ask).await.copied()
+    }
+}
+
+/// Whether the garbage collector leaves the children of this owner alone: it takes them when the owner
+/// is gone, and before that only where somebody asked for the children to go first.
+fn keeps_children(owner: &ObjectMeta) -> bool {
+    let finalizers = owner.finalizers.as_deref().unwrap_or_default();
+    let has = |finalizer: &str| finalizers.iter().any(|it| it == finalizer);
+    owner.deletion_timestamp.is_none() || (has(IN_USE) && !has("foregroundDeletion"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    #[test]
+    fn a_class_that_is_being_deleted_keeps_its_proxies_while_objects_use_it() {
+        let mut owner = ObjectMeta::default();
+        assert!(keeps_children(&owner));
+        owner.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        assert!(!keeps_children(&owner));
+        owner.finalizers = Some(vec![IN_USE.to_owned()]);
+        assert!(keeps_children(&owner));
+        let foreground = "foregroundDeletion".to_owned();
+        owner.finalizers.get_or_insert_default().push(foreground);
+        assert!(!keeps_children(&owner));
     }
 }

@@ -5,7 +5,7 @@
 //! watched while their CustomResourceDefinition is there ([`optional`]). Everything else is in [`sources`].
 //!
 //! A watch that fails starts again with a growing pause; one that hangs is noticed by kube's idle
-//! bound (5 s above the 290 s that the server is asked for) or, before its first answer, by the
+//! bound (5 s above the 290 s, for Leases 20 s, that the server is asked for) or, before its first answer, by the
 //! client's read time-out; one that fell too far behind (410) lists anew.
 
 mod follow;

@@ -6,6 +6,7 @@ use super::optional::OPTIONAL;
 use super::{Input, Source, Via};
 use crate::apply::{ChildId, ChildKind, Seen};
 use crate::metrics::Metrics;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
@@ -22,6 +23,9 @@ use tokio_util::task::TaskTracker;
 
 /// The server ends a watch after this long; kube takes one that is silent for 5 s more for dead.
 pub(super) const WATCH_SECONDS: u32 = 290;
+
+/// A renewal that is not seen is none, so a watch of Leases that is dead is noticed sooner.
+const LEASE_WATCH_SECONDS: u32 = 20;
 
 /// Where children are watched: no wider than they are written.
 #[derive(Clone, Debug)]
@@ -80,6 +84,13 @@ impl Sources {
         all.start("hostnameholds", Api::all(client()), "", |it| {
             vec![Input::Event(Event::HostnameHold(change(it)))]
         });
+        // Those that programs keep objects alive with; nobody else's are read.
+        all.start_with(
+            "leases",
+            Api::<DeserializeGuard<Lease>>::all(client()),
+            selecting(EXPOSED_PORT).timeout(LEASE_WATCH_SECONDS),
+            |it| vec![Input::Event(Event::Lease(change(it)))],
+        );
         all.start("services", Api::all(client()), "", service);
         let namespaces = Watch::of_metadata(
             Source::Kind("namespaces"),
@@ -145,8 +156,20 @@ impl Starter<'_> {
         K: kube::Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Send + Sync,
     {
-        let watch = Watch::new(Source::Kind(name), api, selecting(labels));
-        self.follow(watch, translate);
+        self.start_with(name, api, selecting(labels), translate);
+    }
+
+    fn start_with<K>(
+        &mut self,
+        name: &'static str,
+        api: Api<DeserializeGuard<K>>,
+        config: Config,
+        translate: impl Fn(Noticed<K>) -> Vec<Input> + Send + Sync + 'static,
+    ) where
+        K: kube::Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Clone + Send + Sync,
+    {
+        self.follow(Watch::new(Source::Kind(name), api, config), translate);
     }
 
     fn follow<K>(

@@ -226,7 +226,7 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
         Ok(object) => object,
         Err((field, problem)) => return fault(Some(&key), &field, problem),
     };
-    if let (Home::Here, Err((field, problem))) = (home, has_no_pods(&object)) {
+    if let (Home::Here, Err((field, problem))) = (home, needs_cluster(&object)) {
         return fault(Some(&key), field, problem);
     }
     match &mut object {
@@ -375,11 +375,15 @@ fn field_of(path: &serde_ignored::Path<'_>) -> String {
 }
 
 /// What a cluster would do and nobody does here.
-fn has_no_pods(object: &Object) -> Result<(), Problem> {
+fn needs_cluster(object: &Object) -> Result<(), Problem> {
     match object {
         Object::ExposedPort(it) if it.spec.selector.is_some() => Err((
             "spec.selector",
             "there are no pods here whose labels could match; write service with the name of a Service, and its endpoints as an EndpointSlice".to_owned(),
+        )),
+        Object::ExposedPort(it) if it.spec.lease.is_some() => Err((
+            "spec.lease",
+            "there are no Leases here that could be renewed; leave it out, and remove the file when the object is to go".to_owned(),
         )),
         Object::Service(it) => {
             let selector = it.spec.as_ref().and_then(|spec| spec.selector.as_ref());
@@ -491,6 +495,9 @@ mod tests {
         assert_eq!(of(wrong), (10, "spec.hostnames[1]".into()));
         let selector = "  port: 80\n  selector: {app: shop}\n  hostnames: [shop.test]\n";
         assert_eq!(of(selector), (7, "spec.selector".into()));
+        let leased =
+            "  port: 80\n  service: shop\n  hostnames: [shop.test]\n  lease: {duration: 30s}\n";
+        assert_eq!(of(leased), (9, "spec.lease".into()));
         let (_, field, problem) = fault("kind: Service\nmetadata: {name: x}\n");
         assert_eq!(field, "apiVersion", "{problem}");
         assert_eq!(fault("apiVersion: v1\nkind: Service\n").1, "metadata.name");

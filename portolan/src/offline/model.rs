@@ -3,7 +3,9 @@
 use crate::files::{Folder, Key, Object, Trouble, field_in, gather};
 use crate::store::{RELEASE_NAMESPACE, Store};
 use jiff::Timestamp;
-use portolan_core::{Change, ClassName, Event, Index, ObjectRef, Observed};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
+use portolan_core::{Change, ClassName, EXPOSED_PORT, Event, Index, ObjectRef, Observed};
 use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ impl Model {
         store.take_in(update.applied, update.gone, now);
         let services = services(&store);
         store.apply(services);
+        let leases: Vec<_> = store.objects().map(|it| renewed(it, now)).collect();
+        store.apply(leases);
         Self {
             store,
             folder,
@@ -85,6 +89,26 @@ fn services(store: &Store) -> Vec<Event> {
             Some(Event::Service(Change::Applied(Box::new(service))))
         })
         .collect()
+}
+
+/// Files hold no Leases: whoever makes the object in a cluster renews one there.
+fn renewed(object: &ObjectRef, now: Timestamp) -> Event {
+    let label = (EXPOSED_PORT.to_owned(), object.name.clone());
+    let metadata = ObjectMeta {
+        name: Some(object.name.clone()),
+        namespace: Some(object.namespace.clone()),
+        labels: Some([label].into()),
+        creation_timestamp: Some(Time(now)),
+        ..ObjectMeta::default()
+    };
+    let spec = LeaseSpec {
+        renew_time: Some(MicroTime(now)),
+        ..LeaseSpec::default()
+    };
+    Event::Lease(Change::Applied(Box::new(Lease {
+        metadata,
+        spec: Some(spec),
+    })))
 }
 
 /// A repository of applications has none of the platform's classes; then those that its objects name

@@ -81,6 +81,9 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::ProxiesBehind
         | R::ProxyRefused
         | R::NoReadyProxy
-        | R::NoAddress => Weight::Nothing,
+        | R::NoAddress
+        | R::ClassDeleting
+        | R::InUse
+        | R::LeaseLapsed => Weight::Nothing,
     }
 }

@@ -96,6 +96,26 @@ fn what_is_not_there_is_told_by_name() {
     }
 }
 
+/// Even of an object that was read out of a cluster, where it is older than its lease.
+#[test]
+fn a_lease_is_taken_to_be_renewed() {
+    let leased = SHOP
+        .replace(
+            "namespace: team-a}",
+            "namespace: team-a, creationTimestamp: 2020-01-01T00:00:00Z}",
+        )
+        .replace("  port:", "  lease: {duration: 30s}\n  port:");
+    let (code, out, err) = said(&portolan(&["check", "-f", "-"], &leased));
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+    let short = leased.replace("30s", "4s");
+    let (code, out, _) = said(&portolan(&["check", "-f", "-"], &short));
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("spec.lease.duration: \"4s\" is no duration of a lease"),
+        "{out}"
+    );
+}
+
 #[test]
 fn rendered_is_a_document_of_either_form() {
     let (code, out, _) = said(&portolan(&["render", "-f", "-", "-o", "json"], SHOP));
@@ -159,6 +179,9 @@ const NOT_OF_FILES: &[Reason] = &[
     Reason::Serving,
     Reason::NoClass,
     Reason::ClassNotFound,
+    Reason::ClassDeleting,
+    // Files hold no Leases: every lease is taken to be renewed.
+    Reason::LeaseLapsed,
     Reason::ParentNotServing,
     Reason::HoldPending,
     Reason::Applying,
@@ -174,6 +197,7 @@ const NOT_OF_FILES: &[Reason] = &[
     Reason::NoReadyProxy,
     Reason::NoAddress,
     Reason::SeveralDefaults,
+    Reason::InUse,
     // As long as a book: in the tests of the core.
     Reason::TooManyRoutes,
 ];

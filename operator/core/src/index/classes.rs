@@ -18,6 +18,9 @@ pub(crate) struct Class {
     pub(crate) uid: String,
     pub(crate) generation: i64,
     created: Timestamp,
+    /// It is being deleted: it serves the objects that it has, and takes no others.
+    pub(crate) leaving: bool,
+    pub(crate) finalizers: Vec<String>,
     pub(crate) spec: ExposeClassSpec,
     /// For routes of its objects, where these say nothing.
     pub(crate) defaults: Policy,
@@ -140,7 +143,7 @@ impl Class {
 #[derive(Debug, Default)]
 pub(crate) struct Classes {
     classes: BTreeMap<ClassName, Class>,
-    /// Those that want to be the default, the oldest first.
+    /// Those that want to be the default, the oldest first; without those that are being deleted.
     defaults: BTreeSet<(Timestamp, ClassName)>,
 }
 
@@ -176,6 +179,11 @@ impl Classes {
         self.defaults.iter().map(|(_, name)| name)
     }
 
+    /// Whether an object may have the class that did not have it before.
+    pub(crate) fn takes(&self, name: &ClassName) -> bool {
+        self.get(name).is_some_and(|class| !class.leaving)
+    }
+
     /// `None` when nothing is concerned. A class that is being deleted still serves its objects until it is gone.
     pub(crate) fn apply(&mut self, change: Change<ExposeClass>) -> Option<ClassChange> {
         let (name, class) = match change {
@@ -195,6 +203,7 @@ impl Classes {
             (Some(before), Some(class)) => {
                 let same = Class {
                     status: before.status.clone(),
+                    finalizers: before.finalizers.clone(),
                     ..class.clone()
                 };
                 *before != same
@@ -204,7 +213,7 @@ impl Classes {
         let policy = |class: &Option<Class>| class.as_ref().map(|it| it.defaults.clone());
         let new_policy = policy(&before) != policy(&class);
         if let Some(class) = class {
-            if class.spec.default {
+            if class.spec.default && !class.leaving {
                 self.defaults.insert((class.created, name.clone()));
             }
             self.classes.insert(name.clone(), class);
@@ -234,6 +243,8 @@ fn facts(class: ExposeClass) -> Class {
             .creation_timestamp
             .map(|time| time.0)
             .unwrap_or_default(),
+        leaving: metadata.deletion_timestamp.is_some(),
+        finalizers: metadata.finalizers.unwrap_or_default(),
         spec: class.spec,
         defaults,
         mistakes,

@@ -126,6 +126,20 @@ impl Object {
         spec.is_some_and(|spec| spec.class.is_none() && spec.parents.is_none())
     }
 
+    /// Whether it lives only while somebody renews a Lease.
+    pub(crate) fn needs_lease(&self) -> bool {
+        let spec = self.spec.as_ref();
+        spec.is_ok_and(|spec| spec.lifetime.lease.is_some())
+    }
+
+    /// When it lapses that was renewed last at that time, or never; `None`: it needs no Lease.
+    pub(crate) fn lapse(&self, renewed: Option<Timestamp>) -> Option<Timestamp> {
+        let spec = self.spec.as_ref().ok()?;
+        // Whoever makes an object has as long to make a Lease for it, whatever one of its name had.
+        let from = renewed.map_or(self.created, |renewed| renewed.max(self.created));
+        spec.lifetime.lapse(from)
+    }
+
     /// When its time is over; `None`: never.
     pub(crate) fn end(&self) -> Option<Timestamp> {
         let spec = self.spec.as_ref().ok()?;
@@ -141,6 +155,7 @@ impl Object {
     pub(crate) fn link(
         &self,
         me: &ObjectRef,
+        renewed: Option<Timestamp>,
         classes: &Classes,
         home: Home<'_>,
         now: Timestamp,
@@ -149,6 +164,10 @@ impl Object {
         if let Some(at) = self.end().filter(|end| *end <= now) {
             let field = spec.lifetime.field();
             return Err(vec![Problem::Expired { field, at }]);
+        }
+        if let Some(at) = self.lapse(renewed).filter(|lapse| *lapse <= now) {
+            let object = me.name.clone();
+            return Err(vec![Problem::LeaseLapsed { object, at }]);
         }
         let routing = Routing::of(spec, me);
         match &spec.parents {
@@ -221,19 +240,21 @@ impl Object {
         }
     }
 
-    /// The class that the object has, whether or not it can be realised there.
+    /// The class that the object has, whether or not it can be realised there. One that is being
+    /// deleted is had only by those that had it before.
     pub(crate) fn class<'a>(&'a self, classes: &'a Classes) -> Result<&'a ClassName, Problem> {
         let spec = self.spec.as_ref().ok().and_then(|spec| spec.class.as_ref());
-        let exists = |name: &&ClassName| classes.get(name).is_some();
+        let chosen = self
+            .chosen
+            .as_ref()
+            .filter(|name| classes.get(name).is_some());
         match spec {
-            Some(name) if exists(&name) => Ok(name),
+            Some(name) if classes.takes(name) || chosen == Some(name) => Ok(name),
+            Some(name) if classes.get(name).is_some() => Err(Problem::ClassDeleting(name.clone())),
             Some(name) => Err(Problem::ClassNotFound(name.clone())),
-            None => {
-                let chosen = self.chosen.as_ref().filter(exists);
-                chosen
-                    .or_else(|| classes.default_class())
-                    .ok_or(Problem::NoClass)
-            }
+            None => chosen
+                .or_else(|| classes.default_class())
+                .ok_or(Problem::NoClass),
         }
     }
 }

@@ -14,7 +14,9 @@ pub(crate) mod classes;
 pub(crate) mod delegation;
 pub(crate) mod grants;
 pub(crate) mod hostnames;
+mod in_use;
 pub(crate) mod issuance;
+mod leases;
 pub(crate) mod link;
 pub(crate) mod merge;
 pub(crate) mod namespaces;
@@ -39,6 +41,7 @@ use grants::{Grants, Referent};
 use hostnames::Hostnames;
 use issuance::Issuance;
 use jiff::Timestamp;
+use leases::Leases;
 use link::{Link, Linked, Object};
 use namespaces::{Home, Namespaces};
 use portolan_crds::certmanager::Certificate;
@@ -62,6 +65,7 @@ pub struct Index {
     pub(crate) serving: Serving,
     pub(crate) users: Users,
     pub(crate) grants: Grants,
+    leases: Leases,
     ends: Ends,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
@@ -77,6 +81,8 @@ pub(crate) struct Entry {
     pub(crate) object: Object,
     /// The class that it has, even when it cannot be linked there.
     class: Option<ClassName>,
+    /// When a Lease of it was renewed last, if it needs one.
+    renewed: Option<Timestamp>,
     pub(crate) link: Result<Link, Vec<Problem>>,
 }
 
@@ -84,6 +90,7 @@ impl Entry {
     fn new(
         me: &ObjectRef,
         object: Object,
+        renewed: Option<Timestamp>,
         classes: &Classes,
         home: Home<'_>,
         now: Timestamp,
@@ -94,7 +101,8 @@ impl Entry {
                 .ok()
                 .filter(|_| object.is_root())
                 .cloned(),
-            link: object.link(me, classes, home, now),
+            link: object.link(me, renewed, classes, home, now),
+            renewed,
             object,
         }
     }
@@ -118,6 +126,7 @@ impl Index {
             serving: Serving::default(),
             users: Users::default(),
             grants: Grants::default(),
+            leases: Leases::default(),
             ends: Ends::default(),
             ticket_key: None,
             objects: BTreeMap::new(),
@@ -183,6 +192,7 @@ impl Index {
                 }
             }
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
+            Event::Lease(change) => self.apply_lease(change, &mut affected),
             Event::Namespace(change) => self.apply_namespace(change, &mut affected),
             Event::CertManager(there) => {
                 if std::mem::replace(&mut self.cert_manager, there) != there {
@@ -283,8 +293,10 @@ impl Index {
         {
             // Only its status was written, perhaps with the class that it was given.
             self.users.leave(&me, before, &self.grants);
+            self.ends.forget(&me, before);
             before.object = entry.object.clone();
             self.users.enter(&me, before, &self.grants);
+            self.ends.note(&me, before);
             return;
         }
         self.replace(&me, entry, affected);
@@ -324,17 +336,14 @@ impl Index {
         if change.new_default {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
-<<<<<<< HEAD
+        if change.new_policy {
+            self.touch_objects(&concerned, affected);
+        }
         self.judge_anew(concerned, affected);
     }
 
     /// Judges objects once more, after something changed that they depend on.
     fn judge_anew(&mut self, concerned: BTreeSet<ObjectRef>, affected: &mut Affected) {
-=======
-        if change.new_policy {
-            self.touch_objects(&concerned, affected);
-        }
->>>>>>> 95426d4 (Let a class say how requests are treated where neither route nor object does)
         for me in concerned {
             let Some(before) = self.objects.get(&me) else {
                 continue;
@@ -363,8 +372,9 @@ impl Index {
     }
 
     fn entry_of(&self, me: &ObjectRef, object: Object) -> Entry {
+        let renewed = aging::renewed(&self.leases, me, &object);
         let home = self.namespaces.home(&me.namespace);
-        Entry::new(me, object, &self.classes, home, self.serving.now)
+        Entry::new(me, object, renewed, &self.classes, home, self.serving.now)
     }
 
     /// Puts an object in the place of what was there under its name, or nothing.
@@ -379,19 +389,20 @@ impl Index {
             .flatten()
             .flat_map(hostnames_of)
             .collect();
+        let usage = self.usage(entries.into_iter().flatten());
         self.touch_replaced(me, &hosts, affected);
         let mut led = BTreeSet::new();
         if let Some(before) = self.objects.remove(me) {
             led.extend(self.led(me, &before));
             affected.secrets |= self.users.leave(me, &before, &self.grants);
-            self.ends.forget(me, &before.object);
+            self.ends.forget(me, &before);
             for host in hostnames_of(&before) {
                 self.hostnames.withdraw(&host, &before.object.claim(me));
             }
         }
         if let Some(entry) = entry {
             affected.secrets |= self.users.enter(me, &entry, &self.grants);
-            self.ends.note(me, &entry.object);
+            self.ends.note(me, &entry);
             if let Ok(Link::Root(link)) = &entry.link {
                 for host in &link.hostnames {
                     self.hostnames
@@ -403,6 +414,7 @@ impl Index {
         }
         self.touch_replaced(me, &hosts, affected);
         self.touch_hosts(&led, Rivals::Judged, affected);
+        self.touch_used(usage, affected);
     }
 
     /// The hostnames for which an object comes first.

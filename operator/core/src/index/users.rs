@@ -20,6 +20,8 @@ pub(crate) struct Users {
     delegates: Refers<ObjectRef>,
     /// Classes that objects name, were given, or have.
     classes: Refers<ClassName>,
+    /// Classes by those that are accepted there.
+    accepted: Refers<ClassName>,
     /// Those for which another default class may be another class.
     takes_default: BTreeSet<ObjectRef>,
     /// Classes by the Secret of their default certificate.
@@ -97,6 +99,11 @@ impl Users {
         self.classes.of(class)
     }
 
+    /// Those that use a class: it serves them, or is about to. `None` when nobody does.
+    pub(crate) fn served_by(&self, class: &ClassName) -> Option<&BTreeSet<ObjectRef>> {
+        self.accepted.0.get(class)
+    }
+
     pub(crate) fn of_default_class(&self) -> &BTreeSet<ObjectRef> {
         &self.takes_default
     }
@@ -127,6 +134,7 @@ impl Users {
             self.namespaces.add(&namespace, me);
         }
         if let Link::Root(link) = link {
+            self.accepted.add(&link.class, me);
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
                     self.secrets.add(&secret, me);
@@ -165,6 +173,7 @@ impl Users {
             self.namespaces.remove(&namespace, me);
         }
         if let Link::Root(link) = link {
+            self.accepted.remove(&link.class, me);
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
                     self.secrets.remove(&secret, me);

@@ -11,6 +11,9 @@ use crate::reason::Reason;
 use jiff::Timestamp;
 use portolan_crds::{Address, ExposeClassProxies, ExposeClassStatus};
 
+/// How many of the objects that use a class are named; of the others it is told how many there are.
+const NAMED: usize = 3;
+
 impl Index {
     /// The status of a class; `None` when it is gone. In `seen.children` stand the children of the class.
     pub fn class_status(
@@ -26,8 +29,9 @@ impl Index {
             .map(|service| service.addresses.clone())
             .unwrap_or_default();
         let mut conditions = Conditions::new(facts.generation, &facts.status.conditions, now);
+        let leaving = facts.leaving.then(|| self.leaving(class));
         let mistaken = mistaken(facts);
-        match (&mistaken, self.other_default(class)) {
+        match (leaving.as_ref().or(mistaken.as_ref()), self.other_default(class)) {
             (Some((reason, told)), _) => conditions.fail(Aspect::Accepted, *reason, told),
             (None, Some(told)) => conditions.hold(Aspect::Accepted, Reason::SeveralDefaults, &told),
             (None, None) => {
@@ -63,7 +67,9 @@ impl Index {
         let count = |proxies: usize| i32::try_from(proxies).unwrap_or(i32::MAX);
         Some(ExposeClassStatus {
             observed_generation: Some(facts.generation),
-            description: failing.map_or("valid".to_owned(), |(_, told)| told),
+            description: leaving
+                .or(failing)
+                .map_or("valid".to_owned(), |(_, told)| told),
             conditions: conditions.finish(),
             addresses,
             proxies: Some(ExposeClassProxies {
@@ -72,6 +78,24 @@ impl Index {
                 ready: count(seen.proxies.iter().filter(|proxy| proxy.ready).count()),
             }),
         })
+    }
+
+    /// What becomes of a class that is being deleted.
+    fn leaving(&self, class: &ClassName) -> (Reason, String) {
+        let Some((named, count)) = self.some_users_of(class, NAMED) else {
+            let told = "the class is being deleted, and no object uses it";
+            return (Reason::ClassDeleting, told.to_owned());
+        };
+        let more = count - named.len();
+        let mut named: Vec<_> = named.into_iter().map(ToString::to_string).collect();
+        if more > 0 {
+            named.push(format!("{more} more"));
+        }
+        let told = format!(
+            "the class is being deleted, takes no further objects, and goes on serving ExposedPort {}; delete them or have them name another class, and it goes with the last one",
+            named.join(", ")
+        );
+        (Reason::InUse, told)
     }
 
     /// What stands against the default certificate.

@@ -20,6 +20,7 @@ use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed};
 use crate::reason::Reason;
+use crate::validate::Problem;
 use checks::{Finding, Findings, Scene};
 pub use complaints::Complaint;
 use conditions::{Aspect, Conditions};
@@ -30,7 +31,7 @@ use portolan_crds::{CertificateStatus, ChildRef, ExposedPortStatus, HostnameStat
 /// What an object comes to, for the column of `kubectl get`; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// Its time is over.
+    /// Its time is over, or its Lease lapsed.
     Expired,
     /// It breaks a rule, or has no class.
     Invalid,
@@ -84,13 +85,7 @@ impl Index {
         Some(match &entry.link {
             Ok(Link::Root(link)) => self.status_of_linked(object, entry, link, seen, now),
             Ok(Link::Child(child)) => self.status_of_child(object, entry, child, seen, now),
-            Err(problems) => {
-                let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                let reason = problems
-                    .first()
-                    .map_or(Reason::InvalidSpec, |it| it.reason());
-                rejected(entry, reason, &told.join(". "), now)
-            }
+            Err(problems) => rejected(entry, problems, now),
         })
     }
 
@@ -248,14 +243,20 @@ fn notices(link: &Linked) -> Vec<(Reason, String)> {
 }
 
 /// The status of an object that is not accepted: nothing beyond that was judged.
-fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> ExposedPortStatus {
+fn rejected(entry: &Entry, problems: &[Problem], now: Timestamp) -> ExposedPortStatus {
     let object = &entry.object;
-    let verdict = match reason {
-        Reason::Expired => Verdict::Expired,
-        _ => Verdict::Invalid,
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let message = told.join(". ");
+    let reason = problems.first().map(Problem::reason);
+    let reason = reason.unwrap_or(Reason::InvalidSpec);
+    let (verdict, ends) = match problems.first() {
+        // When it would lapse otherwise is another time with each renewal, and not worth a write each.
+        Some(Problem::LeaseLapsed { at, .. }) => (Verdict::Expired, at.to_string()),
+        Some(Problem::Expired { .. }) => (Verdict::Expired, ends(object)),
+        _ => (Verdict::Invalid, ends(object)),
     };
     let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
-    conditions.fail(Aspect::Accepted, reason, message);
+    conditions.fail(Aspect::Accepted, reason, &message);
     for aspect in [
         Aspect::ResolvedRefs,
         Aspect::Programmed,
@@ -268,17 +269,17 @@ fn rejected(entry: &Entry, reason: Reason, message: &str, now: Timestamp) -> Exp
             "not judged, because the object is not accepted",
         );
     }
-    conditions.fail(Aspect::Ready, reason, message);
+    conditions.fail(Aspect::Ready, reason, &message);
     ExposedPortStatus {
         observed_generation: Some(object.generation),
         // Kept, so that a class that is back, or a mistake put right, finds the object where it was.
         class_name: object.status.class_name.clone(),
         summary: Some(Summary {
             status: verdict.as_str().to_owned(),
-            ends: ends(object),
+            ends,
             ..Summary::default()
         }),
-        description: message.to_owned(),
+        description: message,
         conditions: conditions.finish(),
         ..ExposedPortStatus::default()
     }

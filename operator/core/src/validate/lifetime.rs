@@ -4,13 +4,20 @@ use super::mistake::Mistake;
 use super::{Problem, Problems, policy};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use portolan_crds::{ExposedPortSpec, OnExpiry};
+use portolan_crds::{ExposedPortSpec, Lease, OnExpiry};
 use std::time::Duration;
+
+/// With less, any hiccup of the API server would end it.
+const LEASE_MIN: Duration = Duration::from_secs(5);
+/// A longer one is a date, not a sign of life.
+const LEASE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// For how long an object is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lifetime {
     end: Option<End>,
+    /// It lives for so long after a Lease was renewed.
+    pub(crate) lease: Option<Duration>,
     pub(crate) on_expiry: OnExpiry,
 }
 
@@ -26,8 +33,13 @@ impl Lifetime {
     pub(crate) fn end(&self, created: Timestamp) -> Option<Timestamp> {
         match self.end? {
             End::At(end) => Some(end),
-            End::After(age) => Some(created.saturating_add(age).unwrap_or(Timestamp::MAX)),
+            End::After(age) => Some(later(created, age)),
         }
+    }
+
+    /// When it lapses without another renewal; `None`: it needs no Lease.
+    pub(crate) fn lapse(&self, renewed: Timestamp) -> Option<Timestamp> {
+        Some(later(renewed, self.lease?))
     }
 
     /// The field that says so.
@@ -37,6 +49,10 @@ impl Lifetime {
             Some(End::After(_)) | None => "spec.expiresAfter",
         }
     }
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 pub(super) fn lifetime(spec: &ExposedPortSpec, problems: &mut Problems) -> Lifetime {
@@ -61,6 +77,19 @@ pub(super) fn lifetime(spec: &ExposedPortSpec, problems: &mut Problems) -> Lifet
     }
     Lifetime {
         end,
+        lease: spec.lease.as_ref().and_then(|it| lease(it, problems)),
         on_expiry: spec.on_expiry.unwrap_or_default(),
     }
+}
+
+fn lease(said: &Lease, problems: &mut Problems) -> Option<Duration> {
+    const AT: &str = "spec.lease.duration";
+    let text = &said.duration;
+    let duration = policy::time(AT, text, problems)?;
+    let within = (LEASE_MIN..=LEASE_MAX).contains(&duration);
+    let bounded = within.then_some(duration);
+    problems.at(
+        AT,
+        bounded.ok_or_else(|| Mistake::LeaseDuration(text.clone())),
+    )
 }

@@ -71,6 +71,10 @@ pub(crate) enum Mistake {
         "is over before it begins; write how long the object is wanted, such as 2h, or leave it out"
     )]
     ExpiresAtOnce,
+    #[error(
+        "{0:?} is no duration of a lease; write 5s to 24h, several times as long as from one renewal to the next"
+    )]
+    LeaseDuration(String),
     #[error("nothing expires; write expiresAfter or expiresAt too, or leave it out")]
     NeverExpires,
     #[error("present only says true; write true, or exact or regex")]

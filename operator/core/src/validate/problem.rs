@@ -62,6 +62,10 @@ pub(crate) enum Problem {
     )]
     Expired { field: &'static str, at: Timestamp },
     #[error(
+        "spec.lease: lapsed at {at}, because no Lease with the label portolan.dev/exposed-port={object} was renewed in time, so its hostnames are free and nobody is served; renew one, or the object is deleted an hour after this was told"
+    )]
+    LeaseLapsed { object: String, at: Timestamp },
+    #[error(
         "spec.tls: secret and issuerRef are both set; keep secret for a certificate of your own, or issuerRef to have one issued"
     )]
     TwoCertificates,
@@ -130,6 +134,10 @@ pub(crate) enum Problem {
     #[error("spec.className: there is no ExposeClass {0}; name one that exists")]
     ClassNotFound(ClassName),
     #[error(
+        "spec.className: ExposeClass {0} is being deleted and takes no further objects; name another one, or make it anew when it is gone"
+    )]
+    ClassDeleting(ClassName),
+    #[error(
         "spec.className: none is named and no ExposeClass is the default; name one, or set spec.default of a class"
     )]
     NoClass,
@@ -146,8 +154,10 @@ impl Problem {
             Self::IssuerNotAllowed { .. } => Reason::IssuerNotAllowed,
             Self::OwnSecretNotAllowed { .. } => Reason::OwnSecretNotAllowed,
             Self::ClassNotFound(_) => Reason::ClassNotFound,
+            Self::ClassDeleting(_) => Reason::ClassDeleting,
             Self::NoClass => Reason::NoClass,
             Self::Expired { .. } => Reason::Expired,
+            Self::LeaseLapsed { .. } => Reason::LeaseLapsed,
             _ => Reason::InvalidSpec,
         }
     }

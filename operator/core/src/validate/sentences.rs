@@ -289,6 +289,17 @@ fn lifetimes() {
         json!({"onExpiry": "Delete"}),
         "spec.onExpiry: nothing expires",
     );
+    for duration in ["0s", "infinity", "4s", "4999ms", "24h1s"] {
+        let sentence = format!("spec.lease.duration: {duration:?} is no duration of a lease");
+        is(json!({"lease": {"duration": duration}}), &sentence);
+    }
+    is(
+        json!({"lease": {"duration": "soon"}}),
+        "spec.lease.duration: \"soon\" is no duration;",
+    );
+    for duration in ["5s", "1m30s", "24h"] {
+        assert_eq!(told(&json!({"lease": {"duration": duration}})), [""; 0]);
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@
 
 use crate::world::*;
 use jiff::{SignedDuration, Timestamp};
-use portolan_core::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use portolan_core::{Event, IN_USE};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,8 @@ pub enum Place {
     /// The consent of a namespace to references from others.
     Grant(usize),
     GatewayApi,
+    /// One of two Leases of an object.
+    Lease(usize, usize, usize),
     /// So many minutes later.
     Clock,
 }
@@ -64,7 +67,8 @@ pub fn place() -> impl Strategy<Value = Place> {
         1 => Just(Place::CertManager),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
-        1 => Just(Place::Clock),
+        3 => (0..2usize, 0..3usize, 0..2usize).prop_map(|(n, o, l)| Place::Lease(n, o, l)),
+        2 => Just(Place::Clock),
     ]
 }
 
@@ -151,6 +155,9 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             if b % 9 == 0 {
                 spec["expiresAt"] = later(1 + b / 9 % 3).to_string().into();
             }
+            if b % 7 == 0 {
+                spec["lease"] = json!({"duration": "1m"});
+            }
             if e % 4 == 0 && d < 208 {
                 spec["className"] = CLASSES[pick(e / 4, 2)].into();
             }
@@ -158,6 +165,13 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 exposed_port(NAMESPACES[*n], &format!("xp-{o}"), u32::from(e % 8), spec);
             if e % 5 == 0 {
                 object.status = Some(read(json!({"className": CLASSES[pick(e / 5, 2)]})));
+            }
+            if b % 7 == 0 && e % 2 == 0 {
+                // Told within the hour before one of the moments that the clock shows.
+                let told = later(a % 4) - SignedDuration::from_hours(1);
+                let accepted = json!({"type": "Accepted", "status": "False", "reason": "LeaseLapsed",
+                    "message": "", "lastTransitionTime": told.to_string()});
+                object.status.get_or_insert_default().conditions = vec![read(accepted)];
             }
             Event::ExposedPort(applied(object))
         }
@@ -169,9 +183,14 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             if c % 3 == 0 {
                 spec["issuerRef"] = json!({"name": "class-ca"});
             }
-<<<<<<< HEAD
+            match e % 4 {
+                0 => spec["defaults"] = json!({"timeouts": {"idle": "1m"}}),
+                1 => spec["defaults"] = json!({"permitInsecure": true}),
+                2 => spec["defaults"] = json!({"timeouts": {"idle": "soon"}}),
+                _ => {}
+            }
             let gold = json!({"matchLabels": {"tier": "gold"}});
-            match e % 8 {
+            match e / 4 % 8 {
                 0 | 7 => spec["rootNamespaceSelector"] = gold,
                 1 | 2 => {
                     let domains = json!(["e.test", "d.test"]);
@@ -185,19 +204,12 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                     let own = json!({"namespaceSelector": gold});
                     spec["tls"] = json!({"allowedIssuers": allowed, "allowOwnSecrets": own});
                 }
-=======
-            match e % 4 {
-                0 => spec["defaults"] = json!({"timeouts": {"idle": "1m"}}),
-                1 => spec["defaults"] = json!({"permitInsecure": true}),
-                2 => spec["defaults"] = json!({"timeouts": {"idle": "soon"}}),
->>>>>>> 95426d4 (Let a class say how requests are treated where neither route nor object does)
                 _ => {}
             }
-            Event::ExposeClass(applied(expose_class(
-                CLASSES[*class],
-                u32::from(d % 4),
-                spec,
-            )))
+            let mut it = expose_class(CLASSES[*class], u32::from(d % 4), spec);
+            it.metadata.deletion_timestamp = (d / 4 % 4 == 0).then(|| Time(now()));
+            it.metadata.finalizers = (e / 32 % 2 == 0).then(|| vec![IN_USE.to_owned()]);
+            Event::ExposeClass(applied(it))
         }
         Place::Hold(host) => {
             Event::HostnameHold(applied(hold(HOSTS[*host], NAMESPACES[pick(a, 2)])))
@@ -289,8 +301,22 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             Event::ReferenceGrant(applied(grant(NAMESPACES[*n], "consent", from, to)))
         }
         Place::GatewayApi => Event::ReferenceGrants(true),
+        Place::Lease(n, o, l) => {
+            // Sometimes its program renews it for another object, or is ahead of the API server.
+            let object = if b % 8 == 0 { (*o + 1) % 3 } else { *o };
+            let mut it = lease(&lease_name(*o, *l), &format!("xp-{object}"), later(a % 4));
+            it.metadata.namespace = Some(NAMESPACES[*n].into());
+            if c % 4 == 0 {
+                it.spec.get_or_insert_default().renew_time = Some(MicroTime(later(a % 4 + 2)));
+            }
+            Event::Lease(applied(it))
+        }
         Place::Clock => Event::Now(later(a % 4)),
     }
+}
+
+fn lease_name(object: usize, lease: usize) -> String {
+    format!("lease-{object}-{lease}")
 }
 
 /// So many minutes after the beginning.
@@ -323,6 +349,7 @@ pub fn remove(place: &Place) -> Event {
         Place::CertManager => Event::CertManager(false),
         Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
         Place::GatewayApi => Event::ReferenceGrants(false),
+        Place::Lease(n, o, l) => Event::Lease(gone(NAMESPACES[*n], &lease_name(*o, *l))),
         Place::Clock => Event::Now(now()),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Nothing but tests comes in here.
 
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_core::{
@@ -168,6 +169,17 @@ pub fn certificate(name: &str, status: Value) -> Certificate {
         "metadata": {"namespace": "team-a", "name": name},
         "spec": {"secretName": name, "issuerRef": {"name": "ca"}},
         "status": status,
+    }))
+}
+
+/// A Lease of the team for one of its objects, that was renewed and written at that time.
+pub fn lease(name: &str, object: &str, renewed: Timestamp) -> Lease {
+    read(json!({
+        "metadata": {
+            "namespace": "team-a", "name": name, "labels": {portolan_core::EXPOSED_PORT: object},
+            "managedFields": [{"manager": "ci", "operation": "Update", "time": renewed.to_string()}],
+        },
+        "spec": {"renewTime": renewed.to_string()},
     }))
 }
 

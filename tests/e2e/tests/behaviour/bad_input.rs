@@ -43,6 +43,8 @@ async fn the_schema_refuses_in_a_sentence() -> Result<()> {
                 "both are set; keep expiresAfter",
             ),
             ("an end at once", json!({"service": "b", "expiresAfter": "0s"}), "write how long the object is wanted"),
+            ("a lease too short", json!({"service": "b", "lease": {"duration": "4s"}}), "write 5s to 24h"),
+            ("a lease too long", json!({"service": "b", "lease": {"duration": "24h1ms"}}), "write 5s to 24h"),
             ("nothing to expire", json!({"service": "b", "onExpiry": "Keep"}), "nothing expires; write expiresAfter"),
             ("an unknown mode", json!({"service": "b", "tls": {"mode": "Maybe"}}), "spec.tls.mode"),
         ];
