@@ -104,9 +104,28 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<ClassAnnotations>,
 
+    /// How requests go from the proxies to the endpoints; absent means `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_encryption: Option<BackendEncryption>,
+
     /// The proxies of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+}
+
+/// How requests go from the proxies to the endpoints.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum BackendEncryption {
+    /// As objects and Services say. The condition BackendEncrypted tells whether all of it is over TLS.
+    #[default]
+    None,
+    /// A mesh encrypts between proxy and pod. Nothing of that can be seen from here, and the condition says so.
+    Mesh,
+    /// Over TLS only: a backend that would be reached in the clear is never contacted (`BackendNotEncrypted`).
+    #[serde(rename = "TLS")]
+    Tls,
 }
 
 /// Lets some namespaces have some hostnames.

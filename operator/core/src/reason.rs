@@ -52,6 +52,12 @@ reasons! {
     TlsDisabled,
     /// At least one pod is ready to take requests.
     EndpointsReady,
+    /// Every backend is reached over TLS; the message says whether certificates are checked.
+    BackendTls,
+    /// The class says that a mesh encrypts between proxies and pods (`backendEncryption: Mesh`). Nothing of that can be seen from here, so nobody says that it is so.
+    MeshNotSeen,
+    /// A backend is spoken to in the clear; the message names the first. It stands against nothing, unless the class asks for TLS.
+    NotEncrypted,
     /// A request would succeed.
     Serving,
 
@@ -134,6 +140,8 @@ reasons! {
     RefNotPermitted,
     /// The Service is of type ExternalName, and its `externalName` is no DNS name (an address is none).
     InvalidExternalName,
+    /// The class lets nothing be sent to endpoints in the clear (`backendEncryption: TLS`), and a backend would be. It is never contacted, its route gets 503, the other routes are served. Have its pods speak TLS, and say so: `tls` for the backend, or `appProtocol: https` at the port of its Service.
+    BackendNotEncrypted,
 
     // Certificates.
     /// The cluster has no cert-manager, so no certificate can be issued. Install it, or name a Secret.

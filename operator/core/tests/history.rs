@@ -363,6 +363,10 @@ fn histories_meet_every_interesting_state() {
         "HTTP/2",
         "HTTP/2 over TLS",
         "HTTP/1.1 over TLS",
+        "BackendTls",
+        "NotEncrypted",
+        "MeshNotSeen",
+        "BackendNotEncrypted",
     ] {
         let share = met.get(what).copied().unwrap_or_default() * 100 / RUNS;
         assert!(share >= 5, "{what}: only in {share} % of the histories");

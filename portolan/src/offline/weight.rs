@@ -41,6 +41,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::TlsConflict
         | R::PortNotFound
         | R::InvalidExternalName
+        | R::BackendNotEncrypted
         | R::SecretWithoutKey
         | R::SecretWithoutCA
         | R::SecretUnreadable
@@ -67,6 +68,9 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::CertificatesServed
         | R::TlsDisabled
         | R::EndpointsReady
+        | R::BackendTls
+        | R::MeshNotSeen
+        | R::NotEncrypted
         | R::Serving
         | R::ParentNotServing
         | R::HoldPending

@@ -3,6 +3,7 @@
 use super::class_settings::class_settings;
 use crate::index::Index;
 use crate::index::grants::Referent;
+use crate::index::demands::Demands;
 use crate::index::link::{Linked, Object};
 use crate::index::routing::Routing;
 use crate::index::serving::{Slot, secret_of};
@@ -91,16 +92,17 @@ impl Index {
     /// What an object needs that others delegate to: the hostnames of the roots above it, and where its
     /// own requests go.
     fn child_resources(&self, class: &ClassName, me: &ObjectRef) -> Vec<ResourceName> {
-        let mut names = Vec::new();
+        let (mut names, mut demands) = (Vec::new(), None);
         for root in self.roots_of(me) {
             if let Some((_, link)) = self.linked(&root).filter(|(_, link)| link.class == *class) {
                 names.extend(self.served(&root, link).map(virtual_host));
+                demands = Some(&link.demands);
             }
         }
         if !names.is_empty()
-            && let Some((object, routing)) = self.routing(me)
+            && let (Some((object, routing)), Some(demands)) = (self.routing(me), demands)
         {
-            names.extend(self.backend_resources(object, routing));
+            names.extend(self.backend_resources(object, routing, demands));
         }
         names
     }
@@ -128,7 +130,7 @@ impl Index {
             .into_iter()
             .chain(certificates)
             .collect();
-        names.extend(self.backend_resources(object, &link.routing));
+        names.extend(self.backend_resources(object, &link.routing, &link.demands));
         if let Ok(Some(client_ca)) = self.client_ca(link) {
             names.push(ResourceName {
                 kind: Kind::TrustAnchors,
@@ -138,14 +140,15 @@ impl Index {
         names
     }
 
-    /// What the backends of an object need.
+    /// What the backends of an object need, under what a class asks of them.
     pub(crate) fn backend_resources(
         &self,
         object: &Object,
         routing: &Routing,
+        demands: &Demands,
     ) -> Vec<ResourceName> {
         let mut names = Vec::new();
-        for resolved in self.backends(object, routing).flatten() {
+        for resolved in self.backends(object, routing, Some(demands)).flatten() {
             names.push(ResourceName {
                 kind: Kind::Endpoints,
                 name: resolved.backend.endpoints_name(),
@@ -225,12 +228,13 @@ impl Index {
         let (service, _) = name.rsplit_once(':')?;
         let (namespace, service) = service.split_once('/')?;
         let service = ObjectRef::new(namespace, service);
+        let demands = Demands::of(class, self.classes.get(class)?);
         let (mut found, mut origins) = (None, Vec::new());
         for me in self.serving_users(class, self.users.of_service(&service)) {
             let Some((object, routing)) = self.routing(me) else {
                 continue;
             };
-            let mut backends = self.backends(object, routing).flatten();
+            let mut backends = self.backends(object, routing, Some(&demands)).flatten();
             if let Some(used) = backends.find(|it| it.backend.endpoints_name() == name) {
                 origins.push(origin(object));
                 found = Some(used.backend);

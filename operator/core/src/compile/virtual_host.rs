@@ -2,6 +2,7 @@
 
 use crate::index::Index;
 use crate::index::delegation::Leaf;
+use crate::index::demands::Demands;
 use crate::index::link::Linked;
 use crate::index::merge::Server;
 use crate::index::services::Unresolved;
@@ -33,7 +34,7 @@ impl Index {
             let action = match (&closed, leaf.closed) {
                 (Some(unresolved), _) => unavailable(unresolved.reason),
                 (None, Some(reason)) => unavailable(reason),
-                (None, None) => self.action(&leaf),
+                (None, None) => self.action(&leaf, &link.demands),
             };
             leaf.route.row(action, &defaults)
         });
@@ -81,11 +82,11 @@ impl Index {
         defaults
     }
 
-    fn action(&self, leaf: &Leaf<'_>) -> Action {
+    fn action(&self, leaf: &Leaf<'_>, demands: &Demands) -> Action {
         match &leaf.route.action {
             ActionSpec::Redirect(redirect) => Action::Redirect(redirect.clone()),
             ActionSpec::Respond(respond) => Action::Respond(respond.clone()),
-            ActionSpec::Forward(_) => self.forward(leaf),
+            ActionSpec::Forward(_) => self.forward(leaf, demands),
             // Where a delegation leads stands in its place, or why it leads nowhere.
             ActionSpec::Delegate(_) => unavailable(Reason::DelegateNotFound),
         }
@@ -93,10 +94,10 @@ impl Index {
 
     /// A backend that would get requests and cannot be found closes its route: its share would be
     /// answered with errors, and nobody could tell which requests those are.
-    fn forward(&self, leaf: &Leaf<'_>) -> Action {
+    fn forward(&self, leaf: &Leaf<'_>, demands: &Demands) -> Action {
         let route = leaf.route.as_ref();
         let mut backends = Vec::with_capacity(route.backends().len());
-        let resolved = self.backends_of(leaf.object, leaf.routing, route);
+        let resolved = self.backends_of(leaf.object, leaf.routing, route, Some(demands));
         for (spec, resolved) in route.backends().iter().zip(resolved) {
             match resolved {
                 Ok(resolved) => backends.push(resolved.row()),

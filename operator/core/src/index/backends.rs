@@ -2,6 +2,7 @@
 
 use super::Index;
 use super::grants::Referent;
+use super::demands::Demands;
 use super::link::Object;
 use super::routing::{Place, Routing};
 use super::secrets::Authorities;
@@ -9,7 +10,7 @@ use super::services::{Asked, Backend, Unresolved};
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::{BackendSpec, RouteSpec, TlsToBackend};
-use portolan_discovery::table::{self, BackendTls};
+use portolan_discovery::table::{self, BackendTls, UpstreamProtocol};
 use std::sync::Arc;
 
 /// A backend that requests can be sent to.
@@ -17,12 +18,55 @@ use std::sync::Arc;
 pub(crate) struct Resolved {
     pub(crate) backend: Backend,
     pub(crate) weight: u32,
-    tls: Option<BackendTls>,
+    pub(crate) tls: Option<BackendTls>,
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
+    place: Place,
+    /// Whether its Service is made by us.
+    made: bool,
 }
 
 impl Resolved {
+    /// That requests are sent there in the clear, in a sentence that begins with the field that leads there.
+    pub(crate) fn told_in_the_clear(&self) -> String {
+        let field = match (self.place, self.made) {
+            (Place::Own, true) => "port",
+            (Place::Own, false) => "service",
+            (Place::Backend { .. }, _) => "tls",
+        };
+        let spoken = match self.backend.spoken.protocol {
+            UpstreamProtocol::Http1 => "HTTP/1.1",
+            UpstreamProtocol::Http2 => "HTTP/2",
+        };
+        format!(
+            "{}: port {} of Service {} is spoken to in the clear ({spoken})",
+            self.place.field(field),
+            self.backend.told_port(),
+            self.backend.service.name,
+        )
+    }
+
+    /// How it would be reached over TLS.
+    pub(super) fn remedy(&self) -> String {
+        let protocol = match self.backend.spoken.protocol {
+            UpstreamProtocol::Http1 => "https",
+            UpstreamProtocol::Http2 => "h2",
+        };
+        let port = self.backend.told_port();
+        match (self.place, self.made) {
+            (Place::Own, true) => format!(
+                "write a route with backends: [{{port: {port}, tls: {{}}}}], or service with a Service whose port says appProtocol: {protocol}"
+            ),
+            (Place::Own, false) => format!(
+                "write appProtocol: {protocol} at that port of the Service, or a route with backends that have tls"
+            ),
+            (Place::Backend { .. }, true) => "write tls for this backend".to_owned(),
+            (Place::Backend { .. }, false) => format!(
+                "write tls for this backend, or appProtocol: {protocol} at that port of the Service"
+            ),
+        }
+    }
+
     /// The entry of the table.
     pub(crate) fn row(&self) -> table::Backend {
         table::Backend {
@@ -35,16 +79,18 @@ impl Resolved {
 }
 
 impl Index {
-    /// What every backend of every route comes to, in the order in which routes are tried.
+    /// What every backend of every route comes to, in the order in which routes are tried. `demands`
+    /// are of the class that the requests come through; without one nothing is asked.
     pub(crate) fn backends<'a>(
         &'a self,
         object: &'a Object,
         routing: &'a Routing,
+        demands: Option<&'a Demands>,
     ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
         routing
             .routes
             .iter()
-            .flat_map(move |route| self.backends_of(object, routing, route))
+            .flat_map(move |route| self.backends_of(object, routing, route, demands))
     }
 
     /// What every backend of one route comes to.
@@ -53,9 +99,15 @@ impl Index {
         object: &'a Object,
         routing: &'a Routing,
         route: &'a RouteSpec,
+        demands: Option<&'a Demands>,
     ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
         let specs = route.backends().iter();
-        specs.map(move |spec| self.resolve_backend(object, routing, spec, Place::of(route, spec)))
+        specs.map(move |spec| {
+            let place = Place::of(route, spec);
+            let resolved = self.resolve_backend(object, routing, spec, place)?;
+            demands.map_or(Ok(()), |demands| demands.judge(&resolved))?;
+            Ok(resolved)
+        })
     }
 
     fn resolve_backend(
@@ -102,6 +154,8 @@ impl Index {
             weight: spec.weight,
             tls,
             authorities,
+            place,
+            made: owner.is_some(),
         })
     }
 

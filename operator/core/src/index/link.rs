@@ -2,6 +2,7 @@
 
 use super::certificates::{Certificates, Source};
 use super::classes::{Class, Classes};
+use super::demands::Demands;
 use super::hostnames::Claim;
 use super::namespaces::Home;
 use super::routing::Routing;
@@ -45,6 +46,8 @@ pub(crate) struct Child {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Linked {
     pub(crate) class: ClassName,
+    /// What the class asks of backends.
+    pub(crate) demands: Demands,
     /// In the order of the spec, each once.
     pub(crate) hostnames: Vec<Hostname>,
     pub(crate) certificates: Certificates,
@@ -224,6 +227,7 @@ impl Object {
         match (certificates, tls) {
             (Ok(certificates), Ok(tls)) if problems.is_empty() => Ok(Linked {
                 class: name.clone(),
+                demands: Demands::of(name, class),
                 hostnames,
                 certificates,
                 tls,

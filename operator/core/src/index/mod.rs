@@ -13,6 +13,7 @@ pub(crate) mod certificates;
 pub(crate) mod classes;
 pub(crate) mod delegation;
 pub(crate) mod grants;
+pub(crate) mod demands;
 pub(crate) mod hostnames;
 mod in_use;
 pub(crate) mod issuance;

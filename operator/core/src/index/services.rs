@@ -354,7 +354,7 @@ fn external_host(told: &str) -> Option<String> {
 }
 
 impl Backend {
-    fn told_port(&self) -> String {
+    pub(super) fn told_port(&self) -> String {
         if self.port_name.is_empty() {
             self.number.to_string()
         } else {

@@ -82,7 +82,7 @@ impl Index {
             let mut names = self.host_resources(object, link, host);
             for below in self.descendants(me) {
                 if let Some((object, routing)) = self.routing(&below) {
-                    names.extend(self.backend_resources(object, routing));
+                    names.extend(self.backend_resources(object, routing, &link.demands));
                 }
             }
             let class = &link.class;

@@ -46,6 +46,9 @@ pub(super) struct Scene<'a> {
     stands: BTreeMap<&'a Hostname, (Standing, Share)>,
 }
 
+/// What cannot be true while a proxy has not loaded everything.
+pub(super) const LOADED: &[Aspect] = &[Aspect::Programmed, Aspect::BackendEncrypted];
+
 /// One check of one hostname.
 type Check = fn(&Scene<'_>, &Hostname) -> Option<Finding>;
 
@@ -448,7 +451,7 @@ fn proxies_are_up_to_date(scene: &Scene<'_>, host: &Hostname) -> Option<Finding>
         .chain(own)
         .collect();
     let (reason, message) = not_loaded(&scene.seen.proxies, &names)?;
-    finding(&[Aspect::Programmed], reason, message)
+    finding(LOADED, reason, message)
 }
 
 fn endpoints_are_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {

@@ -1,7 +1,7 @@
 //! The status of an object that others delegate to: it has no hostname of its own, so what is judged is
 //! whether requests come to it, and what becomes of them then.
 
-use super::checks::{Finding, not_stored};
+use super::checks::{Finding, LOADED, not_stored};
 use super::conditions::{Aspect, Conditions};
 use super::destinations::{Destinations, told};
 use super::proxies::not_loaded;
@@ -44,9 +44,11 @@ impl Index {
             Reason::CertificatesServed,
             "they are those of the root",
         );
-        judge_aspects(&mut conditions, warning.as_ref(), certificates, |aspect| {
-            findings.iter().find(|it| it.aspects.contains(&aspect))
-        });
+        let failing = |aspect| findings.iter().find(|it| it.aspects.contains(&aspect));
+        judge_aspects(&mut conditions, warning.as_ref(), certificates, failing);
+        if let Some(encryption) = &destinations.encryption {
+            encryption.tell(&mut conditions, failing(Aspect::BackendEncrypted));
+        }
         let worst = findings.first();
         match worst {
             None => conditions.hold(Aspect::Ready, Reason::Serving, "a request would succeed"),
@@ -97,7 +99,7 @@ impl Index {
             (PROGRAMMED, self.outside(me, &child.routing)),
             (REFERENCES, told(&destinations.unresolved)),
             (PROGRAMMED, self.root_not_serving(me)),
-            (PROGRAMMED, not_loaded(&seen.proxies, &names)),
+            (LOADED, not_loaded(&seen.proxies, &names)),
             (&[Aspect::EndpointsReady], told(&destinations.lacking)),
             (
                 PROGRAMMED,

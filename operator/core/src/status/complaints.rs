@@ -112,6 +112,8 @@ fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Complain
         unresolved,
         lacking,
         misunderstood,
+        // Nothing stands against an object for it.
+        encryption: _,
     } = destinations;
     let all = unresolved.iter().chain(lacking).chain(misunderstood);
     all.map(|it| complaint(it.reason, it.message.clone()))

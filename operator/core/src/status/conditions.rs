@@ -13,6 +13,7 @@ pub(super) enum Aspect {
     Programmed,
     CertificatesReady,
     EndpointsReady,
+    BackendEncrypted,
     Ready,
 }
 
@@ -24,6 +25,7 @@ impl Aspect {
             Self::Programmed => "Programmed",
             Self::CertificatesReady => "CertificatesReady",
             Self::EndpointsReady => "EndpointsReady",
+            Self::BackendEncrypted => "BackendEncrypted",
             Self::Ready => "Ready",
         }
     }

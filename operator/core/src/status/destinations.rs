@@ -1,5 +1,6 @@
 //! Where an object's requests go: what of it is missing, who is not ready there, what is not understood.
 
+use super::encryption::Encryption;
 use crate::index::Index;
 use crate::index::link::Object;
 use crate::index::routing::Routing;
@@ -20,6 +21,8 @@ pub(super) struct Destinations {
     pub(super) lacking: Vec<Unresolved>,
     /// What Services say of their ports and nobody understands. It stands against nothing.
     pub(super) misunderstood: Vec<Unresolved>,
+    /// Absent where nothing is passed on.
+    pub(super) encryption: Option<Encryption>,
 }
 
 impl Destinations {
@@ -29,7 +32,18 @@ impl Destinations {
         for problem in broken_delegations(index, me, routing) {
             unresolved.insert(problem.message.clone(), problem);
         }
-        for backend in index.backends(object, routing) {
+        let mut encryption = None;
+        let asking = index.demands_on(me);
+        // An object that nobody with a hostname delegates to is judged, too.
+        let nobody = asking.is_empty().then_some(None);
+        let demands = asking.into_iter().map(Some).chain(nobody);
+        let backends = demands.flat_map(|demands| {
+            let all = index.backends(object, routing, demands);
+            all.map(move |backend| (backend, demands))
+        });
+        for (backend, demands) in backends {
+            let way = Encryption::of(&backend, demands);
+            encryption = Encryption::or_worse(encryption, way);
             if let Ok(backend) = &backend {
                 misunderstood.extend(index.services.misunderstood(&backend.backend));
             }
@@ -48,6 +62,7 @@ impl Destinations {
             lacking.insert(problem.message.clone(), problem);
         }
         Self {
+            encryption,
             unresolved: unresolved.into_values().collect(),
             lacking: lacking.into_values().collect(),
             misunderstood: misunderstood

@@ -9,6 +9,7 @@ mod class;
 mod complaints;
 mod conditions;
 mod destinations;
+mod encryption;
 mod proxies;
 
 use crate::index::certificates::Source;
@@ -138,6 +139,9 @@ impl Index {
         judge_aspects(&mut conditions, warning.as_ref(), certificates, |aspect| {
             findings.first_of(aspect)
         });
+        if let Some(encryption) = &scene.destinations().encryption {
+            encryption.tell(&mut conditions, findings.first_of(Aspect::BackendEncrypted));
+        }
         let worst = findings.worst();
         match worst {
             None => conditions.hold(

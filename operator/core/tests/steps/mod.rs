@@ -189,6 +189,11 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 2 => spec["defaults"] = json!({"timeouts": {"idle": "soon"}}),
                 _ => {}
             }
+            match e / 64 % 4 {
+                1 => spec["backendEncryption"] = "TLS".into(),
+                2 => spec["backendEncryption"] = "Mesh".into(),
+                _ => {}
+            }
             let gold = json!({"matchLabels": {"tier": "gold"}});
             match e / 4 % 8 {
                 0 | 7 => spec["rootNamespaceSelector"] = gold,

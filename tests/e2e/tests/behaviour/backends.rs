@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 /// A Service that is another name for `host`.
-fn external(namespace: &str, name: &str, host: &str) -> Value {
+pub(crate) fn external(namespace: &str, name: &str, host: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"namespace": namespace, "name": name},

@@ -1,0 +1,54 @@
+//! What a class asks of the backends that its requests go to.
+
+use super::Index;
+use super::backends::Resolved;
+use super::classes::Class;
+use super::services::Unresolved;
+use crate::names::{ClassName, ObjectRef};
+use crate::reason::Reason;
+use portolan_crds::BackendEncryption;
+
+/// What a class asks of backends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Demands {
+    /// Who asks.
+    pub(crate) class: ClassName,
+    pub(crate) encryption: BackendEncryption,
+}
+
+impl Demands {
+    pub(crate) fn of(name: &ClassName, class: &Class) -> Self {
+        Self {
+            class: name.clone(),
+            encryption: class.spec.backend_encryption.unwrap_or_default(),
+        }
+    }
+
+    /// Whether requests may go to a backend.
+    pub(super) fn judge(&self, backend: &Resolved) -> Result<(), Unresolved> {
+        if self.encryption != BackendEncryption::Tls || backend.tls.is_some() {
+            return Ok(());
+        }
+        Err(Unresolved {
+            reason: Reason::BackendNotEncrypted,
+            message: format!(
+                "{}, and class {} forbids it; {}",
+                backend.told_in_the_clear(),
+                self.class,
+                backend.remedy()
+            ),
+        })
+    }
+}
+
+impl Index {
+    /// What is asked of the backends of an object: by its class, or by those of all roots above it.
+    pub(crate) fn demands_on(&self, me: &ObjectRef) -> Vec<&Demands> {
+        let roots = self.roots_of(me);
+        let links = roots.iter().filter_map(|root| self.linked(root));
+        let mut demands: Vec<_> = links.map(|(_, link)| &link.demands).collect();
+        demands.sort();
+        demands.dedup();
+        demands
+    }
+}
