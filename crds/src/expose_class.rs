@@ -108,9 +108,26 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_encryption: Option<BackendEncryption>,
 
+    /// Whom requests may be sent to; absent means `Any`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<AllowedEndpoints>,
+
     /// The proxies of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
+}
+
+/// Whom requests may be sent to.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum AllowedEndpoints {
+    /// Whatever address an EndpointSlice names, and external names.
+    #[default]
+    Any,
+    /// Addresses of pods of the Service's namespace. Others are never contacted (`ForeignEndpoint`), nor
+    /// are external names, and pods in the network of their node.
+    PodsOnly,
 }
 
 /// How requests go from the proxies to the endpoints.

@@ -23,9 +23,10 @@ mod namespaces;
 mod schema;
 
 pub use expose_class::{
-    AllowedIssuer, Amounts, BackendEncryption, ClassAnnotations, ClassCertificates, ClassTls,
-    ExposeClass, ExposeClassProxies, ExposeClassSpec, ExposeClassStatus, HostnameRule,
-    NamespacedSecretRef, Proxy, ProxyResources, ProxyService, ServiceType, SharedCertificate,
+    AllowedEndpoints, AllowedIssuer, Amounts, BackendEncryption, ClassAnnotations,
+    ClassCertificates, ClassTls, ExposeClass, ExposeClassProxies, ExposeClassSpec,
+    ExposeClassStatus, HostnameRule, NamespacedSecretRef, Proxy, ProxyResources, ProxyService,
+    ServiceType, SharedCertificate,
 };
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,

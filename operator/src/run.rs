@@ -60,6 +60,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let (serving_in, serving) = watch::channel(false);
     let (synced_in, synced) = watch::channel(false);
     let (secrets_in, secrets) = watch::channel(BTreeSet::new());
+    let (pods_in, pods) = watch::channel(false);
     let (inputs_in, inputs) = mpsc::channel(INPUTS);
     let (ticket_key_in, ticket_key) = watch::channel(None);
     let Discovery {
@@ -84,6 +85,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         },
         inputs: inputs_in,
         secrets,
+        pods,
         metrics: metrics.clone(),
         shutdown: shutdown.clone(),
     }
@@ -93,6 +95,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         children: Arc::clone(&children),
         queue: Arc::clone(&queue),
         secrets: secrets_in,
+        pods: pods_in,
         synced: synced_in,
     };
     let model = Model::new(&settings.namespace, sources, outputs, metrics.clone());

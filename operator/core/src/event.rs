@@ -4,7 +4,7 @@ use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::gateway::ReferenceGrant;
@@ -44,6 +44,10 @@ pub enum Event {
     Service(Change<Service>),
     /// The endpoints of a Service.
     EndpointSlice(Change<EndpointSlice>),
+    /// Any pod, while [`crate::Index::needs_pods`].
+    Pod(Change<Pod>),
+    /// Every pod has been told; or nobody tells of pods any longer, and what was told is forgotten.
+    PodsListed(bool),
     /// A Secret that holds a certificate: one of our Certificates', or one of [`crate::Index::referenced_secrets`].
     Secret(Change<Secret>),
     /// A Certificate of ours.

@@ -176,6 +176,8 @@ reasons! {
     AllWeightsZero,
     /// Every endpoint has an address that is never contacted: loopback, link-local, unspecified or multicast.
     EndpointRefused,
+    /// The class sends requests to pods of the Service's namespace only (`endpoints: PodsOnly`), and an endpoint is none, or the Service is of type ExternalName. It is never contacted; the other endpoints are. A pod with `hostNetwork` counts as its node.
+    ForeignEndpoint,
 
     // Proxies.
     /// A proxy has not loaded the newest state yet.

@@ -20,7 +20,7 @@ use crate::discovery::{Scope, Table};
 use crate::key::Key;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::watch::{Input, Source};
+use crate::watch::{Input, PODS, Source};
 use jiff::Timestamp;
 use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, Uses};
 use portolan_discovery::table::Kind;
@@ -47,6 +47,7 @@ pub struct Model {
     children: Arc<Children>,
     queue: Arc<Queue<Key>>,
     secrets: watch::Sender<BTreeSet<ObjectRef>>,
+    pods: watch::Sender<bool>,
     synced: watch::Sender<bool>,
     metrics: Metrics,
 }
@@ -76,6 +77,8 @@ pub struct Outputs {
     pub queue: Arc<Queue<Key>>,
     /// The Secrets that have to be watched by name.
     pub secrets: watch::Sender<BTreeSet<ObjectRef>>,
+    /// Whether pods have to be watched.
+    pub pods: watch::Sender<bool>,
     /// True from the moment when every source has listed once.
     pub synced: watch::Sender<bool>,
 }
@@ -102,6 +105,7 @@ impl Model {
             children: outputs.children,
             queue: outputs.queue,
             secrets: outputs.secrets,
+            pods: outputs.pods,
             synced: outputs.synced,
             metrics,
         }
@@ -172,6 +176,7 @@ impl Model {
                 }
                 Input::Child(id, seen) => keys.extend(self.children.seen(id, *seen)),
                 Input::ChildGone { id, uid } => keys.extend(self.children.gone(&id, &uid)),
+                Input::Listed(PODS) => affected.merge(state.apply(Event::PodsListed(true))),
                 Input::Listed(source) => state.sync.listed(source),
             }
         }
@@ -189,8 +194,14 @@ impl Model {
             self.secrets
                 .send_replace(state.index.referenced_secrets().clone());
         }
+        let needed = state.index.needs_pods();
+        self.pods
+            .send_if_modified(|told| std::mem::replace(told, needed) != needed);
         state.held_back.merge(affected);
-        if !state.sync.is_complete(state.index.referenced_secrets()) {
+        if !state
+            .sync
+            .is_complete(state.index.referenced_secrets(), state.index.lacks_pods())
+        {
             return;
         }
         let affected = std::mem::take(&mut state.held_back);

@@ -1,7 +1,8 @@
 //! Whether every input has been listed once.
 //!
 //! The Secrets that objects name are inputs too, and known only when the objects are: without them a
-//! restart would offer the proxies hosts without certificates, and they would drop what they have.
+//! restart would offer the proxies hosts without certificates, and they would drop what they have. So are
+//! pods, where a class asks for them: without them a restart would offer endpoints that the class forbids.
 
 use crate::watch::Source;
 use portolan_core::ObjectRef;
@@ -34,9 +35,11 @@ impl Sync {
         }
     }
 
-    /// Whether everything is listed, given the Secrets that are named now.
-    pub(super) fn is_complete(&mut self, named: &BTreeSet<ObjectRef>) -> bool {
-        if !self.complete && self.missing.is_empty() && named.is_subset(&self.secrets) {
+    /// Whether everything is listed, given the Secrets that are named now, and whether pods are needed
+    /// that are not known.
+    pub(super) fn is_complete(&mut self, named: &BTreeSet<ObjectRef>, lacks_pods: bool) -> bool {
+        let listed = self.missing.is_empty() && named.is_subset(&self.secrets);
+        if !self.complete && listed && !lacks_pods {
             self.complete = true;
             self.secrets.clear();
         }
@@ -54,12 +57,13 @@ mod tests {
         let secret = ObjectRef::new("n", "s");
         let named = BTreeSet::from([secret.clone()]);
         sync.listed(Source::Kind("a"));
-        assert!(!sync.is_complete(&BTreeSet::new()));
+        assert!(!sync.is_complete(&BTreeSet::new(), false));
         sync.listed(Source::Kind("b"));
-        assert!(!sync.is_complete(&named));
+        assert!(!sync.is_complete(&named, false));
         sync.listed(Source::Secret(secret));
-        assert!(sync.is_complete(&named));
+        assert!(!sync.is_complete(&named, true), "a class asks for pods");
+        assert!(sync.is_complete(&named, false));
         let more = BTreeSet::from([ObjectRef::new("n", "another")]);
-        assert!(sync.is_complete(&more), "once complete, it stays so");
+        assert!(sync.is_complete(&more, true), "once complete, it stays so");
     }
 }

@@ -13,6 +13,7 @@ struct Stand {
     model: Model,
     table: Arc<Table>,
     secrets: watch::Receiver<BTreeSet<ObjectRef>>,
+    pods: watch::Receiver<bool>,
     synced: watch::Receiver<bool>,
 }
 
@@ -21,12 +22,14 @@ const ONE: Source = Source::Kind("one");
 fn stand() -> Stand {
     let table: Arc<Table> = Arc::default();
     let (secrets_in, secrets) = watch::channel(BTreeSet::new());
+    let (pods_in, pods) = watch::channel(false);
     let (synced_in, synced) = watch::channel(false);
     let outputs = Outputs {
         table: Arc::clone(&table),
         children: Arc::default(),
         queue: Arc::default(),
         secrets: secrets_in,
+        pods: pods_in,
         synced: synced_in,
     };
     let (metrics, _) = Metrics::registered();
@@ -34,6 +37,7 @@ fn stand() -> Stand {
         model: Model::new("portolan-system", [ONE].into(), outputs, metrics),
         table,
         secrets,
+        pods,
         synced,
     }
 }
@@ -63,10 +67,14 @@ fn parsed<T: DeserializeOwned>(object: Value) -> Change<T> {
 }
 
 fn class() -> Input {
+    class_with("Any")
+}
+
+fn class_with(endpoints: &str) -> Input {
     let metadata =
         json!({"name": "public", "uid": "c", "creationTimestamp": "2026-01-01T00:00:00Z"});
     let class = json!({"apiVersion": "portolan.dev/v1alpha1", "kind": "ExposeClass", "metadata": metadata,
-        "spec": {"default": true}});
+        "spec": {"default": true, "endpoints": endpoints}});
     Input::Event(Event::ExposeClass(parsed(class)))
 }
 
@@ -163,4 +171,18 @@ fn what_proxies_say_concerns_the_objects_behind_it() {
     assert!(everything.contains(&shop) && everything.contains(&public));
     let unknown = Scope::Names([name(Kind::VirtualHost, "other.example.com")].into());
     assert!(concerned(unknown).is_empty());
+}
+
+#[test]
+fn pods_are_waited_for_where_a_class_asks_for_them_and_watched_no_longer_than_that() {
+    let stand = stand();
+    stand.take_in(vec![class_with("PodsOnly"), plain(), hold(), Input::Listed(ONE)]);
+    assert!(*stand.pods.borrow());
+    assert!(!stand.is_synced(), "endpoints would be offered that are no pods");
+    stand.take_in(vec![Input::Listed(PODS)]);
+    assert!(stand.is_synced());
+    stand.take_in(vec![class()]);
+    assert!(!*stand.pods.borrow());
+    stand.take_in(vec![class_with("PodsOnly")]);
+    assert!(*stand.pods.borrow() && stand.is_synced());
 }

@@ -303,7 +303,7 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use bytes::Bytes;
     use futures::stream;
@@ -363,13 +363,13 @@ mod tests {
         assert_eq!(missing(&mut known), []);
     }
 
-    /// An API server that lists one ConfigMap and then says no more. A real one cannot be had within
+    /// An API server that lists one object of a kind and then says no more. A real one cannot be had within
     /// a unit test, and what is tested is not how it behaves, but how a watch ends.
-    fn one_config_map() -> Client {
+    pub(in crate::watch) fn one(kind: &str) -> Client {
         let metadata = r#"{"name":"a","namespace":"n","uid":"1","resourceVersion":"5"}"#;
         let listed =
             r#"{"resourceVersion":"6","annotations":{"k8s.io/initial-events-end":"true"}}"#;
-        let types = r#""apiVersion":"v1","kind":"ConfigMap""#;
+        let types = format!(r#""apiVersion":"v1","kind":"{kind}""#);
         let lines = format!(
             "{{\"type\":\"ADDED\",\"object\":{{{types},\"metadata\":{metadata}}}}}\n\
              {{\"type\":\"BOOKMARK\",\"object\":{{{types},\"metadata\":{listed}}}}}\n"
@@ -414,7 +414,7 @@ mod tests {
             metrics: Metrics::registered().0,
             shutdown: shutdown.clone(),
         };
-        let api = Api::<DeserializeGuard<ConfigMap>>::all(one_config_map());
+        let api = Api::<DeserializeGuard<ConfigMap>>::all(one("ConfigMap"));
         let watch = Watch::new(Source::Kind("configmaps"), api, Config::default());
         let translate = |noticed| match noticed {
             Noticed::Applied(_) => Vec::new(),

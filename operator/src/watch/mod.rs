@@ -2,7 +2,8 @@
 //!
 //! Of Secrets never more than needed: those of our own Certificates by one labelled watch, any other
 //! only while an object names it, one by one ([`named`]). Kinds of cert-manager and of the Gateway API are
-//! watched while their CustomResourceDefinition is there ([`optional`]). Everything else is in [`sources`].
+//! watched while their CustomResourceDefinition is there ([`optional`]), pods while a class sends requests to
+//! nobody else ([`pods`]). Everything else is in [`sources`].
 //!
 //! A watch that fails starts again with a growing pause; one that hangs is noticed by kube's idle
 //! bound (5 s above the 290 s, for Leases 20 s, that the server is asked for) or, before its first answer, by the
@@ -11,8 +12,10 @@
 mod follow;
 mod named;
 mod optional;
+mod pods;
 mod sources;
 
+pub(crate) use pods::SOURCE as PODS;
 pub use sources::{Scope, Sources};
 
 use crate::apply::{ChildId, Seen};

@@ -3,6 +3,7 @@
 use super::follow::{Noticed, Sink, Watch};
 use super::named::follow_named_secrets;
 use super::optional::OPTIONAL;
+use super::pods::follow_pods;
 use super::{Input, Source, Via};
 use crate::apply::{ChildId, ChildKind, Seen};
 use crate::metrics::Metrics;
@@ -44,6 +45,8 @@ pub struct Sources {
     pub inputs: mpsc::Sender<Input>,
     /// The Secrets that are named by objects.
     pub secrets: watch::Receiver<BTreeSet<ObjectRef>>,
+    /// Whether pods are needed.
+    pub pods: watch::Receiver<bool>,
     /// What is counted.
     pub metrics: Metrics,
     /// Ends all of them.
@@ -124,6 +127,7 @@ impl Sources {
             sources.insert(kind.source.clone());
             tasks.spawn(kind.follow(self.client.clone(), sink.clone()));
         }
+        tasks.spawn(follow_pods(client(), self.pods.clone(), sink.clone()));
         tasks.spawn(follow_named_secrets(self.client, self.secrets, sink));
         sources
     }

@@ -6,7 +6,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{Change, ClassName, Event, ObjectRef};
 use portolan_crds::gateway::ReferenceGrant;
-use portolan_crds::{ExposeClass, ExposedPort, GROUP};
+use portolan_crds::{AllowedEndpoints, ExposeClass, ExposedPort, GROUP};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -385,6 +385,10 @@ fn needs_cluster(object: &Object) -> Result<(), Problem> {
             "spec.lease",
             "there are no Leases here that could be renewed; leave it out, and remove the file when the object is to go".to_owned(),
         )),
+        Object::ExposeClass(it) if it.spec.endpoints == Some(AllowedEndpoints::PodsOnly) => Err((
+            "spec.endpoints",
+            "there are no pods here that requests could go to; remove it".to_owned(),
+        )),
         Object::Service(it) => {
             let selector = it.spec.as_ref().and_then(|spec| spec.selector.as_ref());
             if selector.is_none_or(|labels| labels.is_empty()) {
@@ -480,6 +484,18 @@ mod tests {
         assert_eq!(labels["kubernetes.io/metadata.name"], "web");
         let dotted = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n";
         assert_eq!(fault(dotted).1, "metadata.name");
+    }
+
+    #[test]
+    fn a_class_for_pods_only_is_of_no_use_without_pods() {
+        let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: public}\nspec: {endpoints: PodsOnly}";
+        let (_, field, problem) = fault(class);
+        assert_eq!(field, "spec.endpoints");
+        assert!(problem.starts_with("there are no pods here"), "{problem}");
+        assert_eq!(outcomes(&class.replace("PodsOnly", "Any")).len(), 1);
+        let document = documents(class).remove(0).unwrap();
+        let there = read(document, Home::Cluster).remove(0);
+        assert!(matches!(there, Outcome::Read { .. }), "a cluster has pods");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::PortNotFound
         | R::InvalidExternalName
         | R::BackendNotEncrypted
+        | R::ForeignEndpoint
         | R::SecretWithoutKey
         | R::SecretWithoutCA
         | R::SecretUnreadable

@@ -240,7 +240,7 @@ impl Index {
                 found = Some(used.backend);
             }
         }
-        let behind = self.services.behind(&found?);
+        let behind = self.services.behind(&found?, Some(&demands));
         let set = EndpointSet {
             endpoints: behind.ready,
             external: behind.external,

@@ -21,7 +21,7 @@ pub(crate) struct Resolved {
     pub(crate) tls: Option<BackendTls>,
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
-    place: Place,
+    pub(super) place: Place,
     /// Whether its Service is made by us.
     made: bool,
 }
@@ -105,7 +105,7 @@ impl Index {
         specs.map(move |spec| {
             let place = Place::of(route, spec);
             let resolved = self.resolve_backend(object, routing, spec, place)?;
-            demands.map_or(Ok(()), |demands| demands.judge(&resolved))?;
+            demands.map_or(Ok(()), |demands| demands.judge(&resolved, &self.services))?;
             Ok(resolved)
         })
     }

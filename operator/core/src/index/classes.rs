@@ -6,8 +6,8 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::{Policy, Problem, is_never_allowed};
 use jiff::Timestamp;
 use portolan_crds::{
-    AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule, IssuerRef,
-    MinTlsVersion, SharedCertificate,
+    AllowedEndpoints, AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule,
+    IssuerRef, MinTlsVersion, SharedCertificate,
 };
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +124,11 @@ impl Class {
         Some(ObjectRef::new(&secret.namespace, &secret.name))
     }
 
+    /// Whether requests go to pods only.
+    pub(crate) fn pods_only(&self) -> bool {
+        self.spec.endpoints == Some(AllowedEndpoints::PodsOnly)
+    }
+
     /// Networks in which no endpoint is ever contacted.
     pub(crate) fn denied_cidrs(&self) -> Vec<String> {
         let proxy = self.spec.proxy.as_ref();
@@ -163,6 +168,12 @@ pub(crate) struct ClassChange {
 impl Classes {
     pub(crate) fn get(&self, name: &ClassName) -> Option<&Class> {
         self.classes.get(name)
+    }
+
+    /// Those that send requests to pods only.
+    pub(crate) fn asking_for_pods(&self) -> impl Iterator<Item = &ClassName> {
+        let asking = self.classes.iter().filter(|(_, class)| class.pods_only());
+        asking.map(|(name, _)| name)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &ClassName> {

@@ -3,7 +3,7 @@
 use super::Index;
 use super::backends::Resolved;
 use super::classes::Class;
-use super::services::Unresolved;
+use super::services::{Services, Unresolved};
 use crate::names::{ClassName, ObjectRef};
 use crate::reason::Reason;
 use portolan_crds::BackendEncryption;
@@ -14,6 +14,8 @@ pub(crate) struct Demands {
     /// Who asks.
     pub(crate) class: ClassName,
     pub(crate) encryption: BackendEncryption,
+    /// Requests go to pods of the Service's namespace only.
+    pub(crate) pods_only: bool,
 }
 
 impl Demands {
@@ -21,11 +23,29 @@ impl Demands {
         Self {
             class: name.clone(),
             encryption: class.spec.backend_encryption.unwrap_or_default(),
+            pods_only: class.pods_only(),
         }
     }
 
     /// Whether requests may go to a backend.
-    pub(super) fn judge(&self, backend: &Resolved) -> Result<(), Unresolved> {
+    pub(super) fn judge(
+        &self,
+        backend: &Resolved,
+        services: &Services,
+    ) -> Result<(), Unresolved> {
+        if self.pods_only
+            && let Some(name) = services.stands_for(&backend.backend.service)
+        {
+            return Err(Unresolved {
+                reason: Reason::ForeignEndpoint,
+                message: format!(
+                    "{}: Service {} stands for {name:?}, and class {} sends requests to pods only; name a Service of pods, or have spec.endpoints: Any set in the class",
+                    backend.place.field("service"),
+                    backend.backend.service.name,
+                    self.class
+                ),
+            });
+        }
         if self.encryption != BackendEncryption::Tls || backend.tls.is_some() {
             return Ok(());
         }
@@ -42,6 +62,11 @@ impl Demands {
 }
 
 impl Index {
+    /// Whether a class that an object is served under sends requests to pods only.
+    pub(super) fn asks_for_pods(&self, me: &ObjectRef) -> bool {
+        self.demands_on(me).iter().any(|demands| demands.pods_only)
+    }
+
     /// What is asked of the backends of an object: by its class, or by those of all roots above it.
     pub(crate) fn demands_on(&self, me: &ObjectRef) -> Vec<&Demands> {
         let roots = self.roots_of(me);

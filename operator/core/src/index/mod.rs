@@ -23,6 +23,7 @@ pub(crate) mod merge;
 pub(crate) mod namespaces;
 pub(crate) mod routing;
 pub(crate) mod secrets;
+pub(crate) mod pods;
 mod service_facts;
 pub(crate) mod services;
 pub(crate) mod serving;
@@ -179,6 +180,20 @@ impl Index {
                     self.touch_class_of(service, &mut affected);
                 }
             }
+            Event::Pod(change) => {
+                for service in self.services.apply_pod(change) {
+                    let users = self.users.of_service(&service);
+                    let asking = users.filter(|it| self.asks_for_pods(it));
+                    self.touch_objects(&asking.cloned().collect(), &mut affected);
+                }
+            }
+            Event::PodsListed(listed) => {
+                if self.services.list_pods(listed) {
+                    let users = self.classes.asking_for_pods();
+                    let users = users.flat_map(|class| self.users.of_class(class));
+                    self.touch_objects(&users.cloned().collect(), &mut affected);
+                }
+            }
             Event::Secret(change) => {
                 let secret = change.reference();
                 let users = self.with_company(self.users.of_secret(&secret).cloned().collect());
@@ -236,6 +251,17 @@ impl Index {
     /// The Secrets that ExposedPorts name; each is to be watched by its name.
     pub fn referenced_secrets(&self) -> &BTreeSet<ObjectRef> {
         self.users.named_secrets()
+    }
+
+    /// Whether some class sends requests to pods only, so that pods have to be told.
+    pub fn needs_pods(&self) -> bool {
+        self.classes.asking_for_pods().next().is_some()
+    }
+
+    /// Whether pods are needed and not all of them were told yet. Until they are, no endpoint is taken
+    /// for a foreign one.
+    pub fn lacks_pods(&self) -> bool {
+        self.needs_pods() && !self.services.pods.listed
     }
 
     /// The class of an ExposedPort, when it is valid and has one; that of the first root above it,

@@ -1,5 +1,7 @@
 //! Services and their endpoints: which port is meant, and which pods are ready behind it.
 
+use super::demands::Demands;
+use super::pods::Pods;
 use super::routing::Place;
 use super::service_facts::{self, ServiceFacts, Slice};
 use super::spoken::Spoken;
@@ -7,7 +9,7 @@ use crate::event::Change;
 use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
 use crate::validate::Port;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_discovery::table::{Endpoint, ExternalName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +25,7 @@ pub(crate) struct Services {
     slice_of: BTreeMap<ObjectRef, ObjectRef>,
     /// Services with a ready endpoint behind any port.
     answering: BTreeSet<ObjectRef>,
+    pub(super) pods: Pods,
     /// Whether an endpoint may have a loopback address.
     pub(super) loopback: bool,
 }
@@ -85,6 +88,8 @@ pub(crate) struct Behind {
     pub(crate) external: Option<ExternalName>,
     /// Why there is none.
     pub(crate) lacking: Option<Unresolved>,
+    /// Who is left out although others are there.
+    pub(crate) left_out: Option<Unresolved>,
 }
 
 impl Services {
@@ -139,6 +144,41 @@ impl Services {
             }
         });
         SliceChange { concerned, turned }
+    }
+
+    /// The Services whose slices name an address that may belong to another pod now, or to none.
+    pub(crate) fn apply_pod(&mut self, change: Change<Pod>) -> Vec<ObjectRef> {
+        let namespace = change.reference().namespace;
+        let addresses = self.pods.apply(change);
+        if !self.pods.listed || addresses.is_empty() {
+            return Vec::new();
+        }
+        let names = |slice: &Slice| {
+            let all = slice.endpoints.iter().flat_map(|it| &it.addresses);
+            all.into_iter()
+                .any(|address| addresses.contains(&address.to_canonical()))
+        };
+        self.slices
+            .range(ObjectRef::new(&namespace, "")..)
+            .take_while(|(service, _)| service.namespace == namespace)
+            .filter(|(_, slices)| slices.values().any(names))
+            .map(|(service, _)| service.clone())
+            .collect()
+    }
+
+    /// Whether it differs now whether every pod is known.
+    pub(crate) fn list_pods(&mut self, listed: bool) -> bool {
+        let before = self.pods.listed;
+        match listed {
+            true => self.pods.listed = true,
+            false => self.pods = Pods::default(),
+        }
+        before != listed
+    }
+
+    /// The name outside that a Service stands for.
+    pub(super) fn stands_for(&self, service: &ObjectRef) -> Option<&str> {
+        self.services.get(service)?.external_name.as_deref()
     }
 
     /// Whether connections to the address of the Service find somebody.
@@ -231,8 +271,8 @@ impl Services {
         }
     }
 
-    /// The pods behind a port that [`Services::resolve`] found.
-    pub(crate) fn behind(&self, backend: &Backend) -> Behind {
+    /// The pods behind a port that [`Services::resolve`] found, as far as a class lets requests go there.
+    pub(crate) fn behind(&self, backend: &Backend, demands: Option<&Demands>) -> Behind {
         let facts = self.services.get(&backend.service);
         if let Some(told) = facts.and_then(|facts| facts.external_name.as_deref()) {
             let external = external_host(told).map(|host| ExternalName {
@@ -247,7 +287,8 @@ impl Services {
         let prefers_v6 = facts.is_some_and(|facts| facts.prefers_v6);
         let slices = self.slices.get(&backend.service);
         let slices = || slices.into_iter().flat_map(BTreeMap::values);
-        let (mut refused, mut ready) = (0, BTreeMap::new());
+        let pods_only = demands.filter(|demands| demands.pods_only && self.pods.listed);
+        let (mut refused, mut foreign, mut ready) = (0, Vec::new(), BTreeMap::new());
         for (slice, number) in slices().flat_map(|slice| {
             let ports = slice
                 .ports
@@ -261,9 +302,18 @@ impl Services {
                         refused += 1;
                         continue;
                     }
+                    let mut uid = endpoint.uid.as_str();
+                    if pods_only.is_some() {
+                        let namespace = &backend.service.namespace;
+                        let Some(owner) = self.pods.owner(namespace, *address, uid) else {
+                            foreign.push(*address);
+                            continue;
+                        };
+                        uid = owner;
+                    }
                     // A pod of a dual-stack cluster is in two slices, and is one endpoint. What is no pod
                     // is told apart by its address.
-                    let pod = match endpoint.uid.as_str() {
+                    let pod = match uid {
                         "" => (String::new(), Some(*address), number),
                         uid => (uid.to_owned(), None, number),
                     };
@@ -283,6 +333,16 @@ impl Services {
             })
             .collect();
         ready.sort();
+        let foreign = pods_only.and_then(|demands| told_foreign(backend, demands, foreign));
+        if let Some(foreign) = foreign {
+            let nobody = ready.is_empty();
+            return Behind {
+                ready,
+                external: None,
+                lacking: nobody.then(|| foreign.clone()),
+                left_out: (!nobody).then_some(foreign),
+            };
+        }
         let lacking = ready.is_empty().then(|| {
             let name = &backend.called;
             let all = || slices().flat_map(|slice| &slice.endpoints);
@@ -305,6 +365,7 @@ impl Services {
             ready,
             external: None,
             lacking,
+            left_out: None,
         }
     }
 }
@@ -345,6 +406,29 @@ impl Services {
                 IpAddr::V6(v6) => v6.is_unicast_link_local(),
             }
     }
+}
+
+/// That some endpoints are no pods of the namespace, if there are such.
+fn told_foreign(
+    backend: &Backend,
+    demands: &Demands,
+    mut foreign: Vec<IpAddr>,
+) -> Option<Unresolved> {
+    foreign.sort();
+    foreign.dedup();
+    let (first, more) = foreign.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let ObjectRef { namespace, name } = &backend.service;
+    Some(Unresolved {
+        reason: Reason::ForeignEndpoint,
+        message: format!(
+            "endpoint {first}{more} of Service {name} is the address of no pod of namespace {namespace}, so class {} never contacts it; leave it out of the EndpointSlices of the Service, or have spec.endpoints: Any set in the class",
+            demands.class
+        ),
+    })
 }
 
 /// What proxies look up. Kubernetes takes digits and dots for a name as well; nobody serves that.

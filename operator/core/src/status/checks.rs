@@ -165,11 +165,6 @@ impl<'a> Scene<'a> {
         &self.destinations
     }
 
-    /// What is told although nothing stands against a request's success.
-    pub(super) fn warning(&self) -> Option<(Reason, String)> {
-        told(&self.destinations.misunderstood)
-    }
-
     pub(super) fn standing(&self, host: &Hostname) -> &Standing {
         let known = self.stands.get(host);
         known.map_or(&Standing::HoldPending, |(standing, _)| standing)

@@ -38,17 +38,13 @@ impl Index {
             None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
             Some(told) => conditions.hold(Aspect::Accepted, Reason::ParentRequiresTls, &told),
         }
-        let warning = told(&destinations.misunderstood);
         let certificates = (
             Aspect::CertificatesReady,
             Reason::CertificatesServed,
             "they are those of the root",
         );
         let failing = |aspect| findings.iter().find(|it| it.aspects.contains(&aspect));
-        judge_aspects(&mut conditions, warning.as_ref(), certificates, failing);
-        if let Some(encryption) = &destinations.encryption {
-            encryption.tell(&mut conditions, failing(Aspect::BackendEncrypted));
-        }
+        judge_aspects(&mut conditions, &destinations, certificates, failing);
         let worst = findings.first();
         match worst {
             None => conditions.hold(Aspect::Ready, Reason::Serving, "a request would succeed"),

@@ -111,11 +111,12 @@ fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Complain
     let Destinations {
         unresolved,
         lacking,
+        left_out,
         misunderstood,
         // Nothing stands against an object for it.
         encryption: _,
     } = destinations;
-    let all = unresolved.iter().chain(lacking).chain(misunderstood);
+    let all = unresolved.iter().chain(lacking).chain(left_out).chain(misunderstood);
     all.map(|it| complaint(it.reason, it.message.clone()))
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Destinations {
     pub(super) unresolved: Vec<Unresolved>,
     /// Why no pod takes requests, for each backend without one.
     pub(super) lacking: Vec<Unresolved>,
+    /// Who is not contacted, while others are there. It stands against nothing.
+    pub(super) left_out: Vec<Unresolved>,
     /// What Services say of their ports and nobody understands. It stands against nothing.
     pub(super) misunderstood: Vec<Unresolved>,
     /// Absent where nothing is passed on.
@@ -28,7 +30,7 @@ pub(super) struct Destinations {
 impl Destinations {
     pub(super) fn of(index: &Index, me: &ObjectRef, object: &Object, routing: &Routing) -> Self {
         let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
-        let mut misunderstood = BTreeSet::new();
+        let (mut misunderstood, mut left_out) = (BTreeSet::new(), BTreeMap::new());
         for problem in broken_delegations(index, me, routing) {
             unresolved.insert(problem.message.clone(), problem);
         }
@@ -47,16 +49,18 @@ impl Destinations {
             if let Ok(backend) = &backend {
                 misunderstood.extend(index.services.misunderstood(&backend.backend));
             }
-            let lack = match backend {
+            let behind = match backend {
                 Err(problem) => {
                     unresolved.insert(problem.message.clone(), problem);
                     continue;
                 }
                 // Nothing is sent there, so nobody need be there.
                 Ok(backend) if backend.weight == 0 => continue,
-                Ok(backend) => index.services.behind(&backend.backend).lacking,
+                Ok(backend) => index.services.behind(&backend.backend, demands),
             };
-            lacking.extend(lack.map(|lack| (lack.message.clone(), lack)));
+            let by_message = |it: Unresolved| (it.message.clone(), it);
+            lacking.extend(behind.lacking.map(by_message));
+            left_out.extend(behind.left_out.map(by_message));
         }
         for problem in routing.routes.iter().filter_map(weightless) {
             lacking.insert(problem.message.clone(), problem);
@@ -65,6 +69,7 @@ impl Destinations {
             encryption,
             unresolved: unresolved.into_values().collect(),
             lacking: lacking.into_values().collect(),
+            left_out: left_out.into_values().collect(),
             misunderstood: misunderstood
                 .into_iter()
                 .map(|message| Unresolved {
@@ -73,6 +78,13 @@ impl Destinations {
                 })
                 .collect(),
         }
+    }
+}
+
+impl Destinations {
+    /// What is told although nothing stands against a request's success.
+    pub(super) fn warning(&self) -> Option<(Reason, String)> {
+        told(&self.misunderstood).or_else(|| told(&self.left_out))
     }
 }
 

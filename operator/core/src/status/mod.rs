@@ -16,6 +16,7 @@ use crate::index::certificates::Source;
 use crate::index::hostnames::Standing;
 use crate::index::link::{Link, Linked, Object};
 use crate::index::merge::Share;
+use crate::index::services::Unresolved;
 use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
@@ -23,6 +24,7 @@ use crate::observed::{ChildState, Observed};
 use crate::reason::Reason;
 use crate::validate::Problem;
 use checks::{Finding, Findings, Scene};
+use destinations::{Destinations, told};
 pub use complaints::Complaint;
 use conditions::{Aspect, Conditions};
 use jiff::Timestamp;
@@ -134,14 +136,11 @@ impl Index {
             None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
             Some((reason, message)) => conditions.hold(Aspect::Accepted, *reason, message),
         }
-        let warning = scene.warning();
         let certificates = certificates_hold(&scene);
-        judge_aspects(&mut conditions, warning.as_ref(), certificates, |aspect| {
+        let destinations = scene.destinations();
+        judge_aspects(&mut conditions, destinations, certificates, |aspect| {
             findings.first_of(aspect)
         });
-        if let Some(encryption) = &scene.destinations().encryption {
-            encryption.tell(&mut conditions, findings.first_of(Aspect::BackendEncrypted));
-        }
         let worst = findings.worst();
         match worst {
             None => conditions.hold(
@@ -170,7 +169,7 @@ impl Index {
             summary: Some(summary),
             description: match worst {
                 Some(finding) => finding.message.clone(),
-                None => match notice.or(warning) {
+                None => match notice.or_else(|| destinations.warning()) {
                     Some((_, message)) => format!("valid, but {message}"),
                     None => "valid".to_owned(),
                 },
@@ -186,32 +185,40 @@ impl Index {
 /// The conditions between Accepted and Ready.
 fn judge_aspects<'a>(
     conditions: &mut Conditions<'_>,
-    warning: Option<&(Reason, String)>,
+    destinations: &Destinations,
     certificates: (Aspect, Reason, &str),
     failing: impl Fn(Aspect) -> Option<&'a Finding>,
 ) {
-    let resolved = warning.map_or(
-        (Reason::ResolvedRefs, "what the object refers to is there"),
-        |(reason, message)| (*reason, message),
+    let told = |warnings: &[Unresolved], reason: Reason, message: &str| {
+        told(warnings).unwrap_or_else(|| (reason, message.to_owned()))
+    };
+    let resolved = told(
+        &destinations.misunderstood,
+        Reason::ResolvedRefs,
+        "what the object refers to is there",
+    );
+    let endpoints = told(
+        &destinations.left_out,
+        Reason::EndpointsReady,
+        "at least one pod is ready",
     );
     for (aspect, reason, message) in [
-        (Aspect::ResolvedRefs, resolved.0, resolved.1),
+        (Aspect::ResolvedRefs, resolved.0, resolved.1.as_str()),
         (
             Aspect::Programmed,
             Reason::Programmed,
             "every ready proxy has what it needs",
         ),
         certificates,
-        (
-            Aspect::EndpointsReady,
-            Reason::EndpointsReady,
-            "at least one pod is ready",
-        ),
+        (Aspect::EndpointsReady, endpoints.0, endpoints.1.as_str()),
     ] {
         match failing(aspect) {
             None => conditions.hold(aspect, reason, message),
             Some(finding) => conditions.fail(aspect, finding.reason, &finding.message),
         }
+    }
+    if let Some(encryption) = &destinations.encryption {
+        encryption.tell(conditions, failing(Aspect::BackendEncrypted));
     }
 }
 

@@ -17,6 +17,7 @@ pub const CLASSES: [&str; 2] = ["public", "private"];
 pub const HOSTS: [&str; 5] = ["a.e.test", "b.e.test", "*.e.test", "c.test", "s.d.test"];
 pub const SPELLINGS: [&str; 6] = ["a.e.test", "B.e.test", "*.e.test", "c.test", "s.*", "-bad"];
 pub const SERVICES: [&str; 2] = ["one", "two"];
+pub const ADDRESSES: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
 pub const APP_PROTOCOLS: [&str; 4] = ["https", "kubernetes.io/h2c", "h2", "odd"];
 
 /// What is stored under a name; a step puts it there or takes it away.
@@ -32,6 +33,9 @@ pub enum Place {
     Namespace(usize),
     IssuedSecret(usize, usize),
     Certificate(usize, usize),
+    Pod(usize, usize),
+    /// Every pod was told.
+    Pods,
     CertManager,
     /// The consent of a namespace to references from others.
     Grant(usize),
@@ -64,6 +68,8 @@ pub fn place() -> impl Strategy<Value = Place> {
         1 => (0..2usize).prop_map(Place::Namespace),
         2 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
         1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
+        3 => (0..2usize, 0..2usize).prop_map(|(n, p)| Place::Pod(n, p)),
+        2 => Just(Place::Pods),
         1 => Just(Place::CertManager),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
@@ -194,6 +200,9 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 2 => spec["backendEncryption"] = "Mesh".into(),
                 _ => {}
             }
+            if b / 4 % 2 == 0 {
+                spec["endpoints"] = "PodsOnly".into();
+            }
             let gold = json!({"matchLabels": {"tier": "gold"}});
             match e / 4 % 8 {
                 0 | 7 => spec["rootNamespaceSelector"] = gold,
@@ -261,7 +270,10 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             let mut it = slice(
                 SERVICES[pick(b, 2)],
                 (if a % 2 == 0 { "web" } else { "" }, 8080),
-                &[("10.0.0.1", c % 3 > 0)],
+                &[
+                    (ADDRESSES[pick(d, 2)], c % 3 > 0),
+                    (ADDRESSES[pick(d / 2, 2)], c % 4 > 0),
+                ],
             );
             it.metadata.namespace = Some(NAMESPACES[*n].into());
             it.metadata.name = Some(format!("slice-{s}"));
@@ -293,6 +305,15 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 status,
             )))
         }
+        Place::Pod(n, p) => {
+            let mut it = pod(NAMESPACES[*n], &format!("pod-{p}"), &[ADDRESSES[pick(a, 2)]]);
+            // The next one of that name.
+            it.metadata.uid = Some(format!("pod-uid-{}", b % 2));
+            it.spec.get_or_insert_default().host_network = (c % 8 == 0).then_some(true);
+            it.status.get_or_insert_default().phase = (d % 8 == 0).then(|| "Failed".into());
+            Event::Pod(applied(it))
+        }
+        Place::Pods => Event::PodsListed(true),
         Place::CertManager => Event::CertManager(true),
         Place::Grant(n) => {
             let to = match b % 4 {
@@ -351,6 +372,8 @@ pub fn remove(place: &Place) -> Event {
         Place::Certificate(c, h) => {
             Event::Certificate(gone(NAMESPACES[0], &certificate_name(*c, HOSTS[*h])))
         }
+        Place::Pod(n, p) => Event::Pod(gone(NAMESPACES[*n], &format!("pod-{p}"))),
+        Place::Pods => Event::PodsListed(false),
         Place::CertManager => Event::CertManager(false),
         Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
         Place::GatewayApi => Event::ReferenceGrants(false),

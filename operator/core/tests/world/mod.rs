@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
@@ -122,6 +122,16 @@ pub fn slice(service: &str, port: (&str, u16), endpoints: &[(&str, bool)]) -> En
         "addressType": "IPv4",
         "endpoints": endpoints,
         "ports": [{"name": port.0, "port": port.1, "protocol": "TCP"}],
+    }))
+}
+
+/// A running pod with addresses.
+pub fn pod(namespace: &str, name: &str, addresses: &[&str]) -> Pod {
+    let ips: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
+    read(json!({
+        "metadata": {"namespace": namespace, "name": name, "uid": format!("uid-{name}")},
+        "spec": {"containers": []},
+        "status": {"phase": "Running", "podIP": addresses.first(), "podIPs": ips},
     }))
 }
 

@@ -18,6 +18,7 @@ mod grpc;
 mod largest;
 mod lease;
 mod overload;
+mod pods_only;
 mod policies;
 mod preconditions;
 mod readiness;

@@ -1,0 +1,111 @@
+//! Pods and their addresses. What an EndpointSlice says of a pod, anybody may have written who may
+//! write slices; what a pod's status says, only the kubelet of its node.
+
+use crate::event::Change;
+use crate::names::ObjectRef;
+use k8s_openapi::api::core::v1::Pod;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// What is known of pods.
+#[derive(Debug, Default)]
+pub(crate) struct Pods {
+    /// Whether every pod was told. Until then nobody is missed.
+    pub(crate) listed: bool,
+    /// Those with addresses of their own.
+    pods: BTreeMap<ObjectRef, Facts>,
+    /// By namespace, the addresses of its pods, and whose they are.
+    addresses: BTreeMap<String, BTreeMap<IpAddr, BTreeSet<ObjectRef>>>,
+}
+
+/// What matters of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Facts {
+    uid: String,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Pods {
+    /// The addresses that may belong to somebody else now.
+    pub(crate) fn apply(&mut self, change: Change<Pod>) -> BTreeSet<IpAddr> {
+        let name = change.reference();
+        let facts = match change {
+            Change::Applied(pod) => read(&pod),
+            Change::Deleted(_) => None,
+        };
+        let before = match &facts {
+            Some(facts) => self.pods.insert(name.clone(), facts.clone()),
+            None => self.pods.remove(&name),
+        };
+        if before == facts {
+            return BTreeSet::new();
+        }
+        let addresses = |facts: &Option<Facts>| {
+            let facts = facts.as_ref();
+            facts.map(|it| it.addresses.clone()).unwrap_or_default()
+        };
+        let (old, new) = (addresses(&before), addresses(&facts));
+        self.give_up(&name, old.difference(&new));
+        if !new.is_empty() {
+            let known = self.addresses.entry(name.namespace.clone()).or_default();
+            for address in &new {
+                known.entry(*address).or_default().insert(name.clone());
+            }
+        }
+        let another = before.map(|it| it.uid) != facts.map(|it| it.uid);
+        match another {
+            true => &old | &new,
+            false => &old ^ &new,
+        }
+    }
+
+    fn give_up<'a>(&mut self, name: &ObjectRef, addresses: impl Iterator<Item = &'a IpAddr>) {
+        let Some(known) = self.addresses.get_mut(&name.namespace) else {
+            return;
+        };
+        for address in addresses {
+            if let Some(owners) = known.get_mut(address) {
+                owners.remove(name);
+                if owners.is_empty() {
+                    known.remove(address);
+                }
+            }
+        }
+        if known.is_empty() {
+            self.addresses.remove(&name.namespace);
+        }
+    }
+
+    /// The UID of the pod of a namespace that has an address: that which was told, if it is one of several.
+    pub(crate) fn owner(&self, namespace: &str, address: IpAddr, told: &str) -> Option<&str> {
+        let owners = self.addresses.get(namespace)?;
+        let owners = owners.get(&address.to_canonical())?.iter();
+        let mut uids = owners.filter_map(|owner| Some(self.pods.get(owner)?.uid.as_str()));
+        let first = uids.clone().next();
+        uids.find(|uid| *uid == told).or(first)
+    }
+}
+
+/// `None` for a pod that has no address of its own: one that has none yet, one that is finished, whose
+/// address another pod may have by now, and one in the network of its node (`hostNetwork`), whose
+/// address leads to the kubelet and to everybody else on that node.
+fn read(pod: &Pod) -> Option<Facts> {
+    let spec = pod.spec.as_ref();
+    if spec.and_then(|spec| spec.host_network) == Some(true) {
+        return None;
+    }
+    let status = pod.status.as_ref()?;
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let all = status.pod_ips.iter().flatten().map(|it| it.ip.as_str());
+    let addresses: BTreeSet<IpAddr> = all
+        .chain(status.pod_ip.as_deref())
+        .filter_map(|ip| ip.parse::<IpAddr>().ok())
+        .map(|ip| ip.to_canonical())
+        .collect();
+    (!addresses.is_empty()).then(|| Facts {
+        uid: pod.metadata.uid.clone().unwrap_or_default(),
+        addresses,
+    })
+}
