@@ -114,6 +114,8 @@ pub struct ExposeClassSpec {
 
     /// The proxies of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!has(self.ipFamilyPolicy) || self.ipFamilyPolicy != 'SingleStack' || !has(self.ipFamilies) || self.ipFamilies.size() < 2")
+        .message("spec.proxy.ipFamilyPolicy: SingleStack takes one family, and ipFamilies has two; leave one out there, or write PreferDualStack"))]
     pub proxy: Option<Proxy>,
 }
 
@@ -253,6 +255,14 @@ pub struct Proxy {
     /// The Service before the proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ProxyService>,
+    /// How many address families the Service before the proxies has; absent means `PreferDualStack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<IpFamilyPolicy>,
+    /// Which families, the preferred one first; absent: the cluster's. Kubernetes lets nobody change
+    /// the first one of a Service that is there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::ip_families")]
+    pub ip_families: Vec<IpFamily>,
     /// What each proxy pod is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ProxyResources>,
@@ -265,6 +275,48 @@ pub struct Proxy {
     #[serde(rename = "deniedCIDRs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::cidrs")]
     pub denied_cidrs: Vec<String>,
+}
+
+/// How many address families a Service has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IpFamilyPolicy {
+    /// One.
+    SingleStack,
+    /// Both, where the cluster has both.
+    #[default]
+    PreferDualStack,
+    /// Both, or the Service is refused.
+    RequireDualStack,
+}
+
+impl IpFamilyPolicy {
+    /// As it stands in `spec.ipFamilyPolicy` of a Service.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SingleStack => "SingleStack",
+            Self::PreferDualStack => "PreferDualStack",
+            Self::RequireDualStack => "RequireDualStack",
+        }
+    }
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IpFamily {
+    /// Such as 192.0.2.1.
+    IPv4,
+    /// Such as 2001:db8::1.
+    IPv6,
+}
+
+impl IpFamily {
+    /// As it stands in `spec.ipFamilies` of a Service.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IPv4 => "IPv4",
+            Self::IPv6 => "IPv6",
+        }
+    }
 }
 
 /// The Service before the proxies.

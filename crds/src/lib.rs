@@ -25,8 +25,8 @@ mod schema;
 pub use expose_class::{
     AllowedEndpoints, AllowedIssuer, Amounts, BackendEncryption, ClassAnnotations,
     ClassCertificates, ClassTls, ExposeClass, ExposeClassProxies, ExposeClassSpec,
-    ExposeClassStatus, HostnameRule, NamespacedSecretRef, Proxy, ProxyResources, ProxyService,
-    ServiceType, SharedCertificate,
+    ExposeClassStatus, HostnameRule, IpFamily, IpFamilyPolicy, NamespacedSecretRef, Proxy,
+    ProxyResources, ProxyService, ServiceType, SharedCertificate,
 };
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,

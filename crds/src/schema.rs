@@ -108,6 +108,21 @@ pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// `spec.proxy.ipFamilies`: one or both, the preferred one first.
+pub(crate) fn ip_families(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 2,
+        "x-kubernetes-list-type": "atomic",
+        "items": {"type": "string", "enum": ["IPv4", "IPv6"]},
+        "x-kubernetes-validations": [{
+            "rule": "self.size() < 2 || self[0] != self[1]",
+            "message": "spec.proxy.ipFamilies: a family is given twice; write each once, the preferred one first",
+        }],
+    })
+}
+
 /// The labels that choose pods.
 pub(crate) fn selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -67,6 +67,7 @@ fn what_a_class_says_about_its_proxies_is_done() {
     let mut world = World::empty();
     let proxy = json!({
         "replicas": 3, "workers": 8,
+        "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6", "IPv4"],
         "service": {"type": "NodePort", "annotations": {"a": "b", "portolan.dev/owner-uid": "stolen"}},
         "resources": {"requests": {"cpu": "0.5"}, "limits": {"memory": "1024Mi", "cpu": 2}},
     });
@@ -94,6 +95,8 @@ fn what_a_class_says_about_its_proxies_is_done() {
     assert_eq!(container["resources"], expected);
     let service = by_kind["Service"];
     assert_eq!(service["spec"]["type"], "NodePort");
+    assert_eq!(service["spec"]["ipFamilyPolicy"], "RequireDualStack");
+    assert_eq!(service["spec"]["ipFamilies"], json!(["IPv6", "IPv4"]));
     let expected = json!({"a": "b", "portolan.dev/owner-uid": "uid-public"});
     assert_eq!(
         service["metadata"]["annotations"], expected,
@@ -198,4 +201,17 @@ fn the_hold_that_is_created_says_what_the_schema_wants() {
         None,
         "that one is deleted"
     );
+}
+
+#[test]
+fn the_addresses_of_both_families_are_told() {
+    let mut world = World::ready();
+    let name = portolan_core::proxy_service("portolan-system", &class_name("public")).name;
+    let spec = json!({"type": "LoadBalancer", "ipFamilies": ["IPv4", "IPv6"]});
+    let mut proxies = service("portolan-system", &name, spec);
+    let points = json!([{"ip": "203.0.113.7"}, {"ip": "2001:db8::7"}]);
+    proxies.status = Some(read(json!({"loadBalancer": {"ingress": points}})));
+    world.apply(Event::Service(applied(proxies)));
+    let told = world.status().addresses.into_iter().map(|it| it.value);
+    assert_eq!(told.collect::<Vec<_>>(), ["203.0.113.7", "2001:db8::7"]);
 }

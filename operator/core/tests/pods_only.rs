@@ -32,7 +32,9 @@ fn world() -> World {
 
 fn put(world: &mut World, pod: Pod) -> bool {
     let affected = world.apply(Event::Pod(applied(pod)));
-    affected.resources.contains(&(class_name("public"), endpoints(SHOP)))
+    affected
+        .resources
+        .contains(&(class_name("public"), endpoints(SHOP)))
 }
 
 fn addresses_in(world: &World, class: &str) -> Vec<String> {
@@ -40,7 +42,10 @@ fn addresses_in(world: &World, class: &str) -> Vec<String> {
     let Some((Resource::Endpoints(set), _)) = found else {
         panic!("no endpoints")
     };
-    set.endpoints.iter().map(|it| it.address.to_string()).collect()
+    set.endpoints
+        .iter()
+        .map(|it| it.address.to_string())
+        .collect()
 }
 
 fn addresses(world: &World) -> Vec<String> {
@@ -49,8 +54,16 @@ fn addresses(world: &World) -> Vec<String> {
 
 fn endpoints_ready(world: &World) -> (String, String, String) {
     let status = world.status();
-    let found = status.conditions.iter().find(|it| it.type_ == "EndpointsReady").unwrap();
-    (found.status.clone(), found.reason.clone(), found.message.clone())
+    let found = status
+        .conditions
+        .iter()
+        .find(|it| it.type_ == "EndpointsReady")
+        .unwrap();
+    (
+        found.status.clone(),
+        found.reason.clone(),
+        found.message.clone(),
+    )
 }
 
 #[test]
@@ -62,11 +75,19 @@ fn nobody_is_left_out_before_every_pod_was_told() {
     let affected = world.apply(Event::PodsListed(true));
     assert!(!world.index.lacks_pods());
     assert!(affected.objects.contains(&world.shop));
-    assert!(affected.resources.contains(&(class_name("public"), endpoints(SHOP))));
+    assert!(
+        affected
+            .resources
+            .contains(&(class_name("public"), endpoints(SHOP)))
+    );
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     // When they are forgotten, nobody can be missed.
     let affected = world.apply(Event::PodsListed(false));
-    assert!(affected.resources.contains(&(class_name("public"), endpoints(SHOP))));
+    assert!(
+        affected
+            .resources
+            .contains(&(class_name("public"), endpoints(SHOP)))
+    );
     assert_eq!(addresses(&world).len(), 3);
 }
 
@@ -77,12 +98,20 @@ fn what_is_no_pod_of_the_namespace_is_never_contacted_and_the_rest_is_served() {
     world.see_everything();
     world.is(Reason::Serving);
     let (status, reason, message) = endpoints_ready(&world);
-    assert_eq!((status.as_str(), reason.as_str()), ("True", "ForeignEndpoint"));
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "ForeignEndpoint")
+    );
     assert!(
         message.starts_with("endpoint 10.0.0.2 (and 1 more) of Service shop is the address of no pod of namespace team-a, so class public never contacts it; leave it out"),
         "{message}"
     );
-    assert!(world.status().description.starts_with("valid, but endpoint 10.0.0.2"));
+    assert!(
+        world
+            .status()
+            .description
+            .starts_with("valid, but endpoint 10.0.0.2")
+    );
 
     world.apply(Event::Pod(gone("team-a", "own")));
     world.see_everything();
@@ -99,7 +128,10 @@ fn a_pod_counts_while_it_runs_in_a_network_of_its_own() {
     assert!(!put(&mut world, own.clone()), "nothing is new");
     for phase in ["Succeeded", "Failed"] {
         own.status.as_mut().unwrap().phase = Some(phase.into());
-        assert!(put(&mut world, own.clone()), "its address may be another pod's by now");
+        assert!(
+            put(&mut world, own.clone()),
+            "its address may be another pod's by now"
+        );
         assert_eq!(addresses(&world), [""; 0], "{phase}");
         own.status.as_mut().unwrap().phase = Some("Running".into());
         assert!(put(&mut world, own.clone()));
@@ -107,9 +139,20 @@ fn a_pod_counts_while_it_runs_in_a_network_of_its_own() {
     }
     own.spec.as_mut().unwrap().host_network = Some(true);
     assert!(put(&mut world, own.clone()));
-    assert_eq!(addresses(&world), [""; 0], "that is the address of its node");
-    put(&mut world, pod("team-a", "own", &["fd00::1", "::ffff:10.0.0.1"]));
-    assert_eq!(addresses(&world), ["10.0.0.1:8080"], "one address in two forms");
+    assert_eq!(
+        addresses(&world),
+        [""; 0],
+        "that is the address of its node"
+    );
+    put(
+        &mut world,
+        pod("team-a", "own", &["fd00::1", "::ffff:10.0.0.1"]),
+    );
+    assert_eq!(
+        addresses(&world),
+        ["10.0.0.1:8080"],
+        "one address in two forms"
+    );
 }
 
 #[test]
@@ -157,7 +200,9 @@ fn each_class_says_for_itself_whom_requests_go_to() {
     let host = "b.example.com";
     world.apply(Event::HostnameHold(applied(hold(host, "team-a"))));
     let spec = json!({"className": "open", "service": "shop", "port": 80, "hostnames": [host], "tls": {"mode": "Disabled"}});
-    world.apply(Event::ExposedPort(applied(exposed_port("team-a", "open", 6, spec))));
+    world.apply(Event::ExposedPort(applied(exposed_port(
+        "team-a", "open", 6, spec,
+    ))));
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     assert_eq!(addresses_in(&world, "open").len(), 3);
     put_class(&mut world, "public", "Any");
@@ -196,11 +241,16 @@ fn whoever_is_delegated_to_is_judged_under_the_class_of_the_root() {
     let routes = json!([{"delegate": {"name": "child"}}]);
     world.put_shop(json!({"hostnames": [HOST], "tls": {"mode": "Disabled"}, "routes": routes}));
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "service": "shop", "port": 80});
-    world.apply(Event::ExposedPort(applied(exposed_port("team-a", "child", 7, spec))));
+    world.apply(Event::ExposedPort(applied(exposed_port(
+        "team-a", "child", 7, spec,
+    ))));
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     let affected = world.apply(Event::Pod(gone("team-a", "own")));
     let child = ObjectRef::new("team-a", "child");
     assert!(affected.objects.contains(&child));
     let status = world.index.status(&child, &world.seen, now()).unwrap();
-    assert_eq!(condition(&status, "EndpointsReady"), ("False".into(), "ForeignEndpoint".into()));
+    assert_eq!(
+        condition(&status, "EndpointsReady"),
+        ("False".into(), "ForeignEndpoint".into())
+    );
 }

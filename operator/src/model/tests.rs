@@ -176,9 +176,17 @@ fn what_proxies_say_concerns_the_objects_behind_it() {
 #[test]
 fn pods_are_waited_for_where_a_class_asks_for_them_and_watched_no_longer_than_that() {
     let stand = stand();
-    stand.take_in(vec![class_with("PodsOnly"), plain(), hold(), Input::Listed(ONE)]);
+    stand.take_in(vec![
+        class_with("PodsOnly"),
+        plain(),
+        hold(),
+        Input::Listed(ONE),
+    ]);
     assert!(*stand.pods.borrow());
-    assert!(!stand.is_synced(), "endpoints would be offered that are no pods");
+    assert!(
+        !stand.is_synced(),
+        "endpoints would be offered that are no pods"
+    );
     stand.take_in(vec![Input::Listed(PODS)]);
     assert!(stand.is_synced());
     stand.take_in(vec![class()]);

@@ -17,11 +17,7 @@ pub(super) async fn follow_pods(client: Client, mut wanted: watch::Receiver<bool
     let shutdown = sink.shutdown.clone();
     let followed = async {
         while until(&mut wanted, true).await {
-            let watch = Watch {
-                source: SOURCE,
-                api: Api::all(client.clone()),
-                config: selecting(""),
-            };
+            let watch = Watch::new(SOURCE, Api::all(client.clone()), selecting(""));
             let pod = |it| vec![Input::Event(Event::Pod(change(it)))];
             let followed = watch.follow(pod, sink.clone(), CancellationToken::new());
             let goes_on = tokio::select! {

@@ -44,12 +44,12 @@ pub(crate) struct Options {
     /// The folder with ExposedPorts, ExposeClasses, Services, EndpointSlices and Secrets (.yaml, .yml, .json)
     #[arg(long, env = "PORTOLAN_FILES", value_name = "FOLDER")]
     pub(super) files: PathBuf,
-    /// Where plain HTTP is taken
+    /// Where plain HTTP is taken; [::] is every address of this host, of both families
     #[arg(
         long,
         env = "PORTOLAN_HTTP",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub(super) http: SocketAddr,
     /// Where HTTPS is taken; on the same address as --http
@@ -57,7 +57,7 @@ pub(crate) struct Options {
         long,
         env = "PORTOLAN_HTTPS",
         value_name = "IP:PORT",
-        default_value = "0.0.0.0:8443"
+        default_value = "[::]:8443"
     )]
     pub(super) https: SocketAddr,
     /// Where /metrics, /livez and /readyz are answered

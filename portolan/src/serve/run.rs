@@ -20,7 +20,7 @@ use portolan_proxy_core::cidr::Networks;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io::{IsTerminal as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let data_plane = DataPlane::start(Settings {
         class: class.as_str().to_owned(),
         workers,
-        addresses: vec![options.http.ip()],
+        addresses: listened_on(options.http.ip()),
         https_port: options.https.port(),
         limits: Limits::default(),
         connections: descriptors::connections(descriptors),
@@ -100,6 +100,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
     admin.abort();
     Ok(())
+}
+
+/// Each family has a socket of its own; IPv4 comes first, for every host has it.
+fn listened_on(address: IpAddr) -> Vec<IpAddr> {
+    match address {
+        IpAddr::V6(it) if it.is_unspecified() => vec![Ipv4Addr::UNSPECIFIED.into(), it.into()],
+        address => vec![address],
+    }
 }
 
 /// What is denied in a cluster, but for loopback: here programs run beside one another.
@@ -198,8 +206,7 @@ impl Server {
             http: options.http.port(),
             https: options.https.port(),
             address: match options.http.ip() {
-                IpAddr::V4(it) if it.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(it) if it.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+                address if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
                 address => address,
             },
         };

@@ -216,3 +216,15 @@ fn an_external_name_is_looked_up_and_judged_when_it_is_contacted() {
     });
     assert_eq!(refused.0, 503);
 }
+
+#[test]
+fn everywhere_means_both_families() {
+    let stand = Stand::start_everywhere(&[
+        ("shop.yaml", &exposed_port()),
+        ("endpoints.yaml", &service(origin("one"))),
+    ]);
+    stand.told_status("shop", "Ready");
+    let answer = Some((200, "one".to_owned()));
+    assert_eq!(stand.get(HOST), answer);
+    assert_eq!(stand.get_v6(HOST), answer);
+}

@@ -5,7 +5,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 /// Ten times what any step should take.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where a test reaches what it starts.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A program under test; killed when the test ends before it does.
 pub(crate) struct Stand {
@@ -43,7 +46,7 @@ impl Stand {
 
     /// With these flags too.
     pub(crate) fn start_with(files: &[(&str, &str)], flags: &[&str]) -> Self {
-        Self::start_as(program(), files, flags)
+        Self::start_as(program(), files, flags, LOOPBACK)
     }
 
     /// The same with so many descriptors at most.
@@ -54,10 +57,16 @@ impl Stand {
             .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")])
             .arg(program.get_program())
             .env("RUST_LOG", "warn");
-        Self::start_as(limited, files, &[])
+        Self::start_as(limited, files, &[], LOOPBACK)
     }
 
-    fn start_as(mut program: Command, files: &[(&str, &str)], flags: &[&str]) -> Self {
+    /// The same on every address of this host.
+    pub(crate) fn start_everywhere(files: &[(&str, &str)]) -> Self {
+        let everywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+        Self::start_as(program(), files, &[], everywhere)
+    }
+
+    fn start_as(mut program: Command, files: &[(&str, &str)], flags: &[&str], on: IpAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
@@ -66,8 +75,8 @@ impl Stand {
         let mut child = program
             .args(["serve", "-o", "json", "--workers", "1", "--files"])
             .arg(folder.path())
-            .args(["--http", &http.to_string()])
-            .args(["--https", &https.to_string()])
+            .args(["--http", &SocketAddr::new(on, http.port()).to_string()])
+            .args(["--https", &SocketAddr::new(on, https.port()).to_string()])
             .args(["--admin", &admin.to_string()])
             .args(flags)
             .stdout(Stdio::piped())
@@ -103,6 +112,12 @@ impl Stand {
     /// Status and body of a GET in the clear.
     pub(crate) fn get(&self, host: &str) -> Option<(u16, String)> {
         get(connect(self.http).ok()?, host, "/").ok()
+    }
+
+    /// The same over IPv6.
+    pub(crate) fn get_v6(&self, host: &str) -> Option<(u16, String)> {
+        let at = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), self.http.port());
+        get(connect(at).ok()?, host, "/").ok()
     }
 
     /// The same over TLS, trusting nothing but this certificate.

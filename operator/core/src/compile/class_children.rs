@@ -11,7 +11,7 @@ use crate::{
     CA_CONFIG_MAP, CLASS, DISCOVERY_AUDIENCE, DISCOVERY_SERVICE, INGRESS_CONTROLLER,
     class_child_name,
 };
-use portolan_crds::{Amounts, ProxyResources, ProxyService};
+use portolan_crds::{Amounts, ProxyResources};
 use serde_json::{Map, Value, json};
 
 /// Metrics and probes of the proxy.
@@ -114,18 +114,20 @@ impl Proxies<'_> {
     }
 
     fn service(&self) -> Child {
-        let default = ProxyService::default();
-        let proxy = self.facts.spec.proxy.as_ref();
-        let service = proxy
-            .and_then(|proxy| proxy.service.as_ref())
-            .unwrap_or(&default);
+        let proxy = self.facts.spec.proxy.clone().unwrap_or_default();
+        let service = proxy.service.unwrap_or_default();
+        let families = proxy.ip_families.iter().map(|it| it.as_str());
+        let families: Vec<_> = families.collect();
         let port = |name, port: u16, target: u16| json!({"name": name, "port": port, "targetPort": target, "protocol": "TCP"});
-        let spec = json!({
+        let mut spec = json!({
             "type": service.type_.unwrap_or_default().as_str(),
-            "ipFamilyPolicy": "PreferDualStack",
+            "ipFamilyPolicy": proxy.ip_family_policy.unwrap_or_default().as_str(),
             "selector": self.selector(),
             "ports": [port("http", 80, HTTP_PORT), port("https", 443, HTTPS_PORT)],
         });
+        if let (Some(spec), false) = (spec.as_object_mut(), families.is_empty()) {
+            spec.insert("ipFamilies".to_owned(), families.into());
+        }
         let mut child = self.child("v1", "Service", json!({"spec": spec}));
         let annotations = child.value.pointer_mut("/metadata/annotations");
         if let (Some(Value::Object(annotations)), Some(given)) = (annotations, &service.annotations)

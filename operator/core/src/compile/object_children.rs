@@ -78,7 +78,10 @@ fn service(owner: &Owner<'_>, own: &Own, selector: &BTreeMap<String, String>) ->
         }
     };
     let ObjectRef { namespace, name } = &own.service;
-    let spec = json!({"type": "ClusterIP", "selector": selector, "ports": [port]});
+    // Both families, where the cluster has both: pods may have addresses of the second one only.
+    let spec = json!({
+        "type": "ClusterIP", "ipFamilyPolicy": "PreferDualStack", "selector": selector, "ports": [port],
+    });
     owner.child(
         "v1",
         "Service",

@@ -2,8 +2,8 @@
 
 use super::class_settings::class_settings;
 use crate::index::Index;
-use crate::index::grants::Referent;
 use crate::index::demands::Demands;
+use crate::index::grants::Referent;
 use crate::index::link::{Linked, Object};
 use crate::index::routing::Routing;
 use crate::index::serving::{Slot, secret_of};

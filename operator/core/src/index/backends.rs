@@ -1,8 +1,8 @@
 //! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
 
 use super::Index;
-use super::grants::Referent;
 use super::demands::Demands;
+use super::grants::Referent;
 use super::link::Object;
 use super::routing::{Place, Routing};
 use super::secrets::Authorities;
@@ -22,6 +22,8 @@ pub(crate) struct Resolved {
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
     pub(super) place: Place,
+    /// How people of the object's namespace call its Service.
+    pub(crate) called: String,
     /// Whether its Service is made by us.
     made: bool,
 }
@@ -42,7 +44,7 @@ impl Resolved {
             "{}: port {} of Service {} is spoken to in the clear ({spoken})",
             self.place.field(field),
             self.backend.told_port(),
-            self.backend.service.name,
+            self.called,
         )
     }
 
@@ -155,6 +157,7 @@ impl Index {
             tls,
             authorities,
             place,
+            called: service.called_in(&routing.namespace),
             made: owner.is_some(),
         })
     }

@@ -28,11 +28,7 @@ impl Demands {
     }
 
     /// Whether requests may go to a backend.
-    pub(super) fn judge(
-        &self,
-        backend: &Resolved,
-        services: &Services,
-    ) -> Result<(), Unresolved> {
+    pub(super) fn judge(&self, backend: &Resolved, services: &Services) -> Result<(), Unresolved> {
         if self.pods_only
             && let Some(name) = services.stands_for(&backend.backend.service)
         {
@@ -41,7 +37,7 @@ impl Demands {
                 message: format!(
                     "{}: Service {} stands for {name:?}, and class {} sends requests to pods only; name a Service of pods, or have spec.endpoints: Any set in the class",
                     backend.place.field("service"),
-                    backend.backend.service.name,
+                    backend.called,
                     self.class
                 ),
             });

@@ -31,7 +31,10 @@ impl Index {
         let mut conditions = Conditions::new(facts.generation, &facts.status.conditions, now);
         let leaving = facts.leaving.then(|| self.leaving(class));
         let mistaken = mistaken(facts);
-        match (leaving.as_ref().or(mistaken.as_ref()), self.other_default(class)) {
+        match (
+            leaving.as_ref().or(mistaken.as_ref()),
+            self.other_default(class),
+        ) {
             (Some((reason, told)), _) => conditions.fail(Aspect::Accepted, *reason, told),
             (None, Some(told)) => conditions.hold(Aspect::Accepted, Reason::SeveralDefaults, &told),
             (None, None) => {

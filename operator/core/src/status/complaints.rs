@@ -116,7 +116,11 @@ fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Complain
         // Nothing stands against an object for it.
         encryption: _,
     } = destinations;
-    let all = unresolved.iter().chain(lacking).chain(left_out).chain(misunderstood);
+    let all = unresolved
+        .iter()
+        .chain(lacking)
+        .chain(left_out)
+        .chain(misunderstood);
     all.map(|it| complaint(it.reason, it.message.clone()))
 }
 

@@ -58,18 +58,18 @@ pub enum Step {
 pub fn place() -> impl Strategy<Value = Place> {
     let pair = || (0..2usize, 0..3usize);
     prop_oneof![
-        8 => pair().prop_map(|(n, o)| Place::Object(n, o)),
-        2 => (0..2usize).prop_map(Place::Class),
+        12 => pair().prop_map(|(n, o)| Place::Object(n, o)),
+        3 => (0..2usize).prop_map(Place::Class),
         2 => (0..HOSTS.len()).prop_map(Place::Hold),
-        4 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
+        8 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Service(n, s)),
         5 => pair().prop_map(|(n, o)| Place::OwnService(n, o)),
-        2 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Slice(n, s)),
-        1 => (0..2usize).prop_map(Place::Secret),
+        8 => (0..2usize, 0..2usize).prop_map(|(n, s)| Place::Slice(n, s)),
+        2 => (0..2usize).prop_map(Place::Secret),
         1 => (0..2usize).prop_map(Place::Namespace),
-        2 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
+        3 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::IssuedSecret(c, h)),
         1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
-        3 => (0..2usize, 0..2usize).prop_map(|(n, p)| Place::Pod(n, p)),
-        2 => Just(Place::Pods),
+        9 => (0..2usize, 0..2usize).prop_map(|(n, p)| Place::Pod(n, p)),
+        1 => Just(Place::Pods),
         1 => Just(Place::CertManager),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
@@ -200,7 +200,7 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 2 => spec["backendEncryption"] = "Mesh".into(),
                 _ => {}
             }
-            if b / 4 % 2 == 0 {
+            if c / 3 % 3 < 2 {
                 spec["endpoints"] = "PodsOnly".into();
             }
             let gold = json!({"matchLabels": {"tier": "gold"}});
@@ -221,7 +221,7 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 _ => {}
             }
             let mut it = expose_class(CLASSES[*class], u32::from(d % 4), spec);
-            it.metadata.deletion_timestamp = (d / 4 % 4 == 0).then(|| Time(now()));
+            it.metadata.deletion_timestamp = (d / 4 % 3 == 0).then(|| Time(now()));
             it.metadata.finalizers = (e / 32 % 2 == 0).then(|| vec![IN_USE.to_owned()]);
             Event::ExposeClass(applied(it))
         }
@@ -267,14 +267,10 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             Event::Service(applied(it))
         }
         Place::Slice(n, s) => {
-            let mut it = slice(
-                SERVICES[pick(b, 2)],
-                (if a % 2 == 0 { "web" } else { "" }, 8080),
-                &[
-                    (ADDRESSES[pick(d, 2)], c % 3 > 0),
-                    (ADDRESSES[pick(d / 2, 2)], c % 4 > 0),
-                ],
-            );
+            let all = [(ADDRESSES[0], c % 3 > 0), (ADDRESSES[1], c % 4 > 0)];
+            let some = [&all[..], &all[..], &all[..1]][pick(d, 3)];
+            let port = (if a % 2 == 0 { "web" } else { "" }, 8080);
+            let mut it = slice(SERVICES[pick(b, 2)], port, some);
             it.metadata.namespace = Some(NAMESPACES[*n].into());
             it.metadata.name = Some(format!("slice-{s}"));
             Event::EndpointSlice(applied(it))
@@ -306,7 +302,11 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             )))
         }
         Place::Pod(n, p) => {
-            let mut it = pod(NAMESPACES[*n], &format!("pod-{p}"), &[ADDRESSES[pick(a, 2)]]);
+            let mut it = pod(
+                NAMESPACES[*n],
+                &format!("pod-{p}"),
+                &[ADDRESSES[pick(a, 2)]],
+            );
             // The next one of that name.
             it.metadata.uid = Some(format!("pod-uid-{}", b % 2));
             it.spec.get_or_insert_default().host_network = (c % 8 == 0).then_some(true);

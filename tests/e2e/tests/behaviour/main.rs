@@ -11,6 +11,7 @@ mod classes;
 mod defaults;
 mod delegation;
 mod discovery;
+mod dual_stack;
 mod examples;
 mod expiry;
 mod grants;

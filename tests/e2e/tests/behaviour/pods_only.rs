@@ -12,10 +12,20 @@ use std::net::SocketAddr;
 async fn echo_pod(cluster: &Cluster, namespace: &str) -> Result<(String, String)> {
     let pods = cluster.list("Pod", namespace, "app=echo").await?;
     let pod = pods.first().context("no pod")?;
-    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let text = |pointer: &str| {
+        pod.pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     let ips = pod.pointer("/status/podIPs").and_then(Value::as_array);
-    let ips = ips.into_iter().flatten().filter_map(|it| it.get("ip")?.as_str());
-    let ip = ips.into_iter().find(|ip| ip.contains('.')).context("no address")?;
+    let ips = ips
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it.get("ip")?.as_str());
+    let ip = ips
+        .into_iter()
+        .find(|ip| ip.contains('.'))
+        .context("no address")?;
     Ok((ip.to_owned(), text("/metadata/name").unwrap_or_default()))
 }
 

@@ -1,6 +1,7 @@
 // Command echo answers every HTTP request with a JSON description of it.
 //
-// It listens on the port in PORT (8080 when unset). `/healthz` answers "ok", and `/slow?ms=N`
+// It listens on the port in PORT (8080 when unset), on the families in NETWORK: tcp4, tcp6, or both when
+// unset. `/healthz` answers "ok", and `/slow?ms=N`
 // waits N milliseconds before it answers. On SIGTERM it stops accepting and finishes what runs.
 package main
 
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -51,8 +53,16 @@ func main() {
 		defer cancel()
 		_ = server.Shutdown(limit)
 	}()
-	log.Printf("echo listens on port %s", port)
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	network := os.Getenv("NETWORK")
+	if network == "" {
+		network = "tcp"
+	}
+	listener, err := net.Listen(network, server.Addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("echo listens on port %s (%s)", port, network)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 	<-done
