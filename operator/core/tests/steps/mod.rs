@@ -197,7 +197,7 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             }
             match e / 64 % 4 {
                 1 => spec["backendEncryption"] = "TLS".into(),
-                2 => spec["backendEncryption"] = "Mesh".into(),
+                2 | 3 => spec["backendEncryption"] = "Mesh".into(),
                 _ => {}
             }
             if c / 3 % 3 < 2 {
