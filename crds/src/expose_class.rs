@@ -84,7 +84,7 @@ pub struct ExposeClassSpec {
     #[schemars(length(max = HOSTNAME_RULES_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub hostnames: Option<Vec<HostnameRule>>,
 
-    /// Certificates that several objects share.
+    /// Which certificates are made, and those that several objects share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<ClassCertificates>,
 
@@ -164,15 +164,34 @@ pub struct HostnameRule {
     pub namespace_selector: Option<LabelSelector>,
 }
 
-/// Certificates that several objects share.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+/// Which certificates are made, and those that several objects share.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(self.mode) || self.mode != 'Shared' || (has(self.shared) && self.shared.size() > 0)")
+        .message("spec.certificates.mode: Shared takes every certificate from shared, and none is there; write them there, or another mode"),
+)]
 pub struct ClassCertificates {
+    /// How many hostnames a certificate from an issuer is for; absent means `PerHostname`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CertificateMode>,
     /// For the hostnames of objects that name neither a secret nor an issuer; the first that is for a
-    /// hostname is taken. Others get a certificate from the issuer.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// hostname is taken. Others get a certificate from the issuer, unless `mode` is `Shared`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = SHARED_CERTIFICATES_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub shared: Vec<SharedCertificate>,
+}
+
+/// How many hostnames a certificate from an issuer is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CertificateMode {
+    /// One each: a hostname that cannot be certified keeps no other one waiting.
+    #[default]
+    PerHostname,
+    /// All that an object holds, together: fewer certificates, and one dead hostname keeps every new
+    /// one of its object waiting.
+    PerExposure,
+    /// Nothing is issued for objects that name no issuer themselves: only certificates of `shared` are used.
+    Shared,
 }
 
 /// A certificate that several objects share.

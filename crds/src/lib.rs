@@ -23,7 +23,7 @@ mod namespaces;
 mod schema;
 
 pub use expose_class::{
-    AllowedEndpoints, AllowedIssuer, Amounts, BackendEncryption, ClassAnnotations,
+    AllowedEndpoints, AllowedIssuer, Amounts, BackendEncryption, CertificateMode, ClassAnnotations,
     ClassCertificates, ClassTls, ExposeClass, ExposeClassProxies, ExposeClassSpec,
     ExposeClassStatus, HostnameRule, IpFamily, IpFamilyPolicy, NamespacedSecretRef, Proxy,
     ProxyResources, ProxyService, ServiceType, SharedCertificate,

@@ -91,7 +91,17 @@ impl Derived {
         if !self.deletions.is_empty() {
             seen.insert("a deletion".to_owned());
         }
+        for child in self.children.values().flatten() {
+            let names = child.value.pointer("/spec/dnsNames");
+            let several = names.is_some_and(|it| it[1].is_string());
+            seen.extend(several.then(|| "a certificate for several hostnames".to_owned()));
+        }
         for (resource, _) in self.resources.values() {
+            if let Resource::Certificate(it) = resource {
+                let together = ["xp-0-", "xp-1-", "xp-2-"].map(|name| it.name.contains(name));
+                let together = together.contains(&true);
+                seen.extend(together.then(|| "served from one for several".to_owned()));
+            }
             if let Resource::VirtualHost(host) = resource {
                 let idle = host.routes.iter().any(|it| it.timeouts.idle.is_some());
                 seen.extend(idle.then(|| "a default of the class".to_owned()));
@@ -155,7 +165,10 @@ impl Walk {
     fn step(&mut self, step: Step) {
         match step {
             Step::Put(place, dice) => {
-                if matches!(place, Place::Secret(_) | Place::IssuedSecret(..)) {
+                if matches!(
+                    place,
+                    Place::Secret(_) | Place::IssuedSecret(..) | Place::TogetherSecret(_)
+                ) {
                     self.apply(remove(&place));
                 }
                 let event = put(&place, dice);
@@ -368,6 +381,8 @@ fn histories_meet_every_interesting_state() {
         "ForeignObject",
         "CertManagerMissing",
         "CertificatePending",
+        "a certificate for several hostnames",
+        "served from one for several",
         "NoReadyEndpoints",
         "SecretNotFound",
         "RefNotPermitted",

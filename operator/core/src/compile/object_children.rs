@@ -1,4 +1,5 @@
-//! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname.
+//! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
+//! for all.
 
 use super::metadata::Owner;
 use crate::child::Child;
@@ -11,7 +12,7 @@ use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, MANAGED_BY};
 use portolan_crds::IssuerRef;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The port of a Service that we make for a port known by name only.
 const PORT_FOR_NAMED: u16 = 80;
@@ -55,14 +56,7 @@ impl Index {
                 eldest.is_some_and(|eldest| eldest.name == object)
             };
             let hosts = hosts.iter().filter(eldest);
-            let certificates = hosts.filter_map(|host| match link.source(host) {
-                Source::Issued(issuer) => {
-                    let name = link.certificate(host);
-                    Some(certificate(&owner, name, host, issuer))
-                }
-                Source::Nowhere | Source::Own(_) | Source::Shared(_) => None,
-            });
-            children.extend(certificates);
+            children.extend(certificates(&owner, link, hosts.copied()));
         }
         children
     }
@@ -144,13 +138,42 @@ pub(crate) fn ingress_name(me: &ObjectRef) -> String {
     child_name(&me.namespace, &me.name, "Ingress", "")
 }
 
-fn certificate(owner: &Owner<'_>, name: ObjectRef, host: &Hostname, issuer: &IssuerRef) -> Child {
+/// Those that an issuer is asked for.
+fn certificates<'a>(
+    owner: &Owner<'_>,
+    link: &Linked,
+    hosts: impl Iterator<Item = &'a Hostname>,
+) -> Vec<Child> {
+    let mut wanted: BTreeMap<ObjectRef, (&IssuerRef, BTreeSet<&Hostname>)> = BTreeMap::new();
+    for host in hosts {
+        if let Source::Issued(issuer) = link.source(host) {
+            let name = link.issued.certificate(host);
+            let (_, hosts) = wanted.entry(name).or_insert((issuer, BTreeSet::new()));
+            hosts.insert(host);
+        }
+    }
+    let wanted = wanted.into_iter();
+    wanted
+        .map(|(name, (issuer, hosts))| certificate(owner, name, &hosts, issuer))
+        .collect()
+}
+
+fn certificate(
+    owner: &Owner<'_>,
+    name: ObjectRef,
+    hosts: &BTreeSet<&Hostname>,
+    issuer: &IssuerRef,
+) -> Child {
+    // Let's Encrypt refuses a name that a wildcard beside it stands for, as redundant.
+    let above = |host: &Hostname| host.wildcard_above().is_some_and(|it| hosts.contains(&it));
+    let names = hosts.iter().filter(|host| !above(host));
+    let names: Vec<_> = names.map(|host| host.as_str()).collect();
     let labels = [
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
         (owner.label.to_owned(), owner.label_value()),
     ];
     let spec = json!({
-        "dnsNames": [host.as_str()],
+        "dnsNames": names,
         "secretName": name.name,
         "secretTemplate": {"labels": BTreeMap::from(labels)},
         "issuerRef": {"name": issuer.name, "kind": issuer.kind, "group": issuer.group},

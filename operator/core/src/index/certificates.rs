@@ -1,10 +1,13 @@
 //! Who provides the certificates of an object, by hostname.
 
+use super::Index;
 use super::classes::Class;
+use super::link::Linked;
 use super::namespaces::Home;
-use crate::names::{ClassName, Hostname, ObjectRef};
+use super::serving::Slot;
+use crate::names::{ClassName, Hostname, ObjectRef, child_name};
 use crate::validate::{CertificateSource, Problem, TlsSpec};
-use portolan_crds::IssuerRef;
+use portolan_crds::{CertificateMode, IssuerRef};
 use std::collections::BTreeMap;
 
 /// Who provides the certificates of an object.
@@ -70,7 +73,12 @@ impl Certificates {
                     .filter_map(|host| Some((host.clone(), class.shared_certificate(host)?)));
                 let shared: BTreeMap<_, _> = shared.collect();
                 let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
-                match (class.issuer(), lacking, source) {
+                let issues = class.certificate_mode() != CertificateMode::Shared;
+                match (class.issuer().filter(|_| issues), lacking, source) {
+                    (None, Some(host), _) if !issues => Err(Problem::NoSharedCertificate {
+                        class: name.clone(),
+                        hostname: host.clone(),
+                    }),
                     (None, Some(_), CertificateSource::Class) if shared.is_empty() => {
                         Ok(Self::Disabled)
                     }
@@ -116,5 +124,67 @@ impl Certificates {
             Self::Disabled | Self::Issued(_) | Self::Secrets(_) => None,
         };
         shared.into_iter().flatten()
+    }
+}
+
+/// The Certificates that are made for an object where an issuer is to certify its hostnames. Each has the
+/// name of the Secret that it is put into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Issued {
+    class: ClassName,
+    /// The one for all hostnames of the object.
+    together: ObjectRef,
+    /// Whether that one is made, or one for each hostname.
+    pub(crate) is_together: bool,
+}
+
+impl Issued {
+    pub(super) fn of(me: &ObjectRef, name: &ClassName, class: &Class) -> Self {
+        let together = child_name(&me.namespace, &me.name, "Certificate", "");
+        Self {
+            class: name.clone(),
+            together: ObjectRef::new(&me.namespace, together),
+            is_together: class.certificate_mode() == CertificateMode::PerExposure,
+        }
+    }
+
+    /// The Certificate that is made for a hostname.
+    pub(crate) fn certificate(&self, host: &Hostname) -> ObjectRef {
+        match self.is_together {
+            true => self.together.clone(),
+            false => self.alone(host),
+        }
+    }
+
+    /// What was made for it before its class went over to another mode.
+    pub(crate) fn former(&self, host: &Hostname) -> ObjectRef {
+        match self.is_together {
+            true => self.alone(host),
+            false => self.together.clone(),
+        }
+    }
+
+    /// Its name is that of the hostname, not of the object, so that the Secret outlives a hand-over within
+    /// the namespace.
+    fn alone(&self, host: &Hostname) -> ObjectRef {
+        let namespace = &self.together.namespace;
+        let readable = host.as_str().replace('*', "wildcard");
+        let of = format!("{}/{host}", self.class);
+        let name = child_name(namespace, &readable, "Certificate", &of);
+        ObjectRef::new(namespace, name)
+    }
+}
+
+impl Index {
+    /// The Secret of a hostname that an issuer certifies. cert-manager keeps what it issued when its
+    /// Certificate goes, so after a change of mode that serves on until the new one can.
+    pub(crate) fn issued_for(&self, link: &Linked, host: &Hostname) -> ObjectRef {
+        let slot = Slot::of_host(&link.class, host);
+        let serves = |secret: &ObjectRef| self.serving.judge(secret, &slot) == Some(Ok(()));
+        let (wanted, former) = (link.issued.certificate(host), link.issued.former(host));
+        match !serves(&wanted) && serves(&former) {
+            true => former,
+            false => wanted,
+        }
     }
 }

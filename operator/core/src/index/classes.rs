@@ -6,8 +6,8 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::{Policy, Problem, is_never_allowed};
 use jiff::Timestamp;
 use portolan_crds::{
-    AllowedEndpoints, AllowedIssuer, ExposeClass, ExposeClassSpec, ExposeClassStatus, HostnameRule,
-    IssuerRef, MinTlsVersion, SharedCertificate,
+    AllowedEndpoints, AllowedIssuer, CertificateMode, ExposeClass, ExposeClassSpec,
+    ExposeClassStatus, HostnameRule, IssuerRef, MinTlsVersion, SharedCertificate,
 };
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,6 +74,12 @@ impl Class {
         };
         let secret = &shared.iter().find(serves)?.secret;
         Some(ObjectRef::new(&secret.namespace, &secret.name))
+    }
+
+    /// How many hostnames a certificate from an issuer is for.
+    pub(crate) fn certificate_mode(&self) -> CertificateMode {
+        let said = self.spec.certificates.as_ref();
+        said.and_then(|it| it.mode).unwrap_or_default()
     }
 
     pub(crate) fn issuer(&self) -> Option<&IssuerRef> {

@@ -1,12 +1,12 @@
 //! What an object means among the others: its class, its hostnames in full, who provides its certificates.
 
-use super::certificates::{Certificates, Source};
+use super::certificates::{Certificates, Issued, Source};
 use super::classes::{Class, Classes};
 use super::demands::Demands;
 use super::hostnames::Claim;
 use super::namespaces::Home;
 use super::routing::Routing;
-use crate::names::{ClassName, Hostname, ObjectRef, child_name};
+use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::{Exposure, HostPattern, Parents, Problem, TlsSpec, validate};
 use jiff::Timestamp;
 use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
@@ -51,6 +51,7 @@ pub(crate) struct Linked {
     /// In the order of the spec, each once.
     pub(crate) hostnames: Vec<Hostname>,
     pub(crate) certificates: Certificates,
+    pub(crate) issued: Issued,
     pub(crate) tls: TlsPolicy,
     pub(crate) routing: Routing,
     /// Those of the Ingress.
@@ -230,6 +231,7 @@ impl Object {
                 demands: Demands::of(name, class),
                 hostnames,
                 certificates,
+                issued: Issued::of(me, name, class),
                 tls,
                 routing,
                 annotations,
@@ -316,27 +318,18 @@ impl Link {
 }
 
 impl Linked {
-    /// The Secrets that the certificates of a hostname are read from.
+    /// The Secrets that the certificates of a hostname may be read from.
     pub(crate) fn secrets(&self, host: &Hostname) -> Vec<ObjectRef> {
         match self.source(host) {
             Source::Nowhere => Vec::new(),
             Source::Own(secrets) => secrets.to_vec(),
             Source::Shared(secret) => vec![secret.clone()],
-            Source::Issued(_) => vec![self.certificate(host)],
+            Source::Issued(_) => vec![self.issued.certificate(host), self.issued.former(host)],
         }
     }
 
     pub(crate) fn source(&self, host: &Hostname) -> Source<'_> {
         self.certificates.source(host)
-    }
-
-    /// The Certificate of a hostname, and the Secret that it is put into: they share a name. It is that
-    /// of the hostname, not of the object, so that the Secret outlives a hand-over within the namespace.
-    pub(crate) fn certificate(&self, host: &Hostname) -> ObjectRef {
-        let readable = host.as_str().replace('*', "wildcard");
-        let of = format!("{}/{host}", self.class);
-        let name = child_name(&self.routing.namespace, &readable, "Certificate", &of);
-        self.routing.beside(&name)
     }
 
     /// Whether a hostname can be served under what an older object of its namespace says about TLS: it

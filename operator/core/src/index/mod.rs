@@ -465,7 +465,7 @@ impl Index {
                         continue;
                     };
                     let eldest = self.eldest(class, &host);
-                    let secrets = eldest.map(|it| self.permitted_secrets(it.link, &host));
+                    let secrets = eldest.map(|it| self.secrets_for(it.link, &host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {
@@ -484,12 +484,17 @@ impl Index {
 }
 
 impl Index {
-    /// The Secrets that the certificates of a hostname are read from, as far as its object may refer to them.
-    fn permitted_secrets(&self, link: &Linked, host: &Hostname) -> Vec<ObjectRef> {
+    /// The Secrets that the certificates of a hostname are read from: of those that its object names, the
+    /// ones that it may refer to; of those that are issued, the one that serves.
+    fn secrets_for(&self, link: &Linked, host: &Hostname) -> Vec<ObjectRef> {
         let mut secrets = link.secrets(host);
-        if let Source::Own(_) = link.source(host) {
-            let from = &link.routing.namespace;
-            secrets.retain(|secret| self.grants.permit(from, Referent::Secret, secret));
+        match link.source(host) {
+            Source::Own(_) => {
+                let from = &link.routing.namespace;
+                secrets.retain(|secret| self.grants.permit(from, Referent::Secret, secret));
+            }
+            Source::Issued(_) => secrets = vec![self.issued_for(link, host)],
+            Source::Nowhere | Source::Shared(_) => {}
         }
         secrets
     }

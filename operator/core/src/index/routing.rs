@@ -101,9 +101,4 @@ impl Routing {
             .filter_map(|route| route.delegate(&self.namespace))
             .collect()
     }
-
-    /// Something of the object's namespace.
-    pub(crate) fn beside(&self, name: &str) -> ObjectRef {
-        ObjectRef::new(&self.namespace, name)
-    }
 }

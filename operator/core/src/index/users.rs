@@ -140,7 +140,7 @@ impl Users {
                     self.secrets.add(&secret, me);
                 }
                 if let Source::Issued(_) = link.source(host) {
-                    self.certificates.add(&link.certificate(host), me);
+                    self.certificates.add(&link.issued.certificate(host), me);
                 }
             }
         }
@@ -178,7 +178,7 @@ impl Users {
                 for secret in link.secrets(host) {
                     self.secrets.remove(&secret, me);
                 }
-                self.certificates.remove(&link.certificate(host), me);
+                self.certificates.remove(&link.issued.certificate(host), me);
             }
         }
         let mut differs = false;

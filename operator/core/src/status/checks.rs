@@ -268,7 +268,7 @@ fn is_shared_in_peace(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
 }
 
 fn children_are_stored(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let certificate = scene.link.certificate(host);
+    let certificate = scene.rule(host).1.issued.certificate(host);
     let concerns = |child: &&Child| child.kind != "Certificate" || child.name == certificate.name;
     let children = scene.children.iter().filter(concerns);
     let (reason, message) = not_stored(children, scene.seen)?;
@@ -358,9 +358,14 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
             let of = format!("spec.certificates.shared of class {}", link.class);
             return secret_is_good(host, &secret.to_string(), &of, judge(secret));
         }
-        Source::Issued(_) => link.certificate(host),
+        Source::Issued(_) => scene.index.issued_for(link, host),
     };
     let (name, judged) = (&secret.name, judge(&secret));
+    // One for all hostnames of an object serves the others until it is issued with this one as well.
+    let judged = judged.filter(|judged| {
+        let lacks = matches!(judged, Err(SecretProblem::WrongHostname { .. }));
+        !(link.issued.is_together && lacks)
+    });
     let issuance = scene.index.issuance(&secret);
     let failure = issuance.and_then(|issuance| issuance.failure.as_ref());
     let waiting = issuance.and_then(|issuance| issuance.waiting.as_deref());

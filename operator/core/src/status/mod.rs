@@ -369,15 +369,19 @@ fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> 
         return None;
     }
     let (_, link) = scene.rule(host);
-    let secret = link.secrets(host).into_iter().next()?;
     let served = scene.served_by_all(host);
-    let issuance = scene.index.issuance(&link.certificate(host));
-    let (issuer, renewal_time) = match link.source(host) {
-        Source::Issued(issuer) => (
-            format!("{}/{}", issuer.kind, issuer.name),
-            issuance.and_then(|issuance| issuance.renewal_time),
-        ),
-        _ => (String::new(), None),
+    let (secret, issuer, renewal_time) = match link.source(host) {
+        Source::Issued(issuer) => {
+            let secret = scene.index.issued_for(link, host);
+            let issuance = scene.index.issuance(&secret);
+            let renewal_time = issuance.and_then(|issuance| issuance.renewal_time);
+            (
+                secret,
+                format!("{}/{}", issuer.kind, issuer.name),
+                renewal_time,
+            )
+        }
+        _ => (link.secrets(host).into_iter().next()?, String::new(), None),
     };
     Some(CertificateStatus {
         secret_name: secret.name,

@@ -107,6 +107,13 @@ pub(crate) enum Problem {
         hostname: Hostname,
     },
     #[error(
+        "spec.tls: class {class} takes every certificate from its spec.certificates.shared, and none there is for {hostname}; have one added there, name a secret or an issuerRef here, or write mode: Disabled"
+    )]
+    NoSharedCertificate {
+        class: ClassName,
+        hostname: Hostname,
+    },
+    #[error(
         "spec.hostnames: class {class} does not let objects of namespace {namespace} have {hostname}; choose a name that spec.hostnames of the class allows, or have this one added there"
     )]
     HostnameNotAllowed {
@@ -148,7 +155,7 @@ impl Problem {
         match self {
             Self::Hostname { .. } => Reason::InvalidHostname,
             Self::NoDomain { .. } => Reason::NoDomain,
-            Self::NoIssuer { .. } => Reason::NoIssuer,
+            Self::NoIssuer { .. } | Self::NoSharedCertificate { .. } => Reason::NoIssuer,
             Self::HostnameNotAllowed { .. } => Reason::HostnameNotAllowed,
             Self::RootNamespace { .. } => Reason::RootNamespaceDenied,
             Self::IssuerNotAllowed { .. } => Reason::IssuerNotAllowed,

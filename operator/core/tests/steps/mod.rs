@@ -36,6 +36,9 @@ pub enum Place {
     Pod(usize, usize),
     /// Every pod was told.
     Pods,
+    /// The Secret of the Certificate for all hostnames of an object in the first namespace.
+    TogetherSecret(usize),
+    Together(usize),
     CertManager,
     /// The consent of a namespace to references from others.
     Grant(usize),
@@ -70,6 +73,8 @@ pub fn place() -> impl Strategy<Value = Place> {
         1 => (0..2usize, 0..HOSTS.len()).prop_map(|(c, h)| Place::Certificate(c, h)),
         9 => (0..2usize, 0..2usize).prop_map(|(n, p)| Place::Pod(n, p)),
         1 => Just(Place::Pods),
+        4 => (0..3usize).prop_map(Place::TogetherSecret),
+        1 => (0..3usize).prop_map(Place::Together),
         1 => Just(Place::CertManager),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
@@ -89,6 +94,11 @@ pub fn step() -> impl Strategy<Value = Step> {
 /// The Certificate of a hostname in the first namespace, for one of the classes.
 pub fn certificate_name(class: usize, name: &str) -> String {
     certificate_of(NAMESPACES[0], CLASSES[class], name)
+}
+
+/// The Certificate for all hostnames of an object in the first namespace.
+fn together_name(object: usize) -> String {
+    portolan_core::names::child_name(NAMESPACES[0], &format!("xp-{object}"), "Certificate", "")
 }
 
 /// An annotation of Contour's on a Service.
@@ -186,8 +196,22 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             if b % 3 > 0 {
                 spec["domain"] = "d.test".into();
             }
-            if c % 3 == 0 {
+            if c % 3 > 0 {
                 spec["issuerRef"] = json!({"name": "class-ca"});
+            }
+            match b / 3 % 4 {
+                0 | 1 => spec["certificates"] = json!({"mode": "PerExposure"}),
+                2 => {
+                    let own = json!({"namespace": NAMESPACES[0], "name": "own"});
+                    let shared = json!([{"secret": own, "hostnames": ["*.e.test"]}]);
+                    let mode = if e / 4 % 2 == 0 {
+                        "Shared"
+                    } else {
+                        "PerHostname"
+                    };
+                    spec["certificates"] = json!({"mode": mode, "shared": shared});
+                }
+                _ => {}
             }
             match e % 4 {
                 0 => spec["defaults"] = json!({"timeouts": {"idle": "1m"}}),
@@ -293,13 +317,10 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             let key = if a % 4 == 0 { &GOOD.key } else { &ALL.key };
             Event::Secret(applied(secret(&name, &ALL.certificate, key)))
         }
-        Place::Certificate(c, h) => {
-            let status = json!({"failedIssuanceAttempts": a % 2, "conditions": [
-                {"type": "Issuing", "status": "False", "message": "refused"}]});
-            Event::Certificate(applied(certificate(
-                &certificate_name(*c, HOSTS[*h]),
-                status,
-            )))
+        Place::TogetherSecret(o) => {
+            let pem = if a % 3 == 0 { &FEW } else { &ALL };
+            let key = if a % 4 == 0 { &GOOD.key } else { &pem.key };
+            Event::Secret(applied(secret(&together_name(*o), &pem.certificate, key)))
         }
         Place::Pod(n, p) => {
             let mut it = pod(
@@ -314,6 +335,8 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             Event::Pod(applied(it))
         }
         Place::Pods => Event::PodsListed(true),
+        Place::Certificate(c, h) => issuing(&certificate_name(*c, HOSTS[*h]), a),
+        Place::Together(o) => issuing(&together_name(*o), a),
         Place::CertManager => Event::CertManager(true),
         Place::Grant(n) => {
             let to = match b % 4 {
@@ -345,12 +368,21 @@ fn lease_name(object: usize, lease: usize) -> String {
     format!("lease-{object}-{lease}")
 }
 
+/// A Certificate that was tried in vain, or not yet.
+fn issuing(name: &str, choice: u8) -> Event {
+    let status = json!({"failedIssuanceAttempts": choice % 2, "conditions": [
+        {"type": "Issuing", "status": "False", "message": "refused"}]});
+    Event::Certificate(applied(certificate(name, status)))
+}
+
 /// So many minutes after the beginning.
 fn later(minutes: u8) -> Timestamp {
     now() + SignedDuration::from_mins(minutes.into())
 }
 
 pub static ALL: std::sync::LazyLock<Pem> = std::sync::LazyLock::new(|| pem(&HOSTS, 2031));
+/// As issued before hostnames were added.
+static FEW: std::sync::LazyLock<Pem> = std::sync::LazyLock::new(|| pem(&HOSTS[..1], 2031));
 
 pub fn remove(place: &Place) -> Event {
     match place {
@@ -374,6 +406,8 @@ pub fn remove(place: &Place) -> Event {
         }
         Place::Pod(n, p) => Event::Pod(gone(NAMESPACES[*n], &format!("pod-{p}"))),
         Place::Pods => Event::PodsListed(false),
+        Place::TogetherSecret(o) => Event::Secret(gone(NAMESPACES[0], &together_name(*o))),
+        Place::Together(o) => Event::Certificate(gone(NAMESPACES[0], &together_name(*o))),
         Place::CertManager => Event::CertManager(false),
         Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
         Place::GatewayApi => Event::ReferenceGrants(false),

@@ -5,15 +5,16 @@ use http::Method;
 use portolan_e2e::exposed::{KIND, exposed_echo};
 use portolan_e2e::pki::{Authority, Pair, tls_secret};
 use portolan_e2e::proxies::ProxyPod;
-use portolan_e2e::scene;
 use portolan_e2e::visitor::{Scheme, Visitor, leaf};
 use portolan_e2e::wait::{LATER, eventually};
+use portolan_e2e::{ISSUER, scene};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde_json::json;
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -205,6 +206,73 @@ async fn a_session_is_resumed_at_any_proxy_of_the_class() -> Result<()> {
         let visit = stranger.visit(Scheme::Https, way.https, &host).await?;
         ensure!(!visit.is_resumed(), "a stranger resumed");
         cluster.delete(KIND, &namespace, "shop").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn one_certificate_for_an_object_grows_with_it_and_no_change_keeps_anybody_waiting()
+-> Result<()> {
+    scene("together", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let mode = |mode: &str| json!({"mode": mode});
+        let spec = json!({
+            "proxy": {"replicas": 1}, "issuerRef": {"name": ISSUER},
+            "certificates": mode("PerExposure"),
+        });
+        let class = scene.class("c", spec).await?;
+        let hosts = ["one", "two", "three"].map(|name| scene.host(name));
+        let [one, two, three] = hosts.each_ref().map(String::as_str);
+        let expose = async |hosts: &[&str]| {
+            let object = exposed_echo(&namespace, "shop", hosts, json!({"className": class}));
+            cluster.apply(&object).await
+        };
+        expose(&[one, two]).await?;
+        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+        let name = exposed.child("Certificate")?.to_owned();
+        let visitor = cluster.visitor()?;
+        let ways = exposed.entries()?;
+        let way = ways.first().context("no way")?;
+        let shown = async |host: &str| visitor.https(way.https, host).await?.fingerprint();
+        let first = shown(one).await?;
+        ensure!(shown(two).await? == first, "another certificate");
+
+        // Whoever was served is served at every moment.
+        let turned_away = Cell::new(0);
+        let meanwhile = async || {
+            if shown(one).await.is_err() {
+                turned_away.set(turned_away.get() + 1);
+            }
+        };
+        expose(&[two, three, one]).await?;
+        eventually("the third one is in the certificate", LATER, async || {
+            meanwhile().await;
+            let now = shown(three).await?;
+            ensure!(now != first && shown(one).await? == now, "not yet: {now}");
+            Ok(())
+        })
+        .await?;
+        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+        ensure!(exposed.child("Certificate")? == name, "{exposed}");
+
+        let patch = json!({"spec": {"certificates": mode("PerHostname")}});
+        cluster.merge("ExposeClass", "", &class, patch).await?;
+        eventually("each has a certificate of its own", LATER, async || {
+            meanwhile().await;
+            let exposed = cluster.exposed(&namespace, "shop").await?;
+            let made = exposed.children("Certificate").len();
+            ensure!(made == 3 && exposed.is_ready(), "{made}: {exposed}");
+            ensure!(
+                shown(one).await? != shown(two).await?,
+                "still the one for all"
+            );
+            Ok(())
+        })
+        .await?;
+        ensure!(turned_away.get() == 0, "{} times", turned_away.get());
+        Ok(())
     })
     .await
 }
