@@ -1,7 +1,9 @@
 //! Pieces of schema that a derive cannot say: text with a rule and a sentence for whoever breaks it.
 //!
-//! A rule's message reads `<field>: <problem>; <what would be right>`. Everything that a rule
-//! looks at is bounded, because the API server refuses a definition whose rules could cost too much.
+//! A rule's message reads `<field>: <problem>; <what would be right>`, in the words of the operator, which
+//! judges files and older objects; a number in a list it does not know, nor does it repeat a value: the API
+//! server writes both before it. Everything that a rule or its message looks at is bounded, because the API
+//! server refuses a definition whose rules could cost too much; the text of a number is not (`string(self)`).
 
 use crate::{
     CHILD_LABELS_MAX, DOMAINS_MAX, EDITS_MAX, EXPRESSIONS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX,
@@ -85,17 +87,23 @@ pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
 
 /// A port of a backend.
 pub(crate) fn backend_port(_: &mut SchemaGenerator) -> Schema {
-    port_of("backends.port")
+    port_of("spec.routes.backends.port")
 }
 
 fn port_of(field: &str) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
         "maxLength": 63,
-        "x-kubernetes-validations": [{
-            "rule": "type(self) == int ? (self >= 1 && self <= 65535) : self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]')",
-            "message": format!("{field}: not a port; write a number from 1 to 65535 or the name of a port, such as http"),
-        }],
+        "x-kubernetes-validations": [
+            {
+                "rule": "type(self) != int || (self >= 1 && self <= 65535)",
+                "message": format!("{field}: is no port; write a number from 1 to 65535"),
+            },
+            {
+                "rule": "type(self) == int || (self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]'))",
+                "message": format!("{field}: is no name of a port; write small letters, digits and inner hyphens, such as http, or a number"),
+            },
+        ],
     })
 }
 
@@ -355,7 +363,7 @@ pub(crate) fn weight(_: &mut SchemaGenerator) -> Schema {
         "maximum": WEIGHT_MAX,
         "x-kubernetes-validations": [{
             "rule": "self >= 0",
-            "message": "backends.weight: is negative; write 0 to send nothing there, or a positive number",
+            "message": format!("spec.routes.backends.weight: is negative; write 0 to send nothing there, or a number up to {WEIGHT_MAX}"),
         }],
     })
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.backends), has(self.redirect), has(self.respond), has(self.delegate)].filter(set, set).size() <= 1")
-        .message("spec.routes: a route has several of backends, redirect, respond and delegate; keep one, or make a route for each"),
+        .message("spec.routes: several of backends, redirect, respond and delegate are set; keep one, or make a route for each"),
     validation = Rule::new("!has(self.delegate) || !has(self.match) || !has(self.match.path) || has(self.match.path.prefix)")
         .message("spec.routes: what is delegated is a prefix; write match.path.prefix, or leave the path out to delegate all"),
     validation = Rule::new("!has(self.delegate) || !(has(self.permitInsecure) || has(self.timeouts) || has(self.retries) || has(self.websockets) || has(self.headers) || has(self.cors))")

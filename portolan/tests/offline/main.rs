@@ -3,7 +3,8 @@
 // The settings of clippy.toml for tests reach test functions, not the functions beside them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use portolan_core::Reason;
+mod reasons;
+
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
@@ -60,7 +61,7 @@ fn an_error_is_a_line_and_exit_code_1() {
     let (code, out, _) = said(&portolan(&["check", "--filename", "-"], &bad));
     assert_eq!(code, Some(1));
     assert!(
-        out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: 0 is no port"),
+        out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: is no port"),
         "{out}"
     );
     let (code, out, _) = said(&portolan(&["check", "-f", "-", "-o", "json"], &bad));
@@ -170,58 +171,4 @@ fn the_examples_of_the_book_are_valid_but_for_what_they_show_to_be_refused() {
         pages += 1;
     }
     assert!(pages >= 20, "only {pages}");
-}
-
-/// What only a cluster can tell, or a class: these occur in the tests on the cluster, or in those of the core.
-const NOT_OF_FILES: &[Reason] = &[
-    Reason::Accepted,
-    Reason::ResolvedRefs,
-    Reason::Programmed,
-    Reason::CertificatesServed,
-    Reason::EndpointsReady,
-    Reason::Serving,
-    Reason::NoClass,
-    Reason::ClassNotFound,
-    Reason::ClassDeleting,
-    // Files hold no Leases: every lease is taken to be renewed.
-    Reason::LeaseLapsed,
-    Reason::ParentNotServing,
-    Reason::HoldPending,
-    Reason::Applying,
-    Reason::ForeignObject,
-    Reason::ApplyFailed,
-    Reason::CertManagerMissing,
-    Reason::CertificatePending,
-    Reason::CertificateFailed,
-    Reason::CertificateNotServed,
-    Reason::SelectorMatchesNoPods,
-    Reason::ProxiesBehind,
-    Reason::ProxyRefused,
-    Reason::NoReadyProxy,
-    Reason::NoAddress,
-    Reason::SeveralDefaults,
-    Reason::InUse,
-    // As long as a book: in the tests of the core.
-    Reason::TooManyRoutes,
-];
-
-#[test]
-fn each_reason_that_files_can_have_is_told_of_a_file() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reasons");
-    for reason in Reason::all() {
-        let path = folder.join(format!("{reason}.yaml"));
-        if NOT_OF_FILES.contains(reason) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let (_, out, err) = said(&portolan(&["render", "-f", "-", "-o", "json"], &text));
-        let rendered: Value = serde_json::from_str(&out).unwrap();
-        let objects = rendered["exposedPorts"].as_array().unwrap();
-        let told = objects.iter().any(|it| {
-            let conditions = it["status"]["conditions"].as_array().unwrap();
-            conditions.iter().any(|it| it["reason"] == reason.as_str())
-        });
-        assert!(told, "{reason}: {rendered:#}\n{err}");
-    }
 }

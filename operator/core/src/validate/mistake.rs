@@ -87,6 +87,8 @@ pub(crate) enum Mistake {
         "has no action, and the object has no port of its own; write backends, redirect, respond or delegate"
     )]
     NoAction,
+    #[error("is negative; write 0 to send nothing there, or a number up to {WEIGHT_MAX}")]
+    WeightNegative,
     #[error("{0} is no weight; write 0 to send nothing there, or a number up to {WEIGHT_MAX}")]
     Weight(i32),
     #[error("{0} does not redirect; write 301, 302, 303, 307 or 308")]
@@ -95,8 +97,12 @@ pub(crate) enum Mistake {
     RespondStatus(i32),
     #[error("has {0} characters; write at most 4096")]
     BodyTooLong(usize),
-    #[error("{0} is no port; write a number from 1 to 65535")]
-    Port(i32),
+    #[error("is no port; write a number from 1 to 65535")]
+    PortNumber,
+    #[error(
+        "is no name of a port; write small letters, digits and inner hyphens, such as http, or a number"
+    )]
+    PortName,
     #[error(
         "several of backends, redirect, respond and delegate are set; keep one, or make a route for each"
     )]

@@ -152,15 +152,9 @@ impl Problems {
     }
 }
 
-fn port(at: &str, port: &IntOrString) -> Result<Port, Problem> {
+fn port(port: &IntOrString) -> Result<Port, Mistake> {
     match port {
-        IntOrString::Int(number) => match u16::try_from(*number) {
-            Ok(port) if port > 0 => Ok(Port::Number(port)),
-            _ => Err(Problem::PortNumber {
-                at: at.to_owned(),
-                port: *number,
-            }),
-        },
+        IntOrString::Int(number) => port_number(*number).map(Port::Number),
         IntOrString::String(name) => {
             let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             let valid = (1..=63).contains(&name.len())
@@ -168,15 +162,18 @@ fn port(at: &str, port: &IntOrString) -> Result<Port, Problem> {
                 && name.contains(|c: char| c.is_ascii_lowercase())
                 && !name.starts_with('-')
                 && !name.ends_with('-');
-            if valid {
-                Ok(Port::Name(name.clone()))
-            } else {
-                Err(Problem::PortName {
-                    at: at.to_owned(),
-                    port: name.clone(),
-                })
+            match valid {
+                true => Ok(Port::Name(name.clone())),
+                false => Err(Mistake::PortName),
             }
         }
+    }
+}
+
+fn port_number(number: i32) -> Result<u16, Mistake> {
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(Mistake::PortNumber),
     }
 }
 
@@ -205,7 +202,7 @@ fn own(spec: &ExposedPortSpec, problems: &mut Problems) -> Option<(Target, Port)
         }
     };
     let port = match &spec.port {
-        Some(it) => problems.keep(port("spec.port", it)),
+        Some(it) => problems.at("spec.port", port(it)),
         None => problems.keep(Err(Problem::NoPort)),
     };
     Some((target?, port?))
@@ -268,23 +265,27 @@ mod tests {
         .map(ToString::to_string)
         .collect();
         assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("spec.port: 70000"), "{told:?}");
+        assert!(told[0].starts_with("spec.port: is no port"), "{told:?}");
         assert!(told[1].starts_with("spec.hostnames[1]: "), "{told:?}");
     }
 
     #[test]
     fn every_rule_of_one_object_is_kept() {
         use Problem as P;
-        let at = || "spec.port".to_owned();
-        let number = P::PortNumber { at: at(), port: 0 };
-        assert_eq!(problem(|s| s["port"] = 0.into()), number);
+        let at_port = |mistake| P::At {
+            at: "spec.port".to_owned(),
+            mistake,
+        };
+        for number in [0, -1, 65_536] {
+            assert_eq!(
+                problem(|s| s["port"] = number.into()),
+                at_port(Mistake::PortNumber)
+            );
+        }
         for name in ["", "-a", "A", "12", "a.b", &"a".repeat(64)] {
             assert_eq!(
                 problem(|s| s["port"] = name.into()),
-                P::PortName {
-                    at: at(),
-                    port: name.into()
-                }
+                at_port(Mistake::PortName)
             );
         }
         assert_eq!(problem(|s| s["service"] = "shop".into()), P::TwoTargets);

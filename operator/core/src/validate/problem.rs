@@ -13,12 +13,6 @@ use thiserror::Error;
 pub(crate) enum Problem {
     #[error("{at}: {mistake}")]
     At { at: String, mistake: Mistake },
-    #[error("{at}: {port} is no port; write a number from 1 to 65535")]
-    PortNumber { at: String, port: i32 },
-    #[error(
-        "{at}: {port:?} is no name of a port; write small letters, digits and inner hyphens, such as http, or a number"
-    )]
-    PortName { at: String, port: String },
     #[error(
         "spec.port: is missing; write the port that the application listens on, or with service a port of that Service"
     )]

@@ -3,7 +3,7 @@
 use super::mistake::Mistake;
 use super::parent;
 use super::policy::{Policy, method};
-use super::{Port, Problems, Reference, field, path, port};
+use super::{Port, Problems, Reference, field, path, port, port_number};
 use crate::names::{Hostname, ObjectRef};
 use portolan_crds as crd;
 use portolan_discovery::pattern;
@@ -293,7 +293,8 @@ fn backends(
             let weight = match said.weight.map(|weight| (weight, u32::try_from(weight))) {
                 None => Ok(unset),
                 Some((_, Ok(weight))) if weight <= crd::WEIGHT_MAX => Ok(weight),
-                Some((weight, _)) => Err(Mistake::Weight(weight)),
+                Some((_, Err(_))) => Err(Mistake::WeightNegative),
+                Some((weight, Ok(_))) => Err(Mistake::Weight(weight)),
             };
             let weight = problems.at(&format!("{at}.weight"), weight);
             let tls = said.tls.as_ref().map(tls_to_backend).transpose();
@@ -301,7 +302,7 @@ fn backends(
             Some(BackendSpec {
                 index: Some(index),
                 service: service.map(|name| Reference::new(said.namespace.as_ref(), name)),
-                port: problems.keep(port(&format!("{at}.port"), &said.port))?,
+                port: problems.at(&format!("{at}.port"), port(&said.port))?,
                 weight: weight?,
                 tls: tls?,
             })
@@ -366,13 +367,9 @@ fn redirect(
             .hostname
             .as_deref()
             .and_then(|text| problems.at(&format!("{at}.hostname"), dns_name(text))),
-        port: said.port.and_then(|number| {
-            let port = match u16::try_from(number) {
-                Ok(port) if port > 0 => Ok(port),
-                _ => Err(Mistake::Port(number)),
-            };
-            problems.at(&format!("{at}.port"), port)
-        }),
+        port: said
+            .port
+            .and_then(|number| problems.at(&format!("{at}.port"), port_number(number))),
         path,
         status: problems.at(&format!("{at}.status"), known).unwrap_or(302),
     }

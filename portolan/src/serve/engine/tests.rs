@@ -174,7 +174,7 @@ fn an_object_that_becomes_wrong_is_told_with_the_line_of_its_field() {
     let (status, description) = stand.told("shop").unwrap();
     assert_eq!(status, "Invalid");
     assert!(
-        description.starts_with("shop.yaml:5: spec.port: 0"),
+        description.starts_with("shop.yaml:5: spec.port: is no port"),
         "{description}"
     );
 }

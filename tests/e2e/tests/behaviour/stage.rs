@@ -70,6 +70,18 @@ impl<'a> Stage<'a> {
         text.replace(DOMAIN, &self.domain)
     }
 
+    /// A sentence of an operator as it is here: its namespaces and classes, too.
+    pub(crate) fn told(&self, sentence: &str) -> String {
+        let sentence = self.localized(sentence);
+        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.');
+        let words = sentence.split_inclusive(ends).map(|word| {
+            let name = word.trim_end_matches(ends);
+            let here = self.namespaces.get(name).or(self.classes.get(name));
+            word.replacen(name, here.map_or(name, String::as_str), 1)
+        });
+        words.collect()
+    }
+
     /// An object of the page as it is here.
     pub(crate) fn object(&self, mut object: Value) -> Value {
         match text(&object, "/kind") {
@@ -112,10 +124,13 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Makes a class of the page, with one proxy and the issuer that is here.
+    /// Makes a class of the page, with one proxy where it wants no other number, and the issuer that is
+    /// here.
     pub(crate) async fn class(&self, object: &Value) -> Result<()> {
         let mut spec = object["spec"].clone();
-        spec["proxy"] = json!({"replicas": 1});
+        if spec.get("proxy").is_none() {
+            spec["proxy"] = json!({"replicas": 1});
+        }
         if let Some(name) = spec.pointer_mut("/issuerRef/name") {
             *name = ISSUER.into();
         }
