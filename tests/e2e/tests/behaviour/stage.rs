@@ -4,9 +4,10 @@
 
 #![allow(clippy::indexing_slicing)] // A test that cannot go on panics.
 
+mod applications;
+
 use anyhow::{Context, Result};
 use portolan_e2e::cluster::text;
-use portolan_e2e::echo::{application, container};
 use portolan_e2e::pki::{Authority, tls_secret};
 use portolan_e2e::{Cluster, ISSUER, Scene};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// In the place of which every page has its own.
 const DOMAIN: &str = "example.com";
+/// Where the applications run that a page has outside of the cluster.
+const OUTSIDE: &str = "outside";
 /// The namespace of whoever applies a page.
 pub(crate) const DEFAULT: &str = "default";
 
@@ -40,6 +43,9 @@ impl<'a> Stage<'a> {
                 }
                 "Namespace" => {
                     named.insert(text(object, "/metadata/name").to_owned());
+                }
+                _ if is_outside(text(object, "/spec/externalName")) => {
+                    named.extend([DEFAULT, OUTSIDE].map(str::to_owned));
                 }
                 _ if object.pointer("/metadata/namespace").is_none() => {
                     named.insert(DEFAULT.to_owned());
@@ -116,6 +122,7 @@ impl<'a> Stage<'a> {
                     "namespace" | "namespaces" | "rootNamespaces" => {
                         self.namespace(text).to_owned()
                     }
+                    "externalName" if is_outside(text) => self.inside(text),
                     "className" => self.classes.get(text).unwrap_or(text).clone(),
                     _ => self.localized(text),
                 };
@@ -142,26 +149,6 @@ impl<'a> Stage<'a> {
     pub(crate) fn cast(&self, objects: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
         let here = objects.into_iter().map(|it| self.object(it));
         here.partition(|it| text(it, "/kind") == "ExposeClass")
-    }
-
-    /// Runs the applications that the objects select.
-    pub(crate) async fn applications(&self, cluster: &Cluster, objects: &[Value]) -> Result<()> {
-        let mut running = BTreeSet::new();
-        for object in objects {
-            let app = text(object, "/spec/selector/app");
-            let namespace = text(object, "/metadata/namespace");
-            if app.is_empty() || !running.insert((namespace, app)) {
-                continue;
-            }
-            let one = container("echo", "web", 8080, json!([]));
-            cluster
-                .apply(&application(namespace, app, 1, &[one]))
-                .await?;
-        }
-        for (namespace, app) in running {
-            cluster.rolled_out(namespace, app).await?;
-        }
-        Ok(())
     }
 
     /// Makes the Secrets with certificates that the objects name.
@@ -237,6 +224,12 @@ pub(crate) async fn apply(cluster: &Cluster, objects: &[Value]) -> Result<()> {
     let arguments = ["apply", "--server-side", "-f", "-"];
     let said = cluster.kubectl_with(&arguments, &list.to_string()).await;
     said.map(drop)
+}
+
+/// Whether a name is one of a page, and of nothing in the cluster.
+fn is_outside(name: &str) -> bool {
+    name.strip_suffix(DOMAIN)
+        .is_some_and(|it| it.ends_with('.'))
 }
 
 /// Every text below a field of this name.

@@ -1,7 +1,7 @@
 // Command echo answers every HTTP request with a JSON description of it.
 //
 // It listens on the port in PORT (8080 when unset), on the families in NETWORK: tcp4, tcp6, or both when
-// unset. `/healthz` answers "ok", and `/slow?ms=N`
+// unset; over TLS when TLS_CERTIFICATE and TLS_KEY name files. `/healthz` answers "ok", and `/slow?ms=N`
 // waits N milliseconds before it answers. On SIGTERM it stops accepting and finishes what runs.
 package main
 
@@ -62,7 +62,13 @@ func main() {
 		log.Fatal(err)
 	}
 	log.Printf("echo listens on port %s (%s)", port, network)
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if certificate := os.Getenv("TLS_CERTIFICATE"); certificate != "" {
+		serve = func(listener net.Listener) error {
+			return server.ServeTLS(listener, certificate, os.Getenv("TLS_KEY"))
+		}
+	}
+	if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 	<-done
