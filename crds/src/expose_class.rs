@@ -56,12 +56,13 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ExposeClassSpec {
-    /// Whether an ExposedPort without `className` takes this class. Of two, the older one counts.
+    /// Whether an ExposedPort without `className` takes this class; absent means false. Of two, the older
+    /// one counts.
     #[serde(default)]
     pub default: bool,
 
-    /// What stands for `*` at the end of a hostname. May contain `{namespace}`, which becomes the
-    /// namespace of the ExposedPort.
+    /// What stands for `*` at the end of a hostname, such as `apps.example.com`. May contain `{namespace}`,
+    /// which becomes the namespace of the ExposedPort.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 190))]
     #[x_kube(validation = Rule::new(r"self.replace('{namespace}', 'n').matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$')")
@@ -104,22 +105,22 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<ClassAnnotations>,
 
-    /// How requests go from the proxies to the endpoints; absent means `None`.
+    /// How requests go from the proxies to the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_encryption: Option<BackendEncryption>,
 
-    /// Whom requests may be sent to; absent means `Any`.
+    /// Whom requests may be sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<AllowedEndpoints>,
 
-    /// The proxies of the class.
+    /// The proxies of the class: how many, how large, how they are reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!has(self.ipFamilyPolicy) || self.ipFamilyPolicy != 'SingleStack' || !has(self.ipFamilies) || self.ipFamilies.size() < 2")
         .message("spec.proxy.ipFamilyPolicy: SingleStack takes one family, and ipFamilies has two; leave one out there, or write PreferDualStack"))]
     pub proxy: Option<Proxy>,
 }
 
-/// Whom requests may be sent to.
+/// Whom requests may be sent to; absent means `Any`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -132,7 +133,7 @@ pub enum AllowedEndpoints {
     PodsOnly,
 }
 
-/// How requests go from the proxies to the endpoints.
+/// How requests go from the proxies to the endpoints; absent means `None`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -267,14 +268,14 @@ pub struct NamespacedSecretRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Proxy {
-    /// How many proxy pods; absent means 2.
+    /// How many proxy pods, 0 to 100; absent means 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub replicas: Option<i32>,
     /// The Service before the proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ProxyService>,
-    /// How many address families the Service before the proxies has; absent means `PreferDualStack`.
+    /// How many address families the Service before the proxies has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_family_policy: Option<IpFamilyPolicy>,
     /// Which families, the preferred one first; absent: the cluster's. Kubernetes lets nobody change
@@ -296,7 +297,7 @@ pub struct Proxy {
     pub denied_cidrs: Vec<String>,
 }
 
-/// How many address families a Service has.
+/// How many address families a Service has; absent means `PreferDualStack`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IpFamilyPolicy {
     /// One.
@@ -342,7 +343,7 @@ impl IpFamily {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyService {
-    /// How the Service is reached; absent means `LoadBalancer`.
+    /// How the Service is reached.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<ServiceType>,
     /// Annotations of the Service, for whoever gives it its address.
@@ -351,7 +352,8 @@ pub struct ProxyService {
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
-/// How a Service is reached.
+/// How a Service is reached: `LoadBalancer` at an address of its own, `NodePort` at a port of each node,
+/// `ClusterIP` from within the cluster only. Absent means `LoadBalancer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
     /// At an address of its own, from outside.
@@ -378,7 +380,7 @@ impl ServiceType {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProxyResources {
-    /// What is set aside for it.
+    /// What is set aside for it on its node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<Amounts>,
     /// What it may not exceed.

@@ -32,6 +32,6 @@ pub struct HostnameHoldSpec {
     /// The namespace that holds it.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-    /// Since when.
+    /// Since when the namespace holds it.
     pub since: Time,
 }

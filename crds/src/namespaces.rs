@@ -15,10 +15,10 @@ pub struct NamespaceName(#[schemars(length(min = 1, max = 63))] pub String);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AllowedNamespaces {
-    /// Their names.
+    /// The names of the namespaces.
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Vec<NamespaceName>,
-    /// Their labels.
+    /// The labels of the namespaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 }

@@ -387,7 +387,8 @@ pub(crate) fn always_true(_: &mut SchemaGenerator) -> Schema {
 /// Turns a derived schema into one that an API server takes without a warning.
 ///
 /// - `format: uint16` and the like are unknown to it; the bounds beside them say the same.
-/// - Lines of a description end where the source wrapped them; `kubectl explain` wraps by itself.
+/// - Lines of a description end where the source wrapped them; `kubectl explain` wraps by itself, and shows
+///   an example as it stands here, without fences.
 /// - `nullable` would let a stored null differ from an absent field; every field of ours may be left out, none may be null.
 pub(crate) fn tidy(schema: &mut Value) {
     match schema {
@@ -403,7 +404,10 @@ pub(crate) fn tidy(schema: &mut Value) {
                 fields.remove("nullable");
             }
             if let Some(Value::String(text)) = fields.get_mut("description") {
-                let paragraphs = text.split("\n\n").map(|it| it.replace('\n', " "));
+                let paragraphs = text.split("\n\n").map(|it| match example(it) {
+                    Some(lines) => lines.to_owned(),
+                    None => it.replace('\n', " "),
+                });
                 *text = paragraphs.collect::<Vec<_>>().join("\n\n");
             }
             fields.values_mut().for_each(tidy);
@@ -411,4 +415,10 @@ pub(crate) fn tidy(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
+}
+
+/// What stands between fences.
+fn example(paragraph: &str) -> Option<&str> {
+    let (_, lines) = paragraph.strip_prefix("```")?.split_once('\n')?;
+    lines.strip_suffix("\n```")
 }

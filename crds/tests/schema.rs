@@ -132,3 +132,53 @@ fn what_must_be_written_is_required() {
         "set"
     );
 }
+
+#[test]
+fn every_field_is_explained_in_a_sentence() {
+    let mut fields = 0;
+    for (kind, schema) in schemas() {
+        walk(kind, &schema, &mut |path, schema| {
+            // Written by Kubernetes' own types, or the values of a list that is explained itself.
+            let (of, name) = path.rsplit_once('.').unwrap_or_default();
+            let standard = of == kind && ["apiVersion", "kind", "metadata"].contains(&name);
+            if of.is_empty() || standard || path.ends_with("[]") {
+                return;
+            }
+            fields += 1;
+            let text = schema["description"].as_str().unwrap_or_default();
+            let sentence = text.split("\n\n").next().unwrap_or_default();
+            let words = sentence.split_whitespace().count();
+            assert!(
+                words >= 3 && sentence.ends_with('.'),
+                "{path}: {text:?} is no sentence"
+            );
+        });
+    }
+    assert!(fields >= 150, "only {fields} fields were seen");
+}
+
+/// A newcomer asks `kubectl explain` what happens when nothing is written. (The text of an enumeration is
+/// that of its type: kube puts it over that of the field.)
+#[test]
+fn every_choice_that_may_be_left_out_says_what_its_absence_means() {
+    for (kind, schema) in schemas() {
+        walk(kind, &schema, &mut |path, schema| {
+            let required = schema["required"].as_array().cloned().unwrap_or_default();
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            for (name, property) in properties.filter(|_| path.contains(".spec")) {
+                let type_ = property["type"].as_str().unwrap_or_default();
+                let choice = property["enum"].is_array() || ["boolean", "integer"].contains(&type_);
+                // A field that only says yes, such as `present`, is one of several.
+                let says_yes = property["enum"] == serde_json::json!([true]);
+                let text = property["description"].as_str().unwrap_or_default();
+                assert!(
+                    !choice
+                        || says_yes
+                        || required.contains(&name.as_str().into())
+                        || text.to_lowercase().contains("absent"),
+                    "{path}.{name}: {text:?} does not say what absent means"
+                );
+            }
+        });
+    }
+}

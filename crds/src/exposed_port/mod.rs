@@ -115,7 +115,7 @@ pub struct ExposedPortSpec {
     #[schemars(schema_with = "schema::port")]
     pub port: Option<IntOrString>,
 
-    /// The labels of the pods; Portolan makes the Service.
+    /// The labels of the pods, such as `app: shop`; Portolan makes the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::selector")]
     pub selector: Option<BTreeMap<String, String>>,
@@ -149,7 +149,9 @@ pub struct ExposedPortSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 
-    /// What is done with which request. None: everything goes to the object's own port. Exact paths
+    /// What is done with which request, such as
+    /// `[{match: {path: {prefix: /blog}}, backends: [{service: blog, port: 80}]}]`. Absent: everything goes
+    /// to the object's own port. Exact paths
     /// come first, then regular expressions (longer ones first), then prefixes (longer ones first);
     /// then a method, more headers, more query parameters; then the order in which they stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -176,11 +178,11 @@ pub struct ExposedPortSpec {
     #[schemars(schema_with = "schema::lifetime")]
     pub expires_after: Option<String>,
 
-    /// When the object ends (RFC 3339), instead of `expiresAfter`.
+    /// When the object ends (RFC 3339, such as `2030-01-01T00:00:00Z`), instead of `expiresAfter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
-    /// What becomes of the object then; absent means `Keep`.
+    /// What becomes of the object then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_expiry: Option<OnExpiry>,
 
@@ -205,10 +207,11 @@ pub struct Lease {
     pub duration: String,
 }
 
-/// What becomes of an object whose time is over.
+/// What becomes of an object whose time is over: `Keep` leaves it there, so that its status can be read
+/// and its time prolonged; `Delete` deletes it. Absent means `Keep`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnExpiry {
-    /// It stays, so that its status can be read and its time prolonged.
+    /// It stays.
     #[default]
     Keep,
     /// It is deleted.

@@ -16,16 +16,19 @@ pub struct Policy {
     /// counts only where clients need no certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permit_insecure: Option<bool>,
-    /// How long things may take.
+    /// How long things may take: durations such as `150ms`, `15s` or `1h30m`; `0s` or `infinity` is no
+    /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
-    /// More than one attempt. Absent: one more when nothing of the request was sent, and no other.
+    /// More than one attempt, such as `{count: 3, perTryTimeout: 5s}`. Absent: one more when nothing of the
+    /// request was sent, and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
     /// Whether a WebSocket may be opened (RFC 6455); absent means true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websockets: Option<bool>,
-    /// Changes to the headers.
+    /// Changes to the headers of requests and responses: removals first, then what is set, then what is
+    /// added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Headers>,
     /// Which other origins a browser may call from. Absent: the application answers for itself.
@@ -33,7 +36,7 @@ pub struct Policy {
     pub cors: Option<Cors>,
 }
 
-/// How long things may take: durations such as `150ms`, `15s`, `5m`; `0s` or `infinity` is no limit.
+/// How long things may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Timeouts {
@@ -59,11 +62,11 @@ pub struct Timeouts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retries {
-    /// How many attempts after the first; absent means 1.
+    /// How many attempts after the first, 0 to 10; absent means 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10))]
     pub count: Option<i32>,
-    /// How long each attempt may take; absent: as long as the request.
+    /// How long each attempt may take, such as `150ms`; absent: as long as the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub per_try_timeout: Option<String>,
@@ -92,10 +95,10 @@ pub enum RetryOn {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Headers {
-    /// On the way to the application.
+    /// What changes in requests, on the way to the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HeaderEdits>,
-    /// On the way to the client.
+    /// What changes in responses, on the way to the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<HeaderEdits>,
 }
@@ -104,15 +107,16 @@ pub struct Headers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HeaderEdits {
-    /// Replaces every field of that name. `host` in a request changes what the application is asked for.
+    /// Fields by name, such as `x-team: a`, each in the place of every field of that name. `host` in a
+    /// request changes what the application is asked for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::fields")]
     pub set: BTreeMap<String, String>,
-    /// Stands beside the fields of that name.
+    /// Fields by name, each beside whatever fields of that name are there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::fields")]
     pub add: BTreeMap<String, String>,
-    /// Takes every field of that name away.
+    /// Names of fields, such as `x-debug`; every field of that name is taken away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::field_names")]
     pub remove: Vec<String>,
@@ -145,7 +149,8 @@ pub struct Cors {
     /// Whether cookies and other credentials may be sent; absent means false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_credentials: Option<bool>,
-    /// For how long a browser remembers the answer to its question; absent leaves that to the browser.
+    /// For how long a browser remembers the answer to its question, such as `10m`; absent leaves that to
+    /// the browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub max_age: Option<String>,

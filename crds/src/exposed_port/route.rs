@@ -25,17 +25,18 @@ pub struct Route {
     /// Which requests are taken; absent takes all.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<RouteMatch>,
-    /// Where they go, by weight. No weight anywhere: even shares; some weights: those without one get 0.
+    /// The Services that the requests go to, such as `[{service: blog, port: 80}]`, by weight: no weight
+    /// anywhere means even shares; with some weights, those without one get 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(min = 1, max = BACKENDS_MAX),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub backends: Vec<BackendRef>,
-    /// Sends the client elsewhere.
+    /// Sends the client elsewhere, such as `{path: /new}`; what is absent stays as the client has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<Redirect>,
-    /// Answers without asking anybody.
+    /// Answers without asking anybody, such as `{status: 503, body: "back at nine"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
     /// Leaves the requests to another ExposedPort, which must allow it (`allowedParents`).
@@ -54,10 +55,10 @@ pub struct Route {
 /// The ExposedPort that routes are left to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DelegateRef {
-    /// Its name.
+    /// The name of the ExposedPort.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace; absent is that of the object.
+    /// The namespace of the ExposedPort; absent means that of the object with the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
@@ -66,10 +67,10 @@ pub struct DelegateRef {
 /// An ExposedPort that may delegate to this one, or all of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ParentRef {
-    /// Its namespace.
+    /// The namespace of the parent.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-    /// Its name; absent is any of the namespace.
+    /// The name of the parent; absent means any object of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name: Option<String>,
@@ -79,21 +80,21 @@ pub struct ParentRef {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteMatch {
-    /// The path; absent takes all.
+    /// The path, without the query; absent takes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathMatch>,
     /// The method, such as `GET`; absent takes all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::method")]
     pub method: Option<String>,
-    /// Header fields, all of which must match.
+    /// Header fields of the request, all of which must match, such as `[{name: x-beta, exact: "1"}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = MATCHES_MAX),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub headers: Vec<FieldMatch>,
-    /// Query parameters, all of which must match, after decoding.
+    /// Query parameters, all of which must match, after decoding, such as `[{name: v, exact: "2"}]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = MATCHES_MAX),
@@ -109,7 +110,7 @@ pub struct RouteMatch {
         .message("match.path: not one of exact, prefix and regex; write exactly one"),
 )]
 pub struct PathMatch {
-    /// This path and no other.
+    /// This path and no other, such as `/old`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub exact: Option<String>,
@@ -117,7 +118,8 @@ pub struct PathMatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub prefix: Option<String>,
-    /// The whole path matches this regular expression (syntax of Rust's regex crate, close to RE2).
+    /// The whole path matches this regular expression, such as `/users/[0-9]+` (syntax of Rust's regex
+    /// crate, close to RE2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub regex: Option<String>,
@@ -131,7 +133,7 @@ pub struct PathMatch {
         .message("match: a header or query parameter has not one of exact, regex and present; write exactly one"),
 )]
 pub struct FieldMatch {
-    /// Its name; of a header field in any case.
+    /// The name of the header field, in any case, or of the query parameter.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
     /// This value and no other.
@@ -165,10 +167,11 @@ pub struct BackendRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// A port of the Service, by number or name.
+    /// A port of the Service, by number or name, such as `80` or `http`.
     #[schemars(schema_with = "schema::backend_port")]
     pub port: IntOrString,
-    /// Its share, relative to the route's other backends; 0 gets nothing.
+    /// Its share, 0 to 1000000, relative to the route's other backends; 0 gets nothing. Absent: an even
+    /// share when no backend of the route has a weight, else 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::weight")]
     pub weight: Option<i32>,
@@ -185,10 +188,10 @@ pub struct BackendRef {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTls {
-    /// Who may have issued the endpoint's certificate.
+    /// Who may have issued the endpoint's certificate; absent: it is not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<BackendCa>,
-    /// The DNS name that the endpoint's certificate must have.
+    /// The DNS name that the endpoint's certificate must have, such as `blog.internal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub subject_name: Option<String>,
@@ -211,14 +214,14 @@ pub struct BackendCa {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Redirect {
-    /// `http` or `https`.
+    /// What the new URL begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
-    /// A DNS name.
+    /// The DNS name in the new URL, such as `www.example.com`; absent means that of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub hostname: Option<String>,
-    /// Absent: none is written when scheme or hostname change.
+    /// The port in the new URL. Absent: none is written when scheme or hostname change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
@@ -230,13 +233,13 @@ pub struct Redirect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub prefix_rewrite: Option<String>,
-    /// 301, 302, 303, 307 or 308; absent means 302.
+    /// The status of the answer: 301, 302, 303, 307 or 308; absent means 302.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::redirect_status")]
     pub status: Option<i32>,
 }
 
-/// What a client is to speak.
+/// What the new URL begins with: `http` or `https`; absent means that of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
@@ -250,10 +253,10 @@ pub enum Scheme {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Respond {
-    /// 200 to 599.
+    /// The status of the answer, 200 to 599.
     #[schemars(range(min = 200, max = 599))]
     pub status: i32,
-    /// What the answer says; absent is nothing.
+    /// What the answer says, in at most 4096 characters; absent means nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub body: Option<String>,

@@ -20,7 +20,7 @@ pub struct ExposedPortStatus {
     /// One sentence: `valid`, or what is wrong and what would be right.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Accepted, ResolvedRefs, Programmed, CertificatesReady, EndpointsReady, Ready.
+    /// What holds, by type: Accepted, ResolvedRefs, Programmed, CertificatesReady, EndpointsReady, Ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -116,7 +116,7 @@ pub struct Address {
     /// What kind of address it is.
     #[serde(rename = "type")]
     pub type_: AddressType,
-    /// The address.
+    /// The IP address or the name.
     pub value: String,
 }
 
@@ -135,10 +135,10 @@ pub enum AddressType {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChildRef {
-    /// Group and version.
+    /// Its group and version, such as `networking.k8s.io/v1`.
     pub api_version: String,
-    /// What it is.
+    /// What it is, such as `Service`.
     pub kind: String,
-    /// Its name.
+    /// The name of the object.
     pub name: String,
 }

@@ -21,8 +21,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// `Terminate` ends TLS at the proxy; `Disabled` serves plain HTTP. Absent: `Terminate` when
-    /// there is a secret or an issuer, here or in the class.
+    /// What is done with TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<TlsMode>,
     /// An existing Secret of type kubernetes.io/tls.
@@ -36,11 +35,10 @@ pub struct Tls {
     /// Who issues the certificates; absent takes the issuer of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
-    /// The oldest version that is spoken; absent means 1.2. The class may ask for a newer one.
-    /// 1.1 is served as 1.2 (RFC 8996), and status says so.
+    /// The oldest version that is spoken. The class may ask for a newer one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_version: Option<MinTlsVersion>,
-    /// The newest version that is spoken; absent means 1.3.
+    /// The newest version that is spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_version: Option<MaxTlsVersion>,
     /// Tells browsers to come by HTTPS only (Strict-Transport-Security, RFC 6797). Absent: they are told nothing.
@@ -59,7 +57,8 @@ pub struct Tls {
     pub client_ca: Option<ClientCa>,
 }
 
-/// What is done with TLS.
+/// What is done with TLS: `Terminate` ends it at the proxy; `Disabled` serves plain HTTP. Absent:
+/// `Terminate` when there is a secret or an issuer, here or in the class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsMode {
     /// TLS ends at the proxy.
@@ -68,7 +67,8 @@ pub enum TlsMode {
     Disabled,
 }
 
-/// The oldest version of TLS that is spoken.
+/// The oldest version of TLS that is spoken: that of the object or of its class, whichever is newer.
+/// Absent means `1.2`; `1.1` is served as 1.2 (RFC 8996), and status says so.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -84,7 +84,7 @@ pub enum MinTlsVersion {
     V1_3,
 }
 
-/// The newest version of TLS that is spoken.
+/// The newest version of TLS that is spoken; absent means `1.3`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -115,13 +115,13 @@ pub struct Hsts {
 pub struct ClientCa {
     /// A Secret with the certificates of the authorities in `ca.crt`.
     pub secret: SecretRef,
-    /// `Require` refuses a client without a certificate; `Optional` serves it. One whose certificate
-    /// does not hold is always refused. Absent means `Require`.
+    /// What happens to a client without a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ClientCaMode>,
 }
 
-/// What happens to a client without a certificate.
+/// What happens to a client without a certificate: `Require` refuses it, `Optional` serves it. One whose
+/// certificate does not hold is always refused. Absent means `Require`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ClientCaMode {
     /// It is refused.
