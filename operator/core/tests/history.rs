@@ -12,14 +12,13 @@ mod steps;
 mod world;
 
 use portolan_core::{
-    Affected, Change, Child, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
+    Affected, Child, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
 };
-use portolan_crds::{ExposeClassStatus, ExposedPort, ExposedPortStatus};
+use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
 use portolan_discovery::table::{Action, Origin, Resource, ResourceName, UpstreamProtocol};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use steps::*;
 use world::*;
@@ -260,80 +259,6 @@ proptest! {
         prop_assert_eq!(walk.derived, Derived::default());
         prop_assert_eq!(format!("{:?}", walk.index), format!("{:?}", Walk::new().index), "a leak");
     }
-
-    /// A rejected object never takes down another one.
-    #[test]
-    fn breaking_or_removing_one_object_changes_nothing_for_hostnames_that_it_does_not_share(
-        steps in steps(), n in 0..2usize, o in 0..3usize, broken: bool
-    ) {
-        let mut walk = Walk::new();
-        for step in steps {
-            walk.step(step);
-        }
-        let me = ObjectRef::new(NAMESPACES[n], format!("xp-{o}"));
-        let mut mine: BTreeSet<String> = hosts_of(&walk.index, &me);
-        mine.extend(walk.delegating_to(&me).iter().flat_map(|root| hosts_of(&walk.index, root)));
-        let others = |index: &Index| -> BTreeMap<_, _> {
-            CLASSES.iter().flat_map(|class| HOSTS.iter().map(move |name| (class_name(class), *name)))
-                .filter(|(_, name)| !mine.contains(*name) && !mine.contains("*.e.test"))
-                .map(|(class, name)| {
-                    let told = index.resource(&class, &virtual_host(name));
-                    let references = told.iter().flat_map(|(resource, _)| resource.references());
-                    // Who else is behind a shared Service is no part of what is served.
-                    let behind: Vec<_> = references.map(|name| index.resource(&class, &name).map(|(it, _)| it)).collect();
-                    ((class, name), (told, behind, index.hold_action(&host(name))))
-                })
-                .collect()
-        };
-        let before = others(&walk.index);
-        walk.apply(if broken {
-            let spec = json!({"port": 0, "hostnames": HOSTS});
-            Event::ExposedPort(applied(exposed_port(&me.namespace, &me.name, 0, spec)))
-        } else {
-            remove(&Place::Object(n, o))
-        });
-        prop_assert_eq!(others(&walk.index), before);
-    }
-}
-
-impl Walk {
-    /// Everybody who leaves routes to an object, or to one that does.
-    fn delegating_to(&self, object: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let named = |it: &ExposedPort| -> BTreeSet<ObjectRef> {
-            let routes = it
-                .spec
-                .routes
-                .iter()
-                .filter_map(|route| route.delegate.clone());
-            routes
-                .map(|to| ObjectRef::new(to.namespace.unwrap_or_default(), to.name))
-                .collect()
-        };
-        let objects = self.stored.values().filter_map(|event| match event {
-            Event::ExposedPort(Change::Applied(it)) => {
-                Some((ObjectRef::of(it.as_ref()), named(it)))
-            }
-            _ => None,
-        });
-        let objects: Vec<_> = objects.collect();
-        let mut found = BTreeSet::from([object.clone()]);
-        for _ in 0..objects.len() {
-            let more = objects
-                .iter()
-                .filter(|(_, named)| !named.is_disjoint(&found));
-            found.extend(more.map(|(name, _)| name.clone()).collect::<Vec<_>>());
-        }
-        found
-    }
-}
-
-fn hosts_of(index: &Index, object: &ObjectRef) -> BTreeSet<String> {
-    let status = index.status(object, &Observed::default(), now());
-    status
-        .into_iter()
-        .flat_map(|status| status.hostnames)
-        .map(|host| host.name)
-        .collect()
 }
 
 /// The histories above are worth something only while they meet what is interesting.
