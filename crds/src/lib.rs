@@ -55,7 +55,7 @@ pub const PARENTS_MAX: usize = 32;
 /// How many namespaces a class may admit by name.
 pub const ROOT_NAMESPACES_MAX: usize = 256;
 /// How many labels a selector may ask for, and how many expressions it may have.
-pub const EXPRESSIONS_MAX: usize = 16;
+pub const EXPRESSIONS_MAX: usize = 8;
 /// How many values one of these expressions may have.
 pub const LABEL_VALUES_MAX: usize = 32;
 /// How many rules a class may have about who gets which hostnames.
