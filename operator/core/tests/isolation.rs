@@ -13,7 +13,9 @@ use portolan_core::{
     Change, Child, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
     ObservedProxy, Verdict,
 };
-use portolan_crds::{ExposeClassStatus, ExposedPort, ExposedPortStatus, HostnameStatus};
+use portolan_crds::{
+    ExposeClass, ExposeClassStatus, ExposedPort, ExposedPortStatus, HostnameStatus,
+};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -46,9 +48,11 @@ fn scenario() -> impl Strategy<Value = (Vec<Step>, Whom, Blow)> {
         5 => (0..6_usize).prop_map(Whom::Any),
         2 => family(),
         1 => company(),
+        2 => below_a_wildcard(),
     ];
     let blow = prop_oneof![Just(Blow::Removed), Just(Blow::Broken)];
-    (prop::collection::vec(step(), 10..80), whom, blow)
+    let steps = prop::collection::vec(step(), 10..100).prop_map(begun);
+    (steps, whom, blow)
 }
 
 /// An object that delegates, and the child that agrees; chance rarely brings both together.
@@ -74,6 +78,17 @@ fn company() -> impl Strategy<Value = Whom> {
         let steps = vec![
             Step::Put(Place::Object(n, 0), [1, 1, 1, 16, 1]),
             Step::Put(Place::Object(n, 1), [10, 10, 1, 16, 1]),
+        ];
+        Whom::This(at(n, 1), steps)
+    })
+}
+
+/// A name of one namespace below the wildcard of another.
+fn below_a_wildcard() -> impl Strategy<Value = Whom> {
+    (0..2_usize).prop_map(|n| {
+        let steps = vec![
+            Step::Put(Place::Object(1 - n, 0), [7, 7, 1, 16, 1]),
+            Step::Put(Place::Object(n, 1), [1, 1, 1, 16, 1]),
         ];
         Whom::This(at(n, 1), steps)
     })
@@ -136,6 +151,13 @@ impl Cluster {
             _ => None,
         });
         objects.collect()
+    }
+
+    fn classes(&self) -> impl Iterator<Item = &ExposeClass> {
+        self.stored.values().filter_map(|event| match event {
+            Event::ExposeClass(Change::Applied(it)) => Some(it.as_ref()),
+            _ => None,
+        })
     }
 
     fn strike(&mut self, me: &ObjectRef, blow: Blow) {
@@ -260,7 +282,7 @@ impl Delegations {
 struct Shared {
     names: BTreeSet<String>,
     objects: BTreeSet<ObjectRef>,
-    /// Those that it names itself, which nobody else may.
+    /// Those that it names itself, and those that classes name for its hostnames; nobody else may.
     secrets: BTreeSet<ObjectRef>,
 }
 
@@ -286,6 +308,13 @@ impl Shared {
         let mut secrets = BTreeSet::new();
         let spec = serde_json::to_value(&stored[me].spec).unwrap();
         secrets_in(&me.namespace, &spec, &mut secrets);
+        for class in cluster.classes() {
+            secrets_in(
+                "",
+                &serde_json::to_value(&class.spec).unwrap(),
+                &mut secrets,
+            );
+        }
         Self {
             names,
             objects,

@@ -91,6 +91,18 @@ pub fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// With a class first, or most histories would be about nothing; and namespaces are there before what is
+/// in them.
+pub fn begun(steps: Vec<Step>) -> Vec<Step> {
+    let mut begun = vec![
+        Step::Put(Place::Namespace(0), [0; 5]),
+        Step::Put(Place::Namespace(1), [1; 5]),
+        Step::Put(Place::Class(0), [1, 1, 1, 4, 19]),
+    ];
+    begun.extend(steps);
+    begun
+}
+
 /// The Certificate of a hostname in the first namespace, for one of the classes.
 pub fn certificate_name(class: usize, name: &str) -> String {
     certificate_of(NAMESPACES[0], CLASSES[class], name)
