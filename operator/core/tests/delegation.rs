@@ -421,6 +421,34 @@ fn a_child_cannot_loosen_the_client_certificates_of_its_root() {
 }
 
 #[test]
+fn nor_those_of_an_older_object_that_shares_the_hostname_with_its_root() {
+    let mut world = World::ready();
+    let tls = json!({"secret": {"name": "own"}, "clientCA": {"secret": {"name": "ca"}}});
+    let elder = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": tls,
+        "routes": [{"match": {"path": {"prefix": "/own"}}}]});
+    world.put_shop(elder);
+    let mut ca = secret("ca", "", "");
+    let pem = k8s_openapi::ByteString(GOOD.certificate.as_bytes().to_vec());
+    ca.data = Some([("ca.crt".to_owned(), pem)].into());
+    world.apply(Event::Secret(applied(ca)));
+    let root = json!({"hostnames": [HOST], "routes": [delegate("/docs", "marketing", "docs")]});
+    world.apply(Event::ExposedPort(applied(exposed_port(
+        "team-a", "younger", 9, root,
+    ))));
+    let mut open = answer("/docs", "docs");
+    open["permitInsecure"] = true.into();
+    put_child(&mut world, "marketing", "docs", json!([open]));
+    assert!(
+        told(&world).contains(&row("/docs", "docs")),
+        "{:?}",
+        told(&world)
+    );
+    assert!(routes(&world).iter().all(|it| !it.permit_insecure));
+    let accepted = condition(&status_of(&world, "marketing", "docs"), "Accepted");
+    assert_eq!(accepted, ("True".into(), "ParentRequiresTls".into()));
+}
+
+#[test]
 fn a_child_has_a_service_and_no_names_of_its_own() {
     let mut world = delegating();
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "selector": {"app": "docs"}, "port": 80});

@@ -5,7 +5,7 @@
 //! with what it was given, never more.
 
 use super::Index;
-use super::link::{Child, Link, Object};
+use super::link::{Child, Link, Linked, Object};
 use super::merge::Server;
 use super::routing::Routing;
 use crate::names::ObjectRef;
@@ -114,21 +114,22 @@ impl Index {
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
     }
 
-    /// The routes of an object that serves a hostname, and of everybody whom it leaves some to.
-    pub(crate) fn leaves<'a>(&'a self, root: Server<'a>) -> Vec<Leaf<'a>> {
-        self.walk(root).leaves
+    /// The routes of an object that serves a hostname, and of everybody whom it leaves some to. `rule` is the
+    /// object whose word on TLS counts there.
+    pub(crate) fn leaves<'a>(&'a self, root: Server<'a>, rule: &Linked) -> Vec<Leaf<'a>> {
+        self.walk(root, rule).leaves
     }
 
     /// Why not everything below a root takes requests, and in which object that shows.
     pub(crate) fn cut_short<'a>(&'a self, root: Server<'a>) -> Option<(&'a ObjectRef, Broken)> {
-        self.walk(root).cut
+        self.walk(root, root.link).cut
     }
 
-    fn walk<'a>(&'a self, root: Server<'a>) -> Walk<'a> {
+    fn walk<'a>(&'a self, root: Server<'a>, rule: &Linked) -> Walk<'a> {
         let mut walk = Walk {
             index: self,
             // What was let in with a certificate is not to be had without one.
-            secure: root.link.tls.client_ca.is_some(),
+            secure: rule.tls.client_ca.is_some(),
             path: vec![root.name],
             visits: 0,
             leaves: Vec::new(),

@@ -83,8 +83,11 @@ impl Index {
         class: &'a ClassName,
         host: &Hostname,
     ) -> Vec<(Server<'a>, Vec<Leaf<'a>>)> {
+        let mut rule = None;
         let servers = self.servers(class, host);
-        servers.map(|it| (it, self.leaves(it))).collect()
+        servers
+            .map(|it| (it, self.leaves(it, *rule.get_or_insert(it.link))))
+            .collect()
     }
 
     /// The routes of a hostname in the order in which they are tried.
@@ -117,10 +120,10 @@ impl Index {
         let mut own = Vec::new();
         for server in self.servers(&link.class, host) {
             if server.name == me {
-                own = self.leaves(server);
+                own = self.leaves(server, eldest.link);
                 break;
             }
-            for leaf in self.leaves(server) {
+            for leaf in self.leaves(server, eldest.link) {
                 taken.entry(requests(&leaf.route)).or_insert(server.name);
             }
         }
@@ -166,7 +169,7 @@ impl Index {
     }
 
     fn taken_by(&self, server: Server<'_>) -> BTreeSet<Requests> {
-        let leaves = self.leaves(server);
+        let leaves = self.leaves(server, server.link);
         leaves.iter().map(|leaf| requests(&leaf.route)).collect()
     }
 

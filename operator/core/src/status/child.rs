@@ -8,7 +8,7 @@ use super::proxies::not_loaded;
 use super::{Verdict, applied, hosts, judge_aspects};
 use crate::index::delegation::confine;
 use crate::index::hostnames::Standing;
-use crate::index::link::Child;
+use crate::index::link::{Child, Linked};
 use crate::index::routing::Routing;
 use crate::index::serving::Slot;
 use crate::index::{Entry, Index};
@@ -192,7 +192,7 @@ impl Index {
         let route = routing.routes.iter().find(|it| it.permits_insecure())?;
         let strict = self.roots_of(me).into_iter().find(|root| {
             let link = self.linked(root).map(|(_, link)| link);
-            link.is_some_and(|link| link.tls.client_ca.is_some())
+            link.is_some_and(|link| self.asks_for_certificates(root, link))
         })?;
         let place = match route.index {
             Some(index) => format!("spec.routes[{index}]"),
@@ -201,6 +201,15 @@ impl Index {
         Some(format!(
             "{place}.permitInsecure: ExposedPort {strict} asks clients for a certificate, so this is served over HTTPS only; leave it out"
         ))
+    }
+
+    /// Whether clients must show a certificate under any hostname of a root, by its own word or by that of
+    /// an older object that shares the hostname.
+    fn asks_for_certificates(&self, root: &ObjectRef, link: &Linked) -> bool {
+        link.hostnames.iter().any(|host| {
+            let rule = self.rule(root, link, host).map_or(link, |it| it.link);
+            rule.tls.client_ca.is_some()
+        })
     }
 
     fn root_not_serving(&self, me: &ObjectRef) -> Option<(Reason, String)> {
