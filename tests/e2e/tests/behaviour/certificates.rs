@@ -6,7 +6,7 @@ use portolan_e2e::exposed::{KIND, exposed_echo};
 use portolan_e2e::pki::{Authority, Pair, tls_secret};
 use portolan_e2e::proxies::ProxyPod;
 use portolan_e2e::visitor::{Scheme, Visitor, leaf};
-use portolan_e2e::wait::{LATER, eventually};
+use portolan_e2e::wait::{LATER, SOON, eventually};
 use portolan_e2e::{ISSUER, scene};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -236,7 +236,8 @@ async fn one_certificate_for_an_object_grows_with_it_and_no_change_keeps_anybody
         let ways = exposed.entries()?;
         let way = ways.first().context("no way")?;
         let shown = async |host: &str| visitor.https(way.https, host).await?.fingerprint();
-        let first = shown(one).await?;
+        let new = "the new address leads to its proxy";
+        let first = eventually(new, SOON, async || shown(one).await).await?;
         ensure!(shown(two).await? == first, "another certificate");
 
         // Whoever was served is served at every moment.
