@@ -105,6 +105,10 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<ClassAnnotations>,
 
+    /// Whether pods are private until they are exposed; absent: they are reached as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<ClassNetworkPolicy>,
+
     /// How requests go from the proxies to the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_encryption: Option<BackendEncryption>,
@@ -172,7 +176,7 @@ pub struct HostnameRule {
         .message("spec.certificates.mode: Shared takes every certificate from shared, and none is there; write them there, or another mode"),
 )]
 pub struct ClassCertificates {
-    /// How many hostnames a certificate from an issuer is for; absent means `PerHostname`.
+    /// How many hostnames a certificate from an issuer is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<CertificateMode>,
     /// For the hostnames of objects that name neither a secret nor an issuer; the first that is for a
@@ -182,7 +186,7 @@ pub struct ClassCertificates {
     pub shared: Vec<SharedCertificate>,
 }
 
-/// How many hostnames a certificate from an issuer is for.
+/// How many hostnames a certificate from an issuer is for; absent means `PerHostname`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CertificateMode {
     /// One each: a hostname that cannot be certified keeps no other one waiting.
@@ -240,6 +244,30 @@ pub struct AllowedIssuer {
     /// Whose objects may name it too, by the labels of their namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
+}
+
+/// Whether pods are private until they are exposed.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("!has(self.mode) || self.mode != 'Restrict' || has(self.namespaceSelector)")
+    .message("spec.networkPolicy: mode Restrict does not say where; write namespaceSelector, such as {matchLabels: {team: a}}, or {} for every namespace"))]
+#[serde(rename_all = "camelCase")]
+pub struct ClassNetworkPolicy {
+    /// What is made of NetworkPolicies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<NetworkPolicyMode>,
+    /// In which namespaces, by their labels; `{}` means every one. Never in kube-system, kube-public, kube-node-lease and where Portolan is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+}
+
+/// What is made of NetworkPolicies; absent means `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NetworkPolicyMode {
+    /// Nothing.
+    #[default]
+    None,
+    /// Pods are reached from their own namespace, and from the proxies on the ports that are exposed.
+    Restrict,
 }
 
 /// What objects may write on their Ingress.

@@ -24,9 +24,10 @@ mod schema;
 
 pub use expose_class::{
     AllowedEndpoints, AllowedIssuer, Amounts, BackendEncryption, CertificateMode, ClassAnnotations,
-    ClassCertificates, ClassTls, ExposeClass, ExposeClassProxies, ExposeClassSpec,
-    ExposeClassStatus, HostnameRule, IpFamily, IpFamilyPolicy, NamespacedSecretRef, Proxy,
-    ProxyResources, ProxyService, ServiceType, SharedCertificate,
+    ClassCertificates, ClassNetworkPolicy, ClassTls, ExposeClass, ExposeClassProxies,
+    ExposeClassSpec, ExposeClassStatus, HostnameRule, IpFamily, IpFamilyPolicy,
+    NamespacedSecretRef, NetworkPolicyMode, Proxy, ProxyResources, ProxyService, ServiceType,
+    SharedCertificate,
 };
 pub use exposed_port::{
     Address, AddressType, BackendCa, BackendRef, BackendTls, CertificateStatus, ChildRef, ClientCa,
@@ -70,6 +71,8 @@ pub const ALLOWED_ISSUERS_MAX: usize = 64;
 pub const CHILD_LABELS_MAX: usize = 16;
 /// How many bytes the annotations of an object may have, names and values together.
 pub const ANNOTATIONS_BYTES_MAX: usize = 32 * 1024;
+/// How many of its children the status of an object lists.
+pub const CHILDREN_MAX: usize = 128;
 /// How many backends one route may have.
 pub const BACKENDS_MAX: usize = 16;
 /// How many header fields one route may look at, and how many query parameters.

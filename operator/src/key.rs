@@ -2,7 +2,7 @@
 
 use crate::queue::Lane;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use portolan_core::{CLASS, ClassName, EXPOSED_PORT, Hostname, ObjectRef};
+use portolan_core::{CLASS, ClassName, EXPOSED_PORT, Hostname, OWNER_NAMESPACE, ObjectRef};
 use std::fmt;
 
 /// A key of the work queue.
@@ -43,7 +43,11 @@ impl Key {
         }
         let noted = |name| noted(child, name);
         match noted(EXPOSED_PORT) {
-            Some(name) => Some(Self::Object(ObjectRef::new(namespace(), name))),
+            Some(name) => {
+                let elsewhere = noted(OWNER_NAMESPACE).map(str::to_owned);
+                let namespace = elsewhere.unwrap_or_else(namespace);
+                Some(Self::Object(ObjectRef::new(namespace, name)))
+            }
             None => noted(CLASS).and_then(ClassName::parse).map(Self::Class),
         }
     }
@@ -111,6 +115,9 @@ mod tests {
         assert_eq!(labelled.as_deref(), Some("ExposedPort n/hash"));
         let both = owner(json!({"namespace": "n", "labels": labels, "annotations": annotations}));
         assert_eq!(both.as_deref(), Some("ExposedPort n/a-long-name"));
+        let annotations = json!({"portolan.dev/owner-namespace": "web"});
+        let far = owner(json!({"namespace": "n", "labels": labels, "annotations": annotations}));
+        assert_eq!(far.as_deref(), Some("ExposedPort web/hash"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What became of an ExposedPort, told by the operator.
 
+use crate::CHILDREN_MAX;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,9 +39,9 @@ pub struct ExposedPortStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub addresses: Vec<Address>,
-    /// The objects that were made for this one.
+    /// The objects that were made for this one; the first of them, when there are many.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = CHILDREN_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub children: Vec<ChildRef>,
 }
 
@@ -131,7 +132,7 @@ pub enum AddressType {
     Hostname,
 }
 
-/// An object that was made for an ExposedPort, in its namespace.
+/// An object that was made for an ExposedPort, in its namespace; a NetworkPolicy is in that of the Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChildRef {

@@ -60,6 +60,8 @@ pub const CLASS: &str = "portolan.dev/class";
 pub const IN_USE: &str = "portolan.dev/in-use";
 /// Annotation with the UID of the owner.
 pub const OWNER_UID: &str = "portolan.dev/owner-uid";
+/// Annotation with the namespace of the owner, where that is another one: an ownerReference cannot say it.
+pub const OWNER_NAMESPACE: &str = "portolan.dev/owner-namespace";
 /// `spec.controller` of our IngressClasses.
 pub const INGRESS_CONTROLLER: &str = "portolan.dev/ingress";
 /// The audience of the tokens that proxies show.

@@ -4,22 +4,13 @@
 
 mod world;
 
-use portolan_core::{Child, Event, ObjectRef, ProxySettings};
+use portolan_core::{Child, Event, ObjectRef};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use world::*;
 
 fn values(children: &[Child]) -> Vec<&Value> {
     children.iter().map(|child| &child.value).collect()
-}
-
-fn settings() -> ProxySettings {
-    ProxySettings {
-        namespace: "portolan-system".into(),
-        image: "portolan.dev/portolan-proxy:dev".into(),
-        image_pull_policy: "IfNotPresent".into(),
-        version: "0.1.0".into(),
-    }
 }
 
 #[test]

@@ -32,6 +32,7 @@ struct Derived {
     finalizers: BTreeMap<ClassName, Vec<String>>,
     /// The UIDs of those that are to be deleted.
     deletions: BTreeMap<ObjectRef, String>,
+    class_children: BTreeMap<ClassName, Vec<Child>>,
     holds: BTreeMap<Hostname, HoldAction>,
     resources: BTreeMap<(ClassName, ResourceName), (Resource, Vec<Origin>)>,
     secrets: BTreeSet<ObjectRef>,
@@ -63,7 +64,10 @@ impl Derived {
             let status = index.class_status(&class, &Observed::default(), now());
             set(&mut self.classes, class.clone(), status);
             let finalizers = index.finalizers(&class);
-            set(&mut self.finalizers, class, finalizers);
+            set(&mut self.finalizers, class.clone(), finalizers);
+            let children = index.class_children(&class, &settings());
+            let children = (!children.is_empty()).then_some(children);
+            set(&mut self.class_children, class, children);
         }
         for hostname in affected.holds {
             let action = index.hold_action(&hostname);
@@ -94,6 +98,11 @@ impl Derived {
             let names = child.value.pointer("/spec/dnsNames");
             let several = names.is_some_and(|it| it[1].is_string());
             seen.extend(several.then(|| "a certificate for several hostnames".to_owned()));
+            seen.insert(child.kind.to_owned());
+        }
+        let mut of_classes = self.class_children.values().flatten();
+        if of_classes.any(|child| NAMESPACES.contains(&child.namespace.as_str())) {
+            seen.insert("restricted".to_owned());
         }
         for (resource, _) in self.resources.values() {
             if let Resource::Certificate(it) = resource {
@@ -285,6 +294,8 @@ fn histories_meet_every_interesting_state() {
         "RouteConflict",
         "TlsConflict",
         "RootNamespaceDenied",
+        "restricted",
+        "NetworkPolicy",
         "HostnameNotAllowed",
         "Orphaned",
         "DelegateNotFound",

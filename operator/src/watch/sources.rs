@@ -135,7 +135,7 @@ impl Sources {
     fn children(&self, kind: ChildKind) -> Api<DeserializeGuard<DynamicObject>> {
         let resource = kind.resource();
         match kind {
-            ChildKind::Ingress | ChildKind::IngressClass => {
+            ChildKind::Ingress | ChildKind::IngressClass | ChildKind::NetworkPolicy => {
                 Api::all_with(self.client.clone(), &resource)
             }
             _ => Api::namespaced_with(self.client.clone(), &self.scope.namespace, &resource),

@@ -46,6 +46,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("Issuer", "cert-manager.io/v1", "issuers"),
     ("Lease", "coordination.k8s.io/v1", "leases"),
     ("Namespace", "v1", "namespaces"),
+    ("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
     ("Pod", "v1", "pods"),
     (
         "ReferenceGrant",

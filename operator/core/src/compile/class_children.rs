@@ -29,6 +29,7 @@ impl Index {
         };
         let owner = Owner {
             kind: "ExposeClass",
+            namespace: "",
             name: class.as_str(),
             uid: &facts.uid,
             label: CLASS,
@@ -42,14 +43,16 @@ impl Index {
             facts,
             settings,
         };
-        vec![
+        let mut children = vec![
             proxies.service_account(),
             proxies.network_policy(),
             proxies.deployment(),
             proxies.disruption_budget(),
             proxies.service(),
             proxies.ingress_class(),
-        ]
+        ];
+        children.extend(self.denials(&proxies.owner, class));
+        children
     }
 }
 
@@ -75,13 +78,8 @@ impl Proxies<'_> {
         class_child_name(&self.settings.namespace, self.class, kind)
     }
 
-    /// The labels that find the pods. They can never change in a Deployment, so the version is not among them.
     fn selector(&self) -> Value {
-        json!({
-            "app.kubernetes.io/name": "portolan",
-            "app.kubernetes.io/component": "proxy",
-            CLASS: self.class.as_str(),
-        })
+        proxy_labels(self.class)
     }
 
     /// It has no rights. Its name is what discovery recognises a proxy of the class by.
@@ -278,6 +276,15 @@ impl Proxies<'_> {
         }
         Value::Object(value)
     }
+}
+
+/// The labels that find the proxies of a class. They can never change in a Deployment, so the version is not among them.
+pub(super) fn proxy_labels(class: &ClassName) -> Value {
+    json!({
+        "app.kubernetes.io/name": "portolan",
+        "app.kubernetes.io/component": "proxy",
+        CLASS: class.as_str(),
+    })
 }
 
 fn amounts_of(amounts: &Amounts) -> Map<String, Value> {

@@ -2,7 +2,7 @@
 
 use crate::child::Child;
 use crate::names::short_hash;
-use crate::{MANAGED_BY, OWNER_UID};
+use crate::{MANAGED_BY, OWNER_NAMESPACE, OWNER_UID};
 use portolan_crds::{GROUP, VERSION};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -14,6 +14,8 @@ const LABEL_MAX: usize = 63;
 pub(super) struct Owner<'a> {
     /// `ExposedPort` or `ExposeClass`.
     pub(super) kind: &'static str,
+    /// Empty when it is of the cluster.
+    pub(super) namespace: &'a str,
     pub(super) name: &'a str,
     pub(super) uid: &'a str,
     /// The key of the label, and of the annotation, that carries the owner's name.
@@ -43,6 +45,17 @@ impl Owner<'_> {
         Value::Object(labels)
     }
 
+    fn reference(&self) -> Value {
+        json!({
+            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "kind": self.kind,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        })
+    }
+
     /// An object of this owner; `rest` holds everything but `apiVersion`, `kind` and `metadata`.
     pub(super) fn child(
         &self,
@@ -57,23 +70,24 @@ impl Owner<'_> {
         if self.name.len() > LABEL_MAX {
             annotations.insert(self.label.to_owned(), self.name.into());
         }
+        // The garbage collector looks for an owner in the namespace of the child, and takes one of another
+        // namespace for gone.
+        let elsewhere = !self.namespace.is_empty() && self.namespace != namespace;
+        if elsewhere {
+            annotations.insert(OWNER_NAMESPACE.to_owned(), self.namespace.into());
+        }
         let mut metadata = json!({
             "name": name,
             "labels": self.labels(),
             "annotations": annotations,
-            "ownerReferences": [{
-                "apiVersion": format!("{GROUP}/{VERSION}"),
-                "kind": self.kind,
-                "name": self.name,
-                "uid": self.uid,
-                "controller": true,
-                "blockOwnerDeletion": true,
-            }],
         });
-        if let Some(metadata) = metadata.as_object_mut()
-            && !namespace.is_empty()
-        {
-            metadata.insert("namespace".to_owned(), namespace.into());
+        if let Some(metadata) = metadata.as_object_mut() {
+            if !namespace.is_empty() {
+                metadata.insert("namespace".to_owned(), namespace.into());
+            }
+            if !elsewhere {
+                metadata.insert("ownerReferences".to_owned(), json!([self.reference()]));
+            }
         }
         let mut value = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
         if let (Value::Object(value), Value::Object(rest)) = (&mut value, rest) {

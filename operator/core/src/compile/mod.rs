@@ -4,6 +4,7 @@
 mod class_children;
 mod class_settings;
 mod metadata;
+mod network_policies;
 mod object_children;
 mod quantity;
 mod table;

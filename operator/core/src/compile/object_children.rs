@@ -1,5 +1,5 @@
 //! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
-//! for all.
+//! for all, and what lets the proxies in where pods are private.
 
 use super::metadata::Owner;
 use crate::child::Child;
@@ -30,6 +30,7 @@ impl Index {
         };
         let owner = Owner {
             kind: "ExposedPort",
+            namespace: &object.namespace,
             name: &object.name,
             uid: &facts.uid,
             label: EXPOSED_PORT,
@@ -41,13 +42,20 @@ impl Index {
         {
             children.push(service(&owner, own, selector));
         }
-        // Names and certificates are those of the root.
+        children.extend(self.named_children(&owner, object));
+        children.extend(self.allowances(&owner, object, facts, routing));
+        children
+    }
+
+    /// Names and certificates are those of the root.
+    fn named_children(&self, owner: &Owner<'_>, object: &ObjectRef) -> Vec<Child> {
+        let mut children = Vec::new();
         let Some((_, link)) = self.linked(object) else {
             return children;
         };
         let hosts: Vec<_> = self.served(object, link).collect();
         if !hosts.is_empty() {
-            children.push(ingress(&owner, object, link, &hosts));
+            children.push(ingress(owner, object, link, &hosts));
         }
         if self.cert_manager {
             // Under a hostname that several objects share, the oldest has the certificate.
@@ -56,7 +64,7 @@ impl Index {
                 eldest.is_some_and(|eldest| eldest.name == object)
             };
             let hosts = hosts.iter().filter(eldest);
-            children.extend(certificates(&owner, link, hosts.copied()));
+            children.extend(certificates(owner, link, hosts.copied()));
         }
         children
     }

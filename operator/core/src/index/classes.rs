@@ -7,7 +7,8 @@ use crate::validate::{Policy, Problem, is_never_allowed};
 use jiff::Timestamp;
 use portolan_crds::{
     AllowedEndpoints, AllowedIssuer, CertificateMode, ExposeClass, ExposeClassSpec,
-    ExposeClassStatus, HostnameRule, IssuerRef, MinTlsVersion, SharedCertificate,
+    ExposeClassStatus, HostnameRule, IssuerRef, MinTlsVersion, NetworkPolicyMode,
+    SharedCertificate,
 };
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,6 +108,14 @@ impl Class {
         let allowed = self.spec.tls.as_ref();
         let allowed = allowed.and_then(|tls| tls.allow_own_secrets.as_ref());
         allowed.is_none_or(|it| home.is_meant(Some(&it.namespaces), it.namespace_selector.as_ref()))
+    }
+
+    /// Whether the pods of a namespace are private until they are exposed. In one that is going nothing can be made.
+    pub(crate) fn restricts(&self, home: Home<'_>) -> bool {
+        let policy = self.spec.network_policy.as_ref();
+        let policy = policy.filter(|it| it.mode == Some(NetworkPolicyMode::Restrict));
+        let selector = policy.and_then(|it| it.namespace_selector.as_ref());
+        selector.is_some_and(|it| home.is_chosen(it)) && !home.is_going()
     }
 
     /// Whether objects may have an annotation on their Ingress.

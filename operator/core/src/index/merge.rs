@@ -86,7 +86,7 @@ impl Index {
         let mut rule = None;
         let servers = self.servers(class, host);
         servers
-            .map(|it| (it, self.leaves(it, *rule.get_or_insert(it.link))))
+            .map(|it| (it, self.leaves(it, rule.get_or_insert(it.link))))
             .collect()
     }
 

@@ -22,6 +22,7 @@ pub(crate) mod link;
 pub(crate) mod merge;
 pub(crate) mod namespaces;
 pub(crate) mod pods;
+mod restriction;
 pub(crate) mod routing;
 pub(crate) mod secrets;
 mod service_facts;
@@ -336,6 +337,7 @@ impl Index {
             class.and_then(Class::default_certificate)
         };
         let before = secret(&self.classes);
+        let restricted = self.restricted();
         let Some(change) = self.classes.apply(change) else {
             return;
         };
@@ -367,6 +369,9 @@ impl Index {
             self.touch_objects(&concerned, affected);
         }
         self.judge_anew(concerned, affected);
+        for namespace in restricted.symmetric_difference(&self.restricted()) {
+            self.touch_restricted(namespace, affected);
+        }
     }
 
     /// Judges objects once more, after something changed that they depend on.

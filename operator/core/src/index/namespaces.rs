@@ -9,16 +9,24 @@ use std::collections::BTreeMap;
 
 type Labels = BTreeMap<String, String>;
 
-/// The labels of every namespace that was seen.
+/// Every namespace that was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Namespaces(BTreeMap<String, Labels>);
+pub(crate) struct Namespaces(BTreeMap<String, Facts>);
+
+/// What matters of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Facts {
+    labels: Labels,
+    /// It is being deleted.
+    going: bool,
+}
 
 /// A namespace as a class looks at it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Home<'a> {
     pub(crate) name: &'a str,
     /// `None` until it was seen: what is not known is never taken for what is asked for.
-    labels: Option<&'a Labels>,
+    facts: Option<&'a Facts>,
 }
 
 impl Namespaces {
@@ -28,8 +36,11 @@ impl Namespaces {
         match change {
             Change::Deleted(_) => self.0.remove(&name).is_some(),
             Change::Applied(it) => {
-                let labels = it.metadata.labels.unwrap_or_default();
-                self.0.insert(name, labels.clone()) != Some(labels)
+                let facts = Facts {
+                    going: it.metadata.deletion_timestamp.is_some(),
+                    labels: it.metadata.labels.unwrap_or_default(),
+                };
+                self.0.insert(name, facts.clone()) != Some(facts)
             }
         }
     }
@@ -37,8 +48,12 @@ impl Namespaces {
     pub(crate) fn home<'a>(&'a self, name: &'a str) -> Home<'a> {
         Home {
             name,
-            labels: self.0.get(name),
+            facts: self.0.get(name),
         }
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
@@ -60,12 +75,17 @@ impl Home<'_> {
 
     /// Whether its labels are what a selector asks for.
     pub(crate) fn is_chosen(self, selector: &LabelSelector) -> bool {
-        self.labels.is_some_and(|labels| {
+        self.facts.is_some_and(|Facts { labels, .. }| {
             let mut equal = selector.match_labels.iter();
             let mut expressions = selector.match_expressions.iter();
             equal.all(|(key, value)| labels.get(key) == Some(value))
                 && expressions.all(|it| holds(it, labels))
         })
+    }
+
+    /// Whether it is being deleted.
+    pub(super) fn is_going(self) -> bool {
+        self.facts.is_some_and(|facts| facts.going)
     }
 }
 
@@ -90,8 +110,16 @@ impl Index {
     /// Labels decide about the objects of their namespace alone.
     pub(super) fn apply_namespace(&mut self, change: Change<Namespace>, affected: &mut Affected) {
         let name = change.reference().name;
+        let restricting = self.restricting(&name);
         if !self.namespaces.apply(change) {
             return;
+        }
+        let now = self.restricting(&name);
+        affected
+            .classes
+            .extend(restricting.symmetric_difference(&now).cloned());
+        if restricting.is_empty() != now.is_empty() {
+            self.touch_restricted(&name, affected);
         }
         let first = ObjectRef::new(name.as_str(), "");
         let objects = self.objects.range(first..).map(|(me, _)| me);
@@ -106,10 +134,13 @@ mod tests {
     use serde_json::{Value, json};
 
     fn chosen(labels: Option<Value>, selector: Value) -> bool {
-        let labels = labels.map(|it| serde_json::from_value(it).unwrap());
+        let facts = labels.map(|it| Facts {
+            labels: serde_json::from_value(it).unwrap(),
+            going: false,
+        });
         let home = Home {
             name: "team-a",
-            labels: labels.as_ref(),
+            facts: facts.as_ref(),
         };
         home.is_chosen(&serde_json::from_value(selector).unwrap())
     }
@@ -161,10 +192,13 @@ mod tests {
 
     #[test]
     fn a_name_or_a_label_lets_a_namespace_in_and_where_nothing_is_asked_everybody_is() {
-        let labels: Labels = [("tier".to_owned(), "gold".to_owned())].into();
+        let facts = Facts {
+            labels: [("tier".to_owned(), "gold".to_owned())].into(),
+            going: false,
+        };
         let home = Home {
             name: "team-a",
-            labels: Some(&labels),
+            facts: Some(&facts),
         };
         let (us, them) = (
             [NamespaceName("team-a".into())],

@@ -17,7 +17,8 @@ pub(crate) struct ServiceFacts {
     pub(super) owner: Option<String>,
     /// The name that a Service of type ExternalName stands for.
     pub(super) external_name: Option<String>,
-    pub(super) has_selector: bool,
+    /// The labels of its pods; empty when somebody else lists the endpoints.
+    pub(super) selector: BTreeMap<String, String>,
     pub(super) prefers_v6: bool,
     pub(super) ports: Vec<ServicePort>,
     /// What is spoken at ports that are not listed: those of an ExternalName.
@@ -65,6 +66,12 @@ impl ServiceFacts {
             .iter()
             .find(own)
             .or_else(|| self.ports.iter().find(of_pods))
+    }
+
+    /// The port of this name and number.
+    pub(super) fn listed(&self, name: &str, number: u16) -> Option<&ServicePort> {
+        let mut ports = self.ports.iter();
+        ports.find(|port| port.number == number && port.name == name)
     }
 
     pub(super) fn told_ports(&self) -> String {
@@ -151,9 +158,11 @@ pub(super) fn read(service: &Service) -> ServiceFacts {
     ServiceFacts {
         owner: controller.or(annotation),
         external_name: external.then(|| text(spec.and_then(|spec| spec.external_name.as_ref()))),
-        has_selector: spec
-            .and_then(|spec| spec.selector.as_ref())
-            .is_some_and(|selector| !selector.is_empty()),
+        // One that stands for a name has no endpoints, whatever it selects.
+        selector: spec
+            .filter(|_| !external)
+            .and_then(|spec| spec.selector.clone())
+            .unwrap_or_default(),
         prefers_v6: spec
             .and_then(|spec| spec.ip_families.as_ref()?.first())
             .is_some_and(|family| family == "IPv6"),

@@ -352,7 +352,7 @@ impl Services {
             });
             let (reason, message) = if refused > 0 {
                 (Reason::EndpointRefused, format!("every endpoint of Service {name} has a loopback, link-local, unspecified or multicast address, which is never contacted"))
-            } else if all().next().is_none() && facts.is_some_and(|facts| facts.has_selector) {
+            } else if all().next().is_none() && facts.is_some_and(|facts| !facts.selector.is_empty()) {
                 (Reason::SelectorMatchesNoPods, format!("no pod has the labels that Service {name} selects; compare its selector with the labels of your pods"))
             } else if !named && all().next().is_some() {
                 (Reason::PortNotFound, format!("no pod behind Service {name} has its port {}; name a port that the container declares", backend.told_port()))
@@ -371,14 +371,19 @@ impl Services {
 }
 
 impl Services {
+    /// The labels of the pods behind a port, and which port of theirs it is; `None` where somebody else
+    /// lists the endpoints.
+    pub(crate) fn pods(&self, backend: &Backend) -> Option<(&BTreeMap<String, String>, &Port)> {
+        let facts = self.services.get(&backend.service)?;
+        let port = facts.listed(&backend.port_name, backend.number)?;
+        (!facts.selector.is_empty()).then_some((&facts.selector, &port.target))
+    }
+
     /// What the Service of a backend says of its ports and nobody understands, in one sentence each.
     pub(crate) fn misunderstood(&self, backend: &Backend) -> impl Iterator<Item = String> {
         let name = &backend.called;
         let facts = self.services.get(&backend.service);
-        let port = facts.and_then(|facts| {
-            let mut ports = facts.ports.iter();
-            ports.find(|port| port.number == backend.number && port.name == backend.port_name)
-        });
+        let port = facts.and_then(|facts| facts.listed(&backend.port_name, backend.number));
         let unknown = port.and_then(|port| {
             let (told, said) = (port.told(), port.unknown.as_deref()?);
             Some(format!(

@@ -64,6 +64,14 @@ impl Users {
         self.services.of(service)
     }
 
+    /// Those that refer to any Service of a namespace.
+    pub(crate) fn of_services_in(&self, namespace: &str) -> impl Iterator<Item = &ObjectRef> {
+        let first = ObjectRef::new(namespace, "");
+        let services = self.services.0.range(first..);
+        let services = services.take_while(move |(service, _)| service.namespace == namespace);
+        services.flat_map(|(_, users)| users)
+    }
+
     pub(crate) fn of_secret(&self, secret: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
         self.secrets.of(secret)
     }

@@ -29,7 +29,9 @@ use conditions::{Aspect, Conditions};
 use destinations::{Destinations, told};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use portolan_crds::{CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary};
+use portolan_crds::{
+    CHILDREN_MAX, CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary,
+};
 
 /// What an object comes to, for the column of `kubectl get`; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +230,10 @@ fn applied(children: &[crate::Child], seen: &Observed) -> Vec<ChildRef> {
         matches!(seen.children.get(&child.key()), Some(ChildState::Applied))
     };
     let children = children.iter().filter(applied);
-    children.map(crate::Child::reference).collect()
+    children
+        .map(crate::Child::reference)
+        .take(CHILDREN_MAX)
+        .collect()
 }
 
 /// What an object is told that is valid, and of which not everything can be done.

@@ -249,6 +249,11 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                         {"domains": domains, "namespaces": [NAMESPACES[0]]},
                     ]);
                 }
+                4..=6 => {
+                    let everywhere = if e % 2 == 0 { json!({}) } else { gold };
+                    spec["networkPolicy"] =
+                        json!({"mode": "Restrict", "namespaceSelector": everywhere});
+                }
                 3 => {
                     let allowed = json!([{"name": "ca", "namespaceSelector": gold}]);
                     let own = json!({"namespaceSelector": gold});
@@ -266,7 +271,12 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
         }
         Place::Service(n, s) => {
             let ports = json!([{"name": if a % 2 == 0 { "web" } else { "" }, "port": if b % 4 == 0 { 81 } else { 80 }}]);
-            let mut spec = json!({"ports": ports, "type": if c % 8 == 0 { "ExternalName" } else { "ClusterIP" }});
+            let selector = if d % 2 == 0 {
+                json!({})
+            } else {
+                json!({"app": "x"})
+            };
+            let mut spec = json!({"ports": ports, "selector": selector, "type": if c % 8 == 0 { "ExternalName" } else { "ClusterIP" }});
             match c % 16 {
                 0 => {
                     spec["ports"] = json!([]);
@@ -291,8 +301,7 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             } else {
                 format!("uid-{}-xp-{o}", NAMESPACES[*n])
             };
-            let spec =
-                json!({"ports": [{"name": "http", "port": 80}, {"name": "web", "port": 88}]});
+            let spec = json!({"selector": {"app": "x"}, "ports": [{"name": "http", "port": 80}, {"name": "web", "port": 88}]});
             let mut it = own_service(NAMESPACES[*n], &name, &owner, spec);
             if b % 3 > 0 {
                 it.metadata
@@ -322,7 +331,11 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
         }
         Place::Namespace(n) => {
             let labels = json!({"tier": (["gold", "tin"][pick(a, 2)])});
-            Event::Namespace(applied(namespace(NAMESPACES[*n], labels)))
+            let mut it = namespace(NAMESPACES[*n], labels);
+            if b % 8 == 0 {
+                it.metadata.deletion_timestamp = Some(read(json!(created(0))));
+            }
+            Event::Namespace(applied(it))
         }
         Place::IssuedSecret(c, h) => {
             let name = certificate_name(*c, HOSTS[*h]);

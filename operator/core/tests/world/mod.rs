@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
-    ObservedProxy, Reason, ServedCertificate, Verdict,
+    ObservedProxy, ProxySettings, Reason, ServedCertificate, Verdict,
 };
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::gateway::ReferenceGrant;
@@ -34,6 +34,15 @@ pub fn applied<T>(object: T) -> Change<T> {
 
 pub fn gone<T>(namespace: &str, name: &str) -> Change<T> {
     Change::Deleted(ObjectRef::new(namespace, name))
+}
+
+pub fn settings() -> ProxySettings {
+    ProxySettings {
+        namespace: "portolan-system".into(),
+        image: "portolan.dev/portolan-proxy:dev".into(),
+        image_pull_policy: "IfNotPresent".into(),
+        version: "0.1.0".into(),
+    }
 }
 
 pub fn host(text: &str) -> Hostname {

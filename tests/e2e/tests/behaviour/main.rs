@@ -22,6 +22,7 @@ mod overload;
 mod pods_only;
 mod policies;
 mod preconditions;
+mod private;
 mod readiness;
 mod reasons;
 mod routes;
