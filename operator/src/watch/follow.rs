@@ -396,13 +396,13 @@ pub(super) mod tests {
         let api: Api<PartialObjectMeta<ConfigMap>> = Api::all(Client::new(service, "n"));
         let watch = Watch::of_metadata(Source::Kind("configmaps"), api, Config::default());
         let mut events = (watch.open)(Config::default());
-        tokio::select! {
-            _ = events.next() => panic!("nobody answers"),
-            accept = accepted.recv() => {
-                let accept = accept.flatten().unwrap();
-                assert!(accept.to_str().unwrap().contains("as=PartialObjectMetadata"), "{accept:?}");
-            }
-        }
+        let accept = tokio::select! {
+            // It tells that it begins, and then waits for an answer.
+            () = async { while events.next().await.is_some() {} } => panic!("nobody is asked"),
+            accept = accepted.recv() => accept.flatten().unwrap(),
+        };
+        let accept = accept.to_str().unwrap();
+        assert!(accept.contains("as=PartialObjectMetadata"), "{accept}");
     }
 
     /// How many objects are told to be gone when a watch that has listed one is ended.
