@@ -47,6 +47,10 @@ bench-setup: ## install the proxies that `bench-proxy` compares with
 bench-proxy: ## the data plane beside HAProxy, nginx, Envoy: half an hour on a machine that does nothing else (CASES=… ROUNDS=…; TRIAL=true writes nothing)
 	@bench/proxy
 
+.PHONY: bench-index
+bench-index: ## what one change costs the operator among 1,000 exposures and among 100,000: two minutes (ROUNDS=…)
+	@cargo run --locked --release -p portolan-bench -- index
+
 .PHONY: bench-verify
 bench-verify: ## recompute the figures in bench/results and docs from the raw rounds
 	@cargo run --quiet --locked -p portolan-bench -- verify

@@ -1,6 +1,7 @@
-//! Measures Portolan's data plane beside HAProxy, nginx, Envoy and a raw relay.
+//! Measures Portolan's data plane beside HAProxy, nginx, Envoy and a raw relay, and what a change costs the
+//! operator's core among few objects and among many.
 //!
-//! `make bench-proxy` runs it and `make bench-verify` checks what it wrote; docs/benchmarks.md
+//! `make bench-proxy` and `make bench-index` run it and `make bench-verify` checks what it wrote; docs/benchmarks.md
 //! says how it measures. One program plays every part, so that nothing else has to be installed:
 //!
 //! ```text
@@ -10,10 +11,12 @@
 //! candidates in random order, round after round (run) ─► statistics ─► results ─► report
 //! ```
 
+mod allocations;
 mod candidate;
 mod cases;
 mod http2;
 mod idle;
+mod index;
 mod instructions;
 mod load;
 mod machine;
@@ -41,7 +44,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Measures the data plane beside other proxies
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+/// Measures the data plane beside other proxies, and the operator's core
 #[derive(Debug, Parser)]
 #[command(name = "portolan-bench", version, max_term_width = 100)]
 struct Options {
@@ -53,12 +59,17 @@ struct Options {
 enum Part {
     /// Measure, print the table, write the results file and the page
     Proxy(Measure),
+    /// Measure what one change costs among few exposures and among many
+    Index(index::Options),
     /// Recompute everything from the raw rounds and fail on a difference
     Verify {
         /// The results file
         #[arg(long, default_value = "bench/results/proxy.json")]
         results: PathBuf,
-        /// The page with the table
+        /// That of the operator's core
+        #[arg(long, default_value = "bench/results/index.json")]
+        index: PathBuf,
+        /// The page with the tables
         #[arg(long, default_value = "docs/benchmarks.md")]
         page: PathBuf,
     },
@@ -146,7 +157,22 @@ struct Measure {
 fn main() -> anyhow::Result<()> {
     match Options::parse().part {
         Part::Proxy(measure) => self::measure(measure),
-        Part::Verify { results, page } => verify(&results, &page),
+        Part::Index(options) => index::measure(&options),
+        Part::Verify {
+            results,
+            index,
+            page,
+        } => {
+            verify(&results, &page, Results::settle, report::in_page)?;
+            if !index.exists() {
+                println!(
+                    "{} is not there yet; make bench-index writes it",
+                    index.display()
+                );
+                return Ok(());
+            }
+            verify(&index, &page, index::settle, index::in_page)
+        }
         Part::Drive {
             case,
             candidate,
@@ -244,10 +270,15 @@ fn run(
     })
 }
 
-fn verify(results: &Path, page: &Path) -> anyhow::Result<()> {
+fn verify(
+    results: &Path,
+    page: &Path,
+    settle: fn(&mut Results),
+    in_page: fn(&str, &Results) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
     let text = fs::read_to_string(page).with_context(|| page.display().to_string())?;
     let found = Results::read(results)?;
-    let differences = verify::differences(&found, &text)?;
+    let differences = verify::differences(&found, &text, settle, in_page)?;
     for difference in &differences {
         println!("{difference}");
     }

@@ -8,15 +8,24 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A results file without results.
+/// A results file of the data plane without results.
 pub(crate) fn of(portolan: &Path, envoy: Option<&Path>) -> anyhow::Result<Results> {
     let mut programs = vec![
         ("portolan", Some(portolan.to_owned())),
-        ("portolan-bench", Some(std::env::current_exe()?)),
         ("haproxy", installed("haproxy")),
         ("nginx", installed("nginx")),
     ];
     programs.push(("envoy", envoy.map(Path::to_owned)));
+    of_programs(programs, versions(envoy))
+}
+
+/// A results file without results: of these programs and of this one, which is of Portolan's version.
+pub(crate) fn of_programs(
+    mut programs: Vec<(&str, Option<PathBuf>)>,
+    mut versions: BTreeMap<String, String>,
+) -> anyhow::Result<Results> {
+    programs.push(("portolan-bench", Some(std::env::current_exe()?)));
+    versions.insert("portolan".to_owned(), version());
     let mut binaries = BTreeMap::new();
     for (name, path) in programs {
         if let Some(path) = path {
@@ -30,7 +39,7 @@ pub(crate) fn of(portolan: &Path, envoy: Option<&Path>) -> anyhow::Result<Result
             .to_string(),
         commit: commit(),
         machine: machine::describe(),
-        versions: versions(envoy),
+        versions,
         binaries,
         configs: BTreeMap::new(),
         skipped: BTreeMap::new(),
@@ -95,6 +104,11 @@ fn versions(envoy: Option<&Path>) -> BTreeMap<String, String> {
             line(&text, "version:").replace(&format!("{} ", envoy.display()), ""),
         );
     }
+    versions
+}
+
+/// Of Portolan, with what it was built of.
+fn version() -> String {
     let lock = fs::read_to_string("Cargo.lock").unwrap_or_default();
     let libraries: Vec<String> = ["rustls", "aws-lc-rs", "tokio"]
         .iter()
@@ -104,12 +118,10 @@ fn versions(envoy: Option<&Path>) -> BTreeMap<String, String> {
         })
         .collect();
     let compiler = said("rustc", &["--version"]);
-    let portolan = format!(
+    format!(
         "{}; {}; {}",
         env!("CARGO_PKG_VERSION"),
         libraries.join(", "),
         compiler.trim()
-    );
-    versions.insert("portolan".to_owned(), portolan);
-    versions
+    )
 }

@@ -19,22 +19,7 @@ pub(crate) fn table(results: &Results) -> String {
 }
 
 fn table_to(results: &Results, out: &mut String) -> std::fmt::Result {
-    writeln!(
-        out,
-        "Measured {} at commit {}.",
-        results.when, results.commit
-    )?;
-    let machine = |name: &str| results.machine.get(name).map_or("", String::as_str);
-    writeln!(
-        out,
-        "{} ({} cores), Linux {}; {PARAMETERS}.\n",
-        machine("cpu"),
-        machine("cores"),
-        machine("kernel"),
-    )?;
-    for (name, version) in &results.versions {
-        writeln!(out, "- {name}: {version}")?;
-    }
+    provenance(results, &format!("; {PARAMETERS}"), out)?;
     for (name, why) in &results.skipped {
         writeln!(out, "- {name}: skipped, {why}")?;
     }
@@ -61,6 +46,27 @@ fn table_to(results: &Results, out: &mut String) -> std::fmt::Result {
         for metric in metrics {
             figures(results, case.name, case.title, case.kind, metric, out)?;
         }
+    }
+    Ok(())
+}
+
+/// When, of what and where it was measured.
+pub(crate) fn provenance(results: &Results, more: &str, out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "Measured {} at commit {}.",
+        results.when, results.commit
+    )?;
+    let machine = |name: &str| results.machine.get(name).map_or("", String::as_str);
+    writeln!(
+        out,
+        "{} ({} cores), Linux {}{more}.\n",
+        machine("cpu"),
+        machine("cores"),
+        machine("kernel"),
+    )?;
+    for (name, version) in &results.versions {
+        writeln!(out, "- {name}: {version}")?;
     }
     Ok(())
 }
@@ -138,14 +144,16 @@ fn figures(
 
 /// The page with the table in its place.
 pub(crate) fn in_page(page: &str, results: &Results) -> anyhow::Result<String> {
+    between(page, BEGIN, &table(results))
+}
+
+/// The page with what is made behind a marker.
+pub(crate) fn between(page: &str, begin: &str, made: &str) -> anyhow::Result<String> {
     let (before, rest) = page
-        .split_once(BEGIN)
+        .split_once(begin)
         .context("the page lacks the marker where the table begins")?;
     let (_, after) = rest
         .split_once(END)
         .context("the page lacks the marker where the table ends")?;
-    Ok(format!(
-        "{before}{BEGIN}\n\n{}\n{END}{after}",
-        table(results)
-    ))
+    Ok(format!("{before}{begin}\n\n{made}\n{END}{after}"))
 }

@@ -144,6 +144,12 @@ impl Results {
     pub(crate) fn settle(&mut self) {
         let order = |name: &str| CASES.iter().position(|case| case.name == name);
         self.rows.sort_by_key(|row| order(&row.case));
+        self.settle_rows();
+        self.ratios = CASES.iter().flat_map(|case| self.ratios_of(case)).collect();
+    }
+
+    /// Computes medians and quartiles.
+    pub(crate) fn settle_rows(&mut self) {
         self.rows = self
             .rows
             .iter()
@@ -152,7 +158,6 @@ impl Results {
                 Row::of(&row.case, &row.candidate, &row.metric, &row.unit, rounds)
             })
             .collect();
-        self.ratios = CASES.iter().flat_map(|case| self.ratios_of(case)).collect();
     }
 
     /// The ratios of one case: each bar, ours twice, and every other candidate for comparison.

@@ -1,12 +1,17 @@
 //! Whether the figures in file and page follow from the raw rounds.
 
-use crate::report;
 use crate::results::Results;
 
-/// Every difference between what is written and what the rounds say.
-pub(crate) fn differences(results: &Results, page: &str) -> anyhow::Result<Vec<String>> {
+/// Every difference between what is written and what the rounds say: what follows from them, and how the
+/// page shows it.
+pub(crate) fn differences(
+    results: &Results,
+    page: &str,
+    settle: fn(&mut Results),
+    in_page: fn(&str, &Results) -> anyhow::Result<String>,
+) -> anyhow::Result<Vec<String>> {
     let mut again = results.clone();
-    again.settle();
+    settle(&mut again);
     let mut found = Vec::new();
     if again.rows.len() != results.rows.len() || again.ratios.len() != results.ratios.len() {
         found.push("rows or ratios are missing, or there are too many".to_owned());
@@ -26,7 +31,7 @@ pub(crate) fn differences(results: &Results, page: &str) -> anyhow::Result<Vec<S
             found.push(format!("{of}: written {written:?}, found {due:?}"));
         }
     }
-    if report::in_page(page, results)? != page {
+    if in_page(page, results)? != page {
         found.push("the page's table is not that of the file".to_owned());
     }
     Ok(found)
@@ -35,8 +40,13 @@ pub(crate) fn differences(results: &Results, page: &str) -> anyhow::Result<Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report;
     use crate::results::{Conditions, Row};
     use std::collections::BTreeMap;
+
+    fn differences(results: &Results, page: &str) -> anyhow::Result<Vec<String>> {
+        super::differences(results, page, Results::settle, report::in_page)
+    }
 
     const EMPTY: &str = "# Page\n<!-- made from bench/results/proxy.json by `make bench-proxy`; do not edit -->\n\
                          <!-- end of what is made -->\nrest\n";
