@@ -22,8 +22,6 @@ pub(crate) struct Resolved {
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
     pub(super) place: Place,
-    /// How people of the object's namespace call its Service.
-    pub(crate) called: String,
     /// Whether its Service is made by us.
     made: bool,
 }
@@ -44,7 +42,7 @@ impl Resolved {
             "{}: port {} of Service {} is spoken to in the clear ({spoken})",
             self.place.field(field),
             self.backend.told_port(),
-            self.called,
+            self.backend.called,
         )
     }
 
@@ -157,7 +155,6 @@ impl Index {
             tls,
             authorities,
             place,
-            called: service.called_in(&routing.namespace),
             made: owner.is_some(),
         })
     }

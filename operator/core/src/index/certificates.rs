@@ -2,6 +2,7 @@
 
 use super::Index;
 use super::classes::Class;
+use super::grants::Referent;
 use super::link::Linked;
 use super::namespaces::Home;
 use super::serving::Slot;
@@ -176,6 +177,23 @@ impl Issued {
 }
 
 impl Index {
+    /// The Secrets that the certificates of a hostname are read from: of those that its object names, the
+    /// ones that it may refer to; of those that are issued, the one that serves.
+    pub(super) fn secrets_for(&self, link: &Linked, host: &Hostname) -> Vec<ObjectRef> {
+        let from = &link.routing.namespace;
+        match link.source(host) {
+            Source::Nowhere => Vec::new(),
+            Source::Own(secrets) => {
+                let secrets = secrets.iter();
+                let permitted =
+                    secrets.filter(|secret| self.grants.permit(from, Referent::Secret, secret));
+                permitted.cloned().collect()
+            }
+            Source::Shared(secret) => vec![secret.clone()],
+            Source::Issued(_) => vec![self.issued_for(link, host)],
+        }
+    }
+
     /// The Secret of a hostname that an issuer certifies. cert-manager keeps what it issued when its
     /// Certificate goes, so after a change of mode that serves on until the new one can.
     pub(crate) fn issued_for(&self, link: &Linked, host: &Hostname) -> ObjectRef {

@@ -172,8 +172,8 @@ pub(crate) struct ClassChange {
     pub(crate) class: ClassName,
     /// Whether objects may be judged differently now, or only the class itself.
     pub(crate) matters: bool,
-    /// Whether requests to its objects may be treated differently now, though these mean the same.
-    pub(crate) new_policy: bool,
+    /// What it said before, if it was there.
+    pub(crate) before: Option<Class>,
     /// Whether another class is the default now.
     pub(crate) new_default: bool,
     /// Every class that says it is the default, before or after: each tells whether it is.
@@ -236,8 +236,6 @@ impl Classes {
             }
             _ => true,
         };
-        let policy = |class: &Option<Class>| class.as_ref().map(|it| it.defaults.clone());
-        let new_policy = policy(&before) != policy(&class);
         if let Some(class) = class {
             if class.spec.default && !class.leaving {
                 self.defaults.insert((class.created, name.clone()));
@@ -249,7 +247,7 @@ impl Classes {
             new_default: default.as_ref() != self.default_class(),
             class: name,
             matters,
-            new_policy,
+            before,
             defaults,
         })
     }

@@ -7,6 +7,7 @@ use super::services::{Services, Unresolved};
 use crate::names::{ClassName, ObjectRef};
 use crate::reason::Reason;
 use portolan_crds::BackendEncryption;
+use std::collections::BTreeSet;
 
 /// What a class asks of backends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +38,7 @@ impl Demands {
                 message: format!(
                     "{}: Service {} stands for {name:?}, and class {} sends requests to pods only; name a Service of pods, or have spec.endpoints: Any set in the class",
                     backend.place.field("service"),
-                    backend.called,
+                    backend.backend.called,
                     self.class
                 ),
             });
@@ -64,12 +65,23 @@ impl Index {
     }
 
     /// What is asked of the backends of an object: by its class, or by those of all roots above it.
-    pub(crate) fn demands_on(&self, me: &ObjectRef) -> Vec<&Demands> {
-        let roots = self.roots_of(me);
-        let links = roots.iter().filter_map(|root| self.linked(root));
-        let mut demands: Vec<_> = links.map(|(_, link)| &link.demands).collect();
-        demands.sort();
-        demands.dedup();
-        demands
+    pub(crate) fn demands_on(&self, me: &ObjectRef) -> BTreeSet<&Demands> {
+        let roots = self.roots_of(me).into_iter();
+        roots
+            .filter_map(|root| Some(&self.linked(&root)?.1.demands))
+            .collect()
+    }
+
+    /// What is asked of them by each class whose proxies send requests to them: those on which the object,
+    /// or a root above it, serves a hostname.
+    pub(crate) fn exposed_on(&self, me: &ObjectRef) -> BTreeSet<&Demands> {
+        let roots = self.roots_of(me).into_iter();
+        roots
+            .filter_map(|root| {
+                let (_, link) = self.linked(&root)?;
+                self.served(&root, link).next()?;
+                Some(&link.demands)
+            })
+            .collect()
     }
 }

@@ -38,9 +38,8 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::Problem;
 use crate::{HoldAction, proxy_service};
 use aging::Ends;
-use certificates::Source;
 use classes::{Class, Classes};
-use grants::{Grants, Referent};
+use grants::Grants;
 use hostnames::Hostnames;
 use issuance::Issuance;
 use jiff::Timestamp;
@@ -331,28 +330,23 @@ impl Index {
     }
 
     fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {
-        let name = ClassName::parse(&change.reference().name);
-        let secret = |classes: &Classes| {
-            let class = name.as_ref().and_then(|name| classes.get(name));
-            class.and_then(Class::default_certificate)
-        };
-        let before = secret(&self.classes);
-        let restricted = self.restricted();
         let Some(change) = self.classes.apply(change) else {
             return;
         };
-        let after = secret(&self.classes);
-        let class = change.class;
-        if before != after {
-            affected.secrets |= self.users.leave_class(&class, before.as_ref());
-            affected.secrets |= self.users.enter_class(&class, after);
+        let (class, before) = (change.class, change.before.as_ref());
+        let now = self.classes.get(&class);
+        let secret = |class: Option<&Class>| class.and_then(Class::default_certificate);
+        let (old, new) = (secret(before), secret(now));
+        if old != new {
+            affected.secrets |= self.users.leave_class(&class, old.as_ref());
+            affected.secrets |= self.users.enter_class(&class, new);
         }
         affected.classes.insert(class.clone());
         if !change.matters {
             return;
         }
         let service = proxy_service(&self.namespace, &class);
-        if self.classes.get(&class).is_some() {
+        if now.is_some() {
             self.proxy_services.insert(service, class.clone());
         } else {
             self.proxy_services.remove(&service);
@@ -365,13 +359,12 @@ impl Index {
         if change.new_default {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
-        if change.new_policy {
+        // Requests are treated differently then, though the objects mean the same.
+        if before.map(|it| &it.defaults) != now.map(|it| &it.defaults) {
             self.touch_objects(&concerned, affected);
         }
+        self.touch_restriction(before, now, affected);
         self.judge_anew(concerned, affected);
-        for namespace in restricted.symmetric_difference(&self.restricted()) {
-            self.touch_restricted(namespace, affected);
-        }
     }
 
     /// Judges objects once more, after something changed that they depend on.
@@ -485,23 +478,6 @@ impl Index {
             }
         }
         affected.resources.extend(certificates);
-    }
-}
-
-impl Index {
-    /// The Secrets that the certificates of a hostname are read from: of those that its object names, the
-    /// ones that it may refer to; of those that are issued, the one that serves.
-    fn secrets_for(&self, link: &Linked, host: &Hostname) -> Vec<ObjectRef> {
-        let mut secrets = link.secrets(host);
-        match link.source(host) {
-            Source::Own(_) => {
-                let from = &link.routing.namespace;
-                secrets.retain(|secret| self.grants.permit(from, Referent::Secret, secret));
-            }
-            Source::Issued(_) => secrets = vec![self.issued_for(link, host)],
-            Source::Nowhere | Source::Shared(_) => {}
-        }
-        secrets
     }
 }
 

@@ -43,8 +43,8 @@ pub(crate) struct SliceChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backend {
     pub(crate) service: ObjectRef,
-    /// What those call the Service who send requests there.
-    called: String,
+    /// What people of the namespace call the Service whose object sends requests there.
+    pub(crate) called: String,
     /// The port's name, empty when the Service has just one; this is how slices name it.
     port_name: String,
     number: u16,

@@ -79,9 +79,7 @@ impl Destinations {
                 .collect(),
         }
     }
-}
 
-impl Destinations {
     /// What is told although nothing stands against a request's success.
     pub(super) fn warning(&self) -> Option<(Reason, String)> {
         told(&self.misunderstood).or_else(|| told(&self.left_out))

@@ -48,7 +48,7 @@ impl Encryption {
                     Reason::BackendTls,
                     format!(
                         "every backend is reached over TLS, but nobody checks the certificate of Service {}; write tls with ca and subjectName for that backend",
-                        backend.called
+                        backend.backend.called
                     ),
                 ),
                 (None, Some(demands)) if demands.encryption == BackendEncryption::Mesh => (
