@@ -1,7 +1,8 @@
 //! What is in force: a function of the files, but for those that are broken.
 
 use super::field_in;
-use super::object::{self, Fault, Home, Key, Object, Outcome};
+use super::object::{Key, Object};
+use super::read::{self, Fault, Home, Outcome};
 use super::walk::Contents;
 use super::yaml::{self, Lines};
 use sha2::{Digest, Sha256};
@@ -223,7 +224,7 @@ impl File {
             Ok(text) => yaml::documents(text)
                 .into_iter()
                 .flat_map(|document| match document {
-                    Ok(document) => object::read(document, home),
+                    Ok(document) => read::read(document, home),
                     Err(it) => broken(it.line, it.field, it.problem),
                 })
                 .collect(),

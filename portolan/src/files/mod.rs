@@ -1,19 +1,21 @@
 //! What stands in files, and what is in force of it.
 //!
 //! ```text
-//! walk: files as bytes ──► yaml: documents ──► object: objects and faults ──► folder: what is in force
+//! walk: files as bytes ──► yaml: documents ──► read: objects and faults ──► folder: what is in force
 //! ```
 //! Only `walk` and `watch` touch the disk. What cannot be read keeps the last good state of exactly the
 //! objects that it may have changed; everything else goes on.
 
 mod folder;
 mod object;
+mod read;
 mod walk;
 pub(crate) mod watch;
 mod yaml;
 
 pub(crate) use folder::{Folder, Trouble, Update};
-pub(crate) use object::{Key, Kind, Object, bare_namespace};
+pub(crate) use object::{Key, Kind, Object};
+pub(crate) use read::bare_namespace;
 pub(crate) use walk::{gather, walk};
 
 /// The field that a sentence begins with: `spec.port: …` speaks of `spec.port`.
