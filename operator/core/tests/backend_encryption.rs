@@ -291,8 +291,7 @@ fn a_childs_status_tells_of_its_own_backends_under_the_class_of_its_root() {
         json!([{"match": {"path": {"prefix": "/c"}}, "delegate": {"name": "child"}}, backend("/", json!({"service": "tls"}))]),
     );
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "service": "plain", "port": 80});
-    let child = exposed_port("team-a", "child", 9, spec);
-    world.apply(Event::ExposedPort(applied(child)));
+    world.expose("team-a", "child", 9, spec);
     let name = ObjectRef::new("team-a", "child");
     let of_child = |world: &World| {
         let status = world.index.status(&name, &world.seen, now()).unwrap();
@@ -315,9 +314,7 @@ fn a_childs_status_tells_of_its_own_backends_under_the_class_of_its_root() {
         "className": "strict", "hostnames": ["b.example.com"], "tls": {"mode": "Disabled"},
         "routes": [{"delegate": {"name": "child"}}],
     });
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "b", 10, spec,
-    ))));
+    world.expose("team-a", "b", 10, spec);
     let (status, reason, message) = of_child(&world);
     assert_eq!(
         (status.as_str(), reason.as_str()),

@@ -158,8 +158,7 @@ fn under_a_hostname_of_several_objects_that_of_the_oldest_counts() {
     hold_for_team_a(&mut world, "c.example.com");
     let young = json!({"hostnames": [HOST, "c.example.com"],
         "routes": [{"match": {"path": {"prefix": "/young"}}, "respond": {"status": 200}}]});
-    let young = exposed_port("team-a", "young", 9, young);
-    world.apply(Event::ExposedPort(applied(young)));
+    world.expose("team-a", "young", 9, young);
     let young = ObjectRef::new("team-a", "young");
     let of_young = certificates(&world.index, &young);
     assert_eq!(of_young.len(), 1);

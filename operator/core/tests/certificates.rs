@@ -138,9 +138,7 @@ fn secrets_are_referenced_while_somebody_names_them() {
     let own = portolan_core::ObjectRef::new("team-a", "own");
     assert!(world.index.referenced_secrets().contains(&own));
     let spec = json!({"service": "shop", "port": 80, "hostnames": ["b.example.com"], "tls": {"secret": {"name": "own"}}});
-    let affected = world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "two", 9, spec,
-    ))));
+    let affected = world.expose("team-a", "two", 9, spec);
     assert!(!affected.secrets, "it was referenced already");
     assert!(
         !world

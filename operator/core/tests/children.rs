@@ -123,9 +123,7 @@ fn a_long_name_is_hashed_in_the_label_and_whole_in_the_annotation() {
     let mut world = World::empty();
     let name = "n".repeat(200);
     let spec = json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", &name, 1, spec,
-    ))));
+    world.expose("team-a", &name, 1, spec);
     for child in world.index.children(&ObjectRef::new("team-a", &name)) {
         let metadata = &child.value["metadata"];
         assert!(

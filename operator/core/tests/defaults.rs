@@ -117,8 +117,7 @@ fn delegating(world: &mut World, child: Value, tls: Value) {
     let mut spec = json!({"allowedParents": [{"namespace": "team-a"}],
         "routes": [{"match": docs, "respond": {"status": 200}}]});
     spec["policy"] = child;
-    let child = exposed_port("marketing", "docs", 7, spec);
-    world.apply(Event::ExposedPort(applied(child)));
+    world.expose("marketing", "docs", 7, spec);
 }
 
 #[test]

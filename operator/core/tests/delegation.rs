@@ -47,9 +47,7 @@ fn put_child_of(
     routes: Value,
 ) -> Affected {
     let spec = json!({"allowedParents": [{"namespace": parent}], "routes": routes});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        namespace, name, 7, spec,
-    ))))
+    world.expose(namespace, name, 7, spec)
 }
 
 fn routes(world: &World) -> Vec<Route> {
@@ -123,8 +121,7 @@ fn a_child_says_what_becomes_of_the_prefix_that_is_left_to_it() {
 fn a_child_without_routes_takes_all_that_it_is_given() {
     let mut world = delegating();
     let spec = json!({"allowedParents": [{"namespace": "team-a", "name": "shop"}], "service": "web", "port": 80});
-    let child = exposed_port("marketing", "docs", 7, spec);
-    world.apply(Event::ExposedPort(applied(child)));
+    world.expose("marketing", "docs", 7, spec);
     assert_eq!(told(&world)[0], row("/docs", "ServiceNotFound"));
     let ports = json!([{"name": "http", "port": 80}]);
     let web = service(
@@ -189,8 +186,7 @@ fn without_the_childs_consent_nothing_is_left_to_it() {
 fn a_root_is_nobodys_child() {
     let mut world = delegating();
     let spec = json!({"service": "x", "port": 80, "hostnames": ["b.example.com"]});
-    let other = exposed_port("marketing", "docs", 7, spec);
-    world.apply(Event::ExposedPort(applied(other)));
+    world.expose("marketing", "docs", 7, spec);
     world.is(Reason::DelegationNotPermitted);
 }
 
@@ -432,9 +428,7 @@ fn nor_those_of_an_older_object_that_shares_the_hostname_with_its_root() {
     ca.data = Some([("ca.crt".to_owned(), pem)].into());
     world.apply(Event::Secret(applied(ca)));
     let root = json!({"hostnames": [HOST], "routes": [delegate("/docs", "marketing", "docs")]});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "younger", 9, root,
-    ))));
+    world.expose("team-a", "younger", 9, root);
     let mut open = answer("/docs", "docs");
     open["permitInsecure"] = true.into();
     put_child(&mut world, "marketing", "docs", json!([open]));
@@ -452,8 +446,7 @@ fn nor_those_of_an_older_object_that_shares_the_hostname_with_its_root() {
 fn a_child_has_a_service_and_no_names_of_its_own() {
     let mut world = delegating();
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "selector": {"app": "docs"}, "port": 80});
-    let child = exposed_port("marketing", "docs", 7, spec);
-    world.apply(Event::ExposedPort(applied(child)));
+    world.expose("marketing", "docs", 7, spec);
     let children = world.index.children(&ObjectRef::new("marketing", "docs"));
     let kinds: Vec<_> = children.iter().map(|it| it.kind).collect();
     assert_eq!(kinds, ["Service"]);
@@ -537,9 +530,7 @@ fn what_is_too_far_below_a_hostname_is_told_above_and_below() {
     // Another way from a root that is short enough.
     let spec = json!({"service": "shop", "port": 80, "hostnames": ["b.example.com"],
         "tls": {"secret": {"name": "own"}}, "routes": [delegate("/", "team-a", "c17")]});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "b", 9, spec,
-    ))));
+    world.expose("team-a", "b", 9, spec);
     assert_ne!(reason(&world, "c17"), "DelegationTooDeep");
 }
 

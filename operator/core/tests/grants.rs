@@ -251,9 +251,7 @@ fn a_child_has_the_rights_of_its_own_namespace_not_those_of_its_parent() {
         "allowedParents": [{"namespace": "team-a"}],
         "routes": [{"backends": [{"service": "blog", "namespace": "team-b", "port": 80}]}],
     });
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-c", "docs", 1, spec,
-    ))));
+    world.expose("team-c", "docs", 1, spec);
     assert_eq!(answer(&world), "RefNotPermitted");
     consent(&mut world, "team-c", services());
     assert_eq!(answer(&world), "team-b/blog:http");

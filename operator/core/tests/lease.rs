@@ -10,13 +10,8 @@ use serde_json::{Value, json};
 use world::*;
 
 fn leased(more: Value) -> Value {
-    let mut spec = json!({
-        "service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}},
-        "lease": {"duration": "30s"},
-    });
-    spec.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
+    let mut spec = shop_with(more);
+    spec["lease"] = json!({"duration": "30s"});
     spec
 }
 
@@ -111,13 +106,12 @@ fn when_the_last_lease_lapses_hostnames_are_free_and_a_renewal_brings_the_object
     world.pass_to(70);
     world.is(Reason::LeaseLapsed);
     world.apply(Event::HostnameHold(applied(hold(HOST, "team-b"))));
-    let theirs = exposed_port(
+    world.expose(
         "team-b",
         "shop",
         6,
         json!({"service": "x", "port": 80, "hostnames": [HOST]}),
     );
-    world.apply(Event::ExposedPort(applied(theirs)));
     world.renew("one", 70);
     world.is(Reason::HostnameHeld);
 }
@@ -195,7 +189,7 @@ fn a_lease_is_for_the_object_that_it_names() {
     world.apply(Event::Lease(applied(acquired)));
     world.is(Reason::LeaseLapsed);
     // Whoever needs none does not care.
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}}));
+    world.put_shop(shop_with(json!({})));
     assert!(world.renew("one", 0).is_empty());
     world.is(Reason::Serving);
 }

@@ -6,18 +6,10 @@ mod world;
 
 use jiff::{SignedDuration, Timestamp};
 use portolan_core::{Event, HoldAction, Reason};
-use serde_json::{Value, json};
+use serde_json::json;
 use world::*;
 
-/// The object is made at this time (the fifth second of the year in the world of the tests).
-fn until(more: Value) -> Value {
-    let mut spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
-    spec.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
-    spec
-}
-
+/// So many minutes after the beginning. The object is made in the fifth second of 2026.
 fn at(minutes: i64) -> Timestamp {
     now() + SignedDuration::from_mins(minutes)
 }
@@ -30,7 +22,7 @@ fn summary(world: &World) -> (String, String) {
 #[test]
 fn at_its_end_an_object_frees_its_hostnames_and_takes_no_requests() {
     let mut world = World::ready();
-    world.put_shop(until(json!({"expiresAt": at(60).to_string()})));
+    world.put_shop(shop_with(json!({"expiresAt": at(60).to_string()})));
     assert_eq!(summary(&world), ("Ready".to_owned(), at(60).to_string()));
     assert_eq!(world.index.changes_at(), Some(at(60)));
     let affected = world.apply(Event::Now(at(59)));
@@ -60,17 +52,17 @@ fn at_its_end_an_object_frees_its_hostnames_and_takes_no_requests() {
 #[test]
 fn whoever_prolongs_it_or_puts_a_clock_back_has_it_again() {
     let mut world = World::ready();
-    world.put_shop(until(json!({"expiresAt": at(60).to_string()})));
+    world.put_shop(shop_with(json!({"expiresAt": at(60).to_string()})));
     world.apply(Event::Now(at(61)));
     world.is(Reason::Expired);
-    world.put_shop(until(json!({"expiresAt": at(90).to_string()})));
+    world.put_shop(shop_with(json!({"expiresAt": at(90).to_string()})));
     world.is(Reason::Serving);
     world.apply(Event::Now(at(100)));
     world.is(Reason::Expired);
     world.apply(Event::Now(at(80)));
     world.is(Reason::Serving);
     assert_eq!(world.index.changes_at(), Some(at(90)));
-    world.put_shop(until(json!({})));
+    world.put_shop(shop_with(json!({})));
     assert_eq!(summary(&world), ("Ready".to_owned(), String::new()));
     assert_eq!(world.index.changes_at(), None);
 }
@@ -79,7 +71,7 @@ fn whoever_prolongs_it_or_puts_a_clock_back_has_it_again() {
 fn a_lifetime_begins_with_the_object_and_not_with_whoever_reads_it() {
     let mut world = World::ready();
     let age = SignedDuration::from_mins(60);
-    world.put_shop(until(json!({"expiresAfter": "1h"})));
+    world.put_shop(shop_with(json!({"expiresAfter": "1h"})));
     let created = exposed_port("team-a", "shop", 5, json!({"hostnames": []}));
     let end = created.metadata.creation_timestamp.unwrap().0 + age;
     // The object was made long before the time of the tests.
@@ -100,14 +92,14 @@ fn only_what_is_over_and_says_so_is_deleted() {
         (json!({"expiresAt": end, "onExpiry": "Delete"}), true),
     ] {
         world.apply(Event::Now(now()));
-        world.put_shop(until(spec));
+        world.put_shop(shop_with(spec));
         assert_eq!(world.index.wants_deletion(&world.shop), None);
         world.apply(Event::Now(at(60)));
         let wants = world.index.wants_deletion(&world.shop);
         assert_eq!(wants.is_some(), deleted);
     }
     let both = json!({"expiresAt": end, "expiresAfter": "1h", "onExpiry": "Delete"});
-    world.put_shop(until(both));
+    world.put_shop(shop_with(both));
     world.is(Reason::InvalidSpec);
     assert_eq!(
         world.index.wants_deletion(&world.shop),

@@ -17,13 +17,7 @@ fn with_elder(spec: Value) -> World {
 }
 
 fn put(world: &mut World, name: &str, age: u32, more: Value) -> Affected {
-    let mut spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
-    for (field, value) in more.as_object().unwrap() {
-        spec[field] = value.clone();
-    }
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", name, age, spec,
-    ))))
+    world.expose("team-a", name, age, shop_with(more))
 }
 
 /// Routes with these prefixes, answered by the proxy with the name of the object.
@@ -240,8 +234,7 @@ fn another_namespace_has_no_share() {
     let mut world = World::ready();
     let spec =
         json!({"service": "x", "port": 80, "hostnames": [HOST], "routes": answers("b", &["/b"])});
-    let theirs = exposed_port("team-b", "older", 1, spec);
-    world.apply(Event::ExposedPort(applied(theirs)));
+    world.expose("team-b", "older", 1, spec);
     assert_eq!(routes(&world), [row("/", "team-a/shop:http")]);
     let status = world.index.status(
         &ObjectRef::new("team-b", "older"),

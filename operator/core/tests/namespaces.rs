@@ -103,8 +103,7 @@ fn labels_concern_the_objects_of_their_namespace_alone() {
     let gold = json!({"matchLabels": {"tier": "gold"}});
     class(&mut world, json!({"rootNamespaceSelector": gold}));
     let spec = json!({"service": "shop", "port": 80, "hostnames": ["b.example.com"]});
-    let other = exposed_port("team-ab", "shop", 6, spec);
-    world.apply(Event::ExposedPort(applied(other)));
+    world.expose("team-ab", "shop", 6, spec);
     let affected = label(&mut world, "team-a", "gold");
     let objects: Vec<_> = affected.objects.into_iter().collect();
     assert_eq!(objects, [world.shop.clone()]);

@@ -200,9 +200,7 @@ fn each_class_says_for_itself_whom_requests_go_to() {
     let host = "b.example.com";
     world.apply(Event::HostnameHold(applied(hold(host, "team-a"))));
     let spec = json!({"className": "open", "service": "shop", "port": 80, "hostnames": [host], "tls": {"mode": "Disabled"}});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "open", 6, spec,
-    ))));
+    world.expose("team-a", "open", 6, spec);
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     assert_eq!(addresses_in(&world, "open").len(), 3);
     put_class(&mut world, "public", "Any");
@@ -241,9 +239,7 @@ fn whoever_is_delegated_to_is_judged_under_the_class_of_the_root() {
     let routes = json!([{"delegate": {"name": "child"}}]);
     world.put_shop(json!({"hostnames": [HOST], "tls": {"mode": "Disabled"}, "routes": routes}));
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "service": "shop", "port": 80});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "child", 7, spec,
-    ))));
+    world.expose("team-a", "child", 7, spec);
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     let affected = world.apply(Event::Pod(gone("team-a", "own")));
     let child = ObjectRef::new("team-a", "child");

@@ -318,9 +318,7 @@ fn objects_of_a_namespace_agree_on_a_shared_certificate_whatever_else_they_serve
         "hostnames": ["shop.*", "blog.*"], "tls": hsts,
         "routes": [{"match": {"path": {"prefix": "/blog"}}, "respond": {"status": 200}}],
     });
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "blog", 6, blog,
-    ))));
+    world.expose("team-a", "blog", 6, blog);
     let blog = portolan_core::ObjectRef::new("team-a", "blog");
     let status = world.index.status(&blog, &world.seen, now()).unwrap();
     let conflicts = status

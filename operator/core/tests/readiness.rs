@@ -39,7 +39,7 @@ fn with_everything_in_place_a_request_would_succeed() {
 fn an_unchanged_status_is_equal_and_keeps_its_times() {
     let mut world = World::ready();
     let first = world.status();
-    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
+    let spec = shop_with(json!({}));
     let mut stored = exposed_port("team-a", "shop", 5, spec);
     stored.status = Some(first.clone());
     let affected = world.apply(Event::ExposedPort(applied(stored)));
@@ -270,7 +270,7 @@ fn one_dead_hostname_degrades_and_names_itself() {
 #[test]
 fn what_was_ready_is_degraded_and_never_pending_again() {
     let mut world = World::ready();
-    let spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
+    let spec = shop_with(json!({}));
     let mut stored = exposed_port("team-a", "shop", 5, spec);
     stored.status = Some(world.status());
     world.apply(Event::ExposedPort(applied(stored)));

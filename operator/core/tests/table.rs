@@ -267,9 +267,7 @@ fn two_hosts_of_one_service_share_their_endpoints() {
         "team-a",
     ))));
     let spec = json!({"service": "shop", "port": "http", "hostnames": ["b.example.com"]});
-    world.apply(Event::ExposedPort(applied(exposed_port(
-        "team-a", "two", 9, spec,
-    ))));
+    world.expose("team-a", "two", 9, spec);
     let (_, origins) = world
         .index
         .resource(&class_name("public"), &endpoints("team-a/shop:http"))

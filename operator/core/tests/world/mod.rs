@@ -243,7 +243,7 @@ impl World {
     /// Ready in every respect; each test breaks one thing.
     pub fn ready() -> Self {
         let mut world = Self::empty();
-        world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}}));
+        world.put_shop(shop_with(json!({})));
         world.see_everything();
         world
     }
@@ -280,9 +280,13 @@ impl World {
     }
 
     pub fn put_shop(&mut self, spec: Value) -> Affected {
-        self.apply(Event::ExposedPort(applied(exposed_port(
-            "team-a", "shop", 5, spec,
-        ))))
+        self.expose("team-a", "shop", 5, spec)
+    }
+
+    /// An ExposedPort, made so many seconds after the beginning of 2026.
+    pub fn expose(&mut self, namespace: &str, name: &str, age: u32, spec: Value) -> Affected {
+        let object = exposed_port(namespace, name, age, spec);
+        self.apply(Event::ExposedPort(applied(object)))
     }
 
     pub fn apply(&mut self, event: Event) -> Affected {
@@ -367,6 +371,15 @@ impl World {
     pub fn resource(&self, name: &ResourceName) -> Option<Resource> {
         Some(self.index.resource(&class_name("public"), name)?.0)
     }
+}
+
+/// The spec of `team-a/shop` as it is ready, with more fields.
+pub fn shop_with(more: Value) -> Value {
+    let mut spec = json!({"service": "shop", "port": 80, "hostnames": [HOST], "tls": {"secret": {"name": "own"}}});
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    spec
 }
 
 /// Status and reason of a condition.
