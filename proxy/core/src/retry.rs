@@ -11,6 +11,10 @@ use std::time::Duration;
 /// The largest body that is kept for another attempt, in bytes.
 pub const MAX_REPLAYED: usize = 64 * 1024;
 
+/// How often a request that no endpoint took a byte of goes to another one without a policy: while
+/// an application is replaced, several of its pods may end before that is known here.
+const MOST_FREE: u8 = 3;
+
 /// A route's retries, compiled; shared by all workers.
 #[derive(Debug)]
 pub struct RetryPolicy {
@@ -82,9 +86,9 @@ impl Failure {
 pub struct Retries<'r> {
     policy: Option<&'r RetryPolicy>,
     idempotent: bool,
-    /// Of those that cost: all but the free one.
+    /// Of those that cost: all but the free ones.
     made: u32,
-    free_used: bool,
+    free: u8,
 }
 
 impl<'r> Retries<'r> {
@@ -97,7 +101,7 @@ impl<'r> Retries<'r> {
             policy,
             idempotent,
             made: 0,
-            free_used: false,
+            free: 0,
         }
     }
 
@@ -123,13 +127,14 @@ impl<'r> Retries<'r> {
         if !replayable {
             return false;
         }
-        let free = match failure {
-            Failure::Unsent => true,
-            Failure::Stale => self.idempotent,
-            Failure::Unreachable | Failure::Reset | Failure::Status(_) => false,
+        let most_free = match failure {
+            Failure::Unsent => MOST_FREE,
+            // The endpoint may have processed it, and must not get it again and again.
+            Failure::Stale if self.idempotent => 1,
+            Failure::Stale | Failure::Unreachable | Failure::Reset | Failure::Status(_) => 0,
         };
-        if free && !self.free_used {
-            self.free_used = true;
+        if self.free < most_free {
+            self.free += 1;
             return true;
         }
         let Some(policy) = self.policy else {
@@ -209,13 +214,15 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_only_what_was_not_sent_is_sent_once_more_and_once() {
+    fn without_a_policy_only_what_was_not_sent_is_sent_again_and_not_for_ever() {
         for idempotent in [true, false] {
             let mut retries = Retries::new(None, idempotent);
             assert!(!retries.once_more(Failure::Reset, true, NOW));
             assert!(!retries.once_more(Failure::Status(503), true, NOW));
             assert!(!retries.once_more(Failure::Unreachable, true, NOW));
-            assert!(retries.once_more(Failure::Unsent, true, NOW));
+            for _ in 0..MOST_FREE {
+                assert!(retries.once_more(Failure::Unsent, true, NOW));
+            }
             assert!(!retries.once_more(Failure::Unsent, true, NOW));
             assert!(!retries.needs_replay());
         }
@@ -226,6 +233,10 @@ mod tests {
         let mut retries = Retries::new(None, true);
         assert!(retries.once_more(Failure::Stale, true, NOW));
         assert!(!retries.once_more(Failure::Stale, true, NOW), "once");
+        assert!(
+            retries.once_more(Failure::Unsent, true, NOW),
+            "the next pod has ended, too"
+        );
         assert_eq!(retries.made(), 0);
         assert!(!Retries::new(None, false).once_more(Failure::Stale, true, NOW));
         let told = policy(1, &[RetryOn::Reset]);

@@ -150,8 +150,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                     upstream.give_back(&worker.buffers);
                     connected = match failure {
                         Failure::Unsent if upstream.is_reused() => {
-                            let opening = upstream.open_anew(worker, &self.effort);
-                            unless_gone(self.client, pin!(opening)).await
+                            Box::pin(self.anew(upstream)).await
                         }
                         // Boxed: most requests are not the larger for it.
                         _ => Box::pin(self.another(upstream)).await,
@@ -194,6 +193,14 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                 }
             }
         }
+    }
+
+    /// The way to the same endpoint, whose connection took nothing.
+    async fn anew<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
+        let endpoint = closed.in_flight().endpoint().clone();
+        let (worker, backend, effort) = (self.worker, self.backend, &mut self.effort);
+        let connecting = connection::connect_anew(worker, backend, endpoint, closed, effort);
+        unless_gone(self.client, pin!(connecting)).await
     }
 
     /// The way to another endpoint, after a pause.
@@ -322,40 +329,62 @@ mod tests {
         }
     }
 
-    /// The race between a look at a pooled connection and its use, made certain: the connection is
-    /// quiet, and takes not one byte.
-    #[tokio::test]
-    async fn a_stale_connection_that_took_no_byte_is_replaced_for_any_method() {
-        let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = origin.local_addr().unwrap();
+    /// Endpoints of one set, whose turns begin with the first.
+    fn endpoints(origins: &[SocketAddr]) -> Arc<EndpointSet> {
+        let members: Vec<table::Endpoint> = origins
+            .iter()
+            .map(|address| table::Endpoint {
+                address: *address,
+                uid: "pod".into(),
+            })
+            .collect();
         let endpoints = Arc::new(EndpointSet::new(1, 0));
-        endpoints.replace(&[table::Endpoint {
-            address,
-            uid: "pod".into(),
-        }]);
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
-        let mut stale = TcpStream::connect(address).await.unwrap();
-        let (first, _) = origin.accept().await.unwrap();
-        stale.shutdown().await.unwrap();
-        let endpoint = endpoints.next(0, None).unwrap();
-        worker
-            .pool
-            .keep(&endpoint, Stream::Plain(stale), Instant::now());
+        endpoints.replace(&members);
+        endpoints
+    }
 
-        let (mut client, near) = {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap());
-            (client.await.unwrap(), listener.accept().await.unwrap().0)
-        };
+    /// The race between a look at a pooled connection and its use, made certain: a connection that is
+    /// quiet, and takes not one byte. Gives the origin's end of it.
+    async fn keep_stale(
+        worker: &Worker,
+        endpoints: &EndpointSet,
+        origin: &TcpListener,
+    ) -> TcpStream {
+        let address = origin.local_addr().unwrap();
+        let mut stale = TcpStream::connect(address).await.unwrap();
+        let (other, _) = origin.accept().await.unwrap();
+        stale.shutdown().await.unwrap();
+        // A whole round, so that the turn is the first one's again.
+        let all: Vec<_> = (0..endpoints.len())
+            .filter_map(|_| endpoints.next(0, None))
+            .collect();
+        let endpoint = all.iter().find(|it| it.address() == address).unwrap();
+        let stale = Stream::Plain(stale);
+        worker.pool.keep(endpoint, stale, Instant::now());
+        other
+    }
+
+    /// A request without a body, and nothing that would allow it to be processed twice.
+    const POST: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
+
+    /// Sends [`POST`] on while `origin` answers one request; gives the endpoint that was asked last,
+    /// and what the client got.
+    async fn post(
+        worker: &Rc<Worker>,
+        endpoints: &Arc<EndpointSet>,
+        origin: &TcpListener,
+    ) -> (Option<SocketAddr>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let mut client = client.await.unwrap();
         let mut wire = Wire {
-            stream: near,
+            stream: listener.accept().await.unwrap().0,
             input: None,
         };
-        let head = b"POST / HTTP/1.1\r\n\r\n".to_vec();
         let forward = Forward {
-            route: route(&endpoints),
+            route: route(endpoints),
             backend: 0,
-            message: Message::Http1(Written::new(head.clone(), Coding::Plain)),
+            message: Message::Http1(Written::new(POST.to_vec(), Coding::Plain)),
             request: Request {
                 terms: Terms {
                     head_only: false,
@@ -372,18 +401,18 @@ mod tests {
             },
         };
         let serving = async {
-            let (mut second, _) = origin.accept().await.unwrap();
-            let mut request = vec![0; head.len()];
-            second.read_exact(&mut request).await.unwrap();
-            assert_eq!(request, head);
+            let (mut stream, _) = origin.accept().await.unwrap();
+            let mut request = vec![0; POST.len()];
+            stream.read_exact(&mut request).await.unwrap();
+            assert_eq!(request, POST);
             let response = b"HTTP/1.1 204 No Content\r\n\r\n";
-            second.write_all(response).await.unwrap();
-            second
+            stream.write_all(response).await.unwrap();
+            stream
         };
         let mut timer = Timer::new(Duration::from_secs(60));
         let (mut near, mut seen) = (Client::new(&mut wire), None);
-        let running = run(&worker, &mut near, &mut timer, forward, &mut seen);
-        let (_second, outcome) = tokio::join!(serving, running);
+        let running = run(worker, &mut near, &mut timer, forward, &mut seen);
+        let (_stream, outcome) = tokio::join!(serving, running);
         let kept = matches!(
             outcome,
             Outcome::Finished {
@@ -393,12 +422,44 @@ mod tests {
             }
         );
         assert!(kept);
+        drop(wire);
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.unwrap();
+        (seen, response)
+    }
+
+    #[tokio::test]
+    async fn a_stale_connection_that_took_no_byte_is_replaced_for_any_method() {
+        let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = origin.local_addr().unwrap();
+        let endpoints = endpoints(&[address]);
+        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let _first = keep_stale(&worker, &endpoints, &origin).await;
+        let (seen, response) = post(&worker, &endpoints, &origin).await;
+        assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
         assert_eq!(seen, Some(address));
         assert_eq!(worker.cells.upstream_connections_reused.get(), 1);
         assert_eq!(worker.cells.upstream_connections_opened.get(), 1);
-        drop((first, wire));
-        let mut response = String::new();
-        client.read_to_string(&mut response).await.unwrap();
+    }
+
+    /// A pod that ends closes its connections, and takes no new ones, before anybody hears of it.
+    #[tokio::test]
+    async fn an_endpoint_that_ended_is_passed_over_when_its_connection_turns_out_to_be_closed() {
+        let bind = || TcpListener::bind("127.0.0.1:0");
+        let (ended, also, origin) = (
+            bind().await.unwrap(),
+            bind().await.unwrap(),
+            bind().await.unwrap(),
+        );
+        let at = |listener: &TcpListener| listener.local_addr().unwrap();
+        let endpoints = endpoints(&[at(&ended), at(&also), at(&origin)]);
+        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let _first = keep_stale(&worker, &endpoints, &ended).await;
+        drop((ended, also));
+        let (seen, response) = post(&worker, &endpoints, &origin).await;
         assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
+        assert_eq!(seen, Some(at(&origin)));
+        assert_eq!(worker.cells.upstream_connections_reused.get(), 1);
+        assert_eq!(worker.cells.upstream_connect_failed.get(), 2);
     }
 }

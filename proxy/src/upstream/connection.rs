@@ -38,27 +38,45 @@ pub(crate) trait Open: Sized {
 }
 
 /// The way to one of the endpoints, to another than the one that `failed` where there is one.
-/// What does not take a connection is passed over as long as another attempt is allowed.
 pub(crate) async fn connect<U: Open>(
     worker: &Rc<Worker>,
     backend: &Backend,
     failed: Option<&Arc<Endpoint>>,
     effort: &mut Effort<'_>,
 ) -> Result<U, Reason> {
-    let endpoints = &backend.endpoints;
+    let endpoint = choose(worker, backend, failed).ok_or(Reason::NoReadyEndpoints)?;
     let connector = backend.tls.as_ref().map(|tls| tls.connector());
-    let connector = connector.as_ref();
-    let choose = |not: Option<&Arc<Endpoint>>| {
-        let other = endpoints.next(worker.index, not);
-        other.or_else(|| endpoints.next(worker.index, None))
-    };
-    let mut endpoint = choose(failed).ok_or(Reason::NoReadyEndpoints)?;
+    let opened = open(worker, &endpoint, connector.as_ref(), effort).await;
+    passing_over(worker, backend, endpoint, opened, effort).await
+}
+
+/// The way to the same endpoint, whose connection turned out to be closed; to another one when it
+/// takes no new one, since it may have closed the old one to end.
+pub(crate) async fn connect_anew<U: Open>(
+    worker: &Rc<Worker>,
+    backend: &Backend,
+    endpoint: Arc<Endpoint>,
+    closed: U,
+    effort: &mut Effort<'_>,
+) -> Result<U, Reason> {
+    let opened = closed.open_anew(worker, effort).await;
+    passing_over(worker, backend, endpoint, opened, effort).await
+}
+
+/// Passes over what takes no connection as long as another attempt is allowed.
+async fn passing_over<U: Open>(
+    worker: &Rc<Worker>,
+    backend: &Backend,
+    mut endpoint: Arc<Endpoint>,
+    mut opened: Result<U, Reason>,
+    effort: &mut Effort<'_>,
+) -> Result<U, Reason> {
     loop {
-        let reason = match open(worker, &endpoint, connector, effort).await {
+        let reason = match opened {
             Ok(upstream) => return Ok(upstream),
             Err(reason) => reason,
         };
-        let next = choose(Some(&endpoint)).ok_or(reason)?;
+        let next = choose(worker, backend, Some(&endpoint)).ok_or(reason)?;
         let failure = match Arc::ptr_eq(&next, &endpoint) {
             // Asking again would change nothing.
             true if reason == Reason::DeniedAddress => return Err(reason),
@@ -69,8 +87,20 @@ pub(crate) async fn connect<U: Open>(
             return Err(reason);
         }
         pause(worker, effort).await;
+        let connector = backend.tls.as_ref().map(|tls| tls.connector());
+        opened = open(worker, &next, connector.as_ref(), effort).await;
         endpoint = next;
     }
+}
+
+/// The endpoint whose turn it is, another than this one where there is one.
+fn choose(
+    worker: &Worker,
+    backend: &Backend,
+    not: Option<&Arc<Endpoint>>,
+) -> Option<Arc<Endpoint>> {
+    let next = |not| backend.endpoints.next(worker.index, not);
+    next(not).or_else(|| next(None))
 }
 
 /// Waits before a retry, so that an endpoint that is overwhelmed does not get all of them at once.
