@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The largest body that is kept for another attempt, in bytes.
 pub const MAX_REPLAYED: usize = 64 * 1024;
 
-/// How often a request that no endpoint took a byte of goes to another one without a policy: while
-/// an application is replaced, several of its pods may end before that is known here.
+/// How often a request that no endpoint took a byte of is sent again without a policy: while an
+/// application is replaced, several of its pods may end before that is known here.
 const MOST_FREE: u8 = 3;
 
 /// A route's retries, compiled; shared by all workers.

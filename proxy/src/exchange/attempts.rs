@@ -148,11 +148,11 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                 } => {
                     flow = same;
                     upstream.give_back(&worker.buffers);
+                    // Boxed: most requests are not the larger for it.
                     connected = match failure {
                         Failure::Unsent if upstream.is_reused() => {
                             Box::pin(self.anew(upstream)).await
                         }
-                        // Boxed: most requests are not the larger for it.
                         _ => Box::pin(self.another(upstream)).await,
                     };
                 }
@@ -195,7 +195,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
         }
     }
 
-    /// The way to the same endpoint, whose connection took nothing.
+    /// The way on when a kept connection took nothing; see [`connection::connect_anew`].
     async fn anew<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
         let endpoint = closed.in_flight().endpoint().clone();
         let (worker, backend, effort) = (self.worker, self.backend, &mut self.effort);
@@ -287,6 +287,7 @@ mod tests {
     use std::time::{Duration, Instant};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
 
     fn route(endpoints: &Arc<EndpointSet>) -> Arc<Route<Backend>> {
         let backend = table::Backend {
@@ -412,7 +413,10 @@ mod tests {
         let mut timer = Timer::new(Duration::from_secs(60));
         let (mut near, mut seen) = (Client::new(&mut wire), None);
         let running = run(worker, &mut near, &mut timer, forward, &mut seen);
-        let (_stream, outcome) = tokio::join!(serving, running);
+        let both = async { tokio::join!(serving, running) };
+        let (_stream, outcome) = timeout(Duration::from_secs(30), both)
+            .await
+            .expect("the origin gets the request");
         let kept = matches!(
             outcome,
             Outcome::Finished {

@@ -45,8 +45,7 @@ pub(crate) async fn connect<U: Open>(
     effort: &mut Effort<'_>,
 ) -> Result<U, Reason> {
     let endpoint = choose(worker, backend, failed).ok_or(Reason::NoReadyEndpoints)?;
-    let connector = backend.tls.as_ref().map(|tls| tls.connector());
-    let opened = open(worker, &endpoint, connector.as_ref(), effort).await;
+    let opened = open(worker, backend, &endpoint, effort).await;
     passing_over(worker, backend, endpoint, opened, effort).await
 }
 
@@ -87,8 +86,7 @@ async fn passing_over<U: Open>(
             return Err(reason);
         }
         pause(worker, effort).await;
-        let connector = backend.tls.as_ref().map(|tls| tls.connector());
-        opened = open(worker, &next, connector.as_ref(), effort).await;
+        opened = open(worker, backend, &next, effort).await;
         endpoint = next;
     }
 }
@@ -113,8 +111,8 @@ pub(crate) async fn pause(worker: &Worker, effort: &Effort<'_>) {
 
 async fn open<U: Open>(
     worker: &Rc<Worker>,
+    backend: &Backend,
     endpoint: &Arc<Endpoint>,
-    connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<U, Reason> {
     // Of a waiting connection too: it may be older than the class's word.
@@ -122,7 +120,8 @@ async fn open<U: Open>(
         worker.cells.upstream_denied.add(1);
         return Err(Reason::DeniedAddress);
     }
-    U::open(worker, endpoint, connector, effort).await
+    let connector = backend.tls.as_ref().map(|tls| tls.connector());
+    U::open(worker, endpoint, connector.as_ref(), effort).await
 }
 
 /// A new connection.
