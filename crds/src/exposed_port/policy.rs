@@ -20,8 +20,9 @@ pub struct Policy {
     /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
-    /// More than one attempt, such as `{count: 3, perTryTimeout: 5s}`. Absent: one more when nothing of the
-    /// request was sent, and no other.
+    /// More than one attempt, such as `{count: 3, perTryTimeout: 5s}`. Absent: up to three more while
+    /// nothing of the request was sent, and one when a kept connection was closed under a request that may be
+    /// repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
     /// Whether a WebSocket may be opened (RFC 6455); absent means true.
