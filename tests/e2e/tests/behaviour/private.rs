@@ -80,8 +80,13 @@ async fn policies_come_with_the_label_and_the_exposure_and_go_with_them() -> Res
         label(mark.clone().into()).await?;
         let opened = ("ExposedPort", tcp(json!(8080)));
         become_policies(cluster, &namespace, &[closed.clone(), opened.clone()]).await?;
-        let exposed = cluster.ready(&namespace, "web", SOON).await?;
-        ensure!(exposed.children("NetworkPolicy").len() == 1, "{exposed}");
+        // It was ready before, so its status may be a moment older than the policy.
+        eventually("the status names the policy", SOON, async || {
+            let exposed = cluster.ready(&namespace, "web", SOON).await?;
+            ensure!(exposed.children("NetworkPolicy").len() == 1, "{exposed}");
+            Ok(())
+        })
+        .await?;
 
         // Another port, and what somebody takes away.
         cluster.apply(&object(json!("web"))).await?;
