@@ -32,6 +32,7 @@ pub(crate) fn write(state: &State, plan: Plan, name: &ClusterName) -> Result<()>
     )?;
     put("config/audit.yaml", AUDIT.to_owned())?;
     put("config/Corefile", corefile(state, plan))?;
+    put("config/pebble.json", pebble(state))?;
     fs::create_dir_all(state.at("dns/zones"))?;
     Ok(())
 }
@@ -115,6 +116,21 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
 ";
+
+/// ACME on port 14000. The validity is that of Let's Encrypt's profiles: 90 days, and 160 hours (`shortlived`).
+fn pebble(state: &State) -> String {
+    serde_json::json!({"pebble": {
+        "listenAddress": "[::]:14000", "managementListenAddress": "[::]:15000",
+        "certificate": state.text("pki/pebble.crt"), "privateKey": state.text("pki/pebble.key"),
+        "httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+        "keyAlgorithm": "ecdsa", "retryAfter": {"authz": 1, "order": 1},
+        "profiles": {
+            "default": {"description": "90 days", "validityPeriod": 90 * 24 * 3600},
+            "shortlived": {"description": "160 hours", "validityPeriod": 160 * 3600},
+        },
+    }})
+    .to_string()
+}
 
 /// The cluster's own names, the zones for tests (a file `db.ZONE` below `dns/zones` is served within a second),
 /// and a clear no for everything else.

@@ -15,6 +15,10 @@ pub(crate) fn variables(cluster: &Cluster) -> Vec<(&'static str, String)> {
         ("PORTOLAN_TEST_NAME", cluster.name.to_string()),
         ("KUBECONFIG", show(cluster.state.kubeconfig())),
         ("PORTOLAN_TEST_DNS", cluster.plan.node().0.to_string()),
+        (
+            "PORTOLAN_TEST_ACME",
+            format!("https://{}:14000/dir", cluster.plan.node().0),
+        ),
         ("PORTOLAN_TEST_CA", show(cluster.state.test_ca())),
         (
             "PORTOLAN_TEST_LB",

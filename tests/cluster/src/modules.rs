@@ -106,6 +106,14 @@ pub(crate) const ALL: &[Module] = &[
         stamp: None,
     },
     Module {
+        folder: "pebble",
+        programs: &[program(
+            "pebble",
+            "github.com/letsencrypt/pebble/v2/cmd/pebble",
+        )],
+        stamp: None,
+    },
+    Module {
         folder: "helm",
         programs: &[program("helm", "helm.sh/helm/v4/cmd/helm")],
         stamp: Some((

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// The name of the ClusterIssuer, and of the Secret with its CA.
 pub(crate) const ISSUER: &str = "portolan-test-ca";
 
+/// The name of the ClusterIssuer that asks Pebble, and of the Secret with its account.
+pub(crate) const ACME_ISSUER: &str = "portolan-test-acme";
+
 /// What can be made as soon as the API server answers, as one List.
 ///
 /// # Errors
@@ -60,15 +63,27 @@ pub(crate) fn first(state: &State, plan: Plan) -> Result<String> {
     ])
 }
 
-/// What needs cert-manager's CRDs.
+/// The issuers, which need cert-manager's CRDs.
 ///
 /// # Errors
-/// Never in practice: the objects are constant.
-pub(crate) fn issuer() -> Result<String> {
-    list(&[json!({
-        "apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": ISSUER},
-        "spec": {"ca": {"secretName": ISSUER}},
-    })])
+/// When the CA's file cannot be read.
+pub(crate) fn issuers(state: &State, plan: Plan) -> Result<String> {
+    let issuer = |name: &str, spec: Value| {
+        json!({
+            "apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": spec,
+        })
+    };
+    let (node, _) = plan.node();
+    // Without a class: whichever Ingress controller there is may answer the challenge.
+    let solvers = json!([{"http01": {"ingress": {"serviceType": "ClusterIP"}}}]);
+    let acme = json!({
+        "server": format!("https://{node}:14000/dir"), "caBundle": pki::base64_of(state, "ca.crt")?,
+        "privateKeySecretRef": {"name": ACME_ISSUER}, "solvers": solvers,
+    });
+    list(&[
+        issuer(ISSUER, json!({"ca": {"secretName": ISSUER}})),
+        issuer(ACME_ISSUER, json!({"acme": acme})),
+    ])
 }
 
 fn list(items: &[Value]) -> Result<String> {

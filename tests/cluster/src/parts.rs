@@ -49,13 +49,15 @@ pub(crate) enum Part {
     CoreDns,
     /// Addresses for Services of type LoadBalancer.
     LoadBalancer,
+    /// A certificate authority that speaks ACME (RFC 8555).
+    Pebble,
     /// Certificates.
     CertManager,
 }
 
 impl Part {
     /// Every part.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Etcd,
         Self::ApiServer,
         Self::Containerd,
@@ -65,6 +67,7 @@ impl Part {
         Self::Proxy,
         Self::CoreDns,
         Self::LoadBalancer,
+        Self::Pebble,
         Self::CertManager,
     ];
 
@@ -80,6 +83,7 @@ impl Part {
             Self::Proxy => "kube-proxy",
             Self::CoreDns => "coredns",
             Self::LoadBalancer => "load-balancer",
+            Self::Pebble => "pebble",
             Self::CertManager => "cert-manager",
         }
     }
@@ -94,6 +98,7 @@ impl Part {
             Self::Kubelet => Some("http://127.0.0.1:10248/healthz"),
             Self::Proxy => Some("http://127.0.0.1:10256/healthz"),
             Self::CoreDns => Some("http://127.0.0.1:8181/ready"),
+            Self::Pebble => Some("https://127.0.0.1:14000/dir"),
             Self::CertManager => Some("http://127.0.0.1:9403/livez"),
             Self::Containerd | Self::LoadBalancer => None,
         }
@@ -265,6 +270,12 @@ impl Cluster {
                     self.state.text(BALANCED),
                 )
             }
+            // It would else wait up to 15 s before it looks at a challenge.
+            Part::Pebble => format!(
+                "/usr/bin/env PEBBLE_VA_NOSLEEP=1 {} -config {} -dnsserver {node4}:53",
+                bin("pebble"),
+                self.state.text("config/pebble.json")
+            ),
             Part::CertManager => format!(
                 "{} --kubeconfig {} --nameservers {node4}:53{}",
                 bin("cert-manager"),

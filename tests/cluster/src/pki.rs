@@ -75,6 +75,12 @@ pub(crate) fn create(state: &State, plan: Plan, node: &str) -> Result<()> {
         "/CN=kube-apiserver",
         &format!("{names}\nextendedKeyUsage=serverAuth\n"),
     )?;
+    certificate(
+        state,
+        "pebble",
+        "/CN=pebble",
+        &format!("subjectAltName=IP:127.0.0.1,IP:{v4},IP:{v6}\nextendedKeyUsage=serverAuth\n"),
+    )?;
     for (name, subject) in users(node) {
         certificate(state, name, &subject, "extendedKeyUsage=clientAuth\n")?;
         kubeconfig(state, plan, name)?;

@@ -188,8 +188,10 @@ fn fresh(cluster: &Cluster, options: &Options) -> Result<()> {
     })?;
     cluster.start(Part::CoreDns)?;
     step("installing CRDs", || install_crds(cluster))?;
+    cluster.start(Part::Pebble)?;
     cluster.start(Part::CertManager)?;
-    for part in early.into_iter().chain([Part::CoreDns, Part::CertManager]) {
+    let late = [Part::CoreDns, Part::Pebble, Part::CertManager];
+    for part in early.into_iter().chain(late) {
         step(&format!("starting {}", part.name()), || {
             cluster.await_ready(part, Duration::from_secs(90))
         })?;
@@ -202,12 +204,17 @@ fn fresh(cluster: &Cluster, options: &Options) -> Result<()> {
         )?;
         default_account(cluster)
     })?;
-    step("waiting for the issuer", || {
-        apply(cluster, &objects::issuer()?)?;
+    step("waiting for the issuers", || {
+        apply(cluster, &objects::issuers(state, plan)?)?;
         kubectl_wait(
             cluster,
-            "the ClusterIssuer",
-            &["--for=condition=Ready", "clusterissuer", objects::ISSUER],
+            "the ClusterIssuers",
+            &[
+                "--for=condition=Ready",
+                "clusterissuer",
+                objects::ISSUER,
+                objects::ACME_ISSUER,
+            ],
         )
     })
 }
