@@ -1,4 +1,4 @@
-//! The part of cert-manager's `Certificate` that Portolan writes and reads.
+//! The part of cert-manager's `Certificate` that Portolan writes and reads, and of its `Challenge` that it reads.
 //!
 //! cert-manager publishes no Rust types. A test holds these fields against the schema in
 //! cert-manager's own CustomResourceDefinition.
@@ -94,4 +94,40 @@ pub struct CertificateCondition {
     /// A sentence.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// What an ACME server wants to see before it issues a certificate for a name (RFC 8555, 8).
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "acme.cert-manager.io",
+    version = "v1",
+    kind = "Challenge",
+    plural = "challenges",
+    namespaced,
+    status = "ChallengeStatus",
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ChallengeSpec {
+    /// The name, without `*.` for a wildcard.
+    pub dns_name: String,
+    /// Whether it is for the wildcard below the name.
+    #[serde(default)]
+    pub wildcard: bool,
+    /// `HTTP-01` or `DNS-01`.
+    #[serde(rename = "type")]
+    pub type_: String,
+}
+
+/// What became of a challenge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChallengeStatus {
+    /// As in RFC 8555, 7.1.6; empty at first. `errored` is cert-manager's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub state: String,
+    /// What is waited for, or what the server said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }

@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use portolan_crds::IssuerRef;
 use portolan_crds::certmanager::{
-    Certificate, CertificateCondition, CertificateSpec, CertificateStatus, PrivateKey,
-    SecretTemplate,
+    Certificate, CertificateCondition, CertificateSpec, CertificateStatus, Challenge,
+    ChallengeSpec, ChallengeStatus, PrivateKey, SecretTemplate,
 };
 use portolan_crds::gateway::{ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
 use serde::Deserialize as _;
@@ -90,6 +90,7 @@ fn fits(path: &str, value: &Value, schema: &Value) {
         }
         Value::String(_) => assert_eq!(kind, "string", "{path}"),
         Value::Number(_) => assert_eq!(kind, "integer", "{path}"),
+        Value::Bool(_) => assert_eq!(kind, "boolean", "{path}"),
         other => panic!("{path}: {other}"),
     }
     if let Some(allowed) = schema["enum"].as_array() {
@@ -125,6 +126,28 @@ fn our_fields_of_a_certificate_are_those_of_cert_manager() {
             !certificate["spec"][name].is_null(),
             "cert-manager requires {name}"
         );
+    }
+}
+
+#[test]
+fn our_fields_of_a_challenge_are_those_of_cert_manager() {
+    let definition = "challenges.acme.cert-manager.io";
+    let schema = schema("cert-manager.yaml", definition, "v1");
+    let spec = ChallengeSpec {
+        dns_name: "shop.example.com".into(),
+        wildcard: false,
+        type_: "HTTP-01".into(),
+    };
+    let mut challenge = Challenge::new("shop", spec);
+    for state in ["pending", "invalid", "errored", "expired"] {
+        challenge.status = Some(ChallengeStatus {
+            state: state.into(),
+            reason: "the server was not content".into(),
+        });
+        let challenge = serde_json::to_value(&challenge).unwrap();
+        for part in ["spec", "status"] {
+            fits(part, &challenge[part], &schema["properties"][part]);
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use portolan_crds::certmanager::Certificate;
+use k8s_openapi::api::networking::v1::Ingress;
+use portolan_crds::certmanager::{Certificate, Challenge};
 use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, HostnameHold};
 use portolan_discovery::table::ResourceName;
@@ -52,6 +53,10 @@ pub enum Event {
     Secret(Change<Secret>),
     /// A Certificate of ours.
     Certificate(Change<Certificate>),
+    /// What an ACME server wants to see for a name, as cert-manager keeps it.
+    Challenge(Change<Challenge>),
+    /// An Ingress with the label [`crate::SOLVER`], by which cert-manager answers a challenge of ACME.
+    Ingress(Change<Ingress>),
     /// A Lease with the label [`crate::EXPOSED_PORT`], which keeps an object alive that asks for one.
     Lease(Change<Lease>),
     /// A namespace; its metadata alone is looked at.

@@ -40,6 +40,7 @@ pub use child::{Child, HoldAction, ProxySettings};
 pub use compile::TicketKey;
 pub use event::{Affected, Change, Event};
 pub use index::Index;
+pub use index::solvers::SOLVER;
 pub use names::{ClassName, Hostname, ObjectRef};
 pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
 pub use reason::Reason;

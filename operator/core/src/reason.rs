@@ -150,15 +150,17 @@ reasons! {
     CertificatePending,
     /// Issuing the certificate failed; cert-manager tries again. The message has its words.
     CertificateFailed,
+    /// The ACME server looked whether the hostname is ours, and was not content (RFC 8555, 8); cert-manager tries again. The message has the server's words: most often the name does not lead to the proxies, or not from everywhere.
+    ChallengeFailed,
     /// The Secret does not exist in the namespace of the object.
     SecretNotFound,
     /// The Secret has no `tls.crt` or no `tls.key`. It must be of type kubernetes.io/tls.
     SecretWithoutKey,
     /// The Secret has no `ca.crt` with the certificates of authorities.
     SecretWithoutCA,
-    /// The certificate or the key in the Secret cannot be read.
+    /// The certificate or the key in the Secret cannot be read, or is of a kind that is not served; the message says which.
     SecretUnreadable,
-    /// The key in the Secret does not belong to its certificate.
+    /// The key in the Secret does not belong to its certificate, or to one that is not the first in `tls.crt`.
     SecretKeyMismatch,
     /// The certificate in the Secret is for other names than the hostname.
     SecretWrongHostname,

@@ -52,6 +52,111 @@ fn each_way_in_which_a_secret_is_broken_has_its_reason() {
     }
 }
 
+/// A file of `pem/`.
+fn file(name: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pem/");
+    std::fs::read_to_string(format!("{folder}{name}")).unwrap()
+}
+
+#[test]
+fn keys_are_read_as_other_programs_write_them() {
+    for (certificate, key) in [
+        ("leaf.crt", "leaf.key"),
+        ("leaf.crt", "leaf.sec1.key"),
+        ("rsa.crt", "rsa.key"),
+        ("rsa.crt", "rsa.pkcs1.key"),
+        ("ed25519.crt", "ed25519.key"),
+    ] {
+        let mut world = World::ready();
+        world.apply(Event::Secret(gone("team-a", "own")));
+        store(&mut world, &file(certificate), &file(key));
+        assert!(
+            named(&world).is_some(),
+            "{key}: {}",
+            world.status().description
+        );
+    }
+    // Whatever stands behind the leaf is the client's affair (RFC 8446 4.4.2).
+    let chain = file("leaf.crt") + &file("rsa.crt") + &file("ca.crt");
+    let mut world = World::ready();
+    world.apply(Event::Secret(gone("team-a", "own")));
+    store(&mut world, &chain, &file("leaf.key"));
+    assert!(named(&world).is_some(), "{}", world.status().description);
+}
+
+#[test]
+fn what_cannot_be_served_is_told_in_a_sentence_of_its_own() {
+    let (leaf, key) = (file("leaf.crt"), file("leaf.key"));
+    let long = leaf.repeat(1024 * 1024 / leaf.len());
+    let encrypted = file("leaf.encrypted.key");
+    let old_style = key.replace(
+        "KEY-----\n",
+        "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n",
+    );
+    let pair = |name: &str| (file(&format!("{name}.crt")), file(&format!("{name}.key")));
+    let [rsa1024, secp256k1, ed448] = ["rsa1024", "secp256k1", "ed448"].map(pair);
+    let cases = [
+        (
+            "1 MiB",
+            (long, key.clone()),
+            "tls.crt has",
+            Reason::SecretUnreadable,
+        ),
+        (
+            "PKCS#8",
+            (leaf.clone(), encrypted),
+            "tls.key is encrypted",
+            Reason::SecretUnreadable,
+        ),
+        (
+            "PKCS#1",
+            (leaf.clone(), old_style),
+            "tls.key is encrypted",
+            Reason::SecretUnreadable,
+        ),
+        (
+            "RSA",
+            rsa1024,
+            "of no kind that is served",
+            Reason::SecretUnreadable,
+        ),
+        (
+            "secp256k1",
+            secp256k1,
+            "of no kind that is served",
+            Reason::SecretUnreadable,
+        ),
+        (
+            "Ed448",
+            ed448,
+            "of no kind that is served",
+            Reason::SecretUnreadable,
+        ),
+        (
+            "the issuer first",
+            (file("ca.crt") + &leaf, key.clone()),
+            "does not begin with the certificate that tls.key belongs to",
+            Reason::SecretKeyMismatch,
+        ),
+        (
+            "another key",
+            (leaf, file("ed25519.key")),
+            "does not belong to the certificate",
+            Reason::SecretKeyMismatch,
+        ),
+    ];
+    for (case, (certificate, key), sentence, reason) in cases {
+        let mut world = World::ready();
+        store(&mut world, &certificate, &key);
+        world.is(reason);
+        let told = world.status().description;
+        assert!(told.contains(sentence), "{case}: {told}");
+        assert!(!told.contains("PRIVATE"), "{case}: {told}");
+        // The one before, which was good, goes on.
+        assert!(named(&world).is_some(), "{case}");
+    }
+}
+
 #[test]
 fn the_last_good_certificate_stays_in_service_and_the_status_says_what_is_wrong() {
     let mut world = World::ready();

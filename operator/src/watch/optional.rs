@@ -1,5 +1,5 @@
 //! Kinds whose CustomResourceDefinition may come after the operator, and go again: cert-manager's
-//! Certificates, the Gateway API's ReferenceGrants. They are watched while it is there.
+//! Certificates and Challenges, the Gateway API's ReferenceGrants. They are watched while it is there.
 
 use super::follow::{Noticed, Sink, Watch};
 use super::sources::{child, selecting};
@@ -30,13 +30,13 @@ pub(super) struct Optional {
     versions: &'static [&'static str],
     resource: fn(version: &str) -> ApiResource,
     labels: &'static str,
-    /// What the index is told of the kind itself.
-    known: fn(bool) -> Event,
+    /// What the index is told of the kind itself, if anything.
+    known: Option<fn(bool) -> Event>,
     translate: fn(Noticed<DynamicObject>) -> Vec<Input>,
 }
 
 /// What is watched without being there for sure.
-pub(super) const OPTIONAL: [Optional; 2] = [
+pub(super) const OPTIONAL: [Optional; 3] = [
     Optional {
         source: Source::Kind("certificates"),
         definition: "certificates.cert-manager.io",
@@ -44,7 +44,7 @@ pub(super) const OPTIONAL: [Optional; 2] = [
         versions: &["v1"],
         resource: |_| ChildKind::Certificate.resource(),
         labels: MANAGED_SELECTOR,
-        known: Event::CertManager,
+        known: Some(Event::CertManager),
         translate: certificate,
     },
     Optional {
@@ -54,10 +54,26 @@ pub(super) const OPTIONAL: [Optional; 2] = [
         versions: &["v1", "v1beta1"],
         resource: reference_grants,
         labels: "",
-        known: Event::ReferenceGrants,
+        known: Some(Event::ReferenceGrants),
         translate: |noticed| {
             let change = typed("ReferenceGrant", &noticed);
             vec![Input::Event(Event::ReferenceGrant(change))]
+        },
+    },
+    Optional {
+        source: Source::Kind("challenges"),
+        definition: "challenges.acme.cert-manager.io",
+        of: "cert-manager's ACME",
+        versions: &["v1"],
+        resource: |version| {
+            let kind = GroupVersionKind::gvk("acme.cert-manager.io", version, "Challenge");
+            ApiResource::from_gvk_with_plural(&kind, "challenges")
+        },
+        labels: "",
+        known: None,
+        translate: |noticed| {
+            let change = typed("Challenge", &noticed);
+            vec![Input::Event(Event::Challenge(change))]
         },
     },
 ];
@@ -108,7 +124,8 @@ impl Optional {
                     true => info!("{of} is there"),
                     false => info!("{of} is not there"),
                 }
-                let mut inputs = vec![Input::Event((self.known)(known))];
+                let of_kind = self.known.map(|event| Input::Event(event(known)));
+                let mut inputs = Vec::from_iter(of_kind);
                 // There is nothing to wait for.
                 inputs.extend((!known).then(|| Input::Listed(self.source.clone())));
                 if sink.send(inputs).await.is_err() {

@@ -10,11 +10,12 @@ use crate::metrics::Metrics;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::Ingress;
 use kube::Client;
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Config;
-use portolan_core::{Change, EXPOSED_PORT, Event, MANAGED_BY, MANAGED_SELECTOR, ObjectRef};
+use portolan_core::{Change, EXPOSED_PORT, Event, MANAGED_BY, MANAGED_SELECTOR, ObjectRef, SOLVER};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -116,6 +117,13 @@ impl Sources {
             Api::<DeserializeGuard<Secret>>::all(client()),
             &issued,
             |it| vec![Input::Secret(Via::Label, change(it))],
+        );
+        // Those by which cert-manager answers challenges; nobody else's are read.
+        all.start(
+            "solver ingresses",
+            Api::<DeserializeGuard<Ingress>>::all(client()),
+            &format!("{SOLVER}=true"),
+            |it| vec![Input::Event(Event::Ingress(change(it)))],
         );
         for kind in CHILDREN {
             let api = self.children(kind);

@@ -22,10 +22,12 @@ Examples:
   portolan render -f shop.yaml -o json | jq '.virtualHosts[].routes'
 
 For each ExposedPort: the objects that the operator would make for it, and the
-status that it would write before any proxy runs. For each hostname: the routes
-in the order in which they are tried, with every value in force, whether it
-comes from the route, the object, the class or Portolan. Private keys are not
-shown. What cannot be read is told on standard error, and the rest is rendered.
+status that it would write before any proxy runs. For each ExposeClass: the
+NetworkPolicies that it would store in the namespaces that the class restricts,
+as far as these are among the files. For each hostname: the routes in the order
+in which they are tried, with every value in force, whether it comes from the
+route, the object, the class or Portolan. Private keys are not shown. What
+cannot be read is told on standard error, and the rest is rendered.
 Exit codes: 0 ok, 1 something could not be read, 2 usage.";
 
 /// What is rendered, and how.
@@ -53,6 +55,7 @@ enum Output {
 #[serde(rename_all = "camelCase")]
 struct Rendered {
     exposed_ports: Vec<Exposed>,
+    expose_classes: Vec<Class>,
     virtual_hosts: Vec<Value>,
 }
 
@@ -64,6 +67,16 @@ struct Exposed {
     place: String,
     status: Option<Value>,
     children: Vec<Value>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Class {
+    name: String,
+    /// File and line.
+    place: String,
+    /// What is stored in the namespaces of others.
+    network_policies: Vec<Value>,
 }
 
 impl Render {
@@ -109,22 +122,38 @@ impl Rendered {
                 _ => None,
             }
         });
+        let classes = model.store.classes();
         Ok(Self {
             exposed_ports,
+            expose_classes: classes.filter_map(|it| class(model, it)).collect(),
             virtual_hosts: virtual_hosts.collect(),
         })
     }
 }
 
+fn class(model: &Model, class: &ObjectRef) -> Option<Class> {
+    let name = ClassName::parse(&class.name)?;
+    let denials = model.store.index.denials(&name).into_iter();
+    Some(Class {
+        place: place(model, &Key::expose_class(class)),
+        name: class.name.clone(),
+        network_policies: denials.map(|child| child.value).collect(),
+    })
+}
+
+fn place(model: &Model, key: &Key) -> String {
+    let (file, line) = model.place(key, "");
+    format!("{file}:{line}")
+}
+
 fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
     let index = &model.store.index;
-    let (file, line) = model.place(&Key::exposed_port(object), "");
     let status = index.status(object, &model.seen(object), model.now());
     let children = index.children(object).into_iter();
     Ok(Exposed {
         namespace: object.namespace.clone(),
         name: object.name.clone(),
-        place: format!("{file}:{line}"),
+        place: place(model, &Key::exposed_port(object)),
         status: status.map(serde_json::to_value).transpose()?,
         children: children.map(|child| child.value).collect(),
     })

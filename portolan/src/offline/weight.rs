@@ -80,6 +80,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::CertManagerMissing
         | R::CertificatePending
         | R::CertificateFailed
+        | R::ChallengeFailed
         | R::CertificateNotServed
         | R::SelectorMatchesNoPods
         | R::NoReadyEndpoints

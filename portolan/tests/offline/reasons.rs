@@ -38,6 +38,7 @@ const NOT_OF_FILES: &[(Reason, &str)] = &[
         "cert-manager is taken to be there",
     ),
     (Reason::CertificateFailed, "nobody issues certificates"),
+    (Reason::ChallengeFailed, "nobody issues certificates"),
     (
         Reason::SeveralDefaults,
         "it stands in the status of a class, which is not rendered",

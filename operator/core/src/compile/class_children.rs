@@ -27,18 +27,8 @@ impl Index {
         let Some(facts) = self.classes.get(class) else {
             return Vec::new();
         };
-        let owner = Owner {
-            kind: "ExposeClass",
-            namespace: "",
-            name: class.as_str(),
-            uid: &facts.uid,
-            label: CLASS,
-            labels: [("name", "portolan"), ("component", "proxy")]
-                .map(|(key, value)| (format!("app.kubernetes.io/{key}"), value.to_owned()))
-                .into(),
-        };
         let proxies = Proxies {
-            owner,
+            owner: owner(class, facts),
             class,
             facts,
             settings,
@@ -51,8 +41,21 @@ impl Index {
             proxies.service(),
             proxies.ingress_class(),
         ];
-        children.extend(self.denials(&proxies.owner, class));
+        children.extend(self.denials(class));
         children
+    }
+}
+
+pub(super) fn owner<'a>(class: &'a ClassName, facts: &'a Class) -> Owner<'a> {
+    Owner {
+        kind: "ExposeClass",
+        namespace: "",
+        name: class.as_str(),
+        uid: &facts.uid,
+        label: CLASS,
+        labels: [("name", "portolan"), ("component", "proxy")]
+            .map(|(key, value)| (format!("app.kubernetes.io/{key}"), value.to_owned()))
+            .into(),
     }
 }
 

@@ -1,13 +1,14 @@
 //! Private until exposed: in a namespace that a class restricts, pods are for one another, and for the
 //! proxies of the classes that expose them. Policies add up, so each exposure opens what it needs and no more.
 
-use super::class_children::proxy_labels;
+use super::class_children::{owner, proxy_labels};
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::link::Object;
 use crate::index::routing::Routing;
-use crate::names::{ClassName, ObjectRef, child_name};
+use crate::index::services::Backend;
+use crate::names::{ClassName, Hostname, ObjectRef, child_name};
 use crate::validate::Port;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,13 +25,16 @@ type Opened<'a> = (
 
 impl Index {
     /// For each namespace that a class restricts: nobody reaches its pods from elsewhere.
-    pub(super) fn denials(&self, owner: &Owner<'_>, class: &ClassName) -> Vec<Child> {
-        let restricted = self.restricted_by(class);
-        restricted
+    pub fn denials(&self, class: &ClassName) -> Vec<Child> {
+        let Some(facts) = self.classes.get(class) else {
+            return Vec::new();
+        };
+        let owner = owner(class, facts);
+        self.restricted_by(class)
             .map(|namespace| {
                 let name = child_name(namespace, &format!("portolan-private-{class}"), KIND, "");
                 let own_namespace = json!({"from": [{"podSelector": {}}]});
-                policy(owner, namespace, name, json!({}), vec![own_namespace])
+                policy(&owner, namespace, name, json!({}), vec![own_namespace])
             })
             .collect()
     }
@@ -45,17 +49,18 @@ impl Index {
         routing: &Routing,
     ) -> Vec<Child> {
         let mut opened: BTreeMap<ObjectRef, Opened<'_>> = BTreeMap::new();
-        for demands in self.exposed_on(me) {
-            for resolved in self.backends(object, routing, Some(demands)).flatten() {
-                let backend = resolved.backend;
-                if self.is_restricted(&backend.service.namespace)
-                    && let Some((labels, port)) = self.services.pods(&backend)
-                {
-                    let (_, ports) = opened
-                        .entry(backend.service)
-                        .or_insert_with(|| (labels, BTreeMap::new()));
-                    ports.entry(&demands.class).or_default().insert(port);
-                }
+        let routed = self.exposed_on(me).into_iter().flat_map(|demands| {
+            let backends = self.backends(object, routing, Some(demands)).flatten();
+            backends.map(|resolved| (&demands.class, resolved.backend))
+        });
+        for (class, backend) in routed.chain(self.solvers_of(me)) {
+            if self.is_restricted(&backend.service.namespace)
+                && let Some((labels, port)) = self.services.pods(&backend)
+            {
+                let (_, ports) = opened
+                    .entry(backend.service)
+                    .or_insert_with(|| (labels, BTreeMap::new()));
+                ports.entry(class).or_default().insert(port);
             }
         }
         opened
@@ -70,6 +75,22 @@ impl Index {
                 policy(owner, &service.namespace, name, pods, rules.collect())
             })
             .collect()
+    }
+
+    /// Who answers the challenges of the hostnames that an object serves first of all.
+    fn solvers_of(&self, me: &ObjectRef) -> impl Iterator<Item = (&ClassName, Backend)> {
+        let link = self.linked(me).map(|(_, link)| link);
+        link.into_iter().flat_map(move |link| {
+            let first = move |host: &&Hostname| {
+                let eldest = self.eldest(&link.class, host);
+                eldest.is_some_and(|eldest| eldest.name == me)
+            };
+            let hosts = link.hostnames.iter().filter(first);
+            hosts.flat_map(move |host| {
+                let solved = self.solved(&link.class, host);
+                solved.map(move |(_, backend)| (&link.class, backend))
+            })
+        })
     }
 
     /// Lets the proxies of a class in on some ports.

@@ -131,6 +131,7 @@ impl Index {
             .chain(certificates)
             .collect();
         names.extend(self.backend_resources(object, &link.routing, &link.demands));
+        names.extend(self.solver_resources(&link.class, host));
         if let Ok(Some(client_ca)) = self.client_ca(link) {
             names.push(ResourceName {
                 kind: Kind::TrustAnchors,
@@ -239,6 +240,13 @@ impl Index {
                 origins.push(origin(object));
                 found = Some(used.backend);
             }
+        }
+        if found.is_none()
+            && let Some((host, solver)) = self.solving(class, &service, name)
+        {
+            let servers = self.servers(class, &host);
+            origins.extend(servers.map(|it| origin(it.object)));
+            found = Some(solver);
         }
         let behind = self.services.behind(&found?, Some(&demands));
         let set = EndpointSet {

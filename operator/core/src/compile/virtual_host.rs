@@ -29,6 +29,7 @@ impl Index {
             },
         };
         let defaults = self.defaults(link);
+        let challenges = self.challenge_routes(&link.class, host);
         let routes = Self::merged(served).into_iter();
         let routes = routes.map(|leaf| {
             let action = match (&closed, leaf.closed) {
@@ -40,7 +41,7 @@ impl Index {
         });
         Some(Resource::VirtualHost(VirtualHost {
             tls,
-            routes: routes.collect(),
+            routes: challenges.chain(routes).collect(),
             hostname: host.as_str().to_owned(),
         }))
     }

@@ -10,7 +10,7 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::HostnameHold;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Orders rivals for a hostname.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,10 +31,10 @@ struct Hold {
 /// Claims and holds of every hostname.
 #[derive(Debug, Default)]
 pub(crate) struct Hostnames {
-    claims: BTreeMap<Hostname, BTreeMap<Claim, ClassName>>,
-    holds: BTreeMap<Hostname, Hold>,
+    claims: HashMap<Hostname, BTreeMap<Claim, ClassName>>,
+    holds: HashMap<Hostname, Hold>,
     /// Below each wildcard: the names that are claimed and that it matches too.
-    narrower: BTreeMap<Hostname, BTreeSet<Hostname>>,
+    narrower: HashMap<Hostname, HashSet<Hostname>>,
 }
 
 /// How an object stands for one of its hostnames.
@@ -124,6 +124,11 @@ impl Hostnames {
                 self.holds.insert(host, hold.clone()) != Some(hold)
             }
         }
+    }
+
+    /// The namespace that holds a hostname.
+    pub(crate) fn namespace_of(&self, host: &Hostname) -> Option<&str> {
+        self.holds.get(host).map(|hold| hold.namespace.as_str())
     }
 
     /// Everybody who wants the hostname.

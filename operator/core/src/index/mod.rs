@@ -9,7 +9,9 @@
 
 mod aging;
 pub(crate) mod backends;
+mod by_namespace;
 pub(crate) mod certificates;
+pub(crate) mod challenges;
 pub(crate) mod classes;
 pub(crate) mod delegation;
 pub(crate) mod demands;
@@ -28,6 +30,7 @@ pub(crate) mod secrets;
 mod service_facts;
 pub(crate) mod services;
 pub(crate) mod serving;
+pub(crate) mod solvers;
 pub(crate) mod spoken;
 mod touch;
 pub(crate) mod users;
@@ -38,6 +41,8 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::Problem;
 use crate::{HoldAction, proxy_service};
 use aging::Ends;
+use by_namespace::ByNamespace;
+use challenges::Challenges;
 use classes::{Class, Classes};
 use grants::Grants;
 use hostnames::Hostnames;
@@ -51,7 +56,8 @@ use portolan_crds::{ExposeClass, ExposedPort};
 use portolan_discovery::table::{Kind, ResourceName};
 use services::Services;
 use serving::{Serving, Slot};
-use std::collections::{BTreeMap, BTreeSet};
+use solvers::Solvers;
+use std::collections::{BTreeSet, HashMap};
 use touch::Rivals;
 use users::Users;
 
@@ -68,13 +74,15 @@ pub struct Index {
     pub(crate) users: Users,
     pub(crate) grants: Grants,
     leases: Leases,
+    solvers: Solvers,
+    pub(crate) challenges: Challenges,
     ends: Ends,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
-    objects: BTreeMap<ObjectRef, Entry>,
-    certificates: BTreeMap<ObjectRef, Issuance>,
+    objects: ByNamespace<Entry>,
+    certificates: HashMap<ObjectRef, Issuance>,
     /// The Service before the proxies of each class.
-    proxy_services: BTreeMap<ObjectRef, ClassName>,
+    proxy_services: HashMap<ObjectRef, ClassName>,
 }
 
 /// An object, and what it means among the others.
@@ -129,11 +137,13 @@ impl Index {
             users: Users::default(),
             grants: Grants::default(),
             leases: Leases::default(),
+            solvers: Solvers::default(),
+            challenges: Challenges::default(),
             ends: Ends::default(),
             ticket_key: None,
-            objects: BTreeMap::new(),
-            certificates: BTreeMap::new(),
-            proxy_services: BTreeMap::new(),
+            objects: ByNamespace::default(),
+            certificates: HashMap::new(),
+            proxy_services: HashMap::new(),
         }
     }
 
@@ -163,8 +173,10 @@ impl Index {
                 let service = change.reference();
                 let users: BTreeSet<_> = self.users.of_service(&service).cloned().collect();
                 self.touch_objects(&users, &mut affected);
+                self.touch_solved_by(&service, &mut affected);
                 if self.services.apply_service(change) {
                     self.touch_objects(&users, &mut affected);
+                    self.touch_solved_by(&service, &mut affected);
                     self.touch_class_of(&service, &mut affected);
                 } else {
                     affected = Affected::default();
@@ -175,6 +187,7 @@ impl Index {
                 for service in &change.concerned {
                     let users: BTreeSet<_> = self.users.of_service(service).cloned().collect();
                     self.touch_objects(&users, &mut affected);
+                    self.touch_solved_by(service, &mut affected);
                 }
                 for service in &change.turned {
                     self.touch_class_of(service, &mut affected);
@@ -185,6 +198,7 @@ impl Index {
                     let users = self.users.of_service(&service);
                     let asking = users.filter(|it| self.asks_for_pods(it));
                     self.touch_objects(&asking.cloned().collect(), &mut affected);
+                    self.touch_solved_by(&service, &mut affected);
                 }
             }
             Event::PodsListed(listed) => {
@@ -208,6 +222,8 @@ impl Index {
                 }
             }
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
+            Event::Challenge(change) => self.apply_challenge(change, &mut affected),
+            Event::Ingress(change) => self.apply_ingress(change, &mut affected),
             Event::Lease(change) => self.apply_lease(change, &mut affected),
             Event::Namespace(change) => self.apply_namespace(change, &mut affected),
             Event::CertManager(there) => {

@@ -2,7 +2,6 @@
 
 use super::Index;
 use crate::event::{Affected, Change};
-use crate::names::ObjectRef;
 use k8s_openapi::api::core::v1::Namespace;
 use portolan_crds::{LabelExpression, LabelOperator, LabelSelector, NamespaceName};
 use std::collections::BTreeMap;
@@ -121,9 +120,7 @@ impl Index {
         if restricting.is_empty() != now.is_empty() {
             self.touch_restricted(&name, affected);
         }
-        let first = ObjectRef::new(name.as_str(), "");
-        let objects = self.objects.range(first..).map(|(me, _)| me);
-        let objects = objects.take_while(|me| me.namespace == name).cloned();
+        let objects = self.objects.within(&name).map(|(me, _)| me.clone());
         self.judge_anew(objects.collect(), affected);
     }
 }

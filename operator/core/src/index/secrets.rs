@@ -55,9 +55,23 @@ pub(crate) enum SecretProblem {
     #[error("{field} cannot be read ({detail}); it must be PEM")]
     Unreadable { field: &'static str, detail: String },
     #[error(
+        "{field} has {bytes} bytes; at most {PEM_MAX} are served: leave out what is not part of the chain"
+    )]
+    TooLarge { field: &'static str, bytes: usize },
+    #[error("tls.key is encrypted; store it without a passphrase")]
+    Encrypted,
+    #[error(
+        "the key in tls.key is of no kind that is served ({0}); use ECDSA (P-256, P-384, P-521), RSA of 2048 to 8192 bits, or Ed25519"
+    )]
+    UnsupportedKey(String),
+    #[error(
         "tls.key does not belong to the certificate in tls.crt; store the key that the certificate was issued for"
     )]
     Mismatch,
+    #[error(
+        "tls.crt does not begin with the certificate that tls.key belongs to; put that first, and behind each certificate its issuer's"
+    )]
+    WrongOrder,
     #[error("the certificate has expired at {0}; renew it")]
     Expired(Timestamp),
     #[error("the certificate is for {names}, not for {hostname}; issue one that names it")]
@@ -69,21 +83,27 @@ impl SecretProblem {
         match self {
             Self::Without(_) => Reason::SecretWithoutKey,
             Self::WithoutAuthorities => Reason::SecretWithoutCA,
-            Self::Unreadable { .. } => Reason::SecretUnreadable,
-            Self::Mismatch => Reason::SecretKeyMismatch,
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Encrypted
+            | Self::UnsupportedKey(_) => Reason::SecretUnreadable,
+            Self::Mismatch | Self::WrongOrder => Reason::SecretKeyMismatch,
             Self::Expired(_) => Reason::CertificateExpired,
             Self::WrongHostname { .. } => Reason::SecretWrongHostname,
         }
     }
 }
 
+/// A chain is sent with each full handshake, and clients take no more (OpenSSL: 100 KiB).
+const PEM_MAX: usize = 64 * 1024;
+
 /// What stands in a Secret.
 pub(crate) type Judged = Result<Arc<KeyPair>, SecretProblem>;
 
 /// Reads a Secret of type kubernetes.io/tls.
 pub(crate) fn read(secret: &Secret) -> Judged {
-    let chain_pem = text(secret, "tls.crt")?;
-    let key_pem = text(secret, "tls.key")?;
+    let chain_pem = bounded(secret, "tls.crt")?;
+    let key_pem = bounded(secret, "tls.key")?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| unreadable("tls.crt", error))?;
@@ -91,15 +111,31 @@ pub(crate) fn read(secret: &Secret) -> Judged {
         .first()
         .ok_or_else(|| unreadable("tls.crt", "it holds no certificate"))?
         .clone();
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
-        .map_err(|error| unreadable("tls.key", error))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| {
+        // PKCS#8 says it in its label, the older forms in a field of their header (RFC 1421, 4.6.1.1).
+        match key_pem.contains("ENCRYPTED") {
+            true => SecretProblem::Encrypted,
+            false => unreadable("tls.key", error),
+        }
+    })?;
     let (_, parsed) =
         X509Certificate::from_der(&leaf).map_err(|error| unreadable("tls.crt", error))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => SecretProblem::Mismatch,
-        error => unreadable("tls.key", error),
-    })?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| SecretProblem::UnsupportedKey(error.to_string()))?;
+    let fits = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::new(vec![certificate.clone()], Arc::clone(&key)).keys_match()
+    };
+    match fits(&leaf) {
+        Ok(()) => {}
+        Err(_) if chain.iter().skip(1).any(|it| fits(it).is_ok()) => {
+            return Err(SecretProblem::WrongOrder);
+        }
+        Err(rustls::Error::InconsistentKeys(_)) => return Err(SecretProblem::Mismatch),
+        Err(error) => return Err(unreadable("tls.crt", error)),
+    }
     Ok(Arc::new(KeyPair {
         fingerprint: hex::encode(Sha256::digest(&leaf)),
         not_after: not_after(&parsed),
@@ -159,6 +195,14 @@ impl KeyPair {
             names: told(&self.names),
             hostname: hostname.clone(),
         })
+    }
+}
+
+fn bounded(secret: &Secret, field: &'static str) -> Result<String, SecretProblem> {
+    let text = text(secret, field)?;
+    match text.len() {
+        0..=PEM_MAX => Ok(text),
+        bytes => Err(SecretProblem::TooLarge { field, bytes }),
     }
 }
 

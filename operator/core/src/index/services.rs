@@ -1,5 +1,6 @@
 //! Services and their endpoints: which port is meant, and which pods are ready behind it.
 
+use super::by_namespace::ByNamespace;
 use super::demands::Demands;
 use super::pods::Pods;
 use super::routing::Place;
@@ -12,19 +13,19 @@ use crate::validate::Port;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use portolan_discovery::table::{Endpoint, ExternalName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// What is known of Services and EndpointSlices.
 #[derive(Debug, Default)]
 pub(crate) struct Services {
-    services: BTreeMap<ObjectRef, ServiceFacts>,
+    services: HashMap<ObjectRef, ServiceFacts>,
     /// By Service, then by the name of the slice.
-    slices: BTreeMap<ObjectRef, BTreeMap<String, Slice>>,
+    slices: ByNamespace<BTreeMap<String, Slice>>,
     /// To which Service a slice belonged when it was seen last.
-    slice_of: BTreeMap<ObjectRef, ObjectRef>,
+    slice_of: HashMap<ObjectRef, ObjectRef>,
     /// Services with a ready endpoint behind any port.
-    answering: BTreeSet<ObjectRef>,
+    answering: HashSet<ObjectRef>,
     pub(super) pods: Pods,
     /// Whether an endpoint may have a loopback address.
     pub(super) loopback: bool,
@@ -130,10 +131,7 @@ impl Services {
                 concerned.insert(service.clone());
             }
             self.slice_of.insert(name.clone(), service.clone());
-            self.slices
-                .entry(service)
-                .or_default()
-                .insert(name.name, slice);
+            self.slices.or_default(service).insert(name.name, slice);
         }
         let mut turned = concerned.clone();
         turned.retain(|service| {
@@ -159,8 +157,7 @@ impl Services {
                 .any(|address| addresses.contains(&address.to_canonical()))
         };
         self.slices
-            .range(ObjectRef::new(&namespace, "")..)
-            .take_while(|(service, _)| service.namespace == namespace)
+            .within(&namespace)
             .filter(|(_, slices)| slices.values().any(names))
             .map(|(service, _)| service.clone())
             .collect()

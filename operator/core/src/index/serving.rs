@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use portolan_discovery::table::{Kind, ResourceName};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Secrets, and what is served from them.
@@ -19,12 +19,12 @@ use std::sync::Arc;
 pub(crate) struct Serving {
     /// A Secret is judged by this time.
     pub(crate) now: Timestamp,
-    secrets: BTreeMap<ObjectRef, Stored>,
-    slots: BTreeMap<Slot, Vec<Served>>,
+    secrets: HashMap<ObjectRef, Stored>,
+    slots: HashMap<Slot, Vec<Served>>,
 }
 
 /// What certificates are served for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {
     class: ClassName,
     /// Absent: clients that ask for no server name.
@@ -59,8 +59,8 @@ impl Default for Serving {
     fn default() -> Self {
         Self {
             now: Timestamp::MIN,
-            secrets: BTreeMap::new(),
-            slots: BTreeMap::new(),
+            secrets: HashMap::new(),
+            slots: HashMap::new(),
         }
     }
 }

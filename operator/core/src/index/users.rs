@@ -5,12 +5,16 @@ use super::certificates::Source;
 use super::grants::{Grants, Referent};
 use super::link::Link;
 use crate::names::{ClassName, ObjectRef};
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Borrow;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 
 /// For each thing that can be referred to, the ExposedPorts that do.
 #[derive(Debug, Default)]
 pub(crate) struct Users {
     services: Refers<ObjectRef>,
+    /// Namespaces by those that refer to a Service there.
+    services_within: Refers<String>,
     /// Secrets, whether named by objects or made for our Certificates.
     secrets: Refers<ObjectRef>,
     certificates: Refers<ObjectRef>,
@@ -23,24 +27,24 @@ pub(crate) struct Users {
     /// Classes by those that are accepted there.
     accepted: Refers<ClassName>,
     /// Those for which another default class may be another class.
-    takes_default: BTreeSet<ObjectRef>,
+    takes_default: HashSet<ObjectRef>,
     /// Classes by the Secret of their default certificate.
-    class_secrets: BTreeMap<ObjectRef, BTreeSet<ClassName>>,
+    class_secrets: HashMap<ObjectRef, BTreeSet<ClassName>>,
     /// How many objects and classes name each Secret.
-    naming: BTreeMap<ObjectRef, usize>,
+    naming: HashMap<ObjectRef, usize>,
     named: BTreeSet<ObjectRef>,
 }
 
 #[derive(Debug)]
-struct Refers<K>(BTreeMap<K, BTreeSet<ObjectRef>>);
+struct Refers<K>(HashMap<K, BTreeSet<ObjectRef>>);
 
 impl<K> Default for Refers<K> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(HashMap::new())
     }
 }
 
-impl<K: Ord + Clone> Refers<K> {
+impl<K: Eq + Hash + Clone> Refers<K> {
     fn add(&mut self, key: &K, user: &ObjectRef) {
         self.0.entry(key.clone()).or_default().insert(user.clone());
     }
@@ -54,7 +58,10 @@ impl<K: Ord + Clone> Refers<K> {
         }
     }
 
-    fn of(&self, key: &K) -> impl Iterator<Item = &ObjectRef> {
+    fn of<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> impl Iterator<Item = &ObjectRef> + use<'_, K, Q>
+    where
+        K: Borrow<Q>,
+    {
         self.0.get(key).into_iter().flatten()
     }
 }
@@ -66,10 +73,7 @@ impl Users {
 
     /// Those that refer to any Service of a namespace.
     pub(crate) fn of_services_in(&self, namespace: &str) -> impl Iterator<Item = &ObjectRef> {
-        let first = ObjectRef::new(namespace, "");
-        let services = self.services.0.range(first..);
-        let services = services.take_while(move |(service, _)| service.namespace == namespace);
-        services.flat_map(|(_, users)| users)
+        self.services_within.of(namespace)
     }
 
     pub(crate) fn of_secret(&self, secret: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
@@ -112,7 +116,7 @@ impl Users {
         self.accepted.0.get(class)
     }
 
-    pub(crate) fn of_default_class(&self) -> &BTreeSet<ObjectRef> {
+    pub(crate) fn of_default_class(&self) -> &HashSet<ObjectRef> {
         &self.takes_default
     }
 
@@ -134,6 +138,7 @@ impl Users {
         };
         for service in link.routing().services() {
             self.services.add(&service, me);
+            self.services_within.add(&service.namespace, me);
         }
         for object in link.routing().delegates() {
             self.delegates.add(&object, me);
@@ -173,6 +178,7 @@ impl Users {
         };
         for service in link.routing().services() {
             self.services.remove(&service, me);
+            self.services_within.remove(&service.namespace, me);
         }
         for object in link.routing().delegates() {
             self.delegates.remove(&object, me);

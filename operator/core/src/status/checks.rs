@@ -369,20 +369,34 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
     let issuance = scene.index.issuance(&secret);
     let failure = issuance.and_then(|issuance| issuance.failure.as_ref());
     let waiting = issuance.and_then(|issuance| issuance.waiting.as_deref());
+    let trial = scene.index.challenges.newest(&secret.namespace, host);
     let (reason, message) = match (judged, failure) {
         (Some(Ok(())), _) => return None,
         (Some(Err(problem)), _) => (
             problem.reason(),
             format!("{host}: Secret {name}: {problem}"),
         ),
-        (None, Some(told)) => (Reason::CertificateFailed, format!("{host}: {told}")),
-        (None, None) => (
-            Reason::CertificatePending,
-            format!(
-                "{host}: {}",
-                waiting.unwrap_or("the certificate is being issued")
+        (None, failure) => match (trial, failure) {
+            (Some(trial), _) if trial.failed => (
+                Reason::ChallengeFailed,
+                format!(
+                    "{host}: the {} challenge failed: {}",
+                    trial.kind, trial.words
+                ),
             ),
-        ),
+            (_, Some(told)) => (Reason::CertificateFailed, format!("{host}: {told}")),
+            (Some(trial), None) if !trial.words.is_empty() => (
+                Reason::CertificatePending,
+                format!("{host}: {} challenge: {}", trial.kind, trial.words),
+            ),
+            (_, None) => (
+                Reason::CertificatePending,
+                format!(
+                    "{host}: {}",
+                    waiting.unwrap_or("the certificate is being issued")
+                ),
+            ),
+        },
     };
     finding(&[Aspect::CertificatesReady], reason, message)
 }

@@ -43,6 +43,10 @@ pub enum Place {
     /// The consent of a namespace to references from others.
     Grant(usize),
     GatewayApi,
+    /// An Ingress of a namespace that answers a challenge.
+    Solver(usize),
+    /// What became of a challenge for a hostname.
+    Challenge(usize),
     /// One of two Leases of an object.
     Lease(usize, usize, usize),
     /// So many minutes later.
@@ -78,6 +82,8 @@ pub fn place() -> impl Strategy<Value = Place> {
         1 => Just(Place::CertManager),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
+        4 => (0..2usize).prop_map(Place::Solver),
+        7 => (0..3usize).prop_map(Place::Challenge),
         3 => (0..2usize, 0..3usize, 0..2usize).prop_map(|(n, o, l)| Place::Lease(n, o, l)),
         2 => Just(Place::Clock),
     ]
@@ -375,6 +381,21 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             Event::ReferenceGrant(applied(grant(NAMESPACES[*n], "consent", from, to)))
         }
         Place::GatewayApi => Event::ReferenceGrants(true),
+        Place::Solver(n) => {
+            let class = [json!(null), json!(CLASSES[pick(b, 2)])][pick(a, 2)].clone();
+            let (host, service) = (HOSTS[pick(c, HOSTS.len())], SERVICES[pick(d, 2)]);
+            Event::Ingress(applied(solver(
+                NAMESPACES[*n],
+                "solver",
+                class,
+                host,
+                service,
+            )))
+        }
+        Place::Challenge(h) => {
+            let state = if a % 4 == 0 { "pending" } else { "invalid" };
+            Event::Challenge(applied(challenge(HOSTS[*h], HOSTS[*h], state, "words")))
+        }
         Place::Lease(n, o, l) => {
             // Sometimes its program renews it for another object, or is ahead of the API server.
             let object = if b % 8 == 0 { (*o + 1) % 3 } else { *o };
@@ -436,6 +457,8 @@ pub fn remove(place: &Place) -> Event {
         Place::CertManager => Event::CertManager(false),
         Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
         Place::GatewayApi => Event::ReferenceGrants(false),
+        Place::Solver(n) => Event::Ingress(gone(NAMESPACES[*n], "solver")),
+        Place::Challenge(h) => Event::Challenge(gone(NAMESPACES[0], HOSTS[*h])),
         Place::Lease(n, o, l) => Event::Lease(gone(NAMESPACES[*n], &lease_name(*o, *l))),
         Place::Clock => Event::Now(now()),
     }

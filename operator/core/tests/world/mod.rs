@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::Ingress;
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
     ObservedProxy, ProxySettings, Reason, ServedCertificate, Verdict,
 };
-use portolan_crds::certmanager::Certificate;
+use portolan_crds::certmanager::{Certificate, Challenge};
 use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, ExposedPortStatus, HostnameHold};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
@@ -103,6 +104,39 @@ pub fn namespace(name: &str, labels: Value) -> Namespace {
 pub fn service(namespace: &str, name: &str, spec: Value) -> Service {
     read(json!({"metadata": {"namespace": namespace, "name": name}, "spec": spec}))
 }
+
+/// An Ingress as cert-manager makes it for a challenge.
+pub fn solver(namespace: &str, name: &str, class: Value, host: &str, service: &str) -> Ingress {
+    let path = format!("{CHALLENGES}token-{name}");
+    let port = json!({"number": 80});
+    let backend = json!({"service": {"name": service, "port": port}});
+    let paths = json!([{"path": path, "pathType": "Exact", "backend": backend}]);
+    read(json!({
+        "metadata": {
+            "namespace": namespace, "name": name, "labels": {portolan_core::SOLVER: "true"},
+        },
+        "spec": {
+            "ingressClassName": class,
+            "rules": [{"host": host, "http": {"paths": paths}}],
+        },
+    }))
+}
+
+/// What an ACME server wants to see for a hostname, as cert-manager keeps it.
+pub fn challenge(name: &str, host: &str, state: &str, reason: &str) -> Challenge {
+    let (wildcard, host) = host
+        .strip_prefix("*.")
+        .map_or((false, host), |it| (true, it));
+    read(json!({
+        "apiVersion": "acme.cert-manager.io/v1", "kind": "Challenge",
+        "metadata": {"namespace": "team-a", "name": name, "creationTimestamp": created(9)},
+        "spec": {"dnsName": host, "wildcard": wildcard, "type": "HTTP-01"},
+        "status": {"state": state, "reason": reason},
+    }))
+}
+
+/// Below which a CA asks.
+pub const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
 /// A Service as it was made for an ExposedPort.
 pub fn own_service(namespace: &str, name: &str, owner: &str, spec: Value) -> Service {

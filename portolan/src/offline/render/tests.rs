@@ -96,6 +96,37 @@ fn an_invalid_object_has_a_status_and_nothing_else() {
 }
 
 #[test]
+fn a_class_shows_the_policies_of_the_namespaces_that_it_restricts() {
+    let more = "\
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: t, labels: {team: shop}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: other}
+---
+apiVersion: portolan.dev/v1alpha1
+kind: ExposeClass
+metadata: {name: public}
+spec:
+  default: true
+  networkPolicy: {mode: Restrict, namespaceSelector: {matchLabels: {team: shop}}}
+";
+    let all = rendered(&(SHOP.to_owned() + more));
+    let class = &all["exposeClasses"][0];
+    assert_eq!(class["name"], "public");
+    let policies = class["networkPolicies"].as_array().unwrap();
+    let namespaces: Vec<_> = policies
+        .iter()
+        .map(|it| &it["metadata"]["namespace"])
+        .collect();
+    assert_eq!(namespaces, ["t"]);
+    assert_eq!(policies[0]["spec"]["podSelector"], serde_json::json!({}));
+}
+
+#[test]
 fn no_key_is_shown() {
     let pair = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
     let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
