@@ -28,6 +28,18 @@ pub fn exposed_echo(namespace: &str, name: &str, hostnames: &[&str], more: Value
     exposed_port(namespace, name, spec)
 }
 
+/// The consent of a namespace to references from another one, as its owner writes it.
+pub fn consent(namespace: &str, from: &str, to: &Value) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant",
+        "metadata": {"name": "consent", "namespace": namespace},
+        "spec": {
+            "from": [{"group": "portolan.dev", "kind": KIND, "namespace": from}],
+            "to": to,
+        },
+    })
+}
+
 /// An ExposedPort as it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exposed(pub Value);

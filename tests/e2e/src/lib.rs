@@ -8,6 +8,7 @@
 //! installed the chart; without it each of them fails and says so ([`environment`]).
 
 pub mod accounts;
+pub mod acme;
 pub mod audit;
 pub mod cluster;
 pub mod echo;

@@ -1,24 +1,12 @@
 //! References to Services and Secrets of other namespaces, with their consent and no longer.
 
 use anyhow::{Result, ensure};
-use portolan_e2e::exposed::exposed_port;
+use portolan_e2e::exposed::{consent, exposed_port};
 use portolan_e2e::pki::{Authority, tls_secret};
 use portolan_e2e::scene;
 use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use serde_json::{Value, json};
-
-/// The consent of a namespace, as its owner writes it.
-fn grant(namespace: &str, from: &str, to: &Value) -> Value {
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant",
-        "metadata": {"name": "consent", "namespace": namespace},
-        "spec": {
-            "from": [{"group": "portolan.dev", "kind": "ExposedPort", "namespace": from}],
-            "to": to,
-        },
-    })
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consent_and_no_longer()
@@ -47,7 +35,7 @@ async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consen
         cluster.unready(&shop, "shop", "RefNotPermitted", LATER).await?;
 
         let all = json!([{"group": "", "kind": "Service"}, {"group": "", "kind": "Secret", "name": "bought"}]);
-        cluster.apply(&grant(&team, &shop, &all)).await?;
+        cluster.apply(&consent(&team, &shop, &all)).await?;
         let exposed = cluster.ready(&shop, "shop", LATER).await?;
         let visitor = authority.visitor()?;
         let ways = cluster.ways(&exposed).await?;
@@ -57,7 +45,7 @@ async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consen
 
         // The Service is taken back, the certificate is not.
         let secret = json!([{"group": "", "kind": "Secret", "name": "bought"}]);
-        cluster.apply(&grant(&team, &shop, &secret)).await?;
+        cluster.apply(&consent(&team, &shop, &secret)).await?;
         for way in &ways {
             eventually("the Service is out of reach", SOON, async || {
                 let answer = visitor.get(Scheme::Https, way.https, &host, "/").await?;

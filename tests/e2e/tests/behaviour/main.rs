@@ -1,6 +1,7 @@
 //! Tests on a cluster with the chart installed; see the library for what they need. Each has a scene
 //! of its own, so they run beside one another.
 
+mod acme;
 mod backend_encryption;
 mod backends;
 mod bad_input;

@@ -3,3 +3,4 @@
 mod cert_manager;
 mod fail_static;
 mod kills;
+mod leftovers;

@@ -1,0 +1,164 @@
+//! Certificates by ACME, with HTTP-01 challenges that Portolan alone answers.
+
+use anyhow::{Context, Result, ensure};
+use portolan_e2e::acme::{Manners, Pebble};
+use portolan_e2e::cluster::text;
+use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::load::Load;
+use portolan_e2e::visitor::Scheme;
+use portolan_e2e::wait::{LATER, eventually};
+use portolan_e2e::{Cluster, Scene, scene};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Runs a test with an authority of its own, and an issuer of this name that asks it.
+async fn with_pebble(
+    scene: &Scene,
+    manners: &Manners,
+    test: impl AsyncFnOnce(&Pebble, &str) -> Result<()>,
+) -> Result<()> {
+    let pebble = Pebble::start(&scene.cluster, manners).await?;
+    let issuer = scene.label("acme");
+    scene.cluster.apply(&pebble.issuer(&issuer)).await?;
+    let outcome = test(&pebble, &issuer).await;
+    scene.cluster.delete("ClusterIssuer", "", &issuer).await?;
+    scene
+        .cluster
+        .delete("Secret", "cert-manager", &issuer)
+        .await?;
+    outcome.with_context(|| format!("Pebble said:\n{}", tail(&pebble.log())))
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+fn issued_by(issuer: &str) -> Value {
+    json!({"tls": {"issuerRef": {"name": issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"}}})
+}
+
+async fn solvers(cluster: &Cluster, namespace: &str) -> Result<usize> {
+    let label = "acme.cert-manager.io/http01-solver=true";
+    Ok(cluster.list("Ingress", namespace, label).await?.len())
+}
+
+#[tokio::test]
+async fn a_hostname_gets_its_certificate_with_nothing_else_installed() -> Result<()> {
+    scene("acme", async |scene| {
+        // Nine of ten nonces are refused, as RFC 8555 6.5 lets any server do: that costs time and nothing else.
+        let rude = Manners {
+            bad_nonces: 90,
+            ..Manners::default()
+        };
+        with_pebble(scene, &rude, async |pebble, issuer| {
+            let cluster = &scene.cluster;
+            let namespace = scene.namespace("a").await?;
+            cluster.echo(&namespace, 1).await?;
+            let host = scene.host("shop");
+            let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
+            cluster.apply(&object).await?;
+            let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+            let visitor = pebble.visitor().await?;
+            for way in cluster.ways(&exposed).await? {
+                visitor.https(way.https, &host).await?.echo()?;
+                let plain = visitor.http(way.http, &host).await?;
+                ensure!(plain.status == 301, "{}", plain.status);
+            }
+            // cert-manager takes its Ingress away, and with it the route.
+            eventually("the solver is gone", LATER, async || {
+                ensure!(solvers(cluster, &namespace).await? == 0, "it is there");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_the_authority_says_is_told_of_the_name_and_holds_up_no_other() -> Result<()> {
+    scene("refused", async |scene| {
+        let [good, bad] = [scene.host("good"), scene.host("bad")];
+        let manners = Manners {
+            blocked: vec![bad.clone()],
+            ..Manners::default()
+        };
+        with_pebble(scene, &manners, async |pebble, issuer| {
+            let cluster = &scene.cluster;
+            let namespace = scene.namespace("a").await?;
+            cluster.echo(&namespace, 1).await?;
+            let object = exposed_echo(&namespace, "shop", &[&good, &bad], issued_by(issuer));
+            cluster.apply(&object).await?;
+            let exposed = eventually("one of two is ready", LATER, async || {
+                let exposed = cluster.exposed(&namespace, "shop").await?;
+                let status = |host: &str| -> Result<(bool, String)> {
+                    let host = exposed.hostname(host)?;
+                    let ready = host.get("ready").and_then(Value::as_bool);
+                    Ok((ready == Some(true), text(host, "/reason").to_owned()))
+                };
+                ensure!(status(&good)?.0, "{exposed}");
+                ensure!(status(&bad)?.1 == "CertificateFailed", "{exposed}");
+                let told = exposed.condition("CertificatesReady");
+                let told = told.context("no condition")?.message;
+                ensure!(told.starts_with(&bad), "{told}");
+                ensure!(told.contains("rejectedIdentifier"), "{told}");
+                Ok(exposed)
+            })
+            .await?;
+            let visitor = pebble.visitor().await?;
+            for way in cluster.ways(&exposed).await? {
+                visitor.https(way.https, &good).await?.echo()?;
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_minutes_is_renewed_under_load_and_nobody_notices() -> Result<()> {
+    scene("renewal", async |scene| {
+        let short = Manners {
+            validity: Duration::from_secs(120),
+            ..Manners::default()
+        };
+        with_pebble(scene, &short, async |pebble, issuer| {
+            let cluster = &scene.cluster;
+            let namespace = scene.namespace("a").await?;
+            cluster.echo(&namespace, 1).await?;
+            let host = scene.host("shop");
+            let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
+            cluster.apply(&object).await?;
+            let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+            let ways = cluster.ways(&exposed).await?;
+            let visitor = pebble.visitor().await?;
+            let way = ways.first().context("no way in")?;
+            let first = visitor.https(way.https, &host).await?.fingerprint()?;
+            let load = Load::start(&visitor, &ways, Scheme::Https, &host);
+            for way in &ways {
+                eventually("the next certificate is served", LATER, async || {
+                    let answer = visitor.https(way.https, &host).await?;
+                    let shown = answer.fingerprint()?;
+                    ensure!(shown != first, "still {shown}");
+                    Ok(())
+                })
+                .await?;
+            }
+            load.finish().await?;
+            // Status follows what is served.
+            eventually("status tells the next one", LATER, async || {
+                let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+                let told = exposed.hostname(&host)?;
+                let told = text(told, "/certificate/servedFingerprint");
+                ensure!(!told.is_empty() && told != first, "{told}");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+    .await
+}
