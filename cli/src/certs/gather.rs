@@ -8,6 +8,7 @@ use super::stored::{CertificateSecret, Stored};
 use crate::cluster::{Cluster, Object, Trouble, object_name};
 use futures::{StreamExt as _, stream};
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 /// How many requests wait for answers at the same time: a person's question is no load for the API server.
 const AT_ONCE: usize = 8;
@@ -109,16 +110,21 @@ impl Found {
             let answer = cluster.get::<CertificateSecret>(&object).await;
             (secret, object, answer)
         });
-        let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).collect().await;
+        let mut answers = pin!(stream::iter(answers).buffered(AT_ONCE));
         let mut secrets: BTreeMap<_, _> =
             wrong.into_iter().map(|it| (it, Stored::NotFound)).collect();
-        for (secret, object, answer) in answers {
+        while let Some((secret, object, answer)) = answers.next().await {
+            // Nobody waits for as many time-outs as there are Secrets.
+            let is_lost = answer.as_ref().is_err_and(Trouble::is_silence);
             let stored = match answer {
                 Ok(secret) => secret.into(),
                 Err(Trouble::NotFound { .. }) => Stored::NotFound,
                 Err(trouble) => self.cannot_read(object, trouble),
             };
             secrets.insert(secret, stored);
+            if is_lost {
+                break;
+            }
         }
         self.world.secrets = secrets;
     }

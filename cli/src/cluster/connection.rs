@@ -50,6 +50,9 @@ impl Connection {
     /// When kubeconfig and flags lead to none.
     pub(crate) async fn open(&self) -> Result<(Cluster, String), Trouble> {
         let mut config = self.config().await?;
+        if config.proxy_url.is_some() {
+            return Err(Trouble::Proxy);
+        }
         if let Some(user) = &self.impersonated {
             config.auth_info.impersonate = Some(user.clone());
             config.auth_info.impersonate_groups = Some(self.impersonated_groups.clone());

@@ -11,6 +11,11 @@ pub(crate) enum Trouble {
     /// No kubeconfig, or one that does not have what was asked for.
     #[error("kubeconfig: {detail}; name another file with --kubeconfig, or another --context")]
     Kubeconfig { detail: String },
+    /// The way leads through a proxy. Its URL may hold a password, so it is not told.
+    #[error(
+        "kubeconfig: proxy-url: leads through a proxy (or HTTPS_PROXY does), which this plugin cannot; take the way without it: unset HTTPS_PROXY, or name another --context"
+    )]
+    Proxy,
     /// There is no such object.
     #[error("{what}: metadata.name: there is none; `kubectl get xp` lists those that there are")]
     NotFound { what: String },
@@ -71,6 +76,11 @@ impl Trouble {
                 Self::Unreachable { what, detail }
             }
         }
+    }
+
+    /// Whether the server says nothing (any longer), so that there is no point in asking it more.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Late { .. } | Self::Unreachable { .. })
     }
 
     fn answered(what: String, status: Status) -> Self {
@@ -148,6 +158,7 @@ mod tests {
     fn every_sentence_says_what_would_be_right() {
         let all = [
             Trouble::kubeconfig(anyhow::anyhow!("no such file")),
+            Trouble::Proxy,
             answered(403, ""),
             answered(404, "b"),
             answered(404, ""),

@@ -23,9 +23,16 @@ struct Outcome {
 }
 
 fn run(api: &Api, arguments: &[&str]) -> Outcome {
+    run_with(api, arguments, &[])
+}
+
+fn run_with(api: &Api, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
     let output = Command::new(env!("CARGO_BIN_EXE_kubectl-portolan"))
         .args(arguments)
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy")
         .env("KUBECONFIG", api.kubeconfig())
+        .envs(environment.iter().copied())
         .output()
         .unwrap();
     Outcome {
@@ -245,6 +252,34 @@ fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
+fn a_server_that_falls_silent_is_not_waited_for_once_for_each_secret() {
+    let ports: Vec<_> = (0..40)
+        .map(|number| {
+            let mut port = exposed(&format!("shop-{number}"), "shop.example.com", "aa");
+            let secret = json!(format!("x-{number}"));
+            port["status"]["hostnames"][0]["certificate"]["secretName"] = secret;
+            port
+        })
+        .collect();
+    let api = Api::answering(move |path| match path.contains("/secrets/") {
+        true => None,
+        false => Some(list(json!(ports), "")),
+    });
+    let told = run(
+        &api,
+        &["certs", "--request-timeout", "500ms", "--no-headers"],
+    );
+    assert_eq!((told.code, told.out.lines().count()), (1, 40), "{told:?}");
+    assert_eq!(told.err.lines().count(), 1, "{}", told.err);
+    let secrets = api
+        .asked()
+        .iter()
+        .filter(|it| it.contains("/secrets/"))
+        .count();
+    assert!((1..=8).contains(&secrets), "{secrets} requests");
+}
+
+#[test]
 fn a_cluster_without_portolan_is_told_as_such() {
     let api = Api::answering(|_| Some((404, json!("404 page not found"))));
     let told = run(&api, &["certs"]);
@@ -252,6 +287,20 @@ fn a_cluster_without_portolan_is_told_as_such() {
     let sentence =
         "error: ExposedPorts of namespace team-a: apiVersion: the cluster does not know this kind";
     assert!(told.err.starts_with(sentence), "{}", told.err);
+}
+
+#[test]
+fn a_way_through_a_proxy_is_refused_without_telling_its_password() {
+    let api = Api::answering(|_| Some(list(json!([]), "")));
+    let proxy = ("HTTPS_PROXY", "http://somebody:password@proxy.test:3128");
+    let told = run_with(&api, &["certs"], &[proxy]);
+    assert_eq!((told.code, api.asked().len()), (1, 0), "{told:?}");
+    assert!(
+        told.err.starts_with("error: kubeconfig: proxy-url: "),
+        "{}",
+        told.err
+    );
+    assert!(!told.err.contains("password"), "{}", told.err);
 }
 
 #[test]
