@@ -53,6 +53,12 @@ const KINDS: &[(&str, &str, &str)] = &[
         "gateway.networking.k8s.io/v1",
         "referencegrants",
     ),
+    ("Role", "rbac.authorization.k8s.io/v1", "roles"),
+    (
+        "RoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        "rolebindings",
+    ),
     ("Secret", "v1", "secrets"),
     ("Service", "v1", "services"),
     ("ServiceAccount", "v1", "serviceaccounts"),

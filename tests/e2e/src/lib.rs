@@ -18,6 +18,7 @@ pub mod http2;
 pub mod kubectl;
 pub mod load;
 pub mod pki;
+pub mod plugin;
 pub mod proxies;
 pub mod scene;
 pub mod visitor;

@@ -7,6 +7,7 @@ mod backends;
 mod bad_input;
 mod browser;
 mod certificates;
+mod certs;
 mod changes;
 mod classes;
 mod defaults;
