@@ -29,6 +29,7 @@ const KINDS: &[(&str, &str, &str)] = &[
         "cert-manager.io/v1",
         "certificaterequests",
     ),
+    ("ClusterIssuer", "cert-manager.io/v1", "clusterissuers"),
     ("Certificate", "cert-manager.io/v1", "certificates"),
     ("ConfigMap", "v1", "configmaps"),
     (
