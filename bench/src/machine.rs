@@ -205,13 +205,18 @@ mod tests {
     }
 
     #[test]
-    fn our_own_time_is_counted() {
-        let own = Processes::of(std::process::id()).unwrap();
-        let before = own.run_time().unwrap();
-        let mut sum = 0_u64;
-        while own.run_time().unwrap() == before {
-            sum = std::hint::black_box(sum.wrapping_add(1));
+    fn what_a_program_runs_and_holds_is_counted() {
+        // Its own child: what other tests of this process start ends when it likes.
+        let busy = ["-c", "while :; do :; done"];
+        let mut child = Command::new("sh").args(busy).spawn().unwrap();
+        let program = Processes::of(child.id()).unwrap();
+        let before = program.run_time().unwrap();
+        while program.run_time().unwrap() == before {
+            std::thread::yield_now();
         }
-        assert!(own.resident().unwrap() > 100_000);
+        let resident = program.resident().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(resident > 100_000);
     }
 }
