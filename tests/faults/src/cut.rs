@@ -28,13 +28,13 @@ impl Cut {
                 IpAddr::V4(_) => "ip",
                 IpAddr::V6(_) => "ip6",
             };
-            rules.push_str(&format!("{family} saddr {ip} tcp dport {port} drop; "));
+            rules.push_str(&format!("{family} saddr {ip} tcp dport {port} drop\n"));
         }
         ensure!(!rules.is_empty(), "a pod without addresses");
         // Before Service addresses are replaced and connections are known.
         let hook = "type filter hook prerouting priority -300;";
-        let chain = format!("chain cut {{ {hook} {rules} }}");
-        nft(&format!("table inet {TABLE} {{ {chain} }}\n"))?;
+        let chain = format!("chain cut {{\n{hook}\n{rules}}}\n");
+        nft(&format!("table inet {TABLE} {{\n{chain}}}\n"))?;
         Ok(Self(()))
     }
 }

@@ -2,25 +2,33 @@
 //! installed, and nothing else.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::cluster::text;
 use portolan_e2e::wait::{SOON, eventually};
 use portolan_e2e::{Cluster, SYSTEM};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// How much of its log a failure shows.
 const SHOWN: usize = 40;
+/// How often the pods of the operator are looked for.
+const DISCOVERY: Duration = Duration::from_millis(500);
 
 /// Runs until it is dropped.
 pub struct Prometheus {
     dir: TempDir,
     address: String,
     _process: Child,
+    /// Tells it of the pods of the operator; Debian's Prometheus cannot ask Kubernetes.
+    _discovery: JoinSet<()>,
 }
 
 impl Prometheus {
@@ -34,9 +42,19 @@ impl Prometheus {
         let dir = tempfile::tempdir()?;
         // JSON is YAML, too.
         fs::write(dir.path().join("rules.yaml"), rules.to_string())?;
-        let kubeconfig = &cluster.environment.kubeconfig;
-        let configuration = configuration(kubeconfig).to_string();
+        let configuration = configuration().to_string();
         fs::write(dir.path().join("prometheus.yaml"), configuration)?;
+        let targets = dir.path().join("targets.json");
+        discover(cluster, &targets).await?;
+        let mut discovery = JoinSet::new();
+        let of_cluster = cluster.clone();
+        discovery.spawn(async move {
+            loop {
+                sleep(DISCOVERY).await;
+                // Away for a moment, the API server leaves the targets as they are.
+                let _ = discover(&of_cluster, &targets).await;
+            }
+        });
         let address = free_address()?;
         let log = File::create(dir.path().join("log"))?;
         let process = Command::new("prometheus")
@@ -53,6 +71,7 @@ impl Prometheus {
             dir,
             address,
             _process: process,
+            _discovery: discovery,
         };
         eventually("Prometheus is ready", SOON, async || {
             prometheus.ask("/-/ready", &[]).await.map(drop)
@@ -154,26 +173,38 @@ fn free_address() -> Result<String> {
     Ok(listener.local_addr()?.to_string())
 }
 
-/// The scrape configuration of docs/alerts.md, and a clock that suits a test.
-fn configuration(kubeconfig: &Path) -> Value {
-    let label = "__meta_kubernetes_pod_label_app_kubernetes_io_component";
-    let keep = |label: &str, value: &str| json!({"action": "keep", "source_labels": [label], "regex": value});
+/// Writes where the pods of the operator are scraped, with the label of docs/alerts.md.
+async fn discover(cluster: &Cluster, targets: &Path) -> Result<()> {
+    let label = "app.kubernetes.io/component=operator";
+    let mut pods = cluster.list("Pod", SYSTEM, label).await?;
+    pods.retain(|pod| pod.pointer("/metadata/deletionTimestamp").is_none());
+    let target = |pod: &Value| {
+        let address = match text(pod, "/status/podIP").parse().ok()? {
+            IpAddr::V4(ip) => format!("{ip}:9090"),
+            IpAddr::V6(ip) => format!("[{ip}]:9090"),
+        };
+        Some(json!({"targets": [address], "labels": {"pod": text(pod, "/metadata/name")}}))
+    };
+    let found: Vec<_> = pods.iter().filter_map(target).collect();
+    let found = Value::from(found).to_string();
+    if fs::read_to_string(targets).is_ok_and(|known| known == found) {
+        return Ok(());
+    }
+    // At once, so that it is never read half.
+    let next = targets.with_extension("next");
+    fs::write(&next, found)?;
+    Ok(fs::rename(&next, targets)?)
+}
+
+/// A clock that suits a test; the labels of objects are kept, as docs/alerts.md says.
+fn configuration() -> Value {
     json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
         "scrape_configs": [{
             "job_name": "portolan-operator",
             "honor_labels": true,
-            "kubernetes_sd_configs": [{
-                "role": "pod",
-                "kubeconfig_file": kubeconfig,
-                "namespaces": {"names": [SYSTEM]},
-            }],
-            "relabel_configs": [
-                keep(label, "operator"),
-                keep("__meta_kubernetes_pod_container_port_name", "admin"),
-                {"source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod"},
-            ],
+            "file_sd_configs": [{"files": ["targets.json"], "refresh_interval": "1s"}],
         }],
     })
 }
