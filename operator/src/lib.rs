@@ -10,6 +10,7 @@
 //! - [`model`] is the one task that changes the index; everybody else reads it.
 //! - [`queue`] holds keys of what has to be looked at again.
 //! - [`reconcile`] works on one key: an object, a class or a hold.
+//! - [`exposures`] are the objects in numbers, as the metrics show them.
 //! - [`apply`] writes children: by server-side apply, never adopting, nothing that is already so.
 //! - [`lease`] says whether this replica may write at all.
 //! - [`discovery`] serves the proxies; every synced replica does.
@@ -18,6 +19,7 @@ pub mod admin;
 pub mod apply;
 pub mod client;
 pub mod discovery;
+pub mod exposures;
 pub mod key;
 pub mod lease;
 pub mod metrics;

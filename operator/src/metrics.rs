@@ -1,4 +1,5 @@
-//! What the operator counts. Every label has a small, fixed set of values.
+//! What the operator counts. Every label has a small, fixed set of values; what has a series for each object
+//! is in [`crate::exposures`].
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -89,8 +90,8 @@ impl Metrics {
     /// The metrics, entered into a registry of their own.
     pub fn registered() -> (Self, Registry) {
         let metrics = Self::new();
-        let mut registry = Registry::with_prefix("portolan_operator");
-        metrics.enter(&mut registry);
+        let mut registry = Registry::with_prefix("portolan");
+        metrics.enter(registry.sub_registry_with_prefix("operator"));
         (metrics, registry)
     }
 

@@ -7,6 +7,7 @@ use crate::admin::{self, Pages};
 use crate::apply::{Applier, Children};
 use crate::client::Clients;
 use crate::discovery::{self, AckChanges, Discovery};
+use crate::exposures::{self, Exposures};
 use crate::key::Key;
 use crate::lease::{self, Candidate, Leadership, Permit};
 use crate::metrics::{self, Metrics, StatusLabels};
@@ -69,6 +70,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         changes,
     } = Discovery::new();
     let children: Arc<Children> = Arc::default();
+    let exposures: Arc<Exposures> = Arc::default();
+    let page = exposures::Page::new(Arc::clone(&exposures), leadership.clone(), synced.clone());
+    registry.register_collector(Box::new(page));
     let queue: Arc<Queue<Key>> = Arc::default();
     let permit = Permit::default();
 
@@ -93,6 +97,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let outputs = Outputs {
         table: Arc::clone(&table),
         children: Arc::clone(&children),
+        exposures,
         queue: Arc::clone(&queue),
         secrets: secrets_in,
         pods: pods_in,

@@ -20,6 +20,7 @@
 //! - Our Certificates' Secrets carry the labels of [`MANAGED_SELECTOR`]; watch any other Secret by
 //!   name, while it is among [`Index::referenced_secrets`].
 //! - While objects use a class, it carries the finalizer [`IN_USE`]: write [`Index::finalizers`].
+//! - [`Index::vitals`] is the stored status of an object in numbers, for metrics.
 //! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::judge_again_at`],
 //!   when time alone changes it.
 //! - An object that is being deleted is as good as gone: it has no children and no status.
@@ -44,7 +45,7 @@ pub use index::solvers::SOLVER;
 pub use names::{ClassName, Hostname, ObjectRef};
 pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
 pub use reason::Reason;
-pub use status::Complaint;
+pub use status::{CertificateVitals, Complaint, HostnameVitals, Vitals};
 pub use uses::Uses;
 
 /// The field manager of everything that Portolan writes.

@@ -25,7 +25,7 @@ pub struct Metrics {
 impl Metrics {
     /// Enters them into a registry.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("discovery");
+        let registry = registry.sub_registry_with_prefix("operator_discovery");
         registry.register(
             "connected_proxies",
             "Proxies with a stream to this replica",

@@ -17,6 +17,7 @@ pub use records::{Record, Stored};
 
 use crate::apply::Children;
 use crate::discovery::{Scope, Table};
+use crate::exposures::Exposures;
 use crate::key::Key;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -45,6 +46,7 @@ pub struct Model {
     state: RwLock<State>,
     table: Arc<Table>,
     children: Arc<Children>,
+    exposures: Arc<Exposures>,
     queue: Arc<Queue<Key>>,
     secrets: watch::Sender<BTreeSet<ObjectRef>>,
     pods: watch::Sender<bool>,
@@ -73,6 +75,8 @@ pub struct Outputs {
     pub table: Arc<Table>,
     /// Children as last seen.
     pub children: Arc<Children>,
+    /// The objects in numbers.
+    pub exposures: Arc<Exposures>,
     /// What is to be looked at again.
     pub queue: Arc<Queue<Key>>,
     /// The Secrets that have to be watched by name.
@@ -103,6 +107,7 @@ impl Model {
             }),
             table: outputs.table,
             children: outputs.children,
+            exposures: outputs.exposures,
             queue: outputs.queue,
             secrets: outputs.secrets,
             pods: outputs.pods,
@@ -189,6 +194,7 @@ impl Model {
         for object in &affected.objects {
             let resources = state.index.resources_of(object);
             state.uses.set(object, resources);
+            self.exposures.set(object, state.index.vitals(object));
         }
         if affected.secrets {
             self.secrets

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 struct Stand {
     model: Model,
     table: Arc<Table>,
+    exposures: Arc<Exposures>,
     secrets: watch::Receiver<BTreeSet<ObjectRef>>,
     pods: watch::Receiver<bool>,
     synced: watch::Receiver<bool>,
@@ -21,12 +22,14 @@ const ONE: Source = Source::Kind("one");
 
 fn stand() -> Stand {
     let table: Arc<Table> = Arc::default();
+    let exposures: Arc<Exposures> = Arc::default();
     let (secrets_in, secrets) = watch::channel(BTreeSet::new());
     let (pods_in, pods) = watch::channel(false);
     let (synced_in, synced) = watch::channel(false);
     let outputs = Outputs {
         table: Arc::clone(&table),
         children: Arc::default(),
+        exposures: Arc::clone(&exposures),
         queue: Arc::default(),
         secrets: secrets_in,
         pods: pods_in,
@@ -36,6 +39,7 @@ fn stand() -> Stand {
     Stand {
         model: Model::new("portolan-system", [ONE].into(), outputs, metrics),
         table,
+        exposures,
         secrets,
         pods,
         synced,
@@ -131,6 +135,34 @@ fn a_secret_that_an_object_names_is_an_input_too() {
         Input::Listed(Source::Secret(secret)),
     ]);
     assert!(stand.is_synced());
+}
+
+#[test]
+fn the_numbers_of_an_object_follow_what_is_stored_and_go_with_it() {
+    let stand = stand();
+    let shop = ObjectRef::new("team-a", "shop");
+    stand.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
+    let of_shop = || stand.exposures.of(&shop);
+    assert_eq!(of_shop().unwrap().ready, Some(false), "nothing is told yet");
+
+    let ready = json!([{"type": "Ready", "status": "True", "reason": "Serving", "message": "m",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    let Input::Event(Event::ExposedPort(Change::Applied(mut judged))) = plain() else {
+        unreachable!("an object is an event")
+    };
+    judged.status = Some(
+        serde_json::from_value(json!({"summary": {"status": "Ready"}, "conditions": ready}))
+            .unwrap(),
+    );
+    let judged = Input::Event(Event::ExposedPort(Change::Applied(judged)));
+    stand.take_in(vec![judged]);
+    let told = of_shop().unwrap();
+    assert_eq!((told.ready, told.class.as_str()), (Some(true), "public"));
+    assert_eq!(told.reason, "Serving");
+
+    let gone = Change::Deleted(shop.clone());
+    stand.take_in(vec![Input::Event(Event::ExposedPort(gone))]);
+    assert_eq!(of_shop(), None);
 }
 
 #[test]

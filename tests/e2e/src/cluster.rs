@@ -50,6 +50,11 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
     ("Pod", "v1", "pods"),
     (
+        "PrometheusRule",
+        "monitoring.coreos.com/v1",
+        "prometheusrules",
+    ),
+    (
         "ReferenceGrant",
         "gateway.networking.k8s.io/v1",
         "referencegrants",

@@ -43,6 +43,11 @@ impl Authority {
         })
     }
 
+    /// The private key of the authority, PEM.
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// Issues a certificate for these names.
     ///
     /// # Errors

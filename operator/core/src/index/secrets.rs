@@ -23,6 +23,7 @@ pub(crate) struct KeyPair {
     pub(crate) key_pem: String,
     /// SHA-256 of the leaf, in hex.
     pub(crate) fingerprint: String,
+    pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
     /// The DNS names that it is for, in lower case.
     names: Vec<String>,
@@ -138,6 +139,7 @@ pub(crate) fn read(secret: &Secret) -> Judged {
     }
     Ok(Arc::new(KeyPair {
         fingerprint: hex::encode(Sha256::digest(&leaf)),
+        not_before: not_before(&parsed),
         not_after: not_after(&parsed),
         names: dns_names(&parsed),
         chain_pem,
@@ -221,6 +223,10 @@ fn unreadable(field: &'static str, detail: impl fmt::Display) -> SecretProblem {
         field,
         detail: detail.to_string(),
     }
+}
+
+fn not_before(certificate: &X509Certificate<'_>) -> Timestamp {
+    Timestamp::from_second(certificate.validity().not_before.timestamp()).unwrap_or(Timestamp::MIN)
 }
 
 /// A moment beyond what a timestamp can say (RFC 5280 4.1.2.5: 99991231235959Z, no end) is the latest there is.

@@ -18,7 +18,7 @@ pub(super) enum Aspect {
 }
 
 impl Aspect {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "Accepted",
             Self::ResolvedRefs => "ResolvedRefs",

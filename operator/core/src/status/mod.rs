@@ -11,6 +11,7 @@ mod conditions;
 mod destinations;
 mod encryption;
 mod proxies;
+mod vitals;
 
 use crate::index::certificates::Source;
 use crate::index::hostnames::Standing;
@@ -32,6 +33,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::{
     CHILDREN_MAX, CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary,
 };
+pub use vitals::{CertificateVitals, HostnameVitals, Vitals};
 
 /// What an object comes to, for the column of `kubectl get`; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

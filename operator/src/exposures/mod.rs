@@ -1,0 +1,108 @@
+//! Every ExposedPort in numbers, for `/metrics`.
+//!
+//! An object that changes replaces what is known of it, one that goes takes it away; a scrape writes out
+//! what is there. So there are as many series as objects and hostnames, and no more for what once was.
+//! Every replica keeps them, and the leader shows them: whoever begins to lead has them ready.
+
+mod page;
+
+pub use page::Page;
+
+use portolan_core::{ObjectRef, Vitals};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// An object, and how it is.
+#[derive(Debug)]
+struct Exposure {
+    object: ObjectRef,
+    vitals: Vitals,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Exposures {
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// In order, so that each scrape has the order of the one before.
+    exposures: BTreeMap<ObjectRef, Arc<Exposure>>,
+    /// Only classes that have any.
+    classes: BTreeMap<String, Count>,
+}
+
+/// The exposures of a class.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    all: u32,
+    /// Those that its proxies hold up.
+    held_up: u32,
+}
+
+impl Exposures {
+    /// Takes in how an object is now; `None`: it is gone.
+    pub fn set(&self, object: &ObjectRef, vitals: Option<Vitals>) {
+        let mut known = self.write();
+        known.remove(object);
+        if let Some(vitals) = vitals {
+            known.insert(object, vitals);
+        }
+    }
+
+    /// What a scrape shows. Shared, so that writing it out keeps nobody from changing it.
+    fn shown(&self) -> (Vec<Arc<Exposure>>, BTreeMap<String, Count>) {
+        let known = self.read();
+        let exposures = known.exposures.values().cloned();
+        (exposures.collect(), known.classes.clone())
+    }
+
+    /// What is known of an object.
+    #[cfg(test)]
+    pub(crate) fn of(&self, object: &ObjectRef) -> Option<Vitals> {
+        let known = self.read();
+        known.exposures.get(object).map(|it| it.vitals.clone())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn insert(&mut self, object: &ObjectRef, vitals: Vitals) {
+        if !vitals.class.is_empty() {
+            let count = self.classes.entry(vitals.class.clone()).or_default();
+            count.all += 1;
+            count.held_up += u32::from(vitals.held_up);
+        }
+        let exposure = Exposure {
+            object: object.clone(),
+            vitals,
+        };
+        self.exposures.insert(object.clone(), Arc::new(exposure));
+    }
+
+    fn remove(&mut self, object: &ObjectRef) {
+        let Some(exposure) = self.exposures.remove(object) else {
+            return;
+        };
+        let Vitals { class, held_up, .. } = &exposure.vitals;
+        let Some(count) = self.classes.get_mut(class) else {
+            return;
+        };
+        count.all = count.all.saturating_sub(1);
+        count.held_up = count.held_up.saturating_sub(u32::from(*held_up));
+        if count.all == 0 {
+            self.classes.remove(class);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Vitals in, series out.
+
+use super::*;
+use crate::lease::Leadership;
+use crate::metrics::encode;
+use portolan_core::{CertificateVitals, HostnameVitals};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+struct Stand {
+    exposures: Arc<Exposures>,
+    leadership: watch::Sender<Leadership>,
+    synced: watch::Sender<bool>,
+    registry: Registry,
+}
+
+fn stand() -> Stand {
+    let exposures: Arc<Exposures> = Arc::default();
+    let (leadership, leading) = watch::channel(Leadership {
+        leader: true,
+        epoch: 1,
+    });
+    let (synced, is_synced) = watch::channel(true);
+    let mut registry = Registry::with_prefix("portolan");
+    let page = Page::new(Arc::clone(&exposures), leading, is_synced);
+    registry.register_collector(Box::new(page));
+    Stand {
+        exposures,
+        leadership,
+        synced,
+        registry,
+    }
+}
+
+impl Stand {
+    /// The series, without what describes them.
+    fn series(&self) -> Vec<String> {
+        let page = encode(&self.registry).unwrap();
+        let series = page.lines().filter(|line| !line.starts_with('#'));
+        series.map(str::to_owned).collect()
+    }
+
+    fn of(&self, name: &str) -> Vec<String> {
+        let mut series = self.series();
+        series.retain(|line| line.contains(&format!("name=\"{name}\"")));
+        series
+    }
+}
+
+fn object(name: &str) -> ObjectRef {
+    ObjectRef::new("team-a", name)
+}
+
+fn ready(hostnames: &[&str]) -> Vitals {
+    let certificate = CertificateVitals {
+        stored: true,
+        not_before: "2026-01-01T00:00:00Z".parse().ok(),
+        not_after: "2026-01-07T16:00:00Z".parse().ok(),
+        renewal: "2026-01-05T10:40:00Z".parse().ok(),
+        failures: Some(0),
+        served: Some(true),
+        served_not_after: "2026-01-07T16:00:00Z".parse().ok(),
+    };
+    let hostnames = hostnames.iter().map(|name| HostnameVitals {
+        name: (*name).to_owned(),
+        ready: true,
+        certificate: Some(certificate.clone()),
+    });
+    Vitals {
+        class: "public".into(),
+        status: "Ready".into(),
+        reason: "Serving".into(),
+        ready: Some(true),
+        endpoints_ready: Some(true),
+        held_up: false,
+        hostnames: hostnames.collect(),
+    }
+}
+
+#[test]
+fn everything_that_is_known_of_a_hostname_has_a_series() {
+    let stand = stand();
+    stand
+        .exposures
+        .set(&object("shop"), Some(ready(&["shop.test"])));
+    let host = r#"{namespace="team-a",name="shop",hostname="shop.test"}"#;
+    let shop = r#"{namespace="team-a",name="shop"}"#;
+    let info = r#"{namespace="team-a",name="shop",class="public",status="Ready",reason="Serving"}"#;
+    let wanted = [
+        format!("portolan_exposedport_info{info} 1"),
+        format!("portolan_exposedport_ready{shop} 1"),
+        format!("portolan_exposedport_endpoints_ready{shop} 1"),
+        format!("portolan_hostname_ready{host} 1"),
+        format!("portolan_hostname_certificate_stored{host} 1"),
+        format!("portolan_hostname_certificate_served{host} 1"),
+        format!("portolan_hostname_certificate_not_before_timestamp_seconds{host} 1767225600"),
+        format!("portolan_hostname_certificate_not_after_timestamp_seconds{host} 1767801600"),
+        format!(
+            "portolan_hostname_certificate_served_not_after_timestamp_seconds{host} 1767801600"
+        ),
+        format!("portolan_hostname_certificate_renewal_timestamp_seconds{host} 1767609600"),
+        format!("portolan_hostname_certificate_issuance_failures{host} 0"),
+        r#"portolan_exposeclass_held_up_exposures{class="public"} 0"#.to_owned(),
+    ];
+    assert_eq!(stand.series(), wanted);
+}
+
+#[test]
+fn a_change_replaces_the_series_of_its_object_and_no_others() {
+    let stand = stand();
+    stand
+        .exposures
+        .set(&object("shop"), Some(ready(&["a.test", "b.test"])));
+    stand
+        .exposures
+        .set(&object("blog"), Some(ready(&["c.test"])));
+    let blog = stand.of("blog");
+    let plain = Vitals {
+        endpoints_ready: None,
+        ready: Some(false),
+        status: "Invalid".into(),
+        reason: "InvalidSpec".into(),
+        hostnames: Vec::new(),
+        ..ready(&[])
+    };
+    stand.exposures.set(&object("shop"), Some(plain));
+    let left = stand.of("shop");
+    assert_eq!(left.len(), 2, "info and ready: {left:?}");
+    assert!(left[0].contains(r#"status="Invalid",reason="InvalidSpec""#));
+    assert_eq!(stand.of("blog"), blog);
+}
+
+#[test]
+fn an_object_that_goes_takes_its_series_away() {
+    let stand = stand();
+    stand
+        .exposures
+        .set(&object("shop"), Some(ready(&["shop.test"])));
+    stand.exposures.set(&object("shop"), None);
+    stand.exposures.set(&object("never-there"), None);
+    assert!(stand.series().is_empty(), "{:?}", stand.series());
+}
+
+#[test]
+fn what_proxies_hold_up_is_counted_by_class_and_a_class_without_objects_is_not_told_of() {
+    let stand = stand();
+    let behind = Vitals {
+        held_up: true,
+        ..ready(&[])
+    };
+    let counted = || {
+        let mut series = stand.series();
+        series.retain(|it| it.contains("held_up"));
+        series
+    };
+    let public = |count| {
+        vec![format!(
+            "portolan_exposeclass_held_up_exposures{{class=\"public\"}} {count}"
+        )]
+    };
+    stand.exposures.set(&object("shop"), Some(behind.clone()));
+    stand.exposures.set(&object("blog"), Some(behind.clone()));
+    assert_eq!(counted(), public(2));
+    stand.exposures.set(&object("shop"), Some(ready(&[])));
+    assert_eq!(counted(), public(1));
+    let elsewhere = Vitals {
+        class: "private".into(),
+        ..behind.clone()
+    };
+    stand.exposures.set(&object("blog"), Some(elsewhere));
+    assert_eq!(counted().len(), 2);
+    let nowhere = Vitals {
+        class: String::new(),
+        ..behind
+    };
+    stand.exposures.set(&object("blog"), Some(nowhere));
+    assert_eq!(counted(), public(0));
+    stand.exposures.set(&object("shop"), None);
+    assert!(counted().is_empty());
+}
+
+#[test]
+fn only_the_leader_shows_them_and_only_when_everything_is_listed() {
+    let stand = stand();
+    stand
+        .exposures
+        .set(&object("shop"), Some(ready(&["shop.test"])));
+    let shown = stand.series();
+    stand.leadership.send_replace(Leadership::default());
+    assert!(stand.series().is_empty());
+    // What changes meanwhile is there at once for the next term.
+    stand.exposures.set(&object("blog"), Some(ready(&[])));
+    stand.leadership.send_replace(Leadership {
+        leader: true,
+        epoch: 3,
+    });
+    assert!(stand.series().len() > shown.len());
+    stand.synced.send_replace(false);
+    assert!(stand.series().is_empty());
+}
