@@ -219,11 +219,8 @@ impl<'a> Standing<'a> {
         let status = exposed.hostname(&self.host)?;
         let before = text(status, "/certificate/notAfter").to_owned();
         let name = text(status, "/certificate/secretName");
-        // Fields that the operator does not write stay as they are.
         let spec = json!({"duration": lifetime, "renewBefore": renew_before});
-        self.cluster
-            .merge("Certificate", &self.namespace, name, json!({"spec": spec}))
-            .await?;
+        self.reissue(name, spec).await?;
         eventually("a certificate for an hour is served", LATER, async || {
             let exposed = self.cluster.exposed(&self.namespace, "shop").await?;
             let now = text(exposed.hostname(&self.host)?, "/certificate/notAfter");
@@ -245,9 +242,7 @@ impl<'a> Standing<'a> {
 
         // For three months again, so that nothing is to be renewed while the operator is away.
         let spec = json!({"duration": "2160h0m0s", "renewBefore": null});
-        self.cluster
-            .merge("Certificate", &self.namespace, name, json!({"spec": spec}))
-            .await?;
+        self.reissue(name, spec).await?;
         eventually("a certificate for long is served", LATER, async || {
             let seen = format!(
                 "portolan_hostname_certificate_served_not_after_timestamp_seconds{{hostname=\"{}\"}} - time() > 86400",
@@ -257,6 +252,16 @@ impl<'a> Standing<'a> {
             Ok(())
         })
         .await
+    }
+
+    /// Fields that the operator does not write stay as they are. cert-manager heeds them when it issues
+    /// next: at once, when there is no Secret.
+    async fn reissue(&self, name: &str, spec: Value) -> Result<()> {
+        let change = json!({"spec": spec});
+        self.cluster
+            .merge("Certificate", &self.namespace, name, change)
+            .await?;
+        self.cluster.delete("Secret", &self.namespace, name).await
     }
 
     /// What fires goes on firing, and nothing else begins to.
