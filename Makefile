@@ -51,6 +51,10 @@ bench-proxy: ## the data plane beside HAProxy, nginx, Envoy: half an hour on a m
 bench-index: ## what one change costs the operator among 1,000 exposures and among 100,000: two minutes (ROUNDS=…)
 	@cargo run --locked --release -p portolan-bench -- index
 
+.PHONY: bench-renewal
+bench-renewal: ## how soon a renewed Secret is served by every proxy, on the cluster that `make demo` left (ROUNDS=…)
+	@bench/renewal
+
 .PHONY: bench-verify
 bench-verify: ## recompute the figures in bench/results and docs from the raw rounds
 	@cargo run --quiet --locked -p portolan-bench -- verify

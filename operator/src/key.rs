@@ -1,8 +1,10 @@
-//! What work is about: one object, one class or one hostname.
+//! What work is about: one object, one Ingress, one class or one hostname.
 
 use crate::queue::Lane;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use portolan_core::{CLASS, ClassName, EXPOSED_PORT, Hostname, OWNER_NAMESPACE, ObjectRef};
+use portolan_core::{
+    CLASS, ClassName, EXPOSED_PORT, Hostname, INGRESS, OWNER_NAMESPACE, ObjectRef,
+};
 use std::fmt;
 
 /// A key of the work queue.
@@ -10,6 +12,8 @@ use std::fmt;
 pub enum Key {
     /// An ExposedPort: its children and its status.
     Object(ObjectRef),
+    /// An Ingress that we serve: the children of its hostnames, its addresses, and what people are told of it.
+    Ingress(ObjectRef),
     /// An ExposeClass: its children and its status.
     Class(ClassName),
     /// Who holds a hostname.
@@ -17,10 +21,19 @@ pub enum Key {
 }
 
 impl Key {
+    /// Where work on an exposure is done: an ExposedPort, or a hostname of an Ingress.
+    pub fn of_exposure(object: &ObjectRef) -> Self {
+        match object.ingress() {
+            Some(ingress) => Self::Ingress(ingress),
+            None => Self::Object(object.clone()),
+        }
+    }
+
     /// The kind of key, for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Object(_) => "object",
+            Self::Ingress(_) => "ingress",
             Self::Class(_) => "class",
             Self::Hold(_) => "hold",
         }
@@ -33,23 +46,25 @@ impl Key {
         let references = child.owner_references.as_deref().unwrap_or_default();
         if let Some(controller) = references.iter().find(|it| it.controller == Some(true)) {
             let ours = controller.api_version.starts_with("portolan.dev/");
+            let name = || ObjectRef::new(namespace(), &controller.name);
             return match controller.kind.as_str() {
-                "ExposedPort" if ours => {
-                    Some(Self::Object(ObjectRef::new(namespace(), &controller.name)))
+                "ExposedPort" if ours => Some(Self::Object(name())),
+                "Ingress" if controller.api_version.starts_with("networking.k8s.io/") => {
+                    Some(Self::Ingress(name()))
                 }
                 "ExposeClass" if ours => ClassName::parse(&controller.name).map(Self::Class),
                 _ => None,
             };
         }
         let noted = |name| noted(child, name);
-        match noted(EXPOSED_PORT) {
-            Some(name) => {
-                let elsewhere = noted(OWNER_NAMESPACE).map(str::to_owned);
-                let namespace = elsewhere.unwrap_or_else(namespace);
-                Some(Self::Object(ObjectRef::new(namespace, name)))
-            }
-            None => noted(CLASS).and_then(ClassName::parse).map(Self::Class),
-        }
+        let named = |name: &str| {
+            let elsewhere = noted(OWNER_NAMESPACE).map(str::to_owned);
+            ObjectRef::new(elsewhere.unwrap_or_else(namespace), name)
+        };
+        let of_object = noted(EXPOSED_PORT).map(|it| Self::Object(named(it)));
+        of_object
+            .or_else(|| Some(Self::Ingress(named(noted(INGRESS)?))))
+            .or_else(|| noted(CLASS).and_then(ClassName::parse).map(Self::Class))
     }
 }
 
@@ -63,7 +78,7 @@ fn noted<'a>(child: &'a ObjectMeta, name: &str) -> Option<&'a str> {
 impl Lane for Key {
     fn lane(&self) -> &str {
         match self {
-            Self::Object(object) => &object.namespace,
+            Self::Object(object) | Self::Ingress(object) => &object.namespace,
             // A DNS label cannot be empty, so these share a lane with no namespace.
             Self::Class(_) | Self::Hold(_) => "",
         }
@@ -74,6 +89,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Object(object) => write!(f, "ExposedPort {object}"),
+            Self::Ingress(ingress) => write!(f, "Ingress {ingress}"),
             Self::Class(class) => write!(f, "ExposeClass {class}"),
             Self::Hold(hostname) => write!(f, "hold of {hostname}"),
         }
@@ -104,6 +120,9 @@ mod tests {
             Some("ExposedPort team-a/shop")
         );
         assert_eq!(of("ExposeClass").as_deref(), Some("ExposeClass shop"));
+        let references = controller("networking.k8s.io/v1", "Ingress");
+        let of_ingress = owner(json!({"namespace": "n", "ownerReferences": references}));
+        assert_eq!(of_ingress.as_deref(), Some("Ingress n/shop"));
         assert_eq!(of("Other"), None);
     }
 
@@ -118,6 +137,9 @@ mod tests {
         let annotations = json!({"portolan.dev/owner-namespace": "web"});
         let far = owner(json!({"namespace": "n", "labels": labels, "annotations": annotations}));
         assert_eq!(far.as_deref(), Some("ExposedPort web/hash"));
+        let labels = json!({"portolan.dev/ingress": "shop"});
+        let of_ingress = owner(json!({"namespace": "n", "labels": labels}));
+        assert_eq!(of_ingress.as_deref(), Some("Ingress n/shop"));
     }
 
     #[test]

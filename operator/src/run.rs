@@ -15,7 +15,7 @@ use crate::model::{Model, Outputs};
 use crate::queue::Queue;
 use crate::reconcile::{Reconciler, Workers};
 use crate::settings::Settings;
-use crate::status::{Doubts, Proxies, StatusWriter};
+use crate::status::{Doubts, Proxies, StatusWriter, Told};
 use crate::watch::{Input, Scope, Sources};
 use anyhow::{Context, anyhow};
 use kube::runtime::events::{Recorder, Reporter};
@@ -113,6 +113,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         statuses: StatusWriter::new(clients.work.clone(), permit.clone()),
         proxies: Proxies::new(Arc::clone(&table), Arc::clone(&acks), children),
         doubts: Doubts::default(),
+        told: Told::default(),
         recorder: recorder(&clients, &settings),
         client: clients.work.clone(),
         permit: permit.clone(),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use portolan_crds::certmanager::{Certificate, Challenge};
 use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, HostnameHold};
@@ -55,8 +55,11 @@ pub enum Event {
     Certificate(Change<Certificate>),
     /// What an ACME server wants to see for a name, as cert-manager keeps it.
     Challenge(Change<Challenge>),
-    /// An Ingress with the label [`crate::SOLVER`], by which cert-manager answers a challenge of ACME.
+    /// Any Ingress: one that is to be served, or with the label [`crate::SOLVER`], by which cert-manager
+    /// answers a challenge of ACME.
     Ingress(Change<Ingress>),
+    /// Any IngressClass: it says which Ingresses are to be served.
+    IngressClass(Change<IngressClass>),
     /// A Lease with the label [`crate::EXPOSED_PORT`], which keeps an object alive that asks for one.
     Lease(Change<Lease>),
     /// A namespace; its metadata alone is looked at.
@@ -78,8 +81,10 @@ pub enum Event {
 /// It may name more than really changed: whoever reads the answer compares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
-    /// ExposedPorts whose children or status may differ.
+    /// ExposedPorts, and hostnames of Ingresses ([`ObjectRef::host_of`]), whose children or status may differ.
     pub objects: BTreeSet<ObjectRef>,
+    /// Ingresses of which something may differ beside their hostnames, or that came, were stored or went.
+    pub ingresses: BTreeSet<ObjectRef>,
     /// Hostnames whose hold may have to be created or deleted: ask [`crate::Index::hold_action`].
     pub holds: BTreeSet<Hostname>,
     /// Classes whose children, status or finalizers may differ.
@@ -94,6 +99,7 @@ impl Affected {
     /// Both together, for a batch of events.
     pub fn merge(&mut self, other: Self) {
         self.objects.extend(other.objects);
+        self.ingresses.extend(other.ingresses);
         self.holds.extend(other.holds);
         self.classes.extend(other.classes);
         self.resources.extend(other.resources);

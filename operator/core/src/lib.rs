@@ -21,6 +21,8 @@
 //!   name, while it is among [`Index::referenced_secrets`].
 //! - While objects use a class, it carries the finalizer [`IN_USE`]: write [`Index::finalizers`].
 //! - [`Index::vitals`] is the stored status of an object in numbers, for metrics.
+//! - A hostname of an Ingress is an object under the name [`ObjectRef::host_of`]. What its status says is told to
+//!   people in events, with [`Index::in_terms_of_ingress`], and to [`Index::remember`].
 //! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::judge_again_at`],
 //!   when time alone changes it.
 //! - An object that is being deleted is as good as gone: it has no children and no status.
@@ -56,6 +58,8 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "portolan"
 pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=portolan";
 /// Label with the name of the ExposedPort that an object was made for.
 pub const EXPOSED_PORT: &str = "portolan.dev/exposed-port";
+/// Label with the name of the Ingress that an object was made for.
+pub const INGRESS: &str = "portolan.dev/ingress";
 /// Label with the name of the ExposeClass that an object was made for.
 pub const CLASS: &str = "portolan.dev/class";
 /// The finalizer of a class that objects use.

@@ -126,7 +126,38 @@ pub struct ObjectRef {
     pub name: String,
 }
 
+/// Stands before the name of an Ingress where one of its hostnames is meant: no object has a slash in its name.
+const INGRESS: &str = "ingress/";
+
 impl ObjectRef {
+    /// One hostname of an Ingress, which is to others what an ExposedPort with that hostname is.
+    pub fn host_of(ingress: &Self, host: &Hostname) -> Self {
+        let name = format!("{INGRESS}{}/{host}", ingress.name);
+        Self::new(&ingress.namespace, name)
+    }
+
+    /// The Ingress that it is a hostname of; `None`: it is an object by itself.
+    pub fn ingress(&self) -> Option<Self> {
+        let (name, _) = self.name.strip_prefix(INGRESS)?.split_once('/')?;
+        Some(Self::new(&self.namespace, name))
+    }
+
+    /// `metadata.name` of the object in the cluster.
+    pub fn short_name(&self) -> &str {
+        let of_host = self.name.strip_prefix(INGRESS);
+        of_host
+            .and_then(|it| it.split_once('/'))
+            .map_or(&self.name, |(name, _)| name)
+    }
+
+    /// An exposure as it is called in a sentence.
+    pub(crate) fn with_kind(&self) -> String {
+        match self.ingress() {
+            Some(_) => self.to_string(),
+            None => format!("ExposedPort {self}"),
+        }
+    }
+
     /// An object of a namespace.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -162,6 +193,8 @@ impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {
             f.write_str(&self.name)
+        } else if let Some(ingress) = self.ingress() {
+            write!(f, "Ingress {ingress}")
         } else {
             write!(f, "{}/{}", self.namespace, self.name)
         }
@@ -171,10 +204,10 @@ impl fmt::Display for ObjectRef {
 /// The name of an object that is made for another one: at most 63 characters and a DNS label,
 /// whatever comes in, and different for what differs in any of the four.
 ///
-/// `base` with dots as hyphens, `x-` before a leading digit, cut to 54 characters, trailing hyphens
+/// `base` with hyphens for what may not stand in a label, `x-` before a leading digit, cut to 54 characters, trailing hyphens
 /// removed, then a hyphen and 8 hex digits of SHA-256 over namespace, name, kind and hostname.
 pub fn child_name(namespace: &str, base: &str, kind: &str, hostname: &str) -> String {
-    let mut name = base.replace('.', "-");
+    let mut name = base.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         name.insert_str(0, "x-");
     }
@@ -276,6 +309,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hostname_of_an_ingress_knows_its_ingress_and_is_called_by_it() {
+        let ingress = ObjectRef::new("team-a", "shop");
+        let of_host = ObjectRef::host_of(&ingress, &host("*.e.test"));
+        assert_eq!(of_host.ingress(), Some(ingress.clone()));
+        assert_eq!(of_host.short_name(), "shop");
+        assert_eq!(of_host.to_string(), "Ingress team-a/shop");
+        assert_eq!(of_host.with_kind(), "Ingress team-a/shop");
+        assert_eq!(ingress.ingress(), None);
+        assert_eq!(ingress.short_name(), "shop");
+        assert_eq!(ingress.with_kind(), "ExposedPort team-a/shop");
+    }
+
+    #[test]
     fn child_names_never_change() {
         // They are in clusters: a new rule would delete and create every child anew.
         assert_eq!(child_name("team-a", "shop", "Service", ""), "shop-deb55add");
@@ -285,7 +331,7 @@ mod tests {
         #[test]
         fn child_names_are_labels_of_at_most_63_characters(
             namespace in "[a-z0-9-]{1,63}",
-            base in "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?",
+            base in "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?|ingress/[a-z0-9]{1,9}/[*][.][a-z]{1,9}",
             host in "[a-z0-9.*-]{0,240}",
         ) {
             let name = child_name(&namespace, &base, "Certificate", &host);

@@ -86,6 +86,8 @@ reasons! {
     OwnSecretNotAllowed,
     /// The object is valid, but the class does not allow some of its annotations; they are not on the Ingress. Have them added to `spec.annotations.allow` of the class, or leave them out.
     AnnotationNotAllowed,
+    /// The Ingress is served, but without what annotations of another controller ask for: Portolan does not read them, and the message names them. Write an ExposedPort, where most of it is a field, or remove them.
+    AnnotationNotSupported,
     /// The time of the object is over (`spec.expiresAfter`, `spec.expiresAt`): its hostnames are free, and it takes no requests. Write a later time, or delete it; with `onExpiry: Delete` it deletes itself.
     Expired,
     /// Nobody renewed a Lease of the object in time (`spec.lease`): its hostnames are free, and it takes no requests. Renew one that has the label `portolan.dev/exposed-port` with the name of the object; it then asks for its hostnames anew. An hour after this was told the object is deleted.

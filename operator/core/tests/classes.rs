@@ -93,7 +93,7 @@ fn a_class_that_is_deleted_serves_on_and_names_whom() {
     assert!(
         status
             .description
-            .contains("ExposedPort team-a/a, team-a/b, team-a/c, 1 more;"),
+            .contains("ExposedPort team-a/a, ExposedPort team-a/b, ExposedPort team-a/c, 1 more;"),
         "{status:?}"
     );
     assert_eq!(world.finalizers(), None);

@@ -12,9 +12,9 @@ mod steps;
 mod world;
 
 use portolan_core::{
-    Affected, Child, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
+    Affected, Child, ClassName, Complaint, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
 };
-use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
+use portolan_crds::{Address, ExposeClassStatus, ExposedPortStatus};
 use portolan_discovery::table::{
     Action, Origin, PathMatch, Resource, ResourceName, UpstreamProtocol,
 };
@@ -25,10 +25,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use steps::*;
 use world::*;
 
+type OfIngress = (Vec<ObjectRef>, Vec<Complaint>, Vec<Address>);
+
 /// Everything that follows from an index.
 #[derive(Debug, Default, PartialEq)]
 struct Derived {
     children: BTreeMap<ObjectRef, Vec<Child>>,
+    /// The hostnames of an Ingress, what is wrong beside them, and where they lead.
+    ingresses: BTreeMap<ObjectRef, OfIngress>,
     statuses: BTreeMap<ObjectRef, ExposedPortStatus>,
     classes: BTreeMap<ClassName, ExposeClassStatus>,
     finalizers: BTreeMap<ClassName, Vec<String>>,
@@ -49,7 +53,10 @@ fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 
 impl Derived {
     /// As the operator does after each event: what is named is derived anew, nothing else.
-    fn follow(&mut self, index: &Index, affected: Affected) {
+    fn follow(&mut self, index: &Index, mut affected: Affected) {
+        // Whoever looks at a hostname of an Ingress looks at the Ingress.
+        let of_hosts = affected.objects.iter().filter_map(ObjectRef::ingress);
+        affected.ingresses.extend(of_hosts);
         for object in affected.objects {
             let children = index.children(&object);
             set(
@@ -61,6 +68,15 @@ impl Derived {
             set(&mut self.statuses, object.clone(), status);
             let deletion = index.wants_deletion(&object).map(str::to_owned);
             set(&mut self.deletions, object, deletion);
+        }
+        for ingress in affected.ingresses {
+            let hosts = index.hosts_of_ingress(&ingress);
+            let complaints = index.ingress_complaints(&ingress);
+            let addresses = index.addresses_of_ingress(&ingress).to_vec();
+            let told = index
+                .is_ours(&ingress)
+                .then_some((hosts, complaints, addresses));
+            set(&mut self.ingresses, ingress, told);
         }
         for class in affected.classes {
             let status = index.class_status(&class, &Observed::default(), now());
@@ -89,6 +105,26 @@ impl Derived {
         for status in self.statuses.values() {
             seen.extend(status.hostnames.iter().map(|host| host.reason.clone()));
             seen.extend(status.conditions.iter().map(|it| it.reason.clone()));
+        }
+        for (_, complaints, _) in self.ingresses.values() {
+            let wrong = !complaints.is_empty();
+            seen.extend(wrong.then(|| "an Ingress with a rule for every hostname".to_owned()));
+        }
+        for (object, status) in &self.statuses {
+            let holds = status.hostnames.iter().any(|it| it.held_since.is_some());
+            let of_ingress = object.ingress().is_some() && holds;
+            seen.extend(of_ingress.then(|| "an Ingress that holds its hostname".to_owned()));
+        }
+        for child in self
+            .children
+            .iter()
+            .filter(|(it, _)| it.ingress().is_some())
+        {
+            let kinds = child
+                .1
+                .iter()
+                .map(|it| format!("{} of an Ingress", it.kind));
+            seen.extend(kinds);
         }
         for status in self.classes.values() {
             seen.extend(status.conditions.iter().map(|it| it.reason.clone()));
@@ -134,6 +170,13 @@ impl Derived {
             affected
                 .objects
                 .extend((0..3).map(|o| ObjectRef::new(namespace, format!("xp-{o}"))));
+        }
+        for namespace in NAMESPACES {
+            for name in ["in-0", "in-1"] {
+                let ingress = ObjectRef::new(namespace, name);
+                let of = |name: &&str| ObjectRef::host_of(&ingress, &host(name));
+                affected.objects.extend(HOSTS.iter().map(of));
+            }
         }
         affected.classes = CLASSES.iter().map(|class| class_name(class)).collect();
         affected.holds = HOSTS.iter().map(|name| host(name)).collect();
@@ -232,7 +275,7 @@ impl Walk {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let steps = (
-        prop::collection::vec(step(), 0..140),
+        prop::collection::vec(step(), 0..160),
         prop::bool::weighted(0.8),
     );
     steps.prop_map(|(mut steps, pods)| {
@@ -338,6 +381,10 @@ fn histories_meet_every_interesting_state() {
         "Expired",
         "LeaseLapsed",
         "a deletion",
+        "an Ingress with a rule for every hostname",
+        "an Ingress that holds its hostname",
+        "Certificate of an Ingress",
+        "NetworkPolicy of an Ingress",
         "a challenge",
         "ChallengeFailed",
         "UnsupportedProtocol",

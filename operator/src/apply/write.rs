@@ -3,12 +3,13 @@
 use super::decide::{Decision, decide};
 use super::desired::Desired;
 use super::difference::difference;
-use super::kind::ChildId;
+use super::kind::{ChildId, ChildKind};
 use super::ownership::Owner;
 use super::store::{Children, Seen};
 use crate::FIELD_MANAGER;
 use crate::client::{Trouble, within};
 use crate::lease::Permit;
+use crate::model::{Shown, Stored};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Client;
 use kube::api::{
@@ -124,25 +125,59 @@ impl Applier {
         let Some(seen) = self.children.get(id).filter(|seen| seen.is_of(owner_uid)) else {
             return Ok(());
         };
-        let resource = id.kind.resource();
-        let patch = json!({
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {"name": id.name, "namespace": id.namespace, "uid": seen.metadata.uid},
-            "status": {"loadBalancer": {"ingress": points(addresses)}},
-        });
         let known = seen.manifest.pointer("/status/loadBalancer/ingress");
         if shows(known, addresses) {
             return Ok(());
         }
+        let uid = seen.metadata.uid.as_deref().unwrap_or_default();
+        let answer = self.write_addresses(id, uid, addresses).await?;
+        self.children.seen(id.clone(), Seen::of(&answer));
+        Ok(())
+    }
+
+    /// Writes into the status of somebody's Ingress where its hosts lead, unless it says so already. What
+    /// others wrote there is left alone while there is nothing to say.
+    pub async fn show_addresses_on(
+        &self,
+        ingress: &Stored<Shown>,
+        addresses: &[Address],
+    ) -> Result<(), Trouble> {
+        let shown = ingress.status.as_ref();
+        let by_us = shown.is_some_and(|it| it.by_us);
+        let nothing = addresses.is_empty() && !by_us;
+        if nothing || shows(shown.map(|it| &it.points), addresses) {
+            return Ok(());
+        }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let id = ChildId {
+            kind: ChildKind::Ingress,
+            namespace: text(&ingress.reference.namespace),
+            name: text(&ingress.reference.name),
+        };
+        self.write_addresses(&id, ingress.uid(), addresses)
+            .await
+            .map(drop)
+    }
+
+    async fn write_addresses(
+        &self,
+        id: &ChildId,
+        uid: &str,
+        addresses: &[Address],
+    ) -> Result<DynamicObject, Trouble> {
         self.may_write()?;
+        let resource = id.kind.resource();
+        // Another Ingress of that name by now: the API server answers 409.
+        let patch = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": id.name, "namespace": id.namespace, "uid": uid},
+            "status": {"loadBalancer": {"ingress": points(addresses)}},
+        });
         let api = id.api(self.client.clone());
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&patch);
-        let request = api.patch_status(&id.name, &params, &patch);
-        let answer = within(request).await?;
-        self.children.seen(id.clone(), Seen::of(&answer));
-        Ok(())
+        within(api.patch_status(&id.name, &params, &patch)).await
     }
 
     /// The object as last seen; asked for when it is not among ours, because a foreign one would not be.

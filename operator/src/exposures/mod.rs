@@ -1,4 +1,4 @@
-//! Every ExposedPort in numbers, for `/metrics`.
+//! Every ExposedPort, and every hostname of an Ingress, in numbers, for `/metrics`.
 //!
 //! An object that changes replaces what is known of it, one that goes takes it away; a scrape writes out
 //! what is there. So there are as many series as objects and hostnames, and no more for what once was.
@@ -16,7 +16,15 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[derive(Debug)]
 struct Exposure {
     object: ObjectRef,
+    /// Of an Ingress as kubectl takes it, `ingress/shop`, which is no ExposedPort's name.
+    name: String,
     vitals: Vitals,
+}
+
+impl Exposure {
+    fn is_object(&self) -> bool {
+        self.object.ingress().is_none()
+    }
 }
 
 /// All of them.
@@ -82,6 +90,10 @@ impl Known {
             count.held_up += u32::from(vitals.held_up);
         }
         let exposure = Exposure {
+            name: match object.ingress() {
+                Some(ingress) => format!("ingress/{}", ingress.name),
+                None => object.name.clone(),
+            },
             object: object.clone(),
             vitals,
         };

@@ -47,7 +47,7 @@ impl Collector for Page {
         page.certificates(&exposures)?;
         page.gauge(
             "exposeclass_held_up_exposures",
-            "ExposedPorts of the class for which a proxy that takes requests has not loaded the newest state, or cannot use it",
+            "ExposedPorts of the class, and hostnames of its Ingresses, for which a proxy that takes requests has not loaded the newest state, or cannot use it",
             classes
                 .into_iter()
                 .map(|(class, count)| ([("class", class)], count.held_up)),
@@ -60,10 +60,7 @@ type Label<'a> = (&'static str, &'a str);
 
 impl Exposure {
     fn label(&self) -> [Label<'_>; 2] {
-        [
-            ("namespace", &self.object.namespace),
-            ("name", &self.object.name),
-        ]
+        [("namespace", &self.object.namespace), ("name", &self.name)]
     }
 
     fn host<'a>(&'a self, host: &'a HostnameVitals) -> [Label<'a>; 3] {
@@ -90,23 +87,21 @@ struct Written<'a> {
 
 impl Written<'_> {
     fn objects(&mut self, exposures: &[Arc<Exposure>]) -> fmt::Result {
-        let info = exposures.iter().map(|it| (it.info(), 1u32));
+        let objects = || exposures.iter().filter(|it| it.is_object());
+        let info = objects().map(|it| (it.info(), 1u32));
         self.gauge(
             "exposedport_info",
             "1; the labels say the class, status.summary.status and the reason of Ready (docs/reasons.md)",
             info,
         )?;
-        let ready = exposures
-            .iter()
-            .filter_map(|it| Some((it.label(), u32::from(it.vitals.ready?))));
+        let ready = objects().filter_map(|it| Some((it.label(), u32::from(it.vitals.ready?))));
         self.gauge(
             "exposedport_ready",
             "1 while the ExposedPort is Ready; absent when its time is over",
             ready,
         )?;
-        let endpoints = exposures
-            .iter()
-            .filter_map(|it| Some((it.label(), u32::from(it.vitals.endpoints_ready?))));
+        let endpoints =
+            objects().filter_map(|it| Some((it.label(), u32::from(it.vitals.endpoints_ready?))));
         self.gauge(
             "exposedport_endpoints_ready",
             "1 while requests find an endpoint; absent where that is not judged",

@@ -13,7 +13,7 @@ mod records;
 mod secrets;
 mod sync;
 
-pub use records::{Record, Stored};
+pub use records::{Record, Shown, Stored};
 
 use crate::apply::Children;
 use crate::discovery::{Scope, Table};
@@ -24,6 +24,7 @@ use crate::queue::Queue;
 use crate::watch::{Input, PODS, Source};
 use jiff::Timestamp;
 use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, Uses};
+use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::Kind;
 use records::Records;
 use secrets::Sightings;
@@ -149,10 +150,12 @@ impl Model {
         let state = self.read();
         match scope {
             Scope::Everything => {
-                let all = state.records.objects.keys();
-                all.filter(|object| state.index.class_of(object) == Some(&class))
-                    .cloned()
-                    .map(Key::Object)
+                let index = &state.index;
+                let ingresses = state.records.ingresses.keys();
+                let hosts = ingresses.flat_map(|it| index.hosts_of_ingress(it));
+                let all = state.records.objects.keys().cloned().chain(hosts);
+                all.filter(|object| index.class_of(object) == Some(&class))
+                    .map(|object| Key::of_exposure(&object))
                     .chain([Key::Class(class.clone())])
                     .collect()
             }
@@ -160,11 +163,18 @@ impl Model {
                 .iter()
                 .flat_map(|name| {
                     let of_class = (name.kind == Kind::Listener).then(|| Key::Class(class.clone()));
-                    let users = state.uses.of(&class, name).cloned().map(Key::Object);
+                    let users = state.uses.of(&class, name).map(Key::of_exposure);
                     users.chain(of_class).collect::<Vec<_>>()
                 })
                 .collect(),
         }
+    }
+
+    /// Keeps what was told of a hostname of an Ingress: it has no status in the cluster.
+    pub fn remember(&self, host: &ObjectRef, told: ExposedPortStatus) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.index.remember(host, told);
+        self.exposures.set(host, state.index.vitals(host));
     }
 
     fn take_in(&self, inputs: impl Iterator<Item = Input>, now: Timestamp) -> BTreeSet<Key> {
@@ -217,7 +227,8 @@ impl Model {
             &self.table,
             &self.metrics,
         );
-        keys.extend(affected.objects.into_iter().map(Key::Object));
+        keys.extend(affected.objects.iter().map(Key::of_exposure));
+        keys.extend(affected.ingresses.into_iter().map(Key::Ingress));
         keys.extend(affected.classes.into_iter().map(Key::Class));
         keys.extend(affected.holds.into_iter().map(Key::Hold));
         // Not before the table is filled: whoever hears of it may serve it.
@@ -235,10 +246,19 @@ impl Model {
 impl State {
     fn apply(&mut self, event: Event) -> Affected {
         self.records.note(&event);
+        let ingress = match &event {
+            Event::Ingress(change) => Some(change.reference()),
+            _ => None,
+        };
         if let Event::CertManager(there) = &event {
             self.cert_manager = *there;
         }
-        self.index.apply(event)
+        let affected = self.index.apply(event);
+        // Most are what we make ourselves, and nothing is ever done for them.
+        if let Some(ingress) = ingress.filter(|it| !self.index.is_input(it)) {
+            self.records.ingresses.remove(&ingress);
+        }
+        affected
     }
 }
 

@@ -8,6 +8,8 @@ mod class;
 mod deletion;
 mod hold;
 mod in_use;
+mod ingress;
+mod judge;
 mod object;
 mod witness;
 mod workers;
@@ -20,7 +22,7 @@ use crate::key::Key;
 use crate::lease::Permit;
 use crate::model::Model;
 use crate::queue::Queue;
-use crate::status::{Doubts, News, Proxies, StatusWriter};
+use crate::status::{Doubts, News, Proxies, StatusWriter, Told};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -45,6 +47,8 @@ pub struct Reconciler {
     pub proxies: Proxies,
     /// What may pass by itself.
     pub doubts: Doubts,
+    /// What people were told of Ingresses.
+    pub told: Told,
     /// Publishes events.
     pub recorder: Recorder,
     /// For holds.
@@ -83,6 +87,7 @@ impl Pass for Reconciler {
     async fn pass(&self, key: &Key, attempt: Attempt) -> Result<(), Trouble> {
         match key {
             Key::Object(object) => object::pass(self, object, attempt).await,
+            Key::Ingress(name) => ingress::pass(self, name, attempt).await,
             Key::Class(class) => class::pass(self, class, attempt).await,
             Key::Hold(hostname) => hold::pass(self, hostname).await,
         }

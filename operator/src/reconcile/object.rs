@@ -1,15 +1,15 @@
 //! A pass over an ExposedPort.
 
 use super::children::{Family, Outcomes};
+use super::judge::{Judged, judge};
 use super::witness::{Made, Witness};
 use super::{Attempt, Reconciler, deletion, now};
 use crate::apply::{ChildKind, Owner};
 use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
-use crate::status::{self, Pace, Patience, Written};
-use jiff::Timestamp;
-use portolan_core::{Child, ChildKey, ClassName, ObjectRef, Observed};
+use crate::status::{self, Pace, Written};
+use portolan_core::{Child, ChildKey, ClassName, ObjectRef};
 use portolan_crds::ExposedPortStatus;
 use std::time::Duration;
 
@@ -27,12 +27,6 @@ struct Known {
     unwanted: bool,
 }
 
-/// What follows from everything that was seen.
-struct Judged {
-    status: ExposedPortStatus,
-    again_at: Option<Timestamp>,
-}
-
 pub(super) async fn pass(
     context: &Reconciler,
     object: &ObjectRef,
@@ -45,7 +39,11 @@ pub(super) async fn pass(
         return deletion::expire(context, object, &known.record).await;
     }
     let outcomes = apply(context, &known, attempt).await?;
-    let Some(judged) = judge(context, object, &known, &outcomes) else {
+    if context.statuses.is_behind(&known.key, &known.record) {
+        return outcomes.trouble();
+    }
+    let (class, before) = (known.class.as_ref(), known.record.status.as_ref());
+    let Some(judged) = judge(context, object, class, before, &outcomes) else {
         return outcomes.trouble();
     };
     show_addresses(context, &known, &judged).await?;
@@ -118,58 +116,6 @@ fn made(record: &Record<ExposedPortStatus>) -> Made {
         name: child.name.clone(),
     });
     Made::These(keys.collect())
-}
-
-/// `None` when it is too early: the status stays as it is, and the key comes back.
-fn judge(
-    context: &Reconciler,
-    object: &ObjectRef,
-    known: &Known,
-    outcomes: &Outcomes,
-) -> Option<Judged> {
-    if context.statuses.is_behind(&known.key, &known.record) {
-        return None;
-    }
-    let missing = match known
-        .class
-        .as_ref()
-        .map(|class| context.proxies.patience(class))
-    {
-        None => 0,
-        Some(Patience::Judge { missing }) => missing,
-        Some(Patience::Wait { until }) => {
-            context.queue.add_at(known.key.clone(), until);
-            return None;
-        }
-    };
-    let now = now();
-    // From here to the end under one lock: what proxies are asked for is what is judged.
-    let state = context.model.read();
-    let resources = state.index.resources_of(object);
-    let proxies = match &known.class {
-        Some(class) => {
-            let names = resources.iter().filter(|(of, _)| of == class);
-            let names = names.map(|(_, name)| name);
-            context.proxies.observe(class, names, missing)
-        }
-        None => Vec::new(),
-    };
-    let seen = Observed {
-        children: outcomes.states(),
-        proxies,
-    };
-    let judged = Judged {
-        status: state.index.status(object, &seen, now)?,
-        again_at: state.index.judge_again_at(object, &seen, now),
-    };
-    let before = known.record.status.as_ref();
-    match context.doubts.of(&known.key, before, &judged.status) {
-        Some(until) => {
-            context.queue.add_at(known.key.clone(), until);
-            None
-        }
-        None => Some(judged),
-    }
 }
 
 /// The Ingress shows where the hostnames lead, so that external-dns can publish it.

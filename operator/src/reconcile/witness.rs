@@ -8,6 +8,7 @@
 use super::Reconciler;
 use crate::client::{Trouble, within};
 use crate::key::Key;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, PartialObjectMeta};
 use portolan_core::{ChildKey, IN_USE};
@@ -65,6 +66,7 @@ impl<'a> Witness<'a> {
         let state = self.context.model.read();
         let uid = match self.key {
             Key::Object(object) => state.records.objects.get(object).map(|it| it.uid()),
+            Key::Ingress(ingress) => state.records.ingresses.get(ingress).map(|it| it.uid()),
             Key::Class(class) => state.records.classes.get(class).map(|it| it.uid()),
             Key::Hold(_) => None,
         };
@@ -80,6 +82,13 @@ impl<'a> Witness<'a> {
                     let api: Api<PartialObjectMeta<ExposedPort>> =
                         Api::namespaced(client, &object.namespace);
                     within(api.get_opt(&object.name))
+                        .await?
+                        .map(|it| it.metadata)
+                }
+                Key::Ingress(ingress) => {
+                    let api: Api<PartialObjectMeta<Ingress>> =
+                        Api::namespaced(client, &ingress.namespace);
+                    within(api.get_opt(&ingress.name))
                         .await?
                         .map(|it| it.metadata)
                 }

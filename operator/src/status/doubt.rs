@@ -6,7 +6,7 @@
 //! events for each object. A new spec is another matter: of it nothing is said before it is served.
 
 use crate::key::Key;
-use portolan_core::Reason;
+use portolan_core::{ObjectRef, Reason};
 use portolan_crds::ExposedPortStatus;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -38,6 +38,15 @@ impl Doubts {
         let now = Instant::now();
         let until = *since.entry(key.clone()).or_insert(now) + MOMENT;
         (now < until).then_some(until)
+    }
+
+    /// Forgets the hostnames of an Ingress that are no longer there.
+    pub fn forget_hosts(&self, ingress: &ObjectRef, but: &[ObjectRef]) {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.retain(|key, _| match key {
+            Key::Object(host) if host.ingress().as_ref() == Some(ingress) => but.contains(host),
+            _ => true,
+        });
     }
 
     /// Forgets an object that is gone.

@@ -8,14 +8,16 @@ use super::{Input, Source, Via};
 use crate::apply::{ChildId, ChildKind, Seen};
 use crate::metrics::Metrics;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::Ingress;
-use kube::Client;
 use kube::api::{Api, DynamicObject, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Config;
-use portolan_core::{Change, EXPOSED_PORT, Event, MANAGED_BY, MANAGED_SELECTOR, ObjectRef, SOLVER};
+use kube::{Client, Resource};
+use portolan_core::{
+    Change, EXPOSED_PORT, Event, INGRESS, MANAGED_BY, MANAGED_SELECTOR, ObjectRef,
+};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -54,11 +56,9 @@ pub struct Sources {
     pub shutdown: CancellationToken,
 }
 
-/// The kinds of child that have a watch of their own. Services are watched whole, for the index;
-/// Certificates while cert-manager is there.
-const CHILDREN: [ChildKind; 6] = [
-    ChildKind::Ingress,
-    ChildKind::IngressClass,
+/// The kinds of child that have a watch of their own. Services, Ingresses and IngressClasses are watched
+/// whole, for the index; Certificates while cert-manager is there.
+const CHILDREN: [ChildKind; 4] = [
     ChildKind::Deployment,
     ChildKind::ServiceAccount,
     ChildKind::PodDisruptionBudget,
@@ -95,7 +95,15 @@ impl Sources {
             selecting(EXPOSED_PORT).timeout(LEASE_WATCH_SECONDS),
             |it| vec![Input::Event(Event::Lease(change(it)))],
         );
-        all.start("services", Api::all(client()), "", service);
+        all.start("services", Api::all(client()), "", |it| {
+            input(ChildKind::Service, Event::Service, it)
+        });
+        all.start("ingresses", Api::all(client()), "", |it| {
+            input(ChildKind::Ingress, Event::Ingress, it)
+        });
+        all.start("ingressclasses", Api::all(client()), "", |it| {
+            input(ChildKind::IngressClass, Event::IngressClass, it)
+        });
         let namespaces = Watch::of_metadata(
             Source::Kind("namespaces"),
             Api::all(client()),
@@ -111,20 +119,14 @@ impl Sources {
             |it| vec![Input::Event(Event::EndpointSlice(change(it)))],
         );
         // Only what cert-manager made for a Certificate of ours: both labels come from its template.
-        let issued = format!("{MANAGED_SELECTOR},{EXPOSED_PORT}");
-        all.start(
-            "secrets",
-            Api::<DeserializeGuard<Secret>>::all(client()),
-            &issued,
-            |it| vec![Input::Secret(Via::Label, change(it))],
-        );
-        // Those by which cert-manager answers challenges; nobody else's are read.
-        all.start(
-            "solver ingresses",
-            Api::<DeserializeGuard<Ingress>>::all(client()),
-            &format!("{SOLVER}=true"),
-            |it| vec![Input::Event(Event::Ingress(change(it)))],
-        );
+        for (name, owner) in [("secrets", EXPOSED_PORT), ("secrets of ingresses", INGRESS)] {
+            all.start(
+                name,
+                Api::<DeserializeGuard<Secret>>::all(client()),
+                &format!("{MANAGED_SELECTOR},{owner}"),
+                |it| vec![Input::Secret(Via::Label, change(it))],
+            );
+        }
         for kind in CHILDREN {
             let api = self.children(kind);
             let plural = kind.plural();
@@ -143,9 +145,7 @@ impl Sources {
     fn children(&self, kind: ChildKind) -> Api<DeserializeGuard<DynamicObject>> {
         let resource = kind.resource();
         match kind {
-            ChildKind::Ingress | ChildKind::IngressClass | ChildKind::NetworkPolicy => {
-                Api::all_with(self.client.clone(), &resource)
-            }
+            ChildKind::NetworkPolicy => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.scope.namespace, &resource),
         }
     }
@@ -236,23 +236,27 @@ pub(super) fn child(kind: ChildKind, noticed: Noticed<DynamicObject>) -> Vec<Inp
     }]
 }
 
-/// Every Service is for the index; one that carries our label is a child besides.
-fn service(noticed: Noticed<Service>) -> Vec<Input> {
+/// What is for the index whosever it is; with our label it is a child besides.
+fn input<K: Resource + Serialize>(
+    kind: ChildKind,
+    event: fn(Change<K>) -> Event,
+    noticed: Noticed<K>,
+) -> Vec<Input> {
     let as_child = match &noticed {
-        Noticed::Applied(service) => {
-            let labels = service.metadata.labels.as_ref();
+        Noticed::Applied(object) => {
+            let labels = object.meta().labels.as_ref();
             let managed = labels.and_then(|labels| labels.get(MANAGED_BY.0));
             if managed.is_some_and(|by| by == MANAGED_BY.1) {
-                let seen = Seen::of(service.as_ref());
-                Input::Child(seen.id(ChildKind::Service), Box::new(seen))
+                let seen = Seen::of(object.as_ref());
+                Input::Child(seen.id(kind), Box::new(seen))
             } else {
-                let uid = service.metadata.uid.clone().unwrap_or_default();
-                gone(ChildKind::Service, ObjectRef::of(service.as_ref()), uid)
+                let uid = object.meta().uid.clone().unwrap_or_default();
+                gone(kind, ObjectRef::of(object.as_ref()), uid)
             }
         }
-        Noticed::Gone { object, uid } => gone(ChildKind::Service, object.clone(), uid.clone()),
+        Noticed::Gone { object, uid } => gone(kind, object.clone(), uid.clone()),
     };
-    vec![as_child, Input::Event(Event::Service(change(noticed)))]
+    vec![as_child, Input::Event(event(change(noticed)))]
 }
 
 fn gone(kind: ChildKind, object: ObjectRef, uid: String) -> Input {
@@ -272,7 +276,11 @@ mod tests {
     fn noticed(labels: serde_json::Value) -> Vec<Input> {
         let metadata = json!({"name": "shop", "namespace": "n", "uid": "1", "labels": labels});
         let service = serde_json::from_value(json!({"metadata": metadata})).unwrap();
-        super::service(Noticed::Applied(Box::new(service)))
+        input(
+            ChildKind::Service,
+            Event::Service,
+            Noticed::Applied(Box::new(service)),
+        )
     }
 
     #[test]

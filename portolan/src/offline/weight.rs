@@ -62,6 +62,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::UnsupportedProtocol
         | R::TlsVersionRaised
         | R::AnnotationNotAllowed
+        | R::AnnotationNotSupported
         | R::SeveralDefaults => Weight::Warning,
         R::Accepted
         | R::ResolvedRefs

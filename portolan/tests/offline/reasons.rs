@@ -40,6 +40,10 @@ const NOT_OF_FILES: &[(Reason, &str)] = &[
     (Reason::CertificateFailed, "nobody issues certificates"),
     (Reason::ChallengeFailed, "nobody issues certificates"),
     (
+        Reason::AnnotationNotSupported,
+        "it is told of Ingresses, which are not read from files",
+    ),
+    (
         Reason::SeveralDefaults,
         "it stands in the status of a class, which is not rendered",
     ),

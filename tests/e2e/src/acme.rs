@@ -1,6 +1,8 @@
 //! Pebble, Let's Encrypt's own test server for ACME (RFC 8555): a certificate authority for one test, with
 //! the manners that the test asks for. It runs beside the cluster, which reaches it at the host's address.
 
+mod turnstile;
+
 use crate::Cluster;
 use crate::pki::Authority;
 use crate::visitor::{Scheme, Visitor};
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
 use tokio::process::{Child, Command};
+use turnstile::Turnstile;
 
 /// How it treats its customers.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub struct Manners {
     pub blocked: Vec<String>,
     /// How long a certificate is good.
     pub validity: Duration,
+    /// Whether whoever orders a certificate is told that there were too many.
+    pub limited: bool,
 }
 
 impl Default for Manners {
@@ -33,6 +38,7 @@ impl Default for Manners {
             bad_nonces: 5,
             blocked: Vec::new(),
             validity: Duration::from_secs(90 * 24 * 3600),
+            limited: false,
         }
     }
 }
@@ -44,6 +50,7 @@ pub struct Pebble {
     acme: SocketAddr,
     management: SocketAddr,
     folder: PathBuf,
+    turnstile: Option<Turnstile>,
     _process: Child,
 }
 
@@ -85,14 +92,19 @@ impl Pebble {
             .kill_on_drop(true)
             .spawn()
             .context("pebble, which `testbed build` makes")?;
+        let visitor = authority.visitor()?;
+        let turnstile = match manners.limited {
+            true => Some(Turnstile::before(acme, &pair, visitor.clone()).await?),
+            false => None,
+        };
         let pebble = Self {
+            turnstile,
             authority,
             acme,
             management,
             folder,
             _process: process,
         };
-        let visitor = pebble.authority.visitor()?;
         eventually("Pebble answers", SOON, async || {
             let host = at.to_string();
             // It takes no request without a User-Agent; that it says so is enough.
@@ -111,11 +123,13 @@ impl Pebble {
     /// A ClusterIssuer that asks it, whose challenges any Ingress controller may answer.
     pub fn issuer(&self, name: &str) -> Value {
         let ca = BASE64_STANDARD.encode(self.authority.pem());
+        let turnstile = self.turnstile.as_ref();
+        let at = turnstile.map_or(self.acme, |it| it.address);
         let solvers = json!([{"http01": {"ingress": {"serviceType": "ClusterIP"}}}]);
         json!({
             "apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name},
             "spec": {"acme": {
-                "server": format!("https://{}/dir", self.acme), "caBundle": ca,
+                "server": format!("https://{at}/dir"), "caBundle": ca,
                 "privateKeySecretRef": {"name": name}, "solvers": solvers,
             }},
         })

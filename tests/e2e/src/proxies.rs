@@ -91,9 +91,24 @@ impl Cluster {
     /// # Errors
     /// When there is no proxy, or status has no address.
     pub async fn ways(&self, exposed: &Exposed) -> Result<Vec<Way>> {
+        let addresses = exposed.addresses();
+        ensure!(
+            !addresses.is_empty(),
+            "status.addresses is empty\n{exposed}"
+        );
+        self.ways_to(&addresses).await
+    }
+
+    /// Every way to what the class `public` serves: each ready proxy pod, and each of these addresses.
+    ///
+    /// # Errors
+    /// When there is no proxy, or an address is none.
+    pub async fn ways_to(&self, addresses: &[&str]) -> Result<Vec<Way>> {
         let proxies = self.ready_proxies().await?;
         let mut ways: Vec<Way> = proxies.iter().flat_map(ProxyPod::ways).collect();
-        ways.extend(exposed.entries()?);
+        for address in addresses {
+            ways.push(entry(address)?);
+        }
         Ok(ways)
     }
 }
@@ -106,18 +121,19 @@ impl Exposed {
     pub fn entries(&self) -> Result<Vec<Way>> {
         let addresses = self.addresses();
         ensure!(!addresses.is_empty(), "status.addresses is empty\n{self}");
-        let entry = |address: &str| {
-            let ip: IpAddr = address
-                .parse()
-                .with_context(|| format!("address {address}"))?;
-            Ok(Way {
-                what: format!("load balancer {ip}"),
-                http: SocketAddr::new(ip, 80),
-                https: SocketAddr::new(ip, 443),
-            })
-        };
         addresses.into_iter().map(entry).collect()
     }
+}
+
+fn entry(address: &str) -> Result<Way> {
+    let ip: IpAddr = address
+        .parse()
+        .with_context(|| format!("address {address}"))?;
+    Ok(Way {
+        what: format!("load balancer {ip}"),
+        http: SocketAddr::new(ip, 80),
+        https: SocketAddr::new(ip, 443),
+    })
 }
 
 /// Whether a pod has the condition Ready.

@@ -20,6 +20,20 @@ impl Cut {
     /// # Errors
     /// When the pod has no address, or the rules cannot be set.
     pub fn from(pod: &Value, port: u16) -> Result<Self> {
+        Self::of(pod, &format!("saddr {{}} tcp dport {port}"))
+    }
+
+    /// Lets nothing more come back to a pod from this port of anybody, who still hears the pod for as long as
+    /// nothing is expected of it.
+    ///
+    /// # Errors
+    /// When the pod has no address, or the rules cannot be set.
+    pub fn towards(pod: &Value, port: u16) -> Result<Self> {
+        Self::of(pod, &format!("daddr {{}} tcp sport {port}"))
+    }
+
+    /// `{}` in the rule stands for the pod's address.
+    fn of(pod: &Value, rule: &str) -> Result<Self> {
         let ips = pod.pointer("/status/podIPs").and_then(Value::as_array);
         let ips = ips.context("a pod without addresses")?;
         let mut rules = String::new();
@@ -28,7 +42,8 @@ impl Cut {
                 IpAddr::V4(_) => "ip",
                 IpAddr::V6(_) => "ip6",
             };
-            rules.push_str(&format!("{family} saddr {ip} tcp dport {port} drop\n"));
+            let rule = rule.replace("{}", ip);
+            rules.push_str(&format!("{family} {rule} drop\n"));
         }
         ensure!(!rules.is_empty(), "a pod without addresses");
         // Before Service addresses are replaced and connections are known.

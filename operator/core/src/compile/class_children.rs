@@ -11,7 +11,7 @@ use crate::{
     CA_CONFIG_MAP, CLASS, DISCOVERY_AUDIENCE, DISCOVERY_SERVICE, INGRESS_CONTROLLER,
     class_child_name,
 };
-use portolan_crds::{Amounts, ProxyResources};
+use portolan_crds::{Amounts, GROUP, ProxyResources, VERSION};
 use serde_json::{Map, Value, json};
 
 /// Metrics and probes of the proxy.
@@ -48,6 +48,7 @@ impl Index {
 
 pub(super) fn owner<'a>(class: &'a ClassName, facts: &'a Class) -> Owner<'a> {
     Owner {
+        api_version: format!("{GROUP}/{VERSION}"),
         kind: "ExposeClass",
         namespace: "",
         name: class.as_str(),

@@ -3,7 +3,6 @@
 use crate::child::Child;
 use crate::names::short_hash;
 use crate::{MANAGED_BY, OWNER_NAMESPACE, OWNER_UID};
-use portolan_crds::{GROUP, VERSION};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -12,7 +11,9 @@ const LABEL_MAX: usize = 63;
 
 /// The object that a child belongs to.
 pub(super) struct Owner<'a> {
-    /// `ExposedPort` or `ExposeClass`.
+    /// Group and version.
+    pub(super) api_version: String,
+    /// `ExposedPort`, `Ingress` or `ExposeClass`.
     pub(super) kind: &'static str,
     /// Empty when it is of the cluster.
     pub(super) namespace: &'a str,
@@ -47,7 +48,7 @@ impl Owner<'_> {
 
     fn reference(&self) -> Value {
         json!({
-            "apiVersion": format!("{GROUP}/{VERSION}"),
+            "apiVersion": self.api_version,
             "kind": self.kind,
             "name": self.name,
             "uid": self.uid,

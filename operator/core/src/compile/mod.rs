@@ -12,3 +12,4 @@ mod virtual_host;
 
 pub use class_settings::TicketKey;
 pub(crate) use class_settings::{class_settings, epoch};
+pub(crate) use object_children::ingress_name;

@@ -1,16 +1,17 @@
 //! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
-//! for all, and what lets the proxies in where pods are private.
+//! for all, and what lets the proxies in where pods are private. For a hostname of an Ingress only the last
+//! two: the others are there.
 
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::certificates::Source;
-use crate::index::link::Linked;
+use crate::index::link::{Linked, Object};
 use crate::index::routing::Own;
 use crate::names::{Hostname, ObjectRef, child_name};
 use crate::validate::{Port, RouteSpec};
-use crate::{EXPOSED_PORT, MANAGED_BY};
-use portolan_crds::IssuerRef;
+use crate::{EXPOSED_PORT, INGRESS, MANAGED_BY};
+use portolan_crds::{GROUP, IssuerRef, VERSION};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const PORT_FOR_NAMED: u16 = 80;
 
 impl Index {
-    /// The objects that should exist for an ExposedPort, in the order in which they are made; none
+    /// The objects that should exist for an ExposedPort, or for a hostname of an Ingress, in the order in which they are made; none
     /// for one that is gone or invalid.
     ///
     /// Ingress and Certificates are for hostnames that the object serves only: nobody sees a name,
@@ -28,14 +29,7 @@ impl Index {
         let Some((facts, routing)) = self.routing(object) else {
             return Vec::new();
         };
-        let owner = Owner {
-            kind: "ExposedPort",
-            namespace: &object.namespace,
-            name: &object.name,
-            uid: &facts.uid,
-            label: EXPOSED_PORT,
-            labels: facts.child_labels(),
-        };
+        let owner = owner(object, facts);
         let mut children = Vec::new();
         if let Some(own) = &routing.own
             && let Some(selector) = &own.selector
@@ -54,7 +48,7 @@ impl Index {
             return children;
         };
         let hosts: Vec<_> = self.served(object, link).collect();
-        if !hosts.is_empty() {
+        if !hosts.is_empty() && object.ingress().is_none() {
             children.push(ingress(owner, object, link, &hosts));
         }
         if self.cert_manager {
@@ -67,6 +61,22 @@ impl Index {
             children.extend(certificates(owner, link, hosts.copied()));
         }
         children
+    }
+}
+
+fn owner<'a>(me: &'a ObjectRef, facts: &'a Object) -> Owner<'a> {
+    let (api_version, kind, label) = match me.ingress() {
+        Some(_) => ("networking.k8s.io/v1".to_owned(), "Ingress", INGRESS),
+        None => (format!("{GROUP}/{VERSION}"), "ExposedPort", EXPOSED_PORT),
+    };
+    Owner {
+        api_version,
+        kind,
+        namespace: &me.namespace,
+        name: me.short_name(),
+        uid: &facts.uid,
+        label,
+        labels: facts.child_labels(),
     }
 }
 

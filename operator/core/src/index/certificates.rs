@@ -67,7 +67,7 @@ impl Certificates {
                 })
             }
             CertificateSource::Issuer(issuer) => Ok(Self::Issued(issuer.clone())),
-            CertificateSource::Disabled => Ok(Self::Disabled),
+            CertificateSource::Disabled | CertificateSource::Unsaid => Ok(Self::Disabled),
             source => {
                 let shared = hostnames
                     .iter()

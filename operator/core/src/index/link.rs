@@ -13,7 +13,7 @@ use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What matters of an ExposedPort.
+/// What matters of an ExposedPort, or of a hostname of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Object {
     pub(crate) uid: String,
@@ -89,6 +89,25 @@ impl Object {
             spec: validate(&object.spec),
             chosen: status.class_name.as_deref().and_then(ClassName::parse),
             status,
+        }
+    }
+
+    /// A hostname of an Ingress.
+    pub(crate) fn of_host(
+        uid: String,
+        generation: i64,
+        created: Timestamp,
+        spec: Result<Exposure, Vec<Problem>>,
+        told: ExposedPortStatus,
+    ) -> Self {
+        Self {
+            uid,
+            generation,
+            created,
+            // Its IngressClass leaves it no choice: it has the class even while that is being deleted.
+            chosen: spec.as_ref().ok().and_then(|spec| spec.class.clone()),
+            spec,
+            status: told,
         }
     }
 
@@ -236,7 +255,7 @@ impl Object {
                 routing,
                 annotations,
                 refused_annotations: refused.into_keys().collect(),
-                says_tls: spec.tls != TlsSpec::default(),
+                says_tls: spec.tls.says_anything(),
             }),
             (certificates, tls) => {
                 problems.extend(certificates.err());

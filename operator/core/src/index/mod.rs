@@ -18,6 +18,7 @@ pub(crate) mod demands;
 pub(crate) mod grants;
 pub(crate) mod hostnames;
 mod in_use;
+pub(crate) mod ingresses;
 pub(crate) mod issuance;
 mod leases;
 pub(crate) mod link;
@@ -46,6 +47,7 @@ use challenges::Challenges;
 use classes::{Class, Classes};
 use grants::Grants;
 use hostnames::Hostnames;
+use ingresses::Ingresses;
 use issuance::Issuance;
 use jiff::Timestamp;
 use leases::Leases;
@@ -74,6 +76,7 @@ pub struct Index {
     pub(crate) users: Users,
     pub(crate) grants: Grants,
     leases: Leases,
+    ingresses: Ingresses,
     solvers: Solvers,
     pub(crate) challenges: Challenges,
     ends: Ends,
@@ -137,6 +140,7 @@ impl Index {
             users: Users::default(),
             grants: Grants::default(),
             leases: Leases::default(),
+            ingresses: Ingresses::default(),
             solvers: Solvers::default(),
             challenges: Challenges::default(),
             ends: Ends::default(),
@@ -223,7 +227,11 @@ impl Index {
             }
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
             Event::Challenge(change) => self.apply_challenge(change, &mut affected),
-            Event::Ingress(change) => self.apply_ingress(change, &mut affected),
+            Event::Ingress(change) => {
+                self.apply_solver(&change, &mut affected);
+                self.apply_input(change, &mut affected);
+            }
+            Event::IngressClass(change) => self.apply_ingress_class(change, &mut affected),
             Event::Lease(change) => self.apply_lease(change, &mut affected),
             Event::Namespace(change) => self.apply_namespace(change, &mut affected),
             Event::CertManager(there) => {
@@ -326,23 +334,28 @@ impl Index {
             Change::Applied(it) => Some(Object::read(*it)),
             Change::Deleted(_) => None,
         };
-        if object.is_none() && !self.objects.contains_key(&me) {
+        self.put(&me, object, affected);
+    }
+
+    /// Takes in an object as it is now.
+    fn put(&mut self, me: &ObjectRef, object: Option<Object>, affected: &mut Affected) {
+        if object.is_none() && !self.objects.contains_key(me) {
             return;
         }
         affected.objects.insert(me.clone());
-        let entry = object.map(|object| self.entry_of(&me, object));
-        if let Some((before, entry)) = self.objects.get_mut(&me).zip(entry.as_ref())
+        let entry = object.map(|object| self.entry_of(me, object));
+        if let Some((before, entry)) = self.objects.get_mut(me).zip(entry.as_ref())
             && before.means(entry)
         {
             // Only its status was written, perhaps with the class that it was given.
-            self.users.leave(&me, before, &self.grants);
-            self.ends.forget(&me, before);
+            self.users.leave(me, before, &self.grants);
+            self.ends.forget(me, before);
             before.object = entry.object.clone();
-            self.users.enter(&me, before, &self.grants);
-            self.ends.note(&me, before);
+            self.users.enter(me, before, &self.grants);
+            self.ends.note(me, before);
             return;
         }
-        self.replace(&me, entry, affected);
+        self.replace(me, entry, affected);
     }
 
     fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {

@@ -19,7 +19,7 @@ pub const SOLVER: &str = "acme.cert-manager.io/http01-solver";
 
 /// How Ingresses named their class before `spec.ingressClassName`; cert-manager writes it where an
 /// issuer says `class`.
-const OLD_CLASS: &str = "kubernetes.io/ingress.class";
+pub(super) const OLD_CLASS: &str = "kubernetes.io/ingress.class";
 
 /// Where a CA looks (RFC 8555, 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -51,10 +51,10 @@ pub(crate) struct Answer {
 
 impl Solvers {
     /// The hostnames that are answered differently now.
-    fn apply(&mut self, change: Change<Ingress>) -> BTreeSet<Hostname> {
+    fn apply(&mut self, change: &Change<Ingress>) -> BTreeSet<Hostname> {
         let name = change.reference();
         let now = match change {
-            Change::Applied(ingress) => read(&ingress),
+            Change::Applied(ingress) => read(ingress),
             Change::Deleted(_) => None,
         };
         let before = self.solvers.remove(&name);
@@ -94,13 +94,13 @@ impl Solvers {
         &'a self,
         host: &'a Hostname,
         namespace: &'a str,
-        class: &'a ClassName,
+        is_meant: impl Fn(&str) -> bool + 'a,
     ) -> impl Iterator<Item = &'a Answer> {
         let ingresses = self.by_host.get(host).into_iter().flatten();
         let solvers = ingresses
             .filter(move |it| it.namespace == namespace)
             .filter_map(|it| self.solvers.get(it));
-        let meant = move |it: &&Solver| it.class.as_deref().is_none_or(|it| it == class.as_str());
+        let meant = move |it: &&Solver| it.class.as_deref().is_none_or(&is_meant);
         let mut paths = BTreeSet::new();
         solvers
             .filter(meant)
@@ -122,13 +122,18 @@ fn leave<K: Eq + std::hash::Hash>(
     }
 }
 
+/// Whether cert-manager made it for a challenge.
+pub(super) fn is_solver(ingress: &Ingress) -> bool {
+    let labels = ingress.metadata.labels.as_ref();
+    labels.is_some_and(|it| it.get(SOLVER).map(String::as_str) == Some("true"))
+}
+
 /// `None` for any other Ingress.
 fn read(ingress: &Ingress) -> Option<Solver> {
-    let metadata = &ingress.metadata;
-    let labels = metadata.labels.as_ref()?;
-    if labels.get(SOLVER).map(String::as_str) != Some("true") {
+    if !is_solver(ingress) {
         return None;
     }
+    let metadata = &ingress.metadata;
     let namespace = metadata.namespace.as_deref()?;
     let spec = ingress.spec.as_ref()?;
     let annotations = metadata.annotations.as_ref();
@@ -174,7 +179,7 @@ fn port(service: &IngressServiceBackend) -> Option<Port> {
 }
 
 impl Index {
-    pub(super) fn apply_ingress(&mut self, change: Change<Ingress>, affected: &mut Affected) {
+    pub(super) fn apply_solver(&mut self, change: &Change<Ingress>, affected: &mut Affected) {
         let name = change.reference();
         let before = self.solvers.solvers.get(&name);
         let before = before.map(|it| &it.answers).into_iter().flatten();
@@ -192,6 +197,14 @@ impl Index {
     /// Marks the hostnames whose challenges a Service answers.
     pub(super) fn touch_solved_by(&self, service: &ObjectRef, affected: &mut Affected) {
         self.touch_solved(&self.solvers.hosts_of(service), affected);
+    }
+
+    /// Marks the hostnames that are answered by those that name an IngressClass.
+    pub(super) fn touch_solvers_of(&self, class: &str, affected: &mut Affected) {
+        let solvers = self.solvers.solvers.values();
+        let named = solvers.filter(|it| it.class.as_deref() == Some(class));
+        let hosts = named.flat_map(|it| &it.answers).map(|it| it.host.clone());
+        self.touch_solved(&hosts.collect(), affected);
     }
 
     fn touch_solved(&self, hosts: &BTreeSet<Hostname>, affected: &mut Affected) {
@@ -212,7 +225,11 @@ impl Index {
         host: &'a Hostname,
     ) -> impl Iterator<Item = (&'a Answer, Backend)> {
         let holder = self.hostnames.namespace_of(host);
-        let all = holder.map(|namespace| self.solvers.of_host(host, namespace, class));
+        // An ExposeClass is meant by its own name even before its IngressClass was seen.
+        let is_meant = move |name: &str| {
+            name == class.as_str() || self.ingresses.class_named(name) == Some(class)
+        };
+        let all = holder.map(|namespace| self.solvers.of_host(host, namespace, is_meant));
         all.into_iter()
             .flatten()
             .filter_map(|answer| Some((answer, self.solver(answer)?)))

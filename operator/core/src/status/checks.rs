@@ -253,14 +253,16 @@ fn is_shared_in_peace(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
         Share::Whole => return None,
         Share::Outdone { route, by, .. } => {
             let told = format!(
-                "{host}: {route}: the older ExposedPort {by} has a route for the same requests; change or remove one of them"
+                "{host}: {route}: the older {} has a route for the same requests; change or remove one of them",
+                by.with_kind()
             );
             (Reason::RouteConflict, told)
         }
         Share::OtherTls { than } => (
             Reason::TlsConflict,
             format!(
-                "{host}: spec.tls: the older ExposedPort {than} says something else; write the same, or leave it out here"
+                "{host}: spec.tls: the older {} says something else; write the same, or leave it out here",
+                than.with_kind()
             ),
         ),
     };

@@ -4,7 +4,7 @@ use super::conditions::{Aspect, Conditions};
 use crate::index::Index;
 use crate::index::classes::Class;
 use crate::index::serving::Slot;
-use crate::names::ClassName;
+use crate::names::{ClassName, ObjectRef};
 use crate::observed::{ChildState, Observed, ObservedProxy, Verdict};
 use crate::proxy_service;
 use crate::reason::Reason;
@@ -90,12 +90,12 @@ impl Index {
             return (Reason::ClassDeleting, told.to_owned());
         };
         let more = count - named.len();
-        let mut named: Vec<_> = named.into_iter().map(ToString::to_string).collect();
+        let mut named: Vec<_> = named.into_iter().map(ObjectRef::with_kind).collect();
         if more > 0 {
             named.push(format!("{more} more"));
         }
         let told = format!(
-            "the class is being deleted, takes no further objects, and goes on serving ExposedPort {}; delete them or have them name another class, and it goes with the last one",
+            "the class is being deleted, takes no further objects, and goes on serving {}; delete them or have them name another class, and it goes with the last one",
             named.join(", ")
         );
         (Reason::InUse, told)

@@ -1,7 +1,7 @@
 //! The proxies of a class, as every object of the class depends on them.
 
 use crate::index::Index;
-use crate::names::ClassName;
+use crate::names::{ClassName, ObjectRef};
 use crate::observed::{ObservedProxy, Verdict};
 use crate::proxy_service;
 use crate::reason::Reason;
@@ -54,6 +54,19 @@ impl Index {
             return None;
         };
         Some((reason, message))
+    }
+
+    /// Where the hostnames of an Ingress lead: to the proxies of its class, when they serve any of them.
+    pub fn addresses_of_ingress(&self, ingress: &ObjectRef) -> &[Address] {
+        let hosts = self.hosts_of_ingress(ingress).into_iter();
+        let mut links = hosts.filter_map(|me| {
+            let (_, link) = self.linked(&me)?;
+            self.served(&me, link).next().map(|_| link)
+        });
+        links
+            .next()
+            .map(|link| self.addresses(&link.class))
+            .unwrap_or_default()
     }
 
     /// Where the proxies of a class are reached.

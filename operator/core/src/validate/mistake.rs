@@ -77,6 +77,20 @@ pub(crate) enum Mistake {
     LeaseDuration(String),
     #[error("nothing expires; write expiresAfter or expiresAt too, or leave it out")]
     NeverExpires,
+    #[error(
+        "is missing, and a rule for every hostname would take those of others; write a rule with a host, such as shop.example.com"
+    )]
+    NoHost,
+    #[error(
+        "leads nowhere, because it has no paths and the Ingress no defaultBackend; write http.paths with a backend"
+    )]
+    NoPaths,
+    #[error(
+        "{0:?} is a regular expression to other controllers and would be another path here; write pathType Prefix or Exact and a plain path, or an ExposedPort with match.path.regex"
+    )]
+    PatternOfIngress(String),
+    #[error("is no Service, and nothing else takes requests; write service with name and port")]
+    NoServiceOfIngress,
     #[error("present only says true; write true, or exact or regex")]
     Absent,
     #[error("the name is empty; write the name of the parameter")]

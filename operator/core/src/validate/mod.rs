@@ -7,6 +7,7 @@
 mod decoration;
 mod duration;
 mod field;
+mod ingress;
 mod lifetime;
 mod mistake;
 mod parent;
@@ -21,6 +22,7 @@ mod sentences;
 mod tls;
 
 pub(crate) use decoration::{Decoration, is_never_allowed};
+pub(crate) use ingress::{SaidOfHost, SaidOfIngress, ingress};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use parent::Parents;
 pub(crate) use policy::Policy;

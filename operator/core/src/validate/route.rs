@@ -69,6 +69,22 @@ impl RouteSpec {
         }
     }
 
+    /// Of an Ingress: these requests go to a Service of its namespace.
+    pub(super) fn to_service(index: usize, path: PathMatch, service: String, port: Port) -> Self {
+        let backend = BackendSpec {
+            index: Some(0),
+            service: Some(Reference::new(None, &service)),
+            ..BackendSpec::own(&port)
+        };
+        Self {
+            index: Some(index),
+            matches: path.into(),
+            action: ActionSpec::Forward(vec![backend]),
+            rewrite: None,
+            policy: Policy::default(),
+        }
+    }
+
     /// The row of the table, once it is known where requests can go, and what the class says where the
     /// object is silent.
     pub(crate) fn row(&self, action: Action, defaults: &Policy) -> Route {

@@ -28,6 +28,8 @@ pub(crate) enum CertificateSource {
     Class,
     /// TLS is wanted: the class must provide.
     Wanted,
+    /// Nothing was said, and that is plain HTTP: an Ingress without an entry in `spec.tls`.
+    Unsaid,
     Disabled,
     /// The first, and those of other key types beside it.
     Secrets(Vec<Reference>),
@@ -36,8 +38,15 @@ pub(crate) enum CertificateSource {
 
 impl Default for TlsSpec {
     fn default() -> Self {
+        Self::with(CertificateSource::Class)
+    }
+}
+
+impl TlsSpec {
+    /// Of which nothing was said but where certificates come from.
+    pub(super) fn with(source: CertificateSource) -> Self {
         Self {
-            source: CertificateSource::Class,
+            source,
             min_version: None,
             max_version: TlsVersion::V1_3,
             hsts: None,
@@ -45,6 +54,12 @@ impl Default for TlsSpec {
             client_ca: None,
             raised: false,
         }
+    }
+
+    /// Whether anything was said.
+    pub(crate) fn says_anything(&self) -> bool {
+        let silent = [CertificateSource::Class, CertificateSource::Unsaid];
+        !silent.map(Self::with).contains(self)
     }
 }
 

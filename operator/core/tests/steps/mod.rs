@@ -7,7 +7,7 @@
 use crate::world::*;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
-use portolan_core::{Event, IN_USE};
+use portolan_core::{Event, IN_USE, INGRESS_CONTROLLER};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,10 @@ pub enum Place {
     /// The consent of a namespace to references from others.
     Grant(usize),
     GatewayApi,
+    /// An Ingress of a namespace.
+    Ingress(usize, usize),
+    /// That by which Ingresses name a class, or another controller's.
+    IngressClass(usize),
     /// An Ingress of a namespace that answers a challenge.
     Solver(usize),
     /// What became of a challenge for a hostname.
@@ -82,8 +86,10 @@ pub fn place() -> impl Strategy<Value = Place> {
         1 => Just(Place::CertManager),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
-        4 => (0..2usize).prop_map(Place::Solver),
-        7 => (0..3usize).prop_map(Place::Challenge),
+        8 => (0..2usize, 0..2usize).prop_map(|(n, i)| Place::Ingress(n, i)),
+        3 => (0..2usize).prop_map(Place::IngressClass),
+        6 => (0..2usize).prop_map(Place::Solver),
+        12 => (0..3usize).prop_map(Place::Challenge),
         3 => (0..2usize, 0..3usize, 0..2usize).prop_map(|(n, o, l)| Place::Lease(n, o, l)),
         2 => Just(Place::Clock),
     ]
@@ -104,6 +110,7 @@ pub fn begun(steps: Vec<Step>) -> Vec<Step> {
         Step::Put(Place::Namespace(0), [0; 5]),
         Step::Put(Place::Namespace(1), [1; 5]),
         Step::Put(Place::Class(0), [1, 1, 1, 4, 19]),
+        Step::Put(Place::IngressClass(0), [1; 5]),
     ];
     begun.extend(steps);
     begun
@@ -381,6 +388,55 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             Event::ReferenceGrant(applied(grant(NAMESPACES[*n], "consent", from, to)))
         }
         Place::GatewayApi => Event::ReferenceGrants(true),
+        Place::Ingress(n, i) => {
+            let paths = [
+                [("Prefix", "/", SERVICES[pick(a, 2)])],
+                [("Exact", "/a", SERVICES[pick(a, 2)])],
+                [("Prefix", "/a", SERVICES[pick(a, 2)])],
+            ];
+            let hosts = [HOSTS[pick(b, HOSTS.len())], HOSTS[pick(b / 8, HOSTS.len())]];
+            let mut rules: Vec<_> = hosts
+                .iter()
+                .zip(&paths)
+                .map(|(host, paths)| rule(host, paths))
+                .collect();
+            if c % 8 == 0 {
+                rules.push(rule("", &paths[2]));
+            }
+            let tls = match d % 4 {
+                0 => json!([{"hosts": [hosts[0]], "secretName": "own"}]),
+                1 => json!([{}]),
+                _ => json!([]),
+            };
+            let mut more = json!({"rules": rules, "tls": tls});
+            if d / 4 % 4 == 0 {
+                let service = json!({"name": SERVICES[pick(c, 2)], "port": {"name": "web"}});
+                more["defaultBackend"] = json!({"service": service});
+            }
+            let class = CLASSES[if e % 4 == 0 { 1 } else { 0 }];
+            let it = ingress(
+                NAMESPACES[*n],
+                &ingress_name(*i),
+                u32::from(e / 4 % 8),
+                class,
+                more,
+            );
+            Event::Ingress(applied(it))
+        }
+        Place::IngressClass(c) => {
+            let controller = if a % 8 == 0 {
+                "k8s.io/other"
+            } else {
+                INGRESS_CONTROLLER
+            };
+            let of =
+                |class| json!({"apiGroup": "portolan.dev", "kind": "ExposeClass", "name": class});
+            let parameters = match b % 8 {
+                0 => of(CLASSES[1 - *c]),
+                _ => json!(null),
+            };
+            Event::IngressClass(applied(ingress_class(CLASSES[*c], controller, parameters)))
+        }
         Place::Solver(n) => {
             let class = [json!(null), json!(CLASSES[pick(b, 2)])][pick(a, 2)].clone();
             let (host, service) = (HOSTS[pick(c, HOSTS.len())], SERVICES[pick(d, 2)]);
@@ -408,6 +464,10 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
         }
         Place::Clock => Event::Now(later(a % 4)),
     }
+}
+
+fn ingress_name(ingress: usize) -> String {
+    format!("in-{ingress}")
 }
 
 fn lease_name(object: usize, lease: usize) -> String {
@@ -457,6 +517,8 @@ pub fn remove(place: &Place) -> Event {
         Place::CertManager => Event::CertManager(false),
         Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
         Place::GatewayApi => Event::ReferenceGrants(false),
+        Place::Ingress(n, i) => Event::Ingress(gone(NAMESPACES[*n], &ingress_name(*i))),
+        Place::IngressClass(c) => Event::IngressClass(gone("", CLASSES[*c])),
         Place::Solver(n) => Event::Ingress(gone(NAMESPACES[*n], "solver")),
         Place::Challenge(h) => Event::Challenge(gone(NAMESPACES[0], HOSTS[*h])),
         Place::Lease(n, o, l) => Event::Lease(gone(NAMESPACES[*n], &lease_name(*o, *l))),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
     ObservedProxy, ProxySettings, Reason, ServedCertificate, Verdict,
@@ -103,6 +103,36 @@ pub fn namespace(name: &str, labels: Value) -> Namespace {
 
 pub fn service(namespace: &str, name: &str, spec: Value) -> Service {
     read(json!({"metadata": {"namespace": namespace, "name": name}, "spec": spec}))
+}
+
+/// An Ingress of a class, made so many seconds after the beginning of 2026, with more fields in its spec.
+pub fn ingress(namespace: &str, name: &str, age: u32, class: &str, more: Value) -> Ingress {
+    let mut spec = json!({"ingressClassName": class});
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    read(json!({
+        "metadata": {
+            "namespace": namespace, "name": name, "uid": format!("uid-{namespace}-in-{name}"),
+            "generation": 2, "creationTimestamp": created(age),
+        },
+        "spec": spec,
+    }))
+}
+
+/// A rule of an Ingress: paths by their type, each with a Service.
+pub fn rule(host: &str, paths: &[(&str, &str, &str)]) -> Value {
+    let paths = paths.iter().map(|(type_, path, service)| {
+        let service = json!({"name": service, "port": {"number": 80}});
+        json!({"path": path, "pathType": type_, "backend": {"service": service}})
+    });
+    json!({"host": host, "http": {"paths": paths.collect::<Vec<_>>()}})
+}
+
+/// An IngressClass that we serve, when that is its controller.
+pub fn ingress_class(name: &str, controller: &str, parameters: Value) -> IngressClass {
+    let spec = json!({"controller": controller, "parameters": parameters});
+    read(json!({"metadata": {"name": name}, "spec": spec}))
 }
 
 /// An Ingress as cert-manager makes it for a challenge.

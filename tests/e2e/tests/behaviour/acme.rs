@@ -119,6 +119,35 @@ async fn what_the_authority_says_is_told_of_the_name_and_holds_up_no_other() -> 
     .await
 }
 
+#[tokio::test]
+async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
+    scene("limited", async |scene| {
+        let strict = Manners {
+            limited: true,
+            ..Manners::default()
+        };
+        with_pebble(scene, &strict, async |_, issuer| {
+            let cluster = &scene.cluster;
+            let namespace = scene.namespace("a").await?;
+            cluster.echo(&namespace, 1).await?;
+            let host = scene.host("shop");
+            let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
+            cluster.apply(&object).await?;
+            let exposed = cluster
+                .unready(&namespace, "shop", "CertificateFailed", LATER)
+                .await?;
+            let told = text(exposed.hostname(&host)?, "/message");
+            ensure!(told.starts_with(&host), "{told}");
+            for words in ["rateLimited", "too many certificates already issued"] {
+                ensure!(told.contains(words), "{told}");
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_of_minutes_is_renewed_under_load_and_nobody_notices() -> Result<()> {
     scene("renewal", async |scene| {

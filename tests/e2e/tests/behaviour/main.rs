@@ -18,6 +18,7 @@ mod examples;
 mod expiry;
 mod grants;
 mod grpc;
+mod ingress;
 mod largest;
 mod lease;
 mod overload;

@@ -5,3 +5,4 @@ mod cert_manager;
 mod fail_static;
 mod kills;
 mod leftovers;
+mod swap;

@@ -1,0 +1,142 @@
+//! A pass over an Ingress that somebody wrote: what its hostnames need is made, and what came of them is
+//! told in events and in the addresses of its status.
+
+use super::children::{Family, Outcomes};
+use super::judge::judge;
+use super::witness::{Made, Witness};
+use super::{Attempt, Reconciler, now};
+use crate::apply::{ChildKind, Owner};
+use crate::client::Trouble;
+use crate::key::Key;
+use crate::model::{Record, Shown};
+use crate::status::of_host;
+use portolan_core::{Child, ClassName, Complaint, ObjectRef};
+use portolan_crds::{Address, ExposedPortStatus};
+
+/// How an Ingress is known when the pass begins.
+struct Known {
+    key: Key,
+    record: Record<Shown>,
+    /// None when it is not ours to serve, or no longer.
+    hosts: Vec<Host>,
+    children: Vec<Child>,
+    /// What stands against it beside its hostnames.
+    complaints: Vec<Complaint>,
+    addresses: Vec<Address>,
+}
+
+/// One hostname.
+struct Host {
+    me: ObjectRef,
+    class: Option<ClassName>,
+    /// What was told last.
+    before: Option<ExposedPortStatus>,
+}
+
+pub(super) async fn pass(
+    context: &Reconciler,
+    ingress: &ObjectRef,
+    attempt: Attempt,
+) -> Result<(), Trouble> {
+    let Some(known) = dereference(context, ingress) else {
+        return clean_up(context, ingress).await;
+    };
+    let outcomes = apply(context, &known, attempt).await?;
+    for host in &known.hosts {
+        tell_of(context, &known, host, &outcomes).await;
+    }
+    let present: Vec<_> = known.hosts.iter().map(|host| host.me.clone()).collect();
+    context.doubts.forget_hosts(ingress, &present);
+    let news = context.told.news(ingress, known.complaints);
+    context.tell(&known.record.reference, news).await;
+    let applier = &context.applier;
+    applier
+        .show_addresses_on(&known.record, &known.addresses)
+        .await?;
+    outcomes.trouble()
+}
+
+fn dereference(context: &Reconciler, ingress: &ObjectRef) -> Option<Known> {
+    let state = context.model.read();
+    let record = state.records.ingresses.get(ingress)?.clone();
+    let index = &state.index;
+    let hosts = index.hosts_of_ingress(ingress);
+    let children = hosts.iter().flat_map(|host| index.children(host));
+    // Without cert-manager there is nothing that would take them; the events say so.
+    let wanted =
+        |child: &Child| state.cert_manager || child.kind != ChildKind::Certificate.as_str();
+    Some(Known {
+        key: Key::Ingress(ingress.clone()),
+        children: children.filter(wanted).collect(),
+        complaints: index.ingress_complaints(ingress),
+        addresses: index.addresses_of_ingress(ingress).to_vec(),
+        hosts: hosts
+            .into_iter()
+            .map(|me| Host {
+                class: index.class_of(&me).cloned(),
+                before: index.remembered(&me).cloned(),
+                me,
+            })
+            .collect(),
+        record,
+    })
+}
+
+/// The Ingress is gone, and the garbage collector takes what belonged to it; except what lost its owner
+/// reference.
+async fn clean_up(context: &Reconciler, ingress: &ObjectRef) -> Result<(), Trouble> {
+    context.doubts.forget_hosts(ingress, &[]);
+    context.told.news(ingress, Vec::new());
+    let family = Family::of(
+        &Key::Ingress(ingress.clone()),
+        owner(ingress, ""),
+        Vec::new(),
+    );
+    family.prune(&context.applier).await
+}
+
+async fn apply(context: &Reconciler, known: &Known, attempt: Attempt) -> Result<Outcomes, Trouble> {
+    let uid = known.record.uid();
+    let name = known.record.reference.name.clone().unwrap_or_default();
+    let owner = owner(&ObjectRef::cluster(name), uid);
+    let family = Family::of(&known.key, owner, known.children.clone());
+    let witness = Witness::new(context, &known.key, uid, Made::Unknown);
+    let outcomes = family.apply(&context.applier, &witness, attempt).await?;
+    if outcomes.has_foreign() {
+        context.look_again_for_foreign(&known.key);
+    }
+    family.prune(&context.applier).await?;
+    Ok(outcomes)
+}
+
+fn owner(ingress: &ObjectRef, uid: &str) -> Owner {
+    Owner {
+        kind: ChildKind::Ingress.as_str().to_owned(),
+        name: ingress.name.clone(),
+        uid: uid.to_owned(),
+    }
+}
+
+/// Judges a hostname, and tells people what is new.
+async fn tell_of(context: &Reconciler, known: &Known, host: &Host, outcomes: &Outcomes) {
+    let before = host.before.as_ref();
+    let Some(judged) = judge(context, &host.me, host.class.as_ref(), before, outcomes) else {
+        return;
+    };
+    if let Some(when) = judged.again_at {
+        context.again_at(&known.key, when, now());
+    }
+    if before == Some(&judged.status) {
+        return;
+    }
+    let name = host.me.name.rsplit('/').next().unwrap_or_default();
+    let news = of_host(name, before, &judged.status).map(|mut news| {
+        let state = context.model.read();
+        news.note = state.index.in_terms_of_ingress(&host.me, &news.note);
+        news
+    });
+    context.model.remember(&host.me, judged.status);
+    context
+        .tell(&known.record.reference, news.into_iter().collect())
+        .await;
+}

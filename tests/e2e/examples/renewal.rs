@@ -1,0 +1,95 @@
+//! How soon a renewed Secret is served by every proxy: the cluster of the environment, its class `public`,
+//! its API server. Prints the figures; `make bench-renewal` runs it on the cluster of `make demo`.
+#![allow(clippy::print_stdout)] // It is what it is for.
+
+use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
+use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::scene;
+use portolan_e2e::visitor::Visitor;
+use portolan_e2e::wait::LATER;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// Between two looks at a proxy.
+const LOOK: Duration = Duration::from_millis(5);
+/// Whoever is this late is not measured.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let rounds = std::env::var("ROUNDS").unwrap_or_else(|_| "30".to_owned());
+    let rounds: usize = rounds.parse().context("ROUNDS is no number")?;
+    ensure!(rounds > 0, "ROUNDS is 0");
+    scene("renewal-figure", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let host = scene.host("shop");
+        let authority = Authority::new()?;
+        let renew = async || {
+            let pair = authority.issue(&[&host])?;
+            cluster.apply(&tls_secret(&namespace, "own", &pair)).await
+        };
+        renew().await?;
+        let tls = json!({"tls": {"secret": {"name": "own"}}});
+        cluster
+            .apply(&exposed_echo(&namespace, "shop", &[&host], tls))
+            .await?;
+        cluster.ready(&namespace, "shop", LATER).await?;
+        let proxies = cluster.ready_proxies().await?;
+        let ways: Vec<_> = proxies.iter().flat_map(|it| it.ways().next()).collect();
+        let visitor = authority.visitor()?;
+        let way = ways.first().context("no proxy")?;
+        let mut old = visitor.https(way.https, &host).await?.fingerprint()?;
+        let mut slowest = Vec::with_capacity(rounds);
+        for _ in 0..rounds {
+            // What the last one caused comes to rest.
+            sleep(Duration::from_secs(1)).await;
+            renew().await?;
+            let stored = Instant::now();
+            let seen = ways
+                .iter()
+                .map(|way| next(&visitor, way.https, &host, &old, stored));
+            let seen = try_join_all(seen).await?;
+            slowest.extend(seen.iter().map(|(after, _)| *after).max());
+            old.clone_from(&seen.first().context("no proxy")?.1);
+        }
+        slowest.sort();
+        let at = |share: usize| slowest.get((rounds - 1) * share / 100).copied();
+        println!(
+            "{rounds} renewals, {} proxies; from the API server's answer until the last proxy shows the new certificate: median {:?}, 95 % within {:?}, all within {:?}",
+            ways.len(),
+            at(50).unwrap_or_default(),
+            at(95).unwrap_or_default(),
+            at(100).unwrap_or_default(),
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// How long a proxy took to show another certificate, and which.
+async fn next(
+    visitor: &Visitor,
+    at: SocketAddr,
+    host: &str,
+    old: &str,
+    since: Instant,
+) -> Result<(Duration, String)> {
+    let shows = async {
+        loop {
+            let shown = visitor.https(at, host).await?.fingerprint()?;
+            if shown != old {
+                return Ok((since.elapsed(), shown));
+            }
+            sleep(LOOK).await;
+        }
+    };
+    timeout(PATIENCE, shows)
+        .await
+        .with_context(|| format!("{at} shows no other certificate within {PATIENCE:?}"))?
+}

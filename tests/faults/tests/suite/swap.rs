@@ -1,0 +1,68 @@
+//! A proxy that is kept from a renewed certificate: what it shows is told, not what is stored.
+
+use anyhow::{Context, Result, ensure};
+use portolan_e2e::cluster::text;
+use portolan_e2e::exposed::exposed_echo;
+use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::scene;
+use portolan_e2e::wait::{LATER, SOON, eventually};
+use portolan_faults::cut::Cut;
+use serde_json::json;
+
+/// Where the operator answers proxies.
+const DISCOVERY: u16 = 9443;
+
+#[tokio::test]
+async fn while_a_swap_is_held_back_status_tells_the_certificate_that_is_shown() -> Result<()> {
+    scene("swap", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let class = scene.own_class(1).await?;
+        let host = scene.host("shop");
+        let authority = Authority::new()?;
+        let renew = async || {
+            let pair = authority.issue(&[&host])?;
+            cluster.apply(&tls_secret(&namespace, "own", &pair)).await
+        };
+        renew().await?;
+        let tls = json!({"className": class, "tls": {"secret": {"name": "own"}}});
+        cluster
+            .apply(&exposed_echo(&namespace, "shop", &[&host], tls))
+            .await?;
+        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+        let entries = exposed.entries()?;
+        let way = entries.first().context("no way in")?;
+        let visitor = authority.visitor()?;
+        let shown = async || visitor.https(way.https, &host).await?.fingerprint();
+        let old = shown().await?;
+
+        let pods = cluster.proxy_pods(&class).await?;
+        let pod = pods.first().context("no proxy")?;
+        // It is still heard, and hears nothing.
+        let cut = Cut::towards(pod, DISCOVERY)?;
+        renew().await?;
+        eventually(
+            "the old certificate is told to be shown",
+            SOON,
+            async || {
+                let exposed = cluster.exposed(&namespace, "shop").await?;
+                let status = exposed.hostname(&host)?;
+                let told = text(status, "/certificate/servedFingerprint");
+                let reason = text(status, "/reason");
+                ensure!(told == old && reason == "CertificateNotServed", "{exposed}");
+                Ok(())
+            },
+        )
+        .await?;
+        ensure!(shown().await? == old, "the proxy has the new one");
+        drop(cut);
+        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
+        let new = shown().await?;
+        ensure!(new != old, "still {old}");
+        let told = text(exposed.hostname(&host)?, "/certificate/servedFingerprint");
+        ensure!(told == new, "{told} is told, and {new} is shown");
+        Ok(())
+    })
+    .await
+}
