@@ -1,4 +1,5 @@
-//! The part of cert-manager's `Certificate` that Portolan writes and reads, and of its `Challenge` that it reads.
+//! The part of cert-manager's `Certificate` that Portolan writes and reads, and of its `Challenge`, `Issuer` and
+//! `ClusterIssuer` that it reads.
 //!
 //! cert-manager publishes no Rust types. A test holds these fields against the schema in
 //! cert-manager's own CustomResourceDefinition.
@@ -94,6 +95,42 @@ pub struct CertificateCondition {
     /// A sentence.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// Who issues certificates to objects of its namespace. What it asks whom for is none of our concern.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "cert-manager.io",
+    version = "v1",
+    kind = "Issuer",
+    plural = "issuers",
+    namespaced,
+    status = "IssuerStatus",
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+pub struct IssuerSpec {}
+
+/// Who issues certificates to objects of all namespaces.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "cert-manager.io",
+    version = "v1",
+    kind = "ClusterIssuer",
+    plural = "clusterissuers",
+    status = "IssuerStatus",
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+pub struct ClusterIssuerSpec {}
+
+/// Whether an issuer can issue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IssuerStatus {
+    /// `Ready`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<CertificateCondition>,
 }
 
 /// What an ACME server wants to see before it issues a certificate for a name (RFC 8555, 8).

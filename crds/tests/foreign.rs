@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use portolan_crds::IssuerRef;
 use portolan_crds::certmanager::{
     Certificate, CertificateCondition, CertificateSpec, CertificateStatus, Challenge,
-    ChallengeSpec, ChallengeStatus, PrivateKey, SecretTemplate,
+    ChallengeSpec, ChallengeStatus, IssuerStatus, PrivateKey, SecretTemplate,
 };
 use portolan_crds::gateway::{ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
 use serde::Deserialize as _;
@@ -126,6 +126,18 @@ fn our_fields_of_a_certificate_are_those_of_cert_manager() {
             !certificate["spec"][name].is_null(),
             "cert-manager requires {name}"
         );
+    }
+}
+
+#[test]
+fn our_fields_of_issuers_are_those_of_cert_manager() {
+    let status = IssuerStatus {
+        conditions: full().status.unwrap().conditions,
+    };
+    let status = serde_json::to_value(status).unwrap();
+    for definition in ["issuers.cert-manager.io", "clusterissuers.cert-manager.io"] {
+        let schema = schema("cert-manager.yaml", definition, "v1");
+        fits("status", &status, &schema["properties"]["status"]);
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use portolan_crds::certmanager::{Certificate, Challenge};
+use portolan_crds::certmanager::{Certificate, Challenge, ClusterIssuer, Issuer};
 use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, HostnameHold};
 use portolan_discovery::table::ResourceName;
@@ -53,6 +53,14 @@ pub enum Event {
     Secret(Change<Secret>),
     /// A Certificate of ours.
     Certificate(Change<Certificate>),
+    /// Who issues certificates to objects of a namespace.
+    Issuer(Change<Issuer>),
+    /// Who issues certificates to objects of all namespaces.
+    ClusterIssuer(Change<ClusterIssuer>),
+    /// Whether the cluster knows cert-manager's Issuers.
+    Issuers(bool),
+    /// Whether the cluster knows cert-manager's ClusterIssuers.
+    ClusterIssuers(bool),
     /// What an ACME server wants to see for a name, as cert-manager keeps it.
     Challenge(Change<Challenge>),
     /// Any Ingress: one that is to be served, or with the label [`crate::SOLVER`], by which cert-manager

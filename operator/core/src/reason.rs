@@ -150,6 +150,10 @@ reasons! {
     CertManagerMissing,
     /// The certificate was requested and is not issued yet.
     CertificatePending,
+    /// The certificate is to come from an issuer that does not exist. Create it, or name another one in `spec.tls.issuerRef`, or in `spec.issuerRef` of the class.
+    IssuerNotFound,
+    /// The certificate is to come from an issuer that cannot issue; the message has its words, with ACME those of the authority at which cert-manager could not register. The issuer's own status says more.
+    IssuerNotReady,
     /// Issuing the certificate failed; cert-manager tries again. The message has its words.
     CertificateFailed,
     /// The ACME server looked whether the hostname is ours, and was not content (RFC 8555, 8); cert-manager tries again. The message has the server's words: most often the name does not lead to the proxies, or not from everywhere.

@@ -325,6 +325,38 @@ fn a_failed_attempt_is_told_in_the_words_of_cert_manager() {
 }
 
 #[test]
+fn an_issuer_that_is_missing_or_cannot_issue_is_told_of_those_who_wait() {
+    let (mut world, name) = issuing();
+    let affected = world.apply(Event::ClusterIssuers(true));
+    assert!(affected.objects.contains(&world.shop));
+    world.is(Reason::IssuerNotFound);
+    let description = world.status().description;
+    assert!(
+        description.contains("there is no ClusterIssuer ca; "),
+        "{description}"
+    );
+    world.apply(Event::ClusterIssuer(applied(cluster_issuer("ca", "False"))));
+    world.is(Reason::IssuerNotReady);
+    let description = world.status().description;
+    let words = "ClusterIssuer ca is not ready: cannot register";
+    assert!(description.contains(words), "{description}");
+    let ready = cluster_issuer("ca", "True");
+    let affected = world.apply(Event::ClusterIssuer(applied(ready.clone())));
+    assert!(affected.objects.contains(&world.shop));
+    world.is(Reason::CertificatePending);
+    assert!(world.apply(Event::ClusterIssuer(applied(ready))).is_empty());
+    // An Issuer of that name is another one, and so is anybody's of another group.
+    world.apply(Event::Issuer(applied(issuer("team-a", "ca", "False"))));
+    world.is(Reason::CertificatePending);
+    // Whoever has a certificate does not wait.
+    let issued = secret(&name, &GOOD.certificate, &GOOD.key);
+    world.apply(Event::Secret(applied(issued)));
+    world.see_everything();
+    world.apply(Event::ClusterIssuer(gone("", "ca")));
+    world.is(Reason::Serving);
+}
+
+#[test]
 fn without_cert_manager_nothing_is_requested_and_the_reason_says_so() {
     let (mut world, name) = issuing();
     let affected = world.apply(Event::CertManager(false));

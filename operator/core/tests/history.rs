@@ -372,6 +372,8 @@ fn histories_meet_every_interesting_state() {
         "ForeignObject",
         "CertManagerMissing",
         "CertificatePending",
+        "IssuerNotFound",
+        "IssuerNotReady",
         "a certificate for several hostnames",
         "served from one for several",
         "NoReadyEndpoints",

@@ -1,5 +1,5 @@
 //! Kinds whose CustomResourceDefinition may come after the operator, and go again: cert-manager's
-//! Certificates and Challenges, the Gateway API's ReferenceGrants. They are watched while it is there.
+//! Certificates, Issuers and Challenges, the Gateway API's ReferenceGrants. They are watched while it is there.
 
 use super::follow::{Noticed, Sink, Watch};
 use super::sources::{child, selecting};
@@ -36,7 +36,7 @@ pub(super) struct Optional {
 }
 
 /// What is watched without being there for sure.
-pub(super) const OPTIONAL: [Optional; 3] = [
+pub(super) const OPTIONAL: [Optional; 5] = [
     Optional {
         source: Source::Kind("certificates"),
         definition: "certificates.cert-manager.io",
@@ -58,6 +58,38 @@ pub(super) const OPTIONAL: [Optional; 3] = [
         translate: |noticed| {
             let change = typed("ReferenceGrant", &noticed);
             vec![Input::Event(Event::ReferenceGrant(change))]
+        },
+    },
+    Optional {
+        source: Source::Kind("issuers"),
+        definition: "issuers.cert-manager.io",
+        of: "cert-manager's Issuer",
+        versions: &["v1"],
+        resource: |version| {
+            let kind = GroupVersionKind::gvk("cert-manager.io", version, "Issuer");
+            ApiResource::from_gvk_with_plural(&kind, "issuers")
+        },
+        labels: "",
+        known: Some(Event::Issuers),
+        translate: |noticed| {
+            let change = typed("Issuer", &noticed);
+            vec![Input::Event(Event::Issuer(change))]
+        },
+    },
+    Optional {
+        source: Source::Kind("clusterissuers"),
+        definition: "clusterissuers.cert-manager.io",
+        of: "cert-manager's ClusterIssuer",
+        versions: &["v1"],
+        resource: |version| {
+            let kind = GroupVersionKind::gvk("cert-manager.io", version, "ClusterIssuer");
+            ApiResource::from_gvk_with_plural(&kind, "clusterissuers")
+        },
+        labels: "",
+        known: Some(Event::ClusterIssuers),
+        translate: |noticed| {
+            let change = typed("ClusterIssuer", &noticed);
+            vec![Input::Event(Event::ClusterIssuer(change))]
         },
     },
     Optional {

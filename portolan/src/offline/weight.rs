@@ -79,6 +79,8 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::Applying
         | R::ApplyFailed
         | R::CertManagerMissing
+        | R::IssuerNotFound
+        | R::IssuerNotReady
         | R::CertificatePending
         | R::CertificateFailed
         | R::ChallengeFailed

@@ -37,6 +37,8 @@ const NOT_OF_FILES: &[(Reason, &str)] = &[
         Reason::CertManagerMissing,
         "cert-manager is taken to be there",
     ),
+    (Reason::IssuerNotFound, "nobody issues certificates"),
+    (Reason::IssuerNotReady, "nobody issues certificates"),
     (Reason::CertificateFailed, "nobody issues certificates"),
     (Reason::ChallengeFailed, "nobody issues certificates"),
     (

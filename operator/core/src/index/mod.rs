@@ -20,6 +20,7 @@ pub(crate) mod hostnames;
 mod in_use;
 pub(crate) mod ingresses;
 pub(crate) mod issuance;
+pub(crate) mod issuers;
 mod leases;
 pub(crate) mod link;
 pub(crate) mod merge;
@@ -49,6 +50,7 @@ use grants::Grants;
 use hostnames::Hostnames;
 use ingresses::Ingresses;
 use issuance::Issuance;
+use issuers::Issuers;
 use jiff::Timestamp;
 use leases::Leases;
 use link::{Link, Linked, Object};
@@ -77,6 +79,7 @@ pub struct Index {
     pub(crate) grants: Grants,
     leases: Leases,
     ingresses: Ingresses,
+    issuers: Issuers,
     solvers: Solvers,
     pub(crate) challenges: Challenges,
     ends: Ends,
@@ -141,6 +144,7 @@ impl Index {
             grants: Grants::default(),
             leases: Leases::default(),
             ingresses: Ingresses::default(),
+            issuers: Issuers::default(),
             solvers: Solvers::default(),
             challenges: Challenges::default(),
             ends: Ends::default(),
@@ -226,6 +230,10 @@ impl Index {
                 }
             }
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
+            Event::Issuer(change) => self.apply_issuer(change, &mut affected),
+            Event::ClusterIssuer(change) => self.apply_cluster_issuer(change, &mut affected),
+            Event::Issuers(known) => self.know_issuers(known, &mut affected),
+            Event::ClusterIssuers(known) => self.know_cluster_issuers(known, &mut affected),
             Event::Challenge(change) => self.apply_challenge(change, &mut affected),
             Event::Ingress(change) => {
                 self.apply_solver(&change, &mut affected);

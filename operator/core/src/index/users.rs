@@ -3,6 +3,7 @@
 use super::Entry;
 use super::certificates::Source;
 use super::grants::{Grants, Referent};
+use super::issuers::IssuerName;
 use super::link::Link;
 use crate::names::{ClassName, ObjectRef};
 use std::borrow::Borrow;
@@ -18,6 +19,7 @@ pub(crate) struct Users {
     /// Secrets, whether named by objects or made for our Certificates.
     secrets: Refers<ObjectRef>,
     certificates: Refers<ObjectRef>,
+    issuers: Refers<IssuerName>,
     /// Namespaces that objects of other namespaces refer into.
     namespaces: Refers<String>,
     /// Objects that routes are delegated to.
@@ -87,6 +89,11 @@ impl Users {
         self.certificates.of(certificate)
     }
 
+    /// Those who have a certificate issued by somebody.
+    pub(crate) fn of_issuer(&self, issuer: &IssuerName) -> impl Iterator<Item = &ObjectRef> {
+        self.issuers.of(issuer)
+    }
+
     /// Everybody who has a certificate issued.
     pub(crate) fn of_cert_manager(&self) -> BTreeSet<ObjectRef> {
         self.certificates.0.values().flatten().cloned().collect()
@@ -152,8 +159,11 @@ impl Users {
                 for secret in link.secrets(host) {
                     self.secrets.add(&secret, me);
                 }
-                if let Source::Issued(_) = link.source(host) {
+                if let Source::Issued(issuer) = link.source(host) {
                     self.certificates.add(&link.issued.certificate(host), me);
+                    if let Some(issuer) = IssuerName::meant(issuer, &me.namespace) {
+                        self.issuers.add(&issuer, me);
+                    }
                 }
             }
         }
@@ -193,6 +203,11 @@ impl Users {
                     self.secrets.remove(&secret, me);
                 }
                 self.certificates.remove(&link.issued.certificate(host), me);
+                if let Source::Issued(issuer) = link.source(host)
+                    && let Some(issuer) = IssuerName::meant(issuer, &me.namespace)
+                {
+                    self.issuers.remove(&issuer, me);
+                }
             }
         }
         let mut differs = false;

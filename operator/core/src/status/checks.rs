@@ -362,6 +362,10 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
         }
         Source::Issued(_) => scene.index.issued_for(link, host),
     };
+    let trouble = || match link.source(host) {
+        Source::Issued(issuer) => scene.index.issuer_trouble(issuer, &secret.namespace),
+        _ => None,
+    };
     let (name, judged) = (&secret.name, judge(&secret));
     // One for all hostnames of an object serves the others until it is issued with this one as well.
     let judged = judged.filter(|judged| {
@@ -391,13 +395,13 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
                 Reason::CertificatePending,
                 format!("{host}: {} challenge: {}", trial.kind, trial.words),
             ),
-            (_, None) => (
-                Reason::CertificatePending,
-                format!(
-                    "{host}: {}",
-                    waiting.unwrap_or("the certificate is being issued")
-                ),
-            ),
+            (_, None) => match trouble() {
+                Some((reason, told)) => (reason, format!("{host}: {told}")),
+                None => {
+                    let waiting = waiting.unwrap_or("the certificate is being issued");
+                    (Reason::CertificatePending, format!("{host}: {waiting}"))
+                }
+            },
         },
     };
     finding(&[Aspect::CertificatesReady], reason, message)

@@ -17,6 +17,7 @@ pub const CLASSES: [&str; 2] = ["public", "private"];
 pub const HOSTS: [&str; 5] = ["a.e.test", "b.e.test", "*.e.test", "c.test", "s.d.test"];
 pub const SPELLINGS: [&str; 6] = ["a.e.test", "B.e.test", "*.e.test", "c.test", "s.*", "-bad"];
 pub const SERVICES: [&str; 2] = ["one", "two"];
+pub const ISSUERS: [&str; 2] = ["ca", "class-ca"];
 pub const ADDRESSES: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
 pub const APP_PROTOCOLS: [&str; 4] = ["https", "kubernetes.io/h2c", "h2", "odd"];
 
@@ -49,6 +50,10 @@ pub enum Place {
     IngressClass(usize),
     /// An Ingress of a namespace that answers a challenge.
     Solver(usize),
+    /// A ClusterIssuer, or one of a namespace.
+    Issuer(usize),
+    /// Whether such are known.
+    Issuers,
     /// What became of a challenge for a hostname.
     Challenge(usize),
     /// One of two Leases of an object.
@@ -84,6 +89,8 @@ pub fn place() -> impl Strategy<Value = Place> {
         4 => (0..3usize).prop_map(Place::TogetherSecret),
         1 => (0..3usize).prop_map(Place::Together),
         1 => Just(Place::CertManager),
+        3 => (0..3usize).prop_map(Place::Issuer),
+        2 => Just(Place::Issuers),
         3 => (0..2usize).prop_map(Place::Grant),
         1 => Just(Place::GatewayApi),
         8 => (0..2usize, 0..2usize).prop_map(|(n, i)| Place::Ingress(n, i)),
@@ -448,6 +455,14 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 service,
             )))
         }
+        Place::Issuer(i) => {
+            let ready = if a % 2 == 0 { "True" } else { "False" };
+            match i {
+                0 | 1 => Event::ClusterIssuer(applied(cluster_issuer(ISSUERS[*i], ready))),
+                _ => Event::Issuer(applied(issuer(NAMESPACES[0], ISSUERS[0], ready))),
+            }
+        }
+        Place::Issuers => Event::ClusterIssuers(true),
         Place::Challenge(h) => {
             let state = if a % 4 == 0 { "pending" } else { "invalid" };
             Event::Challenge(applied(challenge(HOSTS[*h], HOSTS[*h], state, "words")))
@@ -514,6 +529,9 @@ pub fn remove(place: &Place) -> Event {
         Place::Pods => Event::PodsListed(false),
         Place::TogetherSecret(o) => Event::Secret(gone(NAMESPACES[0], &together_name(*o))),
         Place::Together(o) => Event::Certificate(gone(NAMESPACES[0], &together_name(*o))),
+        Place::Issuer(2) => Event::Issuer(gone(NAMESPACES[0], ISSUERS[0])),
+        Place::Issuer(i) => Event::ClusterIssuer(gone("", ISSUERS[*i])),
+        Place::Issuers => Event::ClusterIssuers(false),
         Place::CertManager => Event::CertManager(false),
         Place::Grant(n) => Event::ReferenceGrant(gone(NAMESPACES[*n], "consent")),
         Place::GatewayApi => Event::ReferenceGrants(false),

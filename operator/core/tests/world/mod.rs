@@ -11,7 +11,7 @@ use portolan_core::{
     Affected, Change, ChildState, ClassName, Event, Hostname, Index, ObjectRef, Observed,
     ObservedProxy, ProxySettings, Reason, ServedCertificate, Verdict,
 };
-use portolan_crds::certmanager::{Certificate, Challenge};
+use portolan_crds::certmanager::{Certificate, Challenge, ClusterIssuer, Issuer};
 use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort, ExposedPortStatus, HostnameHold};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
@@ -253,6 +253,21 @@ pub fn certificate(name: &str, status: Value) -> Certificate {
         "spec": {"secretName": name, "issuerRef": {"name": "ca"}},
         "status": status,
     }))
+}
+
+/// An issuer for all namespaces, which is ready or not.
+pub fn cluster_issuer(name: &str, ready: &str) -> ClusterIssuer {
+    read(json!({"metadata": {"name": name}, "spec": {}, "status": issuer_status(ready)}))
+}
+
+/// An issuer of a namespace.
+pub fn issuer(namespace: &str, name: &str, ready: &str) -> Issuer {
+    let metadata = json!({"namespace": namespace, "name": name});
+    read(json!({"metadata": metadata, "spec": {}, "status": issuer_status(ready)}))
+}
+
+fn issuer_status(ready: &str) -> Value {
+    json!({"conditions": [{"type": "Ready", "status": ready, "message": "cannot register"}]})
 }
 
 /// A Lease of the team for one of its objects, that was renewed and written at that time.

@@ -119,6 +119,66 @@ async fn what_the_authority_says_is_told_of_the_name_and_holds_up_no_other() -> 
     .await
 }
 
+/// cert-manager gives up after some refused nonces in a row; with nine of ten refused it rarely gets as far
+/// as an order.
+#[tokio::test]
+async fn nine_of_ten_nonces_refused_are_told_and_hold_up_nobody_else() -> Result<()> {
+    scene("nonces", async |scene| {
+        let rude = Manners {
+            bad_nonces: 90,
+            ..Manners::default()
+        };
+        with_pebble(scene, &rude, async |_, issuer| {
+            let cluster = &scene.cluster;
+            let namespace = scene.namespace("a").await?;
+            cluster.echo(&namespace, 1).await?;
+            let [slow, quick] = ["slow", "quick"].map(|part| scene.host(part));
+            let object = exposed_echo(&namespace, "slow", &[&slow], issued_by(issuer));
+            cluster.apply(&object).await?;
+            let object = exposed_echo(&namespace, "quick", &[&quick], json!({}));
+            cluster.apply(&object).await?;
+            cluster.ready(&namespace, "quick", LATER).await?;
+            eventually("the authority's words are told", LATER, async || {
+                let exposed = cluster.exposed(&namespace, "slow").await?;
+                let told = text(exposed.hostname(&slow)?, "/message");
+                let words = told.starts_with(&slow) && told.contains("badNonce");
+                ensure!(words || exposed.is_ready(), "{exposed}");
+                Ok(())
+            })
+            .await
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_exist_is_told_and_comes() -> Result<()> {
+    scene("no-issuer", async |scene| {
+        let cluster = &scene.cluster;
+        let namespace = scene.namespace("a").await?;
+        cluster.echo(&namespace, 1).await?;
+        let host = scene.host("shop");
+        let tls = json!({"tls": {"issuerRef": {"name": "own", "kind": "Issuer"}}});
+        cluster
+            .apply(&exposed_echo(&namespace, "shop", &[&host], tls))
+            .await?;
+        let unready = cluster
+            .unready(&namespace, "shop", "IssuerNotFound", LATER)
+            .await?;
+        let told = text(unready.hostname(&host)?, "/message");
+        ensure!(told.contains("there is no Issuer own"), "{told}");
+        cluster
+            .apply(&json!({
+                "apiVersion": "cert-manager.io/v1", "kind": "Issuer",
+                "metadata": {"namespace": namespace, "name": "own"}, "spec": {"selfSigned": {}},
+            }))
+            .await?;
+        cluster.ready(&namespace, "shop", LATER).await.map(drop)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
     scene("limited", async |scene| {
