@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The object that a child belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// `ExposedPort` or `ExposeClass`.
+    /// `ExposedPort`, `Ingress` or `ExposeClass`.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -39,7 +39,10 @@ pub fn standing(observed: &ObjectMeta, owner: &Owner) -> Standing {
     let controller = references.iter().find(|it| it.controller == Some(true));
     let recorded = recorded_owner(observed);
     match controller {
-        Some(it) if it.uid == owner.uid => Standing::Ours,
+        // Others make objects for an Ingress, too, and with its labels: cert-manager's ingress-shim does.
+        Some(it) if it.uid == owner.uid && (it.kind != "Ingress" || recorded.is_some()) => {
+            Standing::Ours
+        }
         Some(it) if it.kind == owner.kind && recorded.is_some() => Standing::Leftover,
         Some(it) => Standing::Foreign {
             of: format!("it belongs to {} {}", it.kind, it.name),
@@ -111,6 +114,23 @@ mod tests {
             judge(json!({"ownerReferences": references})),
             Standing::Foreign { of }
         );
+    }
+
+    #[test]
+    fn what_others_make_for_an_ingress_is_theirs() {
+        let owner = Owner {
+            kind: "Ingress".into(),
+            ..owner()
+        };
+        let judge = |managed: Value| {
+            let references = controlled_by("Ingress", "shop", "new");
+            let annotations = json!({OWNER_UID: "new"});
+            let made = json!({"ownerReferences": references, "annotations": annotations, "managedFields": managed});
+            standing(&serde_json::from_value(made).unwrap(), &owner)
+        };
+        assert_eq!(judge(set_by("portolan")), Standing::Ours);
+        let of = "it belongs to Ingress shop".to_owned();
+        assert_eq!(judge(set_by("cert-manager")), Standing::Foreign { of });
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Certificates by ACME, with HTTP-01 challenges that Portolan alone answers.
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use portolan_e2e::acme::{Manners, Pebble};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
@@ -204,6 +205,56 @@ async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
             Ok(())
         })
         .await
+    })
+    .await
+}
+
+/// The profile `shortlived` of Let's Encrypt, its six days, and an authority of one's own.
+const LIFETIMES: [(&str, i64); 3] = [
+    ("hours", 160 * 3600),
+    ("days", 6 * 86_400),
+    ("years", 10 * 365 * 86_400),
+];
+
+#[tokio::test]
+async fn certificates_of_any_lifetime_are_renewed_by_their_own_measure() -> Result<()> {
+    scene("lifetimes", async |scene| {
+        let namespace = scene.namespace("a").await?;
+        scene.cluster.echo(&namespace, 1).await?;
+        for (name, lifetime) in LIFETIMES {
+            let manners = Manners {
+                validity: Duration::from_secs(lifetime.unsigned_abs()),
+                ..Manners::default()
+            };
+            with_pebble(scene, &manners, async |_, issuer| {
+                let cluster = &scene.cluster;
+                let host = scene.host(name);
+                let object = exposed_echo(&namespace, name, &[&host], issued_by(issuer));
+                cluster.apply(&object).await?;
+                cluster.ready(&namespace, name, LATER).await?;
+                // cert-manager tells when it will renew a moment after it has issued.
+                eventually("the renewal is told", LATER, async || {
+                    let exposed = cluster.exposed(&namespace, name).await?;
+                    let seconds = |field: &str| -> Result<i64> {
+                        let at = text(exposed.hostname(&host)?, &format!("/certificate/{field}"));
+                        let at: Timestamp =
+                            at.parse().with_context(|| format!("{field}: {at:?}"))?;
+                        Ok(at.as_second() - Timestamp::now().as_second())
+                    };
+                    let (end, renewal) = (seconds("notAfter")?, seconds("renewalTime")?);
+                    let near = |at: i64, wanted: i64| (at - wanted).abs() < lifetime / 50;
+                    ensure!(near(end, lifetime), "{name}: ends in {end} s");
+                    ensure!(
+                        near(renewal, lifetime * 2 / 3),
+                        "{name}: renewed in {renewal} s"
+                    );
+                    Ok(())
+                })
+                .await
+            })
+            .await?;
+        }
+        Ok(())
     })
     .await
 }
