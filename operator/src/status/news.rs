@@ -6,6 +6,7 @@ use kube::runtime::events::{Event, EventType};
 use portolan_core::Reason;
 use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// A note on an event is cut at this length by the API.
 const LONGEST_NOTE: usize = 1000;
@@ -32,7 +33,8 @@ impl News {
             },
             reason: self.reason.clone(),
             note: Some(cut(&self.note)),
-            action: "Judge".to_owned(),
+            // Events that differ in their note alone would be told as one, in the words of the first.
+            action: format!("Judge-{:016x}", digest(&self.note)),
             secondary: None,
         }
     }
@@ -116,6 +118,12 @@ fn foreign_appeared(before: &[Condition], after: &[Condition]) -> Option<News> {
     })
 }
 
+fn digest(note: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    note.hash(&mut hasher);
+    hasher.finish()
+}
+
 fn cut(note: &str) -> String {
     match note.char_indices().nth(LONGEST_NOTE) {
         Some((end, _)) => note.get(..end).unwrap_or(note).to_owned(),
@@ -180,6 +188,21 @@ mod tests {
         assert_eq!(reasons(Some(&ready), &lost), ["ForeignObject"]);
         assert!(reasons(Some(&lost), &lost).is_empty());
         assert_eq!(reasons(None, &status(&[foreign], "")), ["ForeignObject"]);
+    }
+
+    #[test]
+    fn two_notes_are_two_events() {
+        let action = |note: &str| {
+            let news = News {
+                warning: true,
+                reason: "ServiceNotFound".to_owned(),
+                note: note.to_owned(),
+            };
+            news.event().action
+        };
+        assert_eq!(action("a"), action("a"), "the same again is counted");
+        assert_ne!(action("a"), action("b"));
+        assert!(action("a").len() <= 128, "as long as the API takes it");
     }
 
     #[test]

@@ -38,8 +38,10 @@ pub fn of_host(
     let passes = PASSING.iter().any(|it| it.as_str() == now.reason);
     let said_before = before.is_some_and(|it| it == now);
     let is_news = !said_before && (was_ready || !passes);
+    // An authority takes its time; that is no trouble yet.
+    let waits = now.reason == Reason::CertificatePending.as_str();
     is_news.then(|| News {
-        warning: true,
+        warning: !waits,
         reason: now.reason.to_owned(),
         note: now.message.to_owned(),
     })
