@@ -1,13 +1,18 @@
-//! Exposures that stand together, in tens: each ten is a namespace with four objects with hostnames of their
-//! own, three that share one, and one that delegates to two others. Each has a Service with two pods; a
-//! certificate serves all of a namespace.
+//! Exposures that stand together, in tens: each ten is a namespace with three objects and an Ingress with
+//! hostnames of their own, three objects that share one, and one that delegates to two others. Each has a
+//! Service with two pods; one sends requests to a Service of the next namespace, which consents. A certificate
+//! serves all of a namespace.
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use portolan_core::{Affected, Change, Event, Hostname, Index, ObjectRef, Observed};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use portolan_core::{
+    Affected, Change, Event, Hostname, INGRESS_CONTROLLER, Index, ObjectRef, Observed,
+};
+use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposedPort, HostnameHold};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde::de::DeserializeOwned;
@@ -15,6 +20,10 @@ use serde_json::{Value, json};
 use std::hint::black_box;
 
 const CLASS: &str = "public";
+/// The place of the Ingress among the ten.
+const INGRESS: usize = 3;
+/// The place of the object that refers to the next namespace.
+const REFERRING: usize = 2;
 /// The Secret of each namespace.
 const SECRET: &str = "own";
 
@@ -77,6 +86,11 @@ impl World {
         world.index.apply(Event::Now(world.now));
         world.index.apply(Event::CertManager(true));
         world.index.apply(Event::ExposeClass(applied(read(class)?)));
+        let class: IngressClass = read(json!({
+            "metadata": {"name": CLASS}, "spec": {"controller": INGRESS_CONTROLLER},
+        }))?;
+        world.index.apply(Event::IngressClass(applied(class)));
+        world.index.apply(Event::ReferenceGrants(true));
         for ten in 0..world.tens() {
             world.fill(ten)?;
         }
@@ -90,6 +104,8 @@ impl World {
     fn fill(&mut self, ten: usize) -> anyhow::Result<()> {
         let secret = self.secret(ten, 0)?;
         self.index.apply(Event::Secret(applied(secret)));
+        let grant = self.grant(ten, 0)?;
+        self.index.apply(Event::ReferenceGrant(applied(grant)));
         for place in 0..10 {
             if let Some(host) = hostname(ten, place) {
                 let hold = hold(ten, &host)?;
@@ -99,8 +115,11 @@ impl World {
             self.index.apply(Event::Service(applied(service)));
             let slice = self.slice(ten, place, 0)?;
             self.index.apply(Event::EndpointSlice(applied(slice)));
-            let exposure = self.exposure(ten, place, 0)?;
-            self.index.apply(Event::ExposedPort(applied(exposure)));
+            let event = match place {
+                INGRESS => Event::Ingress(applied(self.ingress(ten, 0)?)),
+                _ => Event::ExposedPort(applied(self.exposure(ten, place, 0)?)),
+            };
+            self.index.apply(event);
         }
         Ok(())
     }
@@ -119,6 +138,10 @@ impl World {
         for object in &affected.objects {
             black_box(self.index.children(object));
             black_box(self.index.status(object, &seen, self.now));
+        }
+        for ingress in &affected.ingresses {
+            black_box(self.index.ingress_complaints(ingress));
+            black_box(self.index.addresses_of_ingress(ingress));
         }
         for class in &affected.classes {
             black_box(self.index.class_status(class, &seen, self.now));
@@ -143,7 +166,10 @@ impl World {
             let path = json!({"path": {"prefix": format!("/part-{place}")}});
             json!({"match": path, "delegate": {"name": app(place)}})
         };
+        let next = namespace((ten + 1) % self.tens());
+        let far = json!([{"service": app(0), "namespace": next, "port": 80}]);
         let routes = match place {
+            REFERRING => json!([{"match": prefix("far"), "backends": far}, {}]),
             0..=3 => json!([
                 {"match": prefix("api"), "timeouts": {"response": "5s"}},
                 {"match": prefix("old"), "redirect": {"path": "/new"}},
@@ -163,6 +189,42 @@ impl World {
             }),
         };
         exposed_port(ten, &app(place), variant, spec)
+    }
+
+    pub(super) fn ingress(&self, ten: usize, variant: usize) -> anyhow::Result<Ingress> {
+        let host = hostname(ten, INGRESS).context("no hostname")?;
+        let path = |path: &str| {
+            let service = json!({"name": app(INGRESS), "port": {"number": 80}});
+            json!({"path": path, "pathType": "Prefix", "backend": {"service": service}})
+        };
+        let paths = [path("/"), path("/old"), path(&format!("/api/{variant}"))];
+        read(json!({
+            "metadata": {
+                "namespace": namespace(ten), "name": "ingress", "uid": format!("uid-{ten}-ingress"),
+                "generation": variant + 1, "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "spec": {
+                "ingressClassName": CLASS,
+                "tls": [{"hosts": [host], "secretName": SECRET}],
+                "rules": [{"host": host, "http": {"paths": paths}}],
+            },
+        }))
+    }
+
+    /// The consent of a namespace to the one before it, in other words each time.
+    pub(super) fn grant(&self, ten: usize, variant: usize) -> anyhow::Result<ReferenceGrant> {
+        let to = match variant {
+            0 => json!([{"group": "", "kind": "Service"}]),
+            1 => json!([{"group": "", "kind": "Service", "name": app(0)}]),
+            _ => json!([{"group": "", "kind": "Service"}, {"group": "", "kind": "Secret"}]),
+        };
+        let before = namespace((ten + self.tens() - 1) % self.tens());
+        let from = json!([{"group": "portolan.dev", "kind": "ExposedPort", "namespace": before}]);
+        read(json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "ReferenceGrant",
+            "metadata": {"namespace": namespace(ten), "name": "consent"},
+            "spec": {"from": from, "to": to},
+        }))
     }
 
     /// An object that is not there to begin with.
