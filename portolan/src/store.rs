@@ -23,6 +23,7 @@ pub(crate) struct Store {
     /// With the status that was judged last.
     objects: BTreeMap<ObjectRef, ExposedPort>,
     classes: BTreeSet<ObjectRef>,
+    ingresses: BTreeSet<ObjectRef>,
     /// Those that objects are in, and those that are objects themselves.
     namespaces: BTreeSet<String>,
     lives: BTreeMap<Key, Life>,
@@ -43,6 +44,7 @@ impl Store {
             class,
             objects: BTreeMap::new(),
             classes: BTreeSet::new(),
+            ingresses: BTreeSet::new(),
             namespaces: BTreeSet::new(),
             lives: BTreeMap::new(),
         };
@@ -63,6 +65,7 @@ impl Store {
             match key.kind {
                 Kind::ExposedPort => drop(self.objects.remove(&key.object)),
                 Kind::ExposeClass => drop(self.classes.remove(&key.object)),
+                Kind::Ingress => drop(self.ingresses.remove(&key.object)),
                 _ => {}
             }
             self.lives.remove(&key);
@@ -115,6 +118,11 @@ impl Store {
     /// Every ExposeClass that somebody wrote.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &ObjectRef> {
         self.classes.iter()
+    }
+
+    /// Every Ingress, whoever is to serve it.
+    pub(crate) fn ingresses(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.ingresses.iter()
     }
 
     /// What stands against a class.
@@ -205,6 +213,7 @@ impl Store {
                 self.objects.insert(key.object, it.as_ref().clone());
             }
             Object::ExposeClass(_) => drop(self.classes.insert(key.object)),
+            Object::Ingress(_) => drop(self.ingresses.insert(key.object)),
             _ => {}
         }
         object

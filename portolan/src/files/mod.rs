@@ -23,7 +23,10 @@ pub(crate) fn field_in(sentence: &str) -> &str {
     let field = sentence.split_once(": ").map_or("", |(field, _)| field);
     // A sentence may name two fields that exclude each other; the first one is as good.
     let field = field.split(", ").next().unwrap_or_default();
-    let is_path = |text: &str| text.starts_with("spec") && !text.contains(' ');
+    let is_path = |text: &str| {
+        let begins = text.starts_with("spec") || text.starts_with("metadata.");
+        begins && !text.contains(' ')
+    };
     if is_path(field) { field } else { "" }
 }
 
@@ -40,6 +43,10 @@ mod tests {
         assert_eq!(
             field_in("spec.selector, spec.service: both are set"),
             "spec.selector"
+        );
+        assert_eq!(
+            field_in("metadata.annotations: a/b and 1 more: not read"),
+            "metadata.annotations"
         );
         assert_eq!(field_in("shop.test: held by namespace a"), "");
     }

@@ -80,6 +80,11 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
         }
         Err((field, problem)) => return fault(None, field, problem),
     };
+    let of_ingresses = [Kind::Ingress, Kind::IngressClass].contains(&kind);
+    if home == Home::Here && of_ingresses {
+        let kind = kind.as_str().to_owned();
+        return Outcome::Other { kind };
+    }
     let object = match identity(&value, kind) {
         Ok(object) => object,
         Err((field, problem)) => return fault(None, field, problem),
@@ -91,12 +96,14 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
     }
     let read = match kind {
         Kind::ExposeClass => typed(&value).map(Object::ExposeClass),
+        Kind::IngressClass => typed(&value).map(Object::IngressClass),
         Kind::Namespace => typed(&value).map(Object::Namespace),
         Kind::Service => typed(&value).map(Object::Service),
         Kind::EndpointSlice => typed(&value).map(Object::EndpointSlice),
         Kind::Secret => typed(&value).map(Object::Secret),
         Kind::ReferenceGrant => typed(&value).map(Object::ReferenceGrant),
         Kind::ExposedPort => typed(&value).map(Object::ExposedPort),
+        Kind::Ingress => typed(&value).map(Object::Ingress),
     };
     let mut object = match read {
         Ok(object) => object,
@@ -143,6 +150,8 @@ fn kind(value: &Value) -> Result<Option<Kind>, Problem> {
         ("v1", "Secret") => Kind::Secret,
         ("v1", "Namespace") => Kind::Namespace,
         ("discovery.k8s.io/v1", "EndpointSlice") => Kind::EndpointSlice,
+        ("networking.k8s.io/v1", "Ingress") => Kind::Ingress,
+        ("networking.k8s.io/v1", "IngressClass") => Kind::IngressClass,
         (
             "gateway.networking.k8s.io/v1" | "gateway.networking.k8s.io/v1beta1",
             "ReferenceGrant",
@@ -176,6 +185,9 @@ fn identity(value: &Value, kind: Kind) -> Result<ObjectRef, Problem> {
         "it is missing or no DNS name; write small letters, digits, and inner hyphens and dots";
     if !is_name(name) {
         return Err(("metadata.name", wrong.to_owned()));
+    }
+    if kind == Kind::IngressClass {
+        return Ok(ObjectRef::cluster(name));
     }
     if kind == Kind::Namespace {
         return is_label(name)

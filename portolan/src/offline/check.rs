@@ -4,7 +4,7 @@
 use super::Files;
 use super::model::Model;
 use super::weight::{Weight, weight};
-use crate::files::{Key, Trouble};
+use crate::files::{Key, Kind, Trouble};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use portolan_core::{Complaint, ObjectRef};
@@ -26,8 +26,8 @@ Every line says file, line, weight, object, and what would be right:
 An error is wrong in any cluster. A warning is about something that the files
 refer to and do not have, such as a Service that a Helm chart brings, or about
 something lawful that is rarely meant; with --strict it is an error. What only a cluster can tell
-(certificates, pods, proxies) is not judged. Without an ExposeClass among the
-files, the classes that objects name are assumed to have an issuer and a domain.
+(certificates, pods, proxies) is not judged. Of Ingresses those are judged that
+name a class of the files, or public. Without an ExposeClass among the files, the classes that objects name are assumed to have an issuer and a domain.
 Exit codes: 0 no error, 1 errors, 2 usage.";
 
 /// What is judged, and how that is told.
@@ -73,6 +73,8 @@ struct Finding {
 struct Report {
     files: usize,
     exposed_ports: usize,
+    /// Those that Portolan would serve.
+    ingresses: usize,
     /// Objects of kinds that were not judged.
     passed_over: BTreeMap<String, usize>,
     assumed_classes: Vec<String>,
@@ -109,6 +111,15 @@ impl Report {
         let mut findings: Vec<_> = model.troubles.iter().map(unreadable).collect();
         findings.extend(objects.iter().flat_map(|object| judge(model, object)));
         findings.extend(model.store.classes().flat_map(|it| judge_class(model, it)));
+        let (ours, others): (Vec<_>, Vec<_>) = model
+            .store
+            .ingresses()
+            .partition(|it| model.store.index.is_ours(it));
+        findings.extend(ours.iter().flat_map(|it| judge_ingress(model, it)));
+        let mut passed_over = model.passed_over.clone();
+        if !others.is_empty() {
+            passed_over.insert(Kind::Ingress.as_str().to_owned(), others.len());
+        }
         if strict {
             for finding in &mut findings {
                 finding.weight = Weight::Error;
@@ -119,7 +130,8 @@ impl Report {
         Self {
             files: model.files,
             exposed_ports: objects.len(),
-            passed_over: model.passed_over.clone(),
+            ingresses: ours.len(),
+            passed_over,
             assumed_classes: model.assumed.iter().cloned().collect(),
             errors: count(Weight::Error),
             warnings: count(Weight::Warning),
@@ -151,8 +163,13 @@ impl Report {
     }
 
     fn summary(&self) -> String {
+        let ingresses = match self.ingresses {
+            0 => String::new(),
+            1 => " and 1 Ingress".to_owned(),
+            count => format!(" and {count} Ingresses"),
+        };
         let mut text = format!(
-            "{} in {}: {}, {}",
+            "{}{ingresses} in {}: {}, {}",
             counted(self.exposed_ports, "ExposedPort"),
             counted(self.files, "file"),
             counted(self.errors, "error"),
@@ -204,6 +221,21 @@ fn judge(model: &Model, object: &ObjectRef) -> Vec<Finding> {
     let seen = model.seen(object);
     let complaints = model.store.index.complaints(object, &seen, model.now());
     told(model, &Key::exposed_port(object), complaints)
+}
+
+/// Each hostname by itself, in the fields of the Ingress.
+fn judge_ingress(model: &Model, ingress: &ObjectRef) -> Vec<Finding> {
+    let index = &model.store.index;
+    let hosts = index.hosts_of_ingress(ingress);
+    let of_hosts = hosts.iter().flat_map(|host| {
+        let complaints = index.complaints(host, &model.seen(host), model.now());
+        complaints.into_iter().map(|it| Complaint {
+            message: index.in_terms_of_ingress(host, &it.message),
+            reason: it.reason,
+        })
+    });
+    let all = index.ingress_complaints(ingress).into_iter();
+    told(model, &Key::ingress(ingress), all.chain(of_hosts).collect())
 }
 
 fn judge_class(model: &Model, class: &ObjectRef) -> Vec<Finding> {

@@ -4,8 +4,11 @@ use crate::files::{Folder, Key, Object, Trouble, field_in, gather};
 use crate::store::{RELEASE_NAMESPACE, Store};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
-use portolan_core::{Change, ClassName, EXPOSED_PORT, Event, Index, ObjectRef, Observed};
+use portolan_core::{
+    Change, ClassName, EXPOSED_PORT, Event, INGRESS_CONTROLLER, Index, ObjectRef, Observed,
+};
 use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -40,12 +43,14 @@ impl Model {
             let class = ExposeClass::new(name, assumed_class(name));
             update.applied.push(Object::ExposeClass(Box::new(class)));
         }
+        let ingress_classes = ingress_classes(&update.applied);
         let index = Index::new(RELEASE_NAMESPACE);
         // Only a name: the class that it stands for is replaced by those of the files, or assumed.
         let class = ClassName::parse(CLASS).unwrap_or_else(|| unreachable!("a DNS label"));
         let (mut store, _) = Store::new(index, class, now);
         store.apply([Event::CertManager(true), Event::ReferenceGrants(true)]);
         store.take_in(update.applied, update.gone, now);
+        store.apply(ingress_classes);
         let services = services(&store);
         store.apply(services);
         let leases: Vec<_> = store.objects().map(|it| renewed(it, now)).collect();
@@ -77,6 +82,35 @@ impl Model {
             (place.file.as_str(), place.lines.of(field_in(sentence)))
         })
     }
+}
+
+/// The IngressClass that the operator would make for each class, where the files have none of its name.
+fn ingress_classes(objects: &[Object]) -> Vec<Event> {
+    let written = |name: &Option<String>| {
+        objects
+            .iter()
+            .any(|it| matches!(it, Object::IngressClass(it) if it.metadata.name == *name))
+    };
+    let names = objects.iter().filter_map(|it| match it {
+        Object::ExposeClass(class) => Some(class.metadata.name.clone()),
+        _ => None,
+    });
+    names
+        .filter(|name| !written(name))
+        .map(|name| {
+            let class = IngressClass {
+                metadata: ObjectMeta {
+                    name,
+                    ..ObjectMeta::default()
+                },
+                spec: Some(IngressClassSpec {
+                    controller: Some(INGRESS_CONTROLLER.to_owned()),
+                    parameters: None,
+                }),
+            };
+            Event::IngressClass(Change::Applied(Box::new(class)))
+        })
+        .collect()
 }
 
 /// The Services that the operator would make: routes go to their endpoints.
@@ -121,6 +155,16 @@ fn assumed_classes(objects: &[Object]) -> BTreeSet<String> {
             Object::ExposedPort(it) if it.spec.allowed_parents.is_empty() => {
                 let name = it.spec.class_name.as_deref().unwrap_or(CLASS);
                 names.extend(ClassName::parse(name).map(|name| name.as_str().to_owned()));
+            }
+            // That of any other name is more likely another controller's.
+            Object::Ingress(it)
+                if it
+                    .spec
+                    .as_ref()
+                    .and_then(|it| it.ingress_class_name.as_deref())
+                    == Some(CLASS) =>
+            {
+                names.insert(CLASS.to_owned());
             }
             _ => {}
         }

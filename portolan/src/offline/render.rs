@@ -21,8 +21,9 @@ Examples:
   portolan render -f deploy/                     everything
   portolan render -f shop.yaml -o json | jq '.virtualHosts[].routes'
 
-For each ExposedPort: the objects that the operator would make for it, and the
-status that it would write before any proxy runs. For each ExposeClass: the
+For each ExposedPort, and each hostname of an Ingress that is served: the
+objects that the operator would make for it, and the status that it would write
+before any proxy runs. For each ExposeClass: the
 NetworkPolicies that it would store in the namespaces that the class restricts,
 as far as these are among the files. For each hostname: the routes in the order
 in which they are tried, with every value in force, whether it comes from the
@@ -55,6 +56,8 @@ enum Output {
 #[serde(rename_all = "camelCase")]
 struct Rendered {
     exposed_ports: Vec<Exposed>,
+    /// One for each hostname.
+    ingresses: Vec<Exposed>,
     expose_classes: Vec<Class>,
     virtual_hosts: Vec<Value>,
 }
@@ -63,6 +66,9 @@ struct Rendered {
 struct Exposed {
     namespace: String,
     name: String,
+    /// Of an Ingress: which of its hostnames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hostname: Option<String>,
     /// File and line.
     place: String,
     status: Option<Value>,
@@ -116,6 +122,14 @@ impl Rendered {
             let resources = model.store.index.resources_of(object).into_iter();
             hosts.extend(resources.filter(|(_, name)| name.kind == Kind::VirtualHost));
         }
+        let mut ingresses = Vec::new();
+        for ingress in model.store.ingresses() {
+            for host in model.store.index.hosts_of_ingress(ingress) {
+                ingresses.push(exposed(model, &host)?);
+                let resources = model.store.index.resources_of(&host).into_iter();
+                hosts.extend(resources.filter(|(_, name)| name.kind == Kind::VirtualHost));
+            }
+        }
         let virtual_hosts = hosts.iter().filter_map(|(class, name)| {
             match model.store.index.resource(class, name)?.0 {
                 Resource::VirtualHost(it) => Some(host::render(class, &it)),
@@ -125,6 +139,7 @@ impl Rendered {
         let classes = model.store.classes();
         Ok(Self {
             exposed_ports,
+            ingresses,
             expose_classes: classes.filter_map(|it| class(model, it)).collect(),
             virtual_hosts: virtual_hosts.collect(),
         })
@@ -150,10 +165,17 @@ fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
     let index = &model.store.index;
     let status = index.status(object, &model.seen(object), model.now());
     let children = index.children(object).into_iter();
+    let ingress = object.ingress();
+    let key = match &ingress {
+        Some(ingress) => Key::ingress(ingress),
+        None => Key::exposed_port(object),
+    };
+    let hostname = ingress.and_then(|_| object.name.rsplit('/').next());
     Ok(Exposed {
         namespace: object.namespace.clone(),
-        name: object.name.clone(),
-        place: place(model, &Key::exposed_port(object)),
+        name: object.short_name().to_owned(),
+        hostname: hostname.map(str::to_owned),
+        place: place(model, &key),
         status: status.map(serde_json::to_value).transpose()?,
         children: children.map(|child| child.value).collect(),
     })

@@ -43,7 +43,7 @@ const NOT_OF_FILES: &[(Reason, &str)] = &[
     (Reason::ChallengeFailed, "nobody issues certificates"),
     (
         Reason::AnnotationNotSupported,
-        "it is told of Ingresses, which are not read from files",
+        "it is told of Ingresses, which have no status",
     ),
     (
         Reason::SeveralDefaults,

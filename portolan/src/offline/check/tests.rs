@@ -132,3 +132,58 @@ fn the_summary_counts_and_says_what_was_not_judged() {
         "1 ExposedPort in 1 file: 0 errors, 0 warnings; not judged: 1 ConfigMap; assumed to exist: ExposeClass public"
     );
 }
+
+fn ingress(class: &str, service: &str) -> String {
+    format!(
+        "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: web, namespace: t, annotations: {{nginx.ingress.kubernetes.io/rewrite-target: /}}}}
+spec:
+  ingressClassName: {class}
+  rules:
+  - host: web.test
+    http:
+      paths:
+      - path: /
+        pathType: Prefix
+        backend:
+          service: {{name: {service}, port: {{number: 80}}}}
+  - http:
+      paths:
+      - {{path: /, pathType: Prefix, backend: {{service: {{name: shop, port: {{number: 80}}}}}}}}
+---
+"
+    )
+}
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: t}\nspec: {ports: [{port: 80}], selector: {app: shop}}\n---\n";
+
+#[test]
+fn an_ingress_is_judged_in_its_own_fields_when_its_class_is_ours() {
+    let told = check(&[("a.yaml", &(ingress("public", "none") + SERVICE))]);
+    let expected = [
+        "a.yaml:13: warning: Ingress t/web: spec.rules[0].http.paths[0].backend.service.name: there is no Service none;",
+        "a.yaml:14: error: Ingress t/web: spec.rules[1].host: is missing",
+        "a.yaml:3: warning: Ingress t/web: metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: not read",
+    ];
+    for sentence in expected {
+        assert!(
+            told.iter().any(|it| it.starts_with(sentence)),
+            "{sentence}: {told:#?}"
+        );
+    }
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert_eq!(check(&[("a.yaml", &ingress("nginx", "none"))]), [""; 0]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), ingress("nginx", "none")).unwrap();
+    let report = report(folder.path(), false);
+    assert_eq!((report.ingresses, report.passed_over["Ingress"]), (0, 1));
+    // An IngressClass may stand for a class.
+    let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: edge}\nspec: {}\n---\n";
+    let named = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: nginx}\nspec: {controller: portolan.dev/ingress, parameters: {apiGroup: portolan.dev, kind: ExposeClass, name: edge}}\n---\n";
+    let told = check(&[(
+        "a.yaml",
+        &(ingress("nginx", "shop") + SERVICE + class + named),
+    )]);
+    assert_eq!(told.len(), 2, "{told:#?}");
+}

@@ -141,3 +141,32 @@ fn no_key_is_shown() {
     assert_eq!(host["tls"]["certificates"], serde_json::json!(["t/own"]));
     assert!(!all.to_string().contains("PRIVATE KEY"));
 }
+
+#[test]
+fn hostnames_of_an_ingress_are_rendered_beside_the_others() {
+    let all = rendered(
+        "\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: t}
+spec:
+  ingressClassName: public
+  tls: [{hosts: [web.test]}]
+  rules:
+  - host: web.test
+    http:
+      paths:
+      - {path: /old, pathType: Exact, backend: {service: {name: shop, port: {number: 80}}}}
+",
+    );
+    let one = &all["ingresses"][0];
+    assert_eq!(
+        (&one["name"], &one["hostname"]),
+        (&"web".into(), &"web.test".into())
+    );
+    assert!(one["place"].as_str().unwrap().ends_with("shop.yaml:1"));
+    assert_eq!(one["children"][0]["kind"], "Certificate");
+    let host = &all["virtualHosts"][0];
+    assert_eq!(host["hostname"], "web.test");
+    assert_eq!(host["routes"][0]["action"]["unavailable"], Value::Null);
+}

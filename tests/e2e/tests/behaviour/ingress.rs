@@ -202,7 +202,10 @@ async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> R
             {"http": {"paths": [echo]}},
         ]);
         let spec = json!({"ingressClassName": CLASS, "rules": rules});
-        cluster.apply(&ingress(&namespace, "shop", spec)).await?;
+        let mut object = ingress(&namespace, "shop", spec);
+        object["metadata"]["annotations"] =
+            json!({"nginx.ingress.kubernetes.io/rewrite-target": "/"});
+        cluster.apply(&object).await?;
         let address = addressed(cluster, &namespace, "shop").await?;
         let visitor = cluster.visitor()?;
         for way in cluster.ways_to(&[&address]).await? {
@@ -227,6 +230,10 @@ async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> R
                     "spec.rules[1].http.paths[0].backend.service.name: ",
                 ),
                 ("InvalidSpec", "spec.rules[2].host: is missing"),
+                (
+                    "AnnotationNotSupported",
+                    "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: ",
+                ),
             ] {
                 let is_told = |it: &[String; 3]| {
                     it[0] == "Warning" && it[1] == reason && it[2].starts_with(field)
