@@ -164,6 +164,19 @@ fn place(model: &Model, key: &Key) -> String {
 fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
     let index = &model.store.index;
     let status = index.status(object, &model.seen(object), model.now());
+    let status = status.map(|mut status| {
+        let told = |text: &mut String| *text = index.in_terms_of_ingress(object, text);
+        told(&mut status.description);
+        status
+            .conditions
+            .iter_mut()
+            .for_each(|it| told(&mut it.message));
+        status
+            .hostnames
+            .iter_mut()
+            .for_each(|it| told(&mut it.message));
+        status
+    });
     let children = index.children(object).into_iter();
     let ingress = object.ingress();
     let key = match &ingress {
