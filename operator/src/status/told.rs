@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 /// What passes by itself within moments while an exposure is new.
-const PASSING: [Reason; 5] = [
+const PASSING: [Reason; 4] = [
     Reason::Applying,
     Reason::HoldPending,
     Reason::ProxiesBehind,
     Reason::CertificateNotServed,
-    Reason::NoReadyProxy,
 ];
 
 /// What is worth an event between two statuses of a hostname.
