@@ -154,33 +154,6 @@ async fn nine_of_ten_nonces_refused_are_told_and_hold_up_nobody_else() -> Result
 }
 
 #[tokio::test]
-async fn an_issuer_that_does_not_exist_is_told_and_comes() -> Result<()> {
-    scene("no-issuer", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
-        cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
-        let tls = json!({"tls": {"issuerRef": {"name": "own", "kind": "Issuer"}}});
-        cluster
-            .apply(&exposed_echo(&namespace, "shop", &[&host], tls))
-            .await?;
-        let unready = cluster
-            .unready(&namespace, "shop", "IssuerNotFound", LATER)
-            .await?;
-        let told = text(unready.hostname(&host)?, "/message");
-        ensure!(told.contains("there is no Issuer own"), "{told}");
-        cluster
-            .apply(&json!({
-                "apiVersion": "cert-manager.io/v1", "kind": "Issuer",
-                "metadata": {"namespace": namespace, "name": "own"}, "spec": {"selfSigned": {}},
-            }))
-            .await?;
-        cluster.ready(&namespace, "shop", LATER).await.map(drop)
-    })
-    .await
-}
-
-#[tokio::test]
 async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
     scene("limited", async |scene| {
         let strict = Manners {

@@ -209,8 +209,10 @@ async fn an_issuer_that_is_not_there_yet() -> Result<()> {
             .apply(&exposed_echo(&namespace, "x", &[&host], tls))
             .await?;
         let pending = cluster
-            .unready(&namespace, "x", "CertificatePending", SOON)
+            .unready(&namespace, "x", "IssuerNotFound", SOON)
             .await?;
+        let told = text(pending.hostname(&host)?, "/message");
+        ensure!(told.contains("there is no Issuer late; "), "{told}");
         ensure!(
             text(&pending.0, "/status/summary/status") == "Pending",
             "{pending}"
