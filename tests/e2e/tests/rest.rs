@@ -4,9 +4,10 @@
 
 use anyhow::{Result, ensure};
 use portolan_e2e::audit::{Audit, Entry};
+use portolan_e2e::echo::service;
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::scene;
 use portolan_e2e::wait::{LATER, quiet};
+use portolan_e2e::{CLASS, scene};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -37,6 +38,23 @@ async fn objects_that_stand_cost_no_write() -> Result<()> {
                 &[&scene.host("never")],
                 absent,
             ))
+            .await?;
+        // Nor one that is told of in events alone: a hostname that is served, and one that never is.
+        let rule = |part: &str, service: &str| {
+            let service = json!({"name": service, "port": {"number": 80}});
+            let path = json!({"path": "/", "pathType": "Prefix", "backend": {"service": service}});
+            json!({"host": scene.host(part), "http": {"paths": [path]}})
+        };
+        cluster.apply(&service(&namespace, "echo")).await?;
+        cluster
+            .apply(&json!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+                "metadata": {"namespace": namespace, "name": "ingress"},
+                "spec": {
+                    "ingressClassName": CLASS,
+                    "rules": [rule("ingress", "echo"), rule("missing", "no-such-service")],
+                },
+            }))
             .await?;
         cluster.ready(&namespace, "issued", LATER).await?;
         cluster.ready(&namespace, "plain", LATER).await?;
@@ -107,9 +125,10 @@ async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
                     .request_uri
                     .split_once('?')
                     .map_or("", |(_, query)| query);
+                let owners = ["portolan.dev%2Fexposed-port", "portolan.dev%2Fingress"];
                 let ours = |part: &str| {
                     part.starts_with("labelSelector=")
-                        && part.contains("portolan.dev%2Fexposed-port")
+                        && owners.iter().any(|owner| part.contains(owner))
                 };
                 let by_name = |part: &str| part.starts_with("fieldSelector=metadata.name%3D");
                 !query.split('&').any(|part| ours(part) || by_name(part))
