@@ -8,7 +8,10 @@ use portolan_e2e::scene;
 use portolan_e2e::wait::{LATER, SOON, eventually};
 use portolan_faults::cut::Cut;
 use serde_json::json;
+use std::net::SocketAddr;
 
+/// Where a proxy pod answers over TLS.
+const HTTPS: u16 = 8443;
 /// Where the operator answers proxies.
 const DISCOVERY: u16 = 9443;
 
@@ -30,15 +33,13 @@ async fn while_a_swap_is_held_back_status_tells_the_certificate_that_is_shown() 
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], tls))
             .await?;
-        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-        let entries = exposed.entries()?;
-        let way = entries.first().context("no way in")?;
-        let visitor = authority.visitor()?;
-        let shown = async || visitor.https(way.https, &host).await?.fingerprint();
-        let old = shown().await?;
-
+        cluster.ready(&namespace, "shop", LATER).await?;
         let pods = cluster.proxy_pods(&class).await?;
         let pod = pods.first().context("no proxy")?;
+        let at = SocketAddr::new(text(pod, "/status/podIP").parse()?, HTTPS);
+        let visitor = authority.visitor()?;
+        let shown = async || visitor.https(at, &host).await?.fingerprint();
+        let old = shown().await?;
         // It is still heard, and hears nothing.
         let cut = Cut::towards(pod, DISCOVERY)?;
         renew().await?;
