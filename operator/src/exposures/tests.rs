@@ -106,6 +106,26 @@ fn everything_that_is_known_of_a_hostname_has_a_series() {
 }
 
 #[test]
+fn a_hostname_of_an_ingress_has_its_series_under_the_name_that_kubectl_takes() {
+    let stand = stand();
+    let hostname = portolan_core::Hostname::parse("shop.test").unwrap();
+    let host = ObjectRef::host_of(&object("shop"), &hostname);
+    stand.exposures.set(&host, Some(ready(&["shop.test"])));
+    stand
+        .exposures
+        .set(&object("shop"), Some(ready(&["shop.test"])));
+    let series = stand.of("ingress/shop");
+    assert_eq!(series.len(), 8, "{series:?}");
+    let of_objects = |line: &String| line.starts_with("portolan_exposedport");
+    assert!(!series.iter().any(of_objects), "{series:?}");
+    assert_eq!(
+        stand.of("shop").len(),
+        11,
+        "an ExposedPort of that name is another"
+    );
+}
+
+#[test]
 fn a_change_replaces_the_series_of_its_object_and_no_others() {
     let stand = stand();
     stand
