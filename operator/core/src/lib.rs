@@ -43,6 +43,7 @@ pub use child::{Child, HoldAction, ProxySettings};
 pub use compile::TicketKey;
 pub use event::{Affected, Change, Event};
 pub use index::Index;
+pub use index::ingresses::may_be_served;
 pub use index::solvers::SOLVER;
 pub use names::{ClassName, Hostname, ObjectRef};
 pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};

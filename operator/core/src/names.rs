@@ -138,21 +138,27 @@ impl ObjectRef {
 
     /// The Ingress that it is a hostname of; `None`: it is an object by itself.
     pub fn ingress(&self) -> Option<Self> {
-        let (name, _) = self.name.strip_prefix(INGRESS)?.split_once('/')?;
+        let (name, _) = self.of_ingress()?;
         Some(Self::new(&self.namespace, name))
+    }
+
+    /// Which hostname of an Ingress it is.
+    pub fn ingress_host(&self) -> Option<&str> {
+        self.of_ingress().map(|(_, host)| host)
     }
 
     /// `metadata.name` of the object in the cluster.
     pub fn short_name(&self) -> &str {
-        let of_host = self.name.strip_prefix(INGRESS);
-        of_host
-            .and_then(|it| it.split_once('/'))
-            .map_or(&self.name, |(name, _)| name)
+        self.of_ingress().map_or(&self.name, |(name, _)| name)
+    }
+
+    fn of_ingress(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix(INGRESS)?.split_once('/')
     }
 
     /// An exposure as it is called in a sentence.
     pub(crate) fn with_kind(&self) -> String {
-        match self.ingress() {
+        match self.of_ingress() {
             Some(_) => self.to_string(),
             None => format!("ExposedPort {self}"),
         }
@@ -314,6 +320,7 @@ mod tests {
         let of_host = ObjectRef::host_of(&ingress, &host("*.e.test"));
         assert_eq!(of_host.ingress(), Some(ingress.clone()));
         assert_eq!(of_host.short_name(), "shop");
+        assert_eq!(of_host.ingress_host(), Some("*.e.test"));
         assert_eq!(of_host.to_string(), "Ingress team-a/shop");
         assert_eq!(of_host.with_kind(), "Ingress team-a/shop");
         assert_eq!(ingress.ingress(), None);

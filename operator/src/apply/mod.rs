@@ -7,6 +7,7 @@
 //! [`ownership`] judges whose an object is, [`difference`] whether it is as it should be, [`store`]
 //! remembers what was seen. `docs/decisions/0003` says why children are compared before they are written.
 
+mod addresses;
 mod decide;
 mod desired;
 mod difference;
@@ -15,6 +16,7 @@ mod ownership;
 mod store;
 mod write;
 
+pub use addresses::Shown;
 pub use desired::Desired;
 pub use difference::difference;
 pub use kind::{ChildId, ChildKind};

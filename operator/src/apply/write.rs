@@ -1,5 +1,6 @@
 //! The writes.
 
+use super::addresses::{Shown, points, shows};
 use super::decide::{Decision, decide};
 use super::desired::Desired;
 use super::difference::difference;
@@ -9,13 +10,13 @@ use super::store::{Children, Seen};
 use crate::FIELD_MANAGER;
 use crate::client::{Trouble, within};
 use crate::lease::Permit;
-use crate::model::{Shown, Stored};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Client;
 use kube::api::{
     DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
 };
-use portolan_crds::{Address, AddressType};
+use portolan_core::ObjectRef;
+use portolan_crds::Address;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tracing::{debug, info, warn};
@@ -139,24 +140,21 @@ impl Applier {
     /// others wrote there is left alone while there is nothing to say.
     pub async fn show_addresses_on(
         &self,
-        ingress: &Stored<Shown>,
+        ingress: &ObjectRef,
+        uid: &str,
+        shown: &Shown,
         addresses: &[Address],
     ) -> Result<(), Trouble> {
-        let shown = ingress.status.as_ref();
-        let by_us = shown.is_some_and(|it| it.by_us);
-        let nothing = addresses.is_empty() && !by_us;
-        if nothing || shows(shown.map(|it| &it.points), addresses) {
+        let nothing = addresses.is_empty() && !shown.by_us;
+        if nothing || shows(Some(&shown.points), addresses) {
             return Ok(());
         }
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let id = ChildId {
             kind: ChildKind::Ingress,
-            namespace: text(&ingress.reference.namespace),
-            name: text(&ingress.reference.name),
+            namespace: ingress.namespace.clone(),
+            name: ingress.name.clone(),
         };
-        self.write_addresses(&id, ingress.uid(), addresses)
-            .await
-            .map(drop)
+        self.write_addresses(&id, uid, addresses).await.map(drop)
     }
 
     async fn write_addresses(
@@ -265,28 +263,6 @@ impl Applier {
     }
 }
 
-/// Addresses in the form of an Ingress's status.
-fn points(addresses: &[Address]) -> Vec<Value> {
-    let point = |it: &Address| match it.type_ {
-        AddressType::IPAddress => json!({"ip": it.value}),
-        AddressType::Hostname => json!({"hostname": it.value}),
-    };
-    addresses.iter().map(point).collect()
-}
-
-/// Whether exactly these addresses are shown; what else the points carry is not asked.
-fn shows(known: Option<&Value>, addresses: &[Address]) -> bool {
-    let known = known
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
-    let wanted = points(addresses);
-    known.len() == wanted.len()
-        && wanted
-            .iter()
-            .zip(known)
-            .all(|(wanted, known)| difference(wanted, known).is_none())
-}
-
 /// The record of who set what, as if what we created had been applied.
 fn as_applied(mut managed: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     if managed.iter().any(|entry| is_ours(entry, "Apply")) {
@@ -353,28 +329,5 @@ mod tests {
             [shown.clone(), applied.clone()]
         );
         assert_eq!(turned(&[&created, &applied, &shown]), [applied, shown]);
-    }
-
-    #[test]
-    fn an_ingress_is_written_to_only_when_it_shows_other_addresses() {
-        let addresses = [
-            Address {
-                type_: AddressType::IPAddress,
-                value: "203.0.113.7".into(),
-            },
-            Address {
-                type_: AddressType::Hostname,
-                value: "lb.example.com".into(),
-            },
-        ];
-        let shown = json!([{"ip": "203.0.113.7", "ipMode": "VIP"}, {"hostname": "lb.example.com"}]);
-        assert!(shows(Some(&shown), &addresses));
-        assert!(!shows(Some(&shown), &addresses[..1]));
-        assert!(!shows(
-            Some(&json!([{"ip": "203.0.113.8"}])),
-            &addresses[..1]
-        ));
-        assert!(shows(None, &[]));
-        assert!(!shows(None, &addresses));
     }
 }

@@ -23,7 +23,7 @@ struct Exposure {
 
 impl Exposure {
     fn is_object(&self) -> bool {
-        self.object.ingress().is_none()
+        self.object.ingress_host().is_none()
     }
 }
 
@@ -90,8 +90,8 @@ impl Known {
             count.held_up += u32::from(vitals.held_up);
         }
         let exposure = Exposure {
-            name: match object.ingress() {
-                Some(ingress) => format!("ingress/{}", ingress.name),
+            name: match object.ingress_host() {
+                Some(_) => format!("ingress/{}", object.short_name()),
                 None => object.name.clone(),
             },
             object: object.clone(),

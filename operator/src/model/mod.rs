@@ -13,7 +13,7 @@ mod records;
 mod secrets;
 mod sync;
 
-pub use records::{Record, Shown, Stored};
+pub use records::{Record, Stored};
 
 use crate::apply::Children;
 use crate::discovery::{Scope, Table};
@@ -61,8 +61,6 @@ pub struct State {
     pub index: Index,
     /// What is stored of objects and classes beside their spec.
     pub records: Records,
-    /// Whether the cluster knows Certificates.
-    pub cert_manager: bool,
     uses: Uses,
     sightings: Sightings,
     sync: Sync,
@@ -100,7 +98,6 @@ impl Model {
             state: RwLock::new(State {
                 index: Index::new(namespace),
                 records: Records::default(),
-                cert_manager: false,
                 uses: Uses::default(),
                 sightings: Sightings::default(),
                 sync: Sync::new(sources),
@@ -246,19 +243,7 @@ impl Model {
 impl State {
     fn apply(&mut self, event: Event) -> Affected {
         self.records.note(&event);
-        let ingress = match &event {
-            Event::Ingress(change) => Some(change.reference()),
-            _ => None,
-        };
-        if let Event::CertManager(there) = &event {
-            self.cert_manager = *there;
-        }
-        let affected = self.index.apply(event);
-        // Most are what we make ourselves, and nothing is ever done for them.
-        if let Some(ingress) = ingress.filter(|it| !self.index.is_input(it)) {
-            self.records.ingresses.remove(&ingress);
-        }
-        affected
+        self.index.apply(event)
     }
 }
 

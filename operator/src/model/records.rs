@@ -1,12 +1,10 @@
 //! What is stored of objects and classes beside their spec: identity and status.
 
+use crate::apply::Shown;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Resource;
-use portolan_core::{Change, ClassName, Event, FIELD_MANAGER, ObjectRef};
+use portolan_core::{Change, ClassName, Event, ObjectRef, may_be_served};
 use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,31 +35,6 @@ impl<S> Stored<S> {
 /// A record, shared with whoever works on the object.
 pub type Record<S> = Arc<Stored<S>>;
 
-/// What the status of an Ingress shows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shown {
-    /// `status.loadBalancer.ingress`.
-    pub points: Value,
-    /// Whether we wrote it.
-    pub by_us: bool,
-}
-
-impl Shown {
-    fn of(ingress: &Ingress) -> Self {
-        let status = serde_json::to_value(&ingress.status).unwrap_or_default();
-        let points = status.pointer("/loadBalancer/ingress").cloned();
-        let managed = ingress.metadata.managed_fields.iter().flatten();
-        let ours = |entry: &ManagedFieldsEntry| {
-            let of_status = entry.subresource.as_deref() == Some("status");
-            entry.manager.as_deref() == Some(FIELD_MANAGER) && of_status
-        };
-        Self {
-            points: points.unwrap_or_default(),
-            by_us: managed.into_iter().any(ours),
-        }
-    }
-}
-
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Records {
@@ -88,15 +61,16 @@ impl Records {
             Event::ExposedPort(Change::Deleted(object)) => {
                 self.objects.remove(object);
             }
-            Event::Ingress(Change::Applied(ingress)) => {
+            // Most are what we make ourselves, and nothing is ever done for them.
+            Event::Ingress(Change::Applied(ingress)) if may_be_served(ingress) => {
                 let shown = Some(Shown::of(ingress));
                 self.ingresses.insert(
                     ObjectRef::of(ingress.as_ref()),
                     record(ingress.as_ref(), &shown),
                 );
             }
-            Event::Ingress(Change::Deleted(ingress)) => {
-                self.ingresses.remove(ingress);
+            Event::Ingress(change) => {
+                self.ingresses.remove(&change.reference());
             }
             Event::ExposeClass(Change::Applied(class)) => {
                 if let Some(name) = class.metadata.name.as_deref().and_then(ClassName::parse) {

@@ -46,9 +46,26 @@ impl Family {
         }
     }
 
+    /// Makes it what it should be: applies every child, and deletes what is desired no longer.
+    pub(super) async fn keep(
+        &self,
+        context: &Reconciler,
+        witness: &Witness<'_>,
+        attempt: Attempt,
+    ) -> Result<Outcomes, Trouble> {
+        let outcomes = self.apply(&context.applier, witness, attempt).await?;
+        if outcomes.has_foreign() {
+            // Nobody tells us when a foreign object goes: it carries no label of ours.
+            let again = Instant::now() + FOREIGN;
+            context.queue.add_at(self.key.clone(), again);
+        }
+        self.prune(&context.applier).await?;
+        Ok(outcomes)
+    }
+
     /// Applies every child. An error means that nothing can be said yet: what passes by itself is
     /// no reason to change a status, unless it does not pass.
-    pub(super) async fn apply(
+    async fn apply(
         &self,
         applier: &Applier,
         witness: &Witness<'_>,
@@ -104,19 +121,13 @@ impl Outcomes {
         self.states.clone()
     }
 
-    pub(super) fn has_foreign(&self) -> bool {
+    fn has_foreign(&self) -> bool {
         self.states.values().any(|it| *it == ChildState::Foreign)
     }
 
     /// How the pass ends: with what is worth another attempt, if anything.
     pub(super) fn trouble(self) -> Result<(), Trouble> {
         self.trouble.map_or(Ok(()), Err)
-    }
-}
-
-impl Reconciler {
-    pub(super) fn look_again_for_foreign(&self, key: &Key) {
-        self.queue.add_at(key.clone(), Instant::now() + FOREIGN);
     }
 }
 

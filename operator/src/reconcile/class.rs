@@ -77,12 +77,7 @@ async fn apply(
     let family = Family::of(&known.key, owner, known.children.clone());
     // The status of a class does not list its children; there are few classes, so it is asked each time.
     let witness = Witness::new(context, &known.key, known.record.uid(), Made::Unknown);
-    let outcomes = family.apply(&context.applier, &witness, attempt).await?;
-    if outcomes.has_foreign() {
-        context.look_again_for_foreign(&known.key);
-    }
-    family.prune(&context.applier).await?;
-    Ok(outcomes)
+    family.keep(context, &witness, attempt).await
 }
 
 /// `None` when it is too early; the key comes back.

@@ -5,10 +5,10 @@ use super::children::{Family, Outcomes};
 use super::judge::judge;
 use super::witness::{Made, Witness};
 use super::{Attempt, Reconciler, now};
-use crate::apply::{ChildKind, Owner};
+use crate::apply::{ChildKind, Owner, Shown};
 use crate::client::Trouble;
 use crate::key::Key;
-use crate::model::{Record, Shown};
+use crate::model::Record;
 use crate::status::of_host;
 use portolan_core::{Child, ClassName, Complaint, ObjectRef};
 use portolan_crds::{Address, ExposedPortStatus};
@@ -41,7 +41,7 @@ pub(super) async fn pass(
     let Some(known) = dereference(context, ingress) else {
         return clean_up(context, ingress).await;
     };
-    let outcomes = apply(context, &known, attempt).await?;
+    let outcomes = apply(context, ingress, &known, attempt).await?;
     for host in &known.hosts {
         tell_of(context, &known, host, &outcomes).await;
     }
@@ -49,10 +49,13 @@ pub(super) async fn pass(
     context.doubts.forget_hosts(ingress, &present);
     let news = context.told.news(ingress, known.complaints);
     context.tell(&known.record.reference, news).await;
-    let applier = &context.applier;
-    applier
-        .show_addresses_on(&known.record, &known.addresses)
-        .await?;
+    if let Some(shown) = &known.record.status {
+        let uid = known.record.uid();
+        context
+            .applier
+            .show_addresses_on(ingress, uid, shown, &known.addresses)
+            .await?;
+    }
     outcomes.trouble()
 }
 
@@ -62,12 +65,9 @@ fn dereference(context: &Reconciler, ingress: &ObjectRef) -> Option<Known> {
     let index = &state.index;
     let hosts = index.hosts_of_ingress(ingress);
     let children = hosts.iter().flat_map(|host| index.children(host));
-    // Without cert-manager there is nothing that would take them; the events say so.
-    let wanted =
-        |child: &Child| state.cert_manager || child.kind != ChildKind::Certificate.as_str();
     Some(Known {
         key: Key::Ingress(ingress.clone()),
-        children: children.filter(wanted).collect(),
+        children: children.collect(),
         complaints: index.ingress_complaints(ingress),
         addresses: index.addresses_of_ingress(ingress).to_vec(),
         hosts: hosts
@@ -95,18 +95,16 @@ async fn clean_up(context: &Reconciler, ingress: &ObjectRef) -> Result<(), Troub
     family.prune(&context.applier).await
 }
 
-async fn apply(context: &Reconciler, known: &Known, attempt: Attempt) -> Result<Outcomes, Trouble> {
+async fn apply(
+    context: &Reconciler,
+    ingress: &ObjectRef,
+    known: &Known,
+    attempt: Attempt,
+) -> Result<Outcomes, Trouble> {
     let uid = known.record.uid();
-    let name = known.record.reference.name.clone().unwrap_or_default();
-    let owner = owner(&ObjectRef::cluster(name), uid);
-    let family = Family::of(&known.key, owner, known.children.clone());
+    let family = Family::of(&known.key, owner(ingress, uid), known.children.clone());
     let witness = Witness::new(context, &known.key, uid, Made::Unknown);
-    let outcomes = family.apply(&context.applier, &witness, attempt).await?;
-    if outcomes.has_foreign() {
-        context.look_again_for_foreign(&known.key);
-    }
-    family.prune(&context.applier).await?;
-    Ok(outcomes)
+    family.keep(context, &witness, attempt).await
 }
 
 fn owner(ingress: &ObjectRef, uid: &str) -> Owner {
@@ -129,7 +127,7 @@ async fn tell_of(context: &Reconciler, known: &Known, host: &Host, outcomes: &Ou
     if before == Some(&judged.status) {
         return;
     }
-    let name = host.me.name.rsplit('/').next().unwrap_or_default();
+    let name = host.me.ingress_host().unwrap_or_default();
     let news = of_host(name, before, &judged.status).map(|mut news| {
         let state = context.model.read();
         news.note = state.index.in_terms_of_ingress(&host.me, &news.note);

@@ -51,8 +51,7 @@ pub(super) fn judge(
         status: state.index.status(object, &seen, now)?,
         again_at: state.index.judge_again_at(object, &seen, now),
     };
-    let in_doubt = Key::Object(object.clone());
-    match context.doubts.of(&in_doubt, before, &judged.status) {
+    match context.doubts.of(object, before, &judged.status) {
         Some(until) => {
             context.queue.add_at(key, until);
             None

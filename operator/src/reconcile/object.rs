@@ -22,7 +22,6 @@ struct Known {
     record: Record<ExposedPortStatus>,
     class: Option<ClassName>,
     children: Vec<Child>,
-    cert_manager: bool,
     /// Its time is over, or its Lease lapsed, and it is to be deleted then.
     unwanted: bool,
 }
@@ -58,7 +57,6 @@ fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
         key: Key::Object(object.clone()),
         class: state.index.class_of(object).cloned(),
         children: state.index.children(object),
-        cert_manager: state.cert_manager,
         unwanted: state
             .index
             .wants_deletion(object)
@@ -72,7 +70,7 @@ fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
 async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), Trouble> {
     let key = Key::Object(object.clone());
     context.statuses.forget(&key);
-    context.doubts.forget(&key);
+    context.doubts.forget(object);
     let nobody = Owner {
         kind: "ExposedPort".to_owned(),
         name: object.name.clone(),
@@ -88,24 +86,9 @@ async fn apply(context: &Reconciler, known: &Known, attempt: Attempt) -> Result<
         name: known.record.reference.name.clone().unwrap_or_default(),
         uid: known.record.uid().to_owned(),
     };
-    // Without cert-manager there is nothing that would take them; the status says so.
-    let wanted =
-        |child: &Child| known.cert_manager || child.kind != ChildKind::Certificate.as_str();
-    let children: Vec<_> = known
-        .children
-        .iter()
-        .filter(|it| wanted(it))
-        .cloned()
-        .collect();
-    let family = Family::of(&known.key, owner, children);
+    let family = Family::of(&known.key, owner, known.children.clone());
     let witness = Witness::new(context, &known.key, known.record.uid(), made(&known.record));
-    let outcomes = family.apply(&context.applier, &witness, attempt).await?;
-    if outcomes.has_foreign() {
-        // Nobody tells us when a foreign object goes: it carries no label of ours.
-        context.look_again_for_foreign(&known.key);
-    }
-    family.prune(&context.applier).await?;
-    Ok(outcomes)
+    family.keep(context, &witness, attempt).await
 }
 
 /// What the last status says was made.

@@ -5,7 +5,7 @@
 //! succeed meanwhile. Telling each of these would turn Ready off and on, with two writes and two
 //! events for each object. A new spec is another matter: of it nothing is said before it is served.
 
-use crate::key::Key;
+use super::ready;
 use portolan_core::{ObjectRef, Reason};
 use portolan_crds::ExposedPortStatus;
 use std::collections::HashMap;
@@ -19,54 +19,47 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// The objects that are in doubt, and since when.
 #[derive(Debug, Default)]
 pub struct Doubts {
-    since: Mutex<HashMap<Key, Instant>>,
+    since: Mutex<HashMap<ObjectRef, Instant>>,
 }
 
 impl Doubts {
     /// Until when nothing is to be said of the object, if it is in doubt and not for long.
     pub fn of(
         &self,
-        key: &Key,
+        object: &ObjectRef,
         before: Option<&ExposedPortStatus>,
         after: &ExposedPortStatus,
     ) -> Option<Instant> {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if !may_pass(before, after) {
-            since.remove(key);
+            since.remove(object);
             return None;
         }
         let now = Instant::now();
-        let until = *since.entry(key.clone()).or_insert(now) + MOMENT;
+        let until = *since.entry(object.clone()).or_insert(now) + MOMENT;
         (now < until).then_some(until)
     }
 
     /// Forgets the hostnames of an Ingress that are no longer there.
     pub fn forget_hosts(&self, ingress: &ObjectRef, but: &[ObjectRef]) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.retain(|key, _| match key {
-            Key::Object(host) if host.ingress().as_ref() == Some(ingress) => but.contains(host),
-            _ => true,
-        });
+        since.retain(|host, _| host.ingress().as_ref() != Some(ingress) || but.contains(host));
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, object: &ObjectRef) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.remove(key);
+        since.remove(object);
     }
 }
 
 /// Whether the object was ready, is said to be so no longer only because of what proxies have not
 /// done yet, and nobody asked for anything new.
 fn may_pass(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> bool {
-    let ready = |status: &ExposedPortStatus| {
-        let mut conditions = status.conditions.iter();
-        conditions.find(|it| it.type_ == "Ready").cloned()
-    };
-    let (Some(before), Some(now)) = (before, ready(after)) else {
+    let (Some(before), Some(now)) = (before, ready(&after.conditions)) else {
         return false;
     };
-    let was_ready = ready(before).is_some_and(|it| it.status == "True");
+    let was_ready = ready(&before.conditions).is_some_and(|it| it.status == "True");
     let passing = [Reason::ProxiesBehind, Reason::CertificateNotServed];
     was_ready
         && before.observed_generation == after.observed_generation
@@ -77,7 +70,6 @@ fn may_pass(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portolan_core::ObjectRef;
     use serde_json::json;
 
     fn status(ready: &str, reason: &str, generation: i64) -> ExposedPortStatus {
@@ -87,8 +79,8 @@ mod tests {
         serde_json::from_value(status).unwrap()
     }
 
-    fn key() -> Key {
-        Key::Object(ObjectRef::new("team-a", "shop"))
+    fn shop() -> ObjectRef {
+        ObjectRef::new("team-a", "shop")
     }
 
     #[tokio::test(start_paused = true)]
@@ -97,11 +89,11 @@ mod tests {
         let ready = status("True", "Serving", 1);
         let behind = status("False", "ProxiesBehind", 1);
         let until = Instant::now() + MOMENT;
-        assert_eq!(doubts.of(&key(), Some(&ready), &behind), Some(until));
+        assert_eq!(doubts.of(&shop(), Some(&ready), &behind), Some(until));
         tokio::time::advance(MOMENT / 2).await;
-        assert_eq!(doubts.of(&key(), Some(&ready), &behind), Some(until));
+        assert_eq!(doubts.of(&shop(), Some(&ready), &behind), Some(until));
         tokio::time::advance(MOMENT / 2).await;
-        assert_eq!(doubts.of(&key(), Some(&ready), &behind), None);
+        assert_eq!(doubts.of(&shop(), Some(&ready), &behind), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -109,11 +101,11 @@ mod tests {
         let doubts = Doubts::default();
         let ready = status("True", "Serving", 1);
         let behind = status("False", "ProxiesBehind", 1);
-        doubts.of(&key(), Some(&ready), &behind);
-        assert_eq!(doubts.of(&key(), Some(&ready), &ready), None);
+        doubts.of(&shop(), Some(&ready), &behind);
+        assert_eq!(doubts.of(&shop(), Some(&ready), &ready), None);
         assert!(doubts.since.lock().unwrap().is_empty(), "it has passed");
         tokio::time::advance(2 * MOMENT).await;
-        assert!(doubts.of(&key(), Some(&ready), &behind).is_some());
+        assert!(doubts.of(&shop(), Some(&ready), &behind).is_some());
     }
 
     #[test]

@@ -15,3 +15,10 @@ pub use news::{News, of_class, of_object, readiness_differs};
 pub use proxies::{Patience, Proxies};
 pub use told::{Told, of_host};
 pub use writer::{Pace, StatusWriter, Written};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// The condition that sums up the others.
+fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|it| it.type_ == "Ready")
+}

@@ -1,6 +1,7 @@
 //! What is worth an event: what changed between two statuses for the person who looks at the object.
 //! Transitions only, so an object that stays as it is says nothing.
 
+use super::ready;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use portolan_core::Reason;
@@ -82,20 +83,16 @@ fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<News> {
 
 /// Whether the condition Ready of an ExposedPort is another one.
 pub fn readiness_differs(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> bool {
-    let ready = |status: &ExposedPortStatus| {
-        let mut conditions = status.conditions.iter();
-        conditions
-            .find(|it| it.type_ == "Ready")
-            .map(|it| it.status.clone())
+    let is_ready = |status: &ExposedPortStatus| {
+        let ready = ready(&status.conditions);
+        ready.map(|it| it.status.clone())
     };
-    before.and_then(ready) != ready(after)
+    before.and_then(is_ready) != is_ready(after)
 }
 
 /// Ready is another one. That an object is not ready while it is new is no news.
 fn ready_changed(before: &[Condition], after: &[Condition]) -> Option<News> {
-    let ready =
-        |conditions: &[Condition]| conditions.iter().find(|it| it.type_ == "Ready").cloned();
-    let now = ready(after)?;
+    let now = ready(after)?.clone();
     let was_ready = ready(before).is_some_and(|it| it.status == "True");
     let is_ready = now.status == "True";
     (is_ready != was_ready).then_some(News {

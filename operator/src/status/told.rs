@@ -1,7 +1,7 @@
 //! What people are told of Ingresses. An Ingress has no conditions, so whatever stands against it is an
 //! event, once for each time that it becomes so.
 
-use super::News;
+use super::{News, ready};
 use portolan_core::{Complaint, ObjectRef, Reason};
 use portolan_crds::ExposedPortStatus;
 use std::collections::HashMap;
@@ -56,8 +56,7 @@ struct Said<'a> {
 
 impl<'a> Said<'a> {
     fn of(status: &'a ExposedPortStatus) -> Option<Self> {
-        let mut conditions = status.conditions.iter();
-        let ready = conditions.find(|it| it.type_ == "Ready")?;
+        let ready = ready(&status.conditions)?;
         Some(Self {
             ready: ready.status == "True",
             reason: &ready.reason,

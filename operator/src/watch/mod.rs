@@ -1,6 +1,6 @@
 //! Everything that is watched, turned into [`Input`]s on one bounded channel.
 //!
-//! Of Secrets never more than needed: those of our own Certificates by one labelled watch, any other
+//! Of Secrets never more than needed: those of our own Certificates by labelled watches, any other
 //! only while an object names it, one by one ([`named`]). Kinds of cert-manager and of the Gateway API are
 //! watched while their CustomResourceDefinition is there ([`optional`]), pods while a class sends requests to
 //! nobody else ([`pods`]). Everything else is in [`sources`].

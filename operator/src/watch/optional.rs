@@ -7,11 +7,11 @@ use super::{Input, Source};
 use crate::apply::ChildKind;
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::watch_object;
+use kube::{Client, Resource};
 use portolan_core::{Change, Event, MANAGED_SELECTOR, ObjectRef};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,8 @@ pub(super) struct Optional {
     of: &'static str,
     /// The versions that say the same to us, the one that is preferred first.
     versions: &'static [&'static str],
-    resource: fn(version: &str) -> ApiResource,
+    /// As it stands in `kind`.
+    kind: &'static str,
     labels: &'static str,
     /// What the index is told of the kind itself, if anything.
     known: Option<fn(bool) -> Event>,
@@ -42,7 +43,7 @@ pub(super) const OPTIONAL: [Optional; 5] = [
         definition: "certificates.cert-manager.io",
         of: "cert-manager",
         versions: &["v1"],
-        resource: |_| ChildKind::Certificate.resource(),
+        kind: "Certificate",
         labels: MANAGED_SELECTOR,
         known: Some(Event::CertManager),
         translate: certificate,
@@ -52,61 +53,40 @@ pub(super) const OPTIONAL: [Optional; 5] = [
         definition: "referencegrants.gateway.networking.k8s.io",
         of: "the Gateway API",
         versions: &["v1", "v1beta1"],
-        resource: reference_grants,
+        kind: "ReferenceGrant",
         labels: "",
         known: Some(Event::ReferenceGrants),
-        translate: |noticed| {
-            let change = typed("ReferenceGrant", &noticed);
-            vec![Input::Event(Event::ReferenceGrant(change))]
-        },
+        translate: |it| vec![Input::Event(Event::ReferenceGrant(typed(&it)))],
     },
     Optional {
         source: Source::Kind("issuers"),
         definition: "issuers.cert-manager.io",
         of: "cert-manager's Issuer",
         versions: &["v1"],
-        resource: |version| {
-            let kind = GroupVersionKind::gvk("cert-manager.io", version, "Issuer");
-            ApiResource::from_gvk_with_plural(&kind, "issuers")
-        },
+        kind: "Issuer",
         labels: "",
         known: Some(Event::Issuers),
-        translate: |noticed| {
-            let change = typed("Issuer", &noticed);
-            vec![Input::Event(Event::Issuer(change))]
-        },
+        translate: |it| vec![Input::Event(Event::Issuer(typed(&it)))],
     },
     Optional {
         source: Source::Kind("clusterissuers"),
         definition: "clusterissuers.cert-manager.io",
         of: "cert-manager's ClusterIssuer",
         versions: &["v1"],
-        resource: |version| {
-            let kind = GroupVersionKind::gvk("cert-manager.io", version, "ClusterIssuer");
-            ApiResource::from_gvk_with_plural(&kind, "clusterissuers")
-        },
+        kind: "ClusterIssuer",
         labels: "",
         known: Some(Event::ClusterIssuers),
-        translate: |noticed| {
-            let change = typed("ClusterIssuer", &noticed);
-            vec![Input::Event(Event::ClusterIssuer(change))]
-        },
+        translate: |it| vec![Input::Event(Event::ClusterIssuer(typed(&it)))],
     },
     Optional {
         source: Source::Kind("challenges"),
         definition: "challenges.acme.cert-manager.io",
         of: "cert-manager's ACME",
         versions: &["v1"],
-        resource: |version| {
-            let kind = GroupVersionKind::gvk("acme.cert-manager.io", version, "Challenge");
-            ApiResource::from_gvk_with_plural(&kind, "challenges")
-        },
+        kind: "Challenge",
         labels: "",
         known: None,
-        translate: |noticed| {
-            let change = typed("Challenge", &noticed);
-            vec![Input::Event(Event::Challenge(change))]
-        },
+        translate: |it| vec![Input::Event(Event::Challenge(typed(&it)))],
     },
 ];
 
@@ -142,7 +122,7 @@ impl Optional {
                     let unwanted = CancellationToken::new();
                     let watch = Watch::<DynamicObject>::new(
                         self.source.clone(),
-                        Api::all_with(client.clone(), &(self.resource)(version)),
+                        Api::all_with(client.clone(), &self.resource(version)),
                         selecting(self.labels),
                     );
                     tasks.spawn(watch.follow(self.translate, sink.clone(), unwanted.clone()));
@@ -169,6 +149,13 @@ impl Optional {
         tasks.wait().await;
     }
 
+    /// A definition is named by plural and group.
+    fn resource(&self, version: &str) -> ApiResource {
+        let (plural, group) = self.definition.split_once('.').unwrap_or_default();
+        let kind = GroupVersionKind::gvk(group, version, self.kind);
+        ApiResource::from_gvk_with_plural(&kind, plural)
+    }
+
     /// The version by which objects are to be watched; `None` while there are none to watch.
     fn version(&self, definition: &CustomResourceDefinition) -> Option<&'static str> {
         if !is_established(definition) {
@@ -193,21 +180,19 @@ fn is_established(definition: &CustomResourceDefinition) -> bool {
     established && !going
 }
 
-fn reference_grants(version: &str) -> ApiResource {
-    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", version, "ReferenceGrant");
-    ApiResource::from_gvk_with_plural(&kind, "referencegrants")
-}
-
 /// A Certificate is a child, and its status is for the index.
 fn certificate(noticed: Noticed<DynamicObject>) -> Vec<Input> {
-    let change = typed("Certificate", &noticed);
+    let change = typed(&noticed);
     let mut inputs = child(ChildKind::Certificate, noticed);
     inputs.push(Input::Event(Event::Certificate(change)));
     inputs
 }
 
 /// What cannot be read is as good as absent.
-fn typed<K: DeserializeOwned>(kind: &str, noticed: &Noticed<DynamicObject>) -> Change<K> {
+fn typed<K>(noticed: &Noticed<DynamicObject>) -> Change<K>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned,
+{
     let object = match noticed {
         Noticed::Applied(object) => object.as_ref(),
         Noticed::Gone { object, .. } => return Change::Deleted(object.clone()),
@@ -216,10 +201,8 @@ fn typed<K: DeserializeOwned>(kind: &str, noticed: &Noticed<DynamicObject>) -> C
     match read {
         Ok(typed) => Change::Applied(Box::new(typed)),
         Err(error) => {
-            let name = ObjectRef::new(
-                object.metadata.namespace.clone().unwrap_or_default(),
-                object.metadata.name.clone().unwrap_or_default(),
-            );
+            let name = ObjectRef::of(object);
+            let kind = K::kind(&());
             warn!(object = %name, %error, "a {kind} cannot be read and is left out");
             Change::Deleted(name)
         }

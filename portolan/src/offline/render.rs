@@ -115,31 +115,34 @@ impl Render {
 
 impl Rendered {
     fn of(model: &Model) -> io::Result<Self> {
-        let mut exposed_ports = Vec::new();
-        let mut hosts: BTreeSet<(ClassName, ResourceName)> = BTreeSet::new();
-        for object in model.store.objects() {
-            exposed_ports.push(exposed(model, object)?);
-            let resources = model.store.index.resources_of(object).into_iter();
-            hosts.extend(resources.filter(|(_, name)| name.kind == Kind::VirtualHost));
-        }
-        let mut ingresses = Vec::new();
-        for ingress in model.store.ingresses() {
-            for host in model.store.index.hosts_of_ingress(ingress) {
-                ingresses.push(exposed(model, &host)?);
-                let resources = model.store.index.resources_of(&host).into_iter();
-                hosts.extend(resources.filter(|(_, name)| name.kind == Kind::VirtualHost));
-            }
-        }
-        let virtual_hosts = hosts.iter().filter_map(|(class, name)| {
-            match model.store.index.resource(class, name)?.0 {
-                Resource::VirtualHost(it) => Some(host::render(class, &it)),
-                _ => None,
-            }
-        });
+        let index = &model.store.index;
+        let objects: Vec<_> = model.store.objects().cloned().collect();
+        let ingresses = model.store.ingresses();
+        let of_ingresses: Vec<_> = ingresses
+            .flat_map(|it| index.hosts_of_ingress(it))
+            .collect();
+        let all = objects.iter().chain(&of_ingresses);
+        let resources = all.flat_map(|object| index.resources_of(object));
+        let hosts: BTreeSet<(ClassName, ResourceName)> = resources
+            .filter(|(_, name)| name.kind == Kind::VirtualHost)
+            .collect();
+        let each = |objects: &[ObjectRef]| -> io::Result<Vec<_>> {
+            objects
+                .iter()
+                .map(|object| exposed(model, object))
+                .collect()
+        };
+        let virtual_hosts =
+            hosts
+                .iter()
+                .filter_map(|(class, name)| match index.resource(class, name)?.0 {
+                    Resource::VirtualHost(it) => Some(host::render(class, &it)),
+                    _ => None,
+                });
         let classes = model.store.classes();
         Ok(Self {
-            exposed_ports,
-            ingresses,
+            exposed_ports: each(&objects)?,
+            ingresses: each(&of_ingresses)?,
             expose_classes: classes.filter_map(|it| class(model, it)).collect(),
             virtual_hosts: virtual_hosts.collect(),
         })
@@ -178,16 +181,14 @@ fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
         status
     });
     let children = index.children(object).into_iter();
-    let ingress = object.ingress();
-    let key = match &ingress {
-        Some(ingress) => Key::ingress(ingress),
+    let key = match object.ingress() {
+        Some(ingress) => Key::ingress(&ingress),
         None => Key::exposed_port(object),
     };
-    let hostname = ingress.and_then(|_| object.name.rsplit('/').next());
     Ok(Exposed {
         namespace: object.namespace.clone(),
         name: object.short_name().to_owned(),
-        hostname: hostname.map(str::to_owned),
+        hostname: object.ingress_host().map(str::to_owned),
         place: place(model, &key),
         status: status.map(serde_json::to_value).transpose()?,
         children: children.map(|child| child.value).collect(),

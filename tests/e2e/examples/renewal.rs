@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::scene;
 use portolan_e2e::visitor::Visitor;
 use portolan_e2e::wait::LATER;
@@ -31,8 +31,7 @@ async fn main() -> Result<()> {
         let host = scene.host("shop");
         let authority = Authority::new()?;
         let renew = async || {
-            let pair = authority.issue(&[&host])?;
-            cluster.apply(&tls_secret(&namespace, "own", &pair)).await
+            cluster.apply(&authority.secret(&namespace, "own", &[&host])?).await
         };
         renew().await?;
         let tls = json!({"tls": {"secret": {"name": "own"}}});

@@ -48,6 +48,14 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
+    /// A Secret of type `kubernetes.io/tls` with a new certificate for these names.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn secret(&self, namespace: &str, name: &str, names: &[&str]) -> Result<Value> {
+        Ok(tls_secret(namespace, name, &self.issue(names)?))
+    }
+
     /// Issues a certificate for these names.
     ///
     /// # Errors

@@ -1,16 +1,13 @@
 //! What became of the challenges by which an ACME server has somebody prove that a name is theirs: it is
 //! told of a hostname whose certificate does not come.
 
-use super::Index;
+use super::{Index, words};
 use crate::event::{Affected, Change};
 use crate::names::{Hostname, ObjectRef};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::certmanager::Challenge;
 use std::collections::{BTreeSet, HashMap};
-
-/// The words of a server may be a whole page; a status holds a sentence.
-const WORDS_MAX: usize = 512;
 
 /// Challenges by the namespace that they are in, and the hostname that they are for.
 #[derive(Debug, Default)]
@@ -88,7 +85,7 @@ fn read(challenge: &Challenge) -> Option<(Hostname, Trial)> {
             created: created.map(|Time(at)| *at).unwrap_or_default(),
             kind: spec.type_.clone(),
             failed,
-            words: status.reason.chars().take(WORDS_MAX).collect(),
+            words: words::cut(&status.reason),
         },
     ))
 }

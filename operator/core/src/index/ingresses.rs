@@ -8,7 +8,7 @@ use super::Index;
 use super::link::Object;
 use crate::compile::ingress_name;
 use crate::event::{Affected, Change};
-use crate::index::solvers::{OLD_CLASS, is_solver};
+use crate::index::solvers::{is_solver, named_class};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reason::Reason;
 use crate::validate::{Exposure, Problem, SaidOfHost, SaidOfIngress, ingress};
@@ -78,6 +78,12 @@ impl Ingresses {
         Some((known, self.class_named(&known.class)?))
     }
 
+    /// The hostnames of an Ingress, whoever is to serve it.
+    fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
+        let known = self.known.get(ingress).into_iter();
+        known.flat_map(|it| it.said.hosts.keys().cloned()).collect()
+    }
+
     fn of_class(&self, name: &str) -> BTreeSet<ObjectRef> {
         self.by_class.get(name).cloned().unwrap_or_default()
     }
@@ -106,29 +112,29 @@ impl Ingresses {
     }
 }
 
-/// `None` for one that is never input, and for one that is being deleted.
+/// Whether an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
+/// cert-manager for a challenge, and it is not being deleted.
+pub fn may_be_served(ingress: &Ingress) -> bool {
+    let leaving = ingress.metadata.deletion_timestamp.is_some();
+    !leaving && !is_solver(ingress) && !is_output(ingress)
+}
+
 fn read(object: Ingress) -> Option<Known> {
-    if is_solver(&object) || is_output(&object) || object.metadata.deletion_timestamp.is_some() {
+    if !may_be_served(&object) {
         return None;
     }
+    // No IngressClass has the empty name.
+    let class = named_class(&object).unwrap_or_default().to_owned();
     let metadata = object.metadata;
-    let spec = object.spec.unwrap_or_default();
-    let old = metadata.annotations.as_ref();
-    let old = old.and_then(|it| it.get(OLD_CLASS)).cloned();
+    let annotations = metadata.annotations.iter().flatten();
     let created = metadata.creation_timestamp.map(|time| time.0);
     Some(Known {
-        // No IngressClass has the empty name.
-        class: spec.ingress_class_name.clone().or(old).unwrap_or_default(),
-        ignored: metadata
-            .annotations
-            .iter()
-            .flatten()
-            .filter_map(of_others)
-            .collect(),
+        class,
+        ignored: annotations.filter_map(of_others).collect(),
         uid: metadata.uid.unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         created: created.unwrap_or_default(),
-        said: ingress(&spec),
+        said: ingress(&object.spec.unwrap_or_default()),
     })
 }
 
@@ -193,10 +199,10 @@ impl Index {
         if self.ingresses.known.get(&name) == now.as_ref() {
             return;
         }
-        let mut hosts = self.objects_of(&name);
+        let mut hosts = self.ingresses.hosts(&name);
         self.ingresses.set(&name, now);
-        hosts.extend(self.objects_of(&name));
-        self.put_hosts(&name, hosts.into_keys().collect(), affected);
+        hosts.extend(self.ingresses.hosts(&name));
+        self.put_hosts(&name, hosts, affected);
     }
 
     pub(super) fn apply_ingress_class(
@@ -212,44 +218,26 @@ impl Index {
         if self.ingresses.class_named(&name) == now.as_ref() {
             return;
         }
-        let concerned = self.ingresses.of_class(&name);
-        let mut hosts: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         self.touch_solvers_of(&name, affected);
-        for ingress in &concerned {
-            let before = self.objects_of(ingress).into_keys();
-            hosts.insert(ingress.clone(), before.collect());
-        }
         self.ingresses.set_class(&name, now);
         self.touch_solvers_of(&name, affected);
-        for (ingress, mut hosts) in hosts {
-            affected.ingresses.insert(ingress.clone());
-            hosts.extend(self.objects_of(&ingress).into_keys());
+        for ingress in self.ingresses.of_class(&name) {
+            let hosts = self.ingresses.hosts(&ingress);
             self.put_hosts(&ingress, hosts, affected);
+            affected.ingresses.insert(ingress);
         }
     }
 
-    /// The hostnames of an Ingress that are among the objects, or are to be.
-    fn objects_of(&self, ingress: &ObjectRef) -> BTreeMap<ObjectRef, Hostname> {
-        let ours = self.ingresses.ours(ingress);
-        let hosts = ours
-            .into_iter()
-            .flat_map(|(known, _)| known.said.hosts.keys());
-        hosts
-            .map(|host| (ObjectRef::host_of(ingress, host), host.clone()))
-            .collect()
-    }
-
+    /// Takes in hostnames of an Ingress as they are now, those that it has no more among them.
     fn put_hosts(
         &mut self,
         ingress: &ObjectRef,
-        hosts: BTreeSet<ObjectRef>,
+        hosts: BTreeSet<Hostname>,
         affected: &mut Affected,
     ) {
-        let mut now = self.objects_of(ingress);
-        for me in hosts {
-            let object = now
-                .remove(&me)
-                .and_then(|host| self.host(ingress, &me, &host));
+        for host in hosts {
+            let me = ObjectRef::host_of(ingress, &host);
+            let object = self.host(ingress, &me, &host);
             self.put(&me, object, affected);
         }
     }
@@ -269,12 +257,6 @@ impl Index {
         ))
     }
 
-    /// Whether an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
-    /// cert-manager for a challenge.
-    pub fn is_input(&self, ingress: &ObjectRef) -> bool {
-        self.ingresses.known.contains_key(ingress)
-    }
-
     /// Whether an Ingress is ours to serve.
     pub fn is_ours(&self, ingress: &ObjectRef) -> bool {
         self.ingresses.ours(ingress).is_some()
@@ -282,7 +264,11 @@ impl Index {
 
     /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
     pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<ObjectRef> {
-        self.objects_of(ingress).into_keys().collect()
+        let ours = self.ingresses.ours(ingress).into_iter();
+        let hosts = ours.flat_map(|(known, _)| known.said.hosts.keys());
+        hosts
+            .map(|host| ObjectRef::host_of(ingress, host))
+            .collect()
     }
 
     /// What stands against an Ingress beside any of its hostnames.
@@ -314,16 +300,18 @@ impl Index {
 
     /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
     pub fn in_terms_of_ingress(&self, host: &ObjectRef, sentence: &str) -> String {
-        let said = host.ingress().and_then(|ingress| {
-            let (known, _) = self.ingresses.ours(&ingress)?;
-            let mut all = known.said.hosts.iter();
-            let (_, said) = all.find(|(name, _)| ObjectRef::host_of(&ingress, name) == *host)?;
-            Some(said)
-        });
-        match said {
+        match self.said_of(host) {
             Some(said) => translated(said, sentence),
             None => sentence.to_owned(),
         }
+    }
+
+    fn said_of(&self, host: &ObjectRef) -> Option<&SaidOfHost> {
+        let (known, _) = self.ingresses.ours(&host.ingress()?)?;
+        known
+            .said
+            .hosts
+            .get(&Hostname::parse(host.ingress_host()?).ok()?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! How far cert-manager has come with a Certificate.
 
+use super::words;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::certmanager::{Certificate, CertificateCondition};
@@ -15,9 +16,6 @@ pub(crate) struct Issuance {
     /// What is being waited for.
     pub(crate) waiting: Option<String>,
 }
-
-/// A message of an issuer may be a whole page; a status holds a sentence.
-const MESSAGE_MAX: usize = 512;
 
 pub(crate) fn read(certificate: &Certificate) -> Issuance {
     let Some(status) = &certificate.status else {
@@ -41,5 +39,5 @@ pub(crate) fn read(certificate: &Certificate) -> Issuance {
 }
 
 fn message(condition: &CertificateCondition) -> String {
-    condition.message.chars().take(MESSAGE_MAX).collect()
+    words::cut(&condition.message)
 }

@@ -1,23 +1,24 @@
 //! Whether those can issue who are to certify hostnames: cert-manager's Issuers and ClusterIssuers. Of
 //! external issuers nothing is known.
 
-use super::Index;
+use super::{Index, words};
 use crate::event::{Affected, Change};
 use crate::names::ObjectRef;
 use crate::reason::Reason;
+use kube::core::object::HasStatus;
 use portolan_crds::IssuerRef;
-use portolan_crds::certmanager::{ClusterIssuer, Issuer, IssuerStatus};
+use portolan_crds::certmanager::IssuerStatus;
 use std::collections::{BTreeSet, HashMap};
 
 /// Whose kinds are known here.
 const GROUP: &str = "cert-manager.io";
-/// What an issuer says may be a whole page; a status holds a sentence.
-const WORDS_MAX: usize = 512;
 
 /// Kinds of cert-manager's issuers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Scope {
+pub(super) enum Scope {
+    /// Issuer
     Namespace,
+    /// ClusterIssuer
     Cluster,
 }
 
@@ -50,8 +51,8 @@ impl IssuerName {
 }
 
 impl Issuers {
-    /// Why nobody can count on an issuer.
-    fn trouble(&self, issuer: &IssuerRef, namespace: &str) -> Option<(Reason, String)> {
+    /// Why nobody can count on an issuer that an object of a namespace names, or its class.
+    pub(crate) fn trouble(&self, issuer: &IssuerRef, namespace: &str) -> Option<(Reason, String)> {
         let name = IssuerName::meant(issuer, namespace)?;
         if !self.known.contains(&name.0) {
             return None;
@@ -85,52 +86,33 @@ fn read(status: Option<&IssuerStatus>) -> Trouble {
     let mut conditions = status.into_iter().flat_map(|it| &it.conditions);
     match conditions.find(|it| it.type_ == "Ready") {
         Some(ready) if ready.status == "True" => None,
-        Some(ready) => Some(ready.message.chars().take(WORDS_MAX).collect()),
+        Some(ready) => Some(words::cut(&ready.message)),
         None => Some("cert-manager has not looked at it yet".to_owned()),
     }
 }
 
 impl Index {
-    pub(super) fn apply_issuer(&mut self, change: Change<Issuer>, affected: &mut Affected) {
-        let name = IssuerName(Scope::Namespace, change.reference());
-        let now = match change {
-            Change::Applied(it) => Some(read(it.status.as_ref())),
-            Change::Deleted(_) => None,
-        };
-        self.put_issuer(name, now, affected);
-    }
-
-    pub(super) fn apply_cluster_issuer(
+    pub(super) fn apply_issuer<K>(
         &mut self,
-        change: Change<ClusterIssuer>,
+        scope: Scope,
+        change: Change<K>,
         affected: &mut Affected,
-    ) {
-        let name = IssuerName(Scope::Cluster, change.reference());
+    ) where
+        K: kube::Resource + HasStatus<Status = IssuerStatus>,
+    {
+        let name = IssuerName(scope, change.reference());
         let now = match change {
-            Change::Applied(it) => Some(read(it.status.as_ref())),
+            Change::Applied(it) => Some(read(it.status())),
             Change::Deleted(_) => None,
         };
-        self.put_issuer(name, now, affected);
-    }
-
-    fn put_issuer(&mut self, name: IssuerName, now: Option<Trouble>, affected: &mut Affected) {
         if self.issuers.set(name.clone(), now) {
             let users = self.users.of_issuer(&name).cloned().collect();
             affected.objects.extend(self.with_company(users));
         }
     }
 
-    /// Whether the cluster knows Issuers.
-    pub(super) fn know_issuers(&mut self, known: bool, affected: &mut Affected) {
-        self.know(Scope::Namespace, known, affected);
-    }
-
-    /// Whether the cluster knows ClusterIssuers.
-    pub(super) fn know_cluster_issuers(&mut self, known: bool, affected: &mut Affected) {
-        self.know(Scope::Cluster, known, affected);
-    }
-
-    fn know(&mut self, scope: Scope, known: bool, affected: &mut Affected) {
+    /// Whether the cluster knows such issuers.
+    pub(super) fn know_issuers(&mut self, scope: Scope, known: bool, affected: &mut Affected) {
         let differs = match known {
             true => self.issuers.known.insert(scope),
             false => self.issuers.known.remove(&scope),
@@ -139,14 +121,5 @@ impl Index {
             let users = self.with_company(self.users.of_cert_manager());
             affected.objects.extend(users);
         }
-    }
-
-    /// Why nobody can count on an issuer that an object of a namespace names, or its class.
-    pub(crate) fn issuer_trouble(
-        &self,
-        issuer: &IssuerRef,
-        namespace: &str,
-    ) -> Option<(Reason, String)> {
-        self.issuers.trouble(issuer, namespace)
     }
 }

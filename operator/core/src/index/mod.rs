@@ -36,6 +36,7 @@ pub(crate) mod solvers;
 pub(crate) mod spoken;
 mod touch;
 pub(crate) mod users;
+mod words;
 
 use crate::compile::{TicketKey, epoch};
 use crate::event::{Affected, Change, Event};
@@ -50,7 +51,7 @@ use grants::Grants;
 use hostnames::Hostnames;
 use ingresses::Ingresses;
 use issuance::Issuance;
-use issuers::Issuers;
+use issuers::{Issuers, Scope};
 use jiff::Timestamp;
 use leases::Leases;
 use link::{Link, Linked, Object};
@@ -79,7 +80,7 @@ pub struct Index {
     pub(crate) grants: Grants,
     leases: Leases,
     ingresses: Ingresses,
-    issuers: Issuers,
+    pub(crate) issuers: Issuers,
     solvers: Solvers,
     pub(crate) challenges: Challenges,
     ends: Ends,
@@ -230,10 +231,14 @@ impl Index {
                 }
             }
             Event::Certificate(change) => self.apply_certificate(change, &mut affected),
-            Event::Issuer(change) => self.apply_issuer(change, &mut affected),
-            Event::ClusterIssuer(change) => self.apply_cluster_issuer(change, &mut affected),
-            Event::Issuers(known) => self.know_issuers(known, &mut affected),
-            Event::ClusterIssuers(known) => self.know_cluster_issuers(known, &mut affected),
+            Event::Issuer(change) => self.apply_issuer(Scope::Namespace, change, &mut affected),
+            Event::ClusterIssuer(change) => {
+                self.apply_issuer(Scope::Cluster, change, &mut affected);
+            }
+            Event::Issuers(known) => self.know_issuers(Scope::Namespace, known, &mut affected),
+            Event::ClusterIssuers(known) => {
+                self.know_issuers(Scope::Cluster, known, &mut affected);
+            }
             Event::Challenge(change) => self.apply_challenge(change, &mut affected),
             Event::Ingress(change) => {
                 self.apply_solver(&change, &mut affected);

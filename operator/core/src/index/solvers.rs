@@ -9,8 +9,8 @@ use super::routing::Place;
 use super::services::{Asked, Backend};
 use crate::event::{Affected, Change};
 use crate::names::{ClassName, Hostname, ObjectRef};
-use crate::validate::Port;
-use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressServiceBackend};
+use crate::validate::{Port, port_of};
+use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 use portolan_discovery::table::{self, Action, Kind, PathMatch, ResourceName, Route, RouteMatch};
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ pub const SOLVER: &str = "acme.cert-manager.io/http01-solver";
 
 /// How Ingresses named their class before `spec.ingressClassName`; cert-manager writes it where an
 /// issuer says `class`.
-pub(super) const OLD_CLASS: &str = "kubernetes.io/ingress.class";
+const OLD_CLASS: &str = "kubernetes.io/ingress.class";
 
 /// Where a CA looks (RFC 8555, 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -128,16 +128,22 @@ pub(super) fn is_solver(ingress: &Ingress) -> bool {
     labels.is_some_and(|it| it.get(SOLVER).map(String::as_str) == Some("true"))
 }
 
+/// How an Ingress names its class.
+pub(super) fn named_class(ingress: &Ingress) -> Option<&str> {
+    let spec = ingress.spec.as_ref();
+    let said = spec.and_then(|spec| spec.ingress_class_name.as_ref());
+    let annotations = ingress.metadata.annotations.as_ref();
+    let old = || annotations?.get(OLD_CLASS);
+    said.or_else(old).map(String::as_str)
+}
+
 /// `None` for any other Ingress.
 fn read(ingress: &Ingress) -> Option<Solver> {
     if !is_solver(ingress) {
         return None;
     }
-    let metadata = &ingress.metadata;
-    let namespace = metadata.namespace.as_deref()?;
+    let namespace = ingress.metadata.namespace.as_deref()?;
     let spec = ingress.spec.as_ref()?;
-    let annotations = metadata.annotations.as_ref();
-    let old = annotations.and_then(|it| it.get(OLD_CLASS));
     let mut answers = Vec::new();
     for rule in spec.rules.iter().flatten() {
         let host = rule.host.as_deref().and_then(|it| Hostname::parse(it).ok());
@@ -149,7 +155,7 @@ fn read(ingress: &Ingress) -> Option<Solver> {
         answers.extend(paths.filter_map(|path| answer(&host, namespace, path)));
     }
     Some(Solver {
-        class: spec.ingress_class_name.as_ref().or(old).cloned(),
+        class: named_class(ingress).map(str::to_owned),
         answers,
     })
 }
@@ -167,15 +173,8 @@ fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<An
         host: host.clone(),
         path: written.to_owned(),
         service: ObjectRef::new(namespace, service.name.as_str()),
-        port: port(service)?,
+        port: port_of(service).ok()?,
     })
-}
-
-fn port(service: &IngressServiceBackend) -> Option<Port> {
-    let port = service.port.as_ref()?;
-    let number = port.number.and_then(|it| u16::try_from(it).ok());
-    let name = port.name.as_ref().map(|it| Port::Name(it.clone()));
-    number.map(Port::Number).or(name)
 }
 
 impl Index {

@@ -363,7 +363,7 @@ fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
         Source::Issued(_) => scene.index.issued_for(link, host),
     };
     let trouble = || match link.source(host) {
-        Source::Issued(issuer) => scene.index.issuer_trouble(issuer, &secret.namespace),
+        Source::Issued(issuer) => scene.index.issuers.trouble(issuer, &secret.namespace),
         _ => None,
     };
     let (name, judged) = (&secret.name, judge(&secret));

@@ -11,7 +11,7 @@ use super::{
 use crate::names::Hostname;
 use crate::precedence;
 use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, IngressBackend, IngressRule, IngressSpec, IngressTLS, ServiceBackendPort,
+    HTTPIngressPath, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec, IngressTLS,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use portolan_discovery::table::PathMatch;
@@ -110,10 +110,8 @@ fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> SaidO
             places.push(place);
         }
     }
-    if places.len() > PATHS_MAX {
-        let at = format!("spec.rules[{rule}].http.paths");
-        problems.within(&at, places.len(), PATHS_MAX);
-    }
+    let at = format!("spec.rules[{rule}].http.paths");
+    problems.within(&at, places.len(), PATHS_MAX);
     let everything = PathMatch::Prefix("/".to_owned());
     let takes_all = routes.iter().any(|it| it.matches.path == everything);
     if let Some(default) = spec.default_backend.as_ref().filter(|_| !takes_all)
@@ -179,15 +177,18 @@ fn backend(place: Place, said: &IngressBackend, problems: &mut Problems) -> Opti
     let Some(service) = &said.service else {
         return problems.at(&at, Err(Mistake::NoServiceOfIngress));
     };
-    let number = service.port.as_ref().map(numbered).unwrap_or_default();
-    let port = problems.at(&format!("{at}.service.port"), port(&number))?;
+    let port = problems.at(&format!("{at}.service.port"), port_of(service))?;
     Some((service.name.clone(), port))
 }
 
-fn numbered(said: &ServiceBackendPort) -> IntOrString {
-    match (&said.name, said.number) {
-        (Some(name), None) => IntOrString::String(name.clone()),
-        (_, number) => IntOrString::Int(number.unwrap_or_default()),
+/// By name, where there is no number.
+pub(crate) fn port_of(service: &IngressServiceBackend) -> Result<Port, Mistake> {
+    let said = service.port.as_ref();
+    let number = said.and_then(|port| port.number);
+    let name = said.and_then(|port| port.name.clone());
+    match (name, number) {
+        (Some(name), None) => port(&IntOrString::String(name)),
+        (_, number) => port(&IntOrString::Int(number.unwrap_or_default())),
     }
 }
 

@@ -22,7 +22,7 @@ mod sentences;
 mod tls;
 
 pub(crate) use decoration::{Decoration, is_never_allowed};
-pub(crate) use ingress::{SaidOfHost, SaidOfIngress, ingress};
+pub(crate) use ingress::{SaidOfHost, SaidOfIngress, ingress, port_of};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use parent::Parents;
 pub(crate) use policy::Policy;

@@ -40,6 +40,17 @@ fn issued_by(issuer: &str) -> Value {
     json!({"tls": {"issuerRef": {"name": issuer, "kind": "ClusterIssuer", "group": "cert-manager.io"}}})
 }
 
+/// An application under one name, which this issuer certifies: its namespace, and the name.
+async fn shop(scene: &Scene, issuer: &str) -> Result<(String, String)> {
+    let cluster = &scene.cluster;
+    let namespace = scene.namespace("a").await?;
+    cluster.echo(&namespace, 1).await?;
+    let host = scene.host("shop");
+    let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
+    cluster.apply(&object).await?;
+    Ok((namespace, host))
+}
+
 async fn solvers(cluster: &Cluster, namespace: &str) -> Result<usize> {
     let label = "acme.cert-manager.io/http01-solver=true";
     Ok(cluster.list("Ingress", namespace, label).await?.len())
@@ -55,11 +66,7 @@ async fn a_hostname_gets_its_certificate_with_nothing_else_installed() -> Result
         };
         with_pebble(scene, &rude, async |pebble, issuer| {
             let cluster = &scene.cluster;
-            let namespace = scene.namespace("a").await?;
-            cluster.echo(&namespace, 1).await?;
-            let host = scene.host("shop");
-            let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
-            cluster.apply(&object).await?;
+            let (namespace, host) = shop(scene, issuer).await?;
             let exposed = cluster.ready(&namespace, "shop", LATER).await?;
             let visitor = pebble.visitor().await?;
             for way in cluster.ways(&exposed).await? {
@@ -162,11 +169,7 @@ async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
         };
         with_pebble(scene, &strict, async |_, issuer| {
             let cluster = &scene.cluster;
-            let namespace = scene.namespace("a").await?;
-            cluster.echo(&namespace, 1).await?;
-            let host = scene.host("shop");
-            let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
-            cluster.apply(&object).await?;
+            let (namespace, host) = shop(scene, issuer).await?;
             let exposed = cluster
                 .unready(&namespace, "shop", "CertificateFailed", LATER)
                 .await?;
@@ -241,11 +244,7 @@ async fn a_certificate_of_minutes_is_renewed_under_load_and_nobody_notices() -> 
         };
         with_pebble(scene, &short, async |pebble, issuer| {
             let cluster = &scene.cluster;
-            let namespace = scene.namespace("a").await?;
-            cluster.echo(&namespace, 1).await?;
-            let host = scene.host("shop");
-            let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
-            cluster.apply(&object).await?;
+            let (namespace, host) = shop(scene, issuer).await?;
             let exposed = cluster.ready(&namespace, "shop", LATER).await?;
             let ways = cluster.ways(&exposed).await?;
             let visitor = pebble.visitor().await?;

@@ -6,7 +6,7 @@ use portolan_e2e::SYSTEM;
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::http2::Browser;
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::scene;
 use portolan_e2e::wait::{LATER, eventually};
 use serde_json::{Value, json};
@@ -69,8 +69,9 @@ async fn a_connection_serves_other_names_unless_their_policy_differs() -> Result
         cluster.echo(&namespace, 1).await?;
         let [one, two, strict] = ["one", "two", "strict"].map(|part| scene.host(part));
         let authority = Authority::new()?;
-        let pair = authority.issue(&[&one, &two, &strict])?;
-        cluster.apply(&tls_secret(&namespace, "all", &pair)).await?;
+        cluster
+            .apply(&authority.secret(&namespace, "all", &[&one, &two, &strict])?)
+            .await?;
         let tls = |more: Value| {
             let mut tls = json!({"secret": {"name": "all"}});
             if let (Some(tls), Value::Object(more)) = (tls.as_object_mut(), more) {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::plugin::Told;
 use portolan_e2e::wait::{LATER, eventually};
 use portolan_e2e::{CLASS, Cluster, ISSUER, scene};
@@ -161,12 +161,12 @@ async fn a_check_fails_while_a_certificate_is_missing_or_of_no_use() -> Result<(
         };
         is("Missing", 3).await?;
         let authority = Authority::new()?;
-        let good = tls_secret(&namespace, "bought", &authority.issue(&[&host])?);
+        let good = authority.secret(&namespace, "bought", &[&host])?;
         cluster.apply(&good).await?;
         is("Ok", 0).await?;
 
         // The last good one stays in service.
-        let wrong = tls_secret(&namespace, "bought", &authority.issue(&[&other])?);
+        let wrong = authority.secret(&namespace, "bought", &[&other])?;
         cluster.apply(&wrong).await?;
         let row = is("Unusable", 3).await?;
         let problem = text(&row, "/problem");

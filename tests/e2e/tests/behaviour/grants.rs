@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use portolan_e2e::exposed::{consent, exposed_port};
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::scene;
 use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, SOON, eventually};
@@ -24,8 +24,7 @@ async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consen
             .await?;
         let host = scene.host("shop");
         let authority = Authority::new()?;
-        let pair = authority.issue(&[&host])?;
-        cluster.apply(&tls_secret(&team, "bought", &pair)).await?;
+        cluster.apply(&authority.secret(&team, "bought", &[&host])?).await?;
         let spec = json!({
             "hostnames": [host],
             "tls": {"secret": {"name": "bought", "namespace": team}},

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::echo::{application, container, service};
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::visitor::{Answer, Scheme};
 use portolan_e2e::wait::{LATER, SOON, eventually};
 use portolan_e2e::{CLASS, Cluster, ISSUER, scene};
@@ -76,8 +76,9 @@ async fn an_ingress_is_served_by_its_rules_with_tls_and_shows_where_it_leads() -
         cluster.rolled_out(&namespace, "rest").await?;
         let [secure, plain] = ["secure", "plain"].map(|part| scene.host(part));
         let authority = Authority::new()?;
-        let pair = authority.issue(&[&secure])?;
-        cluster.apply(&tls_secret(&namespace, "own", &pair)).await?;
+        cluster
+            .apply(&authority.secret(&namespace, "own", &[&secure])?)
+            .await?;
         let paths = [
             path("Exact", "/one", "echo"),
             path("Prefix", "/api", "echo"),

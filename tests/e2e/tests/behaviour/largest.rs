@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::scene;
 use portolan_e2e::wait::LATER;
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn sixty_four_hostnames_of_full_length_are_served() -> Result<()> {
         // With a Secret of one's own, because issuing 64 certificates takes minutes: status has the
         // same fields either way.
         cluster
-            .apply(&tls_secret(&namespace, "own", &authority.issue(&names)?))
+            .apply(&authority.secret(&namespace, "own", &names)?)
             .await?;
         let tls = json!({"tls": {"secret": {"name": "own"}}});
         cluster

@@ -216,9 +216,8 @@ async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_bel
         let domain = scene.host("home");
         let authority = Authority::new()?;
         let wildcard = format!("*.{domain}");
-        let pair = authority.issue(&[&wildcard])?;
         cluster
-            .apply(&tls_secret(&vault, "wildcard", &pair))
+            .apply(&authority.secret(&vault, "wildcard", &[&wildcard])?)
             .await?;
         let secret = json!({"namespace": vault, "name": "wildcard"});
         let spec = json!({

@@ -8,7 +8,7 @@ mod applications;
 
 use anyhow::{Context, Result};
 use portolan_e2e::cluster::text;
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::{Cluster, ISSUER, Scene};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,8 +188,7 @@ impl<'a> Stage<'a> {
             .iter()
             .filter_map(Value::as_str)
             .collect();
-        let pair = self.authority.issue(&hostnames)?;
-        let secret = tls_secret(namespace, name, &pair);
+        let secret = self.authority.secret(namespace, name, &hostnames)?;
         cluster.apply(&secret).await.map(drop)
     }
 }

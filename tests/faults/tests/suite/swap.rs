@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::pki::{Authority, tls_secret};
+use portolan_e2e::pki::Authority;
 use portolan_e2e::scene;
 use portolan_e2e::wait::{LATER, SOON, eventually};
 use portolan_faults::cut::Cut;
@@ -25,8 +25,9 @@ async fn while_a_swap_is_held_back_status_tells_the_certificate_that_is_shown() 
         let host = scene.host("shop");
         let authority = Authority::new()?;
         let renew = async || {
-            let pair = authority.issue(&[&host])?;
-            cluster.apply(&tls_secret(&namespace, "own", &pair)).await
+            cluster
+                .apply(&authority.secret(&namespace, "own", &[&host])?)
+                .await
         };
         renew().await?;
         let tls = json!({"className": class, "tls": {"secret": {"name": "own"}}});

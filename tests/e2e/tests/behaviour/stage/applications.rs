@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use portolan_e2e::Cluster;
 use portolan_e2e::cluster::text;
 use portolan_e2e::echo::{application, container, server};
-use portolan_e2e::pki::{data, tls_secret};
+use portolan_e2e::pki::data;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,9 +95,12 @@ impl Stage<'_> {
         });
         cluster.apply(&authority).await?;
         let secret = format!("{app}-serving");
-        let pair = self.authority.issue(&[check.subject])?;
         cluster
-            .apply(&tls_secret(namespace, &secret, &pair))
+            .apply(
+                &self
+                    .authority
+                    .secret(namespace, &secret, &[check.subject])?,
+            )
             .await?;
 
         const FOLDER: &str = "/serving";
