@@ -1,19 +1,18 @@
 //! Would a request succeed? A list of small checks in order; the first that fails is the answer, and all
 //! that fail are told by the condition that they belong to.
 
+use super::certificate_checks::{
+    cert_manager_is_there, certificate_is_good, certificate_is_served,
+};
 use super::conditions::Aspect;
 use super::destinations::{Destinations, told};
 use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::certificates::Source;
-use crate::index::grants::Referent;
 use crate::index::hostnames::Standing;
 use crate::index::link::{Linked, Object};
 use crate::index::merge::{Server, Share};
-use crate::index::secrets::SecretProblem;
 use crate::index::services::Unresolved;
-use crate::index::serving::Slot;
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate};
 use crate::reason::Reason;
@@ -37,7 +36,7 @@ pub(super) struct Scene<'a> {
     object: &'a Object,
     pub(super) link: &'a Linked,
     seen: &'a Observed,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     pub(super) children: Vec<Child>,
     pub(super) addresses: &'a [Address],
     destinations: Destinations,
@@ -211,12 +210,16 @@ impl<'a> Scene<'a> {
         all.all(|other| other == Some(first)).then_some(first)
     }
 
-    fn ready_proxies(&self) -> impl Iterator<Item = &ObservedProxy> {
+    pub(super) fn ready_proxies(&self) -> impl Iterator<Item = &ObservedProxy> {
         self.seen.proxies.iter().filter(|proxy| proxy.ready)
     }
 }
 
-fn finding(aspects: &'static [Aspect], reason: Reason, message: String) -> Option<Finding> {
+pub(super) fn finding(
+    aspects: &'static [Aspect],
+    reason: Reason,
+    message: String,
+) -> Option<Finding> {
     Some(Finding {
         aspects,
         reason,
@@ -319,146 +322,6 @@ fn references_are_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
         reason,
         message,
     )
-}
-
-fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let wanted = matches!(scene.rule(host).1.source(host), Source::Issued(_));
-    if !wanted || scene.index.cert_manager {
-        return None;
-    }
-    let message = format!(
-        "{host}: the cluster has no cert-manager; install it, or name a Secret in spec.tls.secret"
-    );
-    finding(
-        &[Aspect::CertificatesReady],
-        Reason::CertManagerMissing,
-        message,
-    )
-}
-
-fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let slot = Slot::of_host(&scene.link.class, host);
-    let judge = |secret: &ObjectRef| scene.index.serving.judge(secret, &slot);
-    let (_, link) = scene.rule(host);
-    let secret = match link.source(host) {
-        Source::Nowhere => return None,
-        Source::Own(secrets) => {
-            return secrets.iter().find_map(|secret| {
-                const FIELD: &str = "spec.tls.secret";
-                let from = &link.routing.namespace;
-                let consent = scene.index.consent(from, Referent::Secret, secret, FIELD);
-                match consent {
-                    Err(refused) => {
-                        let told = format!("{host}: {}", refused.message);
-                        finding(WITHOUT_SECRET, refused.reason, told)
-                    }
-                    Ok(()) => secret_is_good(host, &secret.called_in(from), FIELD, judge(secret)),
-                }
-            });
-        }
-        Source::Shared(secret) => {
-            let of = format!("spec.certificates.shared of class {}", link.class);
-            return secret_is_good(host, &secret.to_string(), &of, judge(secret));
-        }
-        Source::Issued(_) => scene.index.issued_for(link, host),
-    };
-    let trouble = || match link.source(host) {
-        Source::Issued(issuer) => scene.index.issuers.trouble(issuer, &secret.namespace),
-        _ => None,
-    };
-    let (name, judged) = (&secret.name, judge(&secret));
-    // One for all hostnames of an object serves the others until it is issued with this one as well.
-    let judged = judged.filter(|judged| {
-        let lacks = matches!(judged, Err(SecretProblem::WrongHostname { .. }));
-        !(link.issued.is_together && lacks)
-    });
-    let issuance = scene.index.issuance(&secret);
-    let failure = issuance.and_then(|issuance| issuance.failure.as_ref());
-    let waiting = issuance.and_then(|issuance| issuance.waiting.as_deref());
-    let trial = scene.index.challenges.newest(&secret.namespace, host);
-    let (reason, message) = match (judged, failure) {
-        (Some(Ok(())), _) => return None,
-        (Some(Err(problem)), _) => (
-            problem.reason(),
-            format!("{host}: Secret {name}: {problem}"),
-        ),
-        (None, failure) => match (trial, failure) {
-            (Some(trial), _) if trial.failed => (
-                Reason::ChallengeFailed,
-                format!(
-                    "{host}: the {} challenge failed: {}",
-                    trial.kind, trial.words
-                ),
-            ),
-            (_, Some(told)) => (Reason::CertificateFailed, format!("{host}: {told}")),
-            (Some(trial), None) if !trial.words.is_empty() => (
-                Reason::CertificatePending,
-                format!("{host}: {} challenge: {}", trial.kind, trial.words),
-            ),
-            (_, None) => match trouble() {
-                Some((reason, told)) => (reason, format!("{host}: {told}")),
-                None => {
-                    let waiting = waiting.unwrap_or("the certificate is being issued");
-                    (Reason::CertificatePending, format!("{host}: {waiting}"))
-                }
-            },
-        },
-    };
-    finding(&[Aspect::CertificatesReady], reason, message)
-}
-
-fn secret_is_good(
-    host: &Hostname,
-    name: &str,
-    field: &str,
-    judged: Option<Result<(), SecretProblem>>,
-) -> Option<Finding> {
-    let (reason, message) = match judged {
-        Some(Ok(())) => return None,
-        Some(Err(problem)) => (
-            problem.reason(),
-            format!("{host}: Secret {name}: {problem}"),
-        ),
-        None => (
-            Reason::SecretNotFound,
-            format!("{host}: there is no Secret {name}; create it, or correct {field}"),
-        ),
-    };
-    finding(WITHOUT_SECRET, reason, message)
-}
-
-/// A certificate that somebody was to bring is missing, or of no use.
-const WITHOUT_SECRET: &[Aspect] = &[Aspect::CertificatesReady, Aspect::ResolvedRefs];
-
-fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let slot = Slot::of_host(&scene.link.class, host);
-    let pairs: Vec<_> = scene.index.serving.certificates(&slot).collect();
-    if pairs.is_empty() {
-        return None;
-    }
-    // Of several, a proxy shows the one that fits its visitor.
-    let current = |shown: &str| pairs.iter().any(|(_, pair)| pair.fingerprint == shown);
-    scene.ready_proxies().find_map(|proxy| {
-        let served = proxy.served.get(host.as_str());
-        let (reason, message) = match served {
-            Some(served) if served.not_after <= scene.now => (
-                Reason::CertificateExpired,
-                format!(
-                    "{host}: the certificate has expired at {}",
-                    served.not_after
-                ),
-            ),
-            Some(served) if current(&served.fingerprint) => return None,
-            _ => (
-                Reason::CertificateNotServed,
-                format!(
-                    "{host}: proxy {} does not present the certificate yet",
-                    proxy.name
-                ),
-            ),
-        };
-        finding(&[Aspect::CertificatesReady], reason, message)
-    })
 }
 
 fn proxies_are_up_to_date(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {

@@ -3,6 +3,7 @@
 //! A status is a function of the index, of what was seen outside, and of the time that is passed in.
 //! [`checks`] decides whether a request would succeed; here the answer gets its form.
 
+mod certificate_checks;
 mod checks;
 mod child;
 mod class;

@@ -1,0 +1,151 @@
+//! Whether a hostname has its certificate: asked for, issued, good, and presented by every ready proxy.
+
+use super::checks::{Finding, Scene, finding};
+use super::conditions::Aspect;
+use crate::index::certificates::Source;
+use crate::index::grants::Referent;
+use crate::index::secrets::SecretProblem;
+use crate::index::serving::Slot;
+use crate::names::{Hostname, ObjectRef};
+use crate::reason::Reason;
+use portolan_crds::IssuerRef;
+
+pub(super) fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
+    let wanted = matches!(scene.rule(host).1.source(host), Source::Issued(_));
+    if !wanted || scene.index.cert_manager {
+        return None;
+    }
+    let message = format!(
+        "{host}: the cluster has no cert-manager; install it, or name a Secret in spec.tls.secret"
+    );
+    finding(
+        &[Aspect::CertificatesReady],
+        Reason::CertManagerMissing,
+        message,
+    )
+}
+
+pub(super) fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
+    let slot = Slot::of_host(&scene.link.class, host);
+    let judge = |secret: &ObjectRef| scene.index.serving.judge(secret, &slot);
+    let (_, link) = scene.rule(host);
+    match link.source(host) {
+        Source::Nowhere => None,
+        Source::Own(secrets) => secrets.iter().find_map(|secret| {
+            const FIELD: &str = "spec.tls.secret";
+            let from = &link.routing.namespace;
+            let consent = scene.index.consent(from, Referent::Secret, secret, FIELD);
+            match consent {
+                Err(refused) => {
+                    let told = format!("{host}: {}", refused.message);
+                    finding(WITHOUT_SECRET, refused.reason, told)
+                }
+                Ok(()) => secret_is_good(host, &secret.called_in(from), FIELD, judge(secret)),
+            }
+        }),
+        Source::Shared(secret) => {
+            let of = format!("spec.certificates.shared of class {}", link.class);
+            secret_is_good(host, &secret.to_string(), &of, judge(secret))
+        }
+        Source::Issued(issuer) => {
+            let secret = scene.index.issued_for(link, host);
+            // One for all hostnames of an object serves the others until it is issued with this one as well.
+            let judged = judge(&secret).filter(|judged| {
+                let lacks = matches!(judged, Err(SecretProblem::WrongHostname { .. }));
+                !(link.issued.is_together && lacks)
+            });
+            let (reason, told) = match judged {
+                Some(Ok(())) => return None,
+                Some(Err(problem)) => {
+                    let told = format!("Secret {}: {problem}", secret.name);
+                    (problem.reason(), told)
+                }
+                None => not_issued(scene, host, issuer, &secret),
+            };
+            let message = format!("{host}: {told}");
+            finding(&[Aspect::CertificatesReady], reason, message)
+        }
+    }
+}
+
+/// Why a certificate does not come: what failed, before what is waited for.
+fn not_issued(
+    scene: &Scene<'_>,
+    host: &Hostname,
+    issuer: &IssuerRef,
+    secret: &ObjectRef,
+) -> (Reason, String) {
+    let trial = scene.index.challenges.newest(&secret.namespace, host);
+    let issuance = scene.index.issuance(secret);
+    if let Some(trial) = trial.filter(|trial| trial.failed) {
+        let told = format!("the {} challenge failed: {}", trial.kind, trial.words);
+        return (Reason::ChallengeFailed, told);
+    }
+    if let Some(told) = issuance.and_then(|it| it.failure.as_ref()) {
+        return (Reason::CertificateFailed, told.clone());
+    }
+    if let Some(trial) = trial.filter(|trial| !trial.words.is_empty()) {
+        let told = format!("{} challenge: {}", trial.kind, trial.words);
+        return (Reason::CertificatePending, told);
+    }
+    if let Some(trouble) = scene.index.issuers.trouble(issuer, &secret.namespace) {
+        return trouble;
+    }
+    let waiting = issuance.and_then(|it| it.waiting.as_deref());
+    let waiting = waiting.unwrap_or("the certificate is being issued");
+    (Reason::CertificatePending, waiting.to_owned())
+}
+
+fn secret_is_good(
+    host: &Hostname,
+    name: &str,
+    field: &str,
+    judged: Option<Result<(), SecretProblem>>,
+) -> Option<Finding> {
+    let (reason, message) = match judged {
+        Some(Ok(())) => return None,
+        Some(Err(problem)) => (
+            problem.reason(),
+            format!("{host}: Secret {name}: {problem}"),
+        ),
+        None => (
+            Reason::SecretNotFound,
+            format!("{host}: there is no Secret {name}; create it, or correct {field}"),
+        ),
+    };
+    finding(WITHOUT_SECRET, reason, message)
+}
+
+/// A certificate that somebody was to bring is missing, or of no use.
+const WITHOUT_SECRET: &[Aspect] = &[Aspect::CertificatesReady, Aspect::ResolvedRefs];
+
+pub(super) fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
+    let slot = Slot::of_host(&scene.link.class, host);
+    let pairs: Vec<_> = scene.index.serving.certificates(&slot).collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    // Of several, a proxy shows the one that fits its visitor.
+    let current = |shown: &str| pairs.iter().any(|(_, pair)| pair.fingerprint == shown);
+    scene.ready_proxies().find_map(|proxy| {
+        let served = proxy.served.get(host.as_str());
+        let (reason, message) = match served {
+            Some(served) if served.not_after <= scene.now => (
+                Reason::CertificateExpired,
+                format!(
+                    "{host}: the certificate has expired at {}",
+                    served.not_after
+                ),
+            ),
+            Some(served) if current(&served.fingerprint) => return None,
+            _ => (
+                Reason::CertificateNotServed,
+                format!(
+                    "{host}: proxy {} does not present the certificate yet",
+                    proxy.name
+                ),
+            ),
+        };
+        finding(&[Aspect::CertificatesReady], reason, message)
+    })
+}
