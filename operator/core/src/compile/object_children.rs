@@ -5,9 +5,9 @@
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::certificates::Source;
-use crate::index::link::{Linked, Object};
-use crate::index::routing::Own;
+use crate::index::resolve::certificates::Source;
+use crate::index::resolve::exposure::{Linked, Object};
+use crate::index::resolve::routing::Own;
 use crate::names::{Hostname, ObjectRef, child_name};
 use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, INGRESS, MANAGED_BY};

@@ -1,13 +1,13 @@
 //! What the proxies of a class are told.
 
-use super::class_settings::class_settings;
 use crate::index::Index;
-use crate::index::demands::Demands;
-use crate::index::grants::Referent;
-use crate::index::link::{Linked, Object};
-use crate::index::routing::Routing;
-use crate::index::serving::{Slot, secret_of};
-use crate::index::virtual_host;
+use crate::index::requirements::Demands;
+use crate::index::resolve::exposure::{Linked, Object};
+use crate::index::resolve::routing::Routing;
+use crate::index::resource_names::class_settings;
+use crate::index::resource_names::virtual_host;
+use crate::index::store::grants::Referent;
+use crate::index::store::served_certificates::{Slot, secret_of};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use portolan_discovery::table::{
     Certificate, EndpointSet, Kind, Listener, Origin, Protocol, Resource, ResourceName,

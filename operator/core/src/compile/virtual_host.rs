@@ -1,12 +1,12 @@
 //! A hostname: how TLS is spoken for it, and its routes.
 
 use crate::index::Index;
-use crate::index::delegation::Leaf;
-use crate::index::demands::Demands;
-use crate::index::link::Linked;
-use crate::index::merge::Server;
-use crate::index::services::Unresolved;
-use crate::index::serving::Slot;
+use crate::index::requirements::Demands;
+use crate::index::resolve::exposure::Linked;
+use crate::index::resolve::route_tree::Leaf;
+use crate::index::resolve::route_tree::Server;
+use crate::index::store::served_certificates::Slot;
+use crate::index::unresolved::Unresolved;
 use crate::names::Hostname;
 use crate::reason::Reason;
 use crate::validate::{ActionSpec, Policy};

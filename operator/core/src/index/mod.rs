@@ -1,70 +1,46 @@
 //! What objects mean together: a synchronous state machine.
 //!
 //! [`Index::apply`] takes in one event and touches what it concerns: before the change, so that what
-//! is left behind is found, and after it, so that what is new is. Reverse indexes ([`users`],
-//! [`hostnames`]) keep the cost at the size of the change.
+//! is left behind is found, and after it, so that what is new is. Reverse indexes ([`affected`],
+//! [`store::hostnames`]) keep the cost at the size of the change.
 //!
 //! Everything is a function of what is stored in the cluster now, with one exception that is wanted:
-//! a certificate that was served goes on being served when its Secret becomes unusable ([`serving`]).
+//! a certificate that was served goes on being served when its Secret becomes unusable ([`store::served_certificates`]).
 
-mod aging;
-pub(crate) mod backends;
-mod by_namespace;
-pub(crate) mod certificates;
-pub(crate) mod challenges;
-pub(crate) mod classes;
-pub(crate) mod delegation;
-pub(crate) mod demands;
-mod entries;
-pub(crate) mod grants;
-pub(crate) mod hostnames;
-mod in_use;
-pub(crate) mod ingresses;
-pub(crate) mod issuance;
-pub(crate) mod issuers;
-mod leases;
-pub(crate) mod link;
-pub(crate) mod merge;
-pub(crate) mod namespaces;
-pub(crate) mod pods;
-mod restriction;
-pub(crate) mod routing;
-pub(crate) mod secrets;
-mod service_facts;
-pub(crate) mod services;
-pub(crate) mod serving;
-pub(crate) mod solvers;
-pub(crate) mod spoken;
-mod touch;
-pub(crate) mod users;
-mod words;
+pub(crate) mod affected;
+pub(crate) mod ingress;
+pub(crate) mod requirements;
+pub(crate) mod resolve;
+pub(crate) mod resource_names;
+pub(crate) mod store;
+pub(crate) mod unresolved;
 
 use crate::compile::{TicketKey, epoch};
 use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::{HoldAction, proxy_service};
-use aging::Ends;
-use by_namespace::ByNamespace;
-use challenges::Challenges;
-use classes::{Class, Classes};
-pub(crate) use entries::Entry;
-use grants::Grants;
-use hostnames::Hostnames;
-use ingresses::Ingresses;
-use issuance::Issuance;
-use issuers::{Issuers, Scope};
-use leases::Leases;
-use link::{Link, Linked, Object};
-use namespaces::Namespaces;
+pub(crate) use affected::entries::Entry;
+use affected::expiry::Ends;
+use affected::mark::Rivals;
+use affected::references::Users;
+use ingress::acme_challenges::Challenges;
+use ingress::acme_solvers::Solvers;
+use ingress::ingresses::Ingresses;
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
-use portolan_discovery::table::{Kind, ResourceName};
-use services::Services;
-use serving::{Serving, Slot};
-use solvers::Solvers;
+use portolan_discovery::table::Kind;
+use resolve::exposure::{Link, Linked, Object};
 use std::collections::{BTreeSet, HashMap};
-use touch::Rivals;
-use users::Users;
+use store::by_namespace::ByNamespace;
+use store::classes::{Class, Classes};
+use store::grants::Grants;
+use store::hostnames::Hostnames;
+use store::issuance::Issuance;
+use store::issuers::{Issuers, Scope};
+use store::leases::Leases;
+use store::namespaces::Namespaces;
+use store::served_certificates::{Serving, Slot};
+use store::services::Services;
 
 /// Everything that is known, and what follows from it.
 #[derive(Debug)]
@@ -354,7 +330,7 @@ impl Index {
         let name = change.reference();
         let differs = match change {
             Change::Applied(it) => {
-                let now = issuance::read(&it);
+                let now = store::issuance::read(&it);
                 self.certificates.insert(name.clone(), now.clone()) != Some(now)
             }
             Change::Deleted(_) => self.certificates.remove(&name).is_some(),
@@ -391,12 +367,5 @@ impl Index {
             }
         }
         affected.resources.extend(certificates);
-    }
-}
-
-pub(crate) fn virtual_host(host: &Hostname) -> ResourceName {
-    ResourceName {
-        kind: Kind::VirtualHost,
-        name: host.as_str().to_owned(),
     }
 }

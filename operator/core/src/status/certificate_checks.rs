@@ -2,10 +2,10 @@
 
 use super::checks::{Finding, Scene, finding};
 use super::conditions::Aspect;
-use crate::index::certificates::Source;
-use crate::index::grants::Referent;
-use crate::index::secrets::SecretProblem;
-use crate::index::serving::Slot;
+use crate::index::resolve::certificates::Source;
+use crate::index::store::grants::Referent;
+use crate::index::store::secrets::SecretProblem;
+use crate::index::store::served_certificates::Slot;
 use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
 use portolan_crds::IssuerRef;

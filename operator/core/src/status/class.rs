@@ -2,8 +2,8 @@
 
 use super::conditions::{Aspect, Conditions};
 use crate::index::Index;
-use crate::index::classes::Class;
-use crate::index::serving::Slot;
+use crate::index::store::classes::Class;
+use crate::index::store::served_certificates::Slot;
 use crate::names::{ClassName, ObjectRef};
 use crate::observed::{ChildState, Observed, ObservedProxy, Verdict};
 use crate::proxy_service;

@@ -5,7 +5,7 @@ use super::checks::{Finding, Findings, Scene};
 use super::destinations::{Destinations, told};
 use super::notices;
 use crate::index::Index;
-use crate::index::link::{Child, Link, Linked};
+use crate::index::resolve::exposure::{Child, Link, Linked};
 use crate::names::{ClassName, ObjectRef};
 use crate::observed::Observed;
 use crate::reason::Reason;

@@ -2,9 +2,9 @@
 
 use super::encryption::Encryption;
 use crate::index::Index;
-use crate::index::link::Object;
-use crate::index::routing::Routing;
-use crate::index::services::Unresolved;
+use crate::index::resolve::exposure::Object;
+use crate::index::resolve::routing::Routing;
+use crate::index::unresolved::Unresolved;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::RouteSpec;

@@ -2,9 +2,9 @@
 
 use super::checks::Finding;
 use super::conditions::{Aspect, Conditions};
-use crate::index::backends::Resolved;
-use crate::index::demands::Demands;
-use crate::index::services::Unresolved;
+use crate::index::requirements::Demands;
+use crate::index::resolve::backends::Resolved;
+use crate::index::unresolved::Unresolved;
 use crate::reason::Reason;
 use portolan_crds::BackendEncryption;
 

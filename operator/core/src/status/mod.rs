@@ -14,12 +14,12 @@ mod encryption;
 mod proxies;
 mod vitals;
 
-use crate::index::certificates::Source;
-use crate::index::hostnames::Standing;
-use crate::index::link::{Link, Linked, Object};
-use crate::index::merge::Share;
-use crate::index::services::Unresolved;
-use crate::index::serving::Slot;
+use crate::index::resolve::certificates::Source;
+use crate::index::resolve::exposure::{Link, Linked, Object};
+use crate::index::resolve::shared_hosts::Share;
+use crate::index::store::hostnames::Standing;
+use crate::index::store::served_certificates::Slot;
+use crate::index::unresolved::Unresolved;
 use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed};

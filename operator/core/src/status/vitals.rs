@@ -6,10 +6,10 @@
 use super::Verdict;
 use super::conditions::Aspect;
 use crate::index::Index;
-use crate::index::certificates::Source;
-use crate::index::link::Linked;
-use crate::index::secrets::KeyPair;
-use crate::index::serving::Slot;
+use crate::index::resolve::certificates::Source;
+use crate::index::resolve::exposure::Linked;
+use crate::index::store::secrets::KeyPair;
+use crate::index::store::served_certificates::Slot;
 use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
 use jiff::Timestamp;
