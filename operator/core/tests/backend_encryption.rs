@@ -4,7 +4,7 @@
 
 mod world;
 
-use portolan_core::{Affected, Event, ObjectRef, Reason, Verdict};
+use portolan_core::{AckState, Affected, Event, ObjectRef, Reason};
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::{Action, Resource};
 use serde_json::{Value, json};
@@ -143,8 +143,8 @@ fn nothing_is_claimed_while_a_proxy_may_still_do_otherwise() {
     world.see_everything();
     world
         .proxy()
-        .verdicts
-        .insert(virtual_host(HOST), Verdict::Behind);
+        .acks
+        .insert(virtual_host(HOST), AckState::Behind);
     is(&world, "Unknown", Reason::ProxiesBehind, "proxy proxy-0");
     put_service(&mut world, "shop", "http");
     is(&world, "False", Reason::NotEncrypted, "spec.service");

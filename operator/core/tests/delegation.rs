@@ -474,7 +474,7 @@ fn a_child_waits_for_its_root_and_is_told_when_that_serves() {
     assert_eq!(condition(&status, "Ready").1, "Serving", "{status:#?}");
     assert_eq!(status.summary.unwrap().status, "Ready");
     assert_eq!(status.addresses[0].value, "203.0.113.7");
-    world.proxy().verdicts.clear();
+    world.proxy().acks.clear();
     assert_eq!(condition(&world.status(), "Ready").1, "ProxiesBehind");
 }
 

@@ -12,7 +12,7 @@ mod steps;
 mod world;
 
 use portolan_core::{
-    Affected, Child, ClassName, Complaint, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
+    Affected, Child, ClassName, Diagnostic, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
 };
 use portolan_crds::{Address, ExposeClassStatus, ExposedPortStatus};
 use portolan_discovery::table::{
@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use steps::*;
 use world::*;
 
-type OfIngress = (Vec<ObjectRef>, Vec<Complaint>, Vec<Address>);
+type OfIngress = (Vec<ObjectRef>, Vec<Diagnostic>, Vec<Address>);
 
 /// Everything that follows from an index.
 #[derive(Debug, Default, PartialEq)]
@@ -71,11 +71,11 @@ impl Derived {
         }
         for ingress in affected.ingresses {
             let hosts = index.hosts_of_ingress(&ingress);
-            let complaints = index.ingress_complaints(&ingress);
+            let diagnostics = index.ingress_diagnostics(&ingress);
             let addresses = index.addresses_of_ingress(&ingress).to_vec();
             let told = index
                 .is_ours(&ingress)
-                .then_some((hosts, complaints, addresses));
+                .then_some((hosts, diagnostics, addresses));
             set(&mut self.ingresses, ingress, told);
         }
         for class in affected.classes {
@@ -106,8 +106,8 @@ impl Derived {
             seen.extend(status.hostnames.iter().map(|host| host.reason.clone()));
             seen.extend(status.conditions.iter().map(|it| it.reason.clone()));
         }
-        for (_, complaints, _) in self.ingresses.values() {
-            let wrong = !complaints.is_empty();
+        for (_, diagnostics, _) in self.ingresses.values() {
+            let wrong = !diagnostics.is_empty();
             seen.extend(wrong.then(|| "an Ingress with a rule for every hostname".to_owned()));
         }
         for (object, status) in &self.statuses {

@@ -331,10 +331,10 @@ fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
     let (invalid, told) = reason(&world, &of_shop("c.example.com"));
     assert_eq!(invalid, Reason::InvalidSpec.as_str());
     assert!(told.starts_with("spec.rules[3]: leads nowhere"), "{told}");
-    let complaints = world
+    let diagnostics = world
         .index
-        .ingress_complaints(&ObjectRef::new("team-a", "shop"));
-    let told = &complaints[0].message;
+        .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
+    let told = &diagnostics[0].message;
     assert!(told.starts_with("spec.rules[2].host: is missing"), "{told}");
     assert_eq!(
         world
@@ -415,12 +415,12 @@ fn what_was_told_is_remembered_until_another_ingress_has_the_name() {
         .status(&me, &Observed::default(), later)
         .unwrap();
     assert_eq!(again, status, "conditions keep their times");
-    assert_eq!(world.index.vitals(&me).unwrap().hostnames[0].name, HOST);
+    assert_eq!(world.index.metrics(&me).unwrap().hostnames[0].name, HOST);
     let mut another = shop(all(HOST));
     another.metadata.uid = Some("another".into());
     put(&mut world, another);
     assert_eq!(
-        world.index.vitals(&me).unwrap().status,
+        world.index.metrics(&me).unwrap().status,
         "",
         "nothing was told of it yet"
     );
@@ -456,14 +456,14 @@ fn annotations_of_another_controller_are_told_to_be_without_effect() {
     ];
     object.metadata.annotations = Some(keys.map(|key| (key.to_owned(), String::new())).into());
     put(&mut world, object);
-    let complaints = world
+    let diagnostics = world
         .index
-        .ingress_complaints(&ObjectRef::new("team-a", "shop"));
-    let [complaint] = &complaints[..] else {
-        panic!("{complaints:?}")
+        .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
+    let [diagnostic] = &diagnostics[..] else {
+        panic!("{diagnostics:?}")
     };
-    assert_eq!(complaint.reason, Reason::AnnotationNotSupported);
-    let told = &complaint.message;
+    assert_eq!(diagnostic.reason, Reason::AnnotationNotSupported);
+    let told = &diagnostic.message;
     let sentence =
         "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target and 1 more: not read";
     assert!(told.starts_with(sentence), "{told}");

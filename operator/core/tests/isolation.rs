@@ -10,8 +10,8 @@ mod steps;
 mod world;
 
 use portolan_core::{
-    Change, Child, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
-    ObservedProxy, Verdict,
+    AckState, Change, Child, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
+    ObservedProxy,
 };
 use portolan_crds::{
     ExposeClass, ExposeClassStatus, ExposedPort, ExposedPortStatus, HostnameStatus,
@@ -188,8 +188,8 @@ impl Cluster {
         let proxy = ObservedProxy {
             name: "proxy".to_owned(),
             ready: true,
-            verdicts: resources
-                .map(|(_, name)| (name, Verdict::Acknowledged))
+            acks: resources
+                .map(|(_, name)| (name, AckState::Acknowledged))
                 .collect(),
             ..ObservedProxy::default()
         };

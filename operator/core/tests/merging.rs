@@ -4,7 +4,7 @@
 
 mod world;
 
-use portolan_core::{Affected, Event, ObjectRef, Observed, Reason, Verdict};
+use portolan_core::{AckState, Affected, Event, ObjectRef, Observed, Reason};
 use portolan_discovery::table::{Action, PathMatch, Resource, VirtualHost};
 use serde_json::{Value, json};
 use world::*;
@@ -260,6 +260,6 @@ fn an_object_waits_until_the_proxies_have_the_routes_of_all() {
             .resources
             .contains(&(class_name("public"), name.clone()))
     );
-    world.proxy().verdicts.insert(name, Verdict::Behind);
+    world.proxy().acks.insert(name, AckState::Behind);
     world.is(Reason::ProxiesBehind);
 }

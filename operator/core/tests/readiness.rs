@@ -5,7 +5,7 @@
 mod world;
 
 use jiff::ToSpan;
-use portolan_core::{ChildKey, ChildState, Event, ObservedProxy, Reason, Verdict};
+use portolan_core::{AckState, ChildKey, ChildState, Event, ObservedProxy, Reason};
 use serde_json::json;
 use world::*;
 
@@ -148,12 +148,12 @@ fn endpoints_are_told_apart() {
 fn every_ready_proxy_must_have_everything() {
     let mut world = World::ready();
     let name = endpoints("team-a/shop:http");
-    world.proxy().verdicts.insert(name.clone(), Verdict::Behind);
+    world.proxy().acks.insert(name.clone(), AckState::Behind);
     world.is(Reason::ProxiesBehind);
     world
         .proxy()
-        .verdicts
-        .insert(name.clone(), Verdict::Refused("bad".into()));
+        .acks
+        .insert(name.clone(), AckState::Refused("bad".into()));
     world.is(Reason::ProxyRefused);
     world.see_everything();
     world.seen.proxies.push(ObservedProxy {
@@ -179,7 +179,7 @@ fn the_listeners_count_too() {
         .index
         .resources_of_class(&class_name("public"))
         .remove(0);
-    world.proxy().verdicts.remove(&listener);
+    world.proxy().acks.remove(&listener);
     world.is(Reason::ProxiesBehind);
 }
 
@@ -225,7 +225,7 @@ fn expiry_is_noticed_without_an_event() {
     let world = World::ready();
     let at = world
         .index
-        .judge_again_at(&world.shop, &world.seen, now())
+        .recheck_at(&world.shop, &world.seen, now())
         .unwrap();
     assert_eq!(at.to_string(), "2031-01-01T00:00:00Z");
     let status = world.index.status(&world.shop, &world.seen, at).unwrap();
@@ -233,10 +233,7 @@ fn expiry_is_noticed_without_an_event() {
         condition(&status, "Ready"),
         ("False".into(), "CertificateExpired".into())
     );
-    assert_eq!(
-        world.index.judge_again_at(&world.shop, &world.seen, at),
-        None
-    );
+    assert_eq!(world.index.recheck_at(&world.shop, &world.seen, at), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::weight::{Weight, weight};
 use crate::files::{Key, Kind, Trouble};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::{Complaint, ObjectRef};
+use portolan_core::{Diagnostic, ObjectRef};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -219,8 +219,8 @@ fn unreadable(trouble: &Trouble) -> Finding {
 
 fn judge(model: &Model, object: &ObjectRef) -> Vec<Finding> {
     let seen = model.seen(object);
-    let complaints = model.store.index.complaints(object, &seen, model.now());
-    told(model, &Key::exposed_port(object), complaints)
+    let diagnostics = model.store.index.diagnostics(object, &seen, model.now());
+    told(model, &Key::exposed_port(object), diagnostics)
 }
 
 /// Each hostname by itself, in the fields of the Ingress.
@@ -228,23 +228,23 @@ fn judge_ingress(model: &Model, ingress: &ObjectRef) -> Vec<Finding> {
     let index = &model.store.index;
     let hosts = index.hosts_of_ingress(ingress);
     let of_hosts = hosts.iter().flat_map(|host| {
-        let complaints = index.complaints(host, &model.seen(host), model.now());
-        complaints.into_iter().map(|it| Complaint {
+        let diagnostics = index.diagnostics(host, &model.seen(host), model.now());
+        diagnostics.into_iter().map(|it| Diagnostic {
             message: index.in_terms_of_ingress(host, &it.message),
             reason: it.reason,
         })
     });
-    let all = index.ingress_complaints(ingress).into_iter();
+    let all = index.ingress_diagnostics(ingress).into_iter();
     told(model, &Key::ingress(ingress), all.chain(of_hosts).collect())
 }
 
 fn judge_class(model: &Model, class: &ObjectRef) -> Vec<Finding> {
-    let complaints = model.store.complaints_of_class(class);
-    told(model, &Key::expose_class(class), complaints)
+    let diagnostics = model.store.complaints_of_class(class);
+    told(model, &Key::expose_class(class), diagnostics)
 }
 
-fn told(model: &Model, key: &Key, complaints: Vec<Complaint>) -> Vec<Finding> {
-    let findings = complaints.into_iter().map(|it| {
+fn told(model: &Model, key: &Key, diagnostics: Vec<Diagnostic>) -> Vec<Finding> {
+    let findings = diagnostics.into_iter().map(|it| {
         let (file, line) = model.place(key, &it.message);
         Finding {
             file: file.to_owned(),

@@ -3,7 +3,7 @@
 use portolan_core::Reason;
 use serde::Serialize;
 
-/// How much a complaint about a file weighs.
+/// How much a diagnostic about a file weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Weight {

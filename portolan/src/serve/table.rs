@@ -1,7 +1,7 @@
 //! What the data plane shall have, what it was told, and what it says about it.
 
 use jiff::Timestamp;
-use portolan_core::{ObservedProxy, ServedCertificate, Verdict};
+use portolan_core::{AckState, ObservedProxy, ServedCertificate};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::session;
 use portolan_discovery::table::{Kind, ResourceName};
@@ -111,12 +111,12 @@ impl Table {
 
     /// What the data plane says of these resources, as the core is told of a proxy.
     pub(crate) fn observe(&self, names: &[ResourceName]) -> ObservedProxy {
-        let verdicts = names.iter().filter_map(|name| {
+        let acks = names.iter().filter_map(|name| {
             let wanted = self.wanted.get(name)?.version;
             let verdict = match self.said.get(name) {
-                Some((version, None)) if *version == wanted => Verdict::Acknowledged,
-                Some((version, Some(why))) if *version == wanted => Verdict::Refused(why.clone()),
-                _ => Verdict::Behind,
+                Some((version, None)) if *version == wanted => AckState::Acknowledged,
+                Some((version, Some(why))) if *version == wanted => AckState::Refused(why.clone()),
+                _ => AckState::Behind,
             };
             Some((name.clone(), verdict))
         });
@@ -128,7 +128,7 @@ impl Table {
         ObservedProxy {
             name: "of this process".to_owned(),
             ready: self.ready,
-            verdicts: verdicts.collect(),
+            acks: acks.collect(),
             served: served.collect(),
         }
     }
@@ -179,17 +179,17 @@ mod tests {
         let batch = table.batch().unwrap();
         assert!(table.batch().is_none() && table.is_told());
         let names = [name.clone()];
-        assert_eq!(table.observe(&names).verdicts[&name], Verdict::Behind);
+        assert_eq!(table.observe(&names).acks[&name], AckState::Behind);
         assert_eq!(table.hear(accepted(&batch), &[]), [name.clone()].into());
-        assert_eq!(table.observe(&names).verdicts[&name], Verdict::Acknowledged);
+        assert_eq!(table.observe(&names).acks[&name], AckState::Acknowledged);
         table.want([set("n/s:80", 2)].into());
-        assert_eq!(table.observe(&names).verdicts[&name], Verdict::Behind);
+        assert_eq!(table.observe(&names).acks[&name], AckState::Behind);
         let batch = table.batch().unwrap();
         let refused = vec![batch.upserts[0].verdict(Some("no".into()))];
         table.hear(refused, &[]);
         assert_eq!(
-            table.observe(&names).verdicts[&name],
-            Verdict::Refused("no".into())
+            table.observe(&names).acks[&name],
+            AckState::Refused("no".into())
         );
     }
 
@@ -209,6 +209,6 @@ mod tests {
             (0, &vec![name.clone()])
         );
         table.hear(Vec::new(), &batch.removals);
-        assert!(table.observe(&[name]).verdicts.is_empty());
+        assert!(table.observe(&[name]).acks.is_empty());
     }
 }

@@ -108,8 +108,8 @@ impl World {
     /// The class that is served, and what of it is not in force.
     pub(crate) fn mistakes_of_class(&self) -> (ObjectRef, Vec<String>) {
         let class = ObjectRef::cluster(self.serving.class.as_str());
-        let complaints = self.store.complaints_of_class(&class).into_iter();
-        let mistakes = complaints.filter(|it| it.reason != Reason::SeveralDefaults);
+        let diagnostics = self.store.complaints_of_class(&class).into_iter();
+        let mistakes = diagnostics.filter(|it| it.reason != Reason::SeveralDefaults);
         (class, mistakes.map(|it| it.message).collect())
     }
 
@@ -136,7 +136,7 @@ impl World {
         let here = index.class_of(object) == Some(&self.serving.class);
         let proxies = here.then_some(proxy).into_iter().collect();
         let seen = self.store.seen(object, proxies);
-        match index.judge_again_at(object, &seen, now) {
+        match index.recheck_at(object, &seen, now) {
             Some(at) => self.again.insert(object.clone(), at),
             None => self.again.remove(object),
         };

@@ -20,8 +20,8 @@ use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::{HoldAction, proxy_service};
 pub(crate) use affected::entries::Entry;
-use affected::expiry::Ends;
-use affected::mark::Rivals;
+use affected::expiry::ExpiryQueue;
+use affected::mark::Claimants;
 use affected::references::Users;
 use ingress::acme_challenges::Challenges;
 use ingress::acme_solvers::Solvers;
@@ -29,7 +29,7 @@ use ingress::ingresses::Ingresses;
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
 use portolan_discovery::table::Kind;
-use resolve::exposure::{Link, Linked, Object};
+use resolve::exposure::{Exposure, Link, ResolvedRoot};
 use std::collections::{BTreeSet, HashMap};
 use store::by_namespace::ByNamespace;
 use store::classes::{Class, Classes};
@@ -59,7 +59,7 @@ pub struct Index {
     pub(crate) issuers: Issuers,
     solvers: Solvers,
     pub(crate) challenges: Challenges,
-    ends: Ends,
+    ends: ExpiryQueue,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
     objects: ByNamespace<Entry>,
@@ -86,7 +86,7 @@ impl Index {
             issuers: Issuers::default(),
             solvers: Solvers::default(),
             challenges: Challenges::default(),
-            ends: Ends::default(),
+            ends: ExpiryQueue::default(),
             ticket_key: None,
             objects: ByNamespace::default(),
             certificates: HashMap::new(),
@@ -109,9 +109,9 @@ impl Index {
             Event::ExposeClass(change) => self.apply_class(change, &mut affected),
             Event::HostnameHold(change) => {
                 let host = Hostnames::concerned(&change);
-                self.touch_hosts(&host, Rivals::Judged, &mut affected);
+                self.mark_hosts(&host, Claimants::Recheck, &mut affected);
                 if self.hostnames.apply_hold(change) {
-                    self.touch_hosts(&host, Rivals::Judged, &mut affected);
+                    self.mark_hosts(&host, Claimants::Recheck, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -119,12 +119,12 @@ impl Index {
             Event::Service(change) => {
                 let service = change.reference();
                 let users: BTreeSet<_> = self.users.of_service(&service).cloned().collect();
-                self.touch_objects(&users, &mut affected);
-                self.touch_solved_by(&service, &mut affected);
+                self.mark_objects(&users, &mut affected);
+                self.mark_solved_by(&service, &mut affected);
                 if self.services.apply_service(change) {
-                    self.touch_objects(&users, &mut affected);
-                    self.touch_solved_by(&service, &mut affected);
-                    self.touch_class_of(&service, &mut affected);
+                    self.mark_objects(&users, &mut affected);
+                    self.mark_solved_by(&service, &mut affected);
+                    self.mark_class_of(&service, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -133,37 +133,37 @@ impl Index {
                 let change = self.services.apply_slice(change);
                 for service in &change.concerned {
                     let users: BTreeSet<_> = self.users.of_service(service).cloned().collect();
-                    self.touch_objects(&users, &mut affected);
-                    self.touch_solved_by(service, &mut affected);
+                    self.mark_objects(&users, &mut affected);
+                    self.mark_solved_by(service, &mut affected);
                 }
                 for service in &change.turned {
-                    self.touch_class_of(service, &mut affected);
+                    self.mark_class_of(service, &mut affected);
                 }
             }
             Event::Pod(change) => {
                 for service in self.services.apply_pod(change) {
                     let users = self.users.of_service(&service);
                     let asking = users.filter(|it| self.asks_for_pods(it));
-                    self.touch_objects(&asking.cloned().collect(), &mut affected);
-                    self.touch_solved_by(&service, &mut affected);
+                    self.mark_objects(&asking.cloned().collect(), &mut affected);
+                    self.mark_solved_by(&service, &mut affected);
                 }
             }
             Event::PodsListed(listed) => {
                 if self.services.list_pods(listed) {
                     let users = self.classes.asking_for_pods();
                     let users = users.flat_map(|class| self.users.of_class(class));
-                    self.touch_objects(&users.cloned().collect(), &mut affected);
+                    self.mark_objects(&users.cloned().collect(), &mut affected);
                 }
             }
             Event::Secret(change) => {
                 let secret = change.reference();
-                let users = self.with_company(self.users.of_secret(&secret).cloned().collect());
+                let users = self.with_cohosted(self.users.of_secret(&secret).cloned().collect());
                 let classes: BTreeSet<_> = self.users.classes_of_secret(&secret).cloned().collect();
-                self.touch_objects(&users, &mut affected);
-                self.touch_classes(&classes, &mut affected);
+                self.mark_objects(&users, &mut affected);
+                self.mark_classes(&classes, &mut affected);
                 if self.serving.apply_secret(change) {
                     // Authorities that were not there before are named only now.
-                    self.touch_objects(&users, &mut affected);
+                    self.mark_objects(&users, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -187,7 +187,7 @@ impl Index {
             Event::Namespace(change) => self.apply_namespace(change, &mut affected),
             Event::CertManager(there) => {
                 if std::mem::replace(&mut self.cert_manager, there) != there {
-                    affected.objects = self.with_company(self.users.of_cert_manager());
+                    affected.objects = self.with_cohosted(self.users.of_cert_manager());
                 }
             }
             Event::ReferenceGrant(change) => self.apply_grant(change, &mut affected),
@@ -196,18 +196,18 @@ impl Index {
                 let key = Some(key);
                 if self.ticket_key != key {
                     self.ticket_key = key;
-                    self.touch_all_settings(&mut affected);
+                    self.mark_all_settings(&mut affected);
                 }
             }
             Event::Now(now) => {
                 let before = std::mem::replace(&mut self.serving.now, now);
                 if self.ticket_key.is_some() && epoch(before) != epoch(now) {
-                    self.touch_all_settings(&mut affected);
+                    self.mark_all_settings(&mut affected);
                 }
-                self.turn(before, now, &mut affected);
+                self.advance_clock(before, now, &mut affected);
             }
         }
-        self.settle(&mut affected);
+        self.reselect_certificates(&mut affected);
         // What becomes of a root becomes of everybody below it.
         let below: Vec<_> = affected
             .objects
@@ -250,7 +250,7 @@ impl Index {
         self.objects.get(object)
     }
 
-    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Object, &Linked)> {
+    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Exposure, &ResolvedRoot)> {
         let entry = self.objects.get(object)?;
         match entry.link.as_ref().ok()? {
             Link::Root(root) => Some((&entry.object, root.as_ref())),
@@ -271,9 +271,9 @@ impl Index {
     pub(crate) fn served<'a>(
         &'a self,
         me: &'a ObjectRef,
-        link: &'a Linked,
+        link: &'a ResolvedRoot,
     ) -> impl Iterator<Item = &'a Hostname> {
-        let serves = |host: &&Hostname| self.rule(me, link, host).is_some();
+        let serves = |host: &&Hostname| self.tls_owner(me, link, host).is_some();
         link.hostnames.iter().filter(serves)
     }
 
@@ -282,7 +282,7 @@ impl Index {
         let object = match change {
             // Its children are being collected; making them anew would fight the garbage collector.
             Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
-            Change::Applied(it) => Some(Object::read(*it)),
+            Change::Applied(it) => Some(Exposure::read(*it)),
             Change::Deleted(_) => None,
         };
         self.put(&me, object, affected);
@@ -320,10 +320,10 @@ impl Index {
         }
         // Requests are treated differently then, though the objects mean the same.
         if before.map(|it| &it.defaults) != now.map(|it| &it.defaults) {
-            self.touch_objects(&concerned, affected);
+            self.mark_objects(&concerned, affected);
         }
-        self.touch_restriction(before, now, affected);
-        self.judge_anew(concerned, affected);
+        self.mark_restriction(before, now, affected);
+        self.relink(concerned, affected);
     }
 
     fn apply_certificate(&mut self, change: Change<Certificate>, affected: &mut Affected) {
@@ -337,13 +337,13 @@ impl Index {
         };
         if differs {
             let users = self.users.of_certificate(&name).cloned().collect();
-            affected.objects.extend(self.with_company(users));
+            affected.objects.extend(self.with_cohosted(users));
         }
     }
 
     /// Decides anew which certificate serves each hostname that was touched. Both the old and the new
     /// certificate are marked.
-    fn settle(&mut self, affected: &mut Affected) {
+    fn reselect_certificates(&mut self, affected: &mut Affected) {
         let mut certificates = BTreeSet::new();
         for (class, name) in &affected.resources {
             let (slot, secrets) = match name.kind {
@@ -351,8 +351,8 @@ impl Index {
                     let Ok(host) = Hostname::parse(&name.name) else {
                         continue;
                     };
-                    let eldest = self.eldest(class, &host);
-                    let secrets = eldest.map(|it| self.secrets_for(it.link, &host));
+                    let oldest = self.oldest(class, &host);
+                    let secrets = oldest.map(|it| self.secrets_for(it.link, &host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {
@@ -362,7 +362,7 @@ impl Index {
                 }
                 _ => continue,
             };
-            for certificate in self.serving.settle(&slot, secrets) {
+            for certificate in self.serving.reselect_certificates(&slot, secrets) {
                 certificates.insert((class.clone(), certificate));
             }
         }

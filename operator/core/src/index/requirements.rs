@@ -6,7 +6,7 @@ use portolan_crds::BackendEncryption;
 
 /// What a class asks of backends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Demands {
+pub(crate) struct BackendRequirements {
     /// Who asks.
     pub(crate) class: ClassName,
     pub(crate) encryption: BackendEncryption,
@@ -14,7 +14,7 @@ pub(crate) struct Demands {
     pub(crate) pods_only: bool,
 }
 
-impl Demands {
+impl BackendRequirements {
     pub(crate) fn of(name: &ClassName, class: &Class) -> Self {
         Self {
             class: name.clone(),

@@ -1,12 +1,12 @@
 //! Paths of routes. A request's path is matched after normalisation (RFC 3986 5.2.4 and 6.2.2.2), so a
 //! route for any other spelling would never be taken; its author is told the one that is.
 
-use super::mistake::Mistake;
+use super::field_error::FieldError;
 use portolan_crds::PATH_MAX;
 
 /// A path in the one form that requests are matched in.
-pub(super) fn parse(text: &str) -> Result<String, Mistake> {
-    let refused = || Mistake::Path(text.to_owned());
+pub(super) fn parse(text: &str) -> Result<String, FieldError> {
+    let refused = || FieldError::Path(text.to_owned());
     if !text.starts_with('/') || text.len() > PATH_MAX || !text.bytes().all(may_stand) {
         return Err(refused());
     }
@@ -15,7 +15,7 @@ pub(super) fn parse(text: &str) -> Result<String, Mistake> {
     if normal == text {
         Ok(normal)
     } else {
-        Err(Mistake::PathNotNormal {
+        Err(FieldError::PathNotNormal {
             written: text.to_owned(),
             normal,
         })
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<String, Mistake> {
 }
 
 /// A path by whole segments: a slash at its end says nothing, unless another stands before it.
-pub(super) fn parse_prefix(text: &str) -> Result<String, Mistake> {
+pub(super) fn parse_prefix(text: &str) -> Result<String, FieldError> {
     let path = parse(text)?;
     Ok(match path.strip_suffix('/') {
         Some(trimmed) if !trimmed.is_empty() && !trimmed.ends_with('/') => trimmed.to_owned(),
@@ -33,9 +33,9 @@ pub(super) fn parse_prefix(text: &str) -> Result<String, Mistake> {
 
 /// What is written in place of a path: never what a URL without scheme would name a host with
 /// (RFC 3986 4.2).
-pub(super) fn replacement(path: Result<String, Mistake>) -> Result<String, Mistake> {
+pub(super) fn replacement(path: Result<String, FieldError>) -> Result<String, FieldError> {
     match path? {
-        path if path.starts_with("//") => Err(Mistake::PathOfHost(path)),
+        path if path.starts_with("//") => Err(FieldError::PathOfHost(path)),
         path => Ok(path),
     }
 }
@@ -105,7 +105,7 @@ mod tests {
             ("/%7euser", "/~user"),
             ("/%2e%2e/x", "/x"),
         ] {
-            let told = Mistake::PathNotNormal {
+            let told = FieldError::PathNotNormal {
                 written: written.into(),
                 normal: normal.into(),
             };
@@ -121,7 +121,7 @@ mod tests {
         for bad in [
             "", "a", "/a?b", "/a#b", "/a b", "/a\\b", "/%", "/%2", "/%zz", "/%00", "/é", "/\n",
         ] {
-            assert_eq!(parse(bad), Err(Mistake::Path(bad.into())), "{bad:?}");
+            assert_eq!(parse(bad), Err(FieldError::Path(bad.into())), "{bad:?}");
         }
         let long = format!("/{}", "a".repeat(PATH_MAX));
         assert!(parse(&long).is_err());

@@ -8,8 +8,8 @@ pub use objects::*;
 
 use jiff::Timestamp;
 use portolan_core::{
-    Affected, ChildState, ClassName, Event, Index, ObjectRef, Observed, ObservedProxy, Reason,
-    ServedCertificate, Verdict,
+    AckState, Affected, ChildState, ClassName, Event, Index, ObjectRef, Observed, ObservedProxy,
+    Reason, ServedCertificate,
 };
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::{Kind, Resource, ResourceName};
@@ -137,7 +137,7 @@ impl World {
                 let served = self.served(&class, &certificate);
                 proxy.served.insert(host.hostname, served);
             }
-            proxy.verdicts.insert(name, Verdict::Acknowledged);
+            proxy.acks.insert(name, AckState::Acknowledged);
         }
         self.seen.proxies = vec![proxy];
     }

@@ -45,7 +45,7 @@ impl Index {
     }
 
     /// Marks the classes that have a first user now, or none; one that is being deleted names them.
-    pub(in crate::index) fn touch_used(&self, before: Usage, affected: &mut Affected) {
+    pub(in crate::index) fn mark_used(&self, before: Usage, affected: &mut Affected) {
         for (class, was_used) in before.0 {
             let leaving = self.classes.get(&class).is_some_and(|it| it.leaving);
             if leaving || was_used != self.is_used(&class) {

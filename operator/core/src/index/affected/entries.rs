@@ -3,30 +3,30 @@
 use crate::event::Affected;
 use crate::index::Index;
 use crate::index::affected::expiry;
-use crate::index::affected::mark::Rivals;
-use crate::index::resolve::exposure::{Link, Object};
+use crate::index::affected::mark::Claimants;
+use crate::index::resolve::exposure::{Exposure, Link};
 use crate::index::store::classes::Classes;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
-use crate::validate::Problem;
+use crate::validate::ValidationError;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// An object, and what it means among the others.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) object: Object,
+    pub(crate) object: Exposure,
     /// The class that it has, even when it cannot be linked there.
     pub(in crate::index) class: Option<ClassName>,
     /// When a Lease of it was renewed last, if it needs one.
     pub(in crate::index) renewed: Option<Timestamp>,
-    pub(crate) link: Result<Link, Vec<Problem>>,
+    pub(crate) link: Result<Link, Vec<ValidationError>>,
 }
 
 impl Entry {
     fn new(
         me: &ObjectRef,
-        object: Object,
+        object: Exposure,
         renewed: Option<Timestamp>,
         classes: &Classes,
         home: Home<'_>,
@@ -55,7 +55,7 @@ impl Index {
     pub(in crate::index) fn put(
         &mut self,
         me: &ObjectRef,
-        object: Option<Object>,
+        object: Option<Exposure>,
         affected: &mut Affected,
     ) {
         if object.is_none() && !self.objects.contains_key(me) {
@@ -78,7 +78,7 @@ impl Index {
     }
 
     /// Judges objects once more, after something changed that they depend on.
-    pub(in crate::index) fn judge_anew(
+    pub(in crate::index) fn relink(
         &mut self,
         concerned: BTreeSet<ObjectRef>,
         affected: &mut Affected,
@@ -95,7 +95,7 @@ impl Index {
         }
     }
 
-    pub(in crate::index) fn entry_of(&self, me: &ObjectRef, object: Object) -> Entry {
+    pub(in crate::index) fn entry_of(&self, me: &ObjectRef, object: Exposure) -> Entry {
         let renewed = expiry::renewed(&self.leases, me, &object);
         let home = self.namespaces.home(&me.namespace);
         Entry::new(me, object, renewed, &self.classes, home, self.serving.now)
@@ -104,7 +104,7 @@ impl Index {
     /// Puts an object in the place of what was there under its name, or nothing.
     ///
     /// The hostnames of both are touched before and after: whoever served one, and whoever does now,
-    /// must be found. Rivals are disturbed only where the object comes first, before or after: else
+    /// must be found. Claimants are disturbed only where the object comes first, before or after: else
     /// a namespace with a thousand claims on one name would make each of them judged a thousand times.
     pub(in crate::index) fn replace(
         &mut self,
@@ -119,10 +119,10 @@ impl Index {
             .flat_map(hostnames_of)
             .collect();
         let usage = self.usage(entries.into_iter().flatten());
-        self.touch_replaced(me, &hosts, affected);
+        self.mark_replaced(me, &hosts, affected);
         let mut led = BTreeSet::new();
         if let Some(before) = self.objects.remove(me) {
-            led.extend(self.led(me, &before));
+            led.extend(self.primary_hostnames(me, &before));
             affected.secrets |= self.users.leave(me, &before, &self.grants);
             self.ends.forget(me, &before);
             for host in hostnames_of(&before) {
@@ -138,21 +138,21 @@ impl Index {
                         .claim(host, entry.object.claim(me), link.class.clone());
                 }
             }
-            led.extend(self.led(me, &entry));
+            led.extend(self.primary_hostnames(me, &entry));
             self.objects.insert(me.clone(), entry);
         }
-        self.touch_replaced(me, &hosts, affected);
-        self.touch_hosts(&led, Rivals::Judged, affected);
-        self.touch_used(usage, affected);
+        self.mark_replaced(me, &hosts, affected);
+        self.mark_hosts(&led, Claimants::Recheck, affected);
+        self.mark_used(usage, affected);
     }
 
     /// The hostnames for which an object comes first.
-    fn led(&self, me: &ObjectRef, entry: &Entry) -> Vec<Hostname> {
+    fn primary_hostnames(&self, me: &ObjectRef, entry: &Entry) -> Vec<Hostname> {
         let Ok(Link::Root(link)) = &entry.link else {
             return Vec::new();
         };
         let claim = entry.object.claim(me);
-        let leads = |host: &&Hostname| self.hostnames.leads(&claim, &link.class, host);
+        let leads = |host: &&Hostname| self.hostnames.is_primary(&claim, &link.class, host);
         link.hostnames.iter().filter(leads).cloned().collect()
     }
 }

@@ -1,7 +1,7 @@
 //! What changes with time alone: objects whose time is over, and those whose Lease was not renewed.
 
 use crate::event::{Affected, Change};
-use crate::index::resolve::exposure::Object;
+use crate::index::resolve::exposure::Exposure;
 use crate::index::store::leases::Leases;
 use crate::index::{Entry, Index};
 use crate::names::ObjectRef;
@@ -13,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 /// For so long whoever finds that a Lease lapsed may renew it; then the object is deleted.
-const FORGIVEN: SignedDuration = SignedDuration::from_hours(1);
+const LEASE_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// When objects end, those that have ended included: a clock may be put back.
 #[derive(Debug, Default)]
-pub(crate) struct Ends(BTreeMap<Timestamp, BTreeSet<ObjectRef>>);
+pub(crate) struct ExpiryQueue(BTreeMap<Timestamp, BTreeSet<ObjectRef>>);
 
-impl Ends {
+impl ExpiryQueue {
     pub(in crate::index) fn note(&mut self, me: &ObjectRef, entry: &Entry) {
         for end in entry.ends() {
             self.0.entry(end).or_default().insert(me.clone());
@@ -47,23 +47,23 @@ impl Ends {
 
 impl Entry {
     /// When its Lease lapses, as it was renewed last; `None`: it needs none.
-    fn lapse(&self) -> Option<Timestamp> {
-        self.object.lapse(self.renewed)
+    fn lease_expiry(&self) -> Option<Timestamp> {
+        self.object.lease_expiry(self.renewed)
     }
 
     /// When the object is deleted because its Lease has lapsed: an hour later, of which people could
     /// read for an hour. A Lease that was deleted leaves no trace of when; the status has one.
-    fn forgotten(&self) -> Option<Timestamp> {
-        let lapse = self.lapse()?;
+    fn delete_after(&self) -> Option<Timestamp> {
+        let lapse = self.lease_expiry()?;
         let mut conditions = self.object.status.conditions.iter();
         let told = conditions.find(|it| it.type_ == "Accepted" && tells_end(&it.reason))?;
         let from = lapse.max(told.last_transition_time.0);
-        Some(from.saturating_add(FORGIVEN).unwrap_or(Timestamp::MAX))
+        Some(from.saturating_add(LEASE_GRACE).unwrap_or(Timestamp::MAX))
     }
 
     /// Every moment at which it becomes something else.
     fn ends(&self) -> impl Iterator<Item = Timestamp> {
-        let ends = [self.object.end(), self.lapse(), self.forgotten()];
+        let ends = [self.object.end(), self.lease_expiry(), self.delete_after()];
         ends.into_iter().flatten()
     }
 }
@@ -78,7 +78,7 @@ fn tells_end(reason: &str) -> bool {
 pub(in crate::index) fn renewed(
     leases: &Leases,
     me: &ObjectRef,
-    object: &Object,
+    object: &Exposure,
 ) -> Option<Timestamp> {
     leases.renewed(me).filter(|_| object.needs_lease())
 }
@@ -97,11 +97,11 @@ impl Index {
         let object = &entry.object;
         let over = |end: Option<Timestamp>| end.is_some_and(|end| end <= self.serving.now);
         let expired = over(object.end()) && object.on_expiry() == OnExpiry::Delete;
-        (expired || over(entry.forgotten())).then_some(object.uid.as_str())
+        (expired || over(entry.delete_after())).then_some(object.uid.as_str())
     }
 
     /// Time went on, or a clock was put right.
-    pub(in crate::index) fn turn(
+    pub(in crate::index) fn advance_clock(
         &mut self,
         before: Timestamp,
         now: Timestamp,
@@ -128,7 +128,7 @@ impl Index {
                 continue;
             }
             let now = self.serving.now;
-            let fresh = |entry: &Entry| entry.lapse().is_none_or(|lapse| lapse > now);
+            let fresh = |entry: &Entry| entry.lease_expiry().is_none_or(|lapse| lapse > now);
             let was_fresh = fresh(entry);
             self.ends.forget(&me, entry);
             entry.renewed = renewed;

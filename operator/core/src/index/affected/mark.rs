@@ -9,35 +9,35 @@ use std::collections::BTreeSet;
 
 /// Whether those who want a hostname may stand differently now.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::index) enum Rivals {
-    Undisturbed,
-    Judged,
+pub(in crate::index) enum Claimants {
+    Keep,
+    Recheck,
 }
 
 impl Index {
     /// Marks what an object serves as it stands, by itself or under others, whose routes those outdo,
     /// and everybody that it is related to.
-    pub(in crate::index) fn touch_replaced(
+    pub(in crate::index) fn mark_replaced(
         &self,
         me: &ObjectRef,
         hosts: &BTreeSet<Hostname>,
         affected: &mut Affected,
     ) {
-        self.touch_hosts(hosts, Rivals::Undisturbed, affected);
+        self.mark_hosts(hosts, Claimants::Keep, affected);
         let concerned = self.delegating_to(me);
-        self.touch_objects(&concerned, affected);
+        self.mark_objects(&concerned, affected);
         for object in &concerned {
-            affected.objects.extend(self.outdone_by(object));
+            affected.objects.extend(self.overridden_by(object));
         }
         affected.objects.extend(self.delegated_to_by(me));
     }
 
     /// Marks hostnames, those below a wildcard among them, and perhaps everybody who wants them and
     /// all that is told because of them.
-    pub(in crate::index) fn touch_hosts<'a>(
+    pub(in crate::index) fn mark_hosts<'a>(
         &self,
         hosts: impl IntoIterator<Item = &'a Hostname>,
-        rivals: Rivals,
+        rivals: Claimants,
         affected: &mut Affected,
     ) {
         for host in hosts {
@@ -46,13 +46,13 @@ impl Index {
                 for class in self.hostnames.classes(host) {
                     let name = virtual_host(host);
                     affected.resources.insert((class.clone(), name));
-                    if rivals == Rivals::Judged {
+                    if rivals == Claimants::Recheck {
                         for holder in self.hostnames.holders(class, host) {
-                            self.touch_host_of(holder, host, affected);
+                            self.mark_host_of(holder, host, affected);
                         }
                     }
                 }
-                if rivals == Rivals::Judged {
+                if rivals == Claimants::Recheck {
                     let claimants = self.hostnames.claimants(host);
                     affected
                         .objects
@@ -63,7 +63,7 @@ impl Index {
     }
 
     /// Marks objects, and what the proxies are told because of them.
-    pub(in crate::index) fn touch_objects(
+    pub(in crate::index) fn mark_objects(
         &self,
         objects: &BTreeSet<ObjectRef>,
         affected: &mut Affected,
@@ -75,14 +75,14 @@ impl Index {
                     continue;
                 };
                 for host in self.served(&root, link) {
-                    self.touch_host_of(&root, host, affected);
+                    self.mark_host_of(&root, host, affected);
                 }
             }
         }
     }
 
     /// Marks what is told because an object serves a hostname, and those below it with it.
-    pub(in crate::index) fn touch_host_of(
+    pub(in crate::index) fn mark_host_of(
         &self,
         me: &ObjectRef,
         host: &Hostname,
@@ -92,7 +92,7 @@ impl Index {
             let mut names = self.host_resources(object, link, host);
             for below in self.descendants(me) {
                 if let Some((object, routing)) = self.routing(&below) {
-                    names.extend(self.backend_resources(object, routing, &link.demands));
+                    names.extend(self.backend_resources(object, routing, &link.requirements));
                 }
             }
             let class = &link.class;
@@ -103,7 +103,7 @@ impl Index {
     }
 
     /// Marks classes, and what holds for every host of theirs.
-    pub(in crate::index) fn touch_classes(
+    pub(in crate::index) fn mark_classes(
         &self,
         classes: &BTreeSet<ClassName>,
         affected: &mut Affected,
@@ -116,7 +116,7 @@ impl Index {
         }
     }
 
-    pub(in crate::index) fn touch_all_settings(&self, affected: &mut Affected) {
+    pub(in crate::index) fn mark_all_settings(&self, affected: &mut Affected) {
         for class in self.classes.names() {
             affected.resources.insert((class.clone(), class_settings()));
         }
@@ -124,7 +124,7 @@ impl Index {
 
     /// The Service before the proxies tells every object of the class its addresses, and whether
     /// anybody answers there.
-    pub(in crate::index) fn touch_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
+    pub(in crate::index) fn mark_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
         if let Some(class) = self.proxy_services.get(service) {
             affected.classes.insert(class.clone());
             affected.objects.extend(self.users.of_class(class).cloned());

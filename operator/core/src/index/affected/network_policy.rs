@@ -38,7 +38,7 @@ impl Index {
     }
 
     /// Marks whoever has endpoints where a class restricts now, or no longer.
-    pub(in crate::index) fn touch_restriction(
+    pub(in crate::index) fn mark_restriction(
         &self,
         before: Option<&Class>,
         now: Option<&Class>,
@@ -50,12 +50,12 @@ impl Index {
         }
         let all = self.namespaces.names();
         for namespace in all.filter(|it| self.restricts(before, it) != self.restricts(now, it)) {
-            self.touch_restricted(namespace, affected);
+            self.mark_restricted(namespace, affected);
         }
     }
 
     /// Marks whoever has endpoints in a namespace that is restricted now, or no longer.
-    pub(in crate::index) fn touch_restricted(&self, namespace: &str, affected: &mut Affected) {
+    pub(in crate::index) fn mark_restricted(&self, namespace: &str, affected: &mut Affected) {
         let users = self.users.of_services_in(namespace);
         affected.objects.extend(users.cloned());
     }

@@ -13,13 +13,13 @@ use std::collections::{BTreeSet, HashMap};
 /// Challenges by the namespace that they are in, and the hostname that they are for.
 #[derive(Debug, Default)]
 pub(crate) struct Challenges {
-    of: HashMap<(String, Hostname), HashMap<ObjectRef, Trial>>,
+    of: HashMap<(String, Hostname), HashMap<ObjectRef, ChallengeState>>,
     hosts: HashMap<ObjectRef, Hostname>,
 }
 
 /// One challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trial {
+pub(crate) struct ChallengeState {
     created: Timestamp,
     /// How the server looks: `HTTP-01`, say.
     pub(crate) kind: String,
@@ -61,7 +61,7 @@ impl Challenges {
     }
 
     /// The newest challenge for a hostname.
-    pub(crate) fn newest(&self, namespace: &str, host: &Hostname) -> Option<&Trial> {
+    pub(crate) fn newest(&self, namespace: &str, host: &Hostname) -> Option<&ChallengeState> {
         let trials = self.of.get(&(namespace.to_owned(), host.clone()))?;
         let newest = trials
             .iter()
@@ -71,7 +71,7 @@ impl Challenges {
 }
 
 /// `None` where the name is none that could be exposed.
-fn read(challenge: &Challenge) -> Option<(Hostname, Trial)> {
+fn read(challenge: &Challenge) -> Option<(Hostname, ChallengeState)> {
     let spec = &challenge.spec;
     let host = match spec.wildcard {
         true => Hostname::parse(&format!("*.{}", spec.dns_name)),
@@ -82,7 +82,7 @@ fn read(challenge: &Challenge) -> Option<(Hostname, Trial)> {
     let failed = ["invalid", "errored", "expired"].contains(&status.state.as_str());
     Some((
         host.ok()?,
-        Trial {
+        ChallengeState {
             created: created.map(|Time(at)| *at).unwrap_or_default(),
             kind: spec.type_.clone(),
             failed,

@@ -6,8 +6,8 @@
 
 use crate::event::{Affected, Change};
 use crate::index::Index;
-use crate::index::resolve::routing::Place;
-use crate::index::store::services::{Asked, Backend};
+use crate::index::resolve::routing::FieldRef;
+use crate::index::store::services::{Backend, ServiceLookup};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::validate::{Port, port_of};
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
@@ -37,12 +37,12 @@ pub(crate) struct Solvers {
 struct Solver {
     /// Whose proxies are to answer; `None`: anybody's.
     class: Option<String>,
-    answers: Vec<Answer>,
+    answers: Vec<ChallengeRoute>,
 }
 
 /// One path of a hostname, and who answers there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ChallengeRoute {
     host: Hostname,
     path: String,
     service: ObjectRef,
@@ -95,7 +95,7 @@ impl Solvers {
         host: &'a Hostname,
         namespace: &'a str,
         is_meant: impl Fn(&str) -> bool + 'a,
-    ) -> impl Iterator<Item = &'a Answer> {
+    ) -> impl Iterator<Item = &'a ChallengeRoute> {
         let ingresses = self.by_host.get(host).into_iter().flatten();
         let solvers = ingresses
             .filter(move |it| it.namespace == namespace)
@@ -160,7 +160,7 @@ fn read(ingress: &Ingress) -> Option<Solver> {
     })
 }
 
-fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<Answer> {
+fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<ChallengeRoute> {
     let written = path.path.as_deref()?;
     let token = written.strip_prefix(CHALLENGES)?;
     // The characters of a token (RFC 8555, 8.3: base64url).
@@ -169,7 +169,7 @@ fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<An
         return None;
     }
     let service = path.backend.service.as_ref()?;
-    Some(Answer {
+    Some(ChallengeRoute {
         host: host.clone(),
         path: written.to_owned(),
         service: ObjectRef::new(namespace, service.name.as_str()),
@@ -189,33 +189,33 @@ impl Index {
         let before: BTreeSet<_> = before.map(|it| it.host.clone()).collect();
         // What is left behind is found before it is forgotten.
         let mut concerned = Affected::default();
-        self.touch_solved(&before, &mut concerned);
+        self.mark_solved(&before, &mut concerned);
         let hosts = self.solvers.apply(change);
         if !hosts.is_empty() {
             affected.merge(concerned);
-            self.touch_solved(&hosts, affected);
+            self.mark_solved(&hosts, affected);
         }
     }
 
     /// Marks the hostnames whose challenges a Service answers.
-    pub(in crate::index) fn touch_solved_by(&self, service: &ObjectRef, affected: &mut Affected) {
-        self.touch_solved(&self.solvers.hosts_of(service), affected);
+    pub(in crate::index) fn mark_solved_by(&self, service: &ObjectRef, affected: &mut Affected) {
+        self.mark_solved(&self.solvers.hosts_of(service), affected);
     }
 
     /// Marks the hostnames that are answered by those that name an IngressClass.
-    pub(in crate::index) fn touch_solvers_of(&self, class: &str, affected: &mut Affected) {
+    pub(in crate::index) fn mark_solvers_of(&self, class: &str, affected: &mut Affected) {
         let solvers = self.solvers.solvers.values();
         let named = solvers.filter(|it| it.class.as_deref() == Some(class));
         let hosts = named.flat_map(|it| &it.answers).map(|it| it.host.clone());
-        self.touch_solved(&hosts.collect(), affected);
+        self.mark_solved(&hosts.collect(), affected);
     }
 
-    fn touch_solved(&self, hosts: &BTreeSet<Hostname>, affected: &mut Affected) {
+    fn mark_solved(&self, hosts: &BTreeSet<Hostname>, affected: &mut Affected) {
         for host in hosts {
             for class in self.hostnames.classes(host) {
                 for holder in self.hostnames.holders(class, host) {
                     affected.objects.insert(holder.clone());
-                    self.touch_host_of(holder, host, affected);
+                    self.mark_host_of(holder, host, affected);
                 }
             }
         }
@@ -226,7 +226,7 @@ impl Index {
         &'a self,
         class: &'a ClassName,
         host: &'a Hostname,
-    ) -> impl Iterator<Item = (&'a Answer, Backend)> {
+    ) -> impl Iterator<Item = (&'a ChallengeRoute, Backend)> {
         let holder = self.hostnames.namespace_of(host);
         // An ExposeClass is meant by its own name even before its IngressClass was seen.
         let is_meant = move |name: &str| {
@@ -238,16 +238,16 @@ impl Index {
             .filter_map(|answer| Some((answer, self.solver(answer)?)))
     }
 
-    fn solver(&self, answer: &Answer) -> Option<Backend> {
-        let Answer { service, port, .. } = answer;
+    fn solver(&self, answer: &ChallengeRoute) -> Option<Backend> {
+        let ChallengeRoute { service, port, .. } = answer;
         if self.services.stands_for(service).is_some() {
             return None;
         }
-        let asked = Asked {
+        let lookup = ServiceLookup {
             from: &service.namespace,
-            at: Place::Own,
+            at: FieldRef::Own,
         };
-        self.services.resolve(service, port, None, asked).ok()
+        self.services.resolve(service, port, None, lookup).ok()
     }
 
     /// Where the challenges of a hostname are answered, as the table names it.
@@ -301,7 +301,7 @@ impl Index {
     ) -> Option<(Hostname, Backend)> {
         let hosts = self.solvers.hosts_of(service).into_iter();
         hosts
-            .filter(|host| self.eldest(class, host).is_some())
+            .filter(|host| self.oldest(class, host).is_some())
             .find_map(|host| {
                 let mut all = self.solved(class, &host);
                 let (_, backend) = all.find(|(_, it)| it.endpoints_name() == endpoints)?;

@@ -8,11 +8,11 @@ use crate::compile::ingress_name;
 use crate::event::{Affected, Change};
 use crate::index::Index;
 use crate::index::ingress::acme_solvers::{is_solver, named_class};
-use crate::index::resolve::exposure::Object;
+use crate::index::resolve::exposure::Exposure;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reason::Reason;
-use crate::validate::{Exposure, Problem, SaidOfHost, SaidOfIngress, ingress};
-use crate::{Complaint, EXPOSED_PORT, INGRESS_CONTROLLER};
+use crate::validate::{ExposureSpec, IngressHost, ValidatedIngress, ValidationError, ingress};
+use crate::{Diagnostic, EXPOSED_PORT, INGRESS_CONTROLLER};
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use portolan_crds::{ExposedPortStatus, GROUP};
@@ -38,26 +38,30 @@ struct Known {
     class: String,
     /// By their names: annotations for other controllers, which would have requests treated otherwise.
     ignored: Vec<String>,
-    said: SaidOfIngress,
+    said: ValidatedIngress,
 }
 
 impl Known {
     /// What its hostname says, of a class.
-    fn exposure(&self, host: &SaidOfHost, class: &ClassName) -> Result<Exposure, Vec<Problem>> {
-        host.exposure.clone().map(|exposure| Exposure {
+    fn exposure(
+        &self,
+        host: &IngressHost,
+        class: &ClassName,
+    ) -> Result<ExposureSpec, Vec<ValidationError>> {
+        host.exposure.clone().map(|exposure| ExposureSpec {
             class: Some(class.clone()),
             ..exposure
         })
     }
 
     /// That annotations are not read.
-    fn ignorance(&self) -> Option<Complaint> {
+    fn ignorance(&self) -> Option<Diagnostic> {
         let first = self.ignored.first()?;
         let more = match self.ignored.len() {
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        Some(Complaint {
+        Some(Diagnostic {
             reason: Reason::AnnotationNotSupported,
             message: format!(
                 "metadata.annotations: {first}{more}: not read, so requests are served without what this asks for; write an ExposedPort with the fields for it, or remove it"
@@ -222,9 +226,9 @@ impl Index {
         if self.ingresses.class_named(&name) == now.as_ref() {
             return;
         }
-        self.touch_solvers_of(&name, affected);
+        self.mark_solvers_of(&name, affected);
         self.ingresses.set_class(&name, now);
-        self.touch_solvers_of(&name, affected);
+        self.mark_solvers_of(&name, affected);
         for ingress in self.ingresses.of_class(&name) {
             let hosts = self.ingresses.hosts(&ingress);
             self.put_hosts(&ingress, hosts, affected);
@@ -246,13 +250,13 @@ impl Index {
         }
     }
 
-    fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Object> {
+    fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Exposure> {
         let (known, class) = self.ingresses.ours(ingress)?;
         let exposure = known.exposure(known.said.hosts.get(host)?, class);
         // What was told of it is kept nowhere but here.
         let before = self.objects.get(me).map(|it| &it.object);
         let told = before.filter(|it| it.uid == known.uid);
-        Some(Object::of_host(
+        Some(Exposure::of_host(
             known.uid.clone(),
             known.generation,
             known.created,
@@ -276,11 +280,11 @@ impl Index {
     }
 
     /// What stands against an Ingress beside any of its hostnames.
-    pub fn ingress_complaints(&self, ingress: &ObjectRef) -> Vec<Complaint> {
+    pub fn ingress_diagnostics(&self, ingress: &ObjectRef) -> Vec<Diagnostic> {
         let Some((known, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
         };
-        let problems = known.said.problems.iter().map(|it| Complaint {
+        let problems = known.said.problems.iter().map(|it| Diagnostic {
             reason: it.reason(),
             message: it.to_string(),
         });
@@ -310,7 +314,7 @@ impl Index {
         }
     }
 
-    fn said_of(&self, host: &ObjectRef) -> Option<&SaidOfHost> {
+    fn said_of(&self, host: &ObjectRef) -> Option<&IngressHost> {
         let (known, _) = self.ingresses.ours(&host.ingress()?)?;
         known
             .said
@@ -334,7 +338,7 @@ const WORDS: [(&str, &str); 5] = [
     ),
 ];
 
-fn translated(said: &SaidOfHost, sentence: &str) -> String {
+fn translated(said: &IngressHost, sentence: &str) -> String {
     let mut told = sentence.to_owned();
     if told.contains("spec.routes[") {
         for (index, place) in said.places.iter().enumerate() {

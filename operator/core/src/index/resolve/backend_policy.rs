@@ -1,8 +1,8 @@
 //! What a class asks of the backends that its requests go to.
 
 use crate::index::Index;
-use crate::index::requirements::Demands;
-use crate::index::resolve::backends::Resolved;
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::backends::ResolvedBackend;
 use crate::index::store::services::Services;
 use crate::index::unresolved::Unresolved;
 use crate::names::ObjectRef;
@@ -10,11 +10,11 @@ use crate::reason::Reason;
 use portolan_crds::BackendEncryption;
 use std::collections::BTreeSet;
 
-impl Demands {
+impl BackendRequirements {
     /// Whether requests may go to a backend.
     pub(in crate::index) fn judge(
         &self,
-        backend: &Resolved,
+        backend: &ResolvedBackend,
         services: &Services,
     ) -> Result<(), Unresolved> {
         if self.pods_only
@@ -48,26 +48,28 @@ impl Demands {
 impl Index {
     /// Whether a class that an object is served under sends requests to pods only.
     pub(in crate::index) fn asks_for_pods(&self, me: &ObjectRef) -> bool {
-        self.demands_on(me).iter().any(|demands| demands.pods_only)
+        self.requirements_on(me)
+            .iter()
+            .any(|requirements| requirements.pods_only)
     }
 
     /// What is asked of the backends of an object: by its class, or by those of all roots above it.
-    pub(crate) fn demands_on(&self, me: &ObjectRef) -> BTreeSet<&Demands> {
+    pub(crate) fn requirements_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
         let roots = self.roots_of(me).into_iter();
         roots
-            .filter_map(|root| Some(&self.linked(&root)?.1.demands))
+            .filter_map(|root| Some(&self.linked(&root)?.1.requirements))
             .collect()
     }
 
     /// What is asked of them by each class whose proxies send requests to them: those on which the object,
     /// or a root above it, serves a hostname.
-    pub(crate) fn exposed_on(&self, me: &ObjectRef) -> BTreeSet<&Demands> {
+    pub(crate) fn exposed_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
         let roots = self.roots_of(me).into_iter();
         roots
             .filter_map(|root| {
                 let (_, link) = self.linked(&root)?;
                 self.served(&root, link).next()?;
-                Some(&link.demands)
+                Some(&link.requirements)
             })
             .collect()
     }

@@ -1,12 +1,12 @@
 //! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
 
 use crate::index::Index;
-use crate::index::requirements::Demands;
-use crate::index::resolve::exposure::Object;
-use crate::index::resolve::routing::{Place, Routing};
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::exposure::Exposure;
+use crate::index::resolve::routing::{FieldRef, Routing};
 use crate::index::store::grants::Referent;
 use crate::index::store::secrets::Authorities;
-use crate::index::store::services::{Asked, Backend};
+use crate::index::store::services::{Backend, ServiceLookup};
 use crate::index::unresolved::Unresolved;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
@@ -16,24 +16,24 @@ use std::sync::Arc;
 
 /// A backend that requests can be sent to.
 #[derive(Clone, Debug)]
-pub(crate) struct Resolved {
+pub(crate) struct ResolvedBackend {
     pub(crate) backend: Backend,
     pub(crate) weight: u32,
     pub(crate) tls: Option<BackendTls>,
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
-    pub(in crate::index) place: Place,
+    pub(in crate::index) place: FieldRef,
     /// Whether its Service is made by us.
     made: bool,
 }
 
-impl Resolved {
+impl ResolvedBackend {
     /// That requests are sent there in the clear, in a sentence that begins with the field that leads there.
     pub(crate) fn told_in_the_clear(&self) -> String {
         let field = match (self.place, self.made) {
-            (Place::Own, true) => "port",
-            (Place::Own, false) => "service",
-            (Place::Backend { .. }, _) => "tls",
+            (FieldRef::Own, true) => "port",
+            (FieldRef::Own, false) => "service",
+            (FieldRef::Backend { .. }, _) => "tls",
         };
         let spoken = match self.backend.spoken.protocol {
             UpstreamProtocol::Http1 => "HTTP/1.1",
@@ -55,14 +55,14 @@ impl Resolved {
         };
         let port = self.backend.told_port();
         match (self.place, self.made) {
-            (Place::Own, true) => format!(
+            (FieldRef::Own, true) => format!(
                 "write a route with backends: [{{port: {port}, tls: {{}}}}], or service with a Service whose port says appProtocol: {protocol}"
             ),
-            (Place::Own, false) => format!(
+            (FieldRef::Own, false) => format!(
                 "write appProtocol: {protocol} at that port of the Service, or a route with backends that have tls"
             ),
-            (Place::Backend { .. }, true) => "write tls for this backend".to_owned(),
-            (Place::Backend { .. }, false) => format!(
+            (FieldRef::Backend { .. }, true) => "write tls for this backend".to_owned(),
+            (FieldRef::Backend { .. }, false) => format!(
                 "write tls for this backend, or appProtocol: {protocol} at that port of the Service"
             ),
         }
@@ -84,40 +84,42 @@ impl Index {
     /// are of the class that the requests come through; without one nothing is asked.
     pub(crate) fn backends<'a>(
         &'a self,
-        object: &'a Object,
+        object: &'a Exposure,
         routing: &'a Routing,
-        demands: Option<&'a Demands>,
-    ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
+        requirements: Option<&'a BackendRequirements>,
+    ) -> impl Iterator<Item = Result<ResolvedBackend, Unresolved>> + 'a {
         routing
             .routes
             .iter()
-            .flat_map(move |route| self.backends_of(object, routing, route, demands))
+            .flat_map(move |route| self.backends_of(object, routing, route, requirements))
     }
 
     /// What every backend of one route comes to.
     pub(crate) fn backends_of<'a>(
         &'a self,
-        object: &'a Object,
+        object: &'a Exposure,
         routing: &'a Routing,
         route: &'a RouteSpec,
-        demands: Option<&'a Demands>,
-    ) -> impl Iterator<Item = Result<Resolved, Unresolved>> + 'a {
+        requirements: Option<&'a BackendRequirements>,
+    ) -> impl Iterator<Item = Result<ResolvedBackend, Unresolved>> + 'a {
         let specs = route.backends().iter();
         specs.map(move |spec| {
-            let place = Place::of(route, spec);
+            let place = FieldRef::of(route, spec);
             let resolved = self.resolve_backend(object, routing, spec, place)?;
-            demands.map_or(Ok(()), |demands| demands.judge(&resolved, &self.services))?;
+            requirements.map_or(Ok(()), |requirements| {
+                requirements.judge(&resolved, &self.services)
+            })?;
             Ok(resolved)
         })
     }
 
     fn resolve_backend(
         &self,
-        object: &Object,
+        object: &Exposure,
         routing: &Routing,
         spec: &BackendSpec,
-        place: Place,
-    ) -> Result<Resolved, Unresolved> {
+        place: FieldRef,
+    ) -> Result<ResolvedBackend, Unresolved> {
         let own = routing.own.as_ref();
         let (service, owner) = match (&spec.service, own) {
             (Some(named), _) => (named.within(&routing.namespace), None),
@@ -128,13 +130,13 @@ impl Index {
             // Validation lets no backend through that would have no Service.
             (None, None) => return Err(no_service(place)),
         };
-        let asked = Asked {
+        let lookup = ServiceLookup {
             from: &routing.namespace,
             at: place,
         };
         let field = place.field("service");
         self.consent(&routing.namespace, Referent::Service, &service, &field)?;
-        let backend = self.services.resolve(&service, &spec.port, owner, asked)?;
+        let backend = self.services.resolve(&service, &spec.port, owner, lookup)?;
         let (tls, authorities) = match &spec.tls {
             Some(TlsToBackend::Validated { ca, subject }) => {
                 let secret = ca.within(&routing.namespace);
@@ -150,7 +152,7 @@ impl Index {
             Some(TlsToBackend::Unvalidated) => (Some(unvalidated(&service)), None),
             None => (backend.spoken.tls.then(|| unvalidated(&service)), None),
         };
-        Ok(Resolved {
+        Ok(ResolvedBackend {
             backend,
             weight: spec.weight,
             tls,
@@ -194,7 +196,7 @@ fn unvalidated(service: &ObjectRef) -> BackendTls {
     }
 }
 
-fn no_service(place: Place) -> Unresolved {
+fn no_service(place: FieldRef) -> Unresolved {
     Unresolved {
         reason: Reason::ServiceNotFound,
         message: format!("{}: is missing; name a Service", place.field("service")),

@@ -1,13 +1,13 @@
 //! Who provides the certificates of an object, by hostname.
 
 use crate::index::Index;
-use crate::index::resolve::exposure::Linked;
+use crate::index::resolve::exposure::ResolvedRoot;
 use crate::index::store::classes::Class;
 use crate::index::store::grants::Referent;
 use crate::index::store::namespaces::Home;
 use crate::index::store::served_certificates::Slot;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
-use crate::validate::{CertificateSource, Problem, TlsSpec};
+use crate::validate::{CertificateSource, TlsSpec, ValidationError};
 use portolan_crds::{CertificateMode, IssuerRef};
 use std::collections::BTreeMap;
 
@@ -46,10 +46,10 @@ impl Certificates {
         home: Home<'_>,
         name: &ClassName,
         class: &Class,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, ValidationError> {
         match &tls.source {
             CertificateSource::Secrets(_) if !class.admits_secrets_of(home) => {
-                Err(Problem::OwnSecretNotAllowed {
+                Err(ValidationError::OwnSecretNotAllowed {
                     class: name.clone(),
                     namespace: home.name.to_owned(),
                 })
@@ -59,7 +59,7 @@ impl Certificates {
                 Ok(Self::Secrets(secrets.collect()))
             }
             CertificateSource::Issuer(issuer) if !class.admits_issuer(issuer, home) => {
-                Err(Problem::IssuerNotAllowed {
+                Err(ValidationError::IssuerNotAllowed {
                     class: name.clone(),
                     namespace: home.name.to_owned(),
                     kind: issuer.kind.clone(),
@@ -76,14 +76,14 @@ impl Certificates {
                 let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
                 let issues = class.certificate_mode() != CertificateMode::Shared;
                 match (class.issuer().filter(|_| issues), lacking, source) {
-                    (None, Some(host), _) if !issues => Err(Problem::NoSharedCertificate {
+                    (None, Some(host), _) if !issues => Err(ValidationError::NoSharedCertificate {
                         class: name.clone(),
                         hostname: host.clone(),
                     }),
                     (None, Some(_), CertificateSource::Class) if shared.is_empty() => {
                         Ok(Self::Disabled)
                     }
-                    (None, Some(host), _) => Err(Problem::NoIssuer {
+                    (None, Some(host), _) => Err(ValidationError::NoIssuer {
                         class: name.clone(),
                         hostname: host.clone(),
                     }),
@@ -179,7 +179,11 @@ impl Issued {
 impl Index {
     /// The Secrets that the certificates of a hostname are read from: of those that its object names, the
     /// ones that it may refer to; of those that are issued, the one that serves.
-    pub(in crate::index) fn secrets_for(&self, link: &Linked, host: &Hostname) -> Vec<ObjectRef> {
+    pub(in crate::index) fn secrets_for(
+        &self,
+        link: &ResolvedRoot,
+        host: &Hostname,
+    ) -> Vec<ObjectRef> {
         let from = &link.routing.namespace;
         match link.source(host) {
             Source::Nowhere => Vec::new(),
@@ -196,7 +200,7 @@ impl Index {
 
     /// The Secret of a hostname that an issuer certifies. cert-manager keeps what it issued when its
     /// Certificate goes, so after a change of mode that serves on until the new one can.
-    pub(crate) fn issued_for(&self, link: &Linked, host: &Hostname) -> ObjectRef {
+    pub(crate) fn issued_for(&self, link: &ResolvedRoot, host: &Hostname) -> ObjectRef {
         let slot = Slot::of_host(&link.class, host);
         let serves = |secret: &ObjectRef| self.serving.judge(secret, &slot) == Some(Ok(()));
         let (wanted, former) = (link.issued.certificate(host), link.issued.former(host));

@@ -5,8 +5,8 @@
 //! with what it was given, never more.
 
 use crate::index::Index;
-use crate::index::resolve::exposure::{Child, Link, Linked, Object};
-use crate::index::resolve::route_tree::Leaf;
+use crate::index::resolve::exposure::{Child, Exposure, Link, ResolvedRoot};
+use crate::index::resolve::route_tree::EffectiveRoute;
 use crate::index::resolve::route_tree::Server;
 use crate::index::resolve::routing::Routing;
 use crate::names::ObjectRef;
@@ -21,11 +21,11 @@ use thiserror::Error;
 const DEPTH_MAX: usize = 16;
 /// How many routes may come together below one root. Two routes each to the same child, level by level,
 /// would double them without an end.
-const LEAVES_MAX: usize = 2048;
+const EFFECTIVE_ROUTES_MAX: usize = 2048;
 
 /// Why a delegation leads to nobody.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(crate) enum Broken {
+pub(crate) enum DelegationError {
     #[error("there is no ExposedPort {0}; create it, or name one that exists")]
     NotFound(ObjectRef),
     #[error("ExposedPort {0} is not valid; its status says why")]
@@ -39,12 +39,12 @@ pub(crate) enum Broken {
     #[error("more than {DEPTH_MAX} objects stand below one another; delegate to {0} further up")]
     TooDeep(ObjectRef),
     #[error(
-        "more than {LEAVES_MAX} routes come together below this object, and those beyond take no requests; share them among several hostnames"
+        "more than {EFFECTIVE_ROUTES_MAX} routes come together below this object, and those beyond take no requests; share them among several hostnames"
     )]
     TooMany,
 }
 
-impl Broken {
+impl DelegationError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::NotFound(_) | Self::Invalid(_) => Reason::DelegateNotFound,
@@ -57,7 +57,7 @@ impl Broken {
 }
 
 /// What a child's route takes of what is delegated to it; `None` when that is nothing.
-pub(crate) fn confine(bounds: &RouteMatch, route: &RouteSpec) -> Option<RouteMatch> {
+pub(crate) fn intersect(bounds: &RouteMatch, route: &RouteSpec) -> Option<RouteMatch> {
     let said = &route.matches;
     let path = match route.index {
         // An object without routes takes all that it is given.
@@ -98,30 +98,37 @@ fn both(above: &[FieldMatch], below: &[FieldMatch]) -> Vec<FieldMatch> {
 
 impl Index {
     /// What a valid object does with requests, whether root or child.
-    pub(crate) fn routing(&self, name: &ObjectRef) -> Option<(&Object, &Routing)> {
+    pub(crate) fn routing(&self, name: &ObjectRef) -> Option<(&Exposure, &Routing)> {
         let entry = self.entry(name)?;
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
     }
 
     /// The routes of an object that serves a hostname, and of everybody whom it leaves some to. `rule` is the
     /// object whose word on TLS counts there.
-    pub(crate) fn leaves<'a>(&'a self, root: Server<'a>, rule: &Linked) -> Vec<Leaf<'a>> {
-        self.walk(root, rule).leaves
+    pub(crate) fn effective_routes<'a>(
+        &'a self,
+        root: Server<'a>,
+        rule: &ResolvedRoot,
+    ) -> Vec<EffectiveRoute<'a>> {
+        self.walk(root, rule).effective_routes
     }
 
     /// Why not everything below a root takes requests, and in which object that shows.
-    pub(crate) fn cut_short<'a>(&'a self, root: Server<'a>) -> Option<(&'a ObjectRef, Broken)> {
+    pub(crate) fn limit_exceeded<'a>(
+        &'a self,
+        root: Server<'a>,
+    ) -> Option<(&'a ObjectRef, DelegationError)> {
         self.walk(root, root.link).cut
     }
 
-    fn walk<'a>(&'a self, root: Server<'a>, rule: &Linked) -> Walk<'a> {
+    fn walk<'a>(&'a self, root: Server<'a>, rule: &ResolvedRoot) -> Walk<'a> {
         let mut walk = Walk {
             index: self,
             // What was let in with a certificate is not to be had without one.
             secure: rule.tls.client_ca.is_some(),
             path: vec![root.name],
             visits: 0,
-            leaves: Vec::new(),
+            effective_routes: Vec::new(),
             cut: None,
         };
         walk.visit(root.name, root.object, &root.link.routing, None);
@@ -136,7 +143,7 @@ impl Index {
             if level.iter().any(|it| self.linked(it).is_some()) {
                 return false;
             }
-            let above = level.iter().flat_map(|it| self.above(it));
+            let above = level.iter().flat_map(|it| self.parents(it));
             level = above.filter(|it| seen.insert(it.clone())).collect();
         }
         !level.is_empty()
@@ -147,37 +154,41 @@ impl Index {
         &self,
         from: &ObjectRef,
         to: &ObjectRef,
-    ) -> Result<(&Object, &Child), Broken> {
+    ) -> Result<(&Exposure, &Child), DelegationError> {
         let found = self.permitted(from, to)?;
-        match self.way_down(to, from) {
-            Some(way) => Err(Broken::Cycle(told_way(from, &way))),
+        match self.path_to(to, from) {
+            Some(way) => Err(DelegationError::Cycle(told_way(from, &way))),
             None => Ok(found),
         }
     }
 
-    fn permitted(&self, from: &ObjectRef, to: &ObjectRef) -> Result<(&Object, &Child), Broken> {
+    fn permitted(
+        &self,
+        from: &ObjectRef,
+        to: &ObjectRef,
+    ) -> Result<(&Exposure, &Child), DelegationError> {
         let Some(entry) = self.entry(to) else {
-            return Err(Broken::NotFound(to.clone()));
+            return Err(DelegationError::NotFound(to.clone()));
         };
         match &entry.link {
             Ok(Link::Child(child)) if child.parents.allow(from) => Ok((&entry.object, child)),
-            Ok(_) => Err(Broken::NoConsent {
+            Ok(_) => Err(DelegationError::NoConsent {
                 from: from.clone(),
                 to: to.clone(),
             }),
-            Err(_) => Err(Broken::Invalid(to.clone())),
+            Err(_) => Err(DelegationError::Invalid(to.clone())),
         }
     }
 
     /// The objects that one may delegate to and does, in order of name.
-    fn below(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+    fn delegates(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
         let routing = self.routing(me).map(|(_, routing)| routing);
         let named = routing.into_iter().flat_map(Routing::delegates);
         named.filter(|to| self.permitted(me, to).is_ok()).collect()
     }
 
     /// The objects that delegate to one and may.
-    pub(crate) fn above(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+    pub(crate) fn parents(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
         let parents = self.users.delegating_to(me);
         let permitted = parents.filter(|from| self.permitted(from, me).is_ok());
         permitted.cloned().collect()
@@ -185,12 +196,12 @@ impl Index {
 
     /// Everybody below an object, nearest first.
     pub(crate) fn descendants(&self, me: &ObjectRef) -> Vec<ObjectRef> {
-        reached(me, |it| self.below(it))
+        reached(me, |it| self.delegates(it))
     }
 
     /// The roots above a child, or the object itself when it is one.
     pub(crate) fn roots_of(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let all = reached(me, |it| self.above(it)).into_iter();
+        let all = reached(me, |it| self.parents(it)).into_iter();
         all.chain([me.clone()])
             .filter(|it| self.linked(it).is_some())
             .collect()
@@ -211,7 +222,7 @@ impl Index {
     }
 
     /// The objects from one down to another, both included, along delegations that are permitted.
-    fn way_down(&self, from: &ObjectRef, to: &ObjectRef) -> Option<Vec<ObjectRef>> {
+    fn path_to(&self, from: &ObjectRef, to: &ObjectRef) -> Option<Vec<ObjectRef>> {
         let mut came_from: BTreeMap<ObjectRef, ObjectRef> = BTreeMap::new();
         let mut queue = vec![from.clone()];
         let mut next = 0;
@@ -225,7 +236,7 @@ impl Index {
                 way.reverse();
                 return Some(way);
             }
-            for child in self.below(&at) {
+            for child in self.delegates(&at) {
                 if child != *from && !came_from.contains_key(&child) {
                     came_from.insert(child.clone(), at.clone());
                     queue.push(child);
@@ -271,29 +282,29 @@ struct Walk<'a> {
     secure: bool,
     path: Vec<&'a ObjectRef>,
     visits: usize,
-    leaves: Vec<Leaf<'a>>,
+    effective_routes: Vec<EffectiveRoute<'a>>,
     /// Where a bound was met, and which.
-    cut: Option<(&'a ObjectRef, Broken)>,
+    cut: Option<(&'a ObjectRef, DelegationError)>,
 }
 
 impl<'a> Walk<'a> {
     fn visit(
         &mut self,
         name: &'a ObjectRef,
-        object: &'a Object,
+        object: &'a Exposure,
         routing: &'a Routing,
         bounds: Option<&RouteMatch>,
     ) {
         self.visits += 1;
         for route in routing.routes.iter() {
-            if self.leaves.len() + self.visits > LEAVES_MAX {
-                self.cut.get_or_insert((name, Broken::TooMany));
+            if self.effective_routes.len() + self.visits > EFFECTIVE_ROUTES_MAX {
+                self.cut.get_or_insert((name, DelegationError::TooMany));
                 return;
             }
             let route = match bounds {
                 None => Cow::Borrowed(route),
-                Some(bounds) => match confine(bounds, route) {
-                    Some(matches) => Cow::Owned(route.confined(matches, self.secure)),
+                Some(bounds) => match intersect(bounds, route) {
+                    Some(matches) => Cow::Owned(route.narrowed(matches, self.secure)),
                     None => continue,
                 },
             };
@@ -315,7 +326,7 @@ impl<'a> Walk<'a> {
                     }
                 },
             };
-            self.leaves.push(Leaf {
+            self.effective_routes.push(EffectiveRoute {
                 name,
                 object,
                 routing,
@@ -329,11 +340,11 @@ impl<'a> Walk<'a> {
         &self,
         from: &ObjectRef,
         to: &ObjectRef,
-    ) -> Result<(&'a ObjectRef, &'a Object, &'a Child), Broken> {
+    ) -> Result<(&'a ObjectRef, &'a Exposure, &'a Child), DelegationError> {
         let (object, child) = self.index.permitted(from, to)?;
         if let Some(at) = self.path.iter().position(|it| *it == to) {
             let way: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
-            return Err(Broken::Cycle(told_way(from, &way)));
+            return Err(DelegationError::Cycle(told_way(from, &way)));
         }
         let known = self
             .index
@@ -341,7 +352,7 @@ impl<'a> Walk<'a> {
             .filter(|_| self.path.len() < DEPTH_MAX);
         match known {
             Some(name) => Ok((name, object, child)),
-            None => Err(Broken::TooDeep(to.clone())),
+            None => Err(DelegationError::TooDeep(to.clone())),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What an object means among the others: its class, its hostnames in full, who provides its certificates.
 
-use crate::index::requirements::Demands;
+use crate::index::requirements::BackendRequirements;
 use crate::index::resolve::certificates::{Certificates, Issued, Source};
 use crate::index::resolve::routing::Routing;
 use crate::index::store::classes::{Class, Classes};
 use crate::index::store::hostnames::Claim;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
-use crate::validate::{Exposure, HostPattern, Parents, Problem, TlsSpec, validate};
+use crate::validate::{ExposureSpec, HostPattern, Parents, TlsSpec, ValidationError, validate};
 use jiff::Timestamp;
 use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What matters of an ExposedPort, or of a hostname of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Object {
+pub(crate) struct Exposure {
     pub(crate) uid: String,
     pub(crate) generation: i64,
     pub(crate) created: Timestamp,
-    spec: Result<Exposure, Vec<Problem>>,
+    spec: Result<ExposureSpec, Vec<ValidationError>>,
     /// The class that was chosen before; it stays chosen while it exists.
     chosen: Option<ClassName>,
     /// As it is stored: conditions keep their times.
@@ -30,7 +30,7 @@ pub(crate) struct Object {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// It asks for hostnames, and has a class.
-    Root(Box<Linked>),
+    Root(Box<ResolvedRoot>),
     /// Others delegate to it: theirs are the hostnames and the class.
     Child(Child),
 }
@@ -44,10 +44,10 @@ pub(crate) struct Child {
 
 /// An object that is valid, and has a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Linked {
+pub(crate) struct ResolvedRoot {
     pub(crate) class: ClassName,
     /// What the class asks of backends.
-    pub(crate) demands: Demands,
+    pub(crate) requirements: BackendRequirements,
     /// In the order of the spec, each once.
     pub(crate) hostnames: Vec<Hostname>,
     pub(crate) certificates: Certificates,
@@ -75,7 +75,7 @@ pub(crate) struct TlsPolicy {
     pub(crate) raised: bool,
 }
 
-impl Object {
+impl Exposure {
     pub(crate) fn read(object: ExposedPort) -> Self {
         let status = object.status.unwrap_or_default();
         let metadata = object.metadata;
@@ -97,7 +97,7 @@ impl Object {
         uid: String,
         generation: i64,
         created: Timestamp,
-        spec: Result<Exposure, Vec<Problem>>,
+        spec: Result<ExposureSpec, Vec<ValidationError>>,
         told: ExposedPortStatus,
     ) -> Self {
         Self {
@@ -156,11 +156,11 @@ impl Object {
     }
 
     /// When it lapses that was renewed last at that time, or never; `None`: it needs no Lease.
-    pub(crate) fn lapse(&self, renewed: Option<Timestamp>) -> Option<Timestamp> {
+    pub(crate) fn lease_expiry(&self, renewed: Option<Timestamp>) -> Option<Timestamp> {
         let spec = self.spec.as_ref().ok()?;
         // Whoever makes an object has as long to make a Lease for it, whatever one of its name had.
         let from = renewed.map_or(self.created, |renewed| renewed.max(self.created));
-        spec.lifetime.lapse(from)
+        spec.lifetime.lease_expiry(from)
     }
 
     /// When its time is over; `None`: never.
@@ -182,15 +182,15 @@ impl Object {
         classes: &Classes,
         home: Home<'_>,
         now: Timestamp,
-    ) -> Result<Link, Vec<Problem>> {
+    ) -> Result<Link, Vec<ValidationError>> {
         let spec = self.spec.as_ref().map_err(Clone::clone)?;
         if let Some(at) = self.end().filter(|end| *end <= now) {
             let field = spec.lifetime.field();
-            return Err(vec![Problem::Expired { field, at }]);
+            return Err(vec![ValidationError::Expired { field, at }]);
         }
-        if let Some(at) = self.lapse(renewed).filter(|lapse| *lapse <= now) {
+        if let Some(at) = self.lease_expiry(renewed).filter(|lapse| *lapse <= now) {
             let object = me.name.clone();
-            return Err(vec![Problem::LeaseLapsed { object, at }]);
+            return Err(vec![ValidationError::LeaseLapsed { object, at }]);
         }
         let routing = Routing::of(spec, me);
         match &spec.parents {
@@ -206,19 +206,19 @@ impl Object {
 
     fn root(
         &self,
-        spec: &Exposure,
+        spec: &ExposureSpec,
         routing: Routing,
         me: &ObjectRef,
         classes: &Classes,
         home: Home<'_>,
-    ) -> Result<Linked, Vec<Problem>> {
+    ) -> Result<ResolvedRoot, Vec<ValidationError>> {
         let name = self.class(classes).map_err(|problem| vec![problem])?;
         let Some(class) = classes.get(name) else {
-            return Err(vec![Problem::ClassNotFound(name.clone())]);
+            return Err(vec![ValidationError::ClassNotFound(name.clone())]);
         };
         let mut problems = Vec::new();
         if !class.admits_roots_of(home) {
-            problems.push(Problem::RootNamespace {
+            problems.push(ValidationError::RootNamespace {
                 class: name.clone(),
                 namespace: me.namespace.clone(),
             });
@@ -234,7 +234,7 @@ impl Object {
         let foreign = hostnames
             .iter()
             .filter(|host| !class.admits_hostname(host, home));
-        problems.extend(foreign.map(|host| Problem::HostnameNotAllowed {
+        problems.extend(foreign.map(|host| ValidationError::HostnameNotAllowed {
             hostname: host.clone(),
             class: name.clone(),
             namespace: me.namespace.clone(),
@@ -245,9 +245,9 @@ impl Object {
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
             annotations.partition(|(key, _)| class.admits_annotation(key));
         match (certificates, tls) {
-            (Ok(certificates), Ok(tls)) if problems.is_empty() => Ok(Linked {
+            (Ok(certificates), Ok(tls)) if problems.is_empty() => Ok(ResolvedRoot {
                 class: name.clone(),
-                demands: Demands::of(name, class),
+                requirements: BackendRequirements::of(name, class),
                 hostnames,
                 certificates,
                 issued: Issued::of(me, name, class),
@@ -267,7 +267,10 @@ impl Object {
 
     /// The class that the object has, whether or not it can be realised there. One that is being
     /// deleted is had only by those that had it before.
-    pub(crate) fn class<'a>(&'a self, classes: &'a Classes) -> Result<&'a ClassName, Problem> {
+    pub(crate) fn class<'a>(
+        &'a self,
+        classes: &'a Classes,
+    ) -> Result<&'a ClassName, ValidationError> {
         let spec = self.spec.as_ref().ok().and_then(|spec| spec.class.as_ref());
         let chosen = self
             .chosen
@@ -275,11 +278,13 @@ impl Object {
             .filter(|name| classes.get(name).is_some());
         match spec {
             Some(name) if classes.takes(name) || chosen == Some(name) => Ok(name),
-            Some(name) if classes.get(name).is_some() => Err(Problem::ClassDeleting(name.clone())),
-            Some(name) => Err(Problem::ClassNotFound(name.clone())),
+            Some(name) if classes.get(name).is_some() => {
+                Err(ValidationError::ClassDeleting(name.clone()))
+            }
+            Some(name) => Err(ValidationError::ClassNotFound(name.clone())),
             None => chosen
                 .or_else(|| classes.default_class())
-                .ok_or(Problem::NoClass),
+                .ok_or(ValidationError::NoClass),
         }
     }
 }
@@ -336,7 +341,7 @@ impl Link {
     }
 }
 
-impl Linked {
+impl ResolvedRoot {
     /// The Secrets that the certificates of a hostname may be read from.
     pub(crate) fn secrets(&self, host: &Hostname) -> Vec<ObjectRef> {
         match self.source(host) {
@@ -369,19 +374,19 @@ fn hostname(
     me: &ObjectRef,
     name: &ClassName,
     class: &Class,
-) -> Result<Hostname, Problem> {
+) -> Result<Hostname, ValidationError> {
     match pattern {
         HostPattern::Full(host) => Ok(host.clone()),
         HostPattern::UnderDomain(prefix) => {
             let domain = class
                 .domain(&me.namespace)
-                .ok_or_else(|| Problem::NoDomain {
+                .ok_or_else(|| ValidationError::NoDomain {
                     index,
                     pattern: format!("{prefix}.*"),
                     class: name.clone(),
                 })?;
             Hostname::parse(&format!("{prefix}.{domain}"))
-                .map_err(|source| Problem::Hostname { index, source })
+                .map_err(|source| ValidationError::Hostname { index, source })
         }
     }
 }
@@ -392,7 +397,7 @@ fn tls_policy(
     me: &ObjectRef,
     name: &ClassName,
     class: &Class,
-) -> Result<TlsPolicy, Problem> {
+) -> Result<TlsPolicy, ValidationError> {
     let min_version = tls
         .min_version
         .into_iter()
@@ -400,7 +405,7 @@ fn tls_policy(
         .max()
         .unwrap_or(TlsVersion::V1_2);
     if min_version > tls.max_version {
-        return Err(Problem::VersionBelowClass {
+        return Err(ValidationError::VersionBelowClass {
             class: name.clone(),
         });
     }

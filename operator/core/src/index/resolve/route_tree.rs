@@ -1,6 +1,6 @@
 //! Nodes of the tree of routes under a hostname: the roots that serve it, and the routes below them.
 
-use crate::index::resolve::exposure::{Linked, Object};
+use crate::index::resolve::exposure::{Exposure, ResolvedRoot};
 use crate::index::resolve::routing::Routing;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
@@ -11,15 +11,15 @@ use std::borrow::Cow;
 #[derive(Clone, Copy)]
 pub(crate) struct Server<'a> {
     pub(crate) name: &'a ObjectRef,
-    pub(crate) object: &'a Object,
-    pub(crate) link: &'a Linked,
+    pub(crate) object: &'a Exposure,
+    pub(crate) link: &'a ResolvedRoot,
 }
 
 /// A route under a hostname, and whose it is.
 #[derive(Clone)]
-pub(crate) struct Leaf<'a> {
+pub(crate) struct EffectiveRoute<'a> {
     pub(crate) name: &'a ObjectRef,
-    pub(crate) object: &'a Object,
+    pub(crate) object: &'a Exposure,
     pub(crate) routing: &'a Routing,
     /// With what the routes above it ask for.
     pub(crate) route: Cow<'a, RouteSpec>,

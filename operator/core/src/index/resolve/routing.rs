@@ -1,7 +1,7 @@
 //! What an object does with requests, and where they go.
 
 use crate::names::{ObjectRef, child_name};
-use crate::validate::{BackendSpec, Exposure, Port, RouteSpec, Target, TlsToBackend};
+use crate::validate::{BackendSpec, ExposureSpec, Port, RouteSpec, Target, TlsToBackend};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,14 +25,14 @@ pub(crate) struct Own {
 
 /// Where a backend was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum FieldRef {
     /// The object's own port.
     Own,
     /// One of `spec.routes[].backends`.
     Backend { route: usize, backend: usize },
 }
 
-impl Place {
+impl FieldRef {
     pub(crate) fn of(route: &RouteSpec, backend: &BackendSpec) -> Self {
         match (route.index, backend.index) {
             (Some(route), Some(backend)) => Self::Backend { route, backend },
@@ -52,7 +52,7 @@ impl Place {
 }
 
 impl Routing {
-    pub(in crate::index) fn of(spec: &Exposure, me: &ObjectRef) -> Self {
+    pub(in crate::index) fn of(spec: &ExposureSpec, me: &ObjectRef) -> Self {
         let own = spec.own.as_ref().map(|(target, port)| {
             let (service, selector) = match target {
                 Target::Service(service) => (service.clone(), None),

@@ -5,8 +5,8 @@
 //! requests would be let in under rules that it did not ask for.
 
 use crate::index::Index;
-use crate::index::resolve::exposure::Linked;
-use crate::index::resolve::route_tree::Leaf;
+use crate::index::resolve::exposure::ResolvedRoot;
+use crate::index::resolve::route_tree::EffectiveRoute;
 use crate::index::resolve::route_tree::Server;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::precedence;
@@ -16,11 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How an object stands among those that share a hostname with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Share {
+pub(crate) enum HostShare {
     /// All of its routes are tried.
-    Whole,
+    Full,
     /// An older object has a route for the same requests as one of its own.
-    Outdone {
+    RouteConflict {
         /// Where that route stands: a field of the object, or of one that it delegates to.
         route: String,
         by: ObjectRef,
@@ -28,7 +28,7 @@ pub(crate) enum Share {
         wholly: bool,
     },
     /// It says something else about TLS than the oldest object, and serves nothing.
-    OtherTls { than: ObjectRef },
+    TlsConflict { than: ObjectRef },
 }
 
 impl Index {
@@ -38,31 +38,31 @@ impl Index {
         class: &'a ClassName,
         host: &Hostname,
     ) -> impl Iterator<Item = Server<'a>> + use<'a> {
-        let mut eldest = None;
+        let mut oldest = None;
         let of = host.clone();
         self.hostnames.holders(class, host).filter_map(move |name| {
             let (object, link) = self.linked(name)?;
-            let eldest = *eldest.get_or_insert(link);
-            link.tls_agrees(eldest, &of)
+            let oldest = *oldest.get_or_insert(link);
+            link.tls_agrees(oldest, &of)
                 .then_some(Server { name, object, link })
         })
     }
 
     /// The one whose word on TLS counts for a hostname that an object serves; `None` when it does not
     /// serve it.
-    pub(crate) fn rule<'a>(
+    pub(crate) fn tls_owner<'a>(
         &'a self,
         me: &ObjectRef,
-        link: &'a Linked,
+        link: &'a ResolvedRoot,
         host: &Hostname,
     ) -> Option<Server<'a>> {
-        let eldest = self.eldest(&link.class, host)?;
-        let serves = eldest.name.namespace == me.namespace && link.tls_agrees(eldest.link, host);
-        serves.then_some(eldest)
+        let oldest = self.oldest(&link.class, host)?;
+        let serves = oldest.name.namespace == me.namespace && link.tls_agrees(oldest.link, host);
+        serves.then_some(oldest)
     }
 
     /// The oldest of those who serve a hostname.
-    pub(crate) fn eldest<'a>(
+    pub(crate) fn oldest<'a>(
         &'a self,
         class: &'a ClassName,
         host: &Hostname,
@@ -75,59 +75,61 @@ impl Index {
         &'a self,
         class: &'a ClassName,
         host: &Hostname,
-    ) -> Vec<(Server<'a>, Vec<Leaf<'a>>)> {
+    ) -> Vec<(Server<'a>, Vec<EffectiveRoute<'a>>)> {
         let mut rule = None;
         let servers = self.servers(class, host);
         servers
-            .map(|it| (it, self.leaves(it, rule.get_or_insert(it.link))))
+            .map(|it| (it, self.effective_routes(it, rule.get_or_insert(it.link))))
             .collect()
     }
 
     /// The routes of a hostname in the order in which they are tried.
-    pub(crate) fn merged<'a>(served: Vec<(Server<'a>, Vec<Leaf<'a>>)>) -> Vec<Leaf<'a>> {
+    pub(crate) fn merged<'a>(
+        served: Vec<(Server<'a>, Vec<EffectiveRoute<'a>>)>,
+    ) -> Vec<EffectiveRoute<'a>> {
         let mut taken = BTreeMap::new();
         let mut routes = Vec::new();
-        for (server, leaves) in served {
-            for leaf in leaves {
-                let by = taken.entry(requests(&leaf.route)).or_insert(server.name);
+        for (server, effective_routes) in served {
+            for route in effective_routes {
+                let by = taken.entry(requests(&route.route)).or_insert(server.name);
                 if *by == server.name {
-                    routes.push(leaf);
+                    routes.push(route);
                 }
             }
         }
-        precedence::sort(&mut routes, |leaf| &leaf.route.matches);
+        precedence::sort(&mut routes, |route| &route.route.matches);
         routes
     }
 
     /// How an object whose namespace holds a hostname shares it.
-    pub(crate) fn share(&self, me: &ObjectRef, link: &Linked, host: &Hostname) -> Share {
-        let Some(eldest) = self.eldest(&link.class, host) else {
-            return Share::Whole;
+    pub(crate) fn share(&self, me: &ObjectRef, link: &ResolvedRoot, host: &Hostname) -> HostShare {
+        let Some(oldest) = self.oldest(&link.class, host) else {
+            return HostShare::Full;
         };
-        if !link.tls_agrees(eldest.link, host) {
-            return Share::OtherTls {
-                than: eldest.name.clone(),
+        if !link.tls_agrees(oldest.link, host) {
+            return HostShare::TlsConflict {
+                than: oldest.name.clone(),
             };
         }
         let mut taken = BTreeMap::new();
         let mut own = Vec::new();
         for server in self.servers(&link.class, host) {
             if server.name == me {
-                own = self.leaves(server, eldest.link);
+                own = self.effective_routes(server, oldest.link);
                 break;
             }
-            for leaf in self.leaves(server, eldest.link) {
-                taken.entry(requests(&leaf.route)).or_insert(server.name);
+            for route in self.effective_routes(server, oldest.link) {
+                taken.entry(requests(&route.route)).or_insert(server.name);
             }
         }
         let outdone: Vec<_> = own
             .iter()
-            .filter_map(|leaf| Some((leaf, *taken.get(&requests(&leaf.route))?)))
+            .filter_map(|route| Some((route, *taken.get(&requests(&route.route))?)))
             .collect();
         match outdone.first() {
-            None => Share::Whole,
-            Some((leaf, by)) => Share::Outdone {
-                route: place(leaf, me),
+            None => HostShare::Full,
+            Some((route, by)) => HostShare::RouteConflict {
+                route: place(route, me),
                 by: (*by).clone(),
                 wholly: outdone.len() == own.len(),
             },
@@ -136,7 +138,7 @@ impl Index {
 
     /// The younger objects under the hostnames of an object that have a route for the same requests as
     /// one of its own: whether theirs counts depends on it.
-    pub(crate) fn outdone_by(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+    pub(crate) fn overridden_by(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
         let mut found = BTreeSet::new();
         let Some(server) = self.server(me) else {
             return found;
@@ -162,12 +164,15 @@ impl Index {
     }
 
     fn taken_by(&self, server: Server<'_>) -> BTreeSet<Requests> {
-        let leaves = self.leaves(server, server.link);
-        leaves.iter().map(|leaf| requests(&leaf.route)).collect()
+        let effective_routes = self.effective_routes(server, server.link);
+        effective_routes
+            .iter()
+            .map(|route| requests(&route.route))
+            .collect()
     }
 
     /// Those who serve a hostname under the word of one of these objects, and these objects themselves.
-    pub(crate) fn with_company(&self, objects: BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
+    pub(crate) fn with_cohosted(&self, objects: BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
         let mut all = BTreeSet::new();
         for me in &objects {
             let Some((_, link)) = self.linked(me) else {
@@ -186,14 +191,14 @@ impl Index {
 }
 
 /// Where a route stands, for the author of an object.
-fn place(leaf: &Leaf<'_>, me: &ObjectRef) -> String {
-    let route = match leaf.route.index {
+fn place(effective: &EffectiveRoute<'_>, me: &ObjectRef) -> String {
+    let route = match effective.route.index {
         Some(index) => format!("spec.routes[{index}]"),
         None => "the route /".to_owned(),
     };
-    match leaf.name == me {
+    match effective.name == me {
         true => route,
-        false => format!("{route} of ExposedPort {}", leaf.name),
+        false => format!("{route} of ExposedPort {}", effective.name),
     }
 }
 

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 /// What is spoken behind a port: HTTP/1.1 in the clear, unless somebody says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spoken {
+pub(crate) struct AppProtocol {
     pub(crate) protocol: UpstreamProtocol,
     pub(crate) tls: bool,
 }
 
-impl Spoken {
+impl AppProtocol {
     const HTTP1: Self = Self {
         protocol: UpstreamProtocol::Http1,
         tls: false,
@@ -51,10 +51,10 @@ const PREFIXES: [&str; 2] = [
 ];
 
 /// What follows the prefix. Of a port that stands in several, the first counts, as with Contour.
-const SUFFIXES: [(&str, Spoken); 3] = [
-    ("tls", Spoken::HTTP1_TLS),
-    ("h2c", Spoken::HTTP2),
-    ("h2", Spoken::HTTP2_TLS),
+const SUFFIXES: [(&str, AppProtocol); 3] = [
+    ("tls", AppProtocol::HTTP1_TLS),
+    ("h2c", AppProtocol::HTTP2),
+    ("h2", AppProtocol::HTTP2_TLS),
 ];
 
 /// Contour's annotations of a Service: names or numbers of ports, with commas between.
@@ -63,7 +63,7 @@ pub(in crate::index) struct Annotations<'a>(Vec<Annotation<'a>>);
 struct Annotation<'a> {
     key: String,
     ports: &'a str,
-    spoken: Spoken,
+    spoken: AppProtocol,
 }
 
 impl Annotation<'_> {
@@ -87,7 +87,7 @@ impl<'a> Annotations<'a> {
     }
 
     /// What they say of a port, by its name first.
-    pub(in crate::index) fn spoken(&self, name: &str, number: u16) -> Option<Spoken> {
+    pub(in crate::index) fn spoken(&self, name: &str, number: u16) -> Option<AppProtocol> {
         let lists = |wanted: &str| {
             let mut all = self.0.iter();
             let found = all.find(|it| it.ports().any(|port| port == wanted));
@@ -98,7 +98,7 @@ impl<'a> Annotations<'a> {
     }
 
     /// What they say of ports by number, whether or not the Service lists them.
-    pub(in crate::index) fn numbers(&self) -> BTreeMap<u16, Spoken> {
+    pub(in crate::index) fn numbers(&self) -> BTreeMap<u16, AppProtocol> {
         let all = self.0.iter().flat_map(Annotation::ports);
         let numbers = all.filter_map(|port| port.parse().ok());
         numbers
@@ -120,7 +120,7 @@ impl<'a> Annotations<'a> {
 mod tests {
     use super::*;
 
-    fn said(annotations: &[(&str, &str)], name: &str, number: u16) -> Option<Spoken> {
+    fn said(annotations: &[(&str, &str)], name: &str, number: u16) -> Option<AppProtocol> {
         let all = annotations
             .iter()
             .map(|(key, ports)| (key.to_string(), ports.to_string()))
@@ -133,21 +133,24 @@ mod tests {
         for (names, expected) in [
             (
                 ["http", "HTTP", "kubernetes.io/ws"].as_slice(),
-                Spoken::HTTP1,
+                AppProtocol::HTTP1,
             ),
-            (&["https", "HTTPS", "kubernetes.io/wss"], Spoken::HTTP1_TLS),
+            (
+                &["https", "HTTPS", "kubernetes.io/wss"],
+                AppProtocol::HTTP1_TLS,
+            ),
             (
                 &["kubernetes.io/h2c", "h2c", "http2", "grpc"],
-                Spoken::HTTP2,
+                AppProtocol::HTTP2,
             ),
-            (&["h2", "grpcs"], Spoken::HTTP2_TLS),
+            (&["h2", "grpcs"], AppProtocol::HTTP2_TLS),
         ] {
             for name in names {
-                assert_eq!(Spoken::of_app_protocol(name), Some(expected), "{name}");
+                assert_eq!(AppProtocol::of_app_protocol(name), Some(expected), "{name}");
             }
         }
         for name in ["", "tcp", "redis", "example.com/h2c", " http"] {
-            assert_eq!(Spoken::of_app_protocol(name), None, "{name}");
+            assert_eq!(AppProtocol::of_app_protocol(name), None, "{name}");
         }
     }
 
@@ -155,8 +158,8 @@ mod tests {
     fn contour_names_ports_by_name_or_number() {
         let key = "projectcontour.io/upstream-protocol.h2c";
         for (ports, expected) in [
-            ("80", Some(Spoken::HTTP2)),
-            (" 443 , web,", Some(Spoken::HTTP2)),
+            ("80", Some(AppProtocol::HTTP2)),
+            (" 443 , web,", Some(AppProtocol::HTTP2)),
             ("8080,we,80x", None),
             ("", None),
         ] {
@@ -177,11 +180,11 @@ mod tests {
         let named = ("projectcontour.io/upstream-protocol.h2", "web");
         let former = ("contour.heptio.com/upstream-protocol.tls", "80");
         for (annotations, expected) in [
-            ([h2, h2c].as_slice(), Spoken::HTTP2),
-            (&[h2, h2c, tls], Spoken::HTTP1_TLS),
-            (&[named, tls], Spoken::HTTP2_TLS),
-            (&[former], Spoken::HTTP1_TLS),
-            (&[former, h2], Spoken::HTTP2_TLS),
+            ([h2, h2c].as_slice(), AppProtocol::HTTP2),
+            (&[h2, h2c, tls], AppProtocol::HTTP1_TLS),
+            (&[named, tls], AppProtocol::HTTP2_TLS),
+            (&[former], AppProtocol::HTTP1_TLS),
+            (&[former, h2], AppProtocol::HTTP2_TLS),
         ] {
             assert_eq!(
                 said(annotations, "web", 80),

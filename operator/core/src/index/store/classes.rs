@@ -3,7 +3,7 @@
 use crate::event::Change;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
-use crate::validate::{Policy, Problem, is_never_allowed};
+use crate::validate::{Policy, ValidationError, is_never_allowed};
 use jiff::Timestamp;
 use portolan_crds::{
     AllowedEndpoints, AllowedIssuer, CertificateMode, ExposeClass, ExposeClassSpec,
@@ -26,7 +26,7 @@ pub(crate) struct Class {
     /// For routes of its objects, where these say nothing.
     pub(crate) defaults: Policy,
     /// What is wrong with its spec; that is as if nobody had written it.
-    pub(crate) mistakes: Vec<Problem>,
+    pub(crate) mistakes: Vec<ValidationError>,
     /// As it is stored: conditions keep their times.
     pub(crate) status: ExposeClassStatus,
 }

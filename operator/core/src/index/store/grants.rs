@@ -123,8 +123,8 @@ impl Index {
         let referring = self.users.referring_into(&name.namespace);
         let concerned = referring.filter(|me| named.contains(&me.namespace));
         let concerned: BTreeSet<_> = concerned.cloned().collect();
-        let company = self.with_company(concerned.clone());
-        self.touch_objects(&company, affected);
+        let company = self.with_cohosted(concerned.clone());
+        self.mark_objects(&company, affected);
         for me in &concerned {
             if let Some(entry) = self.objects.get(me) {
                 affected.secrets |= self.users.leave(me, entry, &self.grants);
@@ -136,13 +136,13 @@ impl Index {
                 affected.secrets |= self.users.enter(me, entry, &self.grants);
             }
         }
-        self.touch_objects(&company, affected);
+        self.mark_objects(&company, affected);
     }
 
     /// Whether the cluster knows ReferenceGrants: it decides what those are told who would need one.
     pub(in crate::index) fn know_grants(&mut self, known: bool, affected: &mut Affected) {
         if std::mem::replace(&mut self.grants.known, known) != known {
-            affected.objects = self.with_company(self.users.of_other_namespaces());
+            affected.objects = self.with_cohosted(self.users.of_other_namespaces());
         }
     }
 }

@@ -146,7 +146,7 @@ impl Hostnames {
     }
 
     /// Whether how others stand depends on this claim.
-    pub(crate) fn leads(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> bool {
+    pub(crate) fn is_primary(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> bool {
         match self.holds.get(host) {
             Some(_) => self.holders(class, host).next() == Some(&claim.object),
             None => {

@@ -108,7 +108,7 @@ impl Index {
         };
         if self.issuers.set(name.clone(), now) {
             let users = self.users.of_issuer(&name).cloned().collect();
-            affected.objects.extend(self.with_company(users));
+            affected.objects.extend(self.with_cohosted(users));
         }
     }
 
@@ -124,7 +124,7 @@ impl Index {
             false => self.issuers.known.remove(&scope),
         };
         if differs {
-            let users = self.with_company(self.users.of_cert_manager());
+            let users = self.with_cohosted(self.users.of_cert_manager());
             affected.objects.extend(users);
         }
     }

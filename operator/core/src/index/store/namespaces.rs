@@ -122,10 +122,10 @@ impl Index {
             .classes
             .extend(restricting.symmetric_difference(&now).cloned());
         if restricting.is_empty() != now.is_empty() {
-            self.touch_restricted(&name, affected);
+            self.mark_restricted(&name, affected);
         }
         let objects = self.objects.within(&name).map(|(me, _)| me.clone());
-        self.judge_anew(objects.collect(), affected);
+        self.relink(objects.collect(), affected);
     }
 }
 

@@ -108,7 +108,11 @@ impl Serving {
 
     /// Decides what is served; `secrets` are where the certificates are to come from.
     /// The certificates that were left and those that are served now, when they differ.
-    pub(crate) fn settle(&mut self, slot: &Slot, secrets: Vec<ObjectRef>) -> Vec<ResourceName> {
+    pub(crate) fn reselect_certificates(
+        &mut self,
+        slot: &Slot,
+        secrets: Vec<ObjectRef>,
+    ) -> Vec<ResourceName> {
         let before = self.slots.remove(slot).unwrap_or_default();
         let now: Vec<Served> = secrets
             .into_iter()

@@ -1,6 +1,6 @@
 //! What matters of Services and EndpointSlices, read from what the API server sends.
 
-use crate::index::store::app_protocol::{Annotations, Spoken};
+use crate::index::store::app_protocol::{Annotations, AppProtocol};
 use crate::names::ObjectRef;
 use crate::validate::Port;
 use k8s_openapi::api::core::v1::Service;
@@ -22,7 +22,7 @@ pub(crate) struct ServiceFacts {
     pub(in crate::index) prefers_v6: bool,
     pub(in crate::index) ports: Vec<ServicePort>,
     /// What is spoken at ports that are not listed: those of an ExternalName.
-    pub(in crate::index) unlisted: BTreeMap<u16, Spoken>,
+    pub(in crate::index) unlisted: BTreeMap<u16, AppProtocol>,
     /// The annotation that lists something that is no port of the Service, and what it lists.
     pub(in crate::index) stray: Option<(String, String)>,
     /// Where the Service itself is reached.
@@ -35,7 +35,7 @@ pub(in crate::index) struct ServicePort {
     pub(in crate::index) number: u16,
     pub(in crate::index) target: Port,
     /// What the pods speak there.
-    pub(in crate::index) spoken: Spoken,
+    pub(in crate::index) spoken: AppProtocol,
     /// An `appProtocol` that is not understood, when nothing else says what is spoken.
     pub(in crate::index) unknown: Option<String>,
 }
@@ -124,7 +124,7 @@ pub(in crate::index) fn read(service: &Service) -> ServiceFacts {
             let number = u16::try_from(port.port).ok()?;
             let name = text(port.name.as_ref());
             let told = port.app_protocol.as_deref();
-            let understood = told.and_then(Spoken::of_app_protocol);
+            let understood = told.and_then(AppProtocol::of_app_protocol);
             let spoken = understood.or_else(|| said.spoken(&name, number));
             Some(ServicePort {
                 unknown: told.filter(|_| spoken.is_none()).map(str::to_owned),

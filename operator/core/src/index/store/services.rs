@@ -1,9 +1,9 @@
 //! Services and their endpoints: which port is meant, and which pods are ready behind it.
 
 use crate::event::Change;
-use crate::index::requirements::Demands;
-use crate::index::resolve::routing::Place;
-use crate::index::store::app_protocol::Spoken;
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::routing::FieldRef;
+use crate::index::store::app_protocol::AppProtocol;
 use crate::index::store::by_namespace::ByNamespace;
 use crate::index::store::pods::Pods;
 use crate::index::store::service_facts::{self, ServiceFacts, Slice};
@@ -51,7 +51,7 @@ pub(crate) struct Backend {
     port_name: String,
     number: u16,
     /// What its Service says that is spoken there.
-    pub(crate) spoken: Spoken,
+    pub(crate) spoken: AppProtocol,
 }
 
 impl Backend {
@@ -67,16 +67,16 @@ impl Backend {
 
 /// Who looks for a Service.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct ServiceLookup<'a> {
     /// The namespace of the object.
     pub(crate) from: &'a str,
     /// Where it names the Service.
-    pub(crate) at: Place,
+    pub(crate) at: FieldRef,
 }
 
 /// The pods behind a port.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Behind {
+pub(crate) struct ServiceEndpoints {
     /// Ready ones, sorted, one address of each pod.
     pub(crate) ready: Vec<Endpoint>,
     /// The name whose addresses they are, which the proxies look up themselves.
@@ -198,7 +198,7 @@ impl Services {
         service: &ObjectRef,
         port: &Port,
         owner: Option<&str>,
-        Asked { from, at }: Asked<'_>,
+        ServiceLookup { from, at }: ServiceLookup<'_>,
     ) -> Result<Backend, Unresolved> {
         let unresolved = |reason, message| Err(Unresolved { reason, message });
         let name = service.called_in(from);
@@ -263,22 +263,27 @@ impl Services {
     }
 
     /// The pods behind a port that [`Services::resolve`] found, as far as a class lets requests go there.
-    pub(crate) fn behind(&self, backend: &Backend, demands: Option<&Demands>) -> Behind {
+    pub(crate) fn behind(
+        &self,
+        backend: &Backend,
+        requirements: Option<&BackendRequirements>,
+    ) -> ServiceEndpoints {
         let facts = self.services.get(&backend.service);
         if let Some(told) = facts.and_then(|facts| facts.external_name.as_deref()) {
             let external = external_host(told).map(|host| ExternalName {
                 host,
                 port: backend.number,
             });
-            return Behind {
+            return ServiceEndpoints {
                 external,
-                ..Behind::default()
+                ..ServiceEndpoints::default()
             };
         }
         let prefers_v6 = facts.is_some_and(|facts| facts.prefers_v6);
         let slices = self.slices.get(&backend.service);
         let slices = || slices.into_iter().flat_map(BTreeMap::values);
-        let pods_only = demands.filter(|demands| demands.pods_only && self.pods.listed);
+        let pods_only =
+            requirements.filter(|requirements| requirements.pods_only && self.pods.listed);
         let (mut refused, mut foreign, mut ready) = (0, Vec::new(), BTreeMap::new());
         for (slice, number) in slices().flat_map(|slice| {
             let ports = slice
@@ -324,10 +329,11 @@ impl Services {
             })
             .collect();
         ready.sort();
-        let foreign = pods_only.and_then(|demands| told_foreign(backend, demands, foreign));
+        let foreign =
+            pods_only.and_then(|requirements| told_foreign(backend, requirements, foreign));
         if let Some(foreign) = foreign {
             let nobody = ready.is_empty();
-            return Behind {
+            return ServiceEndpoints {
                 ready,
                 external: None,
                 lacking: nobody.then(|| foreign.clone()),
@@ -352,7 +358,7 @@ impl Services {
             };
             Unresolved { reason, message }
         });
-        Behind {
+        ServiceEndpoints {
             ready,
             external: None,
             lacking,
@@ -407,7 +413,7 @@ impl Services {
 /// That some endpoints are no pods of the namespace, if there are such.
 fn told_foreign(
     backend: &Backend,
-    demands: &Demands,
+    requirements: &BackendRequirements,
     mut foreign: Vec<IpAddr>,
 ) -> Option<Unresolved> {
     foreign.sort();
@@ -422,7 +428,7 @@ fn told_foreign(
         reason: Reason::ForeignEndpoint,
         message: format!(
             "endpoint {first}{more} of Service {name} is the address of no pod of namespace {namespace}, so class {} never contacts it; leave it out of the EndpointSlices of the Service, or have spec.endpoints: Any set in the class",
-            demands.class
+            requirements.class
         ),
     })
 }

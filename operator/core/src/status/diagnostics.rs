@@ -1,20 +1,20 @@
 //! Everything that stands against an object or a class, one by one: for programs that look at files before
 //! anything of them is in a cluster.
 
-use super::checks::{Finding, Findings, Scene};
+use super::checks::{CheckContext, CheckFailure, CheckFailures};
 use super::destinations::{Destinations, told};
-use super::notices;
+use super::warnings;
 use crate::index::Index;
-use crate::index::resolve::exposure::{Child, Link, Linked};
+use crate::index::resolve::exposure::{Child, Link, ResolvedRoot};
 use crate::names::{ClassName, ObjectRef};
 use crate::observed::Observed;
 use crate::reason::Reason;
-use crate::validate::Problem;
+use crate::validate::ValidationError;
 use jiff::Timestamp;
 
 /// One thing that stands against an object or a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
+pub struct Diagnostic {
     /// In one word.
     pub reason: Reason,
     /// In a sentence, which begins with the field where there is one.
@@ -24,19 +24,19 @@ pub struct Complaint {
 impl Index {
     /// What stands against an object, and what it is warned of; what [`Self::status`] tells the worst
     /// of. In the order in which a person would put things right, each once.
-    pub fn complaints(
+    pub fn diagnostics(
         &self,
         object: &ObjectRef,
         seen: &Observed,
         now: Timestamp,
-    ) -> Vec<Complaint> {
+    ) -> Vec<Diagnostic> {
         let Some(entry) = self.entry(object) else {
             return Vec::new();
         };
         let all = match &entry.link {
             Ok(Link::Root(link)) => {
-                let scene = Scene::new(self, object, &entry.object, link, seen, now);
-                complaints_of_root(&scene, link)
+                let context = CheckContext::new(self, object, &entry.object, link, seen, now);
+                complaints_of_root(&context, link)
             }
             Ok(Link::Child(child)) => {
                 let destinations = Destinations::of(self, object, &entry.object, &child.routing);
@@ -54,7 +54,7 @@ impl Index {
     }
 
     /// What stands against a class, and what it is warned of, likewise.
-    pub fn class_complaints(&self, class: &ClassName) -> Vec<Complaint> {
+    pub fn class_complaints(&self, class: &ClassName) -> Vec<Diagnostic> {
         let Some(facts) = self.classes.get(class) else {
             return Vec::new();
         };
@@ -63,7 +63,7 @@ impl Index {
         let several = several.map(|told| (Reason::SeveralDefaults, told));
         let others = others.into_iter().chain(several);
         of_problems(&facts.mistakes)
-            .chain(others.map(|(reason, told)| complaint(reason, told)))
+            .chain(others.map(|(reason, told)| diagnostic(reason, told)))
             .collect()
     }
 
@@ -73,10 +73,10 @@ impl Index {
         child: &Child,
         destinations: &Destinations,
         seen: &Observed,
-    ) -> Vec<Complaint> {
+    ) -> Vec<Diagnostic> {
         let loosens = self.loosens(me, &child.routing);
         let mut all: Vec<_> = loosens
-            .map(|message| complaint(Reason::ParentRequiresTls, message))
+            .map(|message| diagnostic(Reason::ParentRequiresTls, message))
             .into_iter()
             .collect();
         all.extend(of_destinations(destinations));
@@ -88,26 +88,26 @@ impl Index {
     }
 }
 
-fn complaints_of_root(scene: &Scene<'_>, link: &Linked) -> Vec<Complaint> {
-    let mut all: Vec<_> = notices(link)
+fn complaints_of_root(context: &CheckContext<'_>, link: &ResolvedRoot) -> Vec<Diagnostic> {
+    let mut all: Vec<_> = warnings(link)
         .into_iter()
-        .map(|(reason, message)| complaint(reason, message))
+        .map(|(reason, message)| diagnostic(reason, message))
         .collect();
-    all.extend(of_destinations(scene.destinations()));
-    let findings = Findings::collect(scene);
+    all.extend(of_destinations(context.destinations()));
+    let failures = CheckFailures::collect(context);
     for host in &link.hostnames {
-        all.extend(others(&findings.of(host), scene.destinations()));
+        all.extend(others(&failures.of(host), context.destinations()));
     }
     all
 }
 
-fn of_problems(problems: &[Problem]) -> impl Iterator<Item = Complaint> {
+fn of_problems(problems: &[ValidationError]) -> impl Iterator<Item = Diagnostic> {
     let problems = problems.iter();
-    problems.map(|it| complaint(it.reason(), it.to_string()))
+    problems.map(|it| diagnostic(it.reason(), it.to_string()))
 }
 
 /// One by one: a condition tells several in one sentence.
-fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Complaint> {
+fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Diagnostic> {
     let Destinations {
         unresolved,
         lacking,
@@ -121,19 +121,19 @@ fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Complain
         .chain(lacking)
         .chain(left_out)
         .chain(misunderstood);
-    all.map(|it| complaint(it.reason, it.message.clone()))
+    all.map(|it| diagnostic(it.reason, it.message.clone()))
 }
 
 /// What is found beyond those.
-fn others(findings: &[Finding], destinations: &Destinations) -> Vec<Complaint> {
+fn others(failures: &[CheckFailure], destinations: &Destinations) -> Vec<Diagnostic> {
     let told = [&destinations.unresolved, &destinations.lacking].map(|it| told(it));
-    let is_told = |it: &Finding| told.contains(&Some((it.reason, it.message.clone())));
-    let others = findings.iter().filter(|it| !is_told(it));
+    let is_told = |it: &CheckFailure| told.contains(&Some((it.reason, it.message.clone())));
+    let others = failures.iter().filter(|it| !is_told(it));
     others
-        .map(|it| complaint(it.reason, it.message.clone()))
+        .map(|it| diagnostic(it.reason, it.message.clone()))
         .collect()
 }
 
-fn complaint(reason: Reason, message: String) -> Complaint {
-    Complaint { reason, message }
+fn diagnostic(reason: Reason, message: String) -> Diagnostic {
+    Diagnostic { reason, message }
 }

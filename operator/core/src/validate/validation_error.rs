@@ -1,6 +1,6 @@
 //! What is wrong with an object: the field, the problem, and what would be right.
 
-use super::mistake::Mistake;
+use super::field_error::FieldError;
 use super::tls::ADDITIONAL_SECRETS_MAX;
 use crate::names::{ClassName, Hostname, HostnameError};
 use crate::reason::Reason;
@@ -10,9 +10,9 @@ use thiserror::Error;
 
 /// What is wrong with an object: the field, the problem, and what would be right.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub(crate) enum ValidationError {
     #[error("{at}: {mistake}")]
-    At { at: String, mistake: Mistake },
+    At { at: String, mistake: FieldError },
     #[error(
         "spec.port: is missing; write the port that the application listens on, or with service a port of that Service"
     )]
@@ -144,7 +144,7 @@ pub(crate) enum Problem {
     NoClass,
 }
 
-impl Problem {
+impl ValidationError {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Hostname { .. } => Reason::InvalidHostname,

@@ -3,11 +3,11 @@
 //! It is read from the status that is stored, so that every replica says the same, whichever of them wrote
 //! it. What a status tells of certificates in sentences only comes from the index.
 
-use super::Verdict;
-use super::conditions::Aspect;
+use super::Phase;
+use super::conditions::ConditionType;
 use crate::index::Index;
 use crate::index::resolve::certificates::Source;
-use crate::index::resolve::exposure::Linked;
+use crate::index::resolve::exposure::ResolvedRoot;
 use crate::index::store::secrets::KeyPair;
 use crate::index::store::served_certificates::Slot;
 use crate::names::{Hostname, ObjectRef};
@@ -18,7 +18,7 @@ use portolan_crds::{ExposedPortStatus, HostnameStatus};
 
 /// An object in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Vitals {
+pub struct ObjectMetrics {
     /// Its class; that of the root above it, when others delegate to it. Empty: none.
     pub class: String,
     /// As in `status.summary.status`; empty before the first status.
@@ -30,25 +30,25 @@ pub struct Vitals {
     /// Whether its requests find an endpoint; `None` where that was not judged.
     pub endpoints_ready: Option<bool>,
     /// Whether a proxy that takes requests has not loaded what it needs for this object, or cannot use it.
-    pub held_up: bool,
+    pub proxies_behind: bool,
     /// In the order of the status; none for an object that was not accepted.
-    pub hostnames: Vec<HostnameVitals>,
+    pub hostnames: Vec<HostnameMetrics>,
 }
 
 /// A hostname in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostnameVitals {
+pub struct HostnameMetrics {
     /// With the domain of the class filled in.
     pub name: String,
     /// Whether a request to it would succeed.
     pub ready: bool,
     /// When TLS is terminated, and the namespace holds the hostname.
-    pub certificate: Option<CertificateVitals>,
+    pub certificate: Option<CertificateMetrics>,
 }
 
 /// The certificate of a hostname in numbers. Of several, the dates are those of the first to expire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CertificateVitals {
+pub struct CertificateMetrics {
     /// Whether there is one that proxies can serve.
     pub stored: bool,
     /// Since when that one is good.
@@ -68,39 +68,39 @@ pub struct CertificateVitals {
 
 impl Index {
     /// An object in numbers; `None` when it is gone.
-    pub fn vitals(&self, me: &ObjectRef) -> Option<Vitals> {
+    pub fn metrics(&self, me: &ObjectRef) -> Option<ObjectMetrics> {
         let status = &self.entry(me)?.object.status;
         let summary = status.summary.as_ref();
         let word = summary.map(|it| it.status.as_str()).unwrap_or_default();
-        let ready = condition(status, Aspect::Ready);
+        let ready = condition(status, ConditionType::Ready);
         let is_ready = ready.is_some_and(|it| it.status == "True");
         let class = self.class_of(me).map(|class| class.as_str().to_owned());
         let link = self.linked(me).map(|(_, link)| link);
-        let hostnames = status.hostnames.iter().map(|told| HostnameVitals {
+        let hostnames = status.hostnames.iter().map(|told| HostnameMetrics {
             name: told.name.clone(),
             ready: told.ready,
-            certificate: link.and_then(|link| self.certificate_vitals(me, link, told)),
+            certificate: link.and_then(|link| self.certificate_metrics(me, link, told)),
         });
-        Some(Vitals {
+        Some(ObjectMetrics {
             class: class.or(status.class_name.clone()).unwrap_or_default(),
             status: word.to_owned(),
             reason: ready.map(|it| it.reason.clone()).unwrap_or_default(),
-            ready: (word != Verdict::Expired.as_str()).then_some(is_ready),
+            ready: (word != Phase::Expired.as_str()).then_some(is_ready),
             endpoints_ready: endpoints_ready(status),
-            held_up: condition(status, Aspect::Programmed).is_some_and(holds_up),
+            proxies_behind: condition(status, ConditionType::Programmed).is_some_and(holds_up),
             hostnames: hostnames.collect(),
         })
     }
 
-    fn certificate_vitals(
+    fn certificate_metrics(
         &self,
         me: &ObjectRef,
-        link: &Linked,
+        link: &ResolvedRoot,
         told: &HostnameStatus,
-    ) -> Option<CertificateVitals> {
+    ) -> Option<CertificateMetrics> {
         let shown = told.certificate.as_ref()?;
         let host = Hostname::parse(&told.name).ok()?;
-        let rule = self.rule(me, link, &host).map_or(link, |it| it.link);
+        let rule = self.tls_owner(me, link, &host).map_or(link, |it| it.link);
         let slot = Slot::of_host(&link.class, &host);
         let pairs = self.serving.certificates(&slot).map(|(_, pair)| pair);
         let pairs: Vec<&KeyPair> = pairs.collect();
@@ -109,7 +109,7 @@ impl Index {
             Source::Issued(_) => Some(self.issuance(&self.issued_for(rule, &host))),
             Source::Nowhere | Source::Own(_) | Source::Shared(_) => None,
         };
-        Some(CertificateVitals {
+        Some(CertificateMetrics {
             stored: first.is_some(),
             not_before: first.map(|pair| pair.not_before),
             not_after: first.map(|pair| pair.not_after),
@@ -121,13 +121,16 @@ impl Index {
     }
 }
 
-fn condition(status: &ExposedPortStatus, aspect: Aspect) -> Option<&Condition> {
+fn condition(status: &ExposedPortStatus, condition_type: ConditionType) -> Option<&Condition> {
     let mut all = status.conditions.iter();
-    all.find(|it| it.type_ == aspect.as_str())
+    all.find(|it| it.type_ == condition_type.as_str())
 }
 
 fn endpoints_ready(status: &ExposedPortStatus) -> Option<bool> {
-    match condition(status, Aspect::EndpointsReady)?.status.as_str() {
+    match condition(status, ConditionType::EndpointsReady)?
+        .status
+        .as_str()
+    {
         "True" => Some(true),
         "False" => Some(false),
         _ => None,

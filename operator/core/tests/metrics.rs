@@ -5,7 +5,7 @@
 mod world;
 
 use jiff::Timestamp;
-use portolan_core::{CertificateVitals, Event, ServedCertificate, Verdict, Vitals};
+use portolan_core::{AckState, CertificateMetrics, Event, ObjectMetrics, ServedCertificate};
 use serde_json::{Value, json};
 use world::*;
 
@@ -14,20 +14,20 @@ fn day(text: &str) -> Option<Timestamp> {
 }
 
 /// Stores the status as it is judged now, and reads the numbers from it.
-fn stored(world: &mut World, spec: Value) -> Vitals {
+fn stored(world: &mut World, spec: Value) -> ObjectMetrics {
     let mut object = exposed_port("team-a", "shop", 5, spec);
     object.status = Some(world.status());
     let affected = world.apply(Event::ExposedPort(applied(object)));
     assert!(affected.objects.contains(&world.shop), "{affected:?}");
-    world.index.vitals(&world.shop).unwrap()
+    world.index.metrics(&world.shop).unwrap()
 }
 
-fn of_shop(world: &mut World) -> Vitals {
+fn of_shop(world: &mut World) -> ObjectMetrics {
     stored(world, shop_with(json!({})))
 }
 
-fn certificate_of_shop(vitals: Vitals) -> CertificateVitals {
-    vitals.hostnames[0].certificate.clone().unwrap()
+fn certificate_of_shop(metrics: ObjectMetrics) -> CertificateMetrics {
+    metrics.hostnames[0].certificate.clone().unwrap()
 }
 
 fn issued() -> Value {
@@ -36,19 +36,19 @@ fn issued() -> Value {
 
 #[test]
 fn of_an_object_that_is_ready_everything_is_known() {
-    let vitals = of_shop(&mut World::ready());
+    let metrics = of_shop(&mut World::ready());
     assert_eq!(
-        [&vitals.class, &vitals.status, &vitals.reason],
+        [&metrics.class, &metrics.status, &metrics.reason],
         ["public", "Ready", "Serving"]
     );
     assert_eq!(
-        (vitals.ready, vitals.endpoints_ready),
+        (metrics.ready, metrics.endpoints_ready),
         (Some(true), Some(true))
     );
-    assert!(!vitals.held_up);
-    assert_eq!(vitals.hostnames[0].name, HOST);
-    assert!(vitals.hostnames[0].ready);
-    let expected = CertificateVitals {
+    assert!(!metrics.proxies_behind);
+    assert_eq!(metrics.hostnames[0].name, HOST);
+    assert!(metrics.hostnames[0].ready);
+    let expected = CertificateMetrics {
         stored: true,
         not_before: day("2020-01-01"),
         not_after: day("2031-01-01"),
@@ -57,22 +57,25 @@ fn of_an_object_that_is_ready_everything_is_known() {
         served: Some(true),
         served_not_after: day("2031-01-01"),
     };
-    assert_eq!(certificate_of_shop(vitals), expected);
+    assert_eq!(certificate_of_shop(metrics), expected);
 }
 
 #[test]
 fn an_object_of_which_nothing_is_told_yet_is_not_ready() {
-    let vitals = World::ready().index.vitals(&World::ready().shop).unwrap();
-    assert_eq!((vitals.ready, vitals.endpoints_ready), (Some(false), None));
-    assert_eq!([&vitals.status, &vitals.reason], ["", ""]);
-    assert!(vitals.hostnames.is_empty());
+    let metrics = World::ready().index.metrics(&World::ready().shop).unwrap();
+    assert_eq!(
+        (metrics.ready, metrics.endpoints_ready),
+        (Some(false), None)
+    );
+    assert_eq!([&metrics.status, &metrics.reason], ["", ""]);
+    assert!(metrics.hostnames.is_empty());
 }
 
 #[test]
 fn an_object_that_is_gone_has_no_numbers() {
     let mut world = World::ready();
     world.apply(Event::ExposedPort(gone("team-a", "shop")));
-    assert_eq!(world.index.vitals(&world.shop), None);
+    assert_eq!(world.index.metrics(&world.shop), None);
 }
 
 #[test]
@@ -80,9 +83,9 @@ fn nobody_expects_an_object_to_be_ready_whose_time_is_over() {
     let spec = shop_with(json!({"expiresAt": now().to_string()}));
     let mut world = World::ready();
     world.put_shop(spec.clone());
-    let vitals = stored(&mut world, spec);
-    assert_eq!(vitals.status, "Expired");
-    assert_eq!((vitals.ready, vitals.endpoints_ready), (None, None));
+    let metrics = stored(&mut world, spec);
+    assert_eq!(metrics.status, "Expired");
+    assert_eq!((metrics.ready, metrics.endpoints_ready), (None, None));
 }
 
 #[test]
@@ -91,20 +94,24 @@ fn endpoints_and_proxies_are_told_apart() {
     let port = ("http", 8080);
     let nobody = slice("shop", port, &[("10.0.0.1", false)]);
     world.apply(Event::EndpointSlice(applied(nobody)));
-    let vitals = of_shop(&mut world);
-    assert_eq!(vitals.reason, "NoReadyEndpoints");
+    let metrics = of_shop(&mut world);
+    assert_eq!(metrics.reason, "NoReadyEndpoints");
     assert_eq!(
-        (vitals.ready, vitals.endpoints_ready, vitals.held_up),
+        (
+            metrics.ready,
+            metrics.endpoints_ready,
+            metrics.proxies_behind
+        ),
         (Some(false), Some(false), false)
     );
 
-    for verdict in [Verdict::Behind, Verdict::Refused("too large".into())] {
+    for verdict in [AckState::Behind, AckState::Refused("too large".into())] {
         let mut world = World::ready();
         let name = virtual_host(HOST);
-        world.proxy().verdicts.insert(name, verdict);
-        let vitals = of_shop(&mut world);
-        assert_eq!((vitals.ready, vitals.held_up), (Some(false), true));
-        assert_eq!(vitals.endpoints_ready, Some(true));
+        world.proxy().acks.insert(name, verdict);
+        let metrics = of_shop(&mut world);
+        assert_eq!((metrics.ready, metrics.proxies_behind), (Some(false), true));
+        assert_eq!(metrics.endpoints_ready, Some(true));
     }
 }
 
@@ -151,9 +158,9 @@ fn issuing_is_counted_until_it_succeeds_also_while_it_is_tried_again() {
     world.put_shop(issued());
     let name = certificate_of("team-a", "public", HOST);
     let told = certificate_of_shop(stored(&mut world, issued()));
-    let nothing = CertificateVitals {
+    let nothing = CertificateMetrics {
         failures: Some(0),
-        ..CertificateVitals::default()
+        ..CertificateMetrics::default()
     };
     assert_eq!(told, nothing);
 
@@ -175,7 +182,7 @@ fn issuing_is_counted_until_it_succeeds_also_while_it_is_tried_again() {
     ))));
     world.see_everything();
     let told = certificate_of_shop(stored(&mut world, issued()));
-    let served = CertificateVitals {
+    let served = CertificateMetrics {
         stored: true,
         not_before: day("2020-01-01"),
         not_after: day("2031-01-01"),
@@ -192,13 +199,13 @@ fn a_hostname_that_others_have_and_one_without_tls_have_no_certificate() {
     let mut world = World::ready();
     world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
     world.apply(Event::HostnameHold(applied(hold(HOST, "team-b"))));
-    let vitals = of_shop(&mut world);
-    assert_eq!(vitals.reason, "HostnameHeld");
-    assert_eq!(vitals.hostnames[0].certificate, None);
+    let metrics = of_shop(&mut world);
+    assert_eq!(metrics.reason, "HostnameHeld");
+    assert_eq!(metrics.hostnames[0].certificate, None);
 
     let plain = shop_with(json!({"tls": {"mode": "Disabled"}}));
     let mut world = World::ready();
     world.put_shop(plain.clone());
-    let vitals = stored(&mut world, plain);
-    assert_eq!(vitals.hostnames[0].certificate, None);
+    let metrics = stored(&mut world, plain);
+    assert_eq!(metrics.hostnames[0].certificate, None);
 }

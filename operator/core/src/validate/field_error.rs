@@ -1,6 +1,6 @@
-//! What can be wrong with one value, and what would be right; [`Problem::At`] says where it stands.
+//! What can be wrong with one value, and what would be right; [`ValidationError::At`] says where it stands.
 //!
-//! [`Problem::At`]: super::Problem::At
+//! [`ValidationError::At`]: super::ValidationError::At
 
 use crate::names::HostnameError;
 use portolan_crds::{VALUE_MAX, WEIGHT_MAX};
@@ -8,7 +8,7 @@ use portolan_discovery::pattern::{self, PatternError};
 use thiserror::Error;
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(crate) enum Mistake {
+pub(crate) enum FieldError {
     #[error("{count} are given; write at most {most}")]
     TooMany { count: usize, most: usize },
     #[error("not exactly one of {0}; keep one")]

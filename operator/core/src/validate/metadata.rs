@@ -1,7 +1,7 @@
 //! What is written on children for other programs: labels on all of them, annotations on the Ingress.
 
-use super::Problems;
-use super::mistake::Mistake;
+use super::ValidationErrors;
+use super::field_error::FieldError;
 use crate::MANAGED_BY;
 use crate::names::{is_small_label, is_within};
 use portolan_crds::{ANNOTATIONS_BYTES_MAX, CHILD_LABELS_MAX, ExposedPortSpec, GROUP};
@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 
 /// What is written on children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Decoration {
+pub(crate) struct ChildMetadata {
     pub(crate) labels: BTreeMap<String, String>,
     /// Those that the class allows reach the Ingress.
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
-pub(super) fn decoration(spec: &ExposedPortSpec, problems: &mut Problems) -> Decoration {
+pub(super) fn decoration(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> ChildMetadata {
     let labels = &spec.child_labels;
     problems.within("spec.childLabels", labels.len(), CHILD_LABELS_MAX);
     for (key, value) in labels {
@@ -24,20 +24,23 @@ pub(super) fn decoration(spec: &ExposedPortSpec, problems: &mut Problems) -> Dec
     }
     let annotations = &spec.annotations;
     if !annotations.is_empty() && !spec.allowed_parents.is_empty() {
-        problems.at::<()>("spec.annotations", Err(Mistake::NoIngress));
+        problems.at::<()>("spec.annotations", Err(FieldError::NoIngress));
     }
     let bytes = annotations
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum();
     if bytes > ANNOTATIONS_BYTES_MAX {
-        problems.at::<()>("spec.annotations", Err(Mistake::AnnotationsTooLong(bytes)));
+        problems.at::<()>(
+            "spec.annotations",
+            Err(FieldError::AnnotationsTooLong(bytes)),
+        );
     }
     for key in annotations.keys() {
         let at = format!("spec.annotations[{key}]");
         problems.at(&at, annotation(key));
     }
-    Decoration {
+    ChildMetadata {
         labels: labels.clone(),
         annotations: annotations.clone(),
     }
@@ -55,27 +58,27 @@ pub(crate) fn is_never_allowed(key: &str) -> bool {
         || ["server-alias", "auth-url", "auth-signin"].contains(&name)
 }
 
-fn label(key: &str, value: &str) -> Result<(), Mistake> {
+fn label(key: &str, value: &str) -> Result<(), FieldError> {
     if !is_qualified_name(key) {
-        return Err(Mistake::QualifiedName("label"));
+        return Err(FieldError::QualifiedName("label"));
     }
     if key == MANAGED_BY.0
         || key
             .split_once('/')
             .is_some_and(|(it, _)| is_within(it, GROUP))
     {
-        return Err(Mistake::LabelReserved);
+        return Err(FieldError::LabelReserved);
     }
     match value.is_empty() || is_name(value) {
         true => Ok(()),
-        false => Err(Mistake::LabelValue(value.to_owned())),
+        false => Err(FieldError::LabelValue(value.to_owned())),
     }
 }
 
-fn annotation(key: &str) -> Result<(), Mistake> {
+fn annotation(key: &str) -> Result<(), FieldError> {
     match (is_qualified_name(key), is_never_allowed(key)) {
-        (false, _) => Err(Mistake::QualifiedName("annotation")),
-        (true, true) => Err(Mistake::AnnotationReserved),
+        (false, _) => Err(FieldError::QualifiedName("annotation")),
+        (true, true) => Err(FieldError::AnnotationReserved),
         (true, false) => Ok(()),
     }
 }
