@@ -1,4 +1,4 @@
-# What demo/* and tests/run share: colours on a terminal only, steps with their time, and the way to our own programs.
+# What hack/*, demo/* and tests/run share: colours on a terminal only, steps with their time, and the way to our own programs.
 # shellcheck shell=bash
 
 cache="${PORTOLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/portolan}"
