@@ -72,7 +72,7 @@ groups:
   {{- end }}{{ end }}
   {{- with $alerts.exposureNotReady }}{{ if .enabled }}
   - alert: PortolanExposureNotReady
-    # An object that was not accepted has no hostname that could be told.
+    # An object that was not accepted has no hostnames in its status.
     expr: |-
       {{ printf $host "ready" }} == 0
         or on (namespace, name)

@@ -7,13 +7,13 @@ use std::path::Path;
 
 const HEAD: &str = "\
 <!-- Made from operator/core/src/reason.rs by `make generate`. -->
-# Reasons
+# Status reasons
 
-The `reason` of a condition, of an entry of `status.hostnames`, and of `x-portolan-reason` where the proxy
-answers 503 because a route cannot be resolved. They are part of the API: none is ever renamed.
-What the proxy says of requests is in [proxy-responses.md](proxy-responses.md).
+The `reason` of a condition, of an event, of an entry of `status.hostnames`, and of `x-portolan-reason` where a
+route that cannot be resolved gets 503. Reasons are API. The other responses of the proxy are in
+[proxy responses](proxy-responses.md).
 
-| reason | what it means, and what to do |
+| reason | meaning, and what to do |
 |---|---|
 ";
 

@@ -7,10 +7,11 @@ use std::path::Path;
 
 const HEAD: &str = "\
 <!-- Made from proxy/core/src/reason.rs by `make generate`. -->
-# Answers of the proxy
+# Proxy responses
 
-What the proxy answers by itself carries the reason in `x-portolan-reason`, beside `x-request-id`. 503 comes with
-`Retry-After`. A route that cannot be resolved answers 503 with a reason of [status-reasons.md](status-reasons.md).
+The responses that the proxy gives by itself. Each carries its reason in `x-portolan-reason`, and `x-request-id`;
+503 also has `Retry-After`. A route that cannot be resolved gets 503 with one of the
+[status reasons](status-reasons.md).
 
 | reason | status | when |
 |---|---|---|
