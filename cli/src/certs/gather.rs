@@ -150,7 +150,7 @@ impl Found {
             count => format!(" and {} more", count - 1),
         };
         Some(format!(
-            "{first}{more}: may not be read, so STORED is - and not compared; have get on it granted (docs/kubectl.md)"
+            "{first}{more}: may not be read, so STORED is - and not compared; have get on it granted (docs/reference/cli.md)"
         ))
     }
 }

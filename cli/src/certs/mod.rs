@@ -36,7 +36,7 @@ pub(crate) const EXAMPLE: &str = r#"Examples:
 STORED is the certificate in the Secret, SERVED the one that every proxy presents:
 the beginning of its SHA-256 fingerprint, `same` when it is the stored one, `none`,
 or `-` where nothing is known or needed. LEFT and RENEWS count from now. Rows without a
-certificate come first. The states are explained in docs/kubectl.md.
+certificate come first. The states are explained in docs/reference/cli.md.
 
 Only tls.crt of a Secret is looked at. Who may not read Secrets sees all the rest.
 Exit codes: 0 ok, 1 failed or not found, 2 usage, 3 --check found something."#;

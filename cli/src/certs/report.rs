@@ -1,5 +1,5 @@
 //! Rows for programs. Every field is always there, null or empty where nothing is known; later versions only
-//! add fields, and words of `state` and `outcome`. docs/kubectl.md describes each.
+//! add fields, and words of `state` and `outcome`. docs/reference/cli.md describes each.
 
 use super::exposure::{SecretId, Served};
 use super::row::Row;

@@ -91,7 +91,7 @@ impl Written<'_> {
         let info = objects().map(|it| (it.info(), 1u32));
         self.gauge(
             "exposedport_info",
-            "1; the labels say the class, status.summary.status and the reason of Ready (docs/reasons.md)",
+            "1; the labels say the class, status.summary.status and the reason of Ready (docs/reference/status-reasons.md)",
             info,
         )?;
         let ready = objects().filter_map(|it| Some((it.label(), u32::from(it.metrics.ready?))));

@@ -28,7 +28,7 @@ mod tests {
     /// What the page says is spoken, is spoken, and nothing else.
     #[test]
     fn the_page_names_every_suite_and_group() {
-        let page = include_str!("../../../docs/tls.md");
+        let page = include_str!("../../../docs/guides/tls.md");
         let mut suites = 0;
         for suite in &provider().cipher_suites {
             let name = format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");

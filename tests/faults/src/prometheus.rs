@@ -173,7 +173,7 @@ fn free_address() -> Result<String> {
     Ok(listener.local_addr()?.to_string())
 }
 
-/// Writes where the pods of the operator are scraped, with the label of docs/alerts.md.
+/// Writes where the pods of the operator are scraped, with the label of docs/operations/alerts.md.
 async fn discover(cluster: &Cluster, targets: &Path) -> Result<()> {
     let label = "app.kubernetes.io/component=operator";
     let mut pods = cluster.list("Pod", SYSTEM, label).await?;
@@ -196,7 +196,7 @@ async fn discover(cluster: &Cluster, targets: &Path) -> Result<()> {
     Ok(fs::rename(&next, targets)?)
 }
 
-/// A clock that suits a test; the labels of objects are kept, as docs/alerts.md says.
+/// A clock that suits a test; the labels of objects are kept, as docs/operations/alerts.md says.
 fn configuration() -> Value {
     json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},

@@ -256,7 +256,7 @@ fn takes(matches: &Value, request: &Request) -> bool {
         && holds("query", &request.query)
 }
 
-/// The precedence of docs/routing.md: the smallest comes first.
+/// The precedence of docs/guides/routing.md: the smallest comes first.
 fn rank(matches: &Value) -> (u8, Reverse<usize>, bool, Reverse<usize>, Reverse<usize>) {
     let path = &matches["path"];
     let (kind, length) = match (path["regex"].as_str(), path["prefix"].as_str()) {

@@ -1,4 +1,4 @@
-//! `docs/reasons.md` says what the code says.
+//! `docs/reference/status-reasons.md` says what the code says.
 //!
 //! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of judging it.
 
@@ -7,13 +7,13 @@ use std::path::Path;
 
 const HEAD: &str = "\
 <!-- Made from operator/core/src/reason.rs by `make generate`. -->
-# Reasons
+# Status reasons
 
-The `reason` of a condition, of an entry of `status.hostnames`, and of `x-portolan-reason` where the proxy
-answers 503 because a route cannot be resolved. They are part of the API: none is ever renamed.
-What the proxy says of requests is in [answers.md](answers.md).
+The `reason` of a condition, of an event, of an entry of `status.hostnames`, and of `x-portolan-reason` where a
+route that cannot be resolved gets 503. Reasons are API. The other responses of the proxy are in
+[proxy responses](proxy-responses.md).
 
-| reason | what it means, and what to do |
+| reason | meaning, and what to do |
 |---|---|
 ";
 
@@ -28,7 +28,7 @@ fn the_page_of_reasons_is_what_the_code_says() {
             .join(" ");
         page.push_str(&format!("| `{reason}` | {doc} |\n"));
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reasons.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/status-reasons.md");
     if std::env::var_os("PORTOLAN_REGENERATE").is_some() {
         std::fs::write(path, page).unwrap();
         return;
@@ -36,6 +36,6 @@ fn the_page_of_reasons_is_what_the_code_says() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == page,
-        "docs/reasons.md differs from operator/core/src/reason.rs; run `make generate` and commit it"
+        "docs/reference/status-reasons.md differs from operator/core/src/reason.rs; run `make generate` and commit it"
     );
 }

@@ -137,7 +137,7 @@ fn the_examples_are_valid() {
 /// What a page says is wrong is told of it, and nothing else.
 #[test]
 fn the_examples_of_the_book_are_valid_but_for_what_they_show_to_be_refused() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/examples");
     let mut pages = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

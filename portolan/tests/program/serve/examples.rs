@@ -44,7 +44,7 @@ fn no_example_has_a_plain_word_that_yaml_1_1_takes_for_a_truth_value() {
     }
 }
 
-/// As docs/standalone.md says it: one serves at once, the other waits for its certificate.
+/// As docs/getting-started/standalone.md says it: one serves at once, the other waits for its certificate.
 #[test]
 fn the_standalone_example_does_what_it_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/standalone");

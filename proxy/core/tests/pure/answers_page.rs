@@ -1,4 +1,4 @@
-//! `docs/answers.md` says what the code says.
+//! `docs/reference/proxy-responses.md` says what the code says.
 //!
 //! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of judging it.
 
@@ -7,10 +7,11 @@ use std::path::Path;
 
 const HEAD: &str = "\
 <!-- Made from proxy/core/src/reason.rs by `make generate`. -->
-# Answers of the proxy
+# Proxy responses
 
-What the proxy answers by itself carries the reason in `x-portolan-reason`, beside `x-request-id`. 503 comes with
-`Retry-After`. A route that cannot be resolved answers 503 with a reason of [reasons.md](reasons.md).
+The responses that the proxy gives by itself. Each carries its reason in `x-portolan-reason`, and `x-request-id`;
+503 also has `Retry-After`. A route that cannot be resolved gets 503 with one of the
+[status reasons](status-reasons.md).
 
 | reason | status | when |
 |---|---|---|
@@ -29,7 +30,8 @@ fn the_page_of_answers_is_what_the_code_says() {
         let (name, doc) = (reason.as_str(), reason.doc().trim());
         page.push_str(&format!("| `{name}` | {status} | {doc} |\n"));
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/answers.md");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/proxy-responses.md");
     if std::env::var_os("PORTOLAN_REGENERATE").is_some() {
         std::fs::write(path, page).unwrap();
         return;
@@ -37,6 +39,6 @@ fn the_page_of_answers_is_what_the_code_says() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == page,
-        "docs/answers.md differs from proxy/core/src/reason.rs; run `make generate` and commit it"
+        "docs/reference/proxy-responses.md differs from proxy/core/src/reason.rs; run `make generate` and commit it"
     );
 }

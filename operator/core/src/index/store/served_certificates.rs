@@ -1,7 +1,7 @@
 //! Which certificates serve each hostname, and clients that ask for none.
 //!
 //! The one place that remembers: a hostname keeps the certificate that it was served with while its
-//! Secret holds one that cannot be used (api.md: "the last good one stays in service"). Deleting the
+//! Secret holds one that cannot be used (docs/reference/exposedport.md: "the last good one stays in service"). Deleting the
 //! Secret, or naming another one, ends that memory.
 
 use crate::event::Change;

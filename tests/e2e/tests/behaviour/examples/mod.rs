@@ -1,4 +1,4 @@
-//! Each page of docs/examples does on a cluster what it says.
+//! Each page of docs/guides/examples does on a cluster what it says.
 
 mod page;
 
@@ -21,7 +21,7 @@ async fn every_example_does_what_its_page_says() -> Result<()> {
     ensure!(pages.len() >= 20, "only {} pages", pages.len());
     let played = futures::stream::iter(&pages).map(|page| async move {
         let done = scene(&page.name, async |scene| play(page, scene).await).await;
-        done.with_context(|| format!("docs/examples/{}.md", page.name))
+        done.with_context(|| format!("docs/guides/examples/{}.md", page.name))
     });
     let played: Vec<Result<()>> = played.buffer_unordered(AT_ONCE).collect().await;
     let failed: Vec<_> = played.into_iter().filter_map(Result::err).collect();

@@ -1,4 +1,4 @@
-//! A page of docs/examples: YAML, a table of requests with their answers, a table of objects with
+//! A page of docs/guides/examples: YAML, a table of requests with their answers, a table of objects with
 //! their status.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -53,7 +53,7 @@ pub(super) struct Verdict {
 
 /// Every page, but for the one that lists them.
 pub(super) fn all() -> Result<Vec<Page>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/examples");
     let mut pages = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
         let path = entry?.path();
@@ -61,7 +61,9 @@ pub(super) fn all() -> Result<Vec<Page>> {
         let name = name.unwrap_or_default().to_owned();
         if name != "README" {
             let text = fs::read_to_string(&path)?;
-            pages.push(read(&name, &text).with_context(|| format!("docs/examples/{name}.md"))?);
+            pages.push(
+                read(&name, &text).with_context(|| format!("docs/guides/examples/{name}.md"))?,
+            );
         }
     }
     pages.sort_by(|one, other| one.name.cmp(&other.name));
