@@ -1,17 +1,18 @@
 //! A data plane in this process: its threads, how it starts and how it ends.
 
 use crate::admin::Admin;
-use crate::control::keeper::Keeper;
+use crate::admin::metrics::Metrics;
 use crate::control::listeners::Listeners;
 use crate::control::table::Table;
+use crate::control::thread::Keeper;
 use crate::control::{self, Control};
 use crate::external::{Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Ledger, limit};
 use crate::telemetry::access_log::{AccessLogFormat, LogSink};
-use crate::telemetry::cells::Cells;
-use crate::telemetry::metrics::{Inventory, Metrics};
+use crate::telemetry::counters::Cells;
+use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
 use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
 use crate::worker::{self, Equipment, Start};

@@ -18,6 +18,7 @@
 //! - `discovery`: where configuration comes from
 
 pub mod admin;
+mod clock;
 pub mod control;
 pub mod cpu_limit;
 pub mod data_plane;

@@ -8,7 +8,7 @@ use crate::control::credentials::Credentials;
 use crate::control::{Update, Verdict};
 use crate::external::Names;
 use crate::host::{Backend, Host};
-use crate::telemetry::metrics::Inventory;
+use crate::telemetry::inventory::Inventory;
 use crate::tls::certificate::CertificateSlot;
 use crate::tls::termination::Termination;
 use crate::upstream::denied::Denied;

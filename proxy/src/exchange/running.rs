@@ -3,6 +3,7 @@
 //! While the request's body goes up the response may come down: an endpoint may answer early,
 //! and a client that waits for 100 or for a refusal must not wait for the end of its own upload.
 
+use crate::clock;
 use crate::exchange::flow::{Flow, FlowError, FlowOf, WaitsFor};
 use crate::exchange::progress::Progress;
 use crate::exchange::side::{Downstream, HeadFault, Sink, TunnelSaid, Upstream, Watch};
@@ -11,7 +12,6 @@ use crate::exchange::{Counted, Terms};
 use crate::limits::Limits;
 use crate::upstream::effort::Effort;
 use crate::worker::buffer::Buffers;
-use crate::worker::clock;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::response::{MalformedResponse, ResponseHead};
 use portolan_proxy_core::retry::Failure;

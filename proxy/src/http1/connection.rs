@@ -1,18 +1,18 @@
 //! A client's connection, from its first byte to its close.
 
+use crate::clock;
 use crate::exchange::attempts::{self, Outcome};
 use crate::exchange::judge::{Answer, Forward, From, Judged, judge};
 use crate::exchange::timer::Timer;
 use crate::exchange::{Counted, Finished};
+use crate::host::Negotiated;
 use crate::http1::client::Client;
 use crate::http1::wire::Wire;
 use crate::http2;
 use crate::telemetry::access_log::Record;
-use crate::tls::termination::Negotiated;
 use crate::transport::Transport;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
-use crate::worker::clock;
 use crate::worker::idle::Waiting;
 use crate::worker::linger::linger;
 use portolan_proxy_core::field::slots;

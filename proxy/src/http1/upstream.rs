@@ -1,5 +1,6 @@
 //! An endpoint that speaks HTTP/1.1, as an exchange sees it.
 
+use crate::clock;
 use crate::exchange::side::{HeadFault, TunnelSaid, Upstream};
 use crate::http1::wire::{Coding, Wire, Written};
 use crate::transport::Transport as _;
@@ -7,8 +8,8 @@ use crate::upstream::connection::{self, Connected, Open};
 use crate::upstream::effort::Effort;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
+use crate::worker::Worker;
 use crate::worker::buffer::{Buffer, Buffers};
-use crate::worker::{Worker, clock};
 use portolan_proxy_core::endpoint::{Endpoint, InFlight};
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::reason::Reason;

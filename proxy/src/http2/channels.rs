@@ -2,13 +2,14 @@
 //! time. A request takes a place on one; when all are full another is opened, by one request for all
 //! that wait.
 
+use crate::clock;
 use crate::http2::driver;
 use crate::http2::link::Link;
 use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW};
 use crate::upstream::connection;
 use crate::upstream::effort::Effort;
 use crate::upstream::tls::Connector;
-use crate::worker::{Worker, clock};
+use crate::worker::Worker;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use h2::SendStream;

@@ -2,9 +2,10 @@
 //! to say in this turn of the worker's loop has said it, and leaves in one call: a write for each
 //! frame would cost more than all that is in them.
 
+use crate::clock;
 use crate::http2::begun::Begun;
+use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
-use crate::worker::{Worker, clock};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,13 +1,14 @@
 //! New connections: from a listening socket to a task of their own, on the worker that has the
 //! fewest.
 
+use crate::clock;
 use crate::http1::connection::{Connection, Served};
 use crate::http2;
 use crate::memory::Step;
 use crate::upstream::connection::is_out_of_descriptors;
+use crate::worker::Worker;
 use crate::worker::peers::Arrival;
 use crate::worker::tls::{self, Shaken};
-use crate::worker::{Worker, clock};
 use portolan_discovery::table::Protocol;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use std::io;

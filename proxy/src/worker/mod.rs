@@ -6,7 +6,6 @@
 
 mod accept;
 pub(crate) mod buffer;
-pub(crate) mod clock;
 pub(crate) mod idle;
 pub(crate) mod linger;
 mod mail;
@@ -21,7 +20,7 @@ use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Account, Ledger, Step};
 use crate::telemetry::access_log::{AccessLog, LogSink};
-use crate::telemetry::cells::Cells;
+use crate::telemetry::counters::Cells;
 use crate::upstream::denied::Denied;
 use crate::upstream::pool::Pool;
 use anyhow::Context as _;

@@ -1,8 +1,9 @@
 //! The TLS handshake: what is spoken is chosen by server name, from the worker's own table.
 
-use crate::control::probe;
+use crate::host::Negotiated;
 use crate::telemetry::handshakes::{Done, Failure};
-use crate::tls::termination::{Negotiated, Termination};
+use crate::tls::is_own;
+use crate::tls::termination::Termination;
 use crate::worker::Worker;
 use portolan_proxy_core::authority::Authority;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
@@ -92,7 +93,7 @@ async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shak
     let hello = start.client_hello();
     *own = hello
         .alpn()
-        .is_some_and(|mut protocols| protocols.any(probe::is_own));
+        .is_some_and(|mut protocols| protocols.any(is_own));
     let found = match hello.server_name() {
         None => unnamed(worker).ok_or(HandshakeError::NoName),
         Some(name) => find(worker, name).ok_or(HandshakeError::UnknownName),

@@ -8,7 +8,7 @@ use crate::external::{self, Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Ledger, limit};
-use crate::telemetry::metrics::Inventory;
+use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
 use crate::worker::{HostChange, Mail, OpenListener};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
