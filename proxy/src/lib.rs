@@ -26,6 +26,7 @@ pub mod descriptors;
 pub mod discovery;
 mod exchange;
 mod external;
+mod forward;
 mod host;
 mod http1;
 mod http2;

@@ -1,7 +1,7 @@
 //! Answers of our own.
 
 use crate::exchange::Counted;
-use crate::exchange::judge::Answer;
+use crate::forward::plan::Answer;
 use crate::http1::connection::{After, Connection};
 use crate::transport::Transport;
 use portolan_proxy_core::edit::{self, Delivery, Persistence};

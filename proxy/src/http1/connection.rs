@@ -1,10 +1,10 @@
 //! A client's connection, from its first byte to its close.
 
 use crate::clock;
-use crate::exchange::attempts::{self, Outcome};
-use crate::exchange::judge::{Answer, Forward, From, Judged, judge};
 use crate::exchange::timer::Timer;
 use crate::exchange::{Counted, Finished};
+use crate::forward::attempts::{self, Outcome};
+use crate::forward::plan::{Answer, Forward, From, Judged, judge};
 use crate::host::Negotiated;
 use crate::http1::client::Client;
 use crate::http1::wire::Wire;

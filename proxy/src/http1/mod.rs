@@ -2,7 +2,7 @@
 //! spoken to so.
 //!
 //! ```text
-//! connection: head ─► exchange::judge ─► exchange::attempts ─► connection: next head
+//! connection: head ─► forward::plan ─► forward::attempts ─► connection: next head
 //!                           └► answer of our own
 //! ```
 //! Heads and bodies are borrowed from the worker's buffers; a connection that waits holds none.

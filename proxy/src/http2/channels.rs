@@ -3,11 +3,11 @@
 //! that wait.
 
 use crate::clock;
+use crate::exchange::budget::Effort;
+use crate::exchange::connect;
 use crate::http2::driver;
 use crate::http2::link::Link;
 use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW};
-use crate::upstream::connection;
-use crate::upstream::effort::Effort;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -123,7 +123,7 @@ async fn open(
     connector: Option<&Arc<Connector>>,
     effort: &Effort<'_>,
 ) -> Result<Channel, Reason> {
-    let connected = connection::new(worker, endpoint, connector, effort).await?;
+    let connected = connect::new(worker, endpoint, connector, effort).await?;
     if !connected.stream.may_speak_http2() {
         worker.cells.upstream_tls_failed.add(1);
         return Err(Reason::UpstreamTlsFailed);

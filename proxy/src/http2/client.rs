@@ -1,7 +1,7 @@
 //! A client's stream, as an exchange sees it.
 
 use crate::exchange::Terms;
-use crate::exchange::side::{Downstream, Watch};
+use crate::exchange::io::{Downstream, Watch};
 use crate::http2::fields::Fields;
 use crate::http2::halves::{Halves, Start};
 use crate::http2::received::Received;

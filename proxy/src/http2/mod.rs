@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113), with clients and with endpoints, over the `h2` crate.
 //!
 //! ```text
-//! connection ─► stream: head ─► exchange::judge ─► exchange::attempts ─► its response
+//! connection ─► stream: head ─► forward::plan ─► forward::attempts ─► its response
 //!                                                       │
 //!                              channels: a connection ◄─┘ with room for one more stream
 //! ```

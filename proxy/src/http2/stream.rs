@@ -1,11 +1,11 @@
 //! One request of a client's connection, on a task of its own.
 
 use crate::clock;
-use crate::exchange::attempts::{self, Outcome};
-use crate::exchange::judge::{Answer, From, Judged, judge};
-use crate::exchange::side::Downstream as _;
+use crate::exchange::io::Downstream as _;
 use crate::exchange::timer::Timer;
 use crate::exchange::{Counted, Finished};
+use crate::forward::attempts::{self, Outcome};
+use crate::forward::plan::{Answer, From, Judged, judge};
 use crate::host::Negotiated;
 use crate::http2::client::Client;
 use crate::http2::connection::wake;

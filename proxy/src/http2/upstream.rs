@@ -1,13 +1,13 @@
 //! An endpoint's stream, as an exchange sees it.
 
-use crate::exchange::side::{HeadFault, TunnelSaid, Upstream};
+use crate::exchange::budget::Effort;
+use crate::exchange::connect::Open;
+use crate::exchange::io::{HeadFault, TunnelSaid, Upstream};
 use crate::http2::channels::{self, Place};
 use crate::http2::fields::headers;
 use crate::http2::halves::{Halves, Start};
 use crate::http2::received::{Received, to_io};
 use crate::http2::sent::Sent;
-use crate::upstream::connection::Open;
-use crate::upstream::effort::Effort;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;

@@ -2,10 +2,10 @@
 //! fewest.
 
 use crate::clock;
+use crate::exchange::connect::is_out_of_descriptors;
 use crate::http1::connection::{Connection, Served};
 use crate::http2;
 use crate::memory::Step;
-use crate::upstream::connection::is_out_of_descriptors;
 use crate::worker::Worker;
 use crate::worker::peers::Arrival;
 use crate::worker::tls::{self, Shaken};

@@ -1,7 +1,7 @@
 //! A connection to an endpoint: which endpoint, and how one is made.
 
+use crate::exchange::budget::Effort;
 use crate::host::Backend;
-use crate::upstream::effort::Effort;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
