@@ -2,8 +2,8 @@
 //! when nobody is there any more.
 
 use crate::clock;
-use crate::http2::channels::State;
 use crate::http2::link::Link;
+use crate::upstream::http2_pool::State;
 use crate::upstream::stream::Stream;
 use bytes::Bytes;
 use h2::client::Connection;

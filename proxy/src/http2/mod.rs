@@ -9,8 +9,8 @@
 //! stream of a client. An exchange sees the two as its sides ([`client`], [`upstream`]).
 
 mod begun;
-pub(crate) mod channels;
 mod client;
+mod connect;
 pub(crate) mod connection;
 mod driver;
 mod fields;

@@ -2,6 +2,7 @@
 //! connection, and what becomes of the connection afterwards.
 
 pub(crate) mod denied;
+pub(crate) mod http2_pool;
 pub(crate) mod pool;
 pub(crate) mod stream;
 pub(crate) mod tls;

@@ -77,7 +77,7 @@ pub(super) async fn attend(
             () = sleep(LAST_LOOKS), if worker.is_closing() => {}
             _ = housekeeping.tick() => {
                 worker.pool.sweep(Instant::now());
-                worker.channels.sweep(Instant::now().into());
+                worker.http2_pool.sweep(Instant::now().into());
                 worker.account.wake();
                 if worker.is_overloaded() {
                     worker.have_idle_leave();

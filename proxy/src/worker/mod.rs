@@ -15,13 +15,13 @@ mod tls;
 pub(crate) use mail::{HostChange, Mail, OpenListener};
 
 use crate::host::Host;
-use crate::http2::channels::Channels;
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Account, Ledger, Step};
 use crate::telemetry::access_log::{AccessLog, LogSink};
 use crate::telemetry::counters::Cells;
 use crate::upstream::denied::Denied;
+use crate::upstream::http2_pool::Http2Pool;
 use crate::upstream::pool::Pool;
 use anyhow::Context as _;
 use buffer::Buffers;
@@ -51,7 +51,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) hosts: RefCell<HostMap<Arc<Host>>>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) channels: Channels,
+    pub(crate) http2_pool: Http2Pool,
     pub(crate) peers: Peers,
     pub(crate) denied: Denied,
     pub(crate) buffers: Buffers,
@@ -130,7 +130,7 @@ impl Worker {
             index: equipment.index,
             hosts: RefCell::default(),
             pool: equipment.pool,
-            channels: Channels::default(),
+            http2_pool: Http2Pool::default(),
             peers: equipment.peers,
             denied: equipment.denied,
             buffers: Buffers::new(Rc::clone(&account)),
