@@ -34,6 +34,7 @@ mod lifecycle;
 pub mod limits;
 pub mod memory;
 pub mod options;
+mod server;
 pub mod telemetry;
 mod tls;
 mod transport;

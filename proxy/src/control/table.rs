@@ -13,7 +13,7 @@ use crate::tls::certificate::CertificateSlot;
 use crate::tls::termination::Termination;
 use crate::upstream::denied::Denied;
 use crate::upstream::tls::UpstreamTls;
-use crate::worker::HostChange;
+use crate::worker::mail::HostChange;
 use portolan_discovery::table::{
     self, BackendTls, ClassSettings, Kind, Resource, ResourceName, UpstreamProtocol,
 };

@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::memory::{Ledger, limit};
 use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
-use crate::worker::{HostChange, Mail, OpenListener};
+use crate::worker::mail::{HostChange, Mail, OpenListener};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use std::collections::BTreeMap;

@@ -7,8 +7,6 @@
 //! ```
 //! Heads and bodies are borrowed from the worker's buffers; a connection that waits holds none.
 
-mod answer;
 pub(crate) mod client;
-pub(crate) mod connection;
 pub(crate) mod upstream;
 pub(crate) mod wire;

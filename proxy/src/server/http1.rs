@@ -8,7 +8,7 @@ use crate::forward::plan::{Answer, Forward, From, Judged, judge};
 use crate::host::Negotiated;
 use crate::http1::client::Client;
 use crate::http1::wire::Wire;
-use crate::http2;
+use crate::server::http2;
 use crate::telemetry::access_log::Record;
 use crate::transport::Transport;
 use crate::worker::Worker;
@@ -147,7 +147,7 @@ impl<S: Transport> Connection<S> {
     /// Goes on with a client whose first bytes were the preface of HTTP/2.
     pub(crate) async fn speak_http2(self) {
         let Wire { stream, input } = self.wire;
-        http2::connection::serve(self.worker, stream, input, self.client, None).await;
+        http2::serve(self.worker, stream, input, self.client, None).await;
     }
 
     /// The head at the front of the input.

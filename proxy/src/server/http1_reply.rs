@@ -2,7 +2,7 @@
 
 use crate::exchange::Counted;
 use crate::forward::plan::Answer;
-use crate::http1::connection::{After, Connection};
+use crate::server::http1::{After, Connection};
 use crate::transport::Transport;
 use portolan_proxy_core::edit::{self, Delivery, Persistence};
 use std::time::SystemTime;

@@ -4,9 +4,9 @@ use crate::clock;
 use crate::exchange::timer::Timer;
 use crate::host::Negotiated;
 use crate::http2::link::Link;
-use crate::http2::stream::{self, Common};
 use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, STREAMS};
 use crate::memory::Step;
+use crate::server::http2_stream::{self, Common};
 use crate::transport::Transport;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
@@ -180,7 +180,7 @@ impl<S: Transport> Serving<S> {
                     return Poll::Ready(());
                 }
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let serving = stream::serve(Rc::clone(&self.common), request, respond);
+                    let serving = http2_stream::serve(Rc::clone(&self.common), request, respond);
                     spawn_local(clock::once_a_poll(serving));
                 }
             }
