@@ -21,6 +21,16 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
+/// By this protocol (RFC 7301) the data plane knows its own handshakes, which it does not count.
+/// Nobody else knows it: it is made at start, and only the own listener gets to see it.
+pub(crate) static OWN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| format!("portolan-probe-{:032x}", fastrand::u128(..)).into_bytes());
+
+/// Whether a client that offers this protocol is the probe.
+pub(crate) fn is_own(protocol: &[u8]) -> bool {
+    protocol == *OWN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,13 +1,14 @@
 //! New connections: from a listening socket to a task of their own, on the worker that has the
 //! fewest.
 
-use crate::http1::connection::{Connection, Served};
-use crate::http2;
+use crate::clock;
+use crate::exchange::connect::is_out_of_descriptors;
 use crate::memory::Step;
-use crate::upstream::connection::is_out_of_descriptors;
+use crate::server::http1::{Connection, Served};
+use crate::server::http2;
+use crate::server::tls::{self, Shaken};
+use crate::worker::Worker;
 use crate::worker::peers::Arrival;
-use crate::worker::tls::{self, Shaken};
-use crate::worker::{Worker, clock};
 use portolan_discovery::table::Protocol;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use std::io;
@@ -219,7 +220,7 @@ impl Spoken {
             // RFC 9113 3.2.
             Ok((stream, negotiated)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 let negotiated = Some(negotiated);
-                let serving = http2::connection::serve(worker, stream, None, client, negotiated);
+                let serving = http2::serve(worker, stream, None, client, negotiated);
                 Self::Http2(Box::pin(serving))
             }
             Ok((stream, negotiated)) => {

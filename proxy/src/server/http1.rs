@@ -1,18 +1,18 @@
 //! A client's connection, from its first byte to its close.
 
-use crate::exchange::attempts::{self, Outcome};
-use crate::exchange::judge::{Answer, Forward, From, Judged, judge};
+use crate::clock;
 use crate::exchange::timer::Timer;
 use crate::exchange::{Counted, Finished};
+use crate::forward::attempts::{self, Outcome};
+use crate::forward::plan::{Answer, Forward, From, Judged, judge};
+use crate::host::Negotiated;
 use crate::http1::client::Client;
 use crate::http1::wire::Wire;
-use crate::http2;
+use crate::server::http2;
 use crate::telemetry::access_log::Record;
-use crate::tls::termination::Negotiated;
 use crate::transport::Transport;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
-use crate::worker::clock;
 use crate::worker::idle::Waiting;
 use crate::worker::linger::linger;
 use portolan_proxy_core::field::slots;
@@ -147,7 +147,7 @@ impl<S: Transport> Connection<S> {
     /// Goes on with a client whose first bytes were the preface of HTTP/2.
     pub(crate) async fn speak_http2(self) {
         let Wire { stream, input } = self.wire;
-        http2::connection::serve(self.worker, stream, input, self.client, None).await;
+        http2::serve(self.worker, stream, input, self.client, None).await;
     }
 
     /// The head at the front of the input.

@@ -1,26 +1,8 @@
 //! What a worker counts. Each has cells of its own, written by it alone and read when somebody asks.
 
+use crate::telemetry::counter::Cell;
 use crate::telemetry::handshakes::Handshakes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A number that one worker writes.
-#[derive(Debug, Default)]
-pub(crate) struct Cell(AtomicU64);
-
-impl Cell {
-    pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    fn subtract(&self, count: u64) {
-        self.0.fetch_sub(count, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The cells of one worker, on cache lines of their own.
 #[derive(Debug, Default)]

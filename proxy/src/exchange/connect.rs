@@ -1,7 +1,7 @@
 //! A connection to an endpoint: which endpoint, and how one is made.
 
+use crate::exchange::budget::Effort;
 use crate::host::Backend;
-use crate::upstream::effort::Effort;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
@@ -190,7 +190,7 @@ async fn connect_tcp(worker: &Worker, endpoint: &Endpoint) -> Result<TcpStream, 
 
 /// Closes connections to endpoints that have no request. Gives whether there was any.
 fn close_waiting(worker: &Worker) -> bool {
-    worker.peers.close_waiting() | worker.channels.close_idle()
+    worker.peers.close_waiting() | worker.http2_pool.close_idle()
 }
 
 /// Of this process or of the whole machine.

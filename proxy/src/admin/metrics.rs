@@ -3,13 +3,11 @@
 //! prometheus-client is the encoder only; its own families would be a lock that all workers share.
 
 use crate::control::Held;
-use crate::external::Outcome;
 use crate::memory::Ledger;
-use crate::telemetry::cells::Cells;
+use crate::telemetry::counters::Cells;
 use crate::telemetry::handshakes::Handshakes;
-use crate::tls::certificate::CertificateSlot;
+use crate::telemetry::inventory::Inventory;
 use portolan_discovery::table::Kind;
-use portolan_proxy_core::endpoint::EndpointSet;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -19,59 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What the control thread holds, for whoever reads the metrics. Its labels are the names of
-/// resources: as many as were applied, never more.
-#[derive(Debug, Default)]
-pub(crate) struct Inventory {
-    certificates: Mutex<BTreeMap<String, Arc<CertificateSlot>>>,
-    endpoints: Mutex<BTreeMap<String, Arc<EndpointSet>>>,
-    /// Looks at DNS for external names: found, absent, failed.
-    lookups: [AtomicU64; 3],
-    /// When a batch was last applied, in seconds since 1970; 0 before the first.
-    applied_at: AtomicU64,
-}
-
-impl Inventory {
-    pub(crate) fn set_certificate(&self, name: &str, slot: Option<&Arc<CertificateSlot>>) {
-        set(&self.certificates, name, slot);
-    }
-
-    pub(crate) fn set_endpoints(&self, name: &str, endpoints: Option<&Arc<EndpointSet>>) {
-        set(&self.endpoints, name, endpoints);
-    }
-
-    pub(crate) fn looked_up(&self, outcome: &Outcome) {
-        let [found, absent, failed] = &self.lookups;
-        let count = match outcome {
-            Outcome::Found { .. } => found,
-            Outcome::Absent { .. } => absent,
-            Outcome::Failed { .. } => failed,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn applied_now(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let seconds = now.map_or(0, |since| since.as_secs());
-        self.applied_at.store(seconds, Ordering::Relaxed);
-    }
-}
-
-fn set<T>(map: &Mutex<BTreeMap<String, Arc<T>>>, name: &str, value: Option<&Arc<T>>) {
-    let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
-    match value {
-        Some(value) => {
-            map.insert(name.to_owned(), Arc::clone(value));
-        }
-        None => {
-            map.remove(name);
-        }
-    }
-}
+use std::sync::Arc;
 
 /// Everything that the metrics page shows.
 #[derive(Clone, Debug)]
@@ -207,12 +153,12 @@ impl Collector for Metrics {
         )?;
         let lookups = ["found", "absent", "failed"]
             .into_iter()
-            .zip(&self.inventory.lookups);
+            .zip(self.inventory.lookups());
         counters(
             out,
             "external_lookups",
             "Looks at DNS for external names, by what they came to",
-            lookups.map(|(result, count)| (("result", result), count.load(Ordering::Relaxed))),
+            lookups.map(|(result, count)| (("result", result), count)),
         )?;
         let active = i64::try_from(self.sum(Cells::active)).unwrap_or(i64::MAX);
         gauge(
@@ -279,15 +225,13 @@ impl Metrics {
             "Resources that are applied, by kind",
             counts,
         )?;
-        let applied_at = self.inventory.applied_at.load(Ordering::Relaxed);
         gauge(
             out,
             "configuration_applied_timestamp_seconds",
             "When configuration was last applied, in seconds since 1970",
-            i64::try_from(applied_at).unwrap_or(i64::MAX),
+            i64::try_from(self.inventory.applied_at()).unwrap_or(i64::MAX),
         )?;
-        let certificates = self.inventory.certificates.lock();
-        let certificates = certificates.unwrap_or_else(PoisonError::into_inner);
+        let certificates = self.inventory.certificates();
         gauges(
             out,
             "certificate_not_after_timestamp_seconds",
@@ -299,8 +243,7 @@ impl Metrics {
                 )
             }),
         )?;
-        let endpoints = self.inventory.endpoints.lock();
-        let endpoints = endpoints.unwrap_or_else(PoisonError::into_inner);
+        let endpoints = self.inventory.endpoints();
         gauges(
             out,
             "upstream_endpoints",

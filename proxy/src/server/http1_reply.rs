@@ -1,8 +1,8 @@
 //! Answers of our own.
 
 use crate::exchange::Counted;
-use crate::exchange::judge::Answer;
-use crate::http1::connection::{After, Connection};
+use crate::forward::plan::Answer;
+use crate::server::http1::{After, Connection};
 use crate::transport::Transport;
 use portolan_proxy_core::edit::{self, Delivery, Persistence};
 use std::time::SystemTime;

@@ -1,15 +1,15 @@
 //! A client's connection that speaks HTTP/2, from its preface to its close.
 
+use crate::clock;
 use crate::exchange::timer::Timer;
+use crate::host::Negotiated;
 use crate::http2::link::Link;
-use crate::http2::stream::{self, Common};
 use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, STREAMS};
 use crate::memory::Step;
-use crate::tls::termination::Negotiated;
+use crate::server::http2_stream::{self, Common};
 use crate::transport::Transport;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
-use crate::worker::clock;
 use crate::worker::idle::Waiting;
 use crate::worker::linger::linger;
 use bytes::Bytes;
@@ -180,7 +180,7 @@ impl<S: Transport> Serving<S> {
                     return Poll::Ready(());
                 }
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let serving = stream::serve(Rc::clone(&self.common), request, respond);
+                    let serving = http2_stream::serve(Rc::clone(&self.common), request, respond);
                     spawn_local(clock::once_a_poll(serving));
                 }
             }

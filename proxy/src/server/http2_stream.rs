@@ -1,16 +1,17 @@
 //! One request of a client's connection, on a task of its own.
 
-use crate::exchange::attempts::{self, Outcome};
-use crate::exchange::judge::{Answer, From, Judged, judge};
-use crate::exchange::side::Downstream as _;
+use crate::clock;
+use crate::exchange::io::Downstream as _;
 use crate::exchange::timer::Timer;
 use crate::exchange::{Counted, Finished};
+use crate::forward::attempts::{self, Outcome};
+use crate::forward::plan::{Answer, From, Judged, judge};
+use crate::host::Negotiated;
 use crate::http2::client::Client;
-use crate::http2::connection::wake;
 use crate::http2::fields::{Fields, headers, joined_cookies};
+use crate::server::http2::wake;
 use crate::telemetry::access_log::Record;
-use crate::tls::termination::Negotiated;
-use crate::worker::{Worker, clock};
+use crate::worker::Worker;
 use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::server::SendResponse;

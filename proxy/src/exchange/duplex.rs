@@ -3,15 +3,16 @@
 //! While the request's body goes up the response may come down: an endpoint may answer early,
 //! and a client that waits for 100 or for a refusal must not wait for the end of its own upload.
 
-use crate::exchange::flow::{Flow, FlowError, FlowOf, WaitsFor};
+use crate::clock;
+use crate::exchange::budget::Effort;
+use crate::exchange::flow::{Flow, FlowOf, WaitsFor};
+use crate::exchange::io::FlowError;
+use crate::exchange::io::{Downstream, HeadFault, Sink, TunnelSaid, Upstream, Watch};
 use crate::exchange::progress::Progress;
-use crate::exchange::side::{Downstream, HeadFault, Sink, TunnelSaid, Upstream, Watch};
 use crate::exchange::timer::Timer;
 use crate::exchange::{Counted, Terms};
 use crate::limits::Limits;
-use crate::upstream::effort::Effort;
 use crate::worker::buffer::Buffers;
-use crate::worker::clock;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::response::{MalformedResponse, ResponseHead};
 use portolan_proxy_core::retry::Failure;

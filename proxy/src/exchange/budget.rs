@@ -1,7 +1,7 @@
 //! What is done for one request over all its attempts: how often it may be sent, and until when.
 
+use crate::clock;
 use crate::limits::Limits;
-use crate::worker::clock;
 use portolan_discovery::table::Timeouts;
 use portolan_proxy_core::grpc::Call;
 use portolan_proxy_core::reason::Reason;

@@ -2,7 +2,6 @@
 //! read from one side only when the other has taken what was read before.
 
 use crate::exchange::Terms;
-use crate::exchange::flow::FlowError;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use portolan_proxy_core::response::{MalformedResponse, ResponseHead};
 use portolan_proxy_core::retry::Failure;
 use std::io;
 use std::task::{Context, Poll};
+use thiserror::Error;
 
 /// What a read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,23 @@ pub(crate) enum Filled {
     More,
     /// The sender says nothing more.
     End,
+}
+
+/// What ended a flow early.
+#[derive(Debug, Error)]
+pub(crate) enum FlowError {
+    /// The side that sends the message.
+    #[error("reading: {0}")]
+    Read(io::Error),
+    /// The side that sends the message closed before its end.
+    #[error("the body was cut short")]
+    Truncated,
+    /// The chunked coding was broken.
+    #[error("{0}")]
+    Malformed(#[from] ChunkError),
+    /// The side that receives the message.
+    #[error("writing: {0}")]
+    Write(io::Error),
 }
 
 /// Where a message's body comes from.

@@ -3,10 +3,10 @@
 
 use crate::exchange::Terms;
 use crate::host::Backend;
+use crate::host::Negotiated;
 use crate::http1::wire::{Coding, Written};
 use crate::http2::sent::Sent;
 use crate::telemetry::access_log::Record;
-use crate::tls::termination::Negotiated;
 use crate::worker::Worker;
 use portolan_discovery::table::UpstreamProtocol;
 use portolan_proxy_core::answer;

@@ -1,18 +1,18 @@
 //! A request that goes to an endpoint: one attempt after another, until one ends it.
 
+use crate::exchange::budget::{Effort, Waits};
+use crate::exchange::connect::{self, Open};
+use crate::exchange::duplex::{Ending, Exchange, RequestFlow};
 use crate::exchange::flow::Flow;
-use crate::exchange::judge::{Answer, Forward, Message, Request};
-use crate::exchange::running::{Ending, Exchange, RequestFlow};
-use crate::exchange::side::{Downstream, Sink, Upstream};
+use crate::exchange::io::{Downstream, Sink, Upstream};
 use crate::exchange::timer::Timer;
 use crate::exchange::tunnel::Carried;
 use crate::exchange::{Counted, tunnel};
+use crate::forward::plan::{Answer, Forward, Message, Request};
 use crate::host::Backend;
 use crate::http1::upstream::Http1Upstream;
 use crate::http2::upstream::Http2Upstream;
 use crate::memory::Step;
-use crate::upstream::connection::{self, Open};
-use crate::upstream::effort::{Effort, Waits};
 use crate::worker::Worker;
 use portolan_proxy_core::answer;
 use portolan_proxy_core::reason::Reason;
@@ -117,7 +117,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
             flow.keep();
             kept = has_body.then(|| worker.account.charge(MAX_REPLAYED));
         }
-        let connecting = connection::connect::<U>(worker, self.backend, None, &mut self.effort);
+        let connecting = connect::connect::<U>(worker, self.backend, None, &mut self.effort);
         let mut connected = unless_gone(self.client, pin!(connecting)).await;
         loop {
             let mut upstream = match connected {
@@ -195,11 +195,11 @@ impl<C: Downstream> Attempts<'_, '_, C> {
         }
     }
 
-    /// The way on when a kept connection took nothing; see [`connection::connect_anew`].
+    /// The way on when a kept connection took nothing; see [`connect::connect_anew`].
     async fn anew<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
         let endpoint = closed.in_flight().endpoint().clone();
         let (worker, backend, effort) = (self.worker, self.backend, &mut self.effort);
-        let connecting = connection::connect_anew(worker, backend, endpoint, closed, effort);
+        let connecting = connect::connect_anew(worker, backend, endpoint, closed, effort);
         unless_gone(self.client, pin!(connecting)).await
     }
 
@@ -210,8 +210,8 @@ impl<C: Downstream> Attempts<'_, '_, C> {
         drop(failed);
         let (worker, backend, effort) = (self.worker, self.backend, &mut self.effort);
         let connecting = async move {
-            connection::pause(worker, effort).await;
-            connection::connect::<U>(worker, backend, Some(&endpoint), effort).await
+            connect::pause(worker, effort).await;
+            connect::connect::<U>(worker, backend, Some(&endpoint), effort).await
         };
         unless_gone(self.client, pin!(connecting)).await
     }
