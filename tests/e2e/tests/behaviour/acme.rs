@@ -170,15 +170,19 @@ async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
         with_pebble(scene, &strict, async |_, issuer| {
             let cluster = &scene.cluster;
             let (namespace, host) = shop(scene, issuer).await?;
-            let exposed = cluster
-                .unready(&namespace, "shop", "CertificateFailed", LATER)
-                .await?;
-            let told = text(exposed.hostname(&host)?, "/message");
-            ensure!(told.starts_with(&host), "{told}");
-            for words in ["rateLimited", "too many certificates already issued"] {
-                ensure!(told.contains(words), "{told}");
-            }
-            Ok(())
+            // The reason may be known before the authority's words are.
+            eventually("the authority's words are told", LATER, async || {
+                let exposed = cluster
+                    .unready(&namespace, "shop", "CertificateFailed", LATER)
+                    .await?;
+                let told = text(exposed.hostname(&host)?, "/message");
+                ensure!(told.starts_with(&host), "{told}");
+                for words in ["rateLimited", "too many certificates already issued"] {
+                    ensure!(told.contains(words), "{told}");
+                }
+                Ok(())
+            })
+            .await
         })
         .await
     })

@@ -7,7 +7,7 @@ use portolan_e2e::exposed::{KIND, exposed_echo, exposed_port};
 use portolan_e2e::load::Load;
 use portolan_e2e::pki::{Authority, data};
 use portolan_e2e::visitor::Scheme;
-use portolan_e2e::wait::{LATER, SOON};
+use portolan_e2e::wait::{LATER, SOON, eventually};
 use portolan_e2e::{Cluster, Scene, scene};
 use serde_json::{Value, json};
 
@@ -103,13 +103,17 @@ async fn an_unknown_class_and_a_missing_service_disturb_nobody() -> Result<()> {
         let visitor = cluster.visitor()?;
         for proxy in cluster.ready_proxies().await? {
             for way in proxy.ways() {
-                let answer = visitor.http(way.http, &host).await?;
-                let reason = answer.header("x-portolan-reason");
-                ensure!(
-                    (answer.status, reason) == (503, "ServiceNotFound"),
-                    "{} {reason}",
-                    answer.status
-                );
+                eventually("the proxy knows what is missing", SOON, async || {
+                    let answer = visitor.http(way.http, &host).await?;
+                    let reason = answer.header("x-portolan-reason");
+                    ensure!(
+                        (answer.status, reason) == (503, "ServiceNotFound"),
+                        "{} {reason}",
+                        answer.status
+                    );
+                    Ok(())
+                })
+                .await?;
             }
         }
         load.finish().await.map(drop)
@@ -163,7 +167,10 @@ async fn a_hostname_of_another_namespace_is_refused_and_handed_over_when_it_is_f
         let standing = cluster.exposed(&first, "x").await?;
         for way in cluster.ways(&standing).await? {
             // The one that it has is served although it lost the other.
-            visitor.http(way.http, &own).await?.echo()?;
+            eventually("the other name is served", SOON, async || {
+                visitor.http(way.http, &own).await?.echo().map(drop)
+            })
+            .await?;
             let echo = visitor.http(way.http, &wanted).await?.echo()?;
             let pods = cluster.list("Pod", &first, "app=echo").await?;
             let of_the_holder = pods

@@ -32,40 +32,53 @@ async fn the_plugin_shows_what_is_stored_and_what_a_client_is_shown() -> Result<
             cluster.plugin(&arguments).await
         };
 
-        let told = certs(&["shop", "--no-headers", "--check"]).await?;
-        ensure!(told.code == 0 && told.err.is_empty(), "{told:?}");
-        let cells: Vec<_> = told.out.split_whitespace().collect();
-        ensure!(
-            cells.starts_with(&["shop", &host, "Ok", short, "same"]),
-            "{told:?}"
-        );
         let issuer = format!("ClusterIssuer/{ISSUER}");
-        ensure!(cells.last() == Some(&issuer.as_str()), "{told:?}");
+        eventually("the table shows what is served", LATER, async || {
+            let told = certs(&["shop", "--no-headers", "--check"]).await?;
+            ensure!(told.code == 0 && told.err.is_empty(), "{told:?}");
+            let cells: Vec<_> = told.out.split_whitespace().collect();
+            let expected = ["shop", &host, "Ok", short, "same"];
+            ensure!(cells.starts_with(&expected), "{told:?}");
+            ensure!(cells.last() == Some(&issuer.as_str()), "{told:?}");
+            Ok(())
+        })
+        .await?;
 
-        let row = only_row(&certs(&["-o", "json"]).await?)?;
-        let status = exposed.hostname(&host)?;
+        // cert-manager writes renewalTime a moment after the certificate is served and the object Ready, so
+        // the row is compared with the status of now, and only once that has the time.
         let stored = "/stored/0/certificate";
-        for (field, expected) in [
-            ("/hostname", host.as_str()),
-            ("/state", "Ok"),
-            ("/className", CLASS),
-            ("/issuer", &issuer),
-            ("/served/fingerprint", &shown),
-            (&format!("{stored}/fingerprint"), &shown),
-            (&format!("{stored}/dnsNames/0"), &host),
-            ("/notAfter", text(status, "/certificate/notAfter")),
-            ("/renewalTime", text(status, "/certificate/renewalTime")),
-            ("/stored/0/secretNamespace", &namespace),
-            (
-                "/stored/0/secretName",
-                text(status, "/certificate/secretName"),
-            ),
-        ] {
-            ensure!(
-                text(&row, field) == expected,
-                "{field} is not {expected}: {row}"
-            );
-        }
+        eventually("the row agrees with the status", LATER, async || {
+            let row = only_row(&certs(&["-o", "json"]).await?)?;
+            let exposed = cluster.exposed(&namespace, "shop").await?;
+            let status = exposed.hostname(&host)?;
+            for (field, expected) in [
+                ("/hostname", host.as_str()),
+                ("/state", "Ok"),
+                ("/className", CLASS),
+                ("/issuer", &issuer),
+                ("/served/fingerprint", &shown),
+                (&format!("{stored}/fingerprint"), &shown),
+                (&format!("{stored}/dnsNames/0"), &host),
+                ("/notAfter", text(status, "/certificate/notAfter")),
+                ("/renewalTime", text(status, "/certificate/renewalTime")),
+                ("/stored/0/secretNamespace", &namespace),
+                (
+                    "/stored/0/secretName",
+                    text(status, "/certificate/secretName"),
+                ),
+            ] {
+                ensure!(
+                    !expected.is_empty(),
+                    "{field}: the status has none yet\n{exposed}"
+                );
+                ensure!(
+                    text(&row, field) == expected,
+                    "{field} is not {expected}: {row}"
+                );
+            }
+            Ok(())
+        })
+        .await?;
 
         let told = certs(&["shop", "nobody"]).await?;
         ensure!(told.code == 1 && told.out.contains(&host), "{told:?}");

@@ -207,10 +207,14 @@ async fn a_child_that_somebody_takes_away_comes_back() -> Result<()> {
             Ok(())
         })
         .await?;
+        // Ready may still be that of before: what the proxies have again is what counts.
         let exposed = cluster.ready(&namespace, "x", SOON).await?;
         let visitor = cluster.visitor()?;
         for way in cluster.ways(&exposed).await? {
-            visitor.http(way.http, &host).await?.echo()?;
+            eventually("it is served again", SOON, async || {
+                visitor.http(way.http, &host).await?.echo().map(drop)
+            })
+            .await?;
         }
         Ok(())
     })

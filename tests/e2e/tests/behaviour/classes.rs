@@ -23,9 +23,13 @@ async fn a_class_in_use_serves_on_when_it_is_deleted_and_goes_with_its_last_obje
             .apply(&exposed_echo(&namespace, "web", &[&host], more.clone()))
             .await?;
         let exposed = cluster.ready(&namespace, "web", LATER).await?;
-        let stored = cluster.get(CLASS_KIND, "", &class).await?;
-        let finalizers = &stored["metadata"]["finalizers"];
-        ensure!(*finalizers == json!([IN_USE]), "{finalizers}");
+        eventually("the class is marked as in use", SOON, async || {
+            let stored = cluster.get(CLASS_KIND, "", &class).await?;
+            let finalizers = &stored["metadata"]["finalizers"];
+            ensure!(*finalizers == json!([IN_USE]), "{finalizers}");
+            Ok(())
+        })
+        .await?;
 
         cluster.delete(CLASS_KIND, "", &class).await?;
         let who = format!("{namespace}/web");

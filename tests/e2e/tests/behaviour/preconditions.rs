@@ -28,15 +28,20 @@ async fn an_application_without_pods() -> Result<()> {
             .await?;
         is_degraded(&broken, "EndpointsReady")?;
         let visitor = cluster.visitor()?;
+        // The operator may know before the last of the proxies does.
         for way in cluster.ways(&exposed).await? {
-            let answer = visitor.http(way.http, &host).await?;
-            let reason = answer.header("x-portolan-reason");
-            ensure!(
-                (answer.status, reason) == (503, "NoReadyEndpoints"),
-                "{} {reason}",
-                answer.status
-            );
-            ensure!(!answer.header("retry-after").is_empty(), "no Retry-After");
+            eventually("the proxy has no endpoint", SOON, async || {
+                let answer = visitor.http(way.http, &host).await?;
+                let reason = answer.header("x-portolan-reason");
+                ensure!(
+                    (answer.status, reason) == (503, "NoReadyEndpoints"),
+                    "{} {reason}",
+                    answer.status
+                );
+                ensure!(!answer.header("retry-after").is_empty(), "no Retry-After");
+                Ok(())
+            })
+            .await?;
         }
 
         cluster.scale(&namespace, "echo", 1).await?;
@@ -182,16 +187,20 @@ async fn break_secret(
     ensure!(text(status, "/reason") == reason, "{status}");
     let visitor = authority.visitor()?;
     for way in cluster.ways(&exposed).await? {
-        let answer = visitor.https(way.https, host).await;
         if broken.is_some() {
+            let answer = visitor.https(way.https, host).await;
             answer.context("the last good one is not served")?.echo()?;
         } else {
             // Whoever deletes a Secret takes its certificate out of service.
-            ensure!(
-                answer.is_err(),
-                "{} serves a certificate that was deleted",
-                way.what
-            );
+            eventually("no certificate is shown", SOON, async || {
+                ensure!(
+                    visitor.https(way.https, host).await.is_err(),
+                    "{} serves a certificate that was deleted",
+                    way.what
+                );
+                Ok(())
+            })
+            .await?;
         }
     }
     cluster.apply(&tls_secret(namespace, name, good)).await?;
@@ -220,13 +229,17 @@ async fn an_issuer_that_is_not_there_yet() -> Result<()> {
         let visitor = cluster.visitor()?;
         for proxy in cluster.ready_proxies().await? {
             for way in proxy.ways() {
-                let answer = visitor.http(way.http, &host).await?;
-                let reason = answer.header("x-portolan-reason");
-                ensure!(
-                    (answer.status, reason) == (503, "CertificatePending"),
-                    "{} {reason}",
-                    answer.status
-                );
+                eventually("the proxy knows what is missing", SOON, async || {
+                    let answer = visitor.http(way.http, &host).await?;
+                    let reason = answer.header("x-portolan-reason");
+                    ensure!(
+                        (answer.status, reason) == (503, "CertificatePending"),
+                        "{} {reason}",
+                        answer.status
+                    );
+                    Ok(())
+                })
+                .await?;
                 ensure!(
                     visitor.https(way.https, &host).await.is_err(),
                     "TLS without a certificate"

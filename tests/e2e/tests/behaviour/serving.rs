@@ -97,7 +97,7 @@ async fn https_answers_at_every_proxy_and_address_of_both_families() -> Result<(
             ensure!(answer.status == 404, "{}: {}", way.what, answer.status);
         }
         addresses(cluster, &exposed)?;
-        columns(cluster, &namespace, &exposed, &full).await?;
+        columns(cluster, &namespace, &full).await?;
         children(cluster, &namespace, &exposed, &[&full, &short]).await
     })
     .await
@@ -142,24 +142,29 @@ fn addresses(cluster: &Cluster, exposed: &Exposed) -> Result<()> {
 }
 
 /// What a person reads.
-async fn columns(cluster: &Cluster, namespace: &str, exposed: &Exposed, host: &str) -> Result<()> {
-    let short = cluster
-        .kubectl(&["-n", namespace, "get", "xp", "shop"])
-        .await?;
-    let (head, row) = short.split_once('\n').context("no row")?;
-    let head: Vec<&str> = head.split_whitespace().collect();
-    ensure!(
-        head == ["NAME", "HOSTS", "STATUS", "READY", "URL", "EXPIRES", "AGE"],
-        "{head:?}"
-    );
-    let expires = text(&exposed.0, "/status/summary/certificateExpires");
+async fn columns(cluster: &Cluster, namespace: &str, host: &str) -> Result<()> {
     let url = format!("https://{host}");
-    for part in ["shop", host, "+1", "Ready", "True", &url, expires] {
+    eventually("the row agrees with the status", SOON, async || {
+        let short = cluster
+            .kubectl(&["-n", namespace, "get", "xp", "shop"])
+            .await?;
+        let (head, row) = short.split_once('\n').context("no row")?;
+        let head: Vec<&str> = head.split_whitespace().collect();
         ensure!(
-            !part.is_empty() && row.contains(part),
-            "{part:?} is not in {row:?}"
+            head == ["NAME", "HOSTS", "STATUS", "READY", "URL", "EXPIRES", "AGE"],
+            "{head:?}"
         );
-    }
+        let exposed = cluster.exposed(namespace, "shop").await?;
+        let expires = text(&exposed.0, "/status/summary/certificateExpires");
+        for part in ["shop", host, "+1", "Ready", "True", &url, expires] {
+            ensure!(
+                !part.is_empty() && row.contains(part),
+                "{part:?} is not in {row:?}"
+            );
+        }
+        Ok(())
+    })
+    .await?;
     let wide = cluster
         .kubectl(&["-n", namespace, "get", "xp", "shop", "-o", "wide"])
         .await?;

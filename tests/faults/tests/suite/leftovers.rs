@@ -49,8 +49,12 @@ async fn what_was_opened_in_another_namespace_is_closed_after_the_operator_was_a
         });
         cluster.apply(&exposed_port(&shop, "shop", spec)).await?;
         cluster.ready(&shop, "shop", LATER).await?;
-        let opened = openings(cluster, &team, &shop).await?;
-        ensure!(opened.len() == 1, "{opened:?}");
+        eventually("the other namespace is open", LATER, async || {
+            let opened = openings(cluster, &team, &shop).await?;
+            ensure!(opened.len() == 1, "{opened:?}");
+            Ok(())
+        })
+        .await?;
 
         withdraw(cluster).await?;
         let away = AssertUnwindSafe(gone(cluster, &shop)).catch_unwind().await;

@@ -59,12 +59,16 @@ async fn while_a_swap_is_held_back_status_tells_the_certificate_that_is_shown() 
         .await?;
         ensure!(shown().await? == old, "the proxy has the new one");
         drop(cut);
-        let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-        let new = shown().await?;
-        ensure!(new != old, "still {old}");
-        let told = text(exposed.hostname(&host)?, "/certificate/servedFingerprint");
-        ensure!(told == new, "{told} is told, and {new} is shown");
-        Ok(())
+        eventually("status follows what is shown", LATER, async || {
+            let new = shown().await?;
+            ensure!(new != old, "still {old}");
+            let exposed = cluster.exposed(&namespace, "shop").await?;
+            let told = text(exposed.hostname(&host)?, "/certificate/servedFingerprint");
+            ensure!(told == new, "{told} is told, and {new} is shown");
+            ensure!(exposed.is_ready(), "{exposed}");
+            Ok(())
+        })
+        .await
     })
     .await
 }
