@@ -12,19 +12,27 @@ use portolan_crds::certmanager::{
 use portolan_crds::gateway::{ReferenceGrantFrom, ReferenceGrantSpec, ReferenceGrantTo};
 use serde::Deserialize as _;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// A project's definitions as the test cluster installs them: the newest of the build cache.
-fn definitions(file: &str) -> PathBuf {
+/// Folder in which `testbed build` keeps its builds.
+fn build_cache() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.filter(|path| path.is_absolute());
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache");
-    let clusters = cache.unwrap_or_else(home).join("portolan/cluster");
-    let built = std::fs::read_dir(&clusters).into_iter().flatten().flatten();
-    let files = built.map(|build| build.path().join("crds").join(file));
-    let newest = files.max_by_key(|file| file.metadata().and_then(|it| it.modified()).ok());
-    newest.filter(|file| file.is_file()).unwrap_or_else(|| {
-        panic!("nothing is built below {clusters:?}; run `cargo run -p testbed -- build`")
+    cache.unwrap_or_else(home).join("portolan/cluster")
+}
+
+/// Newest copy of a file of definitions among these builds, as the test cluster installs it.
+fn definitions(builds: &Path, file: &str) -> Result<PathBuf, String> {
+    let folders = std::fs::read_dir(builds).into_iter().flatten().flatten();
+    let files = folders.map(|build| build.path().join("crds").join(file));
+    let files = files.filter(|file| file.is_file());
+    let newest = files.max_by_key(|file| file.metadata().and_then(|file| file.modified()).ok());
+    newest.ok_or_else(|| {
+        format!(
+            "{file} not found in any build below {}; run `testbed build` (`cargo run -p testbed -- build`)",
+            builds.display()
+        )
     })
 }
 
@@ -101,7 +109,8 @@ fn fits(path: &str, value: &Value, schema: &Value) {
 
 /// The schema of one version of a kind.
 fn schema(file: &str, definition: &str, version: &str) -> Value {
-    let text = std::fs::read_to_string(definitions(file)).unwrap();
+    let file = definitions(&build_cache(), file).unwrap_or_else(|error| panic!("{error}"));
+    let text = std::fs::read_to_string(file).unwrap();
     let definition = serde_yaml::Deserializer::from_str(&text)
         .map(|document| Value::deserialize(document).unwrap())
         .find(|it| it["metadata"]["name"] == definition)
@@ -109,6 +118,18 @@ fn schema(file: &str, definition: &str, version: &str) -> Value {
     let versions = definition["spec"]["versions"].as_array().unwrap();
     let version = versions.iter().find(|it| it["name"] == version).unwrap();
     version["schema"]["openAPIV3Schema"].clone()
+}
+
+#[test]
+fn missing_definitions_fail_and_name_the_command() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let unfinished = folder.join("unfinished-builds");
+    std::fs::create_dir_all(unfinished.join("build/crds")).unwrap();
+    for builds in [folder.join("no-builds"), unfinished] {
+        let missing = definitions(&builds, "cert-manager.yaml").unwrap_err();
+        assert!(missing.contains("cert-manager.yaml not found"), "{missing}");
+        assert!(missing.contains("run `testbed build`"), "{missing}");
+    }
 }
 
 #[test]

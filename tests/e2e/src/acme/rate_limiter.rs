@@ -1,8 +1,8 @@
-//! A turnstile before Pebble, which knows no rate limits: whoever orders a certificate is told that there
+//! Rate limiter in front of Pebble, which has none: every order of a certificate is rejected because there
 //! were too many (RFC 8555, 6.6), and everything else passes.
 
+use crate::client::Client;
 use crate::pki::Pair;
-use crate::visitor::Visitor;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -21,19 +21,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Where Pebble takes orders.
+/// Path of Pebble's new-order endpoint.
 const ORDERS: &str = "/order-plz";
 
-/// It ends with this value.
-pub(super) struct Turnstile {
-    /// Where it listens.
+/// A listening rate limiter. Dropping it ends it.
+pub(super) struct RateLimiter {
+    /// Address on which it listens.
     pub(super) address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
-impl Turnstile {
-    /// Listens where Pebble does, on another port; `visitor` trusts Pebble.
-    pub(super) async fn before(pebble: SocketAddr, pair: &Pair, visitor: Visitor) -> Result<Self> {
+impl RateLimiter {
+    /// Listens where Pebble does, on another port; `client` trusts Pebble.
+    pub(super) async fn start(pebble: SocketAddr, pair: &Pair, client: Client) -> Result<Self> {
         let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -44,47 +44,47 @@ impl Turnstile {
         let tls = TlsAcceptor::from(Arc::new(tls));
         let listener = TcpListener::bind((pebble.ip(), 0)).await?;
         let address = listener.local_addr()?;
-        let visitor = Arc::new(visitor);
+        let client = Arc::new(client);
         let accepting = tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                tokio::spawn(serve(tcp, tls.clone(), pebble, Arc::clone(&visitor)));
+                tokio::spawn(serve(tcp, tls.clone(), pebble, Arc::clone(&client)));
             }
         });
         Ok(Self { address, accepting })
     }
 }
 
-impl Drop for Turnstile {
+impl Drop for RateLimiter {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-/// A client that goes away is nobody's trouble.
-async fn serve(tcp: TcpStream, tls: TlsAcceptor, pebble: SocketAddr, visitor: Arc<Visitor>) {
+/// Serves one connection. A client that goes away is no error.
+async fn serve(tcp: TcpStream, tls: TlsAcceptor, pebble: SocketAddr, client: Arc<Client>) {
     let Ok(stream) = tls.accept(tcp).await else {
         return;
     };
-    let service = service_fn(|request| pass(request, pebble, &visitor));
+    let service = service_fn(|request| pass(request, pebble, &client));
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let _ = served.await;
 }
 
-/// The Host stays as it is, by which Pebble tells its own URLs.
+/// Forwards a request. Keeps the Host, from which Pebble builds its own URLs.
 async fn pass(
     request: Request<Incoming>,
     pebble: SocketAddr,
-    visitor: &Visitor,
+    client: &Client,
 ) -> Result<Response<Either<Full<Bytes>, Incoming>>> {
     if request.method() == Method::POST && request.uri().path() == ORDERS {
         return refused();
     }
     let name = ServerName::from(pebble.ip());
-    let stream = TokioIo::new(visitor.secure(pebble, name).await?);
+    let stream = TokioIo::new(client.connect_tls(pebble, name).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     tokio::spawn(connection);
-    let answer = sender.send_request(request).await.context("Pebble")?;
-    Ok(answer.map(Either::Right))
+    let response = sender.send_request(request).await.context("Pebble")?;
+    Ok(response.map(Either::Right))
 }
 
 fn refused() -> Result<Response<Either<Full<Bytes>, Incoming>>> {
@@ -93,10 +93,10 @@ fn refused() -> Result<Response<Either<Full<Bytes>, Incoming>>> {
         "detail": "too many certificates already issued for this domain",
         "status": 429,
     });
-    let answer = Response::builder()
+    let response = Response::builder()
         .status(StatusCode::TOO_MANY_REQUESTS)
         .header(header::CONTENT_TYPE, "application/problem+json")
         .header(header::RETRY_AFTER, "3600");
     let body = Full::new(Bytes::from(problem.to_string()));
-    Ok(answer.body(Either::Left(body))?)
+    Ok(response.body(Either::Left(body))?)
 }

@@ -1,7 +1,7 @@
-//! Where the requests of a page end: applications in the clear or over TLS, and those that it has outside
+//! Backends of the requests of a page: applications without or with TLS, and those that it has outside
 //! of the cluster.
 
-use super::{OUTSIDE, Stage};
+use super::{ExampleSetup, OUTSIDE};
 use anyhow::{Context, Result};
 use portolan_e2e::Cluster;
 use portolan_e2e::cluster::text;
@@ -10,13 +10,13 @@ use portolan_e2e::pki::data;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How endpoints are checked: the Secret with their authority, and their name.
+/// TLS verification of endpoints: the Secret with their authority, and their name.
 struct Check<'a> {
     authority: &'a str,
     subject: &'a str,
 }
 
-impl Stage<'_> {
+impl ExampleSetup<'_> {
     /// Runs the applications that the objects select, and those that they have outside.
     pub(crate) async fn applications(&self, cluster: &Cluster, objects: &[Value]) -> Result<()> {
         let checks = checks(objects);
@@ -58,7 +58,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// What stands here for a name outside.
+    /// Name that stands for a name outside.
     pub(super) fn inside(&self, name: &str) -> String {
         let app = name.split('.').next().unwrap_or_default();
         format!("{app}.{}.svc.cluster.local", self.namespace(OUTSIDE))
@@ -80,7 +80,7 @@ impl Stage<'_> {
             .map(drop)
     }
 
-    /// Runs an application over TLS, with a certificate as it is expected, and tells who issued it.
+    /// Runs an application over TLS, with the expected certificate, and stores its authority.
     async fn encrypted(
         &self,
         cluster: &Cluster,
@@ -122,7 +122,7 @@ impl Stage<'_> {
     }
 }
 
-/// How the endpoints of each Service (namespace and name) are checked: as its first backend says, so that
+/// TLS verification of the endpoints of each Service (namespace and name): that of its first backend, so that
 /// a later one may be mistaken.
 fn checks(objects: &[Value]) -> BTreeMap<(&str, &str), Check<'_>> {
     let mut found = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What stands in the cluster for one scene, less what may differ from run to run: identities, versions,
+//! Objects of one test in the cluster, without what may differ from run to run: identities, versions,
 //! times, digests, addresses that are handed out, and other controllers' own bookkeeping.
 
 use anyhow::Result;
@@ -8,14 +8,14 @@ use portolan_e2e::cluster::text;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// By kind and name: the object, normalised.
-pub type Picture = BTreeMap<String, Value>;
+/// Normalised objects by kind and name.
+pub type ClusterSnapshot = BTreeMap<String, Value>;
 
-/// What is looked at in a namespace. Pods, EndpointSlices and CertificateRequests are other
+/// Kinds of a snapshot. Pods, EndpointSlices and CertificateRequests are other
 /// controllers' and have generated names.
 const KINDS: [&str; 5] = ["Certificate", "ExposedPort", "Ingress", "Secret", "Service"];
 
-/// Fields that identify an object or one version of it, or that somebody else fills in.
+/// Fields that identify an object or one version of it, or that another controller fills in.
 const DROPPED: [&str; 12] = [
     "clusterIP",
     "clusterIPs",
@@ -31,27 +31,27 @@ const DROPPED: [&str; 12] = [
     "uid",
 ];
 
-/// Takes the picture of a namespace and of its hostname holds.
+/// Takes the snapshot of a namespace and of its hostname holds.
 ///
 /// # Errors
-/// What the API server says.
-pub async fn picture(cluster: &Cluster, namespace: &str) -> Result<Picture> {
-    let mut picture = Picture::new();
+/// When the API server cannot be reached.
+pub async fn cluster_snapshot(cluster: &Cluster, namespace: &str) -> Result<ClusterSnapshot> {
+    let mut snapshot = ClusterSnapshot::new();
     for object in all(cluster, namespace).await? {
         let key = format!(
             "{} {}",
             text(&object, "/kind"),
             text(&object, "/metadata/name")
         );
-        picture.insert(key, normalised(object));
+        snapshot.insert(key, normalised(object));
     }
-    Ok(picture)
+    Ok(snapshot)
 }
 
-/// By kind and name: the identity of each object of a namespace.
+/// Returns the UID of each object of a namespace by kind and name.
 ///
 /// # Errors
-/// What the API server says.
+/// When the API server cannot be reached.
 pub async fn identities(cluster: &Cluster, namespace: &str) -> Result<BTreeMap<String, String>> {
     let all = all(cluster, namespace).await?;
     let key = |object: &Value| {
@@ -67,8 +67,8 @@ pub async fn identities(cluster: &Cluster, namespace: &str) -> Result<BTreeMap<S
         .collect())
 }
 
-/// What differs between two pictures, a line each; empty when nothing does.
-pub fn differences(wanted: &Picture, found: &Picture) -> Vec<String> {
+/// Returns the differences between two snapshots, a line each.
+pub fn differences(wanted: &ClusterSnapshot, found: &ClusterSnapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, object) in wanted {
         match found.get(key) {
@@ -139,7 +139,7 @@ fn normalise_fields(fields: &mut Map<String, Value>) {
     fields.values_mut().for_each(normalise);
 }
 
-/// What a text is, when it is of a sort that differs from run to run.
+/// Placeholder for a text of a sort that differs from run to run.
 fn sort_of(text: &str) -> Option<&'static str> {
     let hex = |text: &str| text.chars().all(|c| c.is_ascii_hexdigit());
     if text.len() >= 32 && hex(text) {
@@ -157,7 +157,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_differs_from_run_to_run_is_taken_out() {
+    fn removes_what_differs_from_run_to_run() {
         let object = json!({
             "kind": "Service",
             "metadata": {"name": "x-1c2d3e4f", "uid": "u", "resourceVersion": "7", "annotations": {
@@ -177,23 +177,23 @@ mod tests {
 
     #[test]
     fn differences_name_the_place() {
-        let picture = |port: u16| {
-            Picture::from([("Service x".to_owned(), json!({"ports": [{"port": port}]}))])
+        let snapshot = |port: u16| {
+            ClusterSnapshot::from([("Service x".to_owned(), json!({"ports": [{"port": port}]}))])
         };
         assert_eq!(
-            differences(&picture(80), &picture(80)),
+            differences(&snapshot(80), &snapshot(80)),
             Vec::<String>::new()
         );
         assert_eq!(
-            differences(&picture(80), &picture(81)),
+            differences(&snapshot(80), &snapshot(81)),
             ["Service x.ports[0].port: 81 instead of 80"]
         );
         assert_eq!(
-            differences(&picture(80), &Picture::new()),
+            differences(&snapshot(80), &ClusterSnapshot::new()),
             ["Service x: is missing"]
         );
         assert_eq!(
-            differences(&Picture::new(), &picture(80)),
+            differences(&ClusterSnapshot::new(), &snapshot(80)),
             ["Service x: should not be there"]
         );
     }

@@ -1,4 +1,4 @@
-//! A pod that is kept from a port of others, by rules in the node's network.
+//! Network partition of a pod from a port of others, by rules in the node's network.
 
 use crate::container::as_root;
 use anyhow::{Context, Result, ensure};
@@ -10,12 +10,12 @@ use std::process::Stdio;
 /// The table of our rules.
 const TABLE: &str = "portolan_faults";
 
-/// Holds until it is dropped.
+/// A partition. Dropping it removes the rules.
 #[derive(Debug)]
-pub struct Cut(());
+pub struct Partition(());
 
-impl Cut {
-    /// Lets nothing more pass from a pod to this port of anybody; what is under way is lost, too.
+impl Partition {
+    /// Drops what a pod sends to this port of any host, in-flight packets included.
     ///
     /// # Errors
     /// When the pod has no address, or the rules cannot be set.
@@ -23,8 +23,8 @@ impl Cut {
         Self::of(pod, &format!("saddr {{}} tcp dport {port}"))
     }
 
-    /// Lets nothing more come back to a pod from this port of anybody, who still hears the pod for as long as
-    /// nothing is expected of it.
+    /// Drops what this port of any host sends to a pod. The other side still receives from the pod for as long
+    /// as it expects no acknowledgement.
     ///
     /// # Errors
     /// When the pod has no address, or the rules cannot be set.
@@ -37,7 +37,7 @@ impl Cut {
         let ips = pod.pointer("/status/podIPs").and_then(Value::as_array);
         let ips = ips.context("a pod without addresses")?;
         let mut rules = String::new();
-        for ip in ips.iter().filter_map(|it| it.get("ip")?.as_str()) {
+        for ip in ips.iter().filter_map(|ip| ip.get("ip")?.as_str()) {
             let family = match ip.parse()? {
                 IpAddr::V4(_) => "ip",
                 IpAddr::V6(_) => "ip6",
@@ -48,16 +48,16 @@ impl Cut {
         ensure!(!rules.is_empty(), "a pod without addresses");
         // Before Service addresses are replaced and connections are known.
         let hook = "type filter hook prerouting priority -300;";
-        let chain = format!("chain cut {{\n{hook}\n{rules}}}\n");
+        let chain = format!("chain drops {{\n{hook}\n{rules}}}\n");
         nft(&format!("table inet {TABLE} {{\n{chain}}}\n"))?;
         Ok(Self(()))
     }
 }
 
-impl Drop for Cut {
+impl Drop for Partition {
     fn drop(&mut self) {
         if let Err(error) = nft(&format!("delete table inet {TABLE}\n")) {
-            println!("the cut stays: {error:#}");
+            println!("the partition stays: {error:#}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What stands around objects that are written for people: hostnames, namespaces and classes of the
-//! scene in the place of those that are written, their applications, and the Secrets that their reader
+//! Setup for objects that are written as examples: hostnames, namespaces and classes of the
+//! environment in the place of those that are written, their applications, and the Secrets that their reader
 //! has.
 
 #![allow(clippy::indexing_slicing)] // A test that cannot go on panics.
@@ -9,19 +9,19 @@ mod applications;
 use anyhow::{Context, Result};
 use portolan_e2e::cluster::text;
 use portolan_e2e::pki::Authority;
-use portolan_e2e::{Cluster, ISSUER, Scene};
+use portolan_e2e::{Cluster, ISSUER, TestEnv};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// In the place of which every page has its own.
+/// Domain of the pages, replaced by one of the environment.
 const DOMAIN: &str = "example.com";
-/// Where the applications run that a page has outside of the cluster.
+/// Namespace of the applications that a page has outside of the cluster.
 const OUTSIDE: &str = "outside";
-/// The namespace of whoever applies a page.
+/// Namespace in which a page is applied.
 pub(crate) const DEFAULT: &str = "default";
 
-pub(crate) struct Stage<'a> {
-    scene: &'a Scene,
+pub(crate) struct ExampleSetup<'a> {
+    env: &'a TestEnv,
     /// By their names on the page.
     namespaces: BTreeMap<String, String>,
     classes: BTreeMap<String, String>,
@@ -29,9 +29,9 @@ pub(crate) struct Stage<'a> {
     pub(crate) authority: Authority,
 }
 
-impl<'a> Stage<'a> {
-    /// Makes what an example stands on.
-    pub(crate) async fn set(scene: &'a Scene, objects: &[Value]) -> Result<Self> {
+impl<'a> ExampleSetup<'a> {
+    /// Creates what an example needs.
+    pub(crate) async fn create(env: &'a TestEnv, objects: &[Value]) -> Result<Self> {
         let mut named = BTreeSet::new();
         let mut classes = BTreeMap::new();
         for object in objects {
@@ -39,7 +39,7 @@ impl<'a> Stage<'a> {
             match text(object, "/kind") {
                 "ExposeClass" => {
                     let name = text(object, "/metadata/name");
-                    classes.insert(name.to_owned(), scene.label(name));
+                    classes.insert(name.to_owned(), env.label(name));
                 }
                 "Namespace" => {
                     named.insert(text(object, "/metadata/name").to_owned());
@@ -55,14 +55,14 @@ impl<'a> Stage<'a> {
         }
         let mut namespaces = BTreeMap::new();
         for name in named {
-            let made = scene.namespace(&name).await?;
+            let made = env.namespace(&name).await?;
             namespaces.insert(name, made);
         }
         Ok(Self {
-            scene,
+            env,
             namespaces,
             classes,
-            domain: scene.host("x"),
+            domain: env.host("x"),
             authority: Authority::new()?,
         })
     }
@@ -71,13 +71,13 @@ impl<'a> Stage<'a> {
         self.namespaces.get(name).map_or(name, String::as_str)
     }
 
-    /// A text of the page as it is here.
+    /// Replaces the domain in a text of the page.
     pub(crate) fn localized(&self, text: &str) -> String {
         text.replace(DOMAIN, &self.domain)
     }
 
-    /// A sentence of an operator as it is here: its namespaces and classes, too.
-    pub(crate) fn told(&self, sentence: &str) -> String {
+    /// Replaces namespaces and classes, too, as in a message of the operator.
+    pub(crate) fn localized_message(&self, sentence: &str) -> String {
         let sentence = self.localized(sentence);
         let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '.');
         let words = sentence.split_inclusive(ends).map(|word| {
@@ -88,7 +88,7 @@ impl<'a> Stage<'a> {
         words.collect()
     }
 
-    /// An object of the page as it is here.
+    /// Replaces names in an object of the page.
     pub(crate) fn object(&self, mut object: Value) -> Value {
         match text(&object, "/kind") {
             "ExposeClass" => {}
@@ -131,8 +131,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Makes a class of the page, with one proxy where it wants no other number, and the issuer that is
-    /// here.
+    /// Creates a class of the page, with one proxy unless it sets another number, and the issuer of the tests.
     pub(crate) async fn class(&self, object: &Value) -> Result<()> {
         let mut spec = object["spec"].clone();
         if spec.get("proxy").is_none() {
@@ -142,16 +141,16 @@ impl<'a> Stage<'a> {
             *name = ISSUER.into();
         }
         let name = text(object, "/metadata/name");
-        self.scene.class(name, spec).await.map(drop)
+        self.env.class(name, spec).await.map(drop)
     }
 
-    /// The objects as they are here, the classes apart from them.
-    pub(crate) fn cast(&self, objects: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
-        let here = objects.into_iter().map(|it| self.object(it));
-        here.partition(|it| text(it, "/kind") == "ExposeClass")
+    /// Replaces names in all objects, and splits the classes off.
+    pub(crate) fn localize_objects(&self, objects: Vec<Value>) -> (Vec<Value>, Vec<Value>) {
+        let here = objects.into_iter().map(|object| self.object(object));
+        here.partition(|object| text(object, "/kind") == "ExposeClass")
     }
 
-    /// Makes the Secrets with certificates that the objects name.
+    /// Creates the Secrets with certificates that the objects name.
     pub(crate) async fn secrets(&self, cluster: &Cluster, objects: &[Value]) -> Result<()> {
         for object in objects {
             let own = object.pointer("/spec/tls/secret/name");
@@ -204,8 +203,8 @@ pub(crate) async fn read(cluster: &Cluster, yaml: &str) -> Result<Vec<Value>> {
         "-f",
         "-",
     ];
-    let said = cluster.kubectl_with(&arguments, yaml).await?;
-    let documents = serde_json::Deserializer::from_str(&said).into_iter::<Value>();
+    let output = cluster.kubectl_with(&arguments, yaml).await?;
+    let documents = serde_json::Deserializer::from_str(&output).into_iter::<Value>();
     let mut objects = Vec::new();
     for document in documents {
         let mut document = document?;
@@ -221,14 +220,14 @@ pub(crate) async fn read(cluster: &Cluster, yaml: &str) -> Result<Vec<Value>> {
 pub(crate) async fn apply(cluster: &Cluster, objects: &[Value]) -> Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     let arguments = ["apply", "--server-side", "-f", "-"];
-    let said = cluster.kubectl_with(&arguments, &list.to_string()).await;
-    said.map(drop)
+    let output = cluster.kubectl_with(&arguments, &list.to_string()).await;
+    output.map(drop)
 }
 
-/// Whether a name is one of a page, and of nothing in the cluster.
+/// Returns true if a name is one of a page, and of nothing in the cluster.
 fn is_outside(name: &str) -> bool {
     name.strip_suffix(DOMAIN)
-        .is_some_and(|it| it.ends_with('.'))
+        .is_some_and(|prefix| prefix.ends_with('.'))
 }
 
 /// Every text below a field of this name.

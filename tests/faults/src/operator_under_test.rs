@@ -1,14 +1,14 @@
-//! The operator of the cluster swapped for one that runs on the host, behind the front.
+//! The operator of the cluster swapped for one that runs on the host, behind the API proxy.
 //!
 //! The proxies in the cluster find it as they find any operator: by an EndpointSlice of the headless
 //! Service. It has the identity, the permissions and the settings of the one in the cluster.
 
-use crate::front::{Cut, Front};
+use crate::api_proxy::{ApiProxy, KillPoint};
 use anyhow::{Context, Result, ensure};
 use futures::FutureExt;
 use portolan_e2e::cluster::text;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, SYSTEM, Scene, scene};
+use portolan_e2e::{Cluster, SYSTEM, TestEnv, test_env};
 use rustix::process::Pid;
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -25,15 +25,15 @@ pub const OPERATOR: &str = "portolan-operator";
 const SLICE: &str = "portolan-discovery-host";
 /// Short, because each kill costs so much; long enough to be renewed on a busy machine.
 const LEASE: &str = "2s";
-/// How much of the operator's log a failure shows.
+/// Lines of the operator's log that a failure prints.
 const SHOWN: usize = 60;
 
-/// The front, and the operator behind it.
-pub struct Stand<'a> {
-    /// The test's own.
-    pub scene: &'a Scene,
-    /// Counts and cuts.
-    pub front: Front,
+/// The operator on the host, and the API proxy in front of the API server.
+pub struct OperatorUnderTest<'a> {
+    /// Environment of the test.
+    pub env: &'a TestEnv,
+    /// Counts writes and kills the operator.
+    pub api_proxy: ApiProxy,
     dir: TempDir,
     settings: Vec<(String, String)>,
     running: Mutex<Option<Child>>,
@@ -42,11 +42,14 @@ pub struct Stand<'a> {
 /// Runs a test with the swapped operator, and swaps it back whatever happened.
 ///
 /// # Errors
-/// What the test returns, and a panic of its.
-pub async fn stand(name: &str, test: impl AsyncFnOnce(&Stand<'_>) -> Result<()>) -> Result<()> {
-    scene(name, async |scene| {
-        let cluster = &scene.cluster;
-        let outcome = AssertUnwindSafe(swapped(scene, test)).catch_unwind().await;
+/// When the test fails or panics.
+pub async fn operator_under_test(
+    name: &str,
+    test: impl AsyncFnOnce(&OperatorUnderTest<'_>) -> Result<()>,
+) -> Result<()> {
+    test_env(name, async |env| {
+        let cluster = &env.cluster;
+        let outcome = AssertUnwindSafe(swapped(env, test)).catch_unwind().await;
         let back = restore(cluster).await;
         match outcome {
             Ok(outcome) => outcome.and(back),
@@ -56,39 +59,42 @@ pub async fn stand(name: &str, test: impl AsyncFnOnce(&Stand<'_>) -> Result<()>)
     .await
 }
 
-async fn swapped(scene: &Scene, test: impl AsyncFnOnce(&Stand<'_>) -> Result<()>) -> Result<()> {
-    let cluster = &scene.cluster;
+async fn swapped(
+    env: &TestEnv,
+    test: impl AsyncFnOnce(&OperatorUnderTest<'_>) -> Result<()>,
+) -> Result<()> {
+    let cluster = &env.cluster;
     let settings = settings(cluster).await?;
     withdraw(cluster).await?;
     cluster.apply(&slice(cluster)).await?;
-    let front = Front::start(Cluster::config(&cluster.environment).await?).await?;
+    let api_proxy = ApiProxy::start(Cluster::config(&cluster.environment).await?).await?;
     let dir = tempfile::tempdir()?;
     let token = cluster.token(SYSTEM, OPERATOR, None).await?;
     fs::write(
         dir.path().join("kubeconfig"),
-        kubeconfig(&front, &token).to_string(),
+        kubeconfig(&api_proxy, &token).to_string(),
     )?;
-    let stand = Stand {
-        scene,
-        front,
+    let operator = OperatorUnderTest {
+        env,
+        api_proxy,
         dir,
         settings,
         running: Mutex::default(),
     };
-    stand.start(None)?;
-    let outcome = test(&stand).await;
+    operator.start(None)?;
+    let outcome = test(&operator).await;
     if outcome.is_err() {
-        stand.show();
+        operator.show();
     }
     outcome
 }
 
-impl Stand<'_> {
-    /// Starts the operator, with a cut to come or none. What ran before is ended.
+impl OperatorUnderTest<'_> {
+    /// Starts the operator, with a kill point or none. Ends the one before.
     ///
     /// # Errors
     /// When the program is not built.
-    pub fn start(&self, cut: Option<Cut>) -> Result<()> {
+    pub fn start(&self, kill_point: Option<KillPoint>) -> Result<()> {
         let program = program()?;
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(&program);
@@ -102,7 +108,7 @@ impl Stand<'_> {
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
-        // Dropping the one before kills it, if the cut has not.
+        // Dropping the one before kills it, if the kill point has not.
         let mut running = self
             .running
             .lock()
@@ -111,18 +117,19 @@ impl Stand<'_> {
         let child = command
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        self.front.arm(cut, pid(&child));
+        self.api_proxy.arm(kill_point, pid(&child));
         *running = Some(child);
         Ok(())
     }
 
-    /// Sets the cut for the operator that runs, counting from now.
-    pub fn arm(&self, cut: Option<Cut>) {
+    /// Sets the kill point for the running operator, counting from now.
+    pub fn arm(&self, kill_point: Option<KillPoint>) {
         let running = self
             .running
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.front.arm(cut, running.as_ref().and_then(pid));
+        self.api_proxy
+            .arm(kill_point, running.as_ref().and_then(pid));
     }
 
     fn log(&self) -> PathBuf {
@@ -141,7 +148,7 @@ impl Stand<'_> {
             .rev()
             .for_each(|line| println!("    {line}"));
         println!("--- its last writes");
-        let writes = self.front.writes();
+        let writes = self.api_proxy.writes();
         writes
             .iter()
             .rev()
@@ -177,7 +184,7 @@ pub async fn restore(cluster: &Cluster) -> Result<()> {
     cluster.rolled_out(SYSTEM, OPERATOR).await
 }
 
-/// What the chart tells the operator, less what only makes sense inside a pod.
+/// Environment variables of the chart, without those that only make sense inside a pod.
 async fn settings(cluster: &Cluster) -> Result<Vec<(String, String)>> {
     let deployment = cluster.get("Deployment", SYSTEM, OPERATOR).await?;
     let variables = deployment.pointer("/spec/template/spec/containers/0/env");
@@ -196,7 +203,7 @@ async fn settings(cluster: &Cluster) -> Result<Vec<(String, String)>> {
         .collect();
     settings.push(("PORTOLAN_NAMESPACE".to_owned(), SYSTEM.to_owned()));
     settings.push(("POD_NAME".to_owned(), "on-the-host".to_owned()));
-    // Whoever follows one that was killed waits for the end of its Lease first.
+    // The operator after a killed one waits for the end of its Lease first.
     settings.push(("PORTOLAN_LEASE_DURATION".to_owned(), LEASE.to_owned()));
     settings.push((
         "PORTOLAN_ADMIN_ADDRESS".to_owned(),
@@ -222,12 +229,12 @@ fn slice(cluster: &Cluster) -> Value {
     })
 }
 
-fn kubeconfig(front: &Front, token: &str) -> Value {
+fn kubeconfig(api_proxy: &ApiProxy, token: &str) -> Value {
     json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "front",
-        "clusters": [{"name": "front", "cluster": {"server": format!("http://{}", front.address)}}],
+        "apiVersion": "v1", "kind": "Config", "current-context": "api-proxy",
+        "clusters": [{"name": "api-proxy", "cluster": {"server": format!("http://{}", api_proxy.address)}}],
         "users": [{"name": "operator", "user": {"token": token}}],
-        "contexts": [{"name": "front", "context": {"cluster": "front", "user": "operator"}}],
+        "contexts": [{"name": "api-proxy", "context": {"cluster": "api-proxy", "user": "operator"}}],
     })
 }
 

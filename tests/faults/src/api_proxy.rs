@@ -1,7 +1,7 @@
-//! A proxy before the API server: passes everything, counts writes, and at a chosen one kills the client.
+//! Proxy in front of the API server: forwards everything, counts writes, and at a chosen one kills the client.
 //!
-//! It speaks plain HTTP on loopback and adds no identity of its own: the client's token goes through, so
-//! its permissions are judged as in the cluster. Watches stream.
+//! It listens for plaintext HTTP on loopback and adds no identity of its own: the client's token goes through, so
+//! its permissions are checked as in the cluster. Watches stream.
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
@@ -21,36 +21,36 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// When a write is cut.
+/// Side of a write on which the client is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The API server never sees it.
     Before,
-    /// It takes effect, and the client never hears of it.
+    /// It takes effect, and the client never gets the response.
     After,
 }
 
-/// Which write is cut, counted from one.
+/// The write at which the client is killed, counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// The Nth since the front was armed.
+pub struct KillPoint {
+    /// The Nth since the proxy was armed.
     pub at: usize,
     /// Before or after it takes effect.
     pub side: Side,
 }
 
-/// The proxy. It ends when it is dropped.
-pub struct Front {
-    /// Where it listens.
+/// The running proxy. Dropping it ends it.
+pub struct ApiProxy {
+    /// Address on which it listens.
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
-    happened: watch::Receiver<bool>,
+    killed: watch::Receiver<bool>,
     accepting: JoinHandle<()>,
 }
 
-/// What one request may do.
+/// Decision about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Decision {
     Pass,
     /// The client is dead, or as good as.
     Refuse,
@@ -59,30 +59,30 @@ enum Verdict {
 }
 
 struct State {
-    cut: Option<Cut>,
+    kill_point: Option<KillPoint>,
     victim: Option<Pid>,
-    severed: bool,
+    disconnected: bool,
     writes: Vec<String>,
-    happened: watch::Sender<bool>,
+    killed: watch::Sender<bool>,
 }
 
 impl State {
-    /// Decides about one request; a write is counted.
-    fn judge(&mut self, write: Option<String>) -> Verdict {
-        if self.severed {
-            return Verdict::Refuse;
+    /// Decides about one request, and counts a write.
+    fn decide(&mut self, write: Option<String>) -> Decision {
+        if self.disconnected {
+            return Decision::Refuse;
         }
         let Some(write) = write else {
-            return Verdict::Pass;
+            return Decision::Pass;
         };
         self.writes.push(write);
-        match self.cut {
-            Some(cut) if cut.at == self.writes.len() => {
+        match self.kill_point {
+            Some(kill_point) if kill_point.at == self.writes.len() => {
                 // At once, so that a write beside this one does not slip through.
-                self.severed = true;
-                Verdict::Kill(cut.side)
+                self.disconnected = true;
+                Decision::Kill(kill_point.side)
             }
-            _ => Verdict::Pass,
+            _ => Decision::Pass,
         }
     }
 
@@ -91,11 +91,11 @@ impl State {
             // It may have ended by itself, which is what was wanted.
             let _ = kill_process(victim, Signal::KILL);
         }
-        self.happened.send_replace(true);
+        self.killed.send_replace(true);
     }
 }
 
-impl Front {
+impl ApiProxy {
     /// Starts it before the API server of this configuration.
     ///
     /// # Errors
@@ -107,33 +107,33 @@ impl Front {
         let upstream = Client::try_from(config).context("a client of the API server")?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
-            .context("front")?;
+            .context("bind the API proxy")?;
         let address = listener.local_addr()?;
-        let (sender, happened) = watch::channel(false);
+        let (sender, killed) = watch::channel(false);
         let state = Arc::new(Mutex::new(State {
-            cut: None,
+            kill_point: None,
             victim: None,
-            severed: false,
+            disconnected: false,
             writes: Vec::new(),
-            happened: sender,
+            killed: sender,
         }));
         let accepting = tokio::spawn(accept(listener, upstream, Arc::clone(&state)));
         Ok(Self {
             address,
             state,
-            happened,
+            killed,
             accepting,
         })
     }
 
-    /// Counts from zero again, lets requests through, and kills `victim` at the cut.
-    pub fn arm(&self, cut: Option<Cut>, victim: Option<Pid>) {
+    /// Counts from zero again, forwards requests, and kills `victim` at the kill point.
+    pub fn arm(&self, kill_point: Option<KillPoint>, victim: Option<Pid>) {
         let mut state = lock(&self.state);
-        state.cut = cut;
+        state.kill_point = kill_point;
         state.victim = victim;
-        state.severed = false;
+        state.disconnected = false;
         state.writes.clear();
-        state.happened.send_replace(false);
+        state.killed.send_replace(false);
     }
 
     /// The writes since it was armed, in the order in which they came.
@@ -142,12 +142,12 @@ impl Front {
     }
 
     /// Becomes true when the client was killed.
-    pub fn happened(&self) -> watch::Receiver<bool> {
-        self.happened.clone()
+    pub fn killed(&self) -> watch::Receiver<bool> {
+        self.killed.clone()
     }
 }
 
-impl Drop for Front {
+impl Drop for ApiProxy {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -158,12 +158,12 @@ async fn accept(listener: TcpListener, upstream: Client, state: Arc<Mutex<State>
         let (upstream, state) = (upstream.clone(), Arc::clone(&state));
         let service =
             service_fn(move |request| pass(upstream.clone(), Arc::clone(&state), request));
-        // An error here is the cut itself, or a client that went away.
+        // An error here is the kill itself, or a client that went away.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-/// Passes one request; an error closes the connection without an answer.
+/// Handles one request; an error closes the connection without a response.
 async fn pass(
     upstream: Client,
     state: Arc<Mutex<State>>,
@@ -171,20 +171,20 @@ async fn pass(
 ) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let verdict = lock(&state).judge(counted(&head));
-    match verdict {
-        Verdict::Pass => forward(&upstream, head, body).await,
-        Verdict::Refuse => Err(anyhow!("cut off")),
-        Verdict::Kill(side) => {
+    let decision = lock(&state).decide(counted(&head));
+    match decision {
+        Decision::Pass => forward(&upstream, head, body).await,
+        Decision::Refuse => Err(anyhow!("disconnected")),
+        Decision::Kill(side) => {
             if side == Side::After {
                 // The whole answer: the write has taken effect when it is there.
-                let answer = forward(&upstream, head, body).await;
-                if let Ok(answer) = answer {
-                    let _ = answer.into_body().collect().await;
+                let response = forward(&upstream, head, body).await;
+                if let Ok(response) = response {
+                    let _ = response.into_body().collect().await;
                 }
             }
             lock(&state).kill();
-            Err(anyhow!("cut"))
+            Err(anyhow!("killed"))
         }
     }
 }
@@ -199,16 +199,16 @@ async fn forward(upstream: &Client, mut head: Parts, body: Bytes) -> Result<Resp
     ] {
         head.headers.remove(name);
     }
-    let mut answer = upstream
+    let mut response = upstream
         .send(Request::from_parts(head, Body::from(body)))
         .await?;
-    answer.headers_mut().remove(header::TRANSFER_ENCODING);
-    answer.headers_mut().remove(header::CONNECTION);
-    Ok(answer)
+    response.headers_mut().remove(header::TRANSFER_ENCODING);
+    response.headers_mut().remove(header::CONNECTION);
+    Ok(response)
 }
 
 /// A write that counts, as a line for people: not Leases (they are renewed all the time), not events
-/// (nobody acts on them), not reviews (they store nothing).
+/// (no controller acts on them), not reviews (they store nothing).
 fn counted(head: &Parts) -> Option<String> {
     let path = head.uri.path();
     let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(&head.method);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_count_but_for_leases_events_and_reviews() {
+    fn counts_writes_except_leases_events_and_reviews() {
         for (method, uri) in [
             (
                 "PATCH",
@@ -264,29 +264,29 @@ mod tests {
     }
 
     #[test]
-    fn after_the_cut_nothing_passes_until_it_is_armed_again() {
-        let (happened, seen) = watch::channel(false);
-        let cut = Some(Cut {
+    fn forwards_nothing_after_the_kill_until_armed_again() {
+        let (killed, seen) = watch::channel(false);
+        let kill_point = Some(KillPoint {
             at: 2,
             side: Side::After,
         });
         let mut state = State {
-            cut,
+            kill_point,
             victim: None,
-            severed: false,
+            disconnected: false,
             writes: Vec::new(),
-            happened,
+            killed,
         };
         let write = || Some("PATCH /x".to_owned());
-        assert_eq!(state.judge(write()), Verdict::Pass);
+        assert_eq!(state.decide(write()), Decision::Pass);
         assert_eq!(
-            state.judge(None),
-            Verdict::Pass,
+            state.decide(None),
+            Decision::Pass,
             "a read counts for nothing"
         );
-        assert_eq!(state.judge(write()), Verdict::Kill(Side::After));
-        assert_eq!(state.judge(write()), Verdict::Refuse);
-        assert_eq!(state.judge(None), Verdict::Refuse);
+        assert_eq!(state.decide(write()), Decision::Kill(Side::After));
+        assert_eq!(state.decide(write()), Decision::Refuse);
+        assert_eq!(state.decide(None), Decision::Refuse);
         state.kill();
         assert!(*seen.borrow());
         assert_eq!(state.writes.len(), 2);

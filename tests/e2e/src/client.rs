@@ -1,4 +1,4 @@
-//! A visitor from outside: connects to a given address, asks for a given host, and verifies the
+//! A client outside of the cluster: connects to a given address, asks for a given host, and verifies the
 //! certificate against the one authority that the test trusts.
 
 use crate::echo::Echo;
@@ -22,15 +22,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// For one whole exchange. A healthy one takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of one whole exchange. A healthy one takes milliseconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// The most that is read of a raw answer.
 const RAW_LIMIT: u64 = 1024 * 1024;
 
-/// Whether the visitor speaks TLS.
+/// Scheme of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// In the clear.
+    /// Unencrypted.
     Http,
     /// Over TLS, with the host as server name.
     Https,
@@ -38,13 +38,13 @@ pub enum Scheme {
 
 /// A client that trusts one authority.
 #[derive(Clone)]
-pub struct Visitor {
+pub struct Client {
     tls: Arc<ClientConfig>,
 }
 
-/// What a visitor got.
+/// Response to a request.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// The header fields.
@@ -55,20 +55,20 @@ pub struct Answer {
     pub certificate: Option<CertificateDer<'static>>,
 }
 
-/// A connection that takes one request after another.
-pub struct Visit {
+/// An HTTP/1.1 connection, for one request after another.
+pub struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     host: String,
     certificate: Option<CertificateDer<'static>>,
     handshake: Option<HandshakeKind>,
 }
 
-impl Visitor {
-    /// Trusts these authorities, PEM.
+impl Client {
+    /// Creates a client that trusts these authorities, PEM.
     ///
     /// # Errors
     /// When there is no certificate in the text.
-    pub fn trusting(authorities: &[u8]) -> Result<Self> {
+    pub fn with_roots(authorities: &[u8]) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_slice_iter(authorities) {
             roots.add(authority?)?;
@@ -84,23 +84,23 @@ impl Visitor {
         Ok(Self { tls: Arc::new(tls) })
     }
 
-    /// Asks for `/` over HTTPS.
+    /// Requests `/` over HTTPS.
     ///
     /// # Errors
     /// When no answer comes, or the certificate is not good for the host.
-    pub async fn https(&self, at: SocketAddr, host: &str) -> Result<Answer> {
+    pub async fn https(&self, at: SocketAddr, host: &str) -> Result<Response> {
         self.get(Scheme::Https, at, host, "/").await
     }
 
-    /// Asks for `/` in the clear.
+    /// Requests `/` over plaintext HTTP.
     ///
     /// # Errors
     /// When no answer comes.
-    pub async fn http(&self, at: SocketAddr, host: &str) -> Result<Answer> {
+    pub async fn http(&self, at: SocketAddr, host: &str) -> Result<Response> {
         self.get(Scheme::Http, at, host, "/").await
     }
 
-    /// Asks for a path on a connection of its own.
+    /// Requests a path on a connection of its own.
     ///
     /// # Errors
     /// When no answer comes, or the certificate is not good for the host.
@@ -110,27 +110,27 @@ impl Visitor {
         at: SocketAddr,
         host: &str,
         path: &str,
-    ) -> Result<Answer> {
-        let asked = async {
-            self.visit(scheme, at, host)
+    ) -> Result<Response> {
+        let exchange = async {
+            self.connect(scheme, at, host)
                 .await?
-                .ask(Method::GET, path)
+                .request(Method::GET, path)
                 .await
         };
-        let answer = timeout(PATIENCE, asked).await;
-        answer
-            .map_err(|_| anyhow::anyhow!("no answer within {PATIENCE:?}"))
-            .and_then(|answer| answer)
+        let response = timeout(REQUEST_TIMEOUT, exchange).await;
+        response
+            .map_err(|_| anyhow::anyhow!("no answer within {REQUEST_TIMEOUT:?}"))
+            .and_then(|response| response)
             .with_context(|| format!("{scheme:?} {host}{path} at {at}"))
     }
 
-    /// The same visitor, who keeps sessions and resumes them.
+    /// Returns the same client, keeping and resuming TLS sessions.
     #[must_use]
     pub fn resuming(&self) -> Self {
         self.with(|tls| tls.resumption = Resumption::in_memory_sessions(16))
     }
 
-    /// The same visitor, who speaks TLS otherwise.
+    /// Returns the same client with another TLS configuration.
     #[must_use]
     pub fn with(&self, change: impl FnOnce(&mut ClientConfig)) -> Self {
         let mut tls = ClientConfig::clone(&self.tls);
@@ -142,11 +142,11 @@ impl Visitor {
     ///
     /// # Errors
     /// When none can be had, or the certificate is not good for the name.
-    pub async fn secure(&self, at: SocketAddr, name: ServerName<'static>) -> Result<Secure> {
+    pub async fn connect_tls(&self, at: SocketAddr, name: ServerName<'static>) -> Result<Secure> {
         let tcp = TcpStream::connect(at).await.context("connect")?;
         tcp.set_nodelay(true)?;
         let connecting = TlsConnector::from(self.tls.clone()).connect(name, tcp);
-        timeout(PATIENCE, connecting)
+        timeout(REQUEST_TIMEOUT, connecting)
             .await
             .context("no handshake")?
             .context("TLS handshake")
@@ -156,21 +156,21 @@ impl Visitor {
     ///
     /// # Errors
     /// When none can be had, or the certificate is not good for the host.
-    pub async fn visit(&self, scheme: Scheme, at: SocketAddr, host: &str) -> Result<Visit> {
+    pub async fn connect(&self, scheme: Scheme, at: SocketAddr, host: &str) -> Result<Connection> {
         let (sender, certificate, handshake) = match scheme {
             Scheme::Http => {
                 let tcp = TcpStream::connect(at).await.context("connect")?;
                 tcp.set_nodelay(true)?;
-                (speak(tcp).await?, None, None)
+                (start_http1(tcp).await?, None, None)
             }
             Scheme::Https => {
                 let name = ServerName::try_from(host.to_owned())?;
-                let stream = self.secure(at, name).await?;
+                let stream = self.connect_tls(at, name).await?;
                 let (leaf, handshake) = (leaf(&stream), stream.get_ref().1.handshake_kind());
-                (speak(stream).await?, leaf, handshake)
+                (start_http1(stream).await?, leaf, handshake)
             }
         };
-        Ok(Visit {
+        Ok(Connection {
             sender,
             host: host.to_owned(),
             certificate,
@@ -179,30 +179,30 @@ impl Visitor {
     }
 }
 
-impl Visit {
-    /// Whether a TLS session was resumed.
+impl Connection {
+    /// Returns true if a TLS session was resumed.
     pub fn is_resumed(&self) -> bool {
         self.handshake == Some(HandshakeKind::Resumed)
     }
 
-    /// Sends one request and reads its answer.
+    /// Sends one request and reads its response.
     ///
     /// # Errors
     /// When the connection ends before the answer does.
-    pub async fn ask(&mut self, method: Method, path: &str) -> Result<Answer> {
-        self.ask_with(method, path, &[]).await
+    pub async fn request(&mut self, method: Method, path: &str) -> Result<Response> {
+        self.request_with(method, path, &[]).await
     }
 
-    /// Sends one request with these header fields and reads its answer.
+    /// Sends one request with these header fields and reads its response.
     ///
     /// # Errors
     /// When the connection ends before the answer does.
-    pub async fn ask_with(
+    pub async fn request_with(
         &mut self,
         method: Method,
         path: &str,
         fields: &[(&str, &str)],
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let request = Request::builder().method(method).uri(path);
         let mut request = request.header(http::header::HOST, &self.host);
         for (name, value) in fields {
@@ -219,7 +219,7 @@ impl Visit {
             .await
             .context("request")?
             .into_parts();
-        Ok(Answer {
+        Ok(Response {
             status: head.status.as_u16(),
             headers: head.headers,
             body: body.collect().await.context("body")?.to_bytes(),
@@ -228,11 +228,11 @@ impl Visit {
     }
 }
 
-impl Answer {
-    /// What the echo application says that it read.
+impl Response {
+    /// Parses the response of the echo application.
     ///
     /// # Errors
-    /// When the answer is not its, or not 200.
+    /// When the response is not from it, or not 200.
     pub fn echo(&self) -> Result<Echo> {
         let body = String::from_utf8_lossy(&self.body);
         let reason = self.header("x-portolan-reason");
@@ -281,25 +281,25 @@ pub fn leaf(stream: &Secure) -> Option<CertificateDer<'static>> {
 /// # Errors
 /// When no connection can be had.
 pub async fn raw(at: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut tcp = timeout(PATIENCE, TcpStream::connect(at)).await??;
+    let mut tcp = timeout(REQUEST_TIMEOUT, TcpStream::connect(at)).await??;
     tcp.write_all(bytes).await?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut limited = (&mut tcp).take(RAW_LIMIT);
-    while let Ok(read) = timeout(Duration::from_secs(1), limited.read_buf(&mut answer)).await {
+    while let Ok(read) = timeout(Duration::from_secs(1), limited.read_buf(&mut response)).await {
         // A reset after the answer is a way of closing, too.
         if read.unwrap_or(0) == 0 {
             break;
         }
     }
-    Ok(answer)
+    Ok(response)
 }
 
-async fn speak<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>>
+async fn start_http1<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends when the sender is dropped; its error reaches whoever waits for an answer.
+    // Ends when the sender is dropped; its error reaches the waiting request.
     tokio::spawn(connection);
     Ok(sender)
 }

@@ -1,4 +1,4 @@
-//! At rest nothing is written, and what the operator asked for since its start is no more than it may.
+//! In a steady state nothing is written, and the operator has sent no request that its roles do not allow.
 //!
 //! A program of its own, so that no other test runs beside it.
 
@@ -7,21 +7,21 @@ use portolan_e2e::audit::{Audit, Entry};
 use portolan_e2e::echo::service;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::wait::{LATER, quiet};
-use portolan_e2e::{CLASS, scene};
+use portolan_e2e::{CLASS, test_env};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// For as long nobody may write.
+/// Time without a write.
 const REST: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn objects_that_stand_cost_no_write() -> Result<()> {
-    scene("rest", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn steady_state_causes_no_write() -> Result<()> {
+    test_env("rest", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let [issued, plain] = ["issued", "plain"].map(|part| scene.host(part));
+        let [issued, plain] = ["issued", "plain"].map(|part| env.host(part));
         cluster
             .apply(&exposed_echo(&namespace, "issued", &[&issued], json!({})))
             .await?;
@@ -35,15 +35,15 @@ async fn objects_that_stand_cost_no_write() -> Result<()> {
             .apply(&exposed_echo(
                 &namespace,
                 "never",
-                &[&scene.host("never")],
+                &[&env.host("never")],
                 absent,
             ))
             .await?;
-        // Nor one that is told of in events alone: a hostname that is served, and one that never is.
+        // Nor one that is reported in events alone: a hostname that is served, and one that never is.
         let rule = |part: &str, service: &str| {
             let service = json!({"name": service, "port": {"number": 80}});
             let path = json!({"path": "/", "pathType": "Prefix", "backend": {"service": service}});
-            json!({"host": scene.host(part), "http": {"paths": [path]}})
+            json!({"host": env.host(part), "http": {"paths": [path]}})
         };
         cluster.apply(&service(&namespace, "echo")).await?;
         cluster
@@ -77,14 +77,14 @@ async fn objects_that_stand_cost_no_write() -> Result<()> {
                 writes.is_empty(),
                 "after {:?}: {}",
                 began.elapsed(),
-                told(&writes)
+                describe(&writes)
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let renewals = audit.of_the_operator()?;
         let renewed = renewals
             .iter()
-            .any(|it| it.is_write() && it.object_ref.resource == "leases");
+            .any(|entry| entry.is_write() && entry.object_ref.resource == "leases");
         ensure!(
             renewed,
             "the audit log shows no Lease renewal, so it would not show other writes either"
@@ -95,24 +95,24 @@ async fn objects_that_stand_cost_no_write() -> Result<()> {
 }
 
 #[tokio::test]
-async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
-    scene("audit", async |scene| {
-        let entries = Audit::whole(&scene.cluster).of_the_operator()?;
+async fn never_lists_all_secrets_and_no_request_is_forbidden() -> Result<()> {
+    test_env("audit", async |env| {
+        let entries = Audit::whole(&env.cluster).of_the_operator()?;
         let refused: Vec<Entry> = entries
             .iter()
-            .filter(|it| it.is_forbidden())
+            .filter(|entry| entry.is_forbidden())
             .cloned()
             .collect();
         ensure!(
             refused.is_empty(),
             "the chart's roles lack something: {}",
-            told(&refused)
+            describe(&refused)
         );
 
         let secrets = entries
             .iter()
-            .filter(|it| it.object_ref.resource == "secrets");
-        let wide = secrets.filter(|it| ["list", "watch"].contains(&it.verb.as_str()));
+            .filter(|entry| entry.object_ref.resource == "secrets");
+        let wide = secrets.filter(|entry| ["list", "watch"].contains(&entry.verb.as_str()));
         let wide: Vec<Entry> = wide.cloned().collect();
         ensure!(
             !wide.is_empty(),
@@ -120,8 +120,8 @@ async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
         );
         let unfiltered: Vec<Entry> = wide
             .into_iter()
-            .filter(|it| {
-                let query = it
+            .filter(|entry| {
+                let query = entry
                     .request_uri
                     .split_once('?')
                     .map_or("", |(_, query)| query);
@@ -137,19 +137,19 @@ async fn secrets_are_never_listed_whole_and_nothing_is_refused() -> Result<()> {
         ensure!(
             unfiltered.is_empty(),
             "Secrets of others were listed: {}",
-            told(&unfiltered)
+            describe(&unfiltered)
         );
         Ok(())
     })
     .await
 }
 
-/// Each different request once.
-fn told(entries: &[Entry]) -> String {
-    let line = |it: &Entry| {
+/// Describes each different request once.
+fn describe(entries: &[Entry]) -> String {
+    let line = |entry: &Entry| {
         format!(
             "{} {} -> {}",
-            it.verb, it.request_uri, it.response_status.code
+            entry.verb, entry.request_uri, entry.response_status.code
         )
     };
     let lines: BTreeSet<String> = entries.iter().map(line).collect();

@@ -1,5 +1,5 @@
-//! A scene: the namespaces and hostnames of one test, which nobody else uses and which are gone
-//! afterwards. A scene that fails shows what stood in its namespaces.
+//! Test environments: the namespaces and hostnames of one test, which no other test uses and which are
+//! deleted afterwards. A failing test prints the objects of its namespaces.
 
 use crate::exposed::Exposed;
 use crate::{Cluster, DOMAIN, ISSUER};
@@ -11,8 +11,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What one test works with.
-pub struct Scene {
+/// Environment of one test.
+pub struct TestEnv {
     /// The cluster.
     pub cluster: Cluster,
     /// Makes a failure repeatable: printed, and taken from `PORTOLAN_TEST_SEED` when that is set.
@@ -23,28 +23,28 @@ pub struct Scene {
     classes: Mutex<Vec<String>>,
 }
 
-/// Runs a test in a scene of its own and clears it away, whatever happened.
+/// Runs a test in an environment of its own and deletes that afterwards, whatever happened.
 ///
-/// `name` is a short DNS label that tells people whose namespaces these are.
+/// `name` is a short DNS label that names the test in its namespaces.
 ///
 /// # Errors
-/// What the test returns, and a panic of its.
-pub async fn scene(name: &str, test: impl AsyncFnOnce(&Scene) -> Result<()>) -> Result<()> {
-    let scene = Scene::new(name, Cluster::reach().await?)?;
-    let outcome = AssertUnwindSafe(test(&scene)).catch_unwind().await;
+/// When the test fails or panics.
+pub async fn test_env(name: &str, test: impl AsyncFnOnce(&TestEnv) -> Result<()>) -> Result<()> {
+    let env = TestEnv::new(name, Cluster::reach().await?)?;
+    let outcome = AssertUnwindSafe(test(&env)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("{name}: panicked, see above")));
     if outcome.is_err() {
-        scene.show().await;
+        env.show().await;
     }
-    scene.clear().await;
+    env.clear().await;
     outcome
 }
 
-impl Scene {
+impl TestEnv {
     fn new(name: &str, cluster: Cluster) -> Result<Self> {
         let seed = seed()?;
         println!("{name}: PORTOLAN_TEST_SEED={seed}");
-        // Two scenes with one seed still must not meet: the names do not come from it.
+        // Two environments with one seed still must not meet: the names do not come from it.
         let unique = format!("{:08x}", fastrand::u32(..));
         Ok(Self {
             cluster,
@@ -59,7 +59,7 @@ impl Scene {
     /// Makes a namespace whose name ends in `part`.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn namespace(&self, part: &str) -> Result<String> {
         let name = format!("e2e-{}-{}-{part}", self.name, self.unique);
         self.cluster
@@ -73,7 +73,7 @@ impl Scene {
         Ok(name)
     }
 
-    /// A hostname of this scene in the class's domain, which the test DNS answers.
+    /// A hostname of this environment in the class's domain, which the test DNS answers.
     pub fn host(&self, part: &str) -> String {
         format!("{}.{DOMAIN}", self.label(part))
     }
@@ -86,7 +86,7 @@ impl Scene {
     /// Makes an ExposeClass with an issuer and so many proxies of its own, and gives its name.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn own_class(&self, replicas: u32) -> Result<String> {
         let proxy = json!({"replicas": replicas});
         let issuer = json!({"name": ISSUER});
@@ -94,10 +94,10 @@ impl Scene {
         self.class("c", spec).await
     }
 
-    /// Makes an ExposeClass that is deleted with the scene, and gives its name.
+    /// Makes an ExposeClass that is deleted with the environment, and gives its name.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn class(&self, part: &str, spec: Value) -> Result<String> {
         let name = self.label(part);
         let kind = "ExposeClass";
@@ -111,7 +111,7 @@ impl Scene {
         Ok(name)
     }
 
-    /// Shows what a person would look at first.
+    /// Prints the objects to look at first.
     async fn show(&self) {
         for namespace in snapshot(&self.namespaces) {
             for kind in ["ExposedPort", "Service", "Ingress", "Certificate"] {
