@@ -21,7 +21,7 @@ async fn every_example_behaves_as_documented() -> Result<()> {
     ensure!(pages.len() >= 20, "only {} pages", pages.len());
     let played = futures::stream::iter(&pages).map(|page| async move {
         let done = test_env(&page.name, async |env| play(page, env).await).await;
-        done.with_context(|| format!("docs/examples/{}.md", page.name))
+        done.with_context(|| format!("docs/guides/examples/{}.md", page.name))
     });
     let played: Vec<Result<()>> = played.buffer_unordered(AT_ONCE).collect().await;
     let failed: Vec<_> = played.into_iter().filter_map(Result::err).collect();
