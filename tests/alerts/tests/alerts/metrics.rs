@@ -2,7 +2,7 @@
 
 use super::chart::{alerts, prometheus_rule};
 use super::read;
-use portolan_core::{CertificateVitals, HostnameVitals, ObjectRef, Vitals};
+use portolan_core::{CertificateMetrics, HostnameMetrics, ObjectRef, ObjectMetrics};
 use portolan_operator::discovery;
 use portolan_operator::exposures::{Exposures, Page};
 use portolan_operator::lease::Leadership;
@@ -18,7 +18,7 @@ fn page() -> String {
     discovery::Metrics::default().register(&mut registry);
     let exposures: Arc<Exposures> = Arc::default();
     let now = "2026-01-01T00:00:00Z".parse().ok();
-    let certificate = CertificateVitals {
+    let certificate = CertificateMetrics {
         stored: true,
         not_before: now,
         not_after: now,
@@ -27,16 +27,16 @@ fn page() -> String {
         served: Some(true),
         served_not_after: now,
     };
-    let shop = Vitals {
+    let shop = ObjectMetrics {
         class: "public".into(),
         ready: Some(true),
         endpoints_ready: Some(true),
-        hostnames: vec![HostnameVitals {
+        hostnames: vec![HostnameMetrics {
             name: "shop.test".into(),
             ready: true,
             certificate: Some(certificate),
         }],
-        ..Vitals::default()
+        ..ObjectMetrics::default()
     };
     exposures.set(&ObjectRef::new("team-a", "shop"), Some(shop));
     let leads = Leadership {
