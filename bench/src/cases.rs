@@ -337,7 +337,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn what_is_asked_for_can_be_spoken() {
+    fn every_load_has_a_protocol_for_its_exchange() {
         for case in CASES {
             if let Kind::Load(load) = case.kind {
                 let http2 = matches!(load.version, Version::Http2 { .. });
