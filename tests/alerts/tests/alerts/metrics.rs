@@ -2,7 +2,7 @@
 
 use super::chart::{alerts, prometheus_rule};
 use super::read;
-use portolan_core::{CertificateMetrics, HostnameMetrics, ObjectRef, ObjectMetrics};
+use portolan_core::{CertificateMetrics, HostnameMetrics, ObjectMetrics, ObjectRef};
 use portolan_operator::discovery;
 use portolan_operator::exposures::{Exposures, Page};
 use portolan_operator::lease::Leadership;
