@@ -78,7 +78,7 @@ fn every_page_of_the_docs_is_linked() {
             !path
                 .ancestors()
                 .take(2)
-                .any(|it| linked.iter().any(|at| at == it))
+                .any(|folder| linked.iter().any(|target| target == folder))
         })
         .map(|path| format!("{}: no page links to it", path.display()))
         .collect();

@@ -28,3 +28,16 @@ fn every_page_that_code_names_exists() {
     assert!(checked > 20, "only {checked} names");
     assert_none(&findings);
 }
+
+#[test]
+fn every_path_to_a_route_field_exists() {
+    let page = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let (_, section) = page.split_once("\n## Add a route field\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let path = Regex::new(r"`([a-z_]+/[A-Za-z0-9_./-]*)`").unwrap();
+    let paths = path.captures_iter(section).map(|found| found[1].to_owned());
+    let paths: Vec<_> = paths.collect();
+    assert!(paths.len() > 30, "only {} paths", paths.len());
+    let missing = paths.into_iter().filter(|path| !root().join(path).exists());
+    assert_none(&missing.collect::<Vec<_>>());
+}
