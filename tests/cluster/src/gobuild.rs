@@ -1,12 +1,14 @@
-//! Builds what is missing into the cache, one program after the other, each with its time.
+//! Builds what is missing into the cache, one module after the other, and shows how far it is.
 //!
 //! ```text
-//! cluster/modules/kubernetes-<hash>/bin/kube-apiserver     one folder per module: changing one rebuilds one
+//! cluster/modules/programs-<hash>/bin/kubernetes           one folder per module: changing one rebuilds one
 //! cluster/modules/images-<hash>/images/echo.tar            programs that run in pods, as OCI images
 //! cluster/modules/crds-<hash>/crds/gateway-api.yaml
 //! cluster/<hash of all>/{bin,images,crds}                  links to all of them: what a cluster uses
 //! ```
 
+use crate::modules::Module;
+use crate::progress::Count;
 use crate::{modules, oci, paths, program, progress};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -75,17 +77,31 @@ pub(crate) fn build() -> Result<Built> {
             module.folder,
             modules::hash(module.folder, &ldflags)?
         ));
+        let bin = dir.join("bin");
+        if module
+            .programs
+            .iter()
+            .any(|one| !bin.join(one.name).exists())
+        {
+            check_go()?;
+            let number = parts.len() + 1;
+            let label = format!("{number} of {}: {}", modules::ALL.len() + 1, module.folder);
+            let packages = progress::step(&format!("fetching {label}"), || stale(module))?;
+            progress::counted(&format!("building {label}"), packages, |count| {
+                compile(module, &ldflags, &bin, count)
+            })?;
+        }
         for program in module.programs {
-            let file = dir.join("bin").join(program.name);
-            if !file.exists() {
-                check_go()?;
-                progress::step(&format!("building {}", program.name), || {
-                    compile(module.folder, program.package, &ldflags, &file)
-                })?;
+            for alias in program.aliases {
+                if fs::symlink_metadata(bin.join(alias)).is_err() {
+                    symlink(program.name, bin.join(alias))
+                        .with_context(|| format!("link {alias} to {}", program.name))?;
+                }
             }
             if let Some(image) = program.image {
                 let tar = dir.join("images").join(format!("{}.tar", program.name));
                 if !tar.exists() {
+                    let file = bin.join(program.name);
                     atomically(&tar, |tmp| {
                         oci::image_of(tmp, image, std::slice::from_ref(&file))
                     })?;
@@ -104,33 +120,59 @@ pub(crate) fn build() -> Result<Built> {
         .any(|(file, ..)| !crds.join("crds").join(file).exists())
     {
         check_go()?;
-        progress::step("fetching CRDs", || fetch_crds(&crds.join("crds")))?;
+        let label = format!("fetching {0} of {0}: CRDs", modules::ALL.len() + 1);
+        progress::step(&label, || fetch_crds(&crds.join("crds")))?;
     }
     parts.push(crds);
     link_all(&cache, &parts)
 }
 
-fn compile(folder: &str, package: &str, ldflags: &str, file: &Path) -> Result<()> {
-    atomically(file, |tmp| {
-        let mut go = Command::new("go");
-        go.args(modules::FLAGS)
-            .args(["-ldflags", ldflags, "-o"])
-            .arg(tmp)
-            .arg(package);
-        go.current_dir(modules::sources().join(folder))
-            .env("CGO_ENABLED", "0")
-            .env("GOWORK", "off")
-            .env_remove("GOFLAGS");
-        program::output(&mut go).map(|_| ())
-    })
+/// `go` in a module's folder, for static programs, whatever the caller's environment says.
+fn go(folder: &str, subcommand: &[&str]) -> Command {
+    let mut go = Command::new("go");
+    go.args(subcommand)
+        .current_dir(modules::sources().join(folder))
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
+        .env_remove("GOFLAGS");
+    go
+}
+
+/// Fetches the sources of a module's programs, and counts the packages that Go has not compiled before.
+fn stale(module: &Module) -> Result<usize> {
+    let mut list = go(
+        module.folder,
+        &["list", "-trimpath", "-deps", "-f", "{{if .Stale}}x{{end}}"],
+    );
+    list.args(module.programs.iter().map(|program| program.package));
+    Ok(program::output(&mut list)?
+        .lines()
+        .filter(|line| !line.is_empty())
+        .count())
+}
+
+/// Builds all programs of a module with one call, so that one is linked while others are compiled.
+fn compile(module: &Module, ldflags: &str, bin: &Path, count: &Count) -> Result<()> {
+    fs::create_dir_all(bin).with_context(|| format!("create {}", bin.display()))?;
+    let tmp = bin.join(format!(".{}", std::process::id()));
+    fs::create_dir_all(&tmp).with_context(|| format!("create {}", tmp.display()))?;
+    let mut build = go(module.folder, modules::FLAGS);
+    build.args(["-v", "-ldflags", ldflags, "-o"]).arg(&tmp);
+    build.args(module.programs.iter().map(|program| program.package));
+    // With -v, Go names each package on a line of standard error.
+    let result = program::by_line(&mut build, |_| count.one()).and_then(|()| {
+        module.programs.iter().try_for_each(|program| {
+            let file = bin.join(program.name);
+            fs::rename(tmp.join(program.name), &file)
+                .with_context(|| format!("rename to {}", file.display()))
+        })
+    });
+    let _ = fs::remove_dir_all(&tmp);
+    result
 }
 
 fn fetch_crds(dir: &Path) -> Result<()> {
-    let mut go = Command::new("go");
-    go.args(["mod", "download", "-json"])
-        .current_dir(modules::sources().join(modules::CRDS));
-    go.env("GOWORK", "off").env_remove("GOFLAGS");
-    let text = program::output(&mut go)?;
+    let text = program::output(&mut go(modules::CRDS, &["mod", "download", "-json"]))?;
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
         let value = value.context("parse the output of go mod download")?;
@@ -230,7 +272,7 @@ fn short_hash(text: &str) -> String {
     hex::encode(Sha256::digest(text)).chars().take(12).collect()
 }
 
-/// Says clearly that Go is missing or too old.
+/// Fails when Go is missing or too old.
 ///
 /// # Errors
 /// When `go version` does not answer, or the version cannot fetch the toolchain that a go.mod asks for.

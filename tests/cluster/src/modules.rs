@@ -10,19 +10,21 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Module {
     /// The folder's name.
     pub(crate) folder: &'static str,
-    /// What is built from it, in order.
+    /// What is built from it, at once.
     pub(crate) programs: &'static [Program],
-    /// Module path whose version goes into the programs, and the variables that take it.
-    stamp: Option<(&'static str, &'static [&'static str])>,
+    /// Module paths whose version goes into the programs, and the variables that take it.
+    stamps: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// One program.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// The file's name.
+    /// The file's name: the last element of the package's path.
     pub(crate) name: &'static str,
     /// The Go package.
     pub(crate) package: &'static str,
+    /// Names by which it is called instead of its own: it is one file for several programs.
+    pub(crate) aliases: &'static [&'static str],
     /// The image that holds it alone, if any.
     pub(crate) image: Option<&'static str>,
 }
@@ -31,6 +33,7 @@ const fn program(name: &'static str, package: &'static str) -> Program {
     Program {
         name,
         package,
+        aliases: &[],
         image: None,
     }
 }
@@ -39,35 +42,54 @@ const fn pod(name: &'static str, package: &'static str, image: &'static str) -> 
     Program {
         name,
         package,
+        aliases: &[],
         image: Some(image),
     }
 }
 
-/// Every module with programs. The largest comes first: the rest then finds a warm build cache.
+/// Every module with programs.
+///
+/// All that shares packages is one module, so that each of them is fetched and compiled in one version, once.
+/// containerd wants newer types of the container runtime interface than the kubelet can have beside it: it is a
+/// module of its own, and takes everything else in the versions of `programs`.
 pub(crate) const ALL: &[Module] = &[
     Module {
-        folder: "kubernetes",
+        folder: "programs",
         programs: &[
-            program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-            program(
-                "kube-controller-manager",
-                "k8s.io/kubernetes/cmd/kube-controller-manager",
-            ),
-            program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
-            program("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
-            program("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+            Program {
+                name: "kubernetes",
+                package: "./kubernetes",
+                aliases: &[
+                    "kube-apiserver",
+                    "kube-controller-manager",
+                    "kube-scheduler",
+                    "kubelet",
+                    "kube-proxy",
+                ],
+                image: None,
+            },
             program("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
-            program("etcd", "go.etcd.io/etcd/server/v3"),
+            program("etcd", "./etcd"),
+            program("coredns", "./coredns"),
             program("cert-manager", "./cert-manager"),
+            program("helm", "helm.sh/helm/v4/cmd/helm"),
+            program("pebble", "github.com/letsencrypt/pebble/v2/cmd/pebble"),
             pod("acmesolver", "./acmesolver", "portolan.test/acmesolver:dev"),
+            pod("grpc", "./grpc", "portolan.test/grpc:dev"),
         ],
-        stamp: Some((
-            "k8s.io/kubernetes",
-            &[
-                "k8s.io/component-base/version.gitVersion",
-                "k8s.io/client-go/pkg/version.gitVersion",
-            ],
-        )),
+        stamps: &[
+            (
+                "k8s.io/kubernetes",
+                &[
+                    "k8s.io/component-base/version.gitVersion",
+                    "k8s.io/client-go/pkg/version.gitVersion",
+                ],
+            ),
+            (
+                "helm.sh/helm/v4",
+                &["helm.sh/helm/v4/internal/version.version"],
+            ),
+        ],
     },
     Module {
         folder: "containerd",
@@ -82,10 +104,10 @@ pub(crate) const ALL: &[Module] = &[
             ),
             program("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
         ],
-        stamp: Some((
+        stamps: &[(
             "github.com/containerd/containerd/v2",
             &["github.com/containerd/containerd/v2/version.Version"],
-        )),
+        )],
     },
     Module {
         folder: "images",
@@ -93,33 +115,7 @@ pub(crate) const ALL: &[Module] = &[
             pod("pause", "./pause", "portolan.test/pause:dev"),
             pod("echo", "./echo", "portolan.test/echo:dev"),
         ],
-        stamp: None,
-    },
-    Module {
-        folder: "grpc",
-        programs: &[pod("grpc", ".", "portolan.test/grpc:dev")],
-        stamp: None,
-    },
-    Module {
-        folder: "coredns",
-        programs: &[program("coredns", "github.com/coredns/coredns")],
-        stamp: None,
-    },
-    Module {
-        folder: "pebble",
-        programs: &[program(
-            "pebble",
-            "github.com/letsencrypt/pebble/v2/cmd/pebble",
-        )],
-        stamp: None,
-    },
-    Module {
-        folder: "helm",
-        programs: &[program("helm", "helm.sh/helm/v4/cmd/helm")],
-        stamp: Some((
-            "helm.sh/helm/v4",
-            &["helm.sh/helm/v4/internal/version.version"],
-        )),
+        stamps: &[],
     },
 ];
 
@@ -168,24 +164,31 @@ impl Module {
     /// When the module's `go.mod` cannot be read or does not name the version.
     pub(crate) fn ldflags(&self) -> Result<String> {
         let mut flags = "-s -w".to_owned();
-        let Some((path, variables)) = self.stamp else {
-            return Ok(flags);
-        };
         let file = sources().join(self.folder).join("go.mod");
         let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-        let version = required_version(&text, path)
-            .with_context(|| format!("{}: {path} is not required", file.display()))?;
-        for variable in variables {
-            flags.push_str(&format!(" -X {variable}={version}"));
-            if let Some(base) = variable.strip_suffix("gitVersion") {
-                let mut numbers = version.trim_start_matches('v').split('.');
-                for (name, number) in [("gitMajor", numbers.next()), ("gitMinor", numbers.next())] {
-                    flags.push_str(&format!(" -X {base}{name}={}", number.unwrap_or_default()));
+        for (path, variables) in self.stamps {
+            let version = required_version(&text, path)
+                .with_context(|| format!("{}: {path} is not required", file.display()))?;
+            for variable in *variables {
+                flags.push_str(&format!(" -X {variable}={version}"));
+                if let Some(base) = variable.strip_suffix("gitVersion") {
+                    flags.push_str(&numbers_of(base, &version));
                 }
             }
         }
         Ok(flags)
     }
+}
+
+/// The flags for the two numbers that Kubernetes wants beside its version.
+fn numbers_of(base: &str, version: &str) -> String {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let mut number = || numbers.next().unwrap_or_default();
+    format!(
+        " -X {base}gitMajor={} -X {base}gitMinor={}",
+        number(),
+        number()
+    )
 }
 
 /// The hash of a module's sources and of how it is built: equal hash, equal programs.
@@ -273,5 +276,23 @@ mod tests {
                 && kubernetes.contains("version.gitMinor=36"),
             "{kubernetes}"
         );
+    }
+
+    #[test]
+    fn containerd_shares_the_versions_of_the_other_programs() {
+        let requirements = |folder: &str| -> std::collections::BTreeMap<String, String> {
+            let text = fs::read_to_string(sources().join(folder).join("go.mod")).unwrap();
+            let lines = text.lines().filter_map(|line| line.strip_prefix('\t'));
+            lines
+                .filter_map(|line| line.split_once(' '))
+                .map(|(path, version)| (path.to_owned(), version.replace(" // indirect", "")))
+                .collect()
+        };
+        let programs = requirements("programs");
+        for (path, version) in requirements("containerd") {
+            if let Some(shared) = programs.get(&path) {
+                assert_eq!(&version, shared, "{path}: compiled twice");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Runs other programs and turns their failure into an error that shows their output.
 
-use anyhow::{Context, Result, bail};
-use std::io::Write;
+use anyhow::{Context, Result, anyhow, bail};
+use std::io::{BufRead as _, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 /// Runs a program to its end and returns what it wrote to standard output.
@@ -54,7 +54,36 @@ pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<St
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// Runs a program and says whether it exited with 0; its output is dropped.
+/// Runs a program to its end and hands each line of its standard error to `look` as it comes.
+///
+/// # Errors
+/// As [`output`].
+pub(crate) fn by_line(command: &mut Command, mut look: impl FnMut(&str)) -> Result<()> {
+    let shown = show(command);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.stderr(Stdio::piped()).spawn();
+    let child = child
+        .as_mut()
+        .map_err(|error| anyhow!("{shown}: {error}"))?;
+    let mut lines = Vec::new();
+    for line in child
+        .stderr
+        .take()
+        .into_iter()
+        .flat_map(|stderr| BufReader::new(stderr).lines())
+    {
+        let line = line.with_context(|| format!("{shown}: read its standard error"))?;
+        look(&line);
+        lines.push(line);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{shown}: {status}\n{}", last_lines(&lines.join("\n"), 15));
+    }
+    Ok(())
+}
+
+/// Runs a program and returns whether it exited with 0; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
@@ -110,6 +139,16 @@ mod tests {
             error.starts_with("sh -c") && error.contains("broken") && error.contains('4'),
             "{error}"
         );
+    }
+
+    #[test]
+    fn lines_are_handed_on_and_end_a_failure() {
+        let mut lines = Vec::new();
+        let mut failing = Command::new("sh");
+        failing.args(["-c", "echo one >&2; echo two >&2; exit 4"]);
+        let error = by_line(&mut failing, |line| lines.push(line.to_owned())).unwrap_err();
+        assert_eq!(lines, ["one", "two"]);
+        assert!(error.to_string().ends_with("one\ntwo"), "{error}");
     }
 
     #[test]
