@@ -181,7 +181,7 @@ fn page(path: &str) -> String {
 fn flags<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     let long = lines.flat_map(|line| {
         line.split(['`', ' ', ','])
-            .filter(|word| word.starts_with("--"))
+            .filter(|word| word.starts_with("--") && *word != "---")
     });
     long.map(|flag| flag.trim_end_matches([',', ';']).to_owned())
         .collect()
