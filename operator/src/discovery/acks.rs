@@ -4,7 +4,7 @@
 //! nothing to this process yet, whatever it serves.
 
 use super::changes::{AckChanges, Changes, Scope};
-use portolan_discovery::session::{Ack, Hello, Report, Served};
+use portolan_discovery::session::{Ack, Hello, PresentedCertificate, ProxyReport};
 use portolan_discovery::table::{Kind, ResourceName};
 use portolan_discovery::version::Version;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ struct Said {
     ready: bool,
     held: BTreeMap<ResourceName, Version>,
     refused: BTreeMap<ResourceName, (Version, String)>,
-    served: BTreeMap<String, Served>,
+    served: BTreeMap<String, PresentedCertificate>,
 }
 
 impl Acks {
@@ -84,7 +84,11 @@ impl Acks {
 
     /// The certificate that each connected proxy of the class was seen to present for a server
     /// name; a proxy that presents none is absent.
-    pub fn served(&self, class: &str, server_name: &str) -> BTreeMap<ProxyPod, Served> {
+    pub fn served(
+        &self,
+        class: &str,
+        server_name: &str,
+    ) -> BTreeMap<ProxyPod, PresentedCertificate> {
         self.each(class, |said| said.served.get(server_name).cloned())
     }
 
@@ -172,7 +176,7 @@ impl Said {
         judged.chain(&ack.removed).cloned().collect()
     }
 
-    fn note_report(&mut self, report: Report) -> Scope {
+    fn note_report(&mut self, report: ProxyReport) -> Scope {
         let changed = report.served.iter().map(|served| &served.server_name);
         let hosts: BTreeSet<ResourceName> = changed
             .chain(&report.unserved)
@@ -211,7 +215,7 @@ impl Session {
     }
 
     /// Notes readiness and what is presented.
-    pub(super) fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: ProxyReport) {
         self.change(|said| said.note_report(report));
     }
 

@@ -64,7 +64,7 @@ impl Engine {
     /// The data plane has applied a batch.
     pub(super) fn hear(
         &mut self,
-        verdicts: Vec<session::Verdict>,
+        verdicts: Vec<session::ResourceAck>,
         removed: &[ResourceName],
         folder: &Folder,
         now: Timestamp,
@@ -74,7 +74,12 @@ impl Engine {
     }
 
     /// Clients are shown other certificates.
-    pub(super) fn shown(&mut self, served: &[session::Served], folder: &Folder, now: Timestamp) {
+    pub(super) fn shown(
+        &mut self,
+        served: &[session::PresentedCertificate],
+        folder: &Folder,
+        now: Timestamp,
+    ) {
         let names = self.table.shown(served);
         self.judge_users(names, folder, now);
     }

@@ -9,7 +9,7 @@ use crate::files::{Folder, Object, Update, walk};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::Timestamp;
 use portolan_core::{ClassName, TicketKey};
-use portolan_discovery::session::Verdict;
+use portolan_discovery::session::ResourceAck;
 use portolan_discovery::table::{ClassSettings, ResourceName};
 use portolan_proxy::control::Control;
 use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
@@ -180,7 +180,7 @@ fn served_class(options: &Options, objects: &[Object]) -> anyhow::Result<ClassNa
 /// A batch on its way through the data plane.
 struct Applying {
     removed: Vec<ResourceName>,
-    verdicts: Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>,
+    verdicts: Pin<Box<dyn Future<Output = Vec<ResourceAck>> + Send>>,
 }
 
 struct Server {
@@ -334,7 +334,7 @@ fn printer() -> mpsc::Sender<String> {
 }
 
 /// Waits for the batch in work and takes it out; for ever when there is none.
-async fn finish(applying: &mut Option<Applying>) -> (Vec<Verdict>, Vec<ResourceName>) {
+async fn finish(applying: &mut Option<Applying>) -> (Vec<ResourceAck>, Vec<ResourceName>) {
     let verdicts = match applying {
         Some(applying) => applying.verdicts.as_mut().await,
         None => return pending().await,

@@ -66,7 +66,7 @@ impl Table {
     /// Takes in the verdicts on a batch, and what was removed with it. Gives the names that are concerned.
     pub(crate) fn hear(
         &mut self,
-        verdicts: Vec<session::Verdict>,
+        verdicts: Vec<session::ResourceAck>,
         removed: &[ResourceName],
     ) -> BTreeSet<ResourceName> {
         for name in removed {
@@ -83,7 +83,10 @@ impl Table {
     }
 
     /// Takes in what clients are shown. Gives the hosts for which that differs.
-    pub(crate) fn shown(&mut self, served: &[session::Served]) -> BTreeSet<ResourceName> {
+    pub(crate) fn shown(
+        &mut self,
+        served: &[session::PresentedCertificate],
+    ) -> BTreeSet<ResourceName> {
         let now: BTreeMap<String, ServedCertificate> = served
             .iter()
             .filter_map(|it| {
@@ -163,7 +166,7 @@ mod tests {
         (resource.name(), Some(Update::new(resource, Vec::new())))
     }
 
-    fn accepted(batch: &Batch) -> Vec<session::Verdict> {
+    fn accepted(batch: &Batch) -> Vec<session::ResourceAck> {
         batch
             .upserts
             .iter()

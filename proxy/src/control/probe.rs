@@ -10,7 +10,7 @@ mod witness;
 
 pub(crate) use targets::Targets;
 
-use crate::control::Served;
+use crate::control::PresentedCertificate;
 use crate::tls::certificate::{fingerprint, not_after};
 use crate::tls::provider;
 use anyhow::{Context as _, anyhow};
@@ -50,7 +50,7 @@ pub(crate) fn is_own(protocol: &[u8]) -> bool {
 /// Looks for ever; ends with the runtime that it runs on.
 pub(crate) async fn run(
     targets: Rc<Targets>,
-    served: watch::Sender<Arc<Vec<Served>>>,
+    served: watch::Sender<Arc<Vec<PresentedCertificate>>>,
     every: Duration,
 ) {
     let client = match client() {
@@ -103,7 +103,7 @@ struct Found {
 /// What has been found, by hostname.
 #[derive(Default)]
 struct Known {
-    served: BTreeMap<String, Served>,
+    served: BTreeMap<String, PresentedCertificate>,
     untold: bool,
 }
 
@@ -120,7 +120,7 @@ impl Known {
     }
 
     fn set(&mut self, hostname: &str, look: &Look, found: &Found) {
-        let new = Served {
+        let new = PresentedCertificate {
             server_name: hostname.to_owned(),
             certificate: ResourceName {
                 kind: Kind::Certificate,
@@ -141,7 +141,7 @@ impl Known {
         }
     }
 
-    fn tell(&mut self, to: &watch::Sender<Arc<Vec<Served>>>) {
+    fn tell(&mut self, to: &watch::Sender<Arc<Vec<PresentedCertificate>>>) {
         if std::mem::take(&mut self.untold) {
             to.send_replace(Arc::new(self.served.values().cloned().collect()));
         }

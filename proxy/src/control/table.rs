@@ -5,7 +5,7 @@
 //! host that names something absent waits, its old version in service.
 
 use crate::control::credentials::Credentials;
-use crate::control::{Update, Verdict};
+use crate::control::{ResourceAck, Update};
 use crate::external::Names;
 use crate::host::{Backend, Host};
 use crate::telemetry::metrics::Inventory;
@@ -55,7 +55,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Step {
     /// Of this batch, and of earlier hosts whose wait is over.
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<ResourceAck>,
     /// For the workers.
     pub(crate) hosts: Vec<HostChange>,
     /// Certificates that are shown from now on.
@@ -143,7 +143,7 @@ impl Table {
     }
 
     /// Refuses a host that has waited long enough. It goes on waiting, silently.
-    pub(crate) fn give_up(&mut self, hostname: &str) -> Option<Verdict> {
+    pub(crate) fn give_up(&mut self, hostname: &str) -> Option<ResourceAck> {
         let absent: Vec<String> = {
             let waiting = self.waiting.get(hostname)?;
             let names = waiting.update.resource.references();

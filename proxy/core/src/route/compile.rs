@@ -2,13 +2,13 @@
 
 use crate::authority::AuthorityError;
 use crate::endpoint::Backends;
-use crate::path::PathError;
 use crate::reason::Reason;
 use crate::retry::RetryPolicy;
 use crate::route::redirect::Redirect;
 use crate::route::rules::{RequestRules, ResponseRules};
 use crate::route::{Action, Content, Respond, Route};
 use portolan_discovery::field::{self, FieldError};
+use portolan_discovery::path::PathError;
 use portolan_discovery::pattern::PatternError;
 use portolan_discovery::table;
 use std::sync::Arc;

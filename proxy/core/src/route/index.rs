@@ -5,12 +5,11 @@
 //! which is walked once, and regular expressions are asked together before any is asked alone.
 
 use crate::head::Head;
-use crate::path;
 use crate::route::Route;
 use crate::route::compile::Fault;
 use crate::route::condition::Conditions;
-use portolan_discovery::pattern;
 use portolan_discovery::table::PathMatch;
+use portolan_discovery::{path, pattern};
 use regex::bytes::{Regex, RegexSet};
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! How a path changes on its way to an endpoint, or in a redirect.
 
-use crate::path::{self, PathError};
 use crate::route::compile::Fault;
+use portolan_discovery::path::{self, PathError};
 use portolan_discovery::table::{PathMatch, PathRewrite};
 
 /// A change of path, compiled for the route that it stands on.
