@@ -1,23 +1,23 @@
-//! `docs/answers.md` says what the code says.
+//! Checks that `docs/answers.md` is up to date with the code.
 //!
-//! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of judging it.
+//! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of comparing it.
 
 use portolan_proxy_core::reason::Reason;
 use std::path::Path;
 
 const HEAD: &str = "\
-<!-- Made from proxy/core/src/reason.rs by `make generate`. -->
-# Answers of the proxy
+<!-- Generated from proxy/core/src/reason.rs by `make generate`. -->
+# Responses of the proxy
 
-What the proxy answers by itself carries the reason in `x-portolan-reason`, beside `x-request-id`. 503 comes with
-`Retry-After`. A route that cannot be resolved answers 503 with a reason of [reasons.md](reasons.md).
+Responses that the proxy sends itself carry the reason in `x-portolan-reason`, beside `x-request-id`. A 503 has
+`Retry-After`. A route that cannot be resolved responds with 503 and a reason of [reasons.md](reasons.md).
 
-| reason | status | when |
+| Reason | Status | Meaning |
 |---|---|---|
 ";
 
 #[test]
-fn the_page_of_answers_is_what_the_code_says() {
+fn the_page_of_responses_is_up_to_date() {
     let mut page = HEAD.to_owned();
     for reason in Reason::ALL {
         let status = match reason {
@@ -37,6 +37,6 @@ fn the_page_of_answers_is_what_the_code_says() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == page,
-        "docs/answers.md differs from proxy/core/src/reason.rs; run `make generate` and commit it"
+        "docs/answers.md differs from proxy/core/src/reason.rs; run `make generate` and commit the result"
     );
 }

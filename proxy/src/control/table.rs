@@ -20,7 +20,7 @@ use portolan_discovery::table::{
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::cidr::Networks;
-use portolan_proxy_core::decide::{Site, VirtualHost};
+use portolan_proxy_core::decide::{CompileContext, VirtualHost};
 use portolan_proxy_core::endpoint::EndpointSet;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -241,7 +241,7 @@ impl Table {
                 None => Compiled::Waits,
             };
         }
-        let site = Site {
+        let context = CompileContext {
             workers: self.workers,
             seed: self.random.u32(..),
             https_port: self.https_port,
@@ -263,7 +263,7 @@ impl Table {
                 },
             })
         };
-        let policy = match VirtualHost::compile(host, find, site) {
+        let policy = match VirtualHost::compile(host, find, context) {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
         };
