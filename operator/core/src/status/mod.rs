@@ -393,6 +393,7 @@ fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> 
     };
     Some(CertificateStatus {
         secret_name: secret.name,
+        secret_namespace: secret.namespace,
         not_after: served.map(|served| Time(served.not_after)),
         renewal_time: renewal_time.map(Time),
         served_fingerprint: served

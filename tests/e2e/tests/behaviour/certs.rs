@@ -71,7 +71,7 @@ async fn the_plugin_shows_what_is_stored_and_what_a_client_is_shown() -> Result<
         ensure!(told.code == 1 && told.out.contains(&host), "{told:?}");
         ensure!(
             told.err
-                .contains(&format!("ExposedPort {namespace}/nobody: ")),
+                .contains("exposedports.portolan.dev \"nobody\" not found"),
             "{told:?}"
         );
         let told = certs(&["shop", "-A"]).await?;
