@@ -13,7 +13,7 @@ help: ## this list
 
 .PHONY: setup
 setup: ## install what this machine lacks (prints it first); `demo` and `test` call it
-	@demo/setup
+	@hack/setup
 
 .PHONY: demo
 demo: setup ## a real cluster, the chart, an application, and an ExposedPort answering over HTTPS (CLUSTER=kind|current: on another cluster)
@@ -65,11 +65,11 @@ clients: setup ## real clients through portolan serve: curl, wrk, h2load, Go, No
 
 .PHONY: images
 images: ## release images as OCI archives in images/, to push to a registry of your own
-	@demo/images
+	@hack/images
 
 .PHONY: generate
 generate: ## write the generated files again: CRDs, protobuf code, the reasons page
-	@demo/generate
+	@hack/generate
 
 .PHONY: clean-cache
 clean-cache: ## remove what was built into the user's cache folder

@@ -1,7 +1,7 @@
 //! Measures Portolan's data plane beside HAProxy, nginx, Envoy and a raw relay, and what a change costs the
 //! operator's core among few objects and among many.
 //!
-//! `make bench-proxy` and `make bench-index` run it and `make bench-verify` checks what it wrote; docs/benchmarks.md
+//! `make bench-proxy` and `make bench-index` run it and `make bench-verify` checks what it wrote; docs/internals/benchmarks.md
 //! says how it measures. One program plays every part, so that nothing else has to be installed:
 //!
 //! ```text
@@ -70,7 +70,7 @@ enum Part {
         #[arg(long, default_value = "bench/results/index.json")]
         index: PathBuf,
         /// The page with the tables
-        #[arg(long, default_value = "docs/benchmarks.md")]
+        #[arg(long, default_value = "docs/internals/benchmarks.md")]
         page: PathBuf,
     },
     /// Load one candidate and look at it meanwhile, such as with perf or strace
@@ -150,7 +150,7 @@ struct Measure {
     #[arg(long, default_value = "bench/results/proxy.json")]
     results: PathBuf,
     /// The page with the table
-    #[arg(long, default_value = "docs/benchmarks.md")]
+    #[arg(long, default_value = "docs/internals/benchmarks.md")]
     page: PathBuf,
 }
 

@@ -6,7 +6,7 @@ use crate::files::{Key, Kind, Object, bare_namespace};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_core::{
-    Affected, Change, ChildState, ClassName, Complaint, Event, HoldAction, Index, ObjectRef,
+    Affected, Change, ChildState, ClassName, Diagnostic, Event, HoldAction, Index, ObjectRef,
     Observed, ObservedProxy,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
@@ -126,7 +126,7 @@ impl ObjectStore {
     }
 
     /// Returns the problems of a class.
-    pub(crate) fn class_complaints(&self, class: &ObjectRef) -> Vec<Complaint> {
+    pub(crate) fn class_diagnostics(&self, class: &ObjectRef) -> Vec<Diagnostic> {
         let class = ClassName::parse(&class.name);
         class
             .map(|class| self.index.class_complaints(&class))

@@ -1,7 +1,9 @@
 //! The admin port: `/metrics`, `/livez`, `/readyz`. One request a connection, never the data path.
 
+pub(crate) mod metrics;
+
+use crate::admin::metrics::Metrics;
 use crate::lifecycle::Phase;
-use crate::telemetry::metrics::Metrics;
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::request::RequestHead;
 use portolan_proxy_core::scan::HeadScan;

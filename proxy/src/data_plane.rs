@@ -1,20 +1,22 @@
 //! A data plane in this process: its threads, how it starts and how it ends.
 
 use crate::admin::Admin;
-use crate::control::keeper::Keeper;
+use crate::admin::metrics::Metrics;
 use crate::control::listeners::Listeners;
 use crate::control::table::Table;
+use crate::control::thread::Keeper;
 use crate::control::{self, Control};
 use crate::external::{Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Ledger, limit};
+use crate::server::{self, Start};
 use crate::telemetry::access_log::{AccessLogFormat, LogSink};
-use crate::telemetry::cells::Cells;
-use crate::telemetry::metrics::{Inventory, Metrics};
+use crate::telemetry::counters::Cells;
+use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
+use crate::worker::Equipment;
 use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
-use crate::worker::{self, Equipment, Start};
 use anyhow::Context as _;
 use portolan_proxy_core::cidr::Networks;
 use portolan_proxy_core::via::Pseudonym;
@@ -110,7 +112,7 @@ impl DataPlane {
             // One change at a time: the control thread waits for it before it sends the next.
             let (mailbox, mail) = mpsc::channel(1);
             mailboxes.push(mailbox);
-            threads.push(worker::spawn(Start {
+            threads.push(server::spawn(Start {
                 worker: Equipment {
                     index,
                     limits: settings.limits,

@@ -23,3 +23,31 @@ pub(crate) struct Host {
     /// Present when TLS can be spoken.
     pub(crate) tls: Option<Arc<Termination>>,
 }
+
+/// What a handshake settled.
+#[derive(Clone, Debug)]
+pub(crate) struct Negotiated {
+    /// The host that was asked for; absent when no server name was.
+    pub(crate) host: Option<Arc<Host>>,
+    pub(crate) termination: Arc<Termination>,
+}
+
+impl Host {
+    /// Whether a request for this host may come on a connection with such a handshake. Else the
+    /// client is told to open another (RFC 9110 15.5.20): it proved too little for this host, or
+    /// was shown the certificate of another.
+    ///
+    /// Judged by what holds now, for each request: a connection outlives changes.
+    pub(crate) fn may_share(&self, negotiated: &Negotiated) -> bool {
+        let asked_for = negotiated.host.as_ref();
+        let own = asked_for.is_some_and(|it| it.policy.pattern == self.policy.pattern);
+        match &self.tls {
+            Some(tls) => {
+                let then = &negotiated.termination;
+                tls.asks_the_same_as(then) && (own || tls.shows_the_same_as(then))
+            }
+            // No certificate, no client authority: nothing to prove but the name.
+            None => own,
+        }
+    }
+}

@@ -18,6 +18,7 @@
 //! - `discovery`: where configuration comes from
 
 pub mod admin;
+mod clock;
 pub mod control;
 pub mod cpu_limit;
 pub mod data_plane;
@@ -25,6 +26,7 @@ pub mod descriptors;
 pub mod discovery;
 mod exchange;
 mod external;
+mod forward;
 mod host;
 mod http1;
 mod http2;
@@ -32,6 +34,7 @@ mod lifecycle;
 pub mod limits;
 pub mod memory;
 pub mod options;
+mod server;
 pub mod telemetry;
 mod tls;
 mod transport;

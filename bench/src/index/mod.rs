@@ -44,7 +44,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "bench/results/index.json")]
     results: PathBuf,
     /// The page with the table
-    #[arg(long, default_value = "docs/benchmarks.md")]
+    #[arg(long, default_value = "docs/internals/benchmarks.md")]
     page: PathBuf,
 }
 

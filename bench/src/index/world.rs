@@ -140,7 +140,7 @@ impl World {
             black_box(self.index.status(object, &seen, self.now));
         }
         for ingress in &affected.ingresses {
-            black_box(self.index.ingress_complaints(ingress));
+            black_box(self.index.ingress_diagnostics(ingress));
             black_box(self.index.addresses_of_ingress(ingress));
         }
         for class in &affected.classes {

@@ -1,5 +1,5 @@
 {{- /*
-The alert rules, the one source of the PrometheusRule, of the ConfigMap and of docs/alerts.rules.yaml.
+The alert rules, the one source of the PrometheusRule, of the ConfigMap and of docs/operations/alerts.rules.yaml.
 
 Only the leader shows objects. After a change of leader there is nothing for a moment, and for a while the last word of
 the one before: so each value is the last within `handover`, and of two replicas the better word counts. Neither a gap
@@ -72,7 +72,7 @@ groups:
   {{- end }}{{ end }}
   {{- with $alerts.exposureNotReady }}{{ if .enabled }}
   - alert: PortolanExposureNotReady
-    # An object that was not accepted has no hostname that could be told.
+    # An object that was not accepted has no series by hostname.
     expr: |-
       {{ printf $host "ready" }} == 0
         or on (namespace, name)

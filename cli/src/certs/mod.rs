@@ -36,7 +36,7 @@ pub(crate) const EXAMPLE: &str = r#"Examples:
 STORED is the certificate in the Secret, SERVED the one that every proxy presents:
 the start of its SHA-256 fingerprint, `same` if it is the stored one, `none`, or `-` if
 unknown or not needed. LEFT and RENEWS are relative to now. Rows without a certificate
-come first. docs/kubectl.md explains the states.
+come first. docs/reference/cli.md explains the states.
 
 Only tls.crt of a Secret is read. Without access to Secrets, everything else is shown.
 Exit codes: 0 ok, 1 failed or not found, 2 usage, 3 --check found problems."#;

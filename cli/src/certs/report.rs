@@ -1,5 +1,5 @@
 //! Rows in JSON and YAML. Every field is always present, null or empty if unknown; later versions only
-//! add fields, and values of `state` and `outcome`. docs/kubectl.md describes each.
+//! add fields, and values of `state` and `outcome`. docs/reference/cli.md describes each.
 
 use super::exposure::{SecretId, ServedCertificate};
 use super::row::Row;

@@ -23,7 +23,7 @@
 //! - [`Index::vitals`] is the stored status of an object in numbers, for metrics.
 //! - A hostname of an Ingress is an object under the name [`ObjectRef::host_of`]. What its status says is told to
 //!   people in events, with [`Index::in_terms_of_ingress`], and to [`Index::remember`].
-//! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::judge_again_at`],
+//! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::recheck_at`],
 //!   when time alone changes it.
 //! - An object that is being deleted is as good as gone: it has no children and no status.
 
@@ -43,12 +43,12 @@ pub use child::{Child, HoldAction, ProxySettings};
 pub use compile::TicketKey;
 pub use event::{Affected, Change, Event};
 pub use index::Index;
-pub use index::ingresses::may_be_served;
-pub use index::solvers::SOLVER;
+pub use index::ingress::acme_solvers::SOLVER;
+pub use index::ingress::ingresses::may_be_served;
 pub use names::{ClassName, Hostname, ObjectRef};
-pub use observed::{ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate, Verdict};
+pub use observed::{AckState, ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate};
 pub use reason::Reason;
-pub use status::{CertificateVitals, Complaint, HostnameVitals, Vitals};
+pub use status::{CertificateMetrics, Diagnostic, HostnameMetrics, ObjectMetrics};
 pub use uses::Uses;
 
 /// The field manager of everything that Portolan writes.

@@ -40,15 +40,15 @@ pub struct ObservedProxy {
     pub name: String,
     /// Whether it takes requests; one that does not is no reason against Ready.
     pub ready: bool,
-    /// What it said about the current version of each resource that was asked for; absent means [`Verdict::Behind`].
-    pub verdicts: BTreeMap<ResourceName, Verdict>,
+    /// What it said about the current version of each resource that was asked for; absent means [`AckState::Behind`].
+    pub acks: BTreeMap<ResourceName, AckState>,
     /// By hostname (in a wildcard's case `*.` and the domain): the certificate that it presents.
     pub served: BTreeMap<String, ServedCertificate>,
 }
 
 /// What a proxy says about the current version of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AckState {
     /// Every worker has it.
     Acknowledged,
     /// It has not said anything about this version yet.

@@ -5,7 +5,7 @@
 //! look (store, else the API server) ──► decide (pure) ──► create | update | leave | wait ──► store
 //! ```
 //! [`ownership`] judges whose an object is, [`difference`] whether it is as it should be, [`store`]
-//! remembers what was seen. `docs/decisions/0003` says why children are compared before they are written.
+//! remembers what was seen. `docs/internals/decisions/0003` says why children are compared before they are written.
 
 mod addresses;
 mod decide;

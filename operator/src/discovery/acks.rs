@@ -4,6 +4,7 @@
 //! nothing to this process yet, whatever it serves.
 
 use super::changes::{AckChanges, Changes, Scope};
+use portolan_core::AckState;
 use portolan_discovery::session::{Ack, Hello, PresentedCertificate, ProxyReport};
 use portolan_discovery::table::{Kind, ResourceName};
 use portolan_discovery::version::Version;
@@ -17,17 +18,6 @@ pub struct ProxyPod {
     pub name: String,
     /// `metadata.uid`.
     pub uid: String,
-}
-
-/// What one proxy says of one version of a resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every worker serves it.
-    Acknowledged,
-    /// Not yet: it has another version, or none.
-    Behind,
-    /// It will not, for this reason; an older version may be served.
-    Refused(String),
 }
 
 /// A connected proxy.
@@ -78,7 +68,7 @@ impl Acks {
         class: &str,
         name: &ResourceName,
         version: Version,
-    ) -> BTreeMap<ProxyPod, Verdict> {
+    ) -> BTreeMap<ProxyPod, AckState> {
         self.each(class, |said| Some(said.verdict(name, version)))
     }
 
@@ -145,13 +135,13 @@ impl Acks {
 }
 
 impl Said {
-    fn verdict(&self, name: &ResourceName, version: Version) -> Verdict {
+    fn verdict(&self, name: &ResourceName, version: Version) -> AckState {
         if self.held.get(name) == Some(&version) {
-            return Verdict::Acknowledged;
+            return AckState::Acknowledged;
         }
         match self.refused.get(name) {
-            Some((refused, reason)) if *refused == version => Verdict::Refused(reason.clone()),
-            _ => Verdict::Behind,
+            Some((refused, reason)) if *refused == version => AckState::Refused(reason.clone()),
+            _ => AckState::Behind,
         }
     }
 

@@ -33,7 +33,7 @@ fn ack(name: &str, version: u8, refused: Option<&str>) -> Ack {
     }
 }
 
-fn verdict(acks: &Acks, name: &str, version: u8) -> Option<Verdict> {
+fn verdict(acks: &Acks, name: &str, version: u8) -> Option<AckState> {
     let verdicts = acks.acknowledged("public", &host(name), Version([version; 16]));
     verdicts.into_values().next()
 }
@@ -42,9 +42,9 @@ fn verdict(acks: &Acks, name: &str, version: u8) -> Option<Verdict> {
 fn what_a_proxy_brings_along_counts_as_acknowledged() {
     let (acks, _changes) = Acks::new();
     let _session = acks.begin(&hello("u", &[("a", 1)]));
-    assert_eq!(verdict(&acks, "a", 1), Some(Verdict::Acknowledged));
-    assert_eq!(verdict(&acks, "a", 2), Some(Verdict::Behind));
-    assert_eq!(verdict(&acks, "b", 1), Some(Verdict::Behind));
+    assert_eq!(verdict(&acks, "a", 1), Some(AckState::Acknowledged));
+    assert_eq!(verdict(&acks, "a", 2), Some(AckState::Behind));
+    assert_eq!(verdict(&acks, "b", 1), Some(AckState::Behind));
 }
 
 #[test]
@@ -52,13 +52,13 @@ fn a_refusal_is_of_one_version_and_the_older_one_stays_acknowledged() {
     let (acks, _changes) = Acks::new();
     let session = acks.begin(&hello("u", &[("a", 1)]));
     session.ack(&ack("a", 2, Some("the key does not fit")));
-    let refused = Verdict::Refused("the key does not fit".into());
+    let refused = AckState::Refused("the key does not fit".into());
     assert_eq!(verdict(&acks, "a", 2), Some(refused));
-    assert_eq!(verdict(&acks, "a", 1), Some(Verdict::Acknowledged));
-    assert_eq!(verdict(&acks, "a", 3), Some(Verdict::Behind));
+    assert_eq!(verdict(&acks, "a", 1), Some(AckState::Acknowledged));
+    assert_eq!(verdict(&acks, "a", 3), Some(AckState::Behind));
     session.ack(&ack("a", 3, None));
-    assert_eq!(verdict(&acks, "a", 3), Some(Verdict::Acknowledged));
-    assert_eq!(verdict(&acks, "a", 2), Some(Verdict::Behind));
+    assert_eq!(verdict(&acks, "a", 3), Some(AckState::Acknowledged));
+    assert_eq!(verdict(&acks, "a", 2), Some(AckState::Behind));
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ fn an_old_session_of_the_same_pod_neither_writes_nor_erases() {
     assert!(old.is_replaced() && !new.is_replaced());
     old.ack(&ack("a", 1, None));
     drop(old);
-    assert_eq!(verdict(&acks, "a", 2), Some(Verdict::Acknowledged));
+    assert_eq!(verdict(&acks, "a", 2), Some(AckState::Acknowledged));
     assert_eq!(acks.proxies("public").len(), 1);
 }
 

@@ -47,7 +47,7 @@ mod tls;
 #[cfg(test)]
 mod wire_tests;
 
-pub use acks::{Acks, Proxy, ProxyPod, Verdict};
+pub use acks::{Acks, Proxy, ProxyPod};
 pub use changes::{AckChanges, Scope};
 pub use metrics::Metrics;
 pub use table::{Content, Table};

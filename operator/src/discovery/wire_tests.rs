@@ -1,7 +1,7 @@
 //! Through the wire: a real client and a real server on loopback, with real TLS. Only the token
 //! review is the tests' own, for it needs an API server.
 
-use super::acks::{Acks, Verdict};
+use super::acks::Acks;
 use super::auth::{Denied, Identity, Reviewer};
 use super::ca::{Authority, server_names};
 use super::changes::{AckChanges, Scope};
@@ -10,6 +10,7 @@ use super::server::Server;
 use super::table::Table;
 use super::tls::Presented;
 use crate::lease::Leadership;
+use portolan_core::AckState;
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_client::DiscoveryClient;
 use portolan_discovery::session::{
@@ -148,7 +149,7 @@ impl Operator {
         self.subscribe("proxy of public", hello).await.unwrap()
     }
 
-    fn verdict(&self, pod: &str, name: &str, version: Version) -> Option<Verdict> {
+    fn verdict(&self, pod: &str, name: &str, version: Version) -> Option<AckState> {
         let verdicts = self.acks.acknowledged("public", &named(name), version);
         let mut verdicts = verdicts.into_iter();
         verdicts.find_map(|(it, verdict)| (it.name == pod).then_some(verdict))
@@ -349,16 +350,16 @@ async fn a_refusal_is_known_by_resource_and_proxy_and_the_rest_is_acknowledged()
     let second = proxy.transaction().await;
     proxy.ack(&second, Some("the key does not fit")).await;
     soon("the verdict", async {
-        while operator.verdict("proxy-0", "bad", bad) == Some(Verdict::Behind) {
+        while operator.verdict("proxy-0", "bad", bad) == Some(AckState::Behind) {
             operator.changes.changed().await;
         }
     })
     .await;
-    let refused = Verdict::Refused("the key does not fit".into());
+    let refused = AckState::Refused("the key does not fit".into());
     assert_eq!(operator.verdict("proxy-0", "bad", bad), Some(refused));
     assert_eq!(
         operator.verdict("proxy-0", "good", good),
-        Some(Verdict::Acknowledged)
+        Some(AckState::Acknowledged)
     );
 }
 
@@ -419,7 +420,7 @@ async fn a_restarted_proxy_replaces_its_former_stream() {
     assert_eq!(end.code(), Code::Aborted);
     assert_eq!(
         operator.verdict("proxy-0", "a", a),
-        Some(Verdict::Acknowledged)
+        Some(AckState::Acknowledged)
     );
     drop(first);
     let changes = soon("a change", operator.changes.changed()).await;

@@ -8,7 +8,7 @@ mod page;
 
 pub use page::Page;
 
-use portolan_core::{ObjectRef, Vitals};
+use portolan_core::{ObjectMetrics, ObjectRef};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -18,7 +18,7 @@ struct Exposure {
     object: ObjectRef,
     /// Of an Ingress as kubectl takes it, `ingress/shop`, which is no ExposedPort's name.
     name: String,
-    vitals: Vitals,
+    metrics: ObjectMetrics,
 }
 
 impl Exposure {
@@ -46,16 +46,16 @@ struct Known {
 struct Count {
     all: u32,
     /// Those that its proxies hold up.
-    held_up: u32,
+    proxies_behind: u32,
 }
 
 impl Exposures {
     /// Takes in how an object is now; `None`: it is gone.
-    pub fn set(&self, object: &ObjectRef, vitals: Option<Vitals>) {
+    pub fn set(&self, object: &ObjectRef, metrics: Option<ObjectMetrics>) {
         let mut known = self.write();
         known.remove(object);
-        if let Some(vitals) = vitals {
-            known.insert(object, vitals);
+        if let Some(metrics) = metrics {
+            known.insert(object, metrics);
         }
     }
 
@@ -68,9 +68,9 @@ impl Exposures {
 
     /// What is known of an object.
     #[cfg(test)]
-    pub(crate) fn of(&self, object: &ObjectRef) -> Option<Vitals> {
+    pub(crate) fn of(&self, object: &ObjectRef) -> Option<ObjectMetrics> {
         let known = self.read();
-        known.exposures.get(object).map(|it| it.vitals.clone())
+        known.exposures.get(object).map(|it| it.metrics.clone())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
@@ -83,11 +83,11 @@ impl Exposures {
 }
 
 impl Known {
-    fn insert(&mut self, object: &ObjectRef, vitals: Vitals) {
-        if !vitals.class.is_empty() {
-            let count = self.classes.entry(vitals.class.clone()).or_default();
+    fn insert(&mut self, object: &ObjectRef, metrics: ObjectMetrics) {
+        if !metrics.class.is_empty() {
+            let count = self.classes.entry(metrics.class.clone()).or_default();
             count.all += 1;
-            count.held_up += u32::from(vitals.held_up);
+            count.proxies_behind += u32::from(metrics.proxies_behind);
         }
         let exposure = Exposure {
             name: match object.ingress_host() {
@@ -95,7 +95,7 @@ impl Known {
                 None => object.name.clone(),
             },
             object: object.clone(),
-            vitals,
+            metrics,
         };
         self.exposures.insert(object.clone(), Arc::new(exposure));
     }
@@ -104,12 +104,18 @@ impl Known {
         let Some(exposure) = self.exposures.remove(object) else {
             return;
         };
-        let Vitals { class, held_up, .. } = &exposure.vitals;
+        let ObjectMetrics {
+            class,
+            proxies_behind,
+            ..
+        } = &exposure.metrics;
         let Some(count) = self.classes.get_mut(class) else {
             return;
         };
         count.all = count.all.saturating_sub(1);
-        count.held_up = count.held_up.saturating_sub(u32::from(*held_up));
+        count.proxies_behind = count
+            .proxies_behind
+            .saturating_sub(u32::from(*proxies_behind));
         if count.all == 0 {
             self.classes.remove(class);
         }

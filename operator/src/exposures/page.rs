@@ -3,7 +3,7 @@
 use super::{Exposure, Exposures};
 use crate::lease::Leadership;
 use jiff::Timestamp;
-use portolan_core::{CertificateVitals, HostnameVitals};
+use portolan_core::{CertificateMetrics, HostnameMetrics};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -50,7 +50,7 @@ impl Collector for Page {
             "ExposedPorts of the class, and hostnames of its Ingresses, for which a proxy that takes requests has not loaded the newest state, or cannot use it",
             classes
                 .into_iter()
-                .map(|(class, count)| ([("class", class)], count.held_up)),
+                .map(|(class, count)| ([("class", class)], count.proxies_behind)),
         )
     }
 }
@@ -63,7 +63,7 @@ impl Exposure {
         [("namespace", &self.object.namespace), ("name", &self.name)]
     }
 
-    fn host<'a>(&'a self, host: &'a HostnameVitals) -> [Label<'a>; 3] {
+    fn host<'a>(&'a self, host: &'a HostnameMetrics) -> [Label<'a>; 3] {
         let [namespace, name] = self.label();
         [namespace, name, ("hostname", &host.name)]
     }
@@ -74,9 +74,9 @@ impl Exposure {
         [
             namespace,
             name,
-            ("class", &self.vitals.class),
-            ("status", &self.vitals.status),
-            ("reason", &self.vitals.reason),
+            ("class", &self.metrics.class),
+            ("status", &self.metrics.status),
+            ("reason", &self.metrics.reason),
         ]
     }
 }
@@ -91,17 +91,17 @@ impl Written<'_> {
         let info = objects().map(|it| (it.info(), 1u32));
         self.gauge(
             "exposedport_info",
-            "1; the labels say the class, status.summary.status and the reason of Ready (docs/reasons.md)",
+            "1; the labels say the class, status.summary.status and the reason of Ready (docs/reference/status-reasons.md)",
             info,
         )?;
-        let ready = objects().filter_map(|it| Some((it.label(), u32::from(it.vitals.ready?))));
+        let ready = objects().filter_map(|it| Some((it.label(), u32::from(it.metrics.ready?))));
         self.gauge(
             "exposedport_ready",
             "1 while the ExposedPort is Ready; absent when its time is over",
             ready,
         )?;
         let endpoints =
-            objects().filter_map(|it| Some((it.label(), u32::from(it.vitals.endpoints_ready?))));
+            objects().filter_map(|it| Some((it.label(), u32::from(it.metrics.endpoints_ready?))));
         self.gauge(
             "exposedport_endpoints_ready",
             "1 while requests find an endpoint; absent where that is not judged",
@@ -111,7 +111,7 @@ impl Written<'_> {
 
     fn hostnames(&mut self, exposures: &[Arc<Exposure>]) -> fmt::Result {
         let ready = exposures.iter().flat_map(|it| {
-            let hosts = it.vitals.hostnames.iter();
+            let hosts = it.metrics.hostnames.iter();
             hosts.map(|host| (it.host(host), u32::from(host.ready)))
         });
         self.gauge(
@@ -171,11 +171,11 @@ impl Written<'_> {
         name: &str,
         help: &str,
         exposures: &[Arc<Exposure>],
-        read: impl Fn(&CertificateVitals) -> Option<i64>,
+        read: impl Fn(&CertificateMetrics) -> Option<i64>,
     ) -> fmt::Result {
         let read = &read;
         let values = exposures.iter().flat_map(|it| {
-            let hosts = it.vitals.hostnames.iter();
+            let hosts = it.metrics.hostnames.iter();
             hosts.filter_map(move |host| {
                 let value = host.certificate.as_ref().and_then(read)?;
                 Some((it.host(host), value))

@@ -1,9 +1,9 @@
-//! Vitals in, series out.
+//! ObjectMetrics in, series out.
 
 use super::*;
 use crate::lease::Leadership;
 use crate::metrics::encode;
-use portolan_core::{CertificateVitals, HostnameVitals};
+use portolan_core::{CertificateMetrics, HostnameMetrics};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
@@ -51,8 +51,8 @@ fn object(name: &str) -> ObjectRef {
     ObjectRef::new("team-a", name)
 }
 
-fn ready(hostnames: &[&str]) -> Vitals {
-    let certificate = CertificateVitals {
+fn ready(hostnames: &[&str]) -> ObjectMetrics {
+    let certificate = CertificateMetrics {
         stored: true,
         not_before: "2026-01-01T00:00:00Z".parse().ok(),
         not_after: "2026-01-07T16:00:00Z".parse().ok(),
@@ -61,18 +61,18 @@ fn ready(hostnames: &[&str]) -> Vitals {
         served: Some(true),
         served_not_after: "2026-01-07T16:00:00Z".parse().ok(),
     };
-    let hostnames = hostnames.iter().map(|name| HostnameVitals {
+    let hostnames = hostnames.iter().map(|name| HostnameMetrics {
         name: (*name).to_owned(),
         ready: true,
         certificate: Some(certificate.clone()),
     });
-    Vitals {
+    ObjectMetrics {
         class: "public".into(),
         status: "Ready".into(),
         reason: "Serving".into(),
         ready: Some(true),
         endpoints_ready: Some(true),
-        held_up: false,
+        proxies_behind: false,
         hostnames: hostnames.collect(),
     }
 }
@@ -135,7 +135,7 @@ fn a_change_replaces_the_series_of_its_object_and_no_others() {
         .exposures
         .set(&object("blog"), Some(ready(&["c.test"])));
     let blog = stand.of("blog");
-    let plain = Vitals {
+    let plain = ObjectMetrics {
         endpoints_ready: None,
         ready: Some(false),
         status: "Invalid".into(),
@@ -164,13 +164,13 @@ fn an_object_that_goes_takes_its_series_away() {
 #[test]
 fn what_proxies_hold_up_is_counted_by_class_and_a_class_without_objects_is_not_told_of() {
     let stand = stand();
-    let behind = Vitals {
-        held_up: true,
+    let behind = ObjectMetrics {
+        proxies_behind: true,
         ..ready(&[])
     };
     let counted = || {
         let mut series = stand.series();
-        series.retain(|it| it.contains("held_up"));
+        series.retain(|it| it.contains("proxies_behind"));
         series
     };
     let public = |count| {
@@ -183,13 +183,13 @@ fn what_proxies_hold_up_is_counted_by_class_and_a_class_without_objects_is_not_t
     assert_eq!(counted(), public(2));
     stand.exposures.set(&object("shop"), Some(ready(&[])));
     assert_eq!(counted(), public(1));
-    let elsewhere = Vitals {
+    let elsewhere = ObjectMetrics {
         class: "private".into(),
         ..behind.clone()
     };
     stand.exposures.set(&object("blog"), Some(elsewhere));
     assert_eq!(counted().len(), 2);
-    let nowhere = Vitals {
+    let nowhere = ObjectMetrics {
         class: String::new(),
         ..behind
     };

@@ -3,7 +3,7 @@
 //! Own code, because the crates that exist (kube-leader-election among them) know neither of the two
 //! things that the rest depends on:
 //! - an **epoch**, which only ever grows, also when somebody deletes the Lease: proxies apply from the
-//!   replica with the highest one (`data-plane.md`, Discovery);
+//!   replica with the highest one (`docs/internals/data-plane.md`, Discovery);
 //! - a **permission that ends by itself**: [`Permit::may_write`] is false from the renew deadline on,
 //!   judged by the monotonic clock at the moment of writing, so that a process that was stopped past
 //!   its Lease writes nothing when it continues, although its timers have not fired yet.

@@ -171,7 +171,7 @@ impl Model {
     pub fn remember(&self, host: &ObjectRef, told: ExposedPortStatus) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.index.remember(host, told);
-        self.exposures.set(host, state.index.vitals(host));
+        self.exposures.set(host, state.index.metrics(host));
     }
 
     fn take_in(&self, inputs: impl Iterator<Item = Input>, now: Timestamp) -> BTreeSet<Key> {
@@ -201,7 +201,7 @@ impl Model {
         for object in &affected.objects {
             let resources = state.index.resources_of(object);
             state.uses.set(object, resources);
-            self.exposures.set(object, state.index.vitals(object));
+            self.exposures.set(object, state.index.metrics(object));
         }
         if affected.secrets {
             self.secrets

@@ -10,7 +10,7 @@ use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
 use crate::status::of_host;
-use portolan_core::{Child, ClassName, Complaint, ObjectRef};
+use portolan_core::{Child, ClassName, Diagnostic, ObjectRef};
 use portolan_crds::{Address, ExposedPortStatus};
 
 /// How an Ingress is known when the pass begins.
@@ -21,7 +21,7 @@ struct Known {
     hosts: Vec<Host>,
     children: Vec<Child>,
     /// What stands against it beside its hostnames.
-    complaints: Vec<Complaint>,
+    diagnostics: Vec<Diagnostic>,
     addresses: Vec<Address>,
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn pass(
     }
     let present: Vec<_> = known.hosts.iter().map(|host| host.me.clone()).collect();
     context.doubts.forget_hosts(ingress, &present);
-    let news = context.told.news(ingress, known.complaints);
+    let news = context.told.news(ingress, known.diagnostics);
     context.tell(&known.record.reference, news).await;
     if let Some(shown) = &known.record.status {
         let uid = known.record.uid();
@@ -68,7 +68,7 @@ fn dereference(context: &Reconciler, ingress: &ObjectRef) -> Option<Known> {
     Some(Known {
         key: Key::Ingress(ingress.clone()),
         children: children.collect(),
-        complaints: index.ingress_complaints(ingress),
+        diagnostics: index.ingress_diagnostics(ingress),
         addresses: index.addresses_of_ingress(ingress).to_vec(),
         hosts: hosts
             .into_iter()

@@ -49,7 +49,7 @@ pub(super) fn judge(
     };
     let judged = Judged {
         status: state.index.status(object, &seen, now)?,
-        again_at: state.index.judge_again_at(object, &seen, now),
+        again_at: state.index.recheck_at(object, &seen, now),
     };
     match context.doubts.of(object, before, &judged.status) {
         Some(until) => {

@@ -7,10 +7,10 @@
 //! proxy that takes requests and does not speak to the operator may serve anything.
 
 use crate::apply::{ChildKind, Children};
-use crate::discovery::{self, Acks, Table};
+use crate::discovery::{Acks, Table};
 use crate::key::Key;
 use jiff::Timestamp;
-use portolan_core::{ClassName, ObservedProxy, ServedCertificate, Verdict};
+use portolan_core::{ClassName, ObservedProxy, ServedCertificate};
 use portolan_discovery::table::{Kind, ResourceName};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,7 +107,7 @@ impl Proxies {
             if let Some(version) = self.table.version(class, resource) {
                 for (pod, verdict) in self.acks.acknowledged(class, resource, version) {
                     if let Some(proxy) = observed.get_mut(&pod) {
-                        proxy.verdicts.insert(resource.clone(), judged(verdict));
+                        proxy.acks.insert(resource.clone(), verdict);
                     }
                 }
             }
@@ -145,14 +145,6 @@ impl Proxies {
             usize::try_from(ready.as_u64()?).ok()
         });
         ready.sum()
-    }
-}
-
-fn judged(verdict: discovery::Verdict) -> Verdict {
-    match verdict {
-        discovery::Verdict::Acknowledged => Verdict::Acknowledged,
-        discovery::Verdict::Behind => Verdict::Behind,
-        discovery::Verdict::Refused(reason) => Verdict::Refused(reason),
     }
 }
 
@@ -204,6 +196,6 @@ mod tests {
     async fn a_missing_proxy_is_one_that_is_ready_and_has_acknowledged_nothing() {
         let said = proxies(1).observe(&public(), std::iter::empty(), 1);
         assert_eq!(said.len(), 1);
-        assert!(said.iter().all(|it| it.ready && it.verdicts.is_empty()));
+        assert!(said.iter().all(|it| it.ready && it.acks.is_empty()));
     }
 }

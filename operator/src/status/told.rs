@@ -2,7 +2,7 @@
 //! event, once for each time that it becomes so.
 
 use super::{News, ready};
-use portolan_core::{Complaint, ObjectRef, Reason};
+use portolan_core::{Diagnostic, ObjectRef, Reason};
 use portolan_crds::ExposedPortStatus;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -68,23 +68,23 @@ impl<'a> Said<'a> {
 /// What was told of Ingresses beside their hostnames.
 #[derive(Debug, Default)]
 pub struct Told {
-    of: Mutex<HashMap<ObjectRef, Vec<Complaint>>>,
+    of: Mutex<HashMap<ObjectRef, Vec<Diagnostic>>>,
 }
 
 impl Told {
     /// What stands against an Ingress now and was not told yet.
-    pub fn news(&self, ingress: &ObjectRef, complaints: Vec<Complaint>) -> Vec<News> {
+    pub fn news(&self, ingress: &ObjectRef, diagnostics: Vec<Diagnostic>) -> Vec<News> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let before = of.remove(ingress).unwrap_or_default();
-        let fresh = complaints.iter().filter(|it| !before.contains(*it));
+        let fresh = diagnostics.iter().filter(|it| !before.contains(*it));
         let news = fresh.map(|it| News {
             warning: true,
             reason: it.reason.as_str().to_owned(),
             note: it.message.clone(),
         });
         let news = news.collect();
-        if !complaints.is_empty() {
-            of.insert(ingress.clone(), complaints);
+        if !diagnostics.is_empty() {
+            of.insert(ingress.clone(), diagnostics);
         }
         news
     }
@@ -139,7 +139,7 @@ mod tests {
         let told = Told::default();
         let ingress = ObjectRef::new("n", "i");
         let problem = || {
-            vec![Complaint {
+            vec![Diagnostic {
                 reason: Reason::InvalidSpec,
                 message: "spec.rules[0].host: is missing".to_owned(),
             }]

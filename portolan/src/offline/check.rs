@@ -6,7 +6,7 @@ use super::severity::{Severity, severity};
 use crate::files::{Diagnostic, Key, Kind};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::{Complaint, ObjectRef};
+use portolan_core::{Diagnostic as ObjectDiagnostic, ObjectRef};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -238,8 +238,11 @@ fn parse_error(diagnostic: &Diagnostic) -> Finding {
 
 fn check_object(model: &Model, object: &ObjectRef) -> Vec<Finding> {
     let observed = model.observed(object);
-    let complaints = model.store.index.complaints(object, &observed, model.now());
-    findings(model, &Key::exposed_port(object), complaints)
+    let diagnostics = model
+        .store
+        .index
+        .diagnostics(object, &observed, model.now());
+    findings(model, &Key::exposed_port(object), diagnostics)
 }
 
 /// Checks each hostname, and reports fields of the Ingress.
@@ -247,31 +250,31 @@ fn check_ingress(model: &Model, ingress: &ObjectRef) -> Vec<Finding> {
     let index = &model.store.index;
     let hosts = index.hosts_of_ingress(ingress);
     let of_hosts = hosts.iter().flat_map(|host| {
-        let complaints = index.complaints(host, &model.observed(host), model.now());
-        complaints.into_iter().map(|complaint| Complaint {
-            message: index.in_terms_of_ingress(host, &complaint.message),
-            reason: complaint.reason,
+        let diagnostics = index.diagnostics(host, &model.observed(host), model.now());
+        diagnostics.into_iter().map(|diagnostic| ObjectDiagnostic {
+            message: index.in_terms_of_ingress(host, &diagnostic.message),
+            reason: diagnostic.reason,
         })
     });
-    let all = index.ingress_complaints(ingress).into_iter();
+    let all = index.ingress_diagnostics(ingress).into_iter();
     findings(model, &Key::ingress(ingress), all.chain(of_hosts).collect())
 }
 
 fn check_class(model: &Model, class: &ObjectRef) -> Vec<Finding> {
-    let complaints = model.store.class_complaints(class);
-    findings(model, &Key::expose_class(class), complaints)
+    let diagnostics = model.store.class_diagnostics(class);
+    findings(model, &Key::expose_class(class), diagnostics)
 }
 
-fn findings(model: &Model, key: &Key, complaints: Vec<Complaint>) -> Vec<Finding> {
-    let findings = complaints.into_iter().map(|complaint| {
-        let (file, line) = model.location(key, &complaint.message);
+fn findings(model: &Model, key: &Key, diagnostics: Vec<ObjectDiagnostic>) -> Vec<Finding> {
+    let findings = diagnostics.into_iter().map(|diagnostic| {
+        let (file, line) = model.location(key, &diagnostic.message);
         Finding {
             file: file.to_owned(),
             line,
-            severity: severity(complaint.reason),
+            severity: severity(diagnostic.reason),
             object: key.to_string(),
-            reason: complaint.reason.as_str(),
-            message: complaint.message,
+            reason: diagnostic.reason.as_str(),
+            message: diagnostic.message,
         }
     });
     findings

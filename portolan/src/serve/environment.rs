@@ -108,9 +108,9 @@ impl Environment {
     /// Returns the served class and the errors in its spec.
     pub(crate) fn class_errors(&self) -> (ObjectRef, Vec<String>) {
         let class = ObjectRef::cluster(self.config.class.as_str());
-        let complaints = self.store.class_complaints(&class).into_iter();
-        let errors = complaints.filter(|complaint| complaint.reason != Reason::SeveralDefaults);
-        (class, errors.map(|complaint| complaint.message).collect())
+        let diagnostics = self.store.class_diagnostics(&class).into_iter();
+        let errors = diagnostics.filter(|diagnostic| diagnostic.reason != Reason::SeveralDefaults);
+        (class, errors.map(|diagnostic| diagnostic.message).collect())
     }
 
     /// Returns every object.
@@ -136,7 +136,7 @@ impl Environment {
         let here = index.class_of(object) == Some(&self.config.class);
         let proxies = here.then_some(proxy).into_iter().collect();
         let observed = self.store.observed(object, proxies);
-        match index.judge_again_at(object, &observed, now) {
+        match index.recheck_at(object, &observed, now) {
             Some(at) => self.due_at.insert(object.clone(), at),
             None => self.due_at.remove(object),
         };

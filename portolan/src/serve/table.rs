@@ -1,7 +1,7 @@
 //! Routing table of this process: wanted resources, and their acknowledgements.
 
 use jiff::Timestamp;
-use portolan_core::{ObservedProxy, ServedCertificate, Verdict};
+use portolan_core::{AckState, ObservedProxy, ServedCertificate};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::session;
 use portolan_discovery::table::{Kind, ResourceName};
@@ -114,14 +114,14 @@ impl Table {
 
     /// Returns the state of these resources in the form of an observed proxy.
     pub(crate) fn observe(&self, names: &[ResourceName]) -> ObservedProxy {
-        let verdicts = names.iter().filter_map(|name| {
+        let acks = names.iter().filter_map(|name| {
             let wanted = self.wanted.get(name)?.version;
             let verdict = match self.acks.get(name) {
-                Some((version, None)) if *version == wanted => Verdict::Acknowledged,
+                Some((version, None)) if *version == wanted => AckState::Acknowledged,
                 Some((version, Some(reason))) if *version == wanted => {
-                    Verdict::Refused(reason.clone())
+                    AckState::Refused(reason.clone())
                 }
-                _ => Verdict::Behind,
+                _ => AckState::Behind,
             };
             Some((name.clone(), verdict))
         });
@@ -133,7 +133,7 @@ impl Table {
         ObservedProxy {
             name: "of this process".to_owned(),
             ready: self.ready,
-            verdicts: verdicts.collect(),
+            acks: acks.collect(),
             served: served.collect(),
         }
     }
@@ -184,20 +184,20 @@ mod tests {
         let batch = table.batch().unwrap();
         assert!(table.batch().is_none() && table.is_sent());
         let names = [name.clone()];
-        assert_eq!(table.observe(&names).verdicts[&name], Verdict::Behind);
+        assert_eq!(table.observe(&names).acks[&name], AckState::Behind);
         assert_eq!(
             table.record_acks(accepted(&batch), &[]),
             [name.clone()].into()
         );
-        assert_eq!(table.observe(&names).verdicts[&name], Verdict::Acknowledged);
+        assert_eq!(table.observe(&names).acks[&name], AckState::Acknowledged);
         table.want([set("n/s:80", 2)].into());
-        assert_eq!(table.observe(&names).verdicts[&name], Verdict::Behind);
+        assert_eq!(table.observe(&names).acks[&name], AckState::Behind);
         let batch = table.batch().unwrap();
         let rejected = vec![batch.upserts[0].verdict(Some("no".into()))];
         table.record_acks(rejected, &[]);
         assert_eq!(
-            table.observe(&names).verdicts[&name],
-            Verdict::Refused("no".into())
+            table.observe(&names).acks[&name],
+            AckState::Refused("no".into())
         );
     }
 
@@ -217,6 +217,6 @@ mod tests {
             (0, &vec![name.clone()])
         );
         table.record_acks(Vec::new(), &batch.removals);
-        assert!(table.observe(&[name]).verdicts.is_empty());
+        assert!(table.observe(&[name]).acks.is_empty());
     }
 }

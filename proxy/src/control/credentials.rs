@@ -2,7 +2,7 @@
 //! of them. A bad one is refused; the one before it stays in service.
 
 use crate::host::Host;
-use crate::telemetry::metrics::Inventory;
+use crate::telemetry::inventory::Inventory;
 use crate::tls::certificate::{CertificateSlot, Presented};
 use crate::tls::provider;
 use crate::tls::termination::{

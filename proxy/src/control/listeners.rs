@@ -1,6 +1,6 @@
 //! Which ports are open: sockets are bound here, for all workers together, and handed out.
 
-use crate::worker::OpenListener;
+use crate::worker::mail::OpenListener;
 use portolan_discovery::table::{self, Protocol};
 use socket2::{Domain, Socket, Type};
 use std::collections::HashMap;

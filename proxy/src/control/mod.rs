@@ -6,10 +6,10 @@
 //! what is done with them is in the modules below.
 
 mod credentials;
-pub(crate) mod keeper;
 pub(crate) mod listeners;
 pub(crate) mod probe;
 pub(crate) mod table;
+pub(crate) mod thread;
 
 pub use portolan_discovery::delta::{Batch, Update};
 pub use portolan_discovery::session::{PresentedCertificate, ResourceAck};

@@ -5,15 +5,16 @@
 //! turn. When a certificate is swapped, one of its names speaks for all that have been looked at:
 //! they share the slot. So ten thousand names cost a bounded share of a core, whatever happens.
 
+mod handshake;
 mod targets;
-mod witness;
 
 pub(crate) use targets::Targets;
 
 use crate::control::PresentedCertificate;
 use crate::tls::certificate::{fingerprint, not_after};
-use crate::tls::provider;
+use crate::tls::{OWN, provider};
 use anyhow::{Context as _, anyhow};
+use handshake::Witness;
 use portolan_discovery::table::{Kind, ResourceName};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -21,14 +22,13 @@ use rustls_pki_types::ServerName;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 use targets::Look;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
-use witness::Witness;
 
 /// For one handshake.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,16 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// What was found is told after this time at the latest, also while there is more to look at.
 const TELL: Duration = Duration::from_millis(250);
-
-/// By this protocol (RFC 7301) the data plane knows its own handshakes, which it does not count.
-/// Nobody else knows it: it is made at start, and only the own listener gets to see it.
-static OWN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| format!("portolan-probe-{:032x}", fastrand::u128(..)).into_bytes());
-
-/// Whether a client that offers this protocol is the probe.
-pub(crate) fn is_own(protocol: &[u8]) -> bool {
-    protocol == *OWN
-}
 
 /// Looks for ever; ends with the runtime that it runs on.
 pub(crate) async fn run(

@@ -8,12 +8,12 @@ use crate::control::credentials::Credentials;
 use crate::control::{ResourceAck, Update};
 use crate::external::Names;
 use crate::host::{Backend, Host};
-use crate::telemetry::metrics::Inventory;
+use crate::telemetry::inventory::Inventory;
 use crate::tls::certificate::CertificateSlot;
 use crate::tls::termination::Termination;
 use crate::upstream::denied::Denied;
 use crate::upstream::tls::UpstreamTls;
-use crate::worker::HostChange;
+use crate::worker::mail::HostChange;
 use portolan_discovery::table::{
     self, BackendTls, ClassSettings, Kind, Resource, ResourceName, UpstreamProtocol,
 };

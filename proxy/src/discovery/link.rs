@@ -1,8 +1,8 @@
 //! The stream to one operator: connected, kept, connected again.
 
-use super::Settings;
 use super::backoff::Backoff;
 use super::election::StreamId;
+use super::settings::Settings;
 use portolan_discovery::grpc::MESSAGE_BYTES;
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_client::DiscoveryClient;

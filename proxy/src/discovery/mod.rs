@@ -19,22 +19,21 @@ mod operators;
 mod reporter;
 mod resolve;
 mod saver;
+mod settings;
 mod snapshot;
 mod subscriber;
 #[cfg(test)]
 mod wire_tests;
 
+pub use settings::{OperatorAddress, OperatorAddressError, Settings};
+
 use crate::control::Control;
 use link::Link;
 use resolve::{HeadlessService, Resolve};
 use snapshot::Snapshot;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use subscriber::Subscriber;
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,64 +42,6 @@ use tokio_util::sync::CancellationToken;
 const EVENTS: usize = 64;
 /// How long the last save may hold up the end of the process.
 const LAST_SAVE: Duration = Duration::from_secs(5);
-
-/// Where the operators are: a name that resolves to all of them, and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperatorAddress {
-    host: String,
-    port: u16,
-}
-
-/// Why a text is no [`OperatorAddress`].
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no operator address; `portolan-discovery.portolan-system.svc:9443` is one")]
-pub struct OperatorAddressError(String);
-
-impl FromStr for OperatorAddress {
-    type Err = OperatorAddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || OperatorAddressError(text.to_owned());
-        let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
-        let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-        let host = inner.unwrap_or(host);
-        let bare_v6 = inner.is_none() && host.contains(':');
-        let bracketed_name = inner.is_some() && host.parse::<IpAddr>().is_err();
-        let port = port.parse().map_err(|_| error())?;
-        if host.is_empty() || bare_v6 || bracketed_name || port == 0 {
-            return Err(error());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
-    }
-}
-
-/// What the subscriber needs to know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The ExposeClass whose proxy this is.
-    pub class: String,
-    /// The headless Service of the operators; their certificates bear its name.
-    pub discovery: OperatorAddress,
-    /// The projected token, read for each connection.
-    pub token_file: PathBuf,
-    /// The authorities to trust, PEM, read for each connection.
-    pub ca_file: PathBuf,
-    /// A folder in memory that lives as long as the pod.
-    pub snapshot_dir: PathBuf,
-    /// `metadata.name` of the pod.
-    pub pod_name: String,
-    /// `metadata.uid` of the pod.
-    pub pod_uid: String,
-}
-
-impl Settings {
-    fn host(&self) -> &str {
-        &self.discovery.host
-    }
-}
 
 /// Subscribes until `shutdown`. First of all, what a former process of this pod had applied is
 /// applied again; that needs neither an operator nor a name service.
@@ -170,42 +111,5 @@ async fn restore(snapshot: Snapshot, subscriber: &mut Subscriber) {
         Ok(Ok(None)) => {}
         Ok(Err(refused)) => tracing::error!(?path, %refused, "the saved state is not used"),
         Err(error) => tracing::error!(?path, %error, "loading the saved state failed"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_operator_address_is_a_host_and_a_port() {
-        for (text, host, port) in [
-            (
-                "portolan-discovery.portolan-system.svc:9443",
-                "portolan-discovery.portolan-system.svc",
-                9443,
-            ),
-            ("10.0.0.1:1", "10.0.0.1", 1),
-            ("[fd00::1]:9443", "fd00::1", 9443),
-        ] {
-            let expected = OperatorAddress {
-                host: host.into(),
-                port,
-            };
-            assert_eq!(text.parse(), Ok(expected));
-        }
-        for text in [
-            "",
-            "host",
-            "host:",
-            ":1",
-            "host:0",
-            "host:65536",
-            "fd00::1",
-            "[host]:1",
-        ] {
-            let error = Err(OperatorAddressError(text.to_owned()));
-            assert_eq!(text.parse::<OperatorAddress>(), error);
-        }
     }
 }

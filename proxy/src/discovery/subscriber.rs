@@ -3,11 +3,11 @@
 //! It never waits for an operator. One that does not take what it is told is given up; its link
 //! connects anew, and the `Hello` tells it everything.
 
-use super::Settings;
 use super::applied::Applied;
 use super::election::{Election, StreamId};
 use super::link::Event;
 use super::reporter::Reporter;
+use super::settings::Settings;
 use super::snapshot::State;
 use crate::control::Control;
 use portolan_discovery::delta::{Batch, Update};

@@ -1,30 +1,10 @@
 //! A message on its way from one side to the other: its head, then its body, read as one side frames it
 //! and written as the other does, in bounded memory.
 
-use crate::exchange::side::{Filled, Outgoing, Sink, Source};
+use crate::exchange::io::{Filled, FlowError, Outgoing, Sink, Source};
 use crate::worker::buffer::Buffers;
 use portolan_proxy_core::body::Framing;
-use portolan_proxy_core::chunk::ChunkError;
-use std::io;
 use std::task::{Context, Poll, ready};
-use thiserror::Error;
-
-/// What ended a flow early.
-#[derive(Debug, Error)]
-pub(crate) enum FlowError {
-    /// The side that sends the message.
-    #[error("reading: {0}")]
-    Read(io::Error),
-    /// The side that sends the message closed before its end.
-    #[error("the body was cut short")]
-    Truncated,
-    /// The chunked coding was broken.
-    #[error("{0}")]
-    Malformed(#[from] ChunkError),
-    /// The side that receives the message.
-    #[error("writing: {0}")]
-    Write(io::Error),
-}
 
 /// Whom a flow waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,14 @@
 //! What HTTP/1 and HTTP/2 do differently they do behind the traits of [`side`]; nothing here is
 //! written twice. Heads and bodies are borrowed from the worker's buffers; what waits holds none.
 
-pub(crate) mod attempts;
+pub(crate) mod budget;
+pub(crate) mod connect;
+pub(crate) mod duplex;
 pub(crate) mod flow;
-pub(crate) mod judge;
+pub(crate) mod io;
 mod progress;
-mod running;
-pub(crate) mod side;
 pub(crate) mod timer;
-mod tunnel;
+pub(crate) mod tunnel;
 
 use crate::telemetry::access_log::{Outcome, Record};
 use crate::worker::Worker;

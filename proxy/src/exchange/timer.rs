@@ -1,6 +1,6 @@
 //! One timer for each connection.
 
-use crate::worker::clock;
+use crate::clock;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -3,7 +3,7 @@
 
 use crate::exchange::Counted;
 use crate::exchange::flow::{Flow, FlowOf};
-use crate::exchange::side::{Downstream, Sink, Source, Upstream};
+use crate::exchange::io::{Downstream, Sink, Source, Upstream};
 use crate::exchange::timer::Timer;
 use crate::worker::buffer::Buffers;
 use portolan_proxy_core::body::Framing;
@@ -21,7 +21,7 @@ pub(crate) struct Carried {
 }
 
 /// Carries bytes both ways; `opening` goes to the client first.
-pub(super) async fn run<C: Downstream, U: Upstream>(
+pub(crate) async fn run<C: Downstream, U: Upstream>(
     client: &mut C,
     upstream: &mut U,
     opening: <C::Side as Sink>::Outgoing,

@@ -6,6 +6,7 @@
 //! | no such name, no addresses | none | after the negative TTL (RFC 2308), 1 s to 1 min |
 //! | an error, or nothing | stay, until 1 h after their TTL (RFC 8767) | after 1, 2, 4, … 30 s |
 
+use crate::telemetry::inventory::LookupResult;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -33,6 +34,17 @@ pub(crate) enum Outcome {
     Absent { ttl: Option<Duration> },
     /// Nobody knows.
     Failed { why: String },
+}
+
+impl Outcome {
+    /// The result that is counted for the metrics.
+    pub(super) fn result(&self) -> LookupResult {
+        match self {
+            Self::Found { .. } => LookupResult::Found,
+            Self::Absent { .. } => LookupResult::Absent,
+            Self::Failed { .. } => LookupResult::Failed,
+        }
+    }
 }
 
 /// What is known of a name.

@@ -15,6 +15,5 @@ mod lookup;
 mod names;
 mod order;
 
-pub(crate) use known::Outcome;
 pub(crate) use lookup::Dns;
 pub(crate) use names::{Names, run};

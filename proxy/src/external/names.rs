@@ -3,7 +3,7 @@
 use super::known::{Known, Outcome};
 use super::lookup::Dns;
 use super::order::{has_route, order};
-use crate::telemetry::metrics::Inventory;
+use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
 use portolan_discovery::table::{Endpoint, ExternalName};
 use portolan_proxy_core::endpoint::EndpointSet;
@@ -95,7 +95,7 @@ pub(crate) async fn run(names: Arc<Names>, dns: Dns, denied: Denied, inventory: 
         tokio::select! {
             () = names.changed.notified() => follow(&names, &mut hosts, &denied),
             Some(Ok((host, outcome))) = looking.join_next() => {
-                inventory.looked_up(&outcome);
+                inventory.count_lookup(outcome.result());
                 // Else nobody follows it any more.
                 if let Some(followed) = hosts.get_mut(&host) {
                     followed.hear(&host, outcome);

@@ -1,7 +1,7 @@
 //! A client that speaks HTTP/1, as an exchange sees it.
 
 use crate::exchange::Terms;
-use crate::exchange::side::{Downstream, Watch};
+use crate::exchange::io::{Downstream, Watch};
 use crate::http1::wire::{Coding, Wire, Written};
 use crate::transport::Transport;
 use crate::worker::buffer::{BUFFER, Buffer, Buffers};

@@ -2,13 +2,11 @@
 //! spoken to so.
 //!
 //! ```text
-//! connection: head ─► exchange::judge ─► exchange::attempts ─► connection: next head
+//! connection: head ─► forward::plan ─► forward::attempts ─► connection: next head
 //!                           └► answer of our own
 //! ```
 //! Heads and bodies are borrowed from the worker's buffers; a connection that waits holds none.
 
-mod answer;
 pub(crate) mod client;
-pub(crate) mod connection;
 pub(crate) mod upstream;
 pub(crate) mod wire;

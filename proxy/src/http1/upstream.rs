@@ -1,14 +1,15 @@
 //! An endpoint that speaks HTTP/1.1, as an exchange sees it.
 
-use crate::exchange::side::{HeadFault, TunnelSaid, Upstream};
+use crate::clock;
+use crate::exchange::budget::Effort;
+use crate::exchange::connect::{self, Connected, Open};
+use crate::exchange::io::{HeadFault, TunnelSaid, Upstream};
 use crate::http1::wire::{Coding, Wire, Written};
 use crate::transport::Transport as _;
-use crate::upstream::connection::{self, Connected, Open};
-use crate::upstream::effort::Effort;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
+use crate::worker::Worker;
 use crate::worker::buffer::{Buffer, Buffers};
-use crate::worker::{Worker, clock};
 use portolan_proxy_core::endpoint::{Endpoint, InFlight};
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::reason::Reason;
@@ -60,14 +61,14 @@ impl Open for Http1Upstream {
                     reused: true,
                 }
             }
-            None => connection::new(worker, endpoint, connector, effort).await?,
+            None => connect::new(worker, endpoint, connector, effort).await?,
         };
         Ok(connected.into())
     }
 
     async fn open_anew(self, worker: &Rc<Worker>, effort: &Effort<'_>) -> Result<Self, Reason> {
         let (endpoint, proved) = (self.in_flight.endpoint(), self.wire.stream.proved());
-        let connected = connection::new(worker, endpoint, proved, effort).await?;
+        let connected = connect::new(worker, endpoint, proved, effort).await?;
         Ok(connected.into())
     }
 }

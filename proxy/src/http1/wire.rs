@@ -1,8 +1,8 @@
 //! A connection of HTTP/1 as messages see it: read into a lent buffer, written from a vector or from
 //! where it was read.
 
-use crate::exchange::flow::FlowError;
-use crate::exchange::side::{Filled, Outgoing, Sink, Source};
+use crate::exchange::io::FlowError;
+use crate::exchange::io::{Filled, Outgoing, Sink, Source};
 use crate::worker::buffer::{BUFFER, Buffer, Buffers};
 use bytes::Bytes;
 use portolan_proxy_core::body::{BodyReader, Framing};

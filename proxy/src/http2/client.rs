@@ -1,7 +1,7 @@
 //! A client's stream, as an exchange sees it.
 
 use crate::exchange::Terms;
-use crate::exchange::side::{Downstream, Watch};
+use crate::exchange::io::{Downstream, Watch};
 use crate::http2::fields::Fields;
 use crate::http2::halves::{Halves, Start};
 use crate::http2::received::Received;
@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 use tokio::time::timeout;
 
 /// One request of a client, and the response to it.
-pub(super) struct Client {
+pub(crate) struct Client {
     side: Halves<Responding>,
 }
 
@@ -36,14 +36,14 @@ impl Start for Responding {
 }
 
 impl Client {
-    pub(super) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
         Self {
             side: Halves::new(Responding(respond), Received::new(body)),
         }
     }
 
     /// Ends the stream where it stands (RFC 9113 5.4.2).
-    pub(super) fn reset(&mut self, code: Code) {
+    pub(crate) fn reset(&mut self, code: Code) {
         match &mut self.side.sending {
             Some(sending) => sending.send_reset(code),
             None => self.side.start.0.send_reset(code),
@@ -51,7 +51,7 @@ impl Client {
     }
 
     /// Begins a response. A stream that takes none is gone, which whoever writes to it is told.
-    pub(super) fn respond(&mut self, status: u16, fields: Fields, ended: bool) {
+    pub(crate) fn respond(&mut self, status: u16, fields: Fields, ended: bool) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         *response.headers_mut() = fields.0;
@@ -59,7 +59,7 @@ impl Client {
     }
 
     /// Sends the body of an answer, as far as the client takes it in the time of a head.
-    pub(super) async fn send_whole(&mut self, body: Bytes, worker: &Worker) {
+    pub(crate) async fn send_whole(&mut self, body: Bytes, worker: &Worker) {
         let mut message = Sent::whole(body);
         let Some(sending) = &mut self.side.sending else {
             return;
@@ -72,7 +72,7 @@ impl Client {
     /// Keeps the stream for a while after a response that came before the end of the request: ended at
     /// once, it would be reset, which takes the response away from many a client. Then it is, with
     /// NO_ERROR (RFC 9113 8.1).
-    pub(super) async fn linger(&mut self, worker: &Worker) {
+    pub(crate) async fn linger(&mut self, worker: &Worker) {
         if self.side.received.has_ended() {
             return;
         }

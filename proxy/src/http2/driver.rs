@@ -1,10 +1,10 @@
 //! What keeps a connection to an endpoint going: it reads, sends off what was written, and finds out
 //! when nobody is there any more.
 
-use crate::http2::channels::State;
+use crate::clock;
 use crate::http2::link::Link;
+use crate::upstream::http2_pool::State;
 use crate::upstream::stream::Stream;
-use crate::worker::clock;
 use bytes::Bytes;
 use h2::client::Connection;
 use h2::{Ping, PingPong};

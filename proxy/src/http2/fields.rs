@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// Takes fields as HTTP/2 has them: names in lower case.
 #[derive(Debug, Default)]
-pub(super) struct Fields(pub(super) HeaderMap);
+pub(crate) struct Fields(pub(crate) HeaderMap);
 
 impl FieldSink for Fields {
     fn field(&mut self, name: &str, value: &[&[u8]]) {
@@ -25,14 +25,14 @@ impl FieldSink for Fields {
 
 impl Fields {
     /// How long a body will be.
-    pub(super) fn length(&mut self, length: u64) {
+    pub(crate) fn length(&mut self, length: u64) {
         self.0.insert(http::header::CONTENT_LENGTH, length.into());
     }
 }
 
 /// The cookies of a request in one field: HTTP/2 allows them to come in crumbs, which others do not
 /// (RFC 9113 8.2.3). Empty when they need no joining.
-pub(super) fn joined_cookies(map: &HeaderMap) -> String {
+pub(crate) fn joined_cookies(map: &HeaderMap) -> String {
     let mut crumbs = map.get_all(http::header::COOKIE).iter();
     let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
         return String::new();
@@ -47,7 +47,7 @@ pub(super) fn joined_cookies(map: &HeaderMap) -> String {
 }
 
 /// The fields of a map, with `cookies` in the place of its crumbs if there are any.
-pub(super) fn headers<'a>(map: &'a HeaderMap, cookies: &'a str) -> Vec<Header<'a>> {
+pub(crate) fn headers<'a>(map: &'a HeaderMap, cookies: &'a str) -> Vec<Header<'a>> {
     let mut headers = Vec::with_capacity(map.len());
     let crumbs_pass = cookies.is_empty();
     for (name, value) in map {

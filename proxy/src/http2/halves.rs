@@ -1,7 +1,7 @@
 //! The two halves of a stream, from whichever side it was opened.
 
-use crate::exchange::flow::FlowError;
-use crate::exchange::side::{Filled, Sink, Source};
+use crate::exchange::io::FlowError;
+use crate::exchange::io::{Filled, Sink, Source};
 use crate::http2::received::{Received, Trailers};
 use crate::http2::sent::Sent;
 use crate::worker::buffer::Buffers;

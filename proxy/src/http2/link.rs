@@ -2,9 +2,10 @@
 //! to say in this turn of the worker's loop has said it, and leaves in one call: a write for each
 //! frame would cost more than all that is in them.
 
+use crate::clock;
 use crate::http2::begun::Begun;
+use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
-use crate::worker::{Worker, clock};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,7 +22,7 @@ const MOST: usize = 64 * 1024;
 /// A byte stream that two hold on to: the codec, which reads and writes, and the task that sees to it
 /// that what was written leaves.
 #[derive(Debug)]
-pub(super) struct Link<S>(Rc<RefCell<Inner<S>>>);
+pub(crate) struct Link<S>(Rc<RefCell<Inner<S>>>);
 
 #[derive(Debug)]
 struct Inner<S> {
@@ -46,7 +47,7 @@ impl<S> Clone for Link<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     /// Over a stream of which `ahead` was read already.
-    pub(super) fn new(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             worker,
             stream,
@@ -60,25 +61,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// The same, following what the other side begins.
-    pub(super) fn of_client(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
+    pub(crate) fn of_client(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
         let link = Self::new(worker, stream, ahead);
         link.0.borrow_mut().begun = Some(Begun::new(clock::now()));
         link
     }
 
     /// Since when something is unfinished that the other side began.
-    pub(super) fn unfinished_since(&self) -> Option<Instant> {
+    pub(crate) fn unfinished_since(&self) -> Option<Instant> {
         self.0.borrow().begun.as_ref()?.since()
     }
 
     /// When something was last read.
-    pub(super) fn read_at(&self) -> Option<Instant> {
+    pub(crate) fn read_at(&self) -> Option<Instant> {
         self.0.borrow().read_at
     }
 
     /// Sends off what has gathered, a turn after it began to. Called by each poll of the connection's
     /// task after it has nothing else to do.
-    pub(super) fn poll_send_off(&self, cx: &mut Context<'_>) -> io::Result<()> {
+    pub(crate) fn poll_send_off(&self, cx: &mut Context<'_>) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
         if inner.is_empty() {
             return Ok(());
@@ -96,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
     }
 
     /// The stream, when nobody else holds on to it.
-    pub(super) fn into_stream(self) -> Option<S> {
+    pub(crate) fn into_stream(self) -> Option<S> {
         Rc::try_unwrap(self.0)
             .ok()
             .map(|inner| inner.into_inner().stream)

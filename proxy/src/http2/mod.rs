@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113), with clients and with endpoints, over the `h2` crate.
 //!
 //! ```text
-//! connection ─► stream: head ─► exchange::judge ─► exchange::attempts ─► its response
+//! connection ─► stream: head ─► forward::plan ─► forward::attempts ─► its response
 //!                                                       │
 //!                              channels: a connection ◄─┘ with room for one more stream
 //! ```
@@ -9,23 +9,21 @@
 //! stream of a client. An exchange sees the two as its sides ([`client`], [`upstream`]).
 
 mod begun;
-pub(crate) mod channels;
-mod client;
-pub(crate) mod connection;
+pub(crate) mod client;
+mod connect;
 mod driver;
-mod fields;
+pub(crate) mod fields;
 mod halves;
-mod link;
+pub(crate) mod link;
 mod received;
 pub(crate) mod sent;
-mod stream;
 pub(crate) mod upstream;
 
 /// How much of a body may be on its way to us on one stream before we have passed on what came before.
-const STREAM_WINDOW: u32 = 64 * 1024;
+pub(crate) const STREAM_WINDOW: u32 = 64 * 1024;
 /// And on one connection.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+pub(crate) const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// How much of a body waits in a stream for its turn to be sent.
-const SEND_BUFFER: usize = 64 * 1024;
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;
 /// How many streams a client may have open.
-const STREAMS: u32 = 128;
+pub(crate) const STREAMS: u32 = 128;

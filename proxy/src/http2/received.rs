@@ -1,6 +1,6 @@
 //! The body of a message that comes over HTTP/2, as it is read.
 
-use crate::exchange::side::Filled;
+use crate::exchange::io::Filled;
 use crate::memory::Lent;
 use crate::worker::buffer::Buffers;
 use bytes::{Buf as _, Bytes};

@@ -1,6 +1,6 @@
 //! A message that leaves over HTTP/2, as it is written.
 
-use crate::exchange::side::{Outgoing, Source};
+use crate::exchange::io::{Outgoing, Source};
 use crate::http2::fields::Fields;
 use crate::http2::received::to_io;
 use crate::worker::buffer::Buffers;

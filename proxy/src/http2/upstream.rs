@@ -1,13 +1,14 @@
 //! An endpoint's stream, as an exchange sees it.
 
-use crate::exchange::side::{HeadFault, TunnelSaid, Upstream};
-use crate::http2::channels::{self, Place};
+use crate::exchange::budget::Effort;
+use crate::exchange::connect::Open;
+use crate::exchange::io::{HeadFault, TunnelSaid, Upstream};
+use crate::http2::connect;
 use crate::http2::fields::headers;
 use crate::http2::halves::{Halves, Start};
 use crate::http2::received::{Received, to_io};
 use crate::http2::sent::Sent;
-use crate::upstream::connection::Open;
-use crate::upstream::effort::Effort;
+use crate::upstream::http2_pool::StreamPermit;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;
@@ -38,7 +39,7 @@ pub(crate) struct Http2Upstream {
 
 /// A place on a connection, from which a stream is opened.
 pub(crate) struct Requesting {
-    place: Place,
+    permit: StreamPermit,
     response: Option<ResponseFuture>,
     /// The head went astray.
     fault: Option<HeadFault>,
@@ -53,11 +54,11 @@ impl Open for Http2Upstream {
         effort: &Effort<'_>,
     ) -> Result<Self, Reason> {
         let in_flight = InFlight::begin(endpoint);
-        let (place, reused) = channels::place(worker, endpoint, connector, effort).await?;
+        let (permit, reused) = connect::acquire(worker, endpoint, connector, effort).await?;
         Ok(Self {
             side: Halves::new(
                 Requesting {
-                    place,
+                    permit,
                     response: None,
                     fault: None,
                     reset: None,
@@ -79,7 +80,7 @@ impl Open for Http2Upstream {
             ..
         } = self;
         // What refused one request for being about to close would refuse the next.
-        side.start.place.retire();
+        side.start.permit.retire();
         drop(side);
         Self::open(worker, in_flight.endpoint(), connector.as_ref(), effort).await
     }
@@ -92,7 +93,7 @@ impl Requesting {
         let not_processed = error.is_remote()
             && (error.is_go_away() || error.reason() == Some(Code::REFUSED_STREAM));
         if !error.is_reset() || not_processed {
-            self.place.retire();
+            self.permit.retire();
         }
         let malformed = !error.is_remote() && !error.is_io();
         HeadFault {
@@ -112,7 +113,7 @@ impl Requesting {
 
 impl Start for Requesting {
     fn start(&mut self, message: &mut Sent) -> io::Result<Option<SendStream<Bytes>>> {
-        if message.asks_for_tunnel() && !self.place.offers_tunnels() {
+        if message.asks_for_tunnel() && !self.permit.offers_tunnels() {
             self.fault = Some(HeadFault {
                 reason: Reason::WebSocketNotOffered,
                 failure: None,
@@ -123,7 +124,7 @@ impl Start for Requesting {
         let Some((head, bodiless)) = message.take_head() else {
             return Ok(None);
         };
-        match self.place.send_request(head, bodiless) {
+        match self.permit.send_request(head, bodiless) {
             Ok((response, sending)) => {
                 message.sent_head(true);
                 self.response = Some(response);
@@ -131,7 +132,7 @@ impl Start for Requesting {
             }
             Err(error) => {
                 message.sent_head(false);
-                self.place.retire();
+                self.permit.retire();
                 self.fault = Some(HeadFault {
                     reason: Reason::UpstreamClosed,
                     failure: Some(Failure::Unsent),

@@ -3,7 +3,7 @@
 //! A worker never waits for whoever reads the log: lines gather in the worker, go in blocks to
 //! a thread that writes them, and are dropped and counted when that thread is far behind.
 
-use crate::telemetry::cells::Cells;
+use crate::telemetry::counters::Cells;
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! TLS handshakes with clients, counted by how they ended.
 
-use crate::telemetry::cells::Cell;
+use crate::telemetry::counter::Cell;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;

@@ -21,6 +21,16 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
+/// By this protocol (RFC 7301) the data plane knows its own handshakes, which it does not count.
+/// Nobody else knows it: it is made at start, and only the own listener gets to see it.
+pub(crate) static OWN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| format!("portolan-probe-{:032x}", fastrand::u128(..)).into_bytes());
+
+/// Whether a client that offers this protocol is the probe.
+pub(crate) fn is_own(protocol: &[u8]) -> bool {
+    protocol == *OWN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,7 +38,7 @@ mod tests {
     /// What the page says is spoken, is spoken, and nothing else.
     #[test]
     fn the_page_names_every_suite_and_group() {
-        let page = include_str!("../../../docs/tls.md");
+        let page = include_str!("../../../docs/guides/tls.md");
         let mut suites = 0;
         for suite in &provider().cipher_suites {
             let name = format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");

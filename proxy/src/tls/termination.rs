@@ -1,6 +1,5 @@
 //! How TLS is spoken with the clients of a host, ready for a handshake.
 
-use crate::host::Host;
 use crate::tls::certificate::CertificateSlot;
 use crate::tls::provider;
 use crate::tls::ticket::{TicketKeys, Ticketer};
@@ -99,11 +98,11 @@ impl Termination {
     }
 
     /// Whether what a handshake under `other` asked of its client is what this asks.
-    fn asks_the_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn asks_the_same_as(&self, other: &Self) -> bool {
         self.versions == other.versions && self.client_ca == other.client_ca
     }
 
-    fn shows_the_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
         let within = |these: &[Arc<CertificateSlot>], those: &[Arc<CertificateSlot>]| {
             let among =
                 |this: &Arc<CertificateSlot>| those.iter().any(|it| it.name() == this.name());
@@ -111,34 +110,6 @@ impl Termination {
         };
         within(&self.certificates, &other.certificates)
             && within(&other.certificates, &self.certificates)
-    }
-}
-
-/// What a handshake settled.
-#[derive(Clone, Debug)]
-pub(crate) struct Negotiated {
-    /// The host that was asked for; absent when no server name was.
-    pub(crate) host: Option<Arc<Host>>,
-    pub(crate) termination: Arc<Termination>,
-}
-
-impl Host {
-    /// Whether a request for this host may come on a connection with such a handshake. Else the
-    /// client is told to open another (RFC 9110 15.5.20): it proved too little for this host, or
-    /// was shown the certificate of another.
-    ///
-    /// Judged by what holds now, for each request: a connection outlives changes.
-    pub(crate) fn may_share(&self, negotiated: &Negotiated) -> bool {
-        let asked_for = negotiated.host.as_ref();
-        let own = asked_for.is_some_and(|it| it.policy.pattern == self.policy.pattern);
-        match &self.tls {
-            Some(tls) => {
-                let then = &negotiated.termination;
-                tls.asks_the_same_as(then) && (own || tls.shows_the_same_as(then))
-            }
-            // No certificate, no client authority: nothing to prove but the name.
-            None => own,
-        }
     }
 }
 

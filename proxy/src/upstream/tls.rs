@@ -133,7 +133,7 @@ impl Connector {
     }
 
     /// Shakes hands with an endpoint, resuming its last session if there is one.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         endpoint: &Arc<Endpoint>,
         stream: TcpStream,

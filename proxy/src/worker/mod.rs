@@ -1,33 +1,27 @@
-//! A worker: one thread with its own runtime, listeners, connections, pools and table.
+//! A worker: the state that the tasks of one thread share.
 //!
-//! Nothing that a request touches is shared with another worker but immutable hosts, endpoints
-//! and certificates; what changes arrives by mail and is applied between two polls. A connection
-//! is placed once, when it is accepted, with the worker that has the fewest.
+//! Nothing that a request touches is shared with another worker but immutable hosts, endpoints and
+//! certificates. The thread itself, and what it does with updates and connections, is in `server`.
 
-mod accept;
 pub(crate) mod buffer;
-pub(crate) mod clock;
 pub(crate) mod idle;
 pub(crate) mod linger;
-mod mail;
+pub(crate) mod mail;
 pub(crate) mod peers;
-mod tls;
-
-pub(crate) use mail::{HostChange, Mail, OpenListener};
+pub(crate) mod tls;
 
 use crate::host::Host;
-use crate::http2::channels::Channels;
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
 use crate::memory::{Account, Ledger, Step};
 use crate::telemetry::access_log::{AccessLog, LogSink};
-use crate::telemetry::cells::Cells;
+use crate::telemetry::counters::Cells;
 use crate::upstream::denied::Denied;
+use crate::upstream::http2_pool::Http2Pool;
 use crate::upstream::pool::Pool;
-use anyhow::Context as _;
 use buffer::Buffers;
 use idle::Idle;
-use peers::{Arrival, Peers};
+use peers::Peers;
 use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::via::Pseudonym;
@@ -35,10 +29,8 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore};
 
 /// How many TLS handshakes a worker has under way; more wait their turn, within the time of a
 /// handshake. Each holds buffers and costs a signature.
@@ -52,7 +44,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) hosts: RefCell<HostMap<Arc<Host>>>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) channels: Channels,
+    pub(crate) http2_pool: Http2Pool,
     pub(crate) peers: Peers,
     pub(crate) denied: Denied,
     pub(crate) buffers: Buffers,
@@ -63,24 +55,15 @@ pub(crate) struct Worker {
     pub(crate) limits: Limits,
     pub(crate) via: Pseudonym,
     /// The ports that this worker accepts on.
-    ports: RefCell<Vec<u16>>,
+    pub(crate) ports: RefCell<Vec<u16>>,
     /// One permit for each connection that may be open, over all workers.
-    room: Arc<Semaphore>,
+    pub(crate) room: Arc<Semaphore>,
     /// One permit for each TLS handshake that may be under way.
-    handshakes: Semaphore,
-    crowded: Arc<Notify>,
-    tls: tls::Desk,
+    pub(crate) handshakes: Semaphore,
+    pub(crate) crowded: Arc<Notify>,
+    pub(crate) tls: tls::Desk,
     phase: Cell<Phase>,
     random: RefCell<fastrand::Rng>,
-}
-
-/// What a worker is started with.
-pub(crate) struct Start {
-    pub(crate) worker: Equipment,
-    pub(crate) mail: mpsc::Receiver<Mail>,
-    /// Connections that other workers accepted for this one.
-    pub(crate) inbox: mpsc::Receiver<Arrival>,
-    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 /// What a worker gets from outside, and keeps.
@@ -100,30 +83,6 @@ pub(crate) struct Equipment {
     pub(crate) log: LogSink,
 }
 
-/// Starts a worker on a thread of its own; the thread ends when the phase says so.
-pub(crate) fn spawn(start: Start) -> anyhow::Result<JoinHandle<()>> {
-    let name = format!("worker-{}", start.worker.index);
-    let runtime = move || {
-        Builder::new_current_thread()
-            .enable_all()
-            .build_local(LocalOptions::default())
-    };
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(start)),
-            // The mailbox closes, and the control thread says that the data plane is stopping.
-            Err(error) => tracing::error!(%error, "a worker cannot start its runtime"),
-        })
-        .context("starting a worker thread")
-}
-
-async fn run(start: Start) {
-    let worker = Rc::new(Worker::new(start.worker));
-    mail::attend(&worker, start.mail, start.inbox, start.phase).await;
-    worker.log.flush(&worker.cells);
-}
-
 impl Worker {
     pub(crate) fn new(equipment: Equipment) -> Self {
         let account = Rc::new(Account::new(equipment.memory));
@@ -131,7 +90,7 @@ impl Worker {
             index: equipment.index,
             hosts: RefCell::default(),
             pool: equipment.pool,
-            channels: Channels::default(),
+            http2_pool: Http2Pool::default(),
             peers: equipment.peers,
             denied: equipment.denied,
             buffers: Buffers::new(Rc::clone(&account)),
@@ -156,6 +115,10 @@ impl Worker {
         self.phase.get() == Phase::Serving
     }
 
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
     /// Connections without a request are closed.
     pub(crate) fn is_closing(&self) -> bool {
         self.phase.get() >= Phase::Closing
@@ -168,19 +131,19 @@ impl Worker {
 
     /// Has those connections leave that have waited longest for a request, or asks the other workers
     /// for that. Connections with a request stay.
-    fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         if self.have_idle_leave() == 0 {
             self.peers.ask_for_room();
         }
     }
 
-    fn have_idle_leave(&self) -> usize {
+    pub(crate) fn have_idle_leave(&self) -> usize {
         let leaving = self.idle.ask_longest(LEAVING);
         self.cells.connections_shed.add(leaving as u64);
         leaving
     }
 
-    fn enter(&self, phase: Phase) {
+    pub(crate) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         if self.is_closing() {
             self.idle.wake_all();
@@ -230,7 +193,7 @@ impl Worker {
 impl Worker {
     /// One of a test, without others.
     pub(crate) fn alone(memory: Ledger) -> Self {
-        let (inbox, _) = mpsc::channel(1);
+        let (inbox, _) = tokio::sync::mpsc::channel(1);
         let peer = peers::Peer {
             cells: Arc::default(),
             inbox,

@@ -1,7 +1,7 @@
 //! What workers know of one another: how many connections each has, where to send it one more,
 //! and the connections to endpoints that it does not need now.
 
-use crate::telemetry::cells::{Active, Cells};
+use crate::telemetry::counters::{Active, Cells};
 use crate::upstream::pool::Pool;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;

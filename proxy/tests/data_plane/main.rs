@@ -16,6 +16,7 @@ mod hostile;
 mod http2;
 mod lifecycle;
 mod messages;
+mod metrics_page;
 mod name_server;
 mod origin;
 mod proxy;

@@ -8,7 +8,7 @@ use portolan_discovery::table::{
     PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, UpstreamProtocol, VirtualHost,
 };
 use portolan_discovery::version::Version;
-use portolan_proxy::control::{Batch, Control, Update, ResourceAck};
+use portolan_proxy::control::{Batch, Control, ResourceAck, Update};
 use portolan_proxy::data_plane::{DataPlane, Settings};
 use portolan_proxy::limits::Limits;
 use portolan_proxy::telemetry::access_log::AccessLogFormat;

@@ -3,7 +3,7 @@
 use crate::case::Case;
 use crate::compare::{PeerName, Relation, relation};
 use crate::distribution::Distribution;
-use crate::judged::{Judged, Signature};
+use crate::known_differences::{KnownDifferences, Signature};
 use crate::lane::{Lane, Observed};
 use crate::peer;
 use anyhow::{Context as _, Result, anyhow};
@@ -13,14 +13,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// How many cases are under way at a time. Most of their time is waiting.
+/// Cases that run at a time. Most of their time is waiting.
 const LANES: usize = 16;
-/// How long nothing must happen until the client says that nothing more will come.
+/// Silence after which the client ends its direction.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// The same for a case that is looked at again, in case the machine was busy.
 const MORE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Which cases are sent.
+/// Selection of the cases to send.
 #[derive(Clone, Copy, Debug)]
 pub enum Extent {
     /// Cases from the first on, until they hold this many requests.
@@ -29,17 +29,17 @@ pub enum Extent {
     Case(u64),
 }
 
-/// What came of a campaign.
+/// Result of a campaign.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What was drawn.
+    /// Distribution of the generated cases.
     pub distribution: Distribution,
-    /// Disagreements that nobody has judged: how often, and the first case in full.
-    pub unjudged: BTreeMap<Signature, (usize, String)>,
+    /// Unknown disagreements: their number, and the first case in full.
+    pub unknown: BTreeMap<Signature, (usize, String)>,
     /// Lawful cases that Portolan did not pass on as they are meant, in full.
     pub misread: Vec<String>,
-    /// How often each judged disagreement occurred.
-    pub judged: BTreeMap<Signature, usize>,
+    /// Number of occurrences of each known disagreement.
+    pub known_differences: BTreeMap<Signature, usize>,
     /// Disagreements that were not there at a second look.
     pub passing: BTreeMap<Signature, (usize, String)>,
 }
@@ -87,7 +87,7 @@ impl Readings {
             .collect()
     }
 
-    /// Whether Portolan passed on what is meant, and only that.
+    /// Returns true if Portolan forwarded exactly the intended requests.
     fn is_as_meant(&self, case: &Case) -> bool {
         let Some(meant) = &case.meant else {
             return !self.portolan.hung;
@@ -96,8 +96,10 @@ impl Readings {
             .portolan
             .requests
             .iter()
-            .map(|it| (it.marker, &it.body));
-        seen.eq(meant.iter().map(|it| (Some(it.marker), &it.body)))
+            .map(|message| (message.marker, &message.body));
+        seen.eq(meant
+            .iter()
+            .map(|message| (Some(message.marker), &message.body)))
             && self.portolan.malformed.is_empty()
             && !self.portolan.hung
     }
@@ -108,7 +110,7 @@ impl Readings {
 /// # Errors
 /// A proxy does not start or does not take connections.
 pub fn run(seed: u64, extent: Extent) -> Result<Report> {
-    let judged = Judged::committed()?;
+    let known_differences = KnownDifferences::committed()?;
     let portolan = peer::portolan(LANES)?;
     let nginx = peer::nginx(LANES)?;
     let haproxy = peer::haproxy(LANES)?;
@@ -122,7 +124,9 @@ pub fn run(seed: u64, extent: Extent) -> Result<Report> {
                 nginx,
                 haproxy,
             })
-            .map(|trio| scope.spawn(|| work(trio, seed, extent, &next, &judged, &report)))
+            .map(|trio| {
+                scope.spawn(|| work(trio, seed, extent, &next, &known_differences, &report))
+            })
             .collect();
         threads
             .into_iter()
@@ -143,7 +147,7 @@ fn work(
     seed: u64,
     extent: Extent,
     next: &AtomicU64,
-    judged: &Judged,
+    known_differences: &KnownDifferences,
     report: &Mutex<Report>,
 ) -> Result<()> {
     let poisoned = || anyhow!("a thread of the campaign panicked");
@@ -165,18 +169,19 @@ fn work(
         let readings = trio.ask(&case, PATIENCE)?;
         let unexplained = |readings: &Readings| {
             !readings.is_as_meant(&case)
-                || readings
-                    .disagreements()
-                    .iter()
-                    .any(|(peer, relation)| judged.explains(&case, *peer, *relation).is_none())
+                || readings.disagreements().iter().any(|(peer, relation)| {
+                    known_differences
+                        .explains(&case, *peer, *relation)
+                        .is_none()
+                })
         };
-        // What is about to be told is looked at again first, on a quieter clock.
+        // A disagreement is run again before it is reported, with longer waits.
         let again = match unexplained(&readings) || matches!(extent, Extent::Case(_)) {
             true => Some(trio.ask(&case, MORE_PATIENCE)?),
             false => None,
         };
         let mut report = report.lock().map_err(|_| poisoned())?;
-        report.take_in(seed, &case, &readings, again.as_ref(), judged);
+        report.take_in(seed, &case, &readings, again.as_ref(), known_differences);
         if matches!(extent, Extent::Case(_)) {
             println!(
                 "{}",
@@ -193,33 +198,33 @@ impl Report {
         case: &Case,
         first: &Readings,
         again: Option<&Readings>,
-        judged: &Judged,
+        known_differences: &KnownDifferences,
     ) {
         let last = again.unwrap_or(first);
         if !last.is_as_meant(case) {
             self.misread.push(shown(seed, case, last));
         }
         let (before, now) = (first.disagreements(), last.disagreements());
-        for (peer, relation) in before.iter().filter(|it| !now.contains(it)) {
-            if judged.explains(case, *peer, *relation).is_none() {
+        for (peer, relation) in before.iter().filter(|difference| !now.contains(difference)) {
+            if known_differences.explains(case, *peer, *relation).is_none() {
                 let entry = self.passing.entry(signature(case, *peer, *relation));
                 entry.or_insert_with(|| (0, shown(seed, case, first))).0 += 1;
             }
         }
         for (peer, relation) in now {
-            match judged.explains(case, peer, relation) {
-                Some(known) => *self.judged.entry(known.clone()).or_default() += 1,
+            match known_differences.explains(case, peer, relation) {
+                Some(known) => *self.known_differences.entry(known.clone()).or_default() += 1,
                 None => {
-                    let entry = self.unjudged.entry(signature(case, peer, relation));
+                    let entry = self.unknown.entry(signature(case, peer, relation));
                     entry.or_insert_with(|| (0, shown(seed, case, last))).0 += 1;
                 }
             }
         }
     }
 
-    /// The judged disagreements that occurred.
+    /// Returns the known disagreements that occurred.
     pub fn seen(&self) -> BTreeSet<Signature> {
-        self.judged.keys().cloned().collect()
+        self.known_differences.keys().cloned().collect()
     }
 }
 

@@ -7,20 +7,20 @@ use fastrand::Rng;
 /// The most requests that one connection carries.
 const LONGEST_PIPELINE: usize = 4;
 
-/// What is sent on one connection.
+/// The bytes sent on one connection.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// With the seed, all that is needed to make it again.
     pub index: u64,
     /// The pieces in which the bytes are sent.
     pub pieces: Vec<Vec<u8>>,
-    /// How many requests it was made from.
+    /// Number of requests it was made from.
     pub requests: usize,
-    /// What was bent, by name.
+    /// Names of its oddities.
     pub oddities: Vec<&'static Oddity>,
-    /// What it counts as in the distribution.
+    /// Its classes in the distribution.
     pub traits: Vec<Trait>,
-    /// What every reader must see, when nothing was bent.
+    /// Requests that every reader must see, if it has no oddity.
     pub meant: Option<Vec<Meant>>,
 }
 
@@ -76,7 +76,7 @@ impl Case {
                 (oddity.bend)(draft, &mut rng);
             }
         }
-        if let Some(cut) = drafts.iter().position(|it| it.cut.is_some()) {
+        if let Some(cut) = drafts.iter().position(|draft| draft.cut.is_some()) {
             drafts.truncate(cut + 1);
         }
         let traits = traits(&drafts, &oddities);
@@ -102,14 +102,21 @@ impl Case {
     pub fn bent(&self) -> String {
         match self.oddities.as_slice() {
             [] => "lawful".to_owned(),
-            some => some.iter().map(|it| it.name).collect::<Vec<_>>().join("+"),
+            some => some
+                .iter()
+                .map(|oddity| oddity.name)
+                .collect::<Vec<_>>()
+                .join("+"),
         }
     }
 }
 
 fn traits(drafts: &[Draft], oddities: &[&'static Oddity]) -> Vec<Trait> {
-    let closes_early = drafts.iter().rev().skip(1).any(|it| it.closes);
-    let mut traits: Vec<Trait> = oddities.iter().map(|it| Trait::Bent(it.class)).collect();
+    let closes_early = drafts.iter().rev().skip(1).any(|draft| draft.closes);
+    let mut traits: Vec<Trait> = oddities
+        .iter()
+        .map(|oddity| Trait::Bent(oddity.class))
+        .collect();
     for (holds, class) in [
         (oddities.is_empty(), Trait::Lawful),
         (oddities.len() > 1, Trait::BentTwice),
@@ -175,7 +182,7 @@ mod tests {
     /// The strict reader understands each lawful case as it is meant; where it is wrong, so is
     /// everything that is concluded from it.
     #[test]
-    fn what_is_lawful_reads_as_it_is_meant() {
+    fn lawful_cases_parse_as_intended() {
         let mut lawful = 0;
         for index in 0..2000 {
             let case = Case::generate(11, index);

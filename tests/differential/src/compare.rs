@@ -1,11 +1,11 @@
-//! How two readings of the same bytes relate.
+//! Compares two readings of the same bytes.
 
 use crate::lane::Observed;
 use crate::strict::Message;
 use serde::Deserialize;
 use std::fmt;
 
-/// Who is compared with Portolan.
+/// A proxy that is compared with Portolan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerName {
@@ -15,7 +15,7 @@ pub enum PeerName {
     Haproxy,
 }
 
-/// What the origin saw through Portolan, seen from what it saw through a peer.
+/// Relation of what the origin saw through Portolan to what it saw through a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
@@ -57,7 +57,7 @@ impl fmt::Display for Relation {
 
 /// `None` when both saw the same requests with the same bodies.
 pub fn relation(ours: &Observed, theirs: &Observed) -> Option<Relation> {
-    let key = |it: &Message| (it.marker, it.body.clone());
+    let key = |message: &Message| (message.marker, message.body.clone());
     let ours_seen: Vec<_> = ours.requests.iter().map(key).collect();
     let theirs_seen: Vec<_> = theirs.requests.iter().map(key).collect();
     if !ours.malformed.is_empty() {
@@ -69,8 +69,9 @@ pub fn relation(ours: &Observed, theirs: &Observed) -> Option<Relation> {
     if ours_seen == theirs_seen {
         return None;
     }
-    let markers =
-        |seen: &[(Option<u16>, Vec<u8>)]| -> Vec<_> { seen.iter().map(|it| it.0).collect() };
+    let markers = |seen: &[(Option<u16>, Vec<u8>)]| -> Vec<_> {
+        seen.iter().map(|(marker, _)| *marker).collect()
+    };
     Some(if within(&ours_seen, &theirs_seen) {
         Relation::PortolanRefuses
     } else if within(&theirs_seen, &ours_seen) {
@@ -82,10 +83,11 @@ pub fn relation(ours: &Observed, theirs: &Observed) -> Option<Relation> {
     })
 }
 
-/// Whether `all` becomes `some` when elements are left out.
+/// Returns true if `some` is a subsequence of `all`.
 fn within<T: PartialEq>(some: &[T], all: &[T]) -> bool {
     let mut rest = all.iter();
-    some.iter().all(|wanted| rest.any(|it| it == wanted))
+    some.iter()
+        .all(|wanted| rest.any(|element| element == wanted))
 }
 
 #[cfg(test)]

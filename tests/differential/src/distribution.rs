@@ -1,11 +1,11 @@
-//! How often each class of cases was drawn: a generator that drifts tests nothing and stays green.
+//! Distribution of the generated cases over their classes: a generator that drifts tests nothing and stays green.
 
 use crate::case::{Case, Trait};
 use crate::oddity::{self, CLASSES};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What every class must have at least, in parts of a hundred.
+/// Least share of every class, in percent.
 const LEAST: usize = 5;
 
 /// Counts of what was drawn.
@@ -46,17 +46,21 @@ impl Distribution {
         }
     }
 
-    /// How many requests there were.
+    /// Number of requests.
     pub fn requests(&self) -> usize {
         self.requests
     }
 
     /// The classes below 5 %, and the oddities that never came.
     pub fn starved(&self) -> Vec<String> {
-        let below = |it: &Trait| self.share(*it) < LEAST as f64;
-        let classes = interesting().filter(below).map(|it| format!("{it:?}"));
-        let never = oddity::all().filter(|it| !self.oddities.contains_key(it.name));
-        classes.chain(never.map(|it| it.name.to_owned())).collect()
+        let below = |class: &Trait| self.share(*class) < LEAST as f64;
+        let classes = interesting()
+            .filter(below)
+            .map(|class| format!("{class:?}"));
+        let never = oddity::all().filter(|oddity| !self.oddities.contains_key(oddity.name));
+        classes
+            .chain(never.map(|oddity| oddity.name.to_owned()))
+            .collect()
     }
 
     fn share(&self, class: Trait) -> f64 {
@@ -71,7 +75,7 @@ impl fmt::Display for Distribution {
         for class in interesting() {
             writeln!(f, "  {:5.1} %  {class:?}", self.share(class))?;
         }
-        let rarest = self.oddities.iter().min_by_key(|it| it.1);
+        let rarest = self.oddities.iter().min_by_key(|(_, count)| *count);
         if let Some((name, count)) = rarest {
             writeln!(
                 f,
@@ -95,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_starved_class_is_told() {
+    fn reports_a_starved_class() {
         assert!(
             Distribution::default()
                 .starved()

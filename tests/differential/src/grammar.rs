@@ -6,7 +6,7 @@ use fastrand::Rng;
 /// The hosts that every peer serves.
 pub const HOSTS: [&str; 2] = ["shop.test", "blog.test"];
 
-/// What a draft must have for an oddity to bend it.
+/// Parts that a draft must have for an oddity to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// Whatever is drawn.
@@ -39,13 +39,13 @@ pub struct Chunk {
     pub extension: Vec<u8>,
     /// The line end behind the size.
     pub end: Vec<u8>,
-    /// What it carries; nothing in the last one.
+    /// Its data; empty in the last one.
     pub data: Vec<u8>,
     /// The line end behind the data; nothing in the last one.
     pub data_end: Vec<u8>,
 }
 
-/// How a body is written.
+/// Form of a body.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// As it is.
@@ -59,7 +59,7 @@ pub enum Body {
 pub struct Draft {
     /// Its place in the pipeline, which is written into its target: the origin knows it by that.
     pub marker: u16,
-    /// What comes before the request line.
+    /// Bytes before the request line.
     pub leading: Vec<u8>,
     /// The method.
     pub method: Vec<u8>,
@@ -67,7 +67,7 @@ pub struct Draft {
     pub target: Vec<u8>,
     /// The version.
     pub version: Vec<u8>,
-    /// What stands between the three.
+    /// Separator of the three parts.
     pub spaces: [Vec<u8>; 2],
     /// The end of the request line.
     pub line_end: Vec<u8>,
@@ -75,9 +75,9 @@ pub struct Draft {
     pub fields: Vec<Field>,
     /// The empty line.
     pub head_end: Vec<u8>,
-    /// How its body is written.
+    /// Form of its body.
     pub body: Body,
-    /// What the body means.
+    /// Content of the body.
     pub content: Vec<u8>,
     /// Nothing may be processed after it.
     pub closes: bool,
@@ -152,13 +152,15 @@ impl Draft {
             &self.line_end,
         ]
         .concat();
-        self.fields.iter().for_each(|it| out.extend(it.bytes()));
+        self.fields
+            .iter()
+            .for_each(|field| out.extend(field.bytes()));
         out.extend_from_slice(&self.head_end);
         match &self.body {
             Body::Plain(bytes) => out.extend_from_slice(bytes),
             Body::Chunked(chunks, trailers, end) => {
-                chunks.iter().for_each(|it| out.extend(it.bytes()));
-                trailers.iter().for_each(|it| out.extend(it.bytes()));
+                chunks.iter().for_each(|chunk| out.extend(chunk.bytes()));
+                trailers.iter().for_each(|field| out.extend(field.bytes()));
                 out.extend_from_slice(end);
             }
         }
@@ -168,12 +170,12 @@ impl Draft {
         out
     }
 
-    /// Whether it has a body with a length.
+    /// Returns true if it has a body with a length.
     pub fn has_length(&self) -> bool {
         matches!(&self.body, Body::Plain(bytes) if !bytes.is_empty())
     }
 
-    /// Whether its body is chunked.
+    /// Returns true if its body is chunked.
     pub fn is_chunked(&self) -> bool {
         matches!(self.body, Body::Chunked(..))
     }
@@ -181,7 +183,7 @@ impl Draft {
     /// The first field of this name.
     pub fn field(&mut self, name: &str) -> Option<&mut Field> {
         let mut fields = self.fields.iter_mut();
-        fields.find(|it| it.is(name))
+        fields.find(|field| field.is(name))
     }
 
     /// Sets a field, or adds it.
@@ -199,7 +201,7 @@ impl Draft {
 
     /// Removes all fields of this name.
     pub fn remove(&mut self, name: &str) {
-        self.fields.retain(|it| !it.is(name));
+        self.fields.retain(|field| !field.is(name));
     }
 
     /// Changes a chunk of the body: the first, or the last one, which has no data.

@@ -1,4 +1,4 @@
-//! One way through one proxy: a port in front, and behind it an origin of its own, so that
+//! One route through one proxy: a port in front, and behind it an origin of its own, so that
 //! whatever arrives there came from the case under way. One thread serves both ends.
 
 use crate::case::Case;
@@ -8,24 +8,24 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Nothing takes this long unless somebody waits for ever.
+/// Timeout that only a hang exceeds.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Between two pieces, so that they are not read as one.
 const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 
-/// A way through one proxy.
+/// A route through one proxy.
 #[derive(Debug)]
 pub struct Lane {
     origin: TcpListener,
     front: SocketAddr,
 }
 
-/// What came out at both ends.
+/// Bytes received at both ends.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// The whole requests that the origin got, in the order of their arrival.
     pub requests: Vec<Message>,
-    /// What the origin got and cannot read, and why.
+    /// Bytes that the origin cannot parse, and why.
     pub malformed: Vec<String>,
     /// Requests that ended before their end.
     pub unfinished: usize,
@@ -63,12 +63,12 @@ impl Lane {
         Ok(Self { origin, front })
     }
 
-    /// Where its proxy listens.
+    /// Address of its proxy.
     pub fn front(&self) -> SocketAddr {
         self.front
     }
 
-    /// Where its proxy sends to.
+    /// Address of its origin.
     ///
     /// # Errors
     /// The socket has no address.
@@ -121,10 +121,14 @@ impl Conversation<'_> {
                 break;
             }
             let all_answered = self.observed.requests.len() >= expected
-                && answers(&self.heard).iter().filter(|it| **it >= 200).count() >= expected;
+                && answers(&self.heard)
+                    .iter()
+                    .filter(|status| **status >= 200)
+                    .count()
+                    >= expected;
             if !finished && (idle || all_answered) {
                 finished = true;
-                // Who has closed already needs not to be told.
+                // A side that has closed already needs no shutdown.
                 let _ = self.client.shutdown(Shutdown::Write);
             }
             if Instant::now() > deadline {
@@ -149,7 +153,7 @@ impl Conversation<'_> {
         watched.extend(
             self.upstreams
                 .iter()
-                .map(|it| PollFd::new(&it.stream, PollFlags::IN)),
+                .map(|upstream| PollFd::new(&upstream.stream, PollFlags::IN)),
         );
         let ready = poll(&mut watched, Some(&timeout))?;
         self.accept()?;
@@ -159,7 +163,7 @@ impl Conversation<'_> {
         for upstream in &mut self.upstreams {
             upstream.take_in(&mut self.observed);
         }
-        self.upstreams.retain(|it| !it.ended);
+        self.upstreams.retain(|upstream| !upstream.ended);
         Ok(ready > 0)
     }
 
@@ -199,7 +203,7 @@ impl Upstream {
                 Step::Malformed(why) => {
                     let shown = self.unread.escape_ascii();
                     observed.malformed.push(format!("{why}: {shown}"));
-                    // Nothing behind it can be understood; whoever sent it is told by the close.
+                    // Nothing behind it can be parsed; the close reports that to the sender.
                     self.unread.clear();
                     self.ended = true;
                 }
@@ -242,7 +246,7 @@ fn drain(stream: &mut TcpStream, into: &mut Vec<u8>) -> bool {
 fn answers(heard: &[u8]) -> Vec<u16> {
     heard
         .windows(12)
-        .filter(|it| it.starts_with(b"HTTP/1."))
-        .filter_map(|it| std::str::from_utf8(it.get(9..)?).ok()?.parse().ok())
+        .filter(|line| line.starts_with(b"HTTP/1."))
+        .filter_map(|line| std::str::from_utf8(line.get(9..)?).ok()?.parse().ok())
         .collect()
 }

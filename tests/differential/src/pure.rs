@@ -13,14 +13,14 @@ use portolan_proxy_core::request::{RequestHead, settle_version};
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use portolan_proxy_core::via::Pseudonym;
 
-/// What becomes of the bytes at the front of a connection.
+/// Result of parsing the bytes at the front of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// A whole request: as it is sent on, how many bytes it was, and whether another may follow.
     On {
         /// Head and body.
         sent: Vec<u8>,
-        /// How much of the input it was.
+        /// Length of the parsed input.
         used: usize,
         /// The next request may be read.
         kept: bool,
@@ -31,7 +31,7 @@ pub enum Passed {
     Refused,
 }
 
-/// What a worker decides by: the hosts of the grammar, each with one route for every path.
+/// Routing table: the hosts of the grammar, each with one route for every path.
 #[derive(Debug)]
 pub struct Pure(VirtualHost<()>);
 
@@ -102,7 +102,7 @@ impl Pure {
     }
 }
 
-/// How many bytes come before the head, and how long it is.
+/// Returns the number of bytes before the head, and its length.
 fn head(bytes: &[u8], piece: usize) -> Result<Option<(usize, usize)>, ()> {
     let mut scan = HeadScan::default();
     let mut skipped = 0;

@@ -1,14 +1,14 @@
 //! The origin's reader: RFC 9112 to the letter, written apart from the product's so that a
 //! mistake of one is not a mistake of both. It may be slow, so it is simple.
 
-/// What the bytes are.
+/// Kind of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A whole request.
     Request {
-        /// What it says.
+        /// The request.
         message: Message,
-        /// How many bytes it has.
+        /// Its length in bytes.
         used: usize,
     },
     /// The beginning of one, perhaps.
@@ -22,7 +22,7 @@ pub enum Step {
 pub struct Message {
     /// The request line.
     pub line: String,
-    /// Which draft it was made from, by its target: `/m3…` is the fourth of its pipeline.
+    /// Number of the draft it was made from, by its target: `/m3…` is the fourth of its pipeline.
     pub marker: Option<u16>,
     /// Without its coding.
     pub body: Vec<u8>,
@@ -49,7 +49,7 @@ type Read<'a, T> = Result<(T, &'a [u8]), Short>;
 
 /// A line without its CR LF; a bare CR or LF is no line end and no part of a line.
 fn line(bytes: &[u8]) -> Read<'_, &[u8]> {
-    let Some(end) = bytes.iter().position(|it| matches!(it, b'\r' | b'\n')) else {
+    let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
         return Err(Short::More);
     };
     let (line, rest) = bytes.split_at(end);
@@ -65,17 +65,17 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text
             .iter()
-            .all(|it| it.is_ascii_alphanumeric() || special.contains(it))
+            .all(|byte| byte.is_ascii_alphanumeric() || special.contains(byte))
 }
 
 fn is_value(text: &[u8]) -> bool {
     text.iter()
-        .all(|it| *it == b'\t' || (*it >= b' ' && *it != 0x7f))
+        .all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
 }
 
 /// A field line: name and value.
 fn field(line: &[u8]) -> Result<(String, &[u8]), Short> {
-    let mut parts = line.splitn(2, |it| *it == b':');
+    let mut parts = line.splitn(2, |byte| *byte == b':');
     let (Some(name), Some(value)) = (parts.next(), parts.next()) else {
         return Err(Short::Bad("a line without a colon"));
     };
@@ -91,7 +91,7 @@ fn field(line: &[u8]) -> Result<(String, &[u8]), Short> {
 
 fn message(bytes: &[u8]) -> Read<'_, Message> {
     let (request_line, mut rest) = line(bytes)?;
-    let words: Vec<&[u8]> = request_line.split(|it| *it == b' ').collect();
+    let words: Vec<&[u8]> = request_line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = words.as_slice() else {
         return Err(Short::Bad("the request line has not three parts"));
     };
@@ -137,11 +137,11 @@ fn message(bytes: &[u8]) -> Read<'_, Message> {
 }
 
 fn marker(target: &[u8]) -> Option<u16> {
-    let at = target.windows(2).position(|it| it == b"/m")?;
+    let at = target.windows(2).position(|pair| pair == b"/m")?;
     let digits = target
         .get(at + 2..)?
         .iter()
-        .take_while(|it| it.is_ascii_digit());
+        .take_while(|byte| byte.is_ascii_digit());
     let digits: Vec<u8> = digits.copied().collect();
     std::str::from_utf8(&digits).ok()?.parse().ok()
 }
@@ -150,7 +150,7 @@ fn with_length<'a>(length: &[u8], rest: &'a [u8]) -> Read<'a, Vec<u8>> {
     let all_digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
     let number = std::str::from_utf8(length)
         .ok()
-        .and_then(|it| it.parse::<usize>().ok());
+        .and_then(|digits| digits.parse::<usize>().ok());
     let Some(number) = number.filter(|_| all_digits) else {
         return Err(Short::Bad("a length is no number"));
     };
@@ -170,8 +170,8 @@ fn chunked(mut rest: &[u8]) -> Read<'_, Vec<u8>> {
         let extension = size_line.get(digits.len()..).unwrap_or_default();
         let size = std::str::from_utf8(&digits)
             .ok()
-            .and_then(|it| u64::from_str_radix(it, 16).ok());
-        let Some(size) = size.and_then(|it| usize::try_from(it).ok()) else {
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else {
             return Err(Short::Bad("a chunk size is no number"));
         };
         if !(extension.is_empty() || extension.starts_with(b";")) || !is_value(extension) {

@@ -1,10 +1,10 @@
-//! The same bytes to three proxies: whatever they read differently has been judged.
+//! The same bytes to three proxies: every difference in reading must be known.
 
 // The settings of clippy.toml for tests reach test functions, not the functions beside them.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 use portolan_differential::campaign::{Extent, Report, run};
-use portolan_differential::judged::Judged;
+use portolan_differential::known_differences::KnownDifferences;
 use std::env;
 
 /// In `make test`, and in `make nightly`.
@@ -19,7 +19,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn portolan_nginx_and_haproxy_agree_or_it_is_judged() {
+fn proxies_agree_except_for_known_differences() {
     let nightly = env::var_os("NIGHTLY").is_some();
     // The same cases for every change; new ones every night.
     let fresh = || if nightly { fastrand::u64(..) } else { 1 };
@@ -30,7 +30,7 @@ fn portolan_nginx_and_haproxy_agree_or_it_is_judged() {
         None => Extent::Requests(REQUESTS[usize::from(nightly)]),
     };
     let report = run(seed, extent).unwrap();
-    tell(&report, nightly);
+    print_summary(&report, nightly);
     if let Extent::Requests(least) = extent {
         assert!(report.distribution.requests() >= least);
         assert_eq!(report.distribution.starved(), Vec::<String>::new());
@@ -41,18 +41,18 @@ fn portolan_nginx_and_haproxy_agree_or_it_is_judged() {
         report.misread.len()
     );
     assert!(
-        report.unjudged.is_empty(),
-        "{} kinds of disagreement are not judged",
-        report.unjudged.len()
+        report.unknown.is_empty(),
+        "{} kinds of disagreement are not known",
+        report.unknown.len()
     );
 }
 
-fn tell(report: &Report, nightly: bool) {
+fn print_summary(report: &Report, nightly: bool) {
     print!("{}", report.distribution);
-    let judged: usize = report.judged.values().sum();
+    let occurrences: usize = report.known_differences.values().sum();
     println!(
-        "{judged} disagreements of {} judged kinds",
-        report.judged.len()
+        "{occurrences} disagreements of {} known kinds",
+        report.known_differences.len()
     );
     for (signature, (count, shown)) in &report.passing {
         println!("not there at a second look, {count} times: {signature:?}\n{shown}");
@@ -60,13 +60,13 @@ fn tell(report: &Report, nightly: bool) {
     for shown in report.misread.iter().take(10) {
         println!("misread: {shown}");
     }
-    for (signature, (count, shown)) in &report.unjudged {
-        println!("not judged, {count} times: {signature:?}\n{shown}");
+    for (signature, (count, shown)) in &report.unknown {
+        println!("unknown, {count} times: {signature:?}\n{shown}");
     }
     if nightly {
         let seen = report.seen();
-        for never in Judged::committed().unwrap().missing(&seen) {
-            println!("judged, and did not occur: {never:?}");
+        for never in KnownDifferences::committed().unwrap().missing(&seen) {
+            println!("known, and did not occur: {never:?}");
         }
     }
 }

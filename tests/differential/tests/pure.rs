@@ -42,7 +42,7 @@ fn passed_on(pure: &Pure, mut bytes: &[u8], piece: usize) -> (Vec<Vec<u8>>, Opti
 }
 
 #[test]
-fn what_is_passed_on_is_one_request_to_a_strict_reader_and_means_the_same() {
+fn forwarded_bytes_parse_strictly_as_the_same_request() {
     let (seed, pure) = (seed(), Pure::new().unwrap());
     let mut accepted = 0;
     for index in 0..CASES {
@@ -69,7 +69,7 @@ fn what_is_passed_on_is_one_request_to_a_strict_reader_and_means_the_same() {
         if let Some(meant) = &case.meant {
             let meant: Vec<_> = meant
                 .iter()
-                .map(|it| (Some(it.marker), it.body.clone()))
+                .map(|message| (Some(message.marker), message.body.clone()))
                 .collect();
             assert_eq!(seen, meant, "{}", shown());
         }
@@ -80,7 +80,7 @@ fn what_is_passed_on_is_one_request_to_a_strict_reader_and_means_the_same() {
 /// The strict reader and ours, on the same bytes: what we accept, it accepts, with the same end.
 /// (It knows no empty line before a request, and neither does a case of one.)
 #[test]
-fn what_is_accepted_is_accepted_by_a_strict_reader() {
+fn accepts_only_what_a_strict_reader_accepts() {
     let (seed, pure) = (seed(), Pure::new().unwrap());
     let mut rng = fastrand::Rng::with_seed(seed);
     for _ in 0..CASES {
@@ -104,7 +104,7 @@ fn what_is_accepted_is_accepted_by_a_strict_reader() {
 
 /// However the bytes arrive, they are the same requests.
 #[test]
-fn pieces_of_any_size_are_read_as_the_whole_is() {
+fn parses_fragments_like_the_whole() {
     let (seed, pure) = (seed(), Pure::new().unwrap());
     for index in 0..CASES / 10 {
         let bytes = Case::generate(seed, index).bytes();
@@ -130,7 +130,7 @@ fn pieces_of_any_size_are_read_as_the_whole_is() {
 
 /// A chunked body that the strict reader takes is taken, but for those that are too much.
 #[test]
-fn a_lawful_chunked_body_is_refused_only_for_its_size() {
+fn rejects_lawful_chunked_bodies_only_for_their_size() {
     let (seed, pure) = (seed(), Pure::new().unwrap());
     let mut rng = fastrand::Rng::with_seed(seed);
     let bounded = [

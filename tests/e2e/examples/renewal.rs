@@ -1,13 +1,13 @@
-//! How soon a renewed Secret is served by every proxy: the cluster of the environment, its class `public`,
+//! Measures how soon every proxy serves a renewed Secret: the cluster of the environment, its class `public`,
 //! its API server. Prints the figures; `make bench-renewal` runs it on the cluster of `make demo`.
 #![allow(clippy::print_stdout)] // It is what it is for.
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
+use portolan_e2e::client::Client;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::pki::Authority;
-use portolan_e2e::scene;
-use portolan_e2e::visitor::Visitor;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::LATER;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 /// Between two looks at a proxy.
 const LOOK: Duration = Duration::from_millis(5);
-/// Whoever is this late is not measured.
+/// A proxy that is later than this is not measured.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
@@ -24,11 +24,11 @@ async fn main() -> Result<()> {
     let rounds = std::env::var("ROUNDS").unwrap_or_else(|_| "30".to_owned());
     let rounds: usize = rounds.parse().context("ROUNDS is no number")?;
     ensure!(rounds > 0, "ROUNDS is 0");
-    scene("renewal-figure", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+    test_env("renewal-figure", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         let authority = Authority::new()?;
         let renew = async || {
             cluster.apply(&authority.secret(&namespace, "own", &[&host])?).await
@@ -40,19 +40,19 @@ async fn main() -> Result<()> {
             .await?;
         cluster.ready(&namespace, "shop", LATER).await?;
         let proxies = cluster.ready_proxies().await?;
-        let ways: Vec<_> = proxies.iter().flat_map(|it| it.ways().next()).collect();
-        let visitor = authority.visitor()?;
-        let way = ways.first().context("no proxy")?;
-        let mut old = visitor.https(way.https, &host).await?.fingerprint()?;
+        let entrypoints: Vec<_> = proxies.iter().flat_map(|proxy| proxy.entrypoints().next()).collect();
+        let client = authority.http_client()?;
+        let entrypoint = entrypoints.first().context("no proxy")?;
+        let mut old = client.https(entrypoint.https, &host).await?.fingerprint()?;
         let mut slowest = Vec::with_capacity(rounds);
         for _ in 0..rounds {
             // What the last one caused comes to rest.
             sleep(Duration::from_secs(1)).await;
             renew().await?;
             let stored = Instant::now();
-            let seen = ways
+            let seen = entrypoints
                 .iter()
-                .map(|way| next(&visitor, way.https, &host, &old, stored));
+                .map(|entrypoint| next(&client, entrypoint.https, &host, &old, stored));
             let seen = try_join_all(seen).await?;
             slowest.extend(seen.iter().map(|(after, _)| *after).max());
             old.clone_from(&seen.first().context("no proxy")?.1);
@@ -61,7 +61,7 @@ async fn main() -> Result<()> {
         let at = |share: usize| slowest.get((rounds - 1) * share / 100).copied();
         println!(
             "{rounds} renewals, {} proxies; from the API server's answer until the last proxy shows the new certificate: median {:?}, 95 % within {:?}, all within {:?}",
-            ways.len(),
+            entrypoints.len(),
             at(50).unwrap_or_default(),
             at(95).unwrap_or_default(),
             at(100).unwrap_or_default(),
@@ -71,9 +71,9 @@ async fn main() -> Result<()> {
     .await
 }
 
-/// How long a proxy took to show another certificate, and which.
+/// Time a proxy took to present another certificate, and its fingerprint.
 async fn next(
-    visitor: &Visitor,
+    client: &Client,
     at: SocketAddr,
     host: &str,
     old: &str,
@@ -81,7 +81,7 @@ async fn next(
 ) -> Result<(Duration, String)> {
     let shows = async {
         loop {
-            let shown = visitor.https(at, host).await?.fingerprint()?;
+            let shown = client.https(at, host).await?.fingerprint()?;
             if shown != old {
                 return Ok((since.elapsed(), shown));
             }

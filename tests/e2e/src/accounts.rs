@@ -11,7 +11,7 @@ impl Cluster {
     /// A token of a ServiceAccount for an audience; `None`: for the API server.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn token(
         &self,
         namespace: &str,
@@ -27,11 +27,11 @@ impl Cluster {
             spec: Some(spec),
             ..TokenRequest::default()
         };
-        let answer = accounts
+        let response = accounts
             .create_token_request(account, &PostParams::default(), &request)
             .await;
-        let answer = answer.with_context(|| format!("token of {namespace}/{account}"))?;
-        answer
+        let response = response.with_context(|| format!("token of {namespace}/{account}"))?;
+        response
             .status
             .and_then(|status| status.token)
             .context("the API server gave no token")

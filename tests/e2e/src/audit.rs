@@ -1,4 +1,4 @@
-//! The API server's audit log: who asked for what.
+//! Reads the API server's audit log.
 
 use crate::{Cluster, SYSTEM};
 use anyhow::{Context, Result};
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 
-/// The log, read from a place on.
+/// The audit log from an offset on.
 pub struct Audit {
     path: PathBuf,
     from: u64,
@@ -24,12 +24,12 @@ pub struct Entry {
     #[serde(rename = "requestURI")]
     pub request_uri: String,
     user: User,
-    /// What it was about; absent for paths that are no resource.
+    /// Its resource; absent for paths that are none.
     #[serde(default)]
     pub object_ref: Object,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
-    /// How it ended; absent while it runs.
+    /// Its outcome; absent while it runs.
     #[serde(default)]
     pub response_status: Response,
 }
@@ -53,7 +53,7 @@ pub struct Object {
     pub name: String,
 }
 
-/// How a request ended.
+/// Outcome of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Response {
@@ -62,20 +62,20 @@ pub struct Response {
 }
 
 impl Entry {
-    /// Whether it would change something that is stored. Reviews are questions, though they are created.
+    /// Returns true if it changes stored objects. Reviews are created but not stored.
     pub fn is_write(&self) -> bool {
         let writes = ["create", "update", "patch", "delete", "deletecollection"];
         writes.contains(&self.verb.as_str()) && !self.object_ref.resource.ends_with("reviews")
     }
 
-    /// Whether the asker's roles did not allow it. A 403 alone may also be an admission plug-in's no, as in
+    /// Returns true if the roles of its user did not allow it. A 403 alone may also be an admission plug-in's no, as in
     /// a namespace that is being deleted.
     pub fn is_forbidden(&self) -> bool {
         let decision = self.annotations.get("authorization.k8s.io/decision");
         decision.is_some_and(|decision| decision == "forbid")
     }
 
-    /// Whether the operator asked.
+    /// Returns true if the operator sent it.
     pub fn is_operators(&self) -> bool {
         self.user.username == format!("system:serviceaccount:{SYSTEM}:portolan-operator")
     }
@@ -100,7 +100,7 @@ impl Audit {
         Ok(Self { path, from })
     }
 
-    /// What the operator asked for since.
+    /// Returns the operator's requests since then.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -10,19 +10,19 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 
-/// The field manager of whatever the tests write.
+/// Field manager of the tests.
 const FIELD_MANAGER: &str = "portolan-e2e";
 
 /// A cluster with the chart installed.
 #[derive(Clone)]
 pub struct Cluster {
-    /// As its administrator.
+    /// Client with the rights of the administrator.
     pub client: Client,
-    /// Where its files are.
+    /// Location of its files.
     pub environment: Environment,
 }
 
-/// What the tests handle: kind, API group and version, plural.
+/// Kinds that the tests handle: kind, API group and version, plural.
 const KINDS: &[(&str, &str, &str)] = &[
     (
         "CertificateRequest",
@@ -115,7 +115,7 @@ impl Cluster {
     /// Applies an object on the server's side, as `kubectl apply --server-side --force-conflicts` does.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn apply(&self, object: &Value) -> Result<Value> {
         let (kind, namespace, name) = key(object)?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -127,7 +127,7 @@ impl Cluster {
     /// Changes an object by a JSON merge patch.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn merge(
         &self,
         kind: &str,
@@ -145,7 +145,7 @@ impl Cluster {
     /// Reads an object; `None` when there is none.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn find(&self, kind: &str, namespace: &str, name: &str) -> Result<Option<Value>> {
         let found = self.api(kind, namespace)?.get_opt(name).await;
         found
@@ -157,7 +157,7 @@ impl Cluster {
     /// Reads an object that must be there.
     ///
     /// # Errors
-    /// When it is not, or what the API server says.
+    /// When there is none, or the API server cannot be reached.
     pub async fn get(&self, kind: &str, namespace: &str, name: &str) -> Result<Value> {
         let found = self.find(kind, namespace, name).await?;
         found.with_context(|| format!("{kind} {namespace}/{name}: there is none"))
@@ -166,7 +166,7 @@ impl Cluster {
     /// Lists a kind in a namespace (`""`: in all) by a label selector (`""`: whatever).
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn list(&self, kind: &str, namespace: &str, labels: &str) -> Result<Vec<Value>> {
         let params = ListParams::default().labels(labels);
         let list = self.api(kind, namespace)?.list(&params).await;
@@ -186,7 +186,7 @@ impl Cluster {
     /// Deletes an object; one that is not there is deleted already.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn delete(&self, kind: &str, namespace: &str, name: &str) -> Result<()> {
         match self
             .api(kind, namespace)?
@@ -202,7 +202,7 @@ impl Cluster {
     /// Deletes the object that was read, not one that has taken its name since.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn delete_exactly(&self, object: &Value) -> Result<()> {
         let (kind, namespace, name) = key(object)?;
         let uid = object
@@ -221,7 +221,7 @@ impl Cluster {
     /// Sets how many pods a Deployment has.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn scale(&self, namespace: &str, deployment: &str, replicas: u32) -> Result<()> {
         let patch = serde_json::json!({"spec": {"replicas": replicas}});
         self.merge("Deployment", namespace, deployment, patch)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What the application read.
+/// The request as the application read it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Echo {
     /// The request's method.
@@ -20,7 +20,7 @@ pub struct Echo {
     pub headers: BTreeMap<String, Vec<String>>,
     /// The name of the pod that answered.
     pub pod: String,
-    /// How many bytes the body had.
+    /// Length of the body in bytes.
     #[serde(rename = "bodyLength")]
     pub body_length: u64,
 }

@@ -1,15 +1,15 @@
-//! Where the cluster is, told by the environment of `testbed env`.
+//! Reads from the environment of `testbed env` where the cluster is.
 
 use anyhow::{Context, Result};
 use std::env;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// How to get what is missing.
+/// Hint for a missing variable.
 const HOW: &str = "these tests need the test cluster with the chart installed: run `ONLY=cluster \
     tests/run`, or `make demo` and then `eval \"$(testbed env --name portolan)\"`";
 
-/// What `testbed env` exports.
+/// Values that `testbed env` exports.
 #[derive(Clone, Debug)]
 pub struct Environment {
     /// The administrator's kubeconfig.

@@ -1,4 +1,4 @@
-//! ExposedPorts: writing small ones, reading what their status says, waiting for a verdict.
+//! ExposedPorts: builds small ones, reads their status, waits for conditions.
 
 use crate::Cluster;
 use crate::cluster::text;
@@ -44,27 +44,27 @@ pub fn consent(namespace: &str, from: &str, to: &Value) -> Value {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exposed(pub Value);
 
-/// What one condition says.
+/// One condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Condition {
     /// `True`, `False` or `Unknown`.
     pub status: String,
     /// One of the documented reasons.
     pub reason: String,
     /// One sentence.
     pub message: String,
-    /// For which generation of the spec.
+    /// Generation of the spec that it is about.
     pub observed_generation: i64,
 }
 
 impl Exposed {
     /// A condition, when there is one of that type.
-    pub fn condition(&self, kind: &str) -> Option<Verdict> {
+    pub fn condition(&self, kind: &str) -> Option<Condition> {
         let conditions = self.0.pointer("/status/conditions")?.as_array()?;
         let condition = conditions
             .iter()
             .find(|condition| text(condition, "/type") == kind)?;
-        Some(Verdict {
+        Some(Condition {
             status: text(condition, "/status").to_owned(),
             reason: text(condition, "/reason").to_owned(),
             message: text(condition, "/message").to_owned(),
@@ -72,20 +72,20 @@ impl Exposed {
         })
     }
 
-    /// Whether it is Ready for the generation that it has.
+    /// Returns true if it is Ready for its current generation.
     pub fn is_ready(&self) -> bool {
         self.current("Ready")
             .is_some_and(|ready| ready.status == "True")
     }
 
-    /// A condition that speaks of the generation that the object has.
-    pub fn current(&self, kind: &str) -> Option<Verdict> {
+    /// A condition observed for the current generation.
+    pub fn current(&self, kind: &str) -> Option<Condition> {
         let generation = self
             .0
             .pointer("/metadata/generation")
             .and_then(Value::as_i64);
         self.condition(kind)
-            .filter(|verdict| Some(verdict.observed_generation) == generation)
+            .filter(|condition| Some(condition.observed_generation) == generation)
     }
 
     /// The status of one hostname.
@@ -185,7 +185,7 @@ impl Cluster {
     /// Waits until an ExposedPort is Ready for its current generation.
     ///
     /// # Errors
-    /// When it is not by then.
+    /// When it is not within that time.
     pub async fn ready(&self, namespace: &str, name: &str, within: Duration) -> Result<Exposed> {
         eventually(
             &format!("{namespace}/{name} is Ready"),
@@ -202,7 +202,7 @@ impl Cluster {
     /// Waits until an ExposedPort is not Ready for this reason.
     ///
     /// # Errors
-    /// When that is not so by then.
+    /// When it is not within that time.
     pub async fn unready(
         &self,
         namespace: &str,
@@ -214,8 +214,9 @@ impl Cluster {
         eventually(&what, within, async || {
             let exposed = self.exposed(namespace, name).await?;
             let ready = exposed.current("Ready");
-            let so = ready.is_some_and(|it| it.status == "False" && it.reason == reason);
-            ensure!(so, "{exposed}");
+            let unready =
+                ready.is_some_and(|ready| ready.status == "False" && ready.reason == reason);
+            ensure!(unready, "{exposed}");
             Ok(exposed)
         })
         .await
@@ -224,7 +225,7 @@ impl Cluster {
     /// Waits until an ExposedPort is gone.
     ///
     /// # Errors
-    /// When it is still there by then.
+    /// When it still exists after that time.
     pub async fn gone(
         &self,
         kind: &str,

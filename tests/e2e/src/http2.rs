@@ -1,20 +1,20 @@
-//! A visitor who speaks HTTP/2 as browsers and gRPC clients do: many requests at a time on one connection,
-//! and a new connection once the server has said goodbye.
+//! An HTTP/2 client as browsers and gRPC have it: many requests at a time on one connection,
+//! and a new connection after GOAWAY.
 
-use crate::visitor::{Answer, Visitor, leaf};
+use crate::client::{Client, Response, leaf};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request};
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// For one whole exchange. A healthy one takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of one whole exchange. A healthy one takes milliseconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One connection.
 #[derive(Clone)]
@@ -25,28 +25,29 @@ pub struct Session {
 
 /// A call that is under way.
 pub struct Call {
-    /// What is sent.
+    /// The request body.
     pub sending: SendStream<Bytes>,
     /// The head of the response.
-    pub head: Response<()>,
-    /// Its body.
+    pub head: http::Response<()>,
+    /// The response body.
     pub body: RecvStream,
 }
 
-impl Visitor {
-    /// Opens a connection that speaks HTTP/2.
+impl Client {
+    /// Opens an HTTP/2 connection.
     ///
     /// # Errors
     /// When none can be had, the certificate is not good for the host, or ALPN chooses something else.
     pub async fn session(&self, at: SocketAddr, host: &str) -> Result<Session> {
-        let visitor = self.with(|tls| tls.alpn_protocols = vec![b"h2".to_vec()]);
+        let client = self.with(|tls| tls.alpn_protocols = vec![b"h2".to_vec()]);
         let name = ServerName::try_from(host.to_owned())?;
-        let stream = visitor.secure(at, name).await?;
+        let stream = client.connect_tls(at, name).await?;
         let chosen = stream.get_ref().1.alpn_protocol();
         ensure!(chosen == Some(b"h2"), "ALPN chose {chosen:?}");
         let certificate = leaf(&stream);
-        let (sender, connection) = timeout(PATIENCE, h2::client::handshake(stream)).await??;
-        // Ends when the sender is dropped; its error reaches whoever waits for an answer.
+        let (sender, connection) =
+            timeout(REQUEST_TIMEOUT, h2::client::handshake(stream)).await??;
+        // Ends when the sender is dropped; its error reaches the waiting request.
         tokio::spawn(connection);
         Ok(Session {
             sender,
@@ -60,19 +61,21 @@ impl Session {
     ///
     /// # Errors
     /// When the connection or the stream ends before the answer does.
-    pub async fn get(&self, host: &str, path: &str, fields: &[(&str, &str)]) -> Result<Answer> {
+    pub async fn get(&self, host: &str, path: &str, fields: &[(&str, &str)]) -> Result<Response> {
         let request = request(Method::GET, host, path, fields)?;
         let exchange = async {
             let call = self.open(request, Bytes::new(), true).await?;
             let (body, _) = drain(call.body).await?;
-            Ok(Answer {
+            Ok(Response {
                 status: call.head.status().as_u16(),
                 headers: call.head.headers().clone(),
                 body,
                 certificate: self.certificate.clone(),
             })
         };
-        timeout(PATIENCE, exchange).await.context("no answer")?
+        timeout(REQUEST_TIMEOUT, exchange)
+            .await
+            .context("no answer")?
     }
 
     /// Opens a stream with what is to be sent first, and waits for the head of its response.
@@ -86,7 +89,7 @@ impl Session {
             sending.send_data(first, ends)?;
         }
         let (parts, body) = response.await?.into_parts();
-        let head = Response::from_parts(parts, ());
+        let head = http::Response::from_parts(parts, ());
         Ok(Call {
             sending,
             head,
@@ -129,10 +132,10 @@ pub async fn drain(mut body: RecvStream) -> Result<(Bytes, HeaderMap)> {
     Ok((bytes.freeze(), trailers))
 }
 
-/// A browser: keeps a connection while the server does, and asks again on a new one what the server
-/// has said it did not process (RFC 9113, 6.8).
+/// A browser: keeps a connection while the server does, and repeats on a new one what the server
+/// did not process (RFC 9113, 6.8).
 pub struct Browser {
-    visitor: Visitor,
+    client: Client,
     at: SocketAddr,
     host: String,
     session: Mutex<Option<Session>>,
@@ -140,9 +143,9 @@ pub struct Browser {
 
 impl Browser {
     /// At this address, for this host.
-    pub fn new(visitor: Visitor, at: SocketAddr, host: &str) -> Self {
+    pub fn new(client: Client, at: SocketAddr, host: &str) -> Self {
         Self {
-            visitor,
+            client,
             at,
             host: host.to_owned(),
             session: Mutex::new(None),
@@ -153,16 +156,16 @@ impl Browser {
     ///
     /// # Errors
     /// When it is not.
-    pub async fn get(&self, path: &str) -> Result<Answer> {
-        // A goodbye may come twice in a row, when two proxies go.
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        // GOAWAY may come twice in a row, when two proxies go.
         for _ in 0..5 {
             let session = self.session().await?;
             match session.get(&self.host, path, &[]).await {
-                Ok(answer) if answer.status == 200 => return Ok(answer),
-                Ok(answer) => bail!(
+                Ok(response) if response.status == 200 => return Ok(response),
+                Ok(response) => bail!(
                     "{path}: {} {}",
-                    answer.status,
-                    answer.header("x-portolan-reason")
+                    response.status,
+                    response.header("x-portolan-reason")
                 ),
                 Err(error) if was_not_processed(&error) => self.session.lock().await.take(),
                 Err(error) => return Err(error.context(path.to_owned())),
@@ -176,17 +179,17 @@ impl Browser {
         if let Some(session) = kept.as_ref() {
             return Ok(session.clone());
         }
-        let session = self.visitor.session(self.at, &self.host).await?;
+        let session = self.client.session(self.at, &self.host).await?;
         *kept = Some(session.clone());
         Ok(session)
     }
 }
 
-/// Whether the server has said that it did nothing about the request.
+/// Returns true if the server did not process the request: GOAWAY or REFUSED_STREAM.
 fn was_not_processed(error: &anyhow::Error) -> bool {
     let Some(error) = error.downcast_ref::<h2::Error>() else {
         return false;
     };
-    let goodbye = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
-    goodbye || error.reason() == Some(Reason::REFUSED_STREAM)
+    let going_away = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    going_away || error.reason() == Some(Reason::REFUSED_STREAM)
 }

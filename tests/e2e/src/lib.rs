@@ -1,5 +1,5 @@
-//! What the tests on a real cluster share: the cluster, a scene of its own for each test, an
-//! application to expose, a client that verifies what it is told, and waiting for conditions.
+//! Support for the tests on a real cluster: the cluster, an environment of its own for each test, an
+//! application to expose, a client that verifies certificates, and waiting for conditions.
 //!
 //! Objects are plain JSON here, on purpose: the tests see what `kubectl` and other programs see, and
 //! a mistake in our own types cannot hide in both the product and its test.
@@ -10,6 +10,7 @@
 pub mod accounts;
 pub mod acme;
 pub mod audit;
+pub mod client;
 pub mod cluster;
 pub mod echo;
 pub mod environment;
@@ -20,12 +21,11 @@ pub mod load;
 pub mod pki;
 pub mod plugin;
 pub mod proxies;
-pub mod scene;
-pub mod visitor;
+pub mod test_env;
 pub mod wait;
 
 pub use cluster::Cluster;
-pub use scene::{Scene, scene};
+pub use test_env::{TestEnv, test_env};
 
 /// The namespace of the release.
 pub const SYSTEM: &str = "portolan-system";

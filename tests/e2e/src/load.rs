@@ -1,7 +1,7 @@
-//! A steady visitor in the background who must never be turned away.
+//! Steady load in the background, of which no request may fail.
 
-use crate::proxies::Way;
-use crate::visitor::{Scheme, Visitor};
+use crate::client::{Client, Scheme};
+use crate::proxies::Entrypoint;
 use anyhow::{Result, bail, ensure};
 use http::Method;
 use std::sync::Arc;
@@ -10,87 +10,94 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Between two requests of one visitor: gentle, so that the machine is not the matter.
+/// Pause between two requests of one client: long enough that the machine is not the bottleneck.
 const PACE: Duration = Duration::from_millis(25);
-/// After as many requests a visitor reconnects, so that both kept and new connections are tried.
+/// Requests after which a client reconnects, so that both kept and new connections are tried.
 const PER_CONNECTION: u32 = 8;
 
-/// Visitors at work.
+/// Running clients.
 pub struct Load {
     stop: watch::Sender<bool>,
-    visitors: JoinSet<Result<()>>,
+    clients: JoinSet<Result<()>>,
     answered: Arc<AtomicU64>,
 }
 
 impl Load {
-    /// Sends one visitor to each way.
-    pub fn start(visitor: &Visitor, ways: &[Way], scheme: Scheme, host: &str) -> Self {
+    /// Starts one client for each entrypoint.
+    pub fn start(client: &Client, entrypoints: &[Entrypoint], scheme: Scheme, host: &str) -> Self {
         let (stop, stopped) = watch::channel(false);
         let answered = Arc::new(AtomicU64::new(0));
-        let mut visitors = JoinSet::new();
-        for way in ways {
-            let (visitor, way, host) = (visitor.clone(), way.clone(), host.to_owned());
+        let mut clients = JoinSet::new();
+        for entrypoint in entrypoints {
+            let (client, entrypoint, host) = (client.clone(), entrypoint.clone(), host.to_owned());
             let (stopped, answered) = (stopped.clone(), answered.clone());
-            visitors.spawn(async move {
+            clients.spawn(async move {
                 while !*stopped.borrow() {
-                    stay(&visitor, &way, scheme, &host, &answered, &stopped).await?;
+                    send_requests(&client, &entrypoint, scheme, &host, &answered, &stopped).await?;
                 }
                 Ok(())
             });
         }
         Self {
             stop,
-            visitors,
+            clients,
             answered,
         }
     }
 
-    /// How many requests were answered so far.
+    /// Number of requests answered so far.
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Ends it and gives the number of answers.
+    /// Ends the load and returns the number of responses.
     ///
     /// # Errors
     /// When a single request failed.
     pub async fn finish(mut self) -> Result<u64> {
         self.stop.send_replace(true);
-        while let Some(visitor) = self.visitors.join_next().await {
-            visitor??;
+        while let Some(client) = self.clients.join_next().await {
+            client??;
         }
         ensure!(self.answered() > 0, "no request was made");
         Ok(self.answered())
     }
 }
 
-/// One connection, left when the server says that it will close it.
-async fn stay(
-    visitor: &Visitor,
-    way: &Way,
+/// Sends requests on one connection, until the server announces that it closes it.
+async fn send_requests(
+    client: &Client,
+    entrypoint: &Entrypoint,
     scheme: Scheme,
     host: &str,
     answered: &AtomicU64,
     stopped: &watch::Receiver<bool>,
 ) -> Result<()> {
-    let at = way.at(scheme);
-    let turned_away = |error: anyhow::Error| error.context(format!("{} at {at}: {host}", way.what));
-    let mut visit = visitor.visit(scheme, at, host).await.map_err(turned_away)?;
+    let at = entrypoint.at(scheme);
+    let with_target =
+        |error: anyhow::Error| error.context(format!("{} at {at}: {host}", entrypoint.what));
+    let mut connection = client
+        .connect(scheme, at, host)
+        .await
+        .map_err(with_target)?;
     for _ in 0..PER_CONNECTION {
         if *stopped.borrow() {
             break;
         }
-        let answer = visit.ask(Method::GET, "/").await.map_err(turned_away)?;
-        if answer.status != 200 {
+        let response = connection
+            .request(Method::GET, "/")
+            .await
+            .map_err(with_target)?;
+        if response.status != 200 {
             bail!(
                 "{} at {at}: {host}: {} {}",
-                way.what,
-                answer.status,
-                answer.header("x-portolan-reason")
+                entrypoint.what,
+                response.status,
+                response.header("x-portolan-reason")
             );
         }
         answered.fetch_add(1, Ordering::Relaxed);
-        if answer.header("connection").eq_ignore_ascii_case("close") {
+        if response.header("connection").eq_ignore_ascii_case("close") {
             break;
         }
         tokio::time::sleep(PACE).await;

@@ -1,6 +1,6 @@
-//! Certificates of the tests' own, for `tls.secret`.
+//! Certificates of a test's own authority, for `tls.secret`.
 
-use crate::visitor::Visitor;
+use crate::client::Client;
 use anyhow::Result;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -25,7 +25,7 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// Makes one.
+    /// Creates an authority.
     ///
     /// # Errors
     /// When the cryptography fails.
@@ -102,12 +102,12 @@ impl Authority {
         &self.pem
     }
 
-    /// A visitor who trusts it.
+    /// Returns a client that trusts it.
     ///
     /// # Errors
     /// When its own certificate cannot be read back.
-    pub fn visitor(&self) -> Result<Visitor> {
-        Visitor::trusting(self.pem.as_bytes())
+    pub fn http_client(&self) -> Result<Client> {
+        Client::with_roots(self.pem.as_bytes())
     }
 
     fn sign(&self, params: CertificateParams) -> Result<Pair> {

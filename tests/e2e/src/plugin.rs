@@ -1,4 +1,4 @@
-//! The kubectl plugin, as a person runs it.
+//! Runs the kubectl plugin as a user does.
 
 use crate::Cluster;
 use anyhow::{Context, Result, ensure};
@@ -7,9 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use tokio::process::Command;
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct PluginOutput {
     /// The exit code.
     pub code: i32,
     /// Standard output.
@@ -22,8 +22,8 @@ impl Cluster {
     /// Runs `kubectl portolan` with these arguments, as the administrator.
     ///
     /// # Errors
-    /// When it cannot be run, or is ended by a signal; a code other than 0 is an answer.
-    pub async fn plugin(&self, arguments: &[&str]) -> Result<Told> {
+    /// When it cannot be run, or is ended by a signal; an exit code other than 0 is no error.
+    pub async fn plugin(&self, arguments: &[&str]) -> Result<PluginOutput> {
         let mut command = Command::new("kubectl");
         command
             .arg("portolan")
@@ -32,7 +32,7 @@ impl Cluster {
             .env("KUBECONFIG", &self.environment.kubeconfig)
             .kill_on_drop(true);
         let output = command.output().await.context("run kubectl")?;
-        Ok(Told {
+        Ok(PluginOutput {
             code: output.status.code().context("ended by a signal")?,
             out: String::from_utf8(output.stdout)?,
             err: String::from_utf8(output.stderr)?,

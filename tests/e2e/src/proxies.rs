@@ -1,8 +1,8 @@
-//! The ways to a class: each ready proxy pod, and the addresses of its Service.
+//! The entrypoints of a class: each ready proxy pod, and the addresses of its Service.
 
+use crate::client::{Client, Scheme};
 use crate::cluster::text;
 use crate::exposed::Exposed;
-use crate::visitor::{Scheme, Visitor};
 use crate::{CLASS, Cluster, SYSTEM};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -20,19 +20,19 @@ pub struct ProxyPod {
     pub addresses: Vec<IpAddr>,
 }
 
-/// One place at which requests for a class are taken.
+/// An address at which a class accepts requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// Whose address it is, for messages.
+pub struct Entrypoint {
+    /// Name of what has the address, for messages.
     pub what: String,
-    /// In the clear.
+    /// Its plaintext port.
     pub http: SocketAddr,
-    /// With TLS.
+    /// Its TLS port.
     pub https: SocketAddr,
 }
 
-impl Way {
-    /// Where this scheme is spoken.
+impl Entrypoint {
+    /// Returns the address for this scheme.
     pub fn at(&self, scheme: Scheme) -> SocketAddr {
         match scheme {
             Scheme::Http => self.http,
@@ -43,8 +43,8 @@ impl Way {
 
 impl ProxyPod {
     /// The pod's own ports, at each of its addresses.
-    pub fn ways(&self) -> impl Iterator<Item = Way> {
-        self.addresses.iter().map(|ip| Way {
+    pub fn entrypoints(&self) -> impl Iterator<Item = Entrypoint> {
+        self.addresses.iter().map(|ip| Entrypoint {
             what: self.name.clone(),
             http: SocketAddr::new(*ip, 8080),
             https: SocketAddr::new(*ip, 8443),
@@ -53,20 +53,20 @@ impl ProxyPod {
 }
 
 impl Cluster {
-    /// A visitor who trusts the test authority.
+    /// Returns a client that trusts the test authority.
     ///
     /// # Errors
     /// When its certificate cannot be read.
-    pub fn visitor(&self) -> Result<Visitor> {
+    pub fn http_client(&self) -> Result<Client> {
         let ca = &self.environment.ca;
         let pem = fs::read(ca).with_context(|| format!("read {}", ca.display()))?;
-        Visitor::trusting(&pem)
+        Client::with_roots(&pem)
     }
 
     /// The pods of a class's proxy, ready or not, that are not on their way out.
     ///
     /// # Errors
-    /// What the API server says.
+    /// When the API server rejects it or cannot be reached.
     pub async fn proxy_pods(&self, class: &str) -> Result<Vec<Value>> {
         let label = format!("portolan.dev/class={class}");
         let mut pods = self.list("Pod", SYSTEM, &label).await?;
@@ -86,30 +86,31 @@ impl Cluster {
         Ok(ready)
     }
 
-    /// Every way to an object of the class `public`: each ready proxy pod, and each address of its status.
+    /// Every entrypoint for an object of the class `public`: each ready proxy pod, and each address of its status.
     ///
     /// # Errors
     /// When there is no proxy, or status has no address.
-    pub async fn ways(&self, exposed: &Exposed) -> Result<Vec<Way>> {
+    pub async fn entrypoints(&self, exposed: &Exposed) -> Result<Vec<Entrypoint>> {
         let addresses = exposed.addresses();
         ensure!(
             !addresses.is_empty(),
             "status.addresses is empty\n{exposed}"
         );
-        self.ways_to(&addresses).await
+        self.entrypoints_at(&addresses).await
     }
 
-    /// Every way to what the class `public` serves: each ready proxy pod, and each of these addresses.
+    /// Every entrypoint of the class `public`: each ready proxy pod, and each of these addresses.
     ///
     /// # Errors
     /// When there is no proxy, or an address is none.
-    pub async fn ways_to(&self, addresses: &[&str]) -> Result<Vec<Way>> {
+    pub async fn entrypoints_at(&self, addresses: &[&str]) -> Result<Vec<Entrypoint>> {
         let proxies = self.ready_proxies().await?;
-        let mut ways: Vec<Way> = proxies.iter().flat_map(ProxyPod::ways).collect();
+        let mut entrypoints: Vec<Entrypoint> =
+            proxies.iter().flat_map(ProxyPod::entrypoints).collect();
         for address in addresses {
-            ways.push(entry(address)?);
+            entrypoints.push(entry(address)?);
         }
-        Ok(ways)
+        Ok(entrypoints)
     }
 }
 
@@ -118,29 +119,31 @@ impl Exposed {
     ///
     /// # Errors
     /// When there is none.
-    pub fn entries(&self) -> Result<Vec<Way>> {
+    pub fn entries(&self) -> Result<Vec<Entrypoint>> {
         let addresses = self.addresses();
         ensure!(!addresses.is_empty(), "status.addresses is empty\n{self}");
         addresses.into_iter().map(entry).collect()
     }
 }
 
-fn entry(address: &str) -> Result<Way> {
+fn entry(address: &str) -> Result<Entrypoint> {
     let ip: IpAddr = address
         .parse()
         .with_context(|| format!("address {address}"))?;
-    Ok(Way {
+    Ok(Entrypoint {
         what: format!("load balancer {ip}"),
         http: SocketAddr::new(ip, 80),
         https: SocketAddr::new(ip, 443),
     })
 }
 
-/// Whether a pod has the condition Ready.
+/// Returns true if a pod has the condition Ready.
 pub fn is_ready(pod: &Value) -> bool {
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
     let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|it| text(it, "/type") == "Ready" && text(it, "/status") == "True")
+    conditions.any(|condition| {
+        text(condition, "/type") == "Ready" && text(condition, "/status") == "True"
+    })
 }
 
 fn proxy(pod: &Value) -> ProxyPod {

@@ -1,20 +1,20 @@
-//! Waiting for a condition, never for a time.
+//! Waits for conditions, never for a fixed time.
 
 use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The deadline for what usually takes a few seconds: ten times that.
+/// Deadline for what usually takes a few seconds: ten times that.
 pub const SOON: Duration = Duration::from_secs(60);
-/// The deadline for what includes an issued certificate or a rollout.
+/// Deadline for what includes an issued certificate or a rollout.
 pub const LATER: Duration = Duration::from_secs(180);
-/// Between two looks.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Looks until `probe` succeeds and gives its value.
+/// Repeats `probe` until it succeeds, and returns its value.
 ///
 /// # Errors
-/// When the deadline passes: what was waited for, and why the last look was not content.
+/// When the deadline passes: the condition, and the error of the last attempt.
 pub async fn eventually<T>(
     what: &str,
     within: Duration,
@@ -32,10 +32,10 @@ pub async fn eventually<T>(
     }
 }
 
-/// Looks until what `fingerprint` gives has not changed for `quiet`.
+/// Repeats `fingerprint` until its value has not changed for `quiet`.
 ///
 /// # Errors
-/// When it still changes at the deadline, or a look fails.
+/// When it still changes at the deadline, or an attempt fails.
 pub async fn quiet<T: PartialEq>(
     what: &str,
     quiet: Duration,
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_last_reason_is_told_at_the_deadline() {
+    async fn reports_the_last_error_at_the_deadline() {
         let probe = async || -> Result<()> { anyhow::bail!("still red") };
         let error = eventually("green", Duration::ZERO, probe)
             .await
@@ -77,13 +77,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_is_given_back_as_soon_as_it_is_there() {
-        let mut looks = 0;
+    async fn returns_a_value_as_soon_as_there_is_one() {
+        let mut attempts = 0;
         let probe = async || {
-            looks += 1;
-            anyhow::ensure!(looks == 3, "look {looks}");
-            Ok(looks)
+            attempts += 1;
+            anyhow::ensure!(attempts == 3, "attempt {attempts}");
+            Ok(attempts)
         };
-        assert_eq!(eventually("the third look", SOON, probe).await.unwrap(), 3);
+        assert_eq!(
+            eventually("the third attempt", SOON, probe).await.unwrap(),
+            3
+        );
     }
 }

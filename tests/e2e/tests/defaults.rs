@@ -1,4 +1,4 @@
-//! Which class is the default: of two the older one, and perhaps none.
+//! The default class: of two the older one, and possibly none.
 //!
 //! A program of its own, because the class that the chart installs is not the default for a while.
 
@@ -6,29 +6,28 @@ use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::{Exposed, exposed_echo};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{CLASS, Cluster, Scene, scene};
+use portolan_e2e::{CLASS, Cluster, TestEnv, test_env};
 use serde_json::json;
 
 const KIND: &str = "ExposeClass";
 
 #[tokio::test]
-async fn of_two_default_classes_the_older_one_counts_and_without_one_objects_say_so() -> Result<()>
-{
-    scene("defaults", async |scene| {
-        let done = walk(scene).await;
-        let restored = set_default(&scene.cluster, CLASS, true).await;
+async fn oldest_default_class_applies() -> Result<()> {
+    test_env("defaults", async |env| {
+        let done = walk(env).await;
+        let restored = set_default(&env.cluster, CLASS, true).await;
         done.and(restored)
     })
     .await
 }
 
-async fn walk(scene: &Scene) -> Result<()> {
-    let cluster = &scene.cluster;
-    let namespace = scene.namespace("a").await?;
+async fn walk(env: &TestEnv) -> Result<()> {
+    let cluster = &env.cluster;
+    let namespace = env.namespace("a").await?;
     cluster.echo(&namespace, 1).await?;
     let expose = async |name: &str| -> Result<()> {
         let plain = json!({"tls": {"mode": "Disabled"}});
-        let host = scene.host(name);
+        let host = env.host(name);
         cluster
             .apply(&exposed_echo(&namespace, name, &[&host], plain))
             .await?;
@@ -45,13 +44,13 @@ async fn walk(scene: &Scene) -> Result<()> {
     };
 
     let spec = json!({"default": true, "proxy": {"replicas": 1}});
-    let second = scene.class("second", spec).await?;
+    let second = env.class("second", spec).await?;
     for (class, other) in [(CLASS, second.as_str()), (second.as_str(), CLASS)] {
         eventually(&format!("{class} names {other}"), SOON, async || {
             let stored = Exposed(cluster.get(KIND, "", class).await?);
             let accepted = stored.condition("Accepted").context("no Accepted")?;
-            let told = accepted.reason == "SeveralDefaults" && accepted.message.contains(other);
-            ensure!(told, "{accepted:?}");
+            let reported = accepted.reason == "SeveralDefaults" && accepted.message.contains(other);
+            ensure!(reported, "{accepted:?}");
             Ok(())
         })
         .await?;

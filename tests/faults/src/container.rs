@@ -56,7 +56,7 @@ fn signal(process: u32, signal: &str) -> Result<()> {
     Ok(())
 }
 
-/// A program as root. The cluster runs as root (see `testbed`), so whoever could start it may do this.
+/// A program as root. The cluster runs as root (see `testbed`), so a user who could start it may do this.
 pub(crate) fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new(program);

@@ -17,9 +17,9 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How much of its log a failure shows.
+/// Lines of its log that a failure prints.
 const SHOWN: usize = 40;
-/// How often the pods of the operator are looked for.
+/// Interval of the discovery of the operator's pods.
 const DISCOVERY: Duration = Duration::from_millis(500);
 
 /// Runs until it is dropped.
@@ -74,7 +74,7 @@ impl Prometheus {
             _discovery: discovery,
         };
         eventually("Prometheus is ready", SOON, async || {
-            prometheus.ask("/-/ready", &[]).await.map(drop)
+            prometheus.request("/-/ready", &[]).await.map(drop)
         })
         .await
         .inspect_err(|_| prometheus.show())?;
@@ -88,30 +88,30 @@ impl Prometheus {
     pub async fn firing(&self, label: &str, value: &str) -> Result<BTreeSet<String>> {
         let query = format!("ALERTS{{alertstate=\"firing\",{label}=\"{value}\"}}");
         let found = self.query(&query).await?;
-        let names = found.iter().filter_map(|it| {
-            let name = it.pointer("/metric/alertname")?.as_str()?;
+        let names = found.iter().filter_map(|series| {
+            let name = series.pointer("/metric/alertname")?.as_str()?;
             Some(name.to_owned())
         });
         Ok(names.collect())
     }
 
-    /// What an expression comes to now.
+    /// Evaluates an expression.
     ///
     /// # Errors
     /// When Prometheus does not answer, or does not understand it.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>> {
         let argument = format!("query={expression}");
         let arguments = ["--get", "--data-urlencode", &argument];
-        let answer = self.ask("/api/v1/query", &arguments).await?;
-        let answer: Value = serde_json::from_str(&answer)?;
-        let found = answer.pointer("/data/result").and_then(Value::as_array);
+        let response = self.request("/api/v1/query", &arguments).await?;
+        let response: Value = serde_json::from_str(&response)?;
+        let found = response.pointer("/data/result").and_then(Value::as_array);
         found.cloned().context("an answer without result")
     }
 
     /// Waits until an alert fires with this value of this label.
     ///
     /// # Errors
-    /// When it does not by then.
+    /// When it does not within that time.
     pub async fn fires(&self, alert: &str, label: &str, value: &str) -> Result<()> {
         let what = format!("{alert} fires for {label} {value}");
         eventually(&what, SOON * 3, async || {
@@ -126,7 +126,7 @@ impl Prometheus {
     /// Waits until none of these alerts fires with this value of this label.
     ///
     /// # Errors
-    /// When one still does by then.
+    /// When one still does after that time.
     pub async fn clears(&self, alerts: &[&str], label: &str, value: &str) -> Result<()> {
         let what = format!("{alerts:?} clear for {label} {value}");
         eventually(&what, SOON * 3, async || {
@@ -148,7 +148,7 @@ impl Prometheus {
         shown.for_each(|line| println!("    {line}"));
     }
 
-    async fn ask(&self, path: &str, arguments: &[&str]) -> Result<String> {
+    async fn request(&self, path: &str, arguments: &[&str]) -> Result<String> {
         let output = Command::new("curl")
             .args(["--silent", "--show-error", "--fail", "--max-time", "10"])
             .args(arguments)
@@ -157,8 +157,8 @@ impl Prometheus {
             .output()
             .await
             .context("run curl")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{path}: {said}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{path}: {errors}");
         Ok(String::from_utf8(output.stdout)?)
     }
 }
@@ -173,7 +173,7 @@ fn free_address() -> Result<String> {
     Ok(listener.local_addr()?.to_string())
 }
 
-/// Writes where the pods of the operator are scraped, with the label of docs/alerts.md.
+/// Writes where the pods of the operator are scraped, with the label of docs/operations/alerts.md.
 async fn discover(cluster: &Cluster, targets: &Path) -> Result<()> {
     let label = "app.kubernetes.io/component=operator";
     let mut pods = cluster.list("Pod", SYSTEM, label).await?;
@@ -196,7 +196,7 @@ async fn discover(cluster: &Cluster, targets: &Path) -> Result<()> {
     Ok(fs::rename(&next, targets)?)
 }
 
-/// A clock that suits a test; the labels of objects are kept, as docs/alerts.md says.
+/// A clock that suits a test; the labels of objects are kept, as docs/operations/alerts.md says.
 fn configuration() -> Value {
     json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},

@@ -1,25 +1,25 @@
 //! One change done again and again, each time with the operator killed at another of its writes.
 //! Whatever the write, the end is the same as without a fault.
 
-use crate::front::{Cut, Side};
-use crate::picture::{Picture, differences, identities, picture};
-use crate::stand::Stand;
+use crate::api_proxy::{KillPoint, Side};
+use crate::cluster_snapshot::{ClusterSnapshot, cluster_snapshot, differences, identities};
+use crate::operator_under_test::OperatorUnderTest;
 use anyhow::{Context, Result, bail, ensure};
 use portolan_e2e::wait::{LATER, SOON, eventually, quiet};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So long without a write counts as the end of a change.
+/// Time without a write that counts as the end of a change.
 const SETTLED: Duration = Duration::from_millis(1500);
-/// So long nothing is written at the end of a sweep.
+/// Time without a write at the end of a sweep.
 const REST: Duration = Duration::from_secs(10);
 /// More writes than any change of one object makes; a sweep that comes so far writes in circles.
 const MOST: usize = 60;
 
 /// A change that is swept over.
 pub trait Change {
-    /// Brings the scene to where the change begins, undisturbed.
+    /// Brings the namespace to where the change begins, undisturbed.
     fn prepare(&self) -> impl Future<Output = Result<()>>;
     /// Makes the change.
     fn make(&self) -> impl Future<Output = Result<()>>;
@@ -31,22 +31,26 @@ pub trait Change {
 ///
 /// # Errors
 /// When a run does not come to its end, or the end differs from the undisturbed one.
-pub async fn sweep(stand: &Stand<'_>, namespace: &str, change: &impl Change) -> Result<()> {
+pub async fn sweep(
+    operator: &OperatorUnderTest<'_>,
+    namespace: &str,
+    change: &impl Change,
+) -> Result<()> {
     let began = Instant::now();
     change.prepare().await.context("prepare")?;
-    settle(stand).await?;
-    stand.arm(None);
+    settle(operator).await?;
+    operator.arm(None);
     change.make().await?;
     finished(change).await.context("undisturbed")?;
-    settle(stand).await?;
-    // The scene before this one may still be taken away; what is written about it does not count.
+    settle(operator).await?;
+    // The environment before this one may still be deleted; what is written about it does not count.
     let elsewhere = |write: &String| match write.split_once("/namespaces/") {
         Some((_, rest)) => !rest.starts_with(&format!("{namespace}/")),
         None => false,
     };
-    let mut writes = stand.front.writes();
+    let mut writes = operator.api_proxy.writes();
     writes.retain(|write| !elsewhere(write));
-    let wanted = picture(&stand.scene.cluster, namespace).await?;
+    let wanted = cluster_snapshot(&operator.env.cluster, namespace).await?;
     println!(
         "undisturbed: {} writes in {:.1?}",
         writes.len(),
@@ -55,15 +59,15 @@ pub async fn sweep(stand: &Stand<'_>, namespace: &str, change: &impl Change) -> 
     writes.iter().for_each(|write| println!("    {write}"));
     ensure!(
         !writes.is_empty(),
-        "a change without a write has nothing to be cut"
+        "a change without a write has no kill point"
     );
 
     let mut runs = 0;
     for side in [Side::Before, Side::After] {
         for at in 1.. {
             ensure!(at <= MOST, "still writing after {MOST} writes");
-            let cut = Cut { at, side };
-            let reached = run(stand, namespace, change, cut, &wanted).await;
+            let kill_point = KillPoint { at, side };
+            let reached = run(operator, namespace, change, kill_point, &wanted).await;
             if !reached.with_context(|| format!("killed {side:?} write {at}"))? {
                 break;
             }
@@ -81,46 +85,46 @@ pub async fn sweep(stand: &Stand<'_>, namespace: &str, change: &impl Change) -> 
         writes.len()
     );
     println!("{runs} kills in {:.1?}", began.elapsed());
-    at_rest(stand).await
+    at_rest(operator).await
 }
 
-/// Whether every write is cut on both sides. Killed before the second write, the operator leaves what it
-/// leaves when it is killed after the first, so the short sweep cuts before the first and after each.
+/// Returns true if every write gets a kill on both sides. Killed before the second write, the operator leaves what it
+/// leaves when it is killed after the first, so the short sweep kills before the first and after each.
 fn nightly() -> bool {
     std::env::var_os("NIGHTLY").is_some_and(|value| !value.is_empty())
 }
 
-/// One run with a cut; false when the change ended before the cut was reached.
+/// Runs the change with a kill point; false when it ended before that was reached.
 async fn run(
-    stand: &Stand<'_>,
+    operator: &OperatorUnderTest<'_>,
     namespace: &str,
     change: &impl Change,
-    cut: Cut,
-    wanted: &Picture,
+    kill_point: KillPoint,
+    wanted: &ClusterSnapshot,
 ) -> Result<bool> {
-    let cluster = &stand.scene.cluster;
+    let cluster = &operator.env.cluster;
     change.prepare().await.context("prepare")?;
-    settle(stand).await?;
-    stand.arm(Some(cut));
+    settle(operator).await?;
+    operator.arm(Some(kill_point));
     change.make().await?;
-    let mut happened = stand.front.happened();
+    let mut killed = operator.api_proxy.killed();
     let reached = tokio::select! {
-        killed = happened.wait_for(|happened| *happened) => { killed?; true }
-        end = ended(stand, change) => { end?; false }
+        killed = killed.wait_for(|killed| *killed) => { killed?; true }
+        end = ended(operator, change) => { end?; false }
     };
-    let mut standing = BTreeMap::new();
-    let last = stand.front.writes().pop().unwrap_or_default();
+    let mut app = BTreeMap::new();
+    let last = operator.api_proxy.writes().pop().unwrap_or_default();
     if reached {
-        standing = identities(cluster, namespace).await?;
-        stand.start(None)?;
+        app = identities(cluster, namespace).await?;
+        operator.start(None)?;
     }
     let began = Instant::now();
     finished(change)
         .await
         .with_context(|| format!("after the kill at {last}"))?;
-    // Garbage collection and cert-manager have their own pace: the end is when the picture is right.
+    // Garbage collection and cert-manager have their own pace: the end is when the snapshots agree.
     let same = eventually("the end is that of the undisturbed run", SOON, async || {
-        let found = picture(cluster, namespace).await?;
+        let found = cluster_snapshot(cluster, namespace).await?;
         let differences = differences(wanted, &found);
         ensure!(
             differences.is_empty(),
@@ -132,7 +136,7 @@ async fn run(
     same.await
         .with_context(|| format!("after the kill at {last}"))?;
     let after = identities(cluster, namespace).await?;
-    for (key, uid) in &standing {
+    for (key, uid) in &app {
         if let Some(now) = after.get(key)
             && now != uid
         {
@@ -142,8 +146,8 @@ async fn run(
     if reached {
         println!(
             "{:?} {:2} {last}: {:.1?}",
-            cut.side,
-            cut.at,
+            kill_point.side,
+            kill_point.at,
             began.elapsed()
         );
     }
@@ -151,9 +155,9 @@ async fn run(
 }
 
 /// The change is done and its last write made, with the operator alive.
-async fn ended(stand: &Stand<'_>, change: &impl Change) -> Result<()> {
+async fn ended(operator: &OperatorUnderTest<'_>, change: &impl Change) -> Result<()> {
     finished(change).await?;
-    settle(stand).await
+    settle(operator).await
 }
 
 async fn finished(change: &impl Change) -> Result<()> {
@@ -163,19 +167,19 @@ async fn finished(change: &impl Change) -> Result<()> {
     .await
 }
 
-async fn settle(stand: &Stand<'_>) -> Result<()> {
-    let count = async || Ok(stand.front.writes().len());
+async fn settle(operator: &OperatorUnderTest<'_>) -> Result<()> {
+    let count = async || Ok(operator.api_proxy.writes().len());
     quiet("the operator writes nothing", SETTLED, LATER, count)
         .await
         .map(drop)
 }
 
 /// Nothing is written for a while.
-async fn at_rest(stand: &Stand<'_>) -> Result<()> {
-    settle(stand).await?;
-    stand.arm(None);
+async fn at_rest(operator: &OperatorUnderTest<'_>) -> Result<()> {
+    settle(operator).await?;
+    operator.arm(None);
     let count = async || {
-        let writes = stand.front.writes();
+        let writes = operator.api_proxy.writes();
         ensure!(
             writes.is_empty(),
             "written at rest:\n    {}",

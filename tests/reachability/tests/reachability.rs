@@ -30,7 +30,7 @@ static SIMULATOR: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
         .arg(&program)
         .arg(".")
         .output()
-        .unwrap_or_else(|error| panic!("go: {error}; demo/setup says how to install it"));
+        .unwrap_or_else(|error| panic!("go: {error}; hack/setup says how to install it"));
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{said}");
     (folder, program)

@@ -5,7 +5,7 @@ use super::quantity::canonical;
 use super::table::{HTTP_PORT, HTTPS_PORT};
 use crate::child::{Child, ProxySettings};
 use crate::index::Index;
-use crate::index::classes::Class;
+use crate::index::store::classes::Class;
 use crate::names::ClassName;
 use crate::{
     CA_CONFIG_MAP, CLASS, DISCOVERY_AUDIENCE, DISCOVERY_SERVICE, INGRESS_CONTROLLER,

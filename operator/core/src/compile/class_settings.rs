@@ -1,11 +1,11 @@
 //! What holds for every hostname of a class.
 
 use crate::index::Index;
-use crate::index::serving::Slot;
+use crate::index::store::served_certificates::Slot;
 use crate::names::ClassName;
 use hkdf::Hkdf;
 use jiff::Timestamp;
-use portolan_discovery::table::{ClassSettings, Kind, ResourceName, TicketSeed};
+use portolan_discovery::table::{ClassSettings, TicketSeed};
 use sha2::Sha256;
 use std::fmt;
 
@@ -59,13 +59,6 @@ impl TicketKey {
 /// Which seed is the current one.
 pub(crate) fn epoch(now: Timestamp) -> i64 {
     now.as_second().div_euclid(EPOCH)
-}
-
-pub(crate) fn class_settings() -> ResourceName {
-    ResourceName {
-        kind: Kind::ClassSettings,
-        name: ClassSettings::NAME.to_owned(),
-    }
 }
 
 impl Index {

@@ -11,5 +11,5 @@ mod table;
 mod virtual_host;
 
 pub use class_settings::TicketKey;
-pub(crate) use class_settings::{class_settings, epoch};
+pub(crate) use class_settings::epoch;
 pub(crate) use object_children::ingress_name;

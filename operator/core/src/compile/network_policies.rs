@@ -5,9 +5,9 @@ use super::class_children::{owner, proxy_labels};
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::link::Object;
-use crate::index::routing::Routing;
-use crate::index::services::Backend;
+use crate::index::resolve::exposure::Exposure;
+use crate::index::resolve::routing::Routing;
+use crate::index::store::services::Backend;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
 use crate::validate::Port;
 use serde_json::{Value, json};
@@ -45,13 +45,13 @@ impl Index {
         &self,
         owner: &Owner<'_>,
         me: &ObjectRef,
-        object: &Object,
+        object: &Exposure,
         routing: &Routing,
     ) -> Vec<Child> {
         let mut opened: BTreeMap<ObjectRef, Opened<'_>> = BTreeMap::new();
-        let routed = self.exposed_on(me).into_iter().flat_map(|demands| {
-            let backends = self.backends(object, routing, Some(demands)).flatten();
-            backends.map(|resolved| (&demands.class, resolved.backend))
+        let routed = self.exposed_on(me).into_iter().flat_map(|requirements| {
+            let backends = self.backends(object, routing, Some(requirements)).flatten();
+            backends.map(|resolved| (&requirements.class, resolved.backend))
         });
         for (class, backend) in routed.chain(self.solvers_of(me)) {
             if self.is_restricted(&backend.service.namespace)
@@ -82,8 +82,8 @@ impl Index {
         let link = self.linked(me).map(|(_, link)| link);
         link.into_iter().flat_map(move |link| {
             let first = move |host: &&Hostname| {
-                let eldest = self.eldest(&link.class, host);
-                eldest.is_some_and(|eldest| eldest.name == me)
+                let oldest = self.oldest(&link.class, host);
+                oldest.is_some_and(|oldest| oldest.name == me)
             };
             let hosts = link.hostnames.iter().filter(first);
             hosts.flat_map(move |host| {

@@ -5,9 +5,9 @@
 use super::metadata::Owner;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::certificates::Source;
-use crate::index::link::{Linked, Object};
-use crate::index::routing::Own;
+use crate::index::resolve::certificates::Source;
+use crate::index::resolve::exposure::{Exposure, ResolvedRoot};
+use crate::index::resolve::routing::Own;
 use crate::names::{Hostname, ObjectRef, child_name};
 use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, INGRESS, MANAGED_BY};
@@ -53,18 +53,18 @@ impl Index {
         }
         if self.cert_manager {
             // Under a hostname that several objects share, the oldest has the certificate.
-            let eldest = |host: &&&Hostname| {
-                let eldest = self.eldest(&link.class, host);
-                eldest.is_some_and(|eldest| eldest.name == object)
+            let oldest = |host: &&&Hostname| {
+                let oldest = self.oldest(&link.class, host);
+                oldest.is_some_and(|oldest| oldest.name == object)
             };
-            let hosts = hosts.iter().filter(eldest);
+            let hosts = hosts.iter().filter(oldest);
             children.extend(certificates(owner, link, hosts.copied()));
         }
         children
     }
 }
 
-fn owner<'a>(me: &'a ObjectRef, facts: &'a Object) -> Owner<'a> {
+fn owner<'a>(me: &'a ObjectRef, facts: &'a Exposure) -> Owner<'a> {
     let (api_version, kind, label) = match me.ingress() {
         Some(_) => ("networking.k8s.io/v1".to_owned(), "Ingress", INGRESS),
         None => (format!("{GROUP}/{VERSION}"), "ExposedPort", EXPOSED_PORT),
@@ -104,7 +104,7 @@ fn service(owner: &Owner<'_>, own: &Own, selector: &BTreeMap<String, String>) ->
 }
 
 /// For external-dns, dashboards and people. It has no TLS section, so that nobody issues a second certificate.
-fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]) -> Child {
+fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &ResolvedRoot, hosts: &[&Hostname]) -> Child {
     let http = shown_backend(link).map(|(service, port)| {
         let port = match port {
             Port::Number(number) => json!({"number": number}),
@@ -139,7 +139,7 @@ fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &Linked, hosts: &[&Hostname]
 
 /// An Ingress shows one Service of its namespace: the object's own, or the first that a route names. An
 /// object that only redirects and answers has none.
-fn shown_backend(link: &Linked) -> Option<(String, &Port)> {
+fn shown_backend(link: &ResolvedRoot) -> Option<(String, &Port)> {
     if let Some(own) = &link.routing.own {
         return Some((own.service.name.clone(), &own.port));
     }
@@ -159,7 +159,7 @@ pub(crate) fn ingress_name(me: &ObjectRef) -> String {
 /// Those that an issuer is asked for.
 fn certificates<'a>(
     owner: &Owner<'_>,
-    link: &Linked,
+    link: &ResolvedRoot,
     hosts: impl Iterator<Item = &'a Hostname>,
 ) -> Vec<Child> {
     let mut wanted: BTreeMap<ObjectRef, (&IssuerRef, BTreeSet<&Hostname>)> = BTreeMap::new();
@@ -183,8 +183,9 @@ fn certificate(
     issuer: &IssuerRef,
 ) -> Child {
     // Let's Encrypt refuses a name that a wildcard beside it stands for, as redundant.
-    let above = |host: &Hostname| host.wildcard_above().is_some_and(|it| hosts.contains(&it));
-    let names = hosts.iter().filter(|host| !above(host));
+    let below_wildcard =
+        |host: &Hostname| host.wildcard_above().is_some_and(|it| hosts.contains(&it));
+    let names = hosts.iter().filter(|host| !below_wildcard(host));
     let names: Vec<_> = names.map(|host| host.as_str()).collect();
     let labels = [
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),

@@ -1,13 +1,13 @@
 //! What the proxies of a class are told.
 
-use super::class_settings::class_settings;
 use crate::index::Index;
-use crate::index::demands::Demands;
-use crate::index::grants::Referent;
-use crate::index::link::{Linked, Object};
-use crate::index::routing::Routing;
-use crate::index::serving::{Slot, secret_of};
-use crate::index::virtual_host;
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::exposure::{Exposure, ResolvedRoot};
+use crate::index::resolve::routing::Routing;
+use crate::index::resource_names::class_settings;
+use crate::index::resource_names::virtual_host;
+use crate::index::store::grants::Referent;
+use crate::index::store::served_certificates::{Slot, secret_of};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use portolan_discovery::table::{
     Certificate, EndpointSet, Kind, Listener, Origin, Protocol, Resource, ResourceName,
@@ -39,9 +39,9 @@ impl Index {
             Kind::VirtualHost => {
                 let host = Hostname::parse(&name.name).ok()?;
                 let served = self.served_by(class, &host);
-                let origins = served.iter().flat_map(|(server, leaves)| {
-                    let leaves = leaves.iter().map(|leaf| leaf.object);
-                    leaves.chain([server.object]).map(origin)
+                let origins = served.iter().flat_map(|(server, effective_routes)| {
+                    let effective_routes = effective_routes.iter().map(|route| route.object);
+                    effective_routes.chain([server.object]).map(origin)
                 });
                 let origins = sorted(origins.collect());
                 Some((self.virtual_host(&host, served)?, origins))
@@ -92,17 +92,17 @@ impl Index {
     /// What an object needs that others delegate to: the hostnames of the roots above it, and where its
     /// own requests go.
     fn child_resources(&self, class: &ClassName, me: &ObjectRef) -> Vec<ResourceName> {
-        let (mut names, mut demands) = (Vec::new(), None);
+        let (mut names, mut requirements) = (Vec::new(), None);
         for root in self.roots_of(me) {
             if let Some((_, link)) = self.linked(&root).filter(|(_, link)| link.class == *class) {
                 names.extend(self.served(&root, link).map(virtual_host));
-                demands = Some(&link.demands);
+                requirements = Some(&link.requirements);
             }
         }
         if !names.is_empty()
-            && let (Some((object, routing)), Some(demands)) = (self.routing(me), demands)
+            && let (Some((object, routing)), Some(requirements)) = (self.routing(me), requirements)
         {
-            names.extend(self.backend_resources(object, routing, demands));
+            names.extend(self.backend_resources(object, routing, requirements));
         }
         names
     }
@@ -120,8 +120,8 @@ impl Index {
     /// What one hostname of an object needs, beyond the listeners, when the object serves it.
     pub(crate) fn host_resources(
         &self,
-        object: &Object,
-        link: &Linked,
+        object: &Exposure,
+        link: &ResolvedRoot,
         host: &Hostname,
     ) -> Vec<ResourceName> {
         let slot = Slot::of_host(&link.class, host);
@@ -130,7 +130,7 @@ impl Index {
             .into_iter()
             .chain(certificates)
             .collect();
-        names.extend(self.backend_resources(object, &link.routing, &link.demands));
+        names.extend(self.backend_resources(object, &link.routing, &link.requirements));
         names.extend(self.solver_resources(&link.class, host));
         if let Ok(Some(client_ca)) = self.client_ca(link) {
             names.push(ResourceName {
@@ -144,12 +144,12 @@ impl Index {
     /// What the backends of an object need, under what a class asks of them.
     pub(crate) fn backend_resources(
         &self,
-        object: &Object,
+        object: &Exposure,
         routing: &Routing,
-        demands: &Demands,
+        requirements: &BackendRequirements,
     ) -> Vec<ResourceName> {
         let mut names = Vec::new();
-        for resolved in self.backends(object, routing, Some(demands)).flatten() {
+        for resolved in self.backends(object, routing, Some(requirements)).flatten() {
             names.push(ResourceName {
                 kind: Kind::Endpoints,
                 name: resolved.backend.endpoints_name(),
@@ -229,13 +229,15 @@ impl Index {
         let (service, _) = name.rsplit_once(':')?;
         let (namespace, service) = service.split_once('/')?;
         let service = ObjectRef::new(namespace, service);
-        let demands = Demands::of(class, self.classes.get(class)?);
+        let requirements = BackendRequirements::of(class, self.classes.get(class)?);
         let (mut found, mut origins) = (None, Vec::new());
         for me in self.serving_users(class, self.users.of_service(&service)) {
             let Some((object, routing)) = self.routing(me) else {
                 continue;
             };
-            let mut backends = self.backends(object, routing, Some(&demands)).flatten();
+            let mut backends = self
+                .backends(object, routing, Some(&requirements))
+                .flatten();
             if let Some(used) = backends.find(|it| it.backend.endpoints_name() == name) {
                 origins.push(origin(object));
                 found = Some(used.backend);
@@ -248,7 +250,7 @@ impl Index {
             origins.extend(servers.map(|it| origin(it.object)));
             found = Some(solver);
         }
-        let behind = self.services.behind(&found?, Some(&demands));
+        let behind = self.services.behind(&found?, Some(&requirements));
         let set = EndpointSet {
             endpoints: behind.ready,
             external: behind.external,
@@ -295,7 +297,7 @@ pub(crate) fn listener_name(name: &str) -> ResourceName {
     }
 }
 
-fn origin(object: &Object) -> Origin {
+fn origin(object: &Exposure) -> Origin {
     Origin {
         uid: object.uid.clone(),
         generation: object.generation,

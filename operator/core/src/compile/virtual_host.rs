@@ -1,12 +1,12 @@
 //! A hostname: how TLS is spoken for it, and its routes.
 
 use crate::index::Index;
-use crate::index::delegation::Leaf;
-use crate::index::demands::Demands;
-use crate::index::link::Linked;
-use crate::index::merge::Server;
-use crate::index::services::Unresolved;
-use crate::index::serving::Slot;
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::exposure::ResolvedRoot;
+use crate::index::resolve::route_tree::EffectiveRoute;
+use crate::index::resolve::route_tree::Server;
+use crate::index::store::served_certificates::Slot;
+use crate::index::unresolved::Unresolved;
 use crate::names::Hostname;
 use crate::reason::Reason;
 use crate::validate::{ActionSpec, Policy};
@@ -17,7 +17,7 @@ impl Index {
     pub(super) fn virtual_host(
         &self,
         host: &Hostname,
-        served: Vec<(Server<'_>, Vec<Leaf<'_>>)>,
+        served: Vec<(Server<'_>, Vec<EffectiveRoute<'_>>)>,
     ) -> Option<Resource> {
         let link = served.first()?.0.link;
         let (tls, closed) = match link.terminates_tls() {
@@ -31,13 +31,13 @@ impl Index {
         let defaults = self.defaults(link);
         let challenges = self.challenge_routes(&link.class, host);
         let routes = Self::merged(served).into_iter();
-        let routes = routes.map(|leaf| {
-            let action = match (&closed, leaf.closed) {
+        let routes = routes.map(|route| {
+            let action = match (&closed, route.closed) {
                 (Some(unresolved), _) => unavailable(unresolved.reason),
                 (None, Some(reason)) => unavailable(reason),
-                (None, None) => self.action(&leaf, &link.demands),
+                (None, None) => self.action(&route, &link.requirements),
             };
-            leaf.route.row(action, &defaults)
+            route.route.row(action, &defaults)
         });
         Some(Resource::VirtualHost(VirtualHost {
             tls,
@@ -47,7 +47,7 @@ impl Index {
     }
 
     /// Whose certificates clients must show, when they must.
-    pub(crate) fn client_ca(&self, link: &Linked) -> Result<Option<ClientCa>, Unresolved> {
+    pub(crate) fn client_ca(&self, link: &ResolvedRoot) -> Result<Option<ClientCa>, Unresolved> {
         let Some((secret, mode)) = &link.tls.client_ca else {
             return Ok(None);
         };
@@ -59,7 +59,12 @@ impl Index {
         }))
     }
 
-    fn host_tls(&self, link: &Linked, host: &Hostname, client_ca: Option<ClientCa>) -> HostTls {
+    fn host_tls(
+        &self,
+        link: &ResolvedRoot,
+        host: &Hostname,
+        client_ca: Option<ClientCa>,
+    ) -> HostTls {
         let slot = Slot::of_host(&link.class, host);
         let certificates = self.serving.certificates(&slot);
         HostTls {
@@ -74,7 +79,7 @@ impl Index {
 
     /// What the class says for the routes of a hostname. Whoever asks clients for a certificate is asked
     /// before anything is served without one: what a class says for all does not count there.
-    fn defaults(&self, link: &Linked) -> Policy {
+    fn defaults(&self, link: &ResolvedRoot) -> Policy {
         let class = self.classes.get(&link.class);
         let mut defaults = class.map(|it| it.defaults.clone()).unwrap_or_default();
         if link.tls.client_ca.is_some() {
@@ -83,11 +88,11 @@ impl Index {
         defaults
     }
 
-    fn action(&self, leaf: &Leaf<'_>, demands: &Demands) -> Action {
-        match &leaf.route.action {
+    fn action(&self, route: &EffectiveRoute<'_>, requirements: &BackendRequirements) -> Action {
+        match &route.route.action {
             ActionSpec::Redirect(redirect) => Action::Redirect(redirect.clone()),
             ActionSpec::Respond(respond) => Action::Respond(respond.clone()),
-            ActionSpec::Forward(_) => self.forward(leaf, demands),
+            ActionSpec::Forward(_) => self.forward(route, requirements),
             // Where a delegation leads stands in its place, or why it leads nowhere.
             ActionSpec::Delegate(_) => unavailable(Reason::DelegateNotFound),
         }
@@ -95,10 +100,19 @@ impl Index {
 
     /// A backend that would get requests and cannot be found closes its route: its share would be
     /// answered with errors, and nobody could tell which requests those are.
-    fn forward(&self, leaf: &Leaf<'_>, demands: &Demands) -> Action {
-        let route = leaf.route.as_ref();
+    fn forward(
+        &self,
+        effective: &EffectiveRoute<'_>,
+        requirements: &BackendRequirements,
+    ) -> Action {
+        let route = effective.route.as_ref();
         let mut backends = Vec::with_capacity(route.backends().len());
-        let resolved = self.backends_of(leaf.object, leaf.routing, route, Some(demands));
+        let resolved = self.backends_of(
+            effective.object,
+            effective.routing,
+            route,
+            Some(requirements),
+        );
         for (spec, resolved) in route.backends().iter().zip(resolved) {
             match resolved {
                 Ok(resolved) => backends.push(resolved.row()),

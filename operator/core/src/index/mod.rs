@@ -1,70 +1,46 @@
 //! What objects mean together: a synchronous state machine.
 //!
 //! [`Index::apply`] takes in one event and touches what it concerns: before the change, so that what
-//! is left behind is found, and after it, so that what is new is. Reverse indexes ([`users`],
-//! [`hostnames`]) keep the cost at the size of the change.
+//! is left behind is found, and after it, so that what is new is. Reverse indexes ([`affected`],
+//! [`store::hostnames`]) keep the cost at the size of the change.
 //!
 //! Everything is a function of what is stored in the cluster now, with one exception that is wanted:
-//! a certificate that was served goes on being served when its Secret becomes unusable ([`serving`]).
+//! a certificate that was served goes on being served when its Secret becomes unusable ([`store::served_certificates`]).
 
-mod aging;
-pub(crate) mod backends;
-mod by_namespace;
-pub(crate) mod certificates;
-pub(crate) mod challenges;
-pub(crate) mod classes;
-pub(crate) mod delegation;
-pub(crate) mod demands;
-mod entries;
-pub(crate) mod grants;
-pub(crate) mod hostnames;
-mod in_use;
-pub(crate) mod ingresses;
-pub(crate) mod issuance;
-pub(crate) mod issuers;
-mod leases;
-pub(crate) mod link;
-pub(crate) mod merge;
-pub(crate) mod namespaces;
-pub(crate) mod pods;
-mod restriction;
-pub(crate) mod routing;
-pub(crate) mod secrets;
-mod service_facts;
-pub(crate) mod services;
-pub(crate) mod serving;
-pub(crate) mod solvers;
-pub(crate) mod spoken;
-mod touch;
-pub(crate) mod users;
-mod words;
+pub(crate) mod affected;
+pub(crate) mod ingress;
+pub(crate) mod requirements;
+pub(crate) mod resolve;
+pub(crate) mod resource_names;
+pub(crate) mod store;
+pub(crate) mod unresolved;
 
 use crate::compile::{TicketKey, epoch};
 use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::{HoldAction, proxy_service};
-use aging::Ends;
-use by_namespace::ByNamespace;
-use challenges::Challenges;
-use classes::{Class, Classes};
-pub(crate) use entries::Entry;
-use grants::Grants;
-use hostnames::Hostnames;
-use ingresses::Ingresses;
-use issuance::Issuance;
-use issuers::{Issuers, Scope};
-use leases::Leases;
-use link::{Link, Linked, Object};
-use namespaces::Namespaces;
+pub(crate) use affected::entries::Entry;
+use affected::expiry::ExpiryQueue;
+use affected::mark::Claimants;
+use affected::references::Users;
+use ingress::acme_challenges::Challenges;
+use ingress::acme_solvers::Solvers;
+use ingress::ingresses::Ingresses;
 use portolan_crds::certmanager::Certificate;
 use portolan_crds::{ExposeClass, ExposedPort};
-use portolan_discovery::table::{Kind, ResourceName};
-use services::Services;
-use serving::{Serving, Slot};
-use solvers::Solvers;
+use portolan_discovery::table::Kind;
+use resolve::exposure::{Exposure, Link, ResolvedRoot};
 use std::collections::{BTreeSet, HashMap};
-use touch::Rivals;
-use users::Users;
+use store::by_namespace::ByNamespace;
+use store::classes::{Class, Classes};
+use store::grants::Grants;
+use store::hostnames::Hostnames;
+use store::issuance::Issuance;
+use store::issuers::{Issuers, Scope};
+use store::leases::Leases;
+use store::namespaces::Namespaces;
+use store::served_certificates::{Serving, Slot};
+use store::services::Services;
 
 /// Everything that is known, and what follows from it.
 #[derive(Debug)]
@@ -83,7 +59,7 @@ pub struct Index {
     pub(crate) issuers: Issuers,
     solvers: Solvers,
     pub(crate) challenges: Challenges,
-    ends: Ends,
+    ends: ExpiryQueue,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
     objects: ByNamespace<Entry>,
@@ -110,7 +86,7 @@ impl Index {
             issuers: Issuers::default(),
             solvers: Solvers::default(),
             challenges: Challenges::default(),
-            ends: Ends::default(),
+            ends: ExpiryQueue::default(),
             ticket_key: None,
             objects: ByNamespace::default(),
             certificates: HashMap::new(),
@@ -133,9 +109,9 @@ impl Index {
             Event::ExposeClass(change) => self.apply_class(change, &mut affected),
             Event::HostnameHold(change) => {
                 let host = Hostnames::concerned(&change);
-                self.touch_hosts(&host, Rivals::Judged, &mut affected);
+                self.mark_hosts(&host, Claimants::Recheck, &mut affected);
                 if self.hostnames.apply_hold(change) {
-                    self.touch_hosts(&host, Rivals::Judged, &mut affected);
+                    self.mark_hosts(&host, Claimants::Recheck, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -143,12 +119,12 @@ impl Index {
             Event::Service(change) => {
                 let service = change.reference();
                 let users: BTreeSet<_> = self.users.of_service(&service).cloned().collect();
-                self.touch_objects(&users, &mut affected);
-                self.touch_solved_by(&service, &mut affected);
+                self.mark_objects(&users, &mut affected);
+                self.mark_solved_by(&service, &mut affected);
                 if self.services.apply_service(change) {
-                    self.touch_objects(&users, &mut affected);
-                    self.touch_solved_by(&service, &mut affected);
-                    self.touch_class_of(&service, &mut affected);
+                    self.mark_objects(&users, &mut affected);
+                    self.mark_solved_by(&service, &mut affected);
+                    self.mark_class_of(&service, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -157,37 +133,37 @@ impl Index {
                 let change = self.services.apply_slice(change);
                 for service in &change.concerned {
                     let users: BTreeSet<_> = self.users.of_service(service).cloned().collect();
-                    self.touch_objects(&users, &mut affected);
-                    self.touch_solved_by(service, &mut affected);
+                    self.mark_objects(&users, &mut affected);
+                    self.mark_solved_by(service, &mut affected);
                 }
                 for service in &change.turned {
-                    self.touch_class_of(service, &mut affected);
+                    self.mark_class_of(service, &mut affected);
                 }
             }
             Event::Pod(change) => {
                 for service in self.services.apply_pod(change) {
                     let users = self.users.of_service(&service);
                     let asking = users.filter(|it| self.asks_for_pods(it));
-                    self.touch_objects(&asking.cloned().collect(), &mut affected);
-                    self.touch_solved_by(&service, &mut affected);
+                    self.mark_objects(&asking.cloned().collect(), &mut affected);
+                    self.mark_solved_by(&service, &mut affected);
                 }
             }
             Event::PodsListed(listed) => {
                 if self.services.list_pods(listed) {
                     let users = self.classes.asking_for_pods();
                     let users = users.flat_map(|class| self.users.of_class(class));
-                    self.touch_objects(&users.cloned().collect(), &mut affected);
+                    self.mark_objects(&users.cloned().collect(), &mut affected);
                 }
             }
             Event::Secret(change) => {
                 let secret = change.reference();
-                let users = self.with_company(self.users.of_secret(&secret).cloned().collect());
+                let users = self.with_cohosted(self.users.of_secret(&secret).cloned().collect());
                 let classes: BTreeSet<_> = self.users.classes_of_secret(&secret).cloned().collect();
-                self.touch_objects(&users, &mut affected);
-                self.touch_classes(&classes, &mut affected);
+                self.mark_objects(&users, &mut affected);
+                self.mark_classes(&classes, &mut affected);
                 if self.serving.apply_secret(change) {
                     // Authorities that were not there before are named only now.
-                    self.touch_objects(&users, &mut affected);
+                    self.mark_objects(&users, &mut affected);
                 } else {
                     affected = Affected::default();
                 }
@@ -211,7 +187,7 @@ impl Index {
             Event::Namespace(change) => self.apply_namespace(change, &mut affected),
             Event::CertManager(there) => {
                 if std::mem::replace(&mut self.cert_manager, there) != there {
-                    affected.objects = self.with_company(self.users.of_cert_manager());
+                    affected.objects = self.with_cohosted(self.users.of_cert_manager());
                 }
             }
             Event::ReferenceGrant(change) => self.apply_grant(change, &mut affected),
@@ -220,18 +196,18 @@ impl Index {
                 let key = Some(key);
                 if self.ticket_key != key {
                     self.ticket_key = key;
-                    self.touch_all_settings(&mut affected);
+                    self.mark_all_settings(&mut affected);
                 }
             }
             Event::Now(now) => {
                 let before = std::mem::replace(&mut self.serving.now, now);
                 if self.ticket_key.is_some() && epoch(before) != epoch(now) {
-                    self.touch_all_settings(&mut affected);
+                    self.mark_all_settings(&mut affected);
                 }
-                self.turn(before, now, &mut affected);
+                self.advance_clock(before, now, &mut affected);
             }
         }
-        self.settle(&mut affected);
+        self.reselect_certificates(&mut affected);
         // What becomes of a root becomes of everybody below it.
         let below: Vec<_> = affected
             .objects
@@ -274,7 +250,7 @@ impl Index {
         self.objects.get(object)
     }
 
-    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Object, &Linked)> {
+    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Exposure, &ResolvedRoot)> {
         let entry = self.objects.get(object)?;
         match entry.link.as_ref().ok()? {
             Link::Root(root) => Some((&entry.object, root.as_ref())),
@@ -295,9 +271,9 @@ impl Index {
     pub(crate) fn served<'a>(
         &'a self,
         me: &'a ObjectRef,
-        link: &'a Linked,
+        link: &'a ResolvedRoot,
     ) -> impl Iterator<Item = &'a Hostname> {
-        let serves = |host: &&Hostname| self.rule(me, link, host).is_some();
+        let serves = |host: &&Hostname| self.tls_owner(me, link, host).is_some();
         link.hostnames.iter().filter(serves)
     }
 
@@ -306,7 +282,7 @@ impl Index {
         let object = match change {
             // Its children are being collected; making them anew would fight the garbage collector.
             Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
-            Change::Applied(it) => Some(Object::read(*it)),
+            Change::Applied(it) => Some(Exposure::read(*it)),
             Change::Deleted(_) => None,
         };
         self.put(&me, object, affected);
@@ -344,30 +320,30 @@ impl Index {
         }
         // Requests are treated differently then, though the objects mean the same.
         if before.map(|it| &it.defaults) != now.map(|it| &it.defaults) {
-            self.touch_objects(&concerned, affected);
+            self.mark_objects(&concerned, affected);
         }
-        self.touch_restriction(before, now, affected);
-        self.judge_anew(concerned, affected);
+        self.mark_restriction(before, now, affected);
+        self.relink(concerned, affected);
     }
 
     fn apply_certificate(&mut self, change: Change<Certificate>, affected: &mut Affected) {
         let name = change.reference();
         let differs = match change {
             Change::Applied(it) => {
-                let now = issuance::read(&it);
+                let now = store::issuance::read(&it);
                 self.certificates.insert(name.clone(), now.clone()) != Some(now)
             }
             Change::Deleted(_) => self.certificates.remove(&name).is_some(),
         };
         if differs {
             let users = self.users.of_certificate(&name).cloned().collect();
-            affected.objects.extend(self.with_company(users));
+            affected.objects.extend(self.with_cohosted(users));
         }
     }
 
     /// Decides anew which certificate serves each hostname that was touched. Both the old and the new
     /// certificate are marked.
-    fn settle(&mut self, affected: &mut Affected) {
+    fn reselect_certificates(&mut self, affected: &mut Affected) {
         let mut certificates = BTreeSet::new();
         for (class, name) in &affected.resources {
             let (slot, secrets) = match name.kind {
@@ -375,8 +351,8 @@ impl Index {
                     let Ok(host) = Hostname::parse(&name.name) else {
                         continue;
                     };
-                    let eldest = self.eldest(class, &host);
-                    let secrets = eldest.map(|it| self.secrets_for(it.link, &host));
+                    let oldest = self.oldest(class, &host);
+                    let secrets = oldest.map(|it| self.secrets_for(it.link, &host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {
@@ -386,17 +362,10 @@ impl Index {
                 }
                 _ => continue,
             };
-            for certificate in self.serving.settle(&slot, secrets) {
+            for certificate in self.serving.reselect_certificates(&slot, secrets) {
                 certificates.insert((class.clone(), certificate));
             }
         }
         affected.resources.extend(certificates);
-    }
-}
-
-pub(crate) fn virtual_host(host: &Hostname) -> ResourceName {
-    ResourceName {
-        kind: Kind::VirtualHost,
-        name: host.as_str().to_owned(),
     }
 }

@@ -1,44 +1,50 @@
 //! Whether a hostname has its certificate: asked for, issued, good, and presented by every ready proxy.
 
-use super::checks::{Finding, Scene, finding};
-use super::conditions::Aspect;
-use crate::index::certificates::Source;
-use crate::index::grants::Referent;
-use crate::index::secrets::SecretProblem;
-use crate::index::serving::Slot;
+use super::checks::{CheckContext, CheckFailure, failure};
+use super::conditions::ConditionType;
+use crate::index::resolve::certificates::Source;
+use crate::index::store::grants::Referent;
+use crate::index::store::secrets::SecretProblem;
+use crate::index::store::served_certificates::Slot;
 use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
 use portolan_crds::IssuerRef;
 
-pub(super) fn cert_manager_is_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let wanted = matches!(scene.rule(host).1.source(host), Source::Issued(_));
-    if !wanted || scene.index.cert_manager {
+pub(super) fn cert_manager_is_there(
+    context: &CheckContext<'_>,
+    host: &Hostname,
+) -> Option<CheckFailure> {
+    let wanted = matches!(context.tls_owner(host).1.source(host), Source::Issued(_));
+    if !wanted || context.index.cert_manager {
         return None;
     }
     let message = format!(
         "{host}: the cluster has no cert-manager; install it, or name a Secret in spec.tls.secret"
     );
-    finding(
-        &[Aspect::CertificatesReady],
+    failure(
+        &[ConditionType::CertificatesReady],
         Reason::CertManagerMissing,
         message,
     )
 }
 
-pub(super) fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let slot = Slot::of_host(&scene.link.class, host);
-    let judge = |secret: &ObjectRef| scene.index.serving.judge(secret, &slot);
-    let (_, link) = scene.rule(host);
+pub(super) fn certificate_is_good(
+    context: &CheckContext<'_>,
+    host: &Hostname,
+) -> Option<CheckFailure> {
+    let slot = Slot::of_host(&context.link.class, host);
+    let judge = |secret: &ObjectRef| context.index.serving.judge(secret, &slot);
+    let (_, link) = context.tls_owner(host);
     match link.source(host) {
         Source::Nowhere => None,
         Source::Own(secrets) => secrets.iter().find_map(|secret| {
             const FIELD: &str = "spec.tls.secret";
             let from = &link.routing.namespace;
-            let consent = scene.index.consent(from, Referent::Secret, secret, FIELD);
+            let consent = context.index.consent(from, Referent::Secret, secret, FIELD);
             match consent {
                 Err(refused) => {
                     let told = format!("{host}: {}", refused.message);
-                    finding(WITHOUT_SECRET, refused.reason, told)
+                    failure(WITHOUT_SECRET, refused.reason, told)
                 }
                 Ok(()) => secret_is_good(host, &secret.called_in(from), FIELD, judge(secret)),
             }
@@ -48,7 +54,7 @@ pub(super) fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<
             secret_is_good(host, &secret.to_string(), &of, judge(secret))
         }
         Source::Issued(issuer) => {
-            let secret = scene.index.issued_for(link, host);
+            let secret = context.index.issued_for(link, host);
             // One for all hostnames of an object serves the others until it is issued with this one as well.
             let judged = judge(&secret).filter(|judged| {
                 let lacks = matches!(judged, Err(SecretProblem::WrongHostname { .. }));
@@ -60,23 +66,23 @@ pub(super) fn certificate_is_good(scene: &Scene<'_>, host: &Hostname) -> Option<
                     let told = format!("Secret {}: {problem}", secret.name);
                     (problem.reason(), told)
                 }
-                None => not_issued(scene, host, issuer, &secret),
+                None => not_issued(context, host, issuer, &secret),
             };
             let message = format!("{host}: {told}");
-            finding(&[Aspect::CertificatesReady], reason, message)
+            failure(&[ConditionType::CertificatesReady], reason, message)
         }
     }
 }
 
 /// Why a certificate does not come: what failed, before what is waited for.
 fn not_issued(
-    scene: &Scene<'_>,
+    context: &CheckContext<'_>,
     host: &Hostname,
     issuer: &IssuerRef,
     secret: &ObjectRef,
 ) -> (Reason, String) {
-    let trial = scene.index.challenges.newest(&secret.namespace, host);
-    let issuance = scene.index.issuance(secret);
+    let trial = context.index.challenges.newest(&secret.namespace, host);
+    let issuance = context.index.issuance(secret);
     if let Some(trial) = trial.filter(|trial| trial.failed) {
         let told = format!("the {} challenge failed: {}", trial.kind, trial.words);
         return (Reason::ChallengeFailed, told);
@@ -88,7 +94,7 @@ fn not_issued(
         let told = format!("{} challenge: {}", trial.kind, trial.words);
         return (Reason::CertificatePending, told);
     }
-    if let Some(trouble) = scene.index.issuers.trouble(issuer, &secret.namespace) {
+    if let Some(trouble) = context.index.issuers.trouble(issuer, &secret.namespace) {
         return trouble;
     }
     let waiting = issuance.and_then(|it| it.waiting.as_deref());
@@ -101,7 +107,7 @@ fn secret_is_good(
     name: &str,
     field: &str,
     judged: Option<Result<(), SecretProblem>>,
-) -> Option<Finding> {
+) -> Option<CheckFailure> {
     let (reason, message) = match judged {
         Some(Ok(())) => return None,
         Some(Err(problem)) => (
@@ -113,24 +119,30 @@ fn secret_is_good(
             format!("{host}: there is no Secret {name}; create it, or correct {field}"),
         ),
     };
-    finding(WITHOUT_SECRET, reason, message)
+    failure(WITHOUT_SECRET, reason, message)
 }
 
 /// A certificate that somebody was to bring is missing, or of no use.
-const WITHOUT_SECRET: &[Aspect] = &[Aspect::CertificatesReady, Aspect::ResolvedRefs];
+const WITHOUT_SECRET: &[ConditionType] = &[
+    ConditionType::CertificatesReady,
+    ConditionType::ResolvedRefs,
+];
 
-pub(super) fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let slot = Slot::of_host(&scene.link.class, host);
-    let pairs: Vec<_> = scene.index.serving.certificates(&slot).collect();
+pub(super) fn certificate_is_served(
+    context: &CheckContext<'_>,
+    host: &Hostname,
+) -> Option<CheckFailure> {
+    let slot = Slot::of_host(&context.link.class, host);
+    let pairs: Vec<_> = context.index.serving.certificates(&slot).collect();
     if pairs.is_empty() {
         return None;
     }
     // Of several, a proxy shows the one that fits its visitor.
     let current = |shown: &str| pairs.iter().any(|(_, pair)| pair.fingerprint == shown);
-    scene.ready_proxies().find_map(|proxy| {
+    context.ready_proxies().find_map(|proxy| {
         let served = proxy.served.get(host.as_str());
         let (reason, message) = match served {
-            Some(served) if served.not_after <= scene.now => (
+            Some(served) if served.not_after <= context.now => (
                 Reason::CertificateExpired,
                 format!(
                     "{host}: the certificate has expired at {}",
@@ -146,6 +158,6 @@ pub(super) fn certificate_is_served(scene: &Scene<'_>, host: &Hostname) -> Optio
                 ),
             ),
         };
-        finding(&[Aspect::CertificatesReady], reason, message)
+        failure(&[ConditionType::CertificatesReady], reason, message)
     })
 }

@@ -4,15 +4,16 @@
 use super::certificate_checks::{
     cert_manager_is_there, certificate_is_good, certificate_is_served,
 };
-use super::conditions::Aspect;
+use super::conditions::ConditionType;
 use super::destinations::{Destinations, told};
 use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
-use crate::index::hostnames::Standing;
-use crate::index::link::{Linked, Object};
-use crate::index::merge::{Server, Share};
-use crate::index::services::Unresolved;
+use crate::index::resolve::exposure::{Exposure, ResolvedRoot};
+use crate::index::resolve::route_tree::Server;
+use crate::index::resolve::shared_hosts::HostShare;
+use crate::index::store::hostnames::Standing;
+use crate::index::unresolved::Unresolved;
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate};
 use crate::reason::Reason;
@@ -22,19 +23,19 @@ use std::collections::BTreeMap;
 
 /// Something that stands against a request's success.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(super) struct CheckFailure {
     /// The conditions that it makes false, besides Ready.
-    pub(super) aspects: &'static [Aspect],
+    pub(super) aspects: &'static [ConditionType],
     pub(super) reason: Reason,
     pub(super) message: String,
 }
 
 /// Everything that the checks look at, for one object.
-pub(super) struct Scene<'a> {
+pub(super) struct CheckContext<'a> {
     pub(super) index: &'a Index,
     pub(super) me: &'a ObjectRef,
-    object: &'a Object,
-    pub(super) link: &'a Linked,
+    object: &'a Exposure,
+    pub(super) link: &'a ResolvedRoot,
     seen: &'a Observed,
     pub(super) now: Timestamp,
     pub(super) children: Vec<Child>,
@@ -42,20 +43,21 @@ pub(super) struct Scene<'a> {
     destinations: Destinations,
     /// How the object stands for each of its hostnames, and how it shares those that its namespace holds.
     /// Told often, and found out once: sharing takes a look at every route of everybody.
-    stands: BTreeMap<&'a Hostname, (Standing, Share)>,
+    stands: BTreeMap<&'a Hostname, (Standing, HostShare)>,
 }
 
 /// What cannot be true while a proxy has not loaded everything.
-pub(super) const LOADED: &[Aspect] = &[Aspect::Programmed, Aspect::BackendEncrypted];
+pub(super) const LOADED: &[ConditionType] =
+    &[ConditionType::Programmed, ConditionType::BackendEncrypted];
 
 /// One check of one hostname.
-type Check = fn(&Scene<'_>, &Hostname) -> Option<Finding>;
+type Check = fn(&CheckContext<'_>, &Hostname) -> Option<CheckFailure>;
 
 /// In the order in which a person would put things right. That the object is valid and has a class was
 /// settled before.
 const CHECKS: [Check; 10] = [
     is_held,
-    is_shared_in_peace,
+    no_route_conflict,
     children_are_stored,
     references_are_there,
     cert_manager_is_there,
@@ -63,63 +65,63 @@ const CHECKS: [Check; 10] = [
     certificate_is_served,
     proxies_are_up_to_date,
     endpoints_are_ready,
-    a_proxy_is_reached,
+    proxies_reachable,
 ];
 
 /// What was found, by hostname.
-pub(super) struct Findings(Vec<(Hostname, Vec<(usize, Finding)>)>);
+pub(super) struct CheckFailures(Vec<(Hostname, Vec<(usize, CheckFailure)>)>);
 
-impl Findings {
-    pub(super) fn collect(scene: &Scene<'_>) -> Self {
+impl CheckFailures {
+    pub(super) fn collect(context: &CheckContext<'_>) -> Self {
         let judge = |host: &Hostname| {
             let all = CHECKS.iter().enumerate();
             let mut found: Vec<_> = all
-                .filter_map(|(order, check)| Some((order, check(scene, host)?)))
+                .filter_map(|(order, check)| Some((order, check(context, host)?)))
                 .collect();
             // What would be wrong with a hostname that others have is of no use to anybody.
-            if scene.has_lost(host) || *scene.standing(host) == Standing::HoldPending {
+            if context.has_lost(host) || *context.standing(host) == Standing::HoldPending {
                 found.truncate(1);
             }
             (host.clone(), found)
         };
-        Self(scene.link.hostnames.iter().map(judge).collect())
+        Self(context.link.hostnames.iter().map(judge).collect())
     }
 
     /// What stands against one hostname, in order.
-    pub(super) fn of(&self, host: &Hostname) -> Vec<Finding> {
+    pub(super) fn of(&self, host: &Hostname) -> Vec<CheckFailure> {
         let found = self
             .0
             .iter()
             .filter(|(of, _)| of == host)
             .flat_map(|(_, found)| found);
-        found.map(|(_, finding)| finding.clone()).collect()
+        found.map(|(_, failure)| failure.clone()).collect()
     }
 
     /// What makes a condition false: the first check that any hostname fails.
-    pub(super) fn first_of(&self, aspect: Aspect) -> Option<&Finding> {
-        self.first(|finding| finding.aspects.contains(&aspect))
+    pub(super) fn first_of(&self, condition_type: ConditionType) -> Option<&CheckFailure> {
+        self.first(|failure| failure.aspects.contains(&condition_type))
     }
 
     /// What makes the object not ready.
-    pub(super) fn worst(&self) -> Option<&Finding> {
+    pub(super) fn worst(&self) -> Option<&CheckFailure> {
         self.first(|_| true)
     }
 
-    fn first(&self, counts: impl Fn(&Finding) -> bool) -> Option<&Finding> {
+    fn first(&self, counts: impl Fn(&CheckFailure) -> bool) -> Option<&CheckFailure> {
         let all = self.0.iter().flat_map(|(_, found)| found);
         let first = all
-            .filter(|(_, finding)| counts(finding))
+            .filter(|(_, failure)| counts(failure))
             .min_by_key(|(order, _)| *order);
-        first.map(|(_, finding)| finding)
+        first.map(|(_, failure)| failure)
     }
 }
 
-impl<'a> Scene<'a> {
+impl<'a> CheckContext<'a> {
     pub(super) fn new(
         index: &'a Index,
         me: &'a ObjectRef,
-        object: &'a Object,
-        link: &'a Linked,
+        object: &'a Exposure,
+        link: &'a ResolvedRoot,
         seen: &'a Observed,
         now: Timestamp,
     ) -> Self {
@@ -131,7 +133,7 @@ impl<'a> Scene<'a> {
                 object,
                 link,
             };
-            let cut = index.cut_short(root).map(|(at, broken)| Unresolved {
+            let cut = index.limit_exceeded(root).map(|(at, broken)| Unresolved {
                 reason: broken.reason(),
                 message: format!("ExposedPort {at}: {broken}"),
             });
@@ -142,7 +144,7 @@ impl<'a> Scene<'a> {
             let standing = index.hostnames.standing(&claim, host);
             let share = match standing {
                 Standing::Held { .. } => index.share(me, link, host),
-                _ => Share::Whole,
+                _ => HostShare::Full,
             };
             (host, (standing, share))
         });
@@ -170,10 +172,10 @@ impl<'a> Scene<'a> {
     }
 
     /// How a hostname that the namespace holds is shared with other objects of it.
-    pub(super) fn share(&self, host: &Hostname) -> &Share {
+    pub(super) fn share(&self, host: &Hostname) -> &HostShare {
         self.stands
             .get(host)
-            .map_or(&Share::Whole, |(_, share)| share)
+            .map_or(&HostShare::Full, |(_, share)| share)
     }
 
     /// Whether others have all of a hostname.
@@ -182,23 +184,23 @@ impl<'a> Scene<'a> {
             Standing::HoldPending => false,
             Standing::HeldBy { .. } | Standing::HeldByWildcard { .. } => true,
             Standing::Held { .. } => match self.share(host) {
-                Share::Whole => false,
-                Share::Outdone { wholly, .. } => *wholly,
-                Share::OtherTls { .. } => true,
+                HostShare::Full => false,
+                HostShare::RouteConflict { wholly, .. } => *wholly,
+                HostShare::TlsConflict { .. } => true,
             },
         }
     }
 
     /// Whose word on TLS counts for a hostname: that of the oldest object that serves it.
-    pub(super) fn rule(&self, host: &Hostname) -> (&ObjectRef, &Linked) {
-        let rule = self.index.rule(self.me, self.link, host);
+    pub(super) fn tls_owner(&self, host: &Hostname) -> (&ObjectRef, &ResolvedRoot) {
+        let rule = self.index.tls_owner(self.me, self.link, host);
         rule.map_or((self.me, self.link), |it| (it.name, it.link))
     }
 
     /// Whether any hostname is served over TLS.
     pub(super) fn terminates_tls(&self) -> bool {
         let mut hosts = self.link.hostnames.iter();
-        hosts.any(|host| self.rule(host).1.terminates_tls())
+        hosts.any(|host| self.tls_owner(host).1.terminates_tls())
     }
 
     /// What every ready proxy presents; `None` when one presents nothing, or they differ.
@@ -215,20 +217,20 @@ impl<'a> Scene<'a> {
     }
 }
 
-pub(super) fn finding(
-    aspects: &'static [Aspect],
+pub(super) fn failure(
+    aspects: &'static [ConditionType],
     reason: Reason,
     message: String,
-) -> Option<Finding> {
-    Some(Finding {
+) -> Option<CheckFailure> {
+    Some(CheckFailure {
         aspects,
         reason,
         message,
     })
 }
 
-fn is_held(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let (reason, message) = match scene.standing(host) {
+fn is_held(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+    let (reason, message) = match context.standing(host) {
         Standing::Held { .. } => return None,
         Standing::HoldPending => (
             Reason::HoldPending,
@@ -248,20 +250,20 @@ fn is_held(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
             format!("{host}: namespace {namespace} holds {wildcard}; choose a name outside of it"),
         ),
     };
-    finding(&[Aspect::Programmed], reason, message)
+    failure(&[ConditionType::Programmed], reason, message)
 }
 
-fn is_shared_in_peace(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let (reason, message) = match scene.share(host) {
-        Share::Whole => return None,
-        Share::Outdone { route, by, .. } => {
+fn no_route_conflict(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+    let (reason, message) = match context.share(host) {
+        HostShare::Full => return None,
+        HostShare::RouteConflict { route, by, .. } => {
             let told = format!(
                 "{host}: {route}: the older {} has a route for the same requests; change or remove one of them",
                 by.with_kind()
             );
             (Reason::RouteConflict, told)
         }
-        Share::OtherTls { than } => (
+        HostShare::TlsConflict { than } => (
             Reason::TlsConflict,
             format!(
                 "{host}: spec.tls: the older {} says something else; write the same, or leave it out here",
@@ -269,15 +271,15 @@ fn is_shared_in_peace(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
             ),
         ),
     };
-    finding(&[Aspect::Programmed], reason, message)
+    failure(&[ConditionType::Programmed], reason, message)
 }
 
-fn children_are_stored(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let certificate = scene.rule(host).1.issued.certificate(host);
+fn children_are_stored(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+    let certificate = context.tls_owner(host).1.issued.certificate(host);
     let concerns = |child: &&Child| child.kind != "Certificate" || child.name == certificate.name;
-    let children = scene.children.iter().filter(concerns);
-    let (reason, message) = not_stored(children, scene.seen)?;
-    finding(&[Aspect::Programmed], reason, message)
+    let children = context.children.iter().filter(concerns);
+    let (reason, message) = not_stored(children, context.seen)?;
+    failure(&[ConditionType::Programmed], reason, message)
 }
 
 /// The first child that is not stored as it should be.
@@ -310,46 +312,48 @@ pub(super) fn not_stored<'a>(
     })
 }
 
-fn references_are_there(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
+fn references_are_there(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
     let of_rule = || {
-        let (rule, link) = scene.rule(host);
-        let problem = scene.index.client_ca(link).err()?;
+        let (rule, link) = context.tls_owner(host);
+        let problem = context.index.client_ca(link).err()?;
         Some((problem.reason, format!("{rule}: {}", problem.message)))
     };
-    let (reason, message) = told(&scene.destinations.unresolved).or_else(of_rule)?;
-    finding(
-        &[Aspect::ResolvedRefs, Aspect::EndpointsReady],
+    let (reason, message) = told(&context.destinations.unresolved).or_else(of_rule)?;
+    failure(
+        &[ConditionType::ResolvedRefs, ConditionType::EndpointsReady],
         reason,
         message,
     )
 }
 
-fn proxies_are_up_to_date(scene: &Scene<'_>, host: &Hostname) -> Option<Finding> {
-    let link = scene.link;
-    let own = scene.index.host_resources(scene.object, link, host);
-    let names: Vec<_> = scene
+fn proxies_are_up_to_date(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+    let link = context.link;
+    let own = context.index.host_resources(context.object, link, host);
+    let names: Vec<_> = context
         .index
         .resources_of_class(&link.class)
         .into_iter()
         .chain(own)
         .collect();
-    let (reason, message) = not_loaded(&scene.seen.proxies, &names)?;
-    finding(LOADED, reason, message)
+    let (reason, message) = not_loaded(&context.seen.proxies, &names)?;
+    failure(LOADED, reason, message)
 }
 
-fn endpoints_are_ready(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let (reason, message) = told(&scene.destinations.lacking)?;
-    finding(&[Aspect::EndpointsReady], reason, message)
+fn endpoints_are_ready(context: &CheckContext<'_>, _: &Hostname) -> Option<CheckFailure> {
+    let (reason, message) = told(&context.destinations.lacking)?;
+    failure(&[ConditionType::EndpointsReady], reason, message)
 }
 
 /// A proxy is ready first, the kubelet sees it next, and only as an endpoint of its Service it is reached.
-fn a_proxy_is_reached(scene: &Scene<'_>, _: &Hostname) -> Option<Finding> {
-    let (reason, message) = scene.index.shut(&scene.link.class, &scene.seen.proxies)?;
-    let nobody = scene.ready_proxies().next().is_none();
-    let aspects: &[Aspect] = match nobody && scene.terminates_tls() {
-        false => &[Aspect::Programmed],
+fn proxies_reachable(context: &CheckContext<'_>, _: &Hostname) -> Option<CheckFailure> {
+    let (reason, message) = context
+        .index
+        .shut(&context.link.class, &context.seen.proxies)?;
+    let nobody = context.ready_proxies().next().is_none();
+    let aspects: &[ConditionType] = match nobody && context.terminates_tls() {
+        false => &[ConditionType::Programmed],
         // Nobody presents the certificates.
-        true => &[Aspect::Programmed, Aspect::CertificatesReady],
+        true => &[ConditionType::Programmed, ConditionType::CertificatesReady],
     };
-    finding(aspects, reason, message)
+    failure(aspects, reason, message)
 }

@@ -1,16 +1,16 @@
 //! The status of an object that others delegate to: it has no hostname of its own, so what is judged is
 //! whether requests come to it, and what becomes of them then.
 
-use super::checks::{Finding, LOADED, not_stored};
-use super::conditions::{Aspect, Conditions};
+use super::checks::{CheckFailure, LOADED, not_stored};
+use super::conditions::{ConditionType, Conditions};
 use super::destinations::{Destinations, told};
 use super::proxies::not_loaded;
-use super::{Verdict, applied, hosts, judge_aspects};
-use crate::index::delegation::confine;
-use crate::index::hostnames::Standing;
-use crate::index::link::{Child, Linked};
-use crate::index::routing::Routing;
-use crate::index::serving::Slot;
+use super::{Phase, applied, hosts, judge_aspects};
+use crate::index::resolve::delegation::intersect;
+use crate::index::resolve::exposure::{Child, ResolvedRoot};
+use crate::index::resolve::routing::Routing;
+use crate::index::store::hostnames::Standing;
+use crate::index::store::served_certificates::Slot;
 use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::Observed;
@@ -18,8 +18,8 @@ use crate::reason::Reason;
 use jiff::Timestamp;
 use portolan_crds::{ExposedPortStatus, Summary};
 
-const REFERENCES: &[Aspect] = &[Aspect::ResolvedRefs, Aspect::EndpointsReady];
-const PROGRAMMED: &[Aspect] = &[Aspect::Programmed];
+const REFERENCES: &[ConditionType] = &[ConditionType::ResolvedRefs, ConditionType::EndpointsReady];
+const PROGRAMMED: &[ConditionType] = &[ConditionType::Programmed];
 
 impl Index {
     pub(super) fn status_of_child(
@@ -32,23 +32,39 @@ impl Index {
     ) -> ExposedPortStatus {
         let object = &entry.object;
         let destinations = Destinations::of(self, me, object, &child.routing);
-        let findings = self.findings_of_child(me, child, &destinations, seen);
+        let failures = self.findings_of_child(me, child, &destinations, seen);
         let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
         match self.loosens(me, &child.routing) {
-            None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
-            Some(told) => conditions.hold(Aspect::Accepted, Reason::ParentRequiresTls, &told),
+            None => conditions.set_true(
+                ConditionType::Accepted,
+                Reason::Accepted,
+                "the object is valid",
+            ),
+            Some(told) => {
+                conditions.set_true(ConditionType::Accepted, Reason::ParentRequiresTls, &told)
+            }
         }
         let certificates = (
-            Aspect::CertificatesReady,
+            ConditionType::CertificatesReady,
             Reason::CertificatesServed,
             "they are those of the root",
         );
-        let failing = |aspect| findings.iter().find(|it| it.aspects.contains(&aspect));
+        let failing = |condition_type| {
+            failures
+                .iter()
+                .find(|it| it.aspects.contains(&condition_type))
+        };
         judge_aspects(&mut conditions, &destinations, certificates, failing);
-        let worst = findings.first();
+        let worst = failures.first();
         match worst {
-            None => conditions.hold(Aspect::Ready, Reason::Serving, "a request would succeed"),
-            Some(finding) => conditions.fail(Aspect::Ready, finding.reason, &finding.message),
+            None => conditions.set_true(
+                ConditionType::Ready,
+                Reason::Serving,
+                "a request would succeed",
+            ),
+            Some(failure) => {
+                conditions.set_false(ConditionType::Ready, failure.reason, &failure.message)
+            }
         }
         let roots = self.hostnames_above(me);
         let names: Vec<_> = roots.into_iter().map(|(_, host)| host).collect();
@@ -62,7 +78,7 @@ impl Index {
                 certificate_expires: String::new(),
                 ends: super::ends(object),
             }),
-            description: worst.map_or("valid".to_owned(), |finding| finding.message.clone()),
+            description: worst.map_or("valid".to_owned(), |failure| failure.message.clone()),
             conditions: conditions.finish(),
             hostnames: Vec::new(),
             addresses: class
@@ -79,7 +95,7 @@ impl Index {
         child: &Child,
         destinations: &Destinations,
         seen: &Observed,
-    ) -> Vec<Finding> {
+    ) -> Vec<CheckFailure> {
         let children = self.children(me);
         let class = self.class_of(me);
         let names = self.resources_of(me).into_iter();
@@ -96,7 +112,10 @@ impl Index {
             (REFERENCES, told(&destinations.unresolved)),
             (PROGRAMMED, self.root_not_serving(me)),
             (LOADED, not_loaded(&seen.proxies, &names)),
-            (&[Aspect::EndpointsReady], told(&destinations.lacking)),
+            (
+                &[ConditionType::EndpointsReady],
+                told(&destinations.lacking),
+            ),
             (
                 PROGRAMMED,
                 class.and_then(|it| self.shut(it, &seen.proxies)),
@@ -105,7 +124,7 @@ impl Index {
         .into_iter()
         .filter_map(|(aspects, found)| {
             let (reason, message) = found?;
-            Some(Finding {
+            Some(CheckFailure {
                 aspects,
                 reason,
                 message,
@@ -162,7 +181,7 @@ impl Index {
 
     /// A route that takes nothing of what is delegated, whoever delegates.
     fn outside(&self, me: &ObjectRef, routing: &Routing) -> Option<(Reason, String)> {
-        let parents: Vec<_> = self.above(me).into_iter().collect();
+        let parents: Vec<_> = self.parents(me).into_iter().collect();
         let bounds: Vec<_> = parents
             .iter()
             .filter_map(|parent| Some(self.routing(parent)?.1))
@@ -173,7 +192,9 @@ impl Index {
             .map(|route| &route.matches)
             .collect();
         let takes_nothing = |route: &&crate::validate::RouteSpec| {
-            bounds.iter().all(|bounds| confine(bounds, route).is_none())
+            bounds
+                .iter()
+                .all(|bounds| intersect(bounds, route).is_none())
         };
         let route = routing.routes.iter().find(takes_nothing)?;
         let place = route.index.unwrap_or_default();
@@ -205,9 +226,9 @@ impl Index {
 
     /// Whether clients must show a certificate under any hostname of a root, by its own word or by that of
     /// an older object that shares the hostname.
-    fn asks_for_certificates(&self, root: &ObjectRef, link: &Linked) -> bool {
+    fn asks_for_certificates(&self, root: &ObjectRef, link: &ResolvedRoot) -> bool {
         link.hostnames.iter().any(|host| {
-            let rule = self.rule(root, link, host).map_or(link, |it| it.link);
+            let rule = self.tls_owner(root, link, host).map_or(link, |it| it.link);
             rule.tls.client_ca.is_some()
         })
     }
@@ -219,7 +240,7 @@ impl Index {
                 let (object, link) = self.linked(&root)?;
                 let standing = self.hostnames.standing(&object.claim(&root), &host);
                 let held = matches!(standing, Standing::Held { .. });
-                let rule = self.rule(&root, link, &host);
+                let rule = self.tls_owner(&root, link, &host);
                 let slot = Slot::of_host(&link.class, &host);
                 let certified = rule.is_some_and(|rule| {
                     !rule.link.terminates_tls() || self.serving.certificates(&slot).next().is_some()
@@ -234,11 +255,11 @@ impl Index {
     }
 }
 
-fn verdict(worst: Option<&Finding>, stored: &ExposedPortStatus) -> Verdict {
-    match worst.map(|finding| finding.reason) {
-        None => Verdict::Ready,
-        Some(Reason::Orphaned | Reason::DelegationCycle) => Verdict::Orphaned,
-        Some(_) if Verdict::was_ready(stored) => Verdict::Degraded,
-        Some(_) => Verdict::Pending,
+fn verdict(worst: Option<&CheckFailure>, stored: &ExposedPortStatus) -> Phase {
+    match worst.map(|failure| failure.reason) {
+        None => Phase::Ready,
+        Some(Reason::Orphaned | Reason::DelegationCycle) => Phase::Orphaned,
+        Some(_) if Phase::was_ready(stored) => Phase::Degraded,
+        Some(_) => Phase::Pending,
     }
 }

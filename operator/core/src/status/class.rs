@@ -1,11 +1,11 @@
 //! The status of a class: are its proxies there, do they take requests, and where are they reached?
 
-use super::conditions::{Aspect, Conditions};
+use super::conditions::{ConditionType, Conditions};
 use crate::index::Index;
-use crate::index::classes::Class;
-use crate::index::serving::Slot;
+use crate::index::store::classes::Class;
+use crate::index::store::served_certificates::Slot;
 use crate::names::{ClassName, ObjectRef};
-use crate::observed::{ChildState, Observed, ObservedProxy, Verdict};
+use crate::observed::{AckState, ChildState, Observed, ObservedProxy};
 use crate::proxy_service;
 use crate::reason::Reason;
 use jiff::Timestamp;
@@ -35,37 +35,47 @@ impl Index {
             leaving.as_ref().or(mistaken.as_ref()),
             self.other_default(class),
         ) {
-            (Some((reason, told)), _) => conditions.fail(Aspect::Accepted, *reason, told),
-            (None, Some(told)) => conditions.hold(Aspect::Accepted, Reason::SeveralDefaults, &told),
-            (None, None) => {
-                conditions.hold(Aspect::Accepted, Reason::Accepted, "the class is valid")
+            (Some((reason, told)), _) => {
+                conditions.set_false(ConditionType::Accepted, *reason, told)
             }
+            (None, Some(told)) => {
+                conditions.set_true(ConditionType::Accepted, Reason::SeveralDefaults, &told)
+            }
+            (None, None) => conditions.set_true(
+                ConditionType::Accepted,
+                Reason::Accepted,
+                "the class is valid",
+            ),
         }
         let programmed = self.unprogrammed(class, seen);
         match &programmed {
-            None => conditions.hold(
-                Aspect::Programmed,
+            None => conditions.set_true(
+                ConditionType::Programmed,
                 Reason::Programmed,
                 "the proxies are as they should be",
             ),
-            Some((reason, told)) => conditions.fail(Aspect::Programmed, *reason, told),
+            Some((reason, told)) => conditions.set_false(ConditionType::Programmed, *reason, told),
         }
         let unresolved = self.default_certificate_problem(class);
         match &unresolved {
-            None => conditions.hold(
-                Aspect::ResolvedRefs,
+            None => conditions.set_true(
+                ConditionType::ResolvedRefs,
                 Reason::ResolvedRefs,
                 "what the class refers to is there",
             ),
-            Some((reason, told)) => conditions.fail(Aspect::ResolvedRefs, *reason, told),
+            Some((reason, told)) => {
+                conditions.set_false(ConditionType::ResolvedRefs, *reason, told)
+            }
         }
         let failing = mistaken
             .or(unresolved)
             .or(programmed)
             .or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
         match &failing {
-            None => conditions.hold(Aspect::Ready, Reason::Serving, "requests are taken"),
-            Some((reason, told)) => conditions.fail(Aspect::Ready, *reason, told),
+            None => {
+                conditions.set_true(ConditionType::Ready, Reason::Serving, "requests are taken")
+            }
+            Some((reason, told)) => conditions.set_false(ConditionType::Ready, *reason, told),
         }
         let count = |proxies: usize| i32::try_from(proxies).unwrap_or(i32::MAX);
         Some(ExposeClassStatus {
@@ -152,8 +162,8 @@ impl Index {
         });
         let refused = |proxy: &ObservedProxy| {
             self.resources_of_class(class).into_iter().find_map(|name| {
-                match proxy.verdicts.get(&name) {
-                    Some(Verdict::Refused(told)) => {
+                match proxy.acks.get(&name) {
+                    Some(AckState::Refused(told)) => {
                         let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
                         Some((Reason::ProxyRefused, message))
                     }

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// What a condition is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aspect {
+pub(super) enum ConditionType {
     Accepted,
     ResolvedRefs,
     Programmed,
@@ -17,7 +17,7 @@ pub(super) enum Aspect {
     Ready,
 }
 
-impl Aspect {
+impl ConditionType {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "Accepted",
@@ -53,31 +53,41 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    pub(super) fn hold(&mut self, aspect: Aspect, reason: Reason, message: &str) {
-        self.add(aspect, "True", reason, message);
+    pub(super) fn set_true(
+        &mut self,
+        condition_type: ConditionType,
+        reason: Reason,
+        message: &str,
+    ) {
+        self.add(condition_type, "True", reason, message);
     }
 
-    pub(super) fn fail(&mut self, aspect: Aspect, reason: Reason, message: &str) {
-        self.add(aspect, "False", reason, message);
+    pub(super) fn set_false(
+        &mut self,
+        condition_type: ConditionType,
+        reason: Reason,
+        message: &str,
+    ) {
+        self.add(condition_type, "False", reason, message);
     }
 
-    pub(super) fn unknown(&mut self, aspect: Aspect, reason: Reason, message: &str) {
-        self.add(aspect, "Unknown", reason, message);
+    pub(super) fn unknown(&mut self, condition_type: ConditionType, reason: Reason, message: &str) {
+        self.add(condition_type, "Unknown", reason, message);
     }
 
     pub(super) fn finish(self) -> Vec<Condition> {
         self.made
     }
 
-    fn add(&mut self, aspect: Aspect, status: &str, reason: Reason, message: &str) {
-        let same = |it: &&Condition| it.type_ == aspect.as_str() && it.status == status;
+    fn add(&mut self, condition_type: ConditionType, status: &str, reason: Reason, message: &str) {
+        let same = |it: &&Condition| it.type_ == condition_type.as_str() && it.status == status;
         let kept = self
             .stored
             .iter()
             .find(same)
             .map(|it| it.last_transition_time.clone());
         self.made.push(Condition {
-            type_: aspect.as_str().to_owned(),
+            type_: condition_type.as_str().to_owned(),
             status: status.to_owned(),
             reason: reason.to_string(),
             message: message.chars().take(MESSAGE_MAX).collect(),
@@ -95,9 +105,9 @@ mod tests {
         let now = Timestamp::from_millisecond(second * 1000 + 7).unwrap();
         let mut conditions = Conditions::new(3, stored, now);
         if holds {
-            conditions.hold(Aspect::Ready, Reason::Serving, "");
+            conditions.set_true(ConditionType::Ready, Reason::Serving, "");
         } else {
-            conditions.fail(Aspect::Ready, Reason::NoAddress, "");
+            conditions.set_false(ConditionType::Ready, Reason::NoAddress, "");
         }
         conditions.finish()
     }

@@ -2,9 +2,9 @@
 
 use super::encryption::Encryption;
 use crate::index::Index;
-use crate::index::link::Object;
-use crate::index::routing::Routing;
-use crate::index::services::Unresolved;
+use crate::index::resolve::exposure::Exposure;
+use crate::index::resolve::routing::Routing;
+use crate::index::unresolved::Unresolved;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
 use crate::validate::RouteSpec;
@@ -28,23 +28,23 @@ pub(super) struct Destinations {
 }
 
 impl Destinations {
-    pub(super) fn of(index: &Index, me: &ObjectRef, object: &Object, routing: &Routing) -> Self {
+    pub(super) fn of(index: &Index, me: &ObjectRef, object: &Exposure, routing: &Routing) -> Self {
         let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
         let (mut misunderstood, mut left_out) = (BTreeSet::new(), BTreeMap::new());
         for problem in broken_delegations(index, me, routing) {
             unresolved.insert(problem.message.clone(), problem);
         }
         let mut encryption = None;
-        let asking = index.demands_on(me);
+        let asking = index.requirements_on(me);
         // An object that nobody with a hostname delegates to is judged, too.
         let nobody = asking.is_empty().then_some(None);
-        let demands = asking.into_iter().map(Some).chain(nobody);
-        let backends = demands.flat_map(|demands| {
-            let all = index.backends(object, routing, demands);
-            all.map(move |backend| (backend, demands))
+        let requirements = asking.into_iter().map(Some).chain(nobody);
+        let backends = requirements.flat_map(|requirements| {
+            let all = index.backends(object, routing, requirements);
+            all.map(move |backend| (backend, requirements))
         });
-        for (backend, demands) in backends {
-            let way = Encryption::of(&backend, demands);
+        for (backend, requirements) in backends {
+            let way = Encryption::of(&backend, requirements);
             encryption = Encryption::or_worse(encryption, way);
             if let Ok(backend) = &backend {
                 misunderstood.extend(index.services.misunderstood(&backend.backend));
@@ -56,7 +56,7 @@ impl Destinations {
                 }
                 // Nothing is sent there, so nobody need be there.
                 Ok(backend) if backend.weight == 0 => continue,
-                Ok(backend) => index.services.behind(&backend.backend, demands),
+                Ok(backend) => index.services.behind(&backend.backend, requirements),
             };
             let by_message = |it: Unresolved| (it.message.clone(), it);
             lacking.extend(behind.lacking.map(by_message));

@@ -7,38 +7,38 @@ mod certificate_checks;
 mod checks;
 mod child;
 mod class;
-mod complaints;
 mod conditions;
 mod destinations;
+mod diagnostics;
 mod encryption;
+mod metrics;
 mod proxies;
-mod vitals;
 
-use crate::index::certificates::Source;
-use crate::index::hostnames::Standing;
-use crate::index::link::{Link, Linked, Object};
-use crate::index::merge::Share;
-use crate::index::services::Unresolved;
-use crate::index::serving::Slot;
+use crate::index::resolve::certificates::Source;
+use crate::index::resolve::exposure::{Exposure, Link, ResolvedRoot};
+use crate::index::resolve::shared_hosts::HostShare;
+use crate::index::store::hostnames::Standing;
+use crate::index::store::served_certificates::Slot;
+use crate::index::unresolved::Unresolved;
 use crate::index::{Entry, Index};
 use crate::names::{Hostname, ObjectRef};
 use crate::observed::{ChildState, Observed};
 use crate::reason::Reason;
-use crate::validate::Problem;
-use checks::{Finding, Findings, Scene};
-pub use complaints::Complaint;
-use conditions::{Aspect, Conditions};
+use crate::validate::ValidationError;
+use checks::{CheckContext, CheckFailure, CheckFailures};
+use conditions::{ConditionType, Conditions};
 use destinations::{Destinations, told};
+pub use diagnostics::Diagnostic;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+pub use metrics::{CertificateMetrics, HostnameMetrics, ObjectMetrics};
 use portolan_crds::{
     CHILDREN_MAX, CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary,
 };
-pub use vitals::{CertificateVitals, HostnameVitals, Vitals};
 
 /// What an object comes to, for the column of `kubectl get`; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Phase {
     /// Its time is over, or its Lease lapsed.
     Expired,
     /// It breaks a rule, or has no class.
@@ -55,7 +55,7 @@ enum Verdict {
     Ready,
 }
 
-impl Verdict {
+impl Phase {
     fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "Expired",
@@ -98,7 +98,7 @@ impl Index {
     }
 
     /// When the status must be judged again without any event, because a certificate expires.
-    pub fn judge_again_at(
+    pub fn recheck_at(
         &self,
         object: &ObjectRef,
         seen: &Observed,
@@ -128,40 +128,51 @@ impl Index {
         &self,
         me: &ObjectRef,
         entry: &Entry,
-        link: &Linked,
+        link: &ResolvedRoot,
         seen: &Observed,
         now: Timestamp,
     ) -> ExposedPortStatus {
         let object = &entry.object;
-        let scene = Scene::new(self, me, object, link, seen, now);
-        let findings = Findings::collect(&scene);
+        let context = CheckContext::new(self, me, object, link, seen, now);
+        let failures = CheckFailures::collect(&context);
         let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
-        let notice = notices(link).into_iter().next();
+        let notice = warnings(link).into_iter().next();
         match &notice {
-            None => conditions.hold(Aspect::Accepted, Reason::Accepted, "the object is valid"),
-            Some((reason, message)) => conditions.hold(Aspect::Accepted, *reason, message),
+            None => conditions.set_true(
+                ConditionType::Accepted,
+                Reason::Accepted,
+                "the object is valid",
+            ),
+            Some((reason, message)) => {
+                conditions.set_true(ConditionType::Accepted, *reason, message)
+            }
         }
-        let certificates = certificates_hold(&scene);
-        let destinations = scene.destinations();
-        judge_aspects(&mut conditions, destinations, certificates, |aspect| {
-            findings.first_of(aspect)
-        });
-        let worst = findings.worst();
+        let certificates = certificates_hold(&context);
+        let destinations = context.destinations();
+        judge_aspects(
+            &mut conditions,
+            destinations,
+            certificates,
+            |condition_type| failures.first_of(condition_type),
+        );
+        let worst = failures.worst();
         match worst {
-            None => conditions.hold(
-                Aspect::Ready,
+            None => conditions.set_true(
+                ConditionType::Ready,
                 Reason::Serving,
                 "a request to each hostname would succeed",
             ),
-            Some(finding) => conditions.fail(Aspect::Ready, finding.reason, &finding.message),
+            Some(failure) => {
+                conditions.set_false(ConditionType::Ready, failure.reason, &failure.message)
+            }
         }
         let hostnames: Vec<_> = link
             .hostnames
             .iter()
-            .map(|host| hostname(&scene, host, findings.of(host).first()))
+            .map(|host| hostname(&context, host, failures.of(host).first()))
             .collect();
         let summary = Summary {
-            status: verdict(&scene, &hostnames, &object.status)
+            status: verdict(&context, &hostnames, &object.status)
                 .as_str()
                 .to_owned(),
             hosts: hosts(&link.hostnames),
@@ -173,7 +184,7 @@ impl Index {
             class_name: Some(link.class.as_str().to_owned()),
             summary: Some(summary),
             description: match worst {
-                Some(finding) => finding.message.clone(),
+                Some(failure) => failure.message.clone(),
                 None => match notice.or_else(|| destinations.warning()) {
                     Some((_, message)) => format!("valid, but {message}"),
                     None => "valid".to_owned(),
@@ -181,8 +192,8 @@ impl Index {
             },
             conditions: conditions.finish(),
             hostnames,
-            addresses: scene.addresses.to_vec(),
-            children: applied(&scene.children, seen),
+            addresses: context.addresses.to_vec(),
+            children: applied(&context.children, seen),
         }
     }
 }
@@ -191,8 +202,8 @@ impl Index {
 fn judge_aspects<'a>(
     conditions: &mut Conditions<'_>,
     destinations: &Destinations,
-    certificates: (Aspect, Reason, &str),
-    failing: impl Fn(Aspect) -> Option<&'a Finding>,
+    certificates: (ConditionType, Reason, &str),
+    failing: impl Fn(ConditionType) -> Option<&'a CheckFailure>,
 ) {
     let told = |warnings: &[Unresolved], reason: Reason, message: &str| {
         told(warnings).unwrap_or_else(|| (reason, message.to_owned()))
@@ -207,23 +218,27 @@ fn judge_aspects<'a>(
         Reason::EndpointsReady,
         "at least one pod is ready",
     );
-    for (aspect, reason, message) in [
-        (Aspect::ResolvedRefs, resolved.0, resolved.1.as_str()),
+    for (condition_type, reason, message) in [
+        (ConditionType::ResolvedRefs, resolved.0, resolved.1.as_str()),
         (
-            Aspect::Programmed,
+            ConditionType::Programmed,
             Reason::Programmed,
             "every ready proxy has what it needs",
         ),
         certificates,
-        (Aspect::EndpointsReady, endpoints.0, endpoints.1.as_str()),
+        (
+            ConditionType::EndpointsReady,
+            endpoints.0,
+            endpoints.1.as_str(),
+        ),
     ] {
-        match failing(aspect) {
-            None => conditions.hold(aspect, reason, message),
-            Some(finding) => conditions.fail(aspect, finding.reason, &finding.message),
+        match failing(condition_type) {
+            None => conditions.set_true(condition_type, reason, message),
+            Some(failure) => conditions.set_false(condition_type, failure.reason, &failure.message),
         }
     }
     if let Some(encryption) = &destinations.encryption {
-        encryption.tell(conditions, failing(Aspect::BackendEncrypted));
+        encryption.tell(conditions, failing(ConditionType::BackendEncrypted));
     }
 }
 
@@ -240,7 +255,7 @@ fn applied(children: &[crate::Child], seen: &Observed) -> Vec<ChildRef> {
 }
 
 /// What an object is told that is valid, and of which not everything can be done.
-fn notices(link: &Linked) -> Vec<(Reason, String)> {
+fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
     const VERSION_RAISED: &str =
         "spec.tls.minVersion: 1.1 is served as 1.2 and up (RFC 8996); write \"1.2\"";
     let raised = link.tls.raised.then_some(VERSION_RAISED);
@@ -262,33 +277,33 @@ fn notices(link: &Linked) -> Vec<(Reason, String)> {
 }
 
 /// The status of an object that is not accepted: nothing beyond that was judged.
-fn rejected(entry: &Entry, problems: &[Problem], now: Timestamp) -> ExposedPortStatus {
+fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> ExposedPortStatus {
     let object = &entry.object;
     let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
     let message = told.join(". ");
-    let reason = problems.first().map(Problem::reason);
+    let reason = problems.first().map(ValidationError::reason);
     let reason = reason.unwrap_or(Reason::InvalidSpec);
     let (verdict, ends) = match problems.first() {
         // When it would lapse otherwise is another time with each renewal, and not worth a write each.
-        Some(Problem::LeaseLapsed { at, .. }) => (Verdict::Expired, at.to_string()),
-        Some(Problem::Expired { .. }) => (Verdict::Expired, ends(object)),
-        _ => (Verdict::Invalid, ends(object)),
+        Some(ValidationError::LeaseLapsed { at, .. }) => (Phase::Expired, at.to_string()),
+        Some(ValidationError::Expired { .. }) => (Phase::Expired, ends(object)),
+        _ => (Phase::Invalid, ends(object)),
     };
     let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
-    conditions.fail(Aspect::Accepted, reason, &message);
-    for aspect in [
-        Aspect::ResolvedRefs,
-        Aspect::Programmed,
-        Aspect::CertificatesReady,
-        Aspect::EndpointsReady,
+    conditions.set_false(ConditionType::Accepted, reason, &message);
+    for condition_type in [
+        ConditionType::ResolvedRefs,
+        ConditionType::Programmed,
+        ConditionType::CertificatesReady,
+        ConditionType::EndpointsReady,
     ] {
         conditions.unknown(
-            aspect,
+            condition_type,
             reason,
             "not judged, because the object is not accepted",
         );
     }
-    conditions.fail(Aspect::Ready, reason, &message);
+    conditions.set_false(ConditionType::Ready, reason, &message);
     ExposedPortStatus {
         observed_generation: Some(object.generation),
         // Kept, so that a class that is back, or a mistake put right, finds the object where it was.
@@ -304,41 +319,53 @@ fn rejected(entry: &Entry, problems: &[Problem], now: Timestamp) -> ExposedPortS
     }
 }
 
-fn certificates_hold(scene: &Scene<'_>) -> (Aspect, Reason, &'static str) {
-    match scene.terminates_tls() {
+fn certificates_hold(context: &CheckContext<'_>) -> (ConditionType, Reason, &'static str) {
+    match context.terminates_tls() {
         false => (
-            Aspect::CertificatesReady,
+            ConditionType::CertificatesReady,
             Reason::TlsDisabled,
             "TLS is disabled",
         ),
         true => (
-            Aspect::CertificatesReady,
+            ConditionType::CertificatesReady,
             Reason::CertificatesServed,
             "every ready proxy presents the certificate of each hostname",
         ),
     }
 }
 
-fn verdict(scene: &Scene<'_>, hostnames: &[HostnameStatus], stored: &ExposedPortStatus) -> Verdict {
-    if scene.link.hostnames.iter().all(|host| scene.has_lost(host)) {
-        Verdict::Conflicted
+fn verdict(
+    context: &CheckContext<'_>,
+    hostnames: &[HostnameStatus],
+    stored: &ExposedPortStatus,
+) -> Phase {
+    if context
+        .link
+        .hostnames
+        .iter()
+        .all(|host| context.has_lost(host))
+    {
+        Phase::Conflicted
     } else if hostnames.iter().all(|host| host.ready) {
-        Verdict::Ready
-    } else if hostnames.iter().any(|host| host.ready) || Verdict::was_ready(stored) {
-        Verdict::Degraded
+        Phase::Ready
+    } else if hostnames.iter().any(|host| host.ready) || Phase::was_ready(stored) {
+        Phase::Degraded
     } else {
-        Verdict::Pending
+        Phase::Pending
     }
 }
 
-fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> HostnameStatus {
-    let (since, holder) = match scene.standing(host) {
+fn hostname(
+    context: &CheckContext<'_>,
+    host: &Hostname,
+    failing: Option<&CheckFailure>,
+) -> HostnameStatus {
+    let (since, holder) = match context.standing(host) {
         Standing::Held { since } => {
-            let holder = match scene.share(host) {
-                Share::Whole => String::new(),
-                Share::Outdone { by: other, .. } | Share::OtherTls { than: other } => {
-                    other.to_string()
-                }
+            let holder = match context.share(host) {
+                HostShare::Full => String::new(),
+                HostShare::RouteConflict { by: other, .. }
+                | HostShare::TlsConflict { than: other } => other.to_string(),
             };
             (Some(Time(*since)), holder)
         }
@@ -347,7 +374,7 @@ fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> Ho
             (None, namespace.clone())
         }
     };
-    let scheme = if scene.rule(host).1.terminates_tls() {
+    let scheme = if context.tls_owner(host).1.terminates_tls() {
         "https"
     } else {
         "http"
@@ -361,27 +388,27 @@ fn hostname(scene: &Scene<'_>, host: &Hostname, failing: Option<&Finding>) -> Ho
         },
         ready: failing.is_none(),
         reason: failing
-            .map(|finding| finding.reason.to_string())
+            .map(|failure| failure.reason.to_string())
             .unwrap_or_default(),
         message: failing
-            .map(|finding| finding.message.clone())
+            .map(|failure| failure.message.clone())
             .unwrap_or_default(),
         held_since: since,
         held_by: holder,
-        certificate: certificate(scene, host),
+        certificate: certificate(context, host),
     }
 }
 
-fn certificate(scene: &Scene<'_>, host: &Hostname) -> Option<CertificateStatus> {
-    if scene.has_lost(host) || !matches!(scene.standing(host), Standing::Held { .. }) {
+fn certificate(context: &CheckContext<'_>, host: &Hostname) -> Option<CertificateStatus> {
+    if context.has_lost(host) || !matches!(context.standing(host), Standing::Held { .. }) {
         return None;
     }
-    let (_, link) = scene.rule(host);
-    let served = scene.served_by_all(host);
+    let (_, link) = context.tls_owner(host);
+    let served = context.served_by_all(host);
     let (secret, issuer, renewal_time) = match link.source(host) {
         Source::Issued(issuer) => {
-            let secret = scene.index.issued_for(link, host);
-            let issuance = scene.index.issuance(&secret);
+            let secret = context.index.issued_for(link, host);
+            let issuance = context.index.issuance(&secret);
             let renewal_time = issuance.and_then(|issuance| issuance.renewal_time);
             (
                 secret,
@@ -411,7 +438,7 @@ fn hosts(hostnames: &[Hostname]) -> String {
     }
 }
 
-fn ends(object: &Object) -> String {
+fn ends(object: &Exposure) -> String {
     object.end().map(|end| end.to_string()).unwrap_or_default()
 }
 

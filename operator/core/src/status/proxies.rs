@@ -2,7 +2,7 @@
 
 use crate::index::Index;
 use crate::names::{ClassName, ObjectRef};
-use crate::observed::{ObservedProxy, Verdict};
+use crate::observed::{AckState, ObservedProxy};
 use crate::proxy_service;
 use crate::reason::Reason;
 use portolan_crds::Address;
@@ -16,13 +16,13 @@ pub(super) fn not_loaded(
     let mut behind = None;
     for proxy in proxies.iter().filter(|proxy| proxy.ready) {
         for name in names {
-            match proxy.verdicts.get(name) {
-                Some(Verdict::Acknowledged) => {}
-                Some(Verdict::Refused(told)) => {
+            match proxy.acks.get(name) {
+                Some(AckState::Acknowledged) => {}
+                Some(AckState::Refused(told)) => {
                     let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
                     return Some((Reason::ProxyRefused, message));
                 }
-                Some(Verdict::Behind) | None => {
+                Some(AckState::Behind) | None => {
                     behind = behind.or(Some((proxy, name)));
                 }
             }

@@ -1,22 +1,22 @@
 //! Names and values of header fields (RFC 9110 5), judged as the proxy judges them.
 
-use super::mistake::Mistake;
+use super::field_error::FieldError;
 use crate::names::Hostname;
 use portolan_crds::VALUE_MAX;
-use portolan_discovery::field::{self, FieldError};
+use portolan_discovery::field;
 
 /// What a route looks at, adds, removes, or lets a browser see: a name in lower case.
-pub(super) fn name(text: &str) -> Result<String, Mistake> {
+pub(super) fn name(text: &str) -> Result<String, FieldError> {
     let name = text.to_ascii_lowercase();
     match field::name(&name) {
         Ok(()) => Ok(name),
-        Err(FieldError::Reserved) => Err(Mistake::FieldReserved(name)),
-        Err(_) => Err(Mistake::FieldName(text.to_owned())),
+        Err(field::FieldError::Reserved) => Err(FieldError::FieldReserved(name)),
+        Err(_) => Err(FieldError::FieldName(text.to_owned())),
     }
 }
 
 /// What a route sets in requests: `host` too, which changes what the application is asked for.
-pub(super) fn settable(text: &str) -> Result<String, Mistake> {
+pub(super) fn settable(text: &str) -> Result<String, FieldError> {
     match text.eq_ignore_ascii_case("host") {
         true => Ok("host".to_owned()),
         false => name(text),
@@ -24,14 +24,14 @@ pub(super) fn settable(text: &str) -> Result<String, Mistake> {
 }
 
 /// A value on one line, without space at its ends; of `host`, a name with or without a port.
-pub(super) fn value(name: &str, text: &str) -> Result<String, Mistake> {
+pub(super) fn value(name: &str, text: &str) -> Result<String, FieldError> {
     if name == "host" {
-        return host(text).ok_or_else(|| Mistake::Host(text.to_owned()));
+        return host(text).ok_or_else(|| FieldError::Host(text.to_owned()));
     }
     if !text.is_empty() && text.len() <= VALUE_MAX && field::value(text).is_ok() {
         Ok(text.to_owned())
     } else {
-        Err(Mistake::FieldValue(name.to_owned()))
+        Err(FieldError::FieldValue(name.to_owned()))
     }
 }
 
@@ -59,10 +59,13 @@ mod tests {
         assert_eq!(name("X-Team").as_deref(), Ok("x-team"));
         assert_eq!(settable("Host").as_deref(), Ok("host"));
         for bad in ["", "a b", "a:", "a\r\nb", "ä"] {
-            assert_eq!(name(bad), Err(Mistake::FieldName(bad.into())));
+            assert_eq!(name(bad), Err(FieldError::FieldName(bad.into())));
         }
         for reserved in ["content-length", "x_forwarded_for", "host"] {
-            assert_eq!(name(reserved), Err(Mistake::FieldReserved(reserved.into())));
+            assert_eq!(
+                name(reserved),
+                Err(FieldError::FieldReserved(reserved.into()))
+            );
         }
     }
 
@@ -70,12 +73,12 @@ mod tests {
     fn a_value_stays_on_its_line() {
         assert_eq!(value("a", "b c").as_deref(), Ok("b c"));
         for bad in ["", " a", "a\r\nx: y"] {
-            assert_eq!(value("a", bad), Err(Mistake::FieldValue("a".into())));
+            assert_eq!(value("a", bad), Err(FieldError::FieldValue("a".into())));
         }
         assert!(value("a", &"a".repeat(VALUE_MAX + 1)).is_err());
         assert_eq!(value("host", "A.test:81").as_deref(), Ok("a.test:81"));
         for bad in ["a b", "a:", "a:0", "a:081", "a/b", "*.a.test"] {
-            assert_eq!(value("host", bad), Err(Mistake::Host(bad.into())));
+            assert_eq!(value("host", bad), Err(FieldError::Host(bad.into())));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What one Ingress says, judged alone, hostname by hostname: a mistake in one takes down no other.
 //!
 //! A hostname of an Ingress is to the rest of the index what an ExposedPort with this hostname is. Routes
-//! are numbered by hostname; [`SaidOfHost::places`] leads back to the fields of the Ingress.
+//! are numbered by hostname; [`IngressHost::places`] leads back to the fields of the Ingress.
 
-use super::mistake::Mistake;
+use super::field_error::FieldError;
 use super::{
-    CertificateSource, Decoration, Exposure, HostPattern, Lifetime, Port, Problem, Problems,
-    Reference, RouteSpec, TlsSpec, path, port,
+    CertificateSource, ChildMetadata, ExposureSpec, HostPattern, Lifetime, Port, Reference,
+    RouteSpec, TlsSpec, ValidationError, ValidationErrors, path, port,
 };
 use crate::names::Hostname;
 use crate::precedence;
@@ -22,19 +22,19 @@ const PATHS_MAX: usize = 1024;
 
 /// What an Ingress says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SaidOfIngress {
-    pub(crate) hosts: BTreeMap<Hostname, SaidOfHost>,
+pub(crate) struct ValidatedIngress {
+    pub(crate) hosts: BTreeMap<Hostname, IngressHost>,
     /// What is wrong beside any hostname.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<ValidationError>,
 }
 
 /// What an Ingress says of one of its hostnames.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SaidOfHost {
+pub(crate) struct IngressHost {
     /// Without a class, which is a matter of its IngressClass.
-    pub(crate) exposure: Result<Exposure, Vec<Problem>>,
+    pub(crate) exposure: Result<ExposureSpec, Vec<ValidationError>>,
     /// The field that each route was made from.
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<IngressField>,
     /// Where its rule stands.
     pub(crate) rule: usize,
     /// Where TLS is asked for, if it is.
@@ -43,12 +43,12 @@ pub(crate) struct SaidOfHost {
 
 /// Which field of an Ingress a route was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum IngressField {
     Path { rule: usize, path: usize },
     Default,
 }
 
-impl Place {
+impl IngressField {
     /// The route as a whole.
     pub(crate) fn route(self) -> String {
         match self {
@@ -69,35 +69,35 @@ impl Place {
 /// The rules of one hostname, by their place.
 type Rules<'a> = Vec<(usize, &'a IngressRule)>;
 
-pub(crate) fn ingress(spec: &IngressSpec) -> SaidOfIngress {
-    let mut problems = Problems::default();
+pub(crate) fn ingress(spec: &IngressSpec) -> ValidatedIngress {
+    let mut problems = ValidationErrors::default();
     let all = spec.rules.as_deref().unwrap_or_default();
     let mut rules: BTreeMap<Hostname, Rules<'_>> = BTreeMap::new();
     for (index, rule) in all.iter().enumerate() {
         let at = format!("spec.rules[{index}].host");
         let host = match rule.host.as_deref().unwrap_or_default() {
-            "" => Err(Mistake::NoHost),
-            text => Hostname::parse(text).map_err(Mistake::Hostname),
+            "" => Err(FieldError::NoHost),
+            text => Hostname::parse(text).map_err(FieldError::Hostname),
         };
         if let Some(host) = problems.at(&at, host) {
             rules.entry(host).or_default().push((index, rule));
         }
     }
     if all.is_empty() {
-        problems.at::<()>("spec.rules", Err(Mistake::NoHost));
+        problems.at::<()>("spec.rules", Err(FieldError::NoHost));
     }
     let hosts = rules.into_iter().map(|(host, rules)| {
         let said = said_of_host(&host, &rules, spec);
         (host, said)
     });
-    SaidOfIngress {
+    ValidatedIngress {
         hosts: hosts.collect(),
         problems: problems.0,
     }
 }
 
-fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> SaidOfHost {
-    let mut problems = Problems::default();
+fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> IngressHost {
+    let mut problems = ValidationErrors::default();
     let rule = rules.first().map_or(0, |(index, _)| *index);
     let tls = tls(host, spec.tls.as_deref().unwrap_or_default());
     let (mut routes, mut places) = (Vec::new(), Vec::new());
@@ -115,28 +115,28 @@ fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> SaidO
     let everything = PathMatch::Prefix("/".to_owned());
     let takes_all = routes.iter().any(|it| it.matches.path == everything);
     if let Some(default) = spec.default_backend.as_ref().filter(|_| !takes_all)
-        && let Some((service, port)) = backend(Place::Default, default, &mut problems)
+        && let Some((service, port)) = backend(IngressField::Default, default, &mut problems)
     {
         let index = places.len();
         routes.push(RouteSpec::to_service(index, everything, service, port));
-        places.push(Place::Default);
+        places.push(IngressField::Default);
     }
     if routes.is_empty() && problems.0.is_empty() {
         let at = format!("spec.rules[{rule}]");
-        problems.at::<()>(&at, Err(Mistake::NoPaths));
+        problems.at::<()>(&at, Err(FieldError::NoPaths));
     }
     precedence::sort(&mut routes, |route| &route.matches);
-    let exposure = Exposure {
+    let exposure = ExposureSpec {
         own: None,
         hostnames: vec![HostPattern::Full(host.clone())],
         parents: None,
         tls: TlsSpec::with(source(tls)),
-        decoration: Decoration::default(),
+        decoration: ChildMetadata::default(),
         lifetime: Lifetime::default(),
         class: None,
         routes: routes.into(),
     };
-    SaidOfHost {
+    IngressHost {
         exposure: match problems.0.is_empty() {
             true => Ok(exposure),
             false => Err(problems.0),
@@ -147,11 +147,11 @@ fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> SaidO
     }
 }
 
-fn paths<'a>(rules: &Rules<'a>) -> impl Iterator<Item = (Place, &'a HTTPIngressPath)> {
+fn paths<'a>(rules: &Rules<'a>) -> impl Iterator<Item = (IngressField, &'a HTTPIngressPath)> {
     rules.iter().flat_map(|(index, rule)| {
         let (rule, paths) = (*index, rule.http.iter().flat_map(|http| &http.paths));
         let paths = paths.enumerate();
-        paths.map(move |(path, it)| (Place::Path { rule, path }, it))
+        paths.map(move |(path, it)| (IngressField::Path { rule, path }, it))
     })
 }
 
@@ -161,28 +161,32 @@ const OF_PATTERNS: &[char] = &[
 ];
 
 /// `ImplementationSpecific` is taken as `Prefix`.
-fn path_match(said: &HTTPIngressPath) -> Result<PathMatch, Mistake> {
+fn path_match(said: &HTTPIngressPath) -> Result<PathMatch, FieldError> {
     let text = said.path.as_deref().unwrap_or("/");
     match said.path_type.as_str() {
         "Exact" => path::parse(text).map(PathMatch::Exact),
         "ImplementationSpecific" if text.contains(OF_PATTERNS) => {
-            Err(Mistake::PatternOfIngress(text.to_owned()))
+            Err(FieldError::PatternOfIngress(text.to_owned()))
         }
         _ => path::parse_prefix(text).map(PathMatch::Prefix),
     }
 }
 
-fn backend(place: Place, said: &IngressBackend, problems: &mut Problems) -> Option<(String, Port)> {
+fn backend(
+    place: IngressField,
+    said: &IngressBackend,
+    problems: &mut ValidationErrors,
+) -> Option<(String, Port)> {
     let at = place.backend();
     let Some(service) = &said.service else {
-        return problems.at(&at, Err(Mistake::NoServiceOfIngress));
+        return problems.at(&at, Err(FieldError::NoServiceOfIngress));
     };
     let port = problems.at(&format!("{at}.service.port"), port_of(service))?;
     Some((service.name.clone(), port))
 }
 
 /// By name, where there is no number.
-pub(crate) fn port_of(service: &IngressServiceBackend) -> Result<Port, Mistake> {
+pub(crate) fn port_of(service: &IngressServiceBackend) -> Result<Port, FieldError> {
     let said = service.port.as_ref();
     let number = said.and_then(|port| port.number);
     let name = said.and_then(|port| port.name.clone());
@@ -218,7 +222,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn said(spec: Value) -> SaidOfIngress {
+    fn said(spec: Value) -> ValidatedIngress {
         ingress(&serde_json::from_value(spec).unwrap())
     }
 
@@ -243,7 +247,7 @@ mod tests {
         Hostname::parse(name).unwrap()
     }
 
-    fn exposure(said: &SaidOfIngress, name: &str) -> Exposure {
+    fn exposure(said: &ValidatedIngress, name: &str) -> ExposureSpec {
         said.hosts[&host(name)].exposure.clone().unwrap()
     }
 
@@ -298,7 +302,7 @@ mod tests {
         let all = [path("/", "Prefix")];
         let names = ["a.test", "b.e.test", "c.test"];
         let rules: Vec<_> = names.iter().map(|name| rule(name, &all)).collect();
-        let source = |said: &SaidOfIngress, name| exposure(said, name).tls.source;
+        let source = |said: &ValidatedIngress, name| exposure(said, name).tls.source;
         let secret = |name| CertificateSource::Secrets(vec![Reference::new(None, name)]);
         let tls = json!([
             {"hosts": ["A.test"], "secretName": "one"},

@@ -1,7 +1,7 @@
 //! For how long an object is wanted.
 
-use super::mistake::Mistake;
-use super::{Problem, Problems, policy};
+use super::field_error::FieldError;
+use super::{ValidationError, ValidationErrors, policy};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::{ExposedPortSpec, Lease, OnExpiry};
@@ -38,7 +38,7 @@ impl Lifetime {
     }
 
     /// When it lapses without another renewal; `None`: it needs no Lease.
-    pub(crate) fn lapse(&self, renewed: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn lease_expiry(&self, renewed: Timestamp) -> Option<Timestamp> {
         Some(later(renewed, self.lease?))
     }
 
@@ -55,7 +55,7 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-pub(super) fn lifetime(spec: &ExposedPortSpec, problems: &mut Problems) -> Lifetime {
+pub(super) fn lifetime(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> Lifetime {
     const AFTER: &str = "spec.expiresAfter";
     let after = spec
         .expires_after
@@ -63,17 +63,17 @@ pub(super) fn lifetime(spec: &ExposedPortSpec, problems: &mut Problems) -> Lifet
         .and_then(|text| policy::time(AFTER, text, problems));
     let end = match (after, &spec.expires_at) {
         (Some(_), Some(_)) => {
-            problems.tell(Problem::TwoEnds);
+            problems.tell(ValidationError::TwoEnds);
             None
         }
-        (Some(Duration::ZERO), None) => problems.at(AFTER, Err(Mistake::ExpiresAtOnce)),
+        (Some(Duration::ZERO), None) => problems.at(AFTER, Err(FieldError::ExpiresAtOnce)),
         (Some(after), None) => Some(End::After(after)),
         (None, Some(Time(at))) => Some(End::At(*at)),
         (None, None) => None,
     };
     let ends = spec.expires_after.is_some() || spec.expires_at.is_some();
     if spec.on_expiry.is_some() && !ends {
-        problems.at::<()>("spec.onExpiry", Err(Mistake::NeverExpires));
+        problems.at::<()>("spec.onExpiry", Err(FieldError::NeverExpires));
     }
     Lifetime {
         end,
@@ -82,7 +82,7 @@ pub(super) fn lifetime(spec: &ExposedPortSpec, problems: &mut Problems) -> Lifet
     }
 }
 
-fn lease(said: &Lease, problems: &mut Problems) -> Option<Duration> {
+fn lease(said: &Lease, problems: &mut ValidationErrors) -> Option<Duration> {
     const AT: &str = "spec.lease.duration";
     let text = &said.duration;
     let duration = policy::time(AT, text, problems)?;
@@ -90,6 +90,6 @@ fn lease(said: &Lease, problems: &mut Problems) -> Option<Duration> {
     let bounded = within.then_some(duration);
     problems.at(
         AT,
-        bounded.ok_or_else(|| Mistake::LeaseDuration(text.clone())),
+        bounded.ok_or_else(|| FieldError::LeaseDuration(text.clone())),
     )
 }

@@ -4,37 +4,37 @@
 //! The schema refuses most of this already; it is judged again for objects that are older than the
 //! schema or come from files. Collects every problem, so that a person fixes all in one go.
 
-mod decoration;
 mod duration;
 mod field;
+mod field_error;
 mod ingress;
 mod lifetime;
-mod mistake;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)] // A test that cannot go on panics.
+mod messages_tests;
+mod metadata;
 mod parent;
 mod path;
 mod policy;
-mod problem;
 mod reference;
 mod route;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)] // A test that cannot go on panics.
-mod sentences;
 mod tls;
+mod validation_error;
 
-pub(crate) use decoration::{Decoration, is_never_allowed};
-pub(crate) use ingress::{SaidOfHost, SaidOfIngress, ingress, port_of};
+pub(crate) use ingress::{IngressHost, ValidatedIngress, ingress, port_of};
 pub(crate) use lifetime::Lifetime;
+pub(crate) use metadata::{ChildMetadata, is_never_allowed};
 pub(crate) use parent::Parents;
 pub(crate) use policy::Policy;
-pub(crate) use problem::Problem;
 pub(crate) use reference::Reference;
 pub(crate) use route::{ActionSpec, BackendSpec, RouteSpec, TlsToBackend};
 pub(crate) use tls::{CertificateSource, TlsSpec};
+pub(crate) use validation_error::ValidationError;
 
 use crate::names::{ClassName, Hostname};
 use crate::precedence;
+use field_error::FieldError;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use mistake::Mistake;
 use portolan_crds::{ExposedPortSpec, HOSTNAMES_MAX};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 /// An object that holds every rule that can be checked without looking at others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Exposure {
+pub(crate) struct ExposureSpec {
     /// The object's own port; absent when every route has an action of its own.
     pub(crate) own: Option<(Target, Port)>,
     /// None is given for an object that others delegate to.
@@ -50,7 +50,7 @@ pub(crate) struct Exposure {
     /// Who may delegate to the object; absent for one with hostnames of its own.
     pub(crate) parents: Option<Parents>,
     pub(crate) tls: TlsSpec,
-    pub(crate) decoration: Decoration,
+    pub(crate) decoration: ChildMetadata,
     pub(crate) lifetime: Lifetime,
     /// The class that the spec names.
     pub(crate) class: Option<ClassName>,
@@ -91,14 +91,14 @@ pub(crate) enum HostPattern {
     UnderDomain(String),
 }
 
-pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>> {
-    let mut problems = Problems::default();
+pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<ExposureSpec, Vec<ValidationError>> {
+    let mut problems = ValidationErrors::default();
     let own = own(spec, &mut problems);
     let tls = tls::tls(spec.tls.as_ref(), &mut problems);
     let class = problems.keep(class(spec.class_name.as_deref()));
     let parents = parent::parents(spec, &mut problems);
     let hostnames = hostnames(&spec.hostnames, parents.is_some(), &mut problems);
-    let decoration = decoration::decoration(spec, &mut problems);
+    let decoration = metadata::decoration(spec, &mut problems);
     let lifetime = lifetime::lifetime(spec, &mut problems);
     let policy = spec.policy.as_ref();
     let policy = policy.map(|it| Policy::read("spec.policy", it, &mut problems));
@@ -110,7 +110,7 @@ pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>>
     }
     precedence::sort(&mut routes, |route| &route.matches);
     match class {
-        Some(class) if problems.0.is_empty() => Ok(Exposure {
+        Some(class) if problems.0.is_empty() => Ok(ExposureSpec {
             own,
             hostnames,
             parents,
@@ -126,20 +126,20 @@ pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<Exposure, Vec<Problem>>
 
 /// Everything that is wrong, in the order in which it was found.
 #[derive(Default)]
-struct Problems(Vec<Problem>);
+struct ValidationErrors(Vec<ValidationError>);
 
-impl Problems {
-    fn tell(&mut self, problem: Problem) {
+impl ValidationErrors {
+    fn tell(&mut self, problem: ValidationError) {
         self.0.push(problem);
     }
 
-    fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
+    fn keep<T>(&mut self, result: Result<T, ValidationError>) -> Option<T> {
         result.map_err(|problem| self.tell(problem)).ok()
     }
 
     /// What is wrong with one value, and where it stands.
-    fn at<T>(&mut self, at: &str, result: Result<T, Mistake>) -> Option<T> {
-        self.keep(result.map_err(|mistake| Problem::At {
+    fn at<T>(&mut self, at: &str, result: Result<T, FieldError>) -> Option<T> {
+        self.keep(result.map_err(|mistake| ValidationError::At {
             at: at.to_owned(),
             mistake,
         }))
@@ -148,13 +148,13 @@ impl Problems {
     /// That a list is not too long.
     fn within(&mut self, at: &str, count: usize, most: usize) {
         if count > most {
-            let told: Result<(), _> = Err(Mistake::TooMany { count, most });
+            let told: Result<(), _> = Err(FieldError::TooMany { count, most });
             self.at(at, told);
         }
     }
 }
 
-fn port(port: &IntOrString) -> Result<Port, Mistake> {
+fn port(port: &IntOrString) -> Result<Port, FieldError> {
     match port {
         IntOrString::Int(number) => port_number(*number).map(Port::Number),
         IntOrString::String(name) => {
@@ -166,25 +166,25 @@ fn port(port: &IntOrString) -> Result<Port, Mistake> {
                 && !name.ends_with('-');
             match valid {
                 true => Ok(Port::Name(name.clone())),
-                false => Err(Mistake::PortName),
+                false => Err(FieldError::PortName),
             }
         }
     }
 }
 
-fn port_number(number: i32) -> Result<u16, Mistake> {
+fn port_number(number: i32) -> Result<u16, FieldError> {
     match u16::try_from(number) {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(Mistake::PortNumber),
+        _ => Err(FieldError::PortNumber),
     }
 }
 
 /// The object's own port, which may be absent when every route has an action of its own.
-fn own(spec: &ExposedPortSpec, problems: &mut Problems) -> Option<(Target, Port)> {
+fn own(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> Option<(Target, Port)> {
     let selector = spec.selector.as_ref().filter(|labels| !labels.is_empty());
     let service = spec.service.as_ref().filter(|name| !name.is_empty());
     let target = match (selector, service) {
-        (Some(_), Some(_)) => problems.keep(Err(Problem::TwoTargets)),
+        (Some(_), Some(_)) => problems.keep(Err(ValidationError::TwoTargets)),
         (Some(labels), None) => Some(Target::Selector(labels.clone())),
         (None, Some(service)) => Some(Target::Service(service.clone())),
         (None, None) => {
@@ -196,31 +196,37 @@ fn own(spec: &ExposedPortSpec, problems: &mut Problems) -> Option<(Target, Port)
             };
             let needed = spec.routes.is_empty() || !spec.routes.iter().all(acts);
             if needed {
-                problems.tell(Problem::NoTarget);
+                problems.tell(ValidationError::NoTarget);
             } else if spec.port.is_some() {
-                problems.tell(Problem::PortOfNothing);
+                problems.tell(ValidationError::PortOfNothing);
             }
             return None;
         }
     };
     let port = match &spec.port {
         Some(it) => problems.at("spec.port", port(it)),
-        None => problems.keep(Err(Problem::NoPort)),
+        None => problems.keep(Err(ValidationError::NoPort)),
     };
     Some((target?, port?))
 }
 
-fn class(name: Option<&str>) -> Result<Option<ClassName>, Problem> {
-    name.map(|name| ClassName::parse(name).ok_or_else(|| Problem::ClassName(name.to_owned())))
-        .transpose()
+fn class(name: Option<&str>) -> Result<Option<ClassName>, ValidationError> {
+    name.map(|name| {
+        ClassName::parse(name).ok_or_else(|| ValidationError::ClassName(name.to_owned()))
+    })
+    .transpose()
 }
 
-fn hostnames(texts: &[String], is_child: bool, problems: &mut Problems) -> Vec<HostPattern> {
+fn hostnames(
+    texts: &[String],
+    is_child: bool,
+    problems: &mut ValidationErrors,
+) -> Vec<HostPattern> {
     match texts.len() {
         0 if is_child => {}
-        0 => problems.tell(Problem::NoHostname),
+        0 => problems.tell(ValidationError::NoHostname),
         1..=HOSTNAMES_MAX => {}
-        many => problems.tell(Problem::TooManyHostnames(many)),
+        many => problems.tell(ValidationError::TooManyHostnames(many)),
     }
     let mut patterns = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
@@ -231,8 +237,9 @@ fn hostnames(texts: &[String], is_child: bool, problems: &mut Problems) -> Vec<H
                 .map(|_| HostPattern::UnderDomain(name.to_ascii_lowercase())),
             None => Hostname::parse(text).map(HostPattern::Full),
         };
-        patterns
-            .extend(problems.keep(pattern.map_err(|source| Problem::Hostname { index, source })));
+        patterns.extend(
+            problems.keep(pattern.map_err(|source| ValidationError::Hostname { index, source })),
+        );
     }
     patterns
 }
@@ -243,14 +250,14 @@ mod tests {
     use crate::reason::Reason;
     use serde_json::{Value, json};
 
-    fn judge(change: impl FnOnce(&mut Value)) -> Result<Exposure, Vec<Problem>> {
+    fn judge(change: impl FnOnce(&mut Value)) -> Result<ExposureSpec, Vec<ValidationError>> {
         let mut spec =
             json!({"port": 8080, "selector": {"app": "shop"}, "hostnames": ["shop.example.com"]});
         change(&mut spec);
         validate(&serde_json::from_value(spec).unwrap())
     }
 
-    fn problem(change: impl FnOnce(&mut Value)) -> Problem {
+    fn problem(change: impl FnOnce(&mut Value)) -> ValidationError {
         let mut problems = judge(change).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
         problems.remove(0)
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn every_rule_of_one_object_is_kept() {
-        use Problem as P;
+        use ValidationError as P;
         let at_port = |mistake| P::At {
             at: "spec.port".to_owned(),
             mistake,
@@ -281,13 +288,13 @@ mod tests {
         for number in [0, -1, 65_536] {
             assert_eq!(
                 problem(|s| s["port"] = number.into()),
-                at_port(Mistake::PortNumber)
+                at_port(FieldError::PortNumber)
             );
         }
         for name in ["", "-a", "A", "12", "a.b", &"a".repeat(64)] {
             assert_eq!(
                 problem(|s| s["port"] = name.into()),
-                at_port(Mistake::PortName)
+                at_port(FieldError::PortName)
             );
         }
         assert_eq!(problem(|s| s["service"] = "shop".into()), P::TwoTargets);
@@ -328,7 +335,10 @@ mod tests {
         );
         for bad in ["*", ".*", "a.*.b", "a b.*", "*.*.*"] {
             let told = problem(|s| s["hostnames"] = json!([bad]));
-            assert!(matches!(told, Problem::Hostname { .. }), "{bad}: {told}");
+            assert!(
+                matches!(told, ValidationError::Hostname { .. }),
+                "{bad}: {told}"
+            );
             assert_eq!(told.reason(), Reason::InvalidHostname);
         }
     }

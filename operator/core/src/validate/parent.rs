@@ -1,7 +1,7 @@
 //! Who may delegate to an object.
 
-use super::mistake::Mistake;
-use super::{Problem, Problems, Reference};
+use super::field_error::FieldError;
+use super::{Reference, ValidationError, ValidationErrors};
 use crate::names::ObjectRef;
 use portolan_crds as crd;
 use portolan_crds::{ExposedPortSpec, PARENTS_MAX, ParentRef};
@@ -22,14 +22,14 @@ impl Parents {
 
 /// `None` for an object with hostnames of its own. Hostnames, TLS and class are the root's, so a child
 /// that has them says two things at once.
-pub(super) fn parents(spec: &ExposedPortSpec, problems: &mut Problems) -> Option<Parents> {
+pub(super) fn parents(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> Option<Parents> {
     let parents = &spec.allowed_parents;
     if parents.is_empty() {
         return None;
     }
     problems.within("spec.allowedParents", parents.len(), PARENTS_MAX);
     if !spec.hostnames.is_empty() || spec.tls.is_some() || spec.class_name.is_some() {
-        problems.tell(Problem::ChildAndRoot);
+        problems.tell(ValidationError::ChildAndRoot);
     }
     Some(Parents(parents.clone()))
 }
@@ -39,7 +39,7 @@ pub(super) fn delegate(
     at: &str,
     said: &crd::Route,
     to: &crd::DelegateRef,
-    problems: &mut Problems,
+    problems: &mut ValidationErrors,
 ) -> Reference {
     let pathless = said.matches.as_ref().is_none_or(|it| it.path.is_none());
     let prefix = said
@@ -47,11 +47,11 @@ pub(super) fn delegate(
         .as_ref()
         .and_then(|it| it.path.as_ref()?.prefix.as_ref());
     if !pathless && prefix.is_none() {
-        let told: Result<(), _> = Err(Mistake::DelegatesNoPrefix);
+        let told: Result<(), _> = Err(FieldError::DelegatesNoPrefix);
         problems.at(&format!("{at}.match.path"), told);
     }
     if said.policy != crd::Policy::default() {
-        let told: Result<(), _> = Err(Mistake::PolicyOfDelegation);
+        let told: Result<(), _> = Err(FieldError::PolicyOfDelegation);
         problems.at(at, told);
     }
     Reference::new(to.namespace.as_ref(), &to.name)

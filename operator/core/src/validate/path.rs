@@ -1,20 +1,20 @@
 //! Paths of routes. A request's path is matched after normalisation (RFC 3986 5.2.4 and 6.2.2.2), so a
 //! route for any other spelling would never be taken; its author is told the one that is.
 
-use super::mistake::Mistake;
+use super::field_error::FieldError;
 use portolan_crds::PATH_MAX;
 use portolan_discovery::path;
 
 /// A path in the one form that requests are matched in.
-pub(super) fn parse(text: &str) -> Result<String, Mistake> {
+pub(super) fn parse(text: &str) -> Result<String, FieldError> {
     let normal = match path::normalise(text) {
         Ok(normal) if text.len() <= PATH_MAX => normal,
-        _ => return Err(Mistake::Path(text.to_owned())),
+        _ => return Err(FieldError::Path(text.to_owned())),
     };
     if normal == text {
         Ok(normal.into_owned())
     } else {
-        Err(Mistake::PathNotNormal {
+        Err(FieldError::PathNotNormal {
             written: text.to_owned(),
             normal: normal.into_owned(),
         })
@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<String, Mistake> {
 }
 
 /// A path by whole segments: a slash at its end says nothing, unless another stands before it.
-pub(super) fn parse_prefix(text: &str) -> Result<String, Mistake> {
+pub(super) fn parse_prefix(text: &str) -> Result<String, FieldError> {
     let path = parse(text)?;
     Ok(match path.strip_suffix('/') {
         Some(trimmed) if !trimmed.is_empty() && !trimmed.ends_with('/') => trimmed.to_owned(),
@@ -32,9 +32,9 @@ pub(super) fn parse_prefix(text: &str) -> Result<String, Mistake> {
 
 /// What is written in place of a path: never what a URL without scheme would name a host with
 /// (RFC 3986 4.2).
-pub(super) fn replacement(path: Result<String, Mistake>) -> Result<String, Mistake> {
+pub(super) fn replacement(path: Result<String, FieldError>) -> Result<String, FieldError> {
     match path? {
-        path if path.starts_with("//") => Err(Mistake::PathOfHost(path)),
+        path if path.starts_with("//") => Err(FieldError::PathOfHost(path)),
         path => Ok(path),
     }
 }
@@ -51,7 +51,7 @@ mod tests {
             ("/%7euser", "/~user"),
             ("/%2e%2e/x", "/x"),
         ] {
-            let told = Mistake::PathNotNormal {
+            let told = FieldError::PathNotNormal {
                 written: written.into(),
                 normal: normal.into(),
             };
@@ -67,7 +67,7 @@ mod tests {
         for bad in [
             "", "a", "/a?b", "/a#b", "/a b", "/a\\b", "/%", "/%2", "/%zz", "/%00", "/é", "/\n",
         ] {
-            assert_eq!(parse(bad), Err(Mistake::Path(bad.into())), "{bad:?}");
+            assert_eq!(parse(bad), Err(FieldError::Path(bad.into())), "{bad:?}");
         }
         let long = format!("/{}", "a".repeat(PATH_MAX));
         assert!(parse(&long).is_err());

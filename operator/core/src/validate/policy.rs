@@ -1,8 +1,8 @@
 //! How requests are treated: what a route says, over what the object says for all of its routes, over what
 //! the class says for all of its objects.
 
-use super::mistake::Mistake;
-use super::{Problem, Problems, duration, field};
+use super::field_error::FieldError;
+use super::{ValidationError, ValidationErrors, duration, field};
 use crate::names::Hostname;
 use portolan_crds as crd;
 use portolan_discovery::table::{
@@ -26,8 +26,8 @@ pub(crate) struct Policy {
 impl Policy {
     /// What is right of what a class says for its objects, and what is wrong of it. A mistake takes the
     /// field away that it stands in, because no object falls with its class.
-    pub(crate) fn of_class(spec: &crd::ExposeClassSpec) -> (Self, Vec<Problem>) {
-        let mut problems = Problems::default();
+    pub(crate) fn of_class(spec: &crd::ExposeClassSpec) -> (Self, Vec<ValidationError>) {
+        let mut problems = ValidationErrors::default();
         let said = spec.defaults.as_ref();
         let read = said.map(|it| Self::read("spec.defaults", it, &mut problems));
         (read.unwrap_or_default(), problems.0)
@@ -35,7 +35,7 @@ impl Policy {
 
     /// Reads what stands at a place, such as `spec.policy`. What counts as a whole is absent when any of it
     /// is wrong.
-    pub(super) fn read(at: &str, said: &crd::Policy, problems: &mut Problems) -> Self {
+    pub(super) fn read(at: &str, said: &crd::Policy, problems: &mut ValidationErrors) -> Self {
         let headers = said.headers.as_ref();
         let mut edits = |which: &str, edits: Option<&crd::HeaderEdits>| {
             let at = format!("{at}.headers.{which}");
@@ -108,20 +108,20 @@ impl Policy {
 /// What was read, when nothing of it is wrong.
 fn flawless<S, T>(
     said: Option<&S>,
-    problems: &mut Problems,
-    read: impl FnOnce(&S, &mut Problems) -> T,
+    problems: &mut ValidationErrors,
+    read: impl FnOnce(&S, &mut ValidationErrors) -> T,
 ) -> Option<T> {
     let before = problems.0.len();
     let read = read(said?, problems);
     (problems.0.len() == before).then_some(read)
 }
 
-pub(super) fn time(at: &str, text: &str, problems: &mut Problems) -> Option<Duration> {
-    let read = duration::parse(text).ok_or_else(|| Mistake::Duration(text.to_owned()));
+pub(super) fn time(at: &str, text: &str, problems: &mut ValidationErrors) -> Option<Duration> {
+    let read = duration::parse(text).ok_or_else(|| FieldError::Duration(text.to_owned()));
     problems.at(at, read)
 }
 
-fn timeouts(at: &str, said: &crd::Timeouts, problems: &mut Problems) -> Timeouts {
+fn timeouts(at: &str, said: &crd::Timeouts, problems: &mut ValidationErrors) -> Timeouts {
     let mut read = |field: &str, text: &Option<String>| {
         text.as_ref()
             .and_then(|text| time(&format!("{at}.{field}"), text, problems))
@@ -134,7 +134,7 @@ fn timeouts(at: &str, said: &crd::Timeouts, problems: &mut Problems) -> Timeouts
     }
 }
 
-fn retries(at: &str, said: &crd::Retries, problems: &mut Problems) -> Retries {
+fn retries(at: &str, said: &crd::Retries, problems: &mut ValidationErrors) -> Retries {
     let mut retry_on: Vec<_> = said
         .retry_on
         .iter()
@@ -149,7 +149,7 @@ fn retries(at: &str, said: &crd::Retries, problems: &mut Problems) -> Retries {
     let count = said.count.unwrap_or(1);
     let count = match u32::try_from(count) {
         Ok(count) if count <= RETRIES_MAX => Ok(count),
-        _ => Err(Mistake::Retries(count)),
+        _ => Err(FieldError::Retries(count)),
     };
     Retries {
         count: problems.at(&format!("{at}.count"), count).unwrap_or(1),
@@ -164,7 +164,7 @@ fn retries(at: &str, said: &crd::Retries, problems: &mut Problems) -> Retries {
 /// How often one request may be tried again.
 pub(super) const RETRIES_MAX: u32 = 10;
 
-fn header_edits(at: &str, said: &crd::HeaderEdits, problems: &mut Problems) -> HeaderEdits {
+fn header_edits(at: &str, said: &crd::HeaderEdits, problems: &mut ValidationErrors) -> HeaderEdits {
     let settable = match at.ends_with("request") {
         true => field::settable,
         false => field::name,
@@ -179,8 +179,8 @@ fn header_edits(at: &str, said: &crd::HeaderEdits, problems: &mut Problems) -> H
 fn fields(
     at: &str,
     said: &BTreeMap<String, String>,
-    judge: fn(&str) -> Result<FieldName, Mistake>,
-    problems: &mut Problems,
+    judge: fn(&str) -> Result<FieldName, FieldError>,
+    problems: &mut ValidationErrors,
 ) -> Vec<(FieldName, String)> {
     problems.within(at, said.len(), crd::EDITS_MAX);
     let judged = said.iter().map(|(name, value)| {
@@ -193,7 +193,7 @@ fn fields(
     pairs
 }
 
-fn names(at: &str, said: &[String], problems: &mut Problems) -> Vec<FieldName> {
+fn names(at: &str, said: &[String], problems: &mut ValidationErrors) -> Vec<FieldName> {
     problems.within(at, said.len(), crd::EDITS_MAX);
     sorted(
         said.iter()
@@ -201,7 +201,7 @@ fn names(at: &str, said: &[String], problems: &mut Problems) -> Vec<FieldName> {
     )
 }
 
-fn cors(at: &str, said: &crd::Cors, problems: &mut Problems) -> Cors {
+fn cors(at: &str, said: &crd::Cors, problems: &mut ValidationErrors) -> Cors {
     let allow_credentials = said.allow_credentials.unwrap_or_default();
     Cors {
         allow_origins: {
@@ -226,7 +226,7 @@ fn cors(at: &str, said: &crd::Cors, problems: &mut Problems) -> Cors {
         allow_credentials: {
             let all = said.allow_origins.iter().any(|origin| origin == "*");
             if all && allow_credentials {
-                let told: Result<(), _> = Err(Mistake::CredentialsForAll);
+                let told: Result<(), _> = Err(FieldError::CredentialsForAll);
                 problems.at(&format!("{at}.allowCredentials"), told);
             }
             allow_credentials
@@ -238,14 +238,14 @@ fn cors(at: &str, said: &crd::Cors, problems: &mut Problems) -> Cors {
     }
 }
 
-fn origins(said: &[String]) -> Result<AllowedOrigins, Mistake> {
+fn origins(said: &[String]) -> Result<AllowedOrigins, FieldError> {
     if said.is_empty() {
-        return Err(Mistake::NoOrigin);
+        return Err(FieldError::NoOrigin);
     }
     let read: Vec<_> = said
         .iter()
         .filter(|text| *text != "*")
-        .map(|text| origin(text).ok_or_else(|| Mistake::Origin(text.clone())))
+        .map(|text| origin(text).ok_or_else(|| FieldError::Origin(text.clone())))
         .collect::<Result<_, _>>()?;
     Ok(if read.len() < said.len() {
         AllowedOrigins::Any
@@ -281,7 +281,7 @@ fn origin(text: &str) -> Option<String> {
 }
 
 /// `token` of RFC 9110 9.1, in capitals as all registered ones are.
-pub(super) fn method(text: &str) -> Result<String, Mistake> {
+pub(super) fn method(text: &str) -> Result<String, FieldError> {
     let inner = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
     let good = text.len() <= 32
         && text.starts_with(|first: char| first.is_ascii_uppercase())
@@ -289,7 +289,7 @@ pub(super) fn method(text: &str) -> Result<String, Mistake> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err(Mistake::Method(text.to_owned()))
+        Err(FieldError::Method(text.to_owned()))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Routes: which requests, and what is done with them.
 
-use super::mistake::Mistake;
+use super::field_error::FieldError;
 use super::parent;
 use super::policy::{Policy, method};
-use super::{Port, Problems, Reference, field, path, port, port_number};
+use super::{Port, Reference, ValidationErrors, field, path, port, port_number};
 use crate::names::{Hostname, ObjectRef};
 use portolan_crds as crd;
 use portolan_discovery::pattern;
@@ -110,13 +110,13 @@ impl RouteSpec {
     }
 
     /// The same route for other requests, and over TLS only where that is asked for.
-    pub(crate) fn confined(&self, matches: RouteMatch, secure: bool) -> Self {
-        let mut confined = self.clone();
-        confined.matches = matches;
+    pub(crate) fn narrowed(&self, matches: RouteMatch, secure: bool) -> Self {
+        let mut narrowed = self.clone();
+        narrowed.matches = matches;
         if secure {
-            confined.policy.forbid_insecure();
+            narrowed.policy.forbid_insecure();
         }
-        confined
+        narrowed
     }
 
     /// Whether it is served on plain HTTP where the host redirects.
@@ -142,12 +142,12 @@ pub(super) fn routes(
     said: &[crd::Route],
     own: Option<&Port>,
     policy: &Policy,
-    problems: &mut Problems,
+    problems: &mut ValidationErrors,
 ) -> Vec<RouteSpec> {
     problems.within("spec.routes", said.len(), crd::ROUTES_MAX);
     let patterns = said.iter().map(count_patterns).sum();
     if patterns > pattern::PER_OBJECT_MAX {
-        let told: Result<(), _> = Err(Mistake::TooManyPatterns(patterns));
+        let told: Result<(), _> = Err(FieldError::TooManyPatterns(patterns));
         problems.at("spec.routes", told);
         return Vec::new(); // Thousands of them would be compiled only to be refused.
     }
@@ -180,7 +180,11 @@ fn count_patterns(said: &crd::Route) -> usize {
     of_path + fields.filter(|it| it.regex.is_some()).count()
 }
 
-fn matches(at: &str, said: Option<&crd::RouteMatch>, problems: &mut Problems) -> RouteMatch {
+fn matches(
+    at: &str,
+    said: Option<&crd::RouteMatch>,
+    problems: &mut ValidationErrors,
+) -> RouteMatch {
     let root = || PathMatch::Prefix("/".to_owned());
     let Some(said) = said else {
         return root().into();
@@ -202,7 +206,7 @@ fn matches(at: &str, said: Option<&crd::RouteMatch>, problems: &mut Problems) ->
     RouteMatch {
         headers: fields("headers", &said.headers, field::name),
         query: fields("query", &said.query, |name| match name {
-            "" => Err(Mistake::NoName),
+            "" => Err(FieldError::NoName),
             name => Ok(name.to_owned()),
         }),
         method: said
@@ -213,33 +217,33 @@ fn matches(at: &str, said: Option<&crd::RouteMatch>, problems: &mut Problems) ->
     }
 }
 
-type FieldName = fn(&str) -> Result<String, Mistake>;
+type FieldName = fn(&str) -> Result<String, FieldError>;
 
-fn path_match(said: &crd::PathMatch) -> Result<PathMatch, Mistake> {
+fn path_match(said: &crd::PathMatch) -> Result<PathMatch, FieldError> {
     match (&said.exact, &said.prefix, &said.regex) {
         (Some(text), None, None) => path::parse(text).map(PathMatch::Exact),
         (None, Some(text), None) => path::parse_prefix(text).map(PathMatch::Prefix),
         (None, None, Some(text)) => regex(text).map(PathMatch::Regex),
-        _ => Err(Mistake::NotExactlyOne("exact, prefix and regex")),
+        _ => Err(FieldError::NotExactlyOne("exact, prefix and regex")),
     }
 }
 
-fn field_match(said: &crd::FieldMatch, name: FieldName) -> Result<FieldMatch, Mistake> {
+fn field_match(said: &crd::FieldMatch, name: FieldName) -> Result<FieldMatch, FieldError> {
     let value = match (&said.exact, &said.regex, said.present) {
         (Some(text), None, None) => ValueMatch::Exact(text.clone()),
         (None, Some(text), None) => ValueMatch::Regex(regex(text)?),
         (None, None, Some(true)) => ValueMatch::Present,
-        (None, None, Some(false)) => return Err(Mistake::Absent),
-        _ => return Err(Mistake::NotExactlyOne("exact, regex and present")),
+        (None, None, Some(false)) => return Err(FieldError::Absent),
+        _ => return Err(FieldError::NotExactlyOne("exact, regex and present")),
     };
     let name = name(&said.name)?;
     Ok(FieldMatch { name, value })
 }
 
-fn regex(text: &str) -> Result<String, Mistake> {
+fn regex(text: &str) -> Result<String, FieldError> {
     match pattern::whole(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(source) => Err(Mistake::Pattern {
+        Err(source) => Err(FieldError::Pattern {
             text: text.to_owned(),
             source,
         }),
@@ -251,20 +255,20 @@ fn action(
     said: &crd::Route,
     own: Option<&Port>,
     matches: &RouteMatch,
-    problems: &mut Problems,
+    problems: &mut ValidationErrors,
 ) -> Option<ActionSpec> {
     if let Some(to) = &said.delegate {
         return match (said.backends.as_slice(), &said.redirect, &said.respond) {
             ([], None, None) => Some(ActionSpec::Delegate(parent::delegate(
                 at, said, to, problems,
             ))),
-            _ => problems.at(at, Err(Mistake::TwoActions)),
+            _ => problems.at(at, Err(FieldError::TwoActions)),
         };
     }
     match (said.backends.as_slice(), &said.redirect, &said.respond) {
         ([], None, None) => match own {
             Some(port) => Some(ActionSpec::Forward(vec![BackendSpec::own(port)])),
-            None => problems.at(at, Err(Mistake::NoAction)),
+            None => problems.at(at, Err(FieldError::NoAction)),
         },
         (said, None, None) => Some(ActionSpec::Forward(backends(
             at,
@@ -280,7 +284,7 @@ fn action(
             let at = format!("{at}.respond");
             Some(ActionSpec::Respond(respond(&at, said, problems)))
         }
-        _ => problems.at(at, Err(Mistake::TwoActions)),
+        _ => problems.at(at, Err(FieldError::TwoActions)),
     }
 }
 
@@ -288,7 +292,7 @@ fn backends(
     at: &str,
     said: &[crd::BackendRef],
     has_own: bool,
-    problems: &mut Problems,
+    problems: &mut ValidationErrors,
 ) -> Vec<BackendSpec> {
     problems.within(&format!("{at}.backends"), said.len(), crd::BACKENDS_MAX);
     // Contour's rule: without any weight the shares are even; else whoever has none gets none.
@@ -299,18 +303,18 @@ fn backends(
             let at = format!("{at}.backends[{index}]");
             let service = said.service.as_ref().filter(|name| !name.is_empty());
             if service.is_none() && said.namespace.is_some() {
-                let told: Result<(), _> = Err(Mistake::NamespaceOfNothing);
+                let told: Result<(), _> = Err(FieldError::NamespaceOfNothing);
                 problems.at(&format!("{at}.namespace"), told);
             }
             if !has_own && service.is_none() {
-                let told: Result<(), _> = Err(Mistake::NoOwnService);
+                let told: Result<(), _> = Err(FieldError::NoOwnService);
                 problems.at(&format!("{at}.service"), told);
             }
             let weight = match said.weight.map(|weight| (weight, u32::try_from(weight))) {
                 None => Ok(unset),
                 Some((_, Ok(weight))) if weight <= crd::WEIGHT_MAX => Ok(weight),
-                Some((_, Err(_))) => Err(Mistake::WeightNegative),
-                Some((weight, Ok(_))) => Err(Mistake::Weight(weight)),
+                Some((_, Err(_))) => Err(FieldError::WeightNegative),
+                Some((weight, Ok(_))) => Err(FieldError::Weight(weight)),
             };
             let weight = problems.at(&format!("{at}.weight"), weight);
             let tls = said.tls.as_ref().map(tls_to_backend).transpose();
@@ -326,21 +330,21 @@ fn backends(
         .collect()
 }
 
-fn tls_to_backend(said: &crd::BackendTls) -> Result<TlsToBackend, Mistake> {
+fn tls_to_backend(said: &crd::BackendTls) -> Result<TlsToBackend, FieldError> {
     match (&said.ca, &said.subject_name) {
         (None, None) => Ok(TlsToBackend::Unvalidated),
         (Some(ca), Some(subject)) => Ok(TlsToBackend::Validated {
             ca: Reference::from(&ca.secret),
             subject: dns_name(subject)?,
         }),
-        _ => Err(Mistake::HalfValidated),
+        _ => Err(FieldError::HalfValidated),
     }
 }
 
-fn dns_name(text: &str) -> Result<String, Mistake> {
-    let name = Hostname::parse(text).map_err(Mistake::Hostname)?;
+fn dns_name(text: &str) -> Result<String, FieldError> {
+    let name = Hostname::parse(text).map_err(FieldError::Hostname)?;
     match name.is_wildcard() {
-        true => Err(Mistake::Wildcard(text.to_owned())),
+        true => Err(FieldError::Wildcard(text.to_owned())),
         false => Ok(name.as_str().to_owned()),
     }
 }
@@ -349,10 +353,10 @@ fn redirect(
     at: &str,
     said: &crd::Redirect,
     matches: &RouteMatch,
-    problems: &mut Problems,
+    problems: &mut ValidationErrors,
 ) -> Redirect {
     let path = match (&said.path, &said.prefix_rewrite) {
-        (Some(_), Some(_)) => problems.at(at, Err(Mistake::TwoPaths)),
+        (Some(_), Some(_)) => problems.at(at, Err(FieldError::TwoPaths)),
         (Some(text), None) => {
             let full = path::replacement(path::parse(text)).map(PathRewrite::Full);
             problems.at(&format!("{at}.path"), full)
@@ -363,7 +367,7 @@ fn redirect(
         ),
         (None, None) => {
             if said.scheme.is_none() && said.hostname.is_none() && said.port.is_none() {
-                let told: Result<(), _> = Err(Mistake::RedirectsNowhere);
+                let told: Result<(), _> = Err(FieldError::RedirectsNowhere);
                 problems.at(at, told);
             }
             None
@@ -372,7 +376,7 @@ fn redirect(
     let status = said.status.unwrap_or(302);
     let known = match u16::try_from(status) {
         Ok(known @ (301 | 302 | 303 | 307 | 308)) => Ok(known),
-        _ => Err(Mistake::RedirectStatus(status)),
+        _ => Err(FieldError::RedirectStatus(status)),
     };
     Redirect {
         scheme: said.scheme.map(|scheme| match scheme {
@@ -394,14 +398,14 @@ fn redirect(
 /// The longest body that a route answers with.
 const BODY_MAX: usize = 4096;
 
-fn respond(at: &str, said: &crd::Respond, problems: &mut Problems) -> Respond {
+fn respond(at: &str, said: &crd::Respond, problems: &mut ValidationErrors) -> Respond {
     let status = match u16::try_from(said.status) {
         Ok(status @ 200..=599) => Ok(status),
-        _ => Err(Mistake::RespondStatus(said.status)),
+        _ => Err(FieldError::RespondStatus(said.status)),
     };
     let body = said.body.clone().unwrap_or_default();
     if body.chars().count() > BODY_MAX {
-        let told: Result<(), _> = Err(Mistake::BodyTooLong(body.chars().count()));
+        let told: Result<(), _> = Err(FieldError::BodyTooLong(body.chars().count()));
         problems.at(&format!("{at}.body"), told);
     }
     Respond {
@@ -423,11 +427,11 @@ fn rewrite(
     at: &str,
     said: &crd::Route,
     matches: &RouteMatch,
-    problems: &mut Problems,
+    problems: &mut ValidationErrors,
 ) -> Option<PathRewrite> {
     let text = said.prefix_rewrite.as_deref()?;
     let rewrite = if said.redirect.is_some() || said.respond.is_some() || said.delegate.is_some() {
-        Err(Mistake::RewriteWithoutBackend)
+        Err(FieldError::RewriteWithoutBackend)
     } else {
         prefix_rewrite(text, matches)
     };
@@ -435,9 +439,9 @@ fn rewrite(
 }
 
 /// What stands in place of what was matched.
-fn prefix_rewrite(text: &str, matches: &RouteMatch) -> Result<PathRewrite, Mistake> {
+fn prefix_rewrite(text: &str, matches: &RouteMatch) -> Result<PathRewrite, FieldError> {
     match &matches.path {
-        PathMatch::Regex(_) => Err(Mistake::RewriteOfPattern),
+        PathMatch::Regex(_) => Err(FieldError::RewriteOfPattern),
         // All that was matched is replaced.
         PathMatch::Exact(_) => path::replacement(path::parse(text)).map(PathRewrite::Full),
         PathMatch::Prefix(_) => {

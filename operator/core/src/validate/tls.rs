@@ -1,7 +1,7 @@
 //! How TLS is done for the hostnames of an object.
 
 use super::policy::time;
-use super::{Problem, Problems, Reference};
+use super::{Reference, ValidationError, ValidationErrors};
 use portolan_crds as crd;
 use portolan_crds::{IssuerRef, TlsMode};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
@@ -63,7 +63,7 @@ impl TlsSpec {
     }
 }
 
-pub(super) fn tls(said: Option<&crd::Tls>, problems: &mut Problems) -> TlsSpec {
+pub(super) fn tls(said: Option<&crd::Tls>, problems: &mut ValidationErrors) -> TlsSpec {
     let Some(said) = said else {
         return TlsSpec::default();
     };
@@ -76,7 +76,7 @@ pub(super) fn tls(said: Option<&crd::Tls>, problems: &mut Problems) -> TlsSpec {
         Some(crd::MaxTlsVersion::V1_3) | None => TlsVersion::V1_3,
     };
     if min_version.is_some_and(|min| min > max_version) {
-        problems.tell(Problem::VersionsCrossed);
+        problems.tell(ValidationError::VersionsCrossed);
     }
     TlsSpec {
         source: problems
@@ -102,7 +102,7 @@ pub(super) fn tls(said: Option<&crd::Tls>, problems: &mut Problems) -> TlsSpec {
     }
 }
 
-fn source(said: &crd::Tls) -> Result<CertificateSource, Problem> {
+fn source(said: &crd::Tls) -> Result<CertificateSource, ValidationError> {
     let further = &said.additional_secrets;
     let settings = said.min_version.is_some()
         || said.max_version.is_some()
@@ -111,21 +111,23 @@ fn source(said: &crd::Tls) -> Result<CertificateSource, Problem> {
         || said.client_ca.is_some();
     if said.mode == Some(TlsMode::Disabled) {
         return match (&said.secret, &said.issuer_ref) {
-            (None, None) if settings || !further.is_empty() => Err(Problem::SettingsWithoutTls),
+            (None, None) if settings || !further.is_empty() => {
+                Err(ValidationError::SettingsWithoutTls)
+            }
             (None, None) => Ok(CertificateSource::Disabled),
-            _ => Err(Problem::CertificateWithoutTls),
+            _ => Err(ValidationError::CertificateWithoutTls),
         };
     }
     match (&said.secret, &said.issuer_ref) {
-        (Some(_), Some(_)) => Err(Problem::TwoCertificates),
+        (Some(_), Some(_)) => Err(ValidationError::TwoCertificates),
         (Some(first), None) if further.len() <= ADDITIONAL_SECRETS_MAX => {
             let all = [first].into_iter().chain(further);
             Ok(CertificateSource::Secrets(
                 all.map(Reference::from).collect(),
             ))
         }
-        (Some(_), None) => Err(Problem::TooManySecrets(further.len())),
-        (None, _) if !further.is_empty() => Err(Problem::FurtherWithoutFirst),
+        (Some(_), None) => Err(ValidationError::TooManySecrets(further.len())),
+        (None, _) if !further.is_empty() => Err(ValidationError::FurtherWithoutFirst),
         (None, Some(issuer)) => Ok(CertificateSource::Issuer(issuer.clone())),
         // Whoever says how TLS is done wants it done: plain HTTP in its place would be no answer.
         (None, None) if settings || said.mode.is_some() => Ok(CertificateSource::Wanted),

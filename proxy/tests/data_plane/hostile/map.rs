@@ -1,4 +1,4 @@
-//! `docs/hostile-input.md` names a test for each case: here the tests are looked for.
+//! `docs/internals/request-hardening.md` names a test for each case: here the tests are looked for.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -58,7 +58,8 @@ fn each_case_of_the_page_has_its_test() {
     tests_below(&manifest.join("src/worker"), &mut tests);
     tests_below(&manifest.join(HTTP2), &mut tests);
     assert!(tests.len() > 100, "the tests were not found");
-    let page = std::fs::read_to_string(manifest.join("../docs/hostile-input.md")).unwrap();
+    let page =
+        std::fs::read_to_string(manifest.join("../docs/internals/request-hardening.md")).unwrap();
     let rows = rows(&page);
     assert!(rows.len() > 40, "the tables were not found");
     for [case, answer, cell] in rows {
@@ -80,7 +81,8 @@ fn each_test_of_hostile_input_is_on_the_page() {
     let mut tests = BTreeSet::new();
     tests_below(&manifest.join("tests/data_plane/hostile"), &mut tests);
     tests_below(&manifest.join(HTTP2), &mut tests);
-    let page = std::fs::read_to_string(manifest.join("../docs/hostile-input.md")).unwrap();
+    let page =
+        std::fs::read_to_string(manifest.join("../docs/internals/request-hardening.md")).unwrap();
     let told: BTreeSet<_> = rows(&page)
         .iter()
         .flat_map(|[.., cell]| named(cell))

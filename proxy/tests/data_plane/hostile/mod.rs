@@ -1,5 +1,5 @@
 //! Hostile input over real sockets: what two readers could understand differently, what lies,
-//! and what never ends. `docs/hostile-input.md` maps each case to its test; the origin counts
+//! and what never ends. `docs/internals/request-hardening.md` maps each case to its test; the origin counts
 //! every byte that reaches it.
 
 mod chunks;

@@ -2,7 +2,7 @@
 
 use super::chart::{alerts, prometheus_rule};
 use super::read;
-use portolan_core::{CertificateVitals, HostnameVitals, ObjectRef, Vitals};
+use portolan_core::{CertificateMetrics, HostnameMetrics, ObjectMetrics, ObjectRef};
 use portolan_operator::discovery;
 use portolan_operator::exposures::{Exposures, Page};
 use portolan_operator::lease::Leadership;
@@ -18,7 +18,7 @@ fn page() -> String {
     discovery::Metrics::default().register(&mut registry);
     let exposures: Arc<Exposures> = Arc::default();
     let now = "2026-01-01T00:00:00Z".parse().ok();
-    let certificate = CertificateVitals {
+    let certificate = CertificateMetrics {
         stored: true,
         not_before: now,
         not_after: now,
@@ -27,16 +27,16 @@ fn page() -> String {
         served: Some(true),
         served_not_after: now,
     };
-    let shop = Vitals {
+    let shop = ObjectMetrics {
         class: "public".into(),
         ready: Some(true),
         endpoints_ready: Some(true),
-        hostnames: vec![HostnameVitals {
+        hostnames: vec![HostnameMetrics {
             name: "shop.test".into(),
             ready: true,
             certificate: Some(certificate),
         }],
-        ..Vitals::default()
+        ..ObjectMetrics::default()
     };
     exposures.set(&ObjectRef::new("team-a", "shop"), Some(shop));
     let leads = Leadership {
@@ -77,18 +77,25 @@ fn every_metric_that_a_rule_asks_for_is_exported() {
 }
 
 #[test]
-fn every_metric_of_the_operator_is_on_the_page_of_metrics() {
+fn the_metrics_page_has_the_metrics_of_the_operator() {
     let page = page();
-    let documented = read("docs/alerts.md");
-    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, kind) = line.split_once(' ').unwrap();
-        let name = match kind {
-            "counter" => format!("{name}_total"),
-            _ => name.to_owned(),
-        };
-        assert!(
-            documented.contains(&format!("| `{name}")),
-            "docs/alerts.md lacks {name}"
-        );
-    }
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exported: BTreeSet<_> = types
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            format!("`{name}{suffix}` | {kind}")
+        })
+        .collect();
+    let documented = read("docs/reference/metrics.md");
+    let documented: BTreeSet<_> = documented
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `portolan_"))
+        .filter(|row| !row.starts_with("proxy_"))
+        .map(|row| {
+            let cells: Vec<_> = row.split(" | ").collect();
+            format!("`portolan_{} | {}", cells[0], cells[1])
+        })
+        .collect();
+    assert_eq!(documented, exported, "docs/reference/metrics.md");
 }

@@ -19,7 +19,7 @@ fn names() -> BTreeSet<String> {
 
 #[test]
 fn each_alert_has_a_page_and_each_page_an_alert() {
-    let pages = std::fs::read_dir(file("docs/runbooks")).unwrap();
+    let pages = std::fs::read_dir(file("docs/operations/runbooks")).unwrap();
     let pages: BTreeSet<_> = pages
         .map(|page| page.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -30,7 +30,7 @@ fn each_alert_has_a_page_and_each_page_an_alert() {
 #[test]
 fn each_page_answers_the_same_questions() {
     for name in names() {
-        let page = read(&format!("docs/runbooks/{name}.md"));
+        let page = read(&format!("docs/operations/runbooks/{name}.md"));
         assert!(page.starts_with(&format!("# {name}\n")), "{name}");
         for part in PARTS {
             assert!(page.contains(part), "{name} lacks {part}");
@@ -40,9 +40,12 @@ fn each_page_answers_the_same_questions() {
 
 #[test]
 fn the_book_lists_every_alert() {
-    let book = read("docs/alerts.md");
+    let book = read("docs/operations/alerts.md");
     for name in names() {
         let link = format!("[`{name}`](runbooks/{name}.md)");
-        assert!(book.contains(&link), "docs/alerts.md lacks {link}");
+        assert!(
+            book.contains(&link),
+            "docs/operations/alerts.md lacks {link}"
+        );
     }
 }

@@ -24,7 +24,10 @@ fn passes(tests: &str) {
 
 #[test]
 fn the_plain_file_is_one_that_prometheus_loads() {
-    let (good, said) = promtool(&["check", "rules"], &file("docs/alerts.rules.yaml"));
+    let (good, said) = promtool(
+        &["check", "rules"],
+        &file("docs/operations/alerts.rules.yaml"),
+    );
     assert!(good && said.contains("9 rules found"), "{said}");
 }
 
@@ -45,13 +48,13 @@ fn a_change_of_leader_neither_fires_nor_clears_anything() {
 
 #[test]
 fn each_alert_is_seen_to_fire_with_its_words() {
-    let rules = super::read("docs/alerts.rules.yaml");
+    let rules = super::read("docs/operations/alerts.rules.yaml");
     let rules: serde_json::Value = serde_yaml::from_str(&rules).unwrap();
     let tests: String = ["lifetimes", "states", "leaders"]
         .map(|name| super::read(&format!("tests/alerts/promtool/{name}.yaml")))
         .concat();
     for (alert, _) in super::chart::alerts(&rules) {
-        let page = format!("runbook_url: docs/runbooks/{alert}.md");
+        let page = format!("runbook_url: docs/operations/runbooks/{alert}.md");
         assert!(tests.contains(&page), "{alert} has no test that it fires");
         let cleared = tests.lines().any(|line| {
             line.contains(&format!("alertname: {alert},")) && line.contains("exp_alerts: []")

@@ -4,7 +4,7 @@ use super::chart::{alerts, config_map, objects, of_kind, prometheus_rule};
 use super::{file, read};
 use serde_json::Value;
 
-const PLAIN: &str = "docs/alerts.rules.yaml";
+const PLAIN: &str = "docs/operations/alerts.rules.yaml";
 
 fn parsed(text: &str) -> Value {
     serde_yaml::from_str(text).unwrap()
@@ -20,7 +20,7 @@ fn of(name: &str, values: &[&str]) -> Value {
 #[test]
 fn the_plain_file_is_what_the_chart_makes() {
     let wanted = format!(
-        "# Made from charts/portolan/templates/_rules.tpl by `make generate`; docs/alerts.md explains it.\n{}\n",
+        "# Made from charts/portolan/templates/_rules.tpl by `make generate`; docs/operations/alerts.md explains it.\n{}\n",
         config_map(&[]).trim()
     );
     if std::env::var_os("PORTOLAN_REGENERATE").is_some() {

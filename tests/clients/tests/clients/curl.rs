@@ -8,6 +8,7 @@ use portolan_clients::{DEADLINE, Version};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -104,11 +105,6 @@ impl Place<'_> {
     /// Runs curl, which must succeed; gives what it wrote to its standard output.
     async fn succeeds<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
         process::succeed(self.curl().args(arguments), DEADLINE).await
-    }
-
-    /// Over HTTP/2, when it has begun to send.
-    fn may_lie(&self, expect: &str) -> bool {
-        self.down == Version::Http2 && expect == "Expect:"
     }
 
     /// A file of random bytes, and its sum.
@@ -409,15 +405,41 @@ async fn an_upload_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()>
     .await
 }
 
-/// Whether the answer's body was lost because curl lied about its own: over HTTP/2 it ends its stream
-/// as soon as it sees 413, short of the length that it has declared (seen with curl 7.88). That is
-/// malformed, and a stream error (RFC 9113, 8.1.1), which may overtake the body of the answer.
-fn lied(told: &anyhow::Error) -> bool {
-    let told = told.to_string();
-    told.contains("\n413\n") && told.contains("PROTOCOL_ERROR")
+/// Body with which the origin refuses an upload, without reading it.
+const REFUSAL: &str = "no body is wanted here\n";
+/// How curl ends when a stream ends before the body is read: exit code, and part of its message.
+const CUT_SHORT: [(i32, &str); 2] = [(92, "PROTOCOL_ERROR"), (18, "bytes remaining to read")];
+
+/// Checks what curl made of an upload that the origin refused early.
+///
+/// When curl sees 413 it may be waiting for 100, have received the 100 of the proxy, or be sending already:
+/// it need not wait (RFC 9110, 10.1.1), so `Expect` decides none of this. The status must arrive in all of
+/// these cases, and the body whole (RFC 9112, 9.3; RFC 9113, 8.1), but for two faults of curl over HTTP/2
+/// (seen with 7.88):
+///
+/// - Once it sees 413 it ends its stream short of the length that it has declared. That is malformed, and a
+///   stream error (RFC 9113, 8.1.1) whose RST_STREAM may overtake the body of the response.
+/// - An RST_STREAM with NO_ERROR behind the whole response, as RFC 9113 8.1 has it, may cost it the body that
+///   it had not read yet (exit code 18), with Go's server too.
+///
+/// Clients without these faults lose nothing, see `TestUploadRefusedEarly` in go/client.
+fn is_refused(down: Version, output: &Output) -> Result<()> {
+    let out = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let body = out.strip_suffix("413").context("another status, or none");
+    let body = body.with_context(|| format!("{}: {out}{errors}", output.status))?;
+    let cut_short = CUT_SHORT
+        .iter()
+        .any(|(code, message)| output.status.code() == Some(*code) && errors.contains(message));
+    if down == Version::Http2 && cut_short {
+        ensure!(REFUSAL.starts_with(body), "another body: {body:?}");
+    } else {
+        ensure!(output.status.success(), "{}: {errors}", output.status);
+        ensure!(body == REFUSAL, "another body: {body:?}");
+    }
+    Ok(())
 }
 
-/// The client still has most of its body to say when the answer is there (RFC 9112, 9.3).
 #[tokio::test]
 async fn an_upload_that_is_refused_early_gets_its_answer() -> Result<()> {
     everywhere(async |place| {
@@ -425,27 +447,52 @@ async fn an_upload_that_is_refused_early_gets_its_answer() -> Result<()> {
         let url = place.url("/refuse");
         for expect in ["Expect: 100-continue", "Expect:"] {
             for _ in 0..5 {
-                let answer = place
-                    .succeeds([
-                        "--upload-file",
-                        &file,
-                        "--header",
-                        expect,
-                        "--write-out",
-                        "%{response_code}",
-                        &url,
-                    ])
-                    .await;
-                match answer {
-                    Err(told) if place.may_lie(expect) && lied(&told) => {}
-                    answer => ensure!(
-                        answer? == "no body is wanted here\n413",
-                        "{expect}: another answer"
-                    ),
-                }
+                let mut curl = place.curl();
+                curl.args(["--upload-file", &file, "--header", expect])
+                    .args(["--write-out", "%{response_code}", &url]);
+                let output = process::finish(&mut curl, DEADLINE).await?;
+                is_refused(place.down, &output).with_context(|| expect.to_owned())?;
             }
         }
         Ok(())
     })
     .await
+}
+
+/// Output of a curl that ended with this exit code.
+fn output(code: i32, out: &str, errors: &str) -> Output {
+    use std::os::unix::process::ExitStatusExt as _;
+    Output {
+        status: std::process::ExitStatus::from_raw(code << 8),
+        stdout: out.into(),
+        stderr: errors.into(),
+    }
+}
+
+#[test]
+fn only_a_stream_cut_short_excuses_a_lost_refusal_body() {
+    use Version::{Http1, Http2};
+    let whole = format!("{REFUSAL}413");
+    let reset = "curl: (92) HTTP/2 stream 1 was not closed cleanly: PROTOCOL_ERROR (err 1)";
+    let closed = "curl: (18) transfer closed with 23 bytes remaining to read";
+    let internal = "curl: (92) HTTP/2 stream 1 was not closed cleanly: INTERNAL_ERROR (err 2)";
+    for (version, code, out, errors, lawful) in [
+        (Http1, 0, whole.as_str(), "", true),
+        (Http2, 0, &whole, "", true),
+        (Http2, 92, &whole, reset, true),
+        (Http2, 92, "no body413", reset, true),
+        (Http2, 92, "413", reset, true),
+        (Http2, 18, "413", closed, true),
+        (Http1, 18, "413", closed, false),
+        (Http1, 92, "413", reset, false),
+        (Http2, 92, "413", internal, false),
+        (Http2, 92, "000", reset, false),
+        (Http2, 92, "another413", reset, false),
+        (Http2, 0, "413", "", false),
+        (Http2, 56, &whole, "curl: (56) connection reset", false),
+        (Http1, 0, "200", "", false),
+    ] {
+        let judged = is_refused(version, &output(code, out, errors));
+        assert_eq!(judged.is_ok(), lawful, "{version:?} {code} {out} {errors}");
+    }
 }

@@ -1,5 +1,5 @@
 //! Hostile input over HTTP/2, through `portolan serve`: what floods, what never ends, and what two
-//! readers could understand differently. `docs/hostile-input.md` maps each case to its test.
+//! readers could understand differently. `docs/internals/request-hardening.md` maps each case to its test.
 //!
 //! Every attack runs in the clear and over TLS, before an origin that speaks HTTP/1 and one that
 //! speaks HTTP/2, with a client beside it that does nothing wrong; `--nocapture` shows what it cost

@@ -22,79 +22,87 @@ fn upgrade(draft: &mut Draft, to: &str) {
 }
 
 pub(super) static HOPS: &[Oddity] = &[
-    hop("connection-nominates-host", |it, _| connection(it, "Host")),
-    hop("connection-nominates-length", |it, _| {
-        connection(it, "Content-Length")
+    hop("connection-nominates-host", |draft, _| {
+        connection(draft, "Host")
     }),
-    hop("connection-nominates-identity", |it, _| {
-        connection(it, "X-Forwarded-For")
+    hop("connection-nominates-length", |draft, _| {
+        connection(draft, "Content-Length")
     }),
-    hop("connection-nominates-cookie", |it, _| {
-        connection(it, "Cookie")
+    hop("connection-nominates-identity", |draft, _| {
+        connection(draft, "X-Forwarded-For")
     }),
-    hop("connection-nominates-own-field", |it, _| {
-        connection(it, "X-Hop");
-        it.add(Field::new("X-Hop", "a"));
+    hop("connection-nominates-cookie", |draft, _| {
+        connection(draft, "Cookie")
     }),
-    hop("connection-nominates-many", |it, _| {
-        connection(it, &"x-a, ".repeat(20))
+    hop("connection-nominates-own-field", |draft, _| {
+        connection(draft, "X-Hop");
+        draft.add(Field::new("X-Hop", "a"));
     }),
-    hop("connection-close-and-keep-alive", |it, _| {
-        connection(it, "close, keep-alive")
+    hop("connection-nominates-many", |draft, _| {
+        connection(draft, &"x-a, ".repeat(20))
     }),
-    hop("connection-close-later", |it, _| {
-        connection(it, "keep-alive");
-        it.add(Field::new("Connection", "close"));
+    hop("connection-close-and-keep-alive", |draft, _| {
+        connection(draft, "close, keep-alive")
     }),
-    hop("connection-close-with-space", |it, _| {
-        connection(it, "clo se")
+    hop("connection-close-later", |draft, _| {
+        connection(draft, "keep-alive");
+        draft.add(Field::new("Connection", "close"));
     }),
-    hop("connection-not-close", |it, _| connection(it, "close-not")),
-    hop("connection-empty", |it, _| connection(it, "")),
-    hop("connection-commas", |it, _| connection(it, ",,close,,")),
-    hop("connection-of-the-proxy", |it, _| {
-        it.add(Field::new("Proxy-Connection", "close"))
+    hop("connection-close-with-space", |draft, _| {
+        connection(draft, "clo se")
     }),
-    hop("connection-keep-alive-http-1.0", |it, _| {
-        it.old();
-        connection(it, "Keep-Alive");
+    hop("connection-not-close", |draft, _| {
+        connection(draft, "close-not")
     }),
-    hop("upgrade-h2c", |it, _| {
-        upgrade(it, "h2c");
-        connection(it, "Upgrade, HTTP2-Settings");
-        it.add(Field::new("HTTP2-Settings", "AAMAAABkAAQAAP__"));
+    hop("connection-empty", |draft, _| connection(draft, "")),
+    hop("connection-commas", |draft, _| {
+        connection(draft, ",,close,,")
     }),
-    hop("upgrade-websocket", |it, _| {
-        upgrade(it, "websocket");
-        it.without_body();
-        it.method = b"GET".to_vec();
-        it.add(Field::new("Sec-WebSocket-Version", "13"));
-        it.add(Field::new("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="));
+    hop("connection-of-the-proxy", |draft, _| {
+        draft.add(Field::new("Proxy-Connection", "close"))
     }),
-    hop("upgrade-websocket-without-key", |it, _| {
-        upgrade(it, "websocket")
+    hop("connection-keep-alive-http-1.0", |draft, _| {
+        draft.old();
+        connection(draft, "Keep-Alive");
     }),
-    hop("upgrade-other", |it, _| upgrade(it, "TLS/1.2")),
-    hop("upgrade-http-2", |it, _| upgrade(it, "HTTP/2.0")),
-    hop("te-trailers", |it, _| {
-        it.add(Field::new("TE", "trailers, deflate"))
+    hop("upgrade-h2c", |draft, _| {
+        upgrade(draft, "h2c");
+        connection(draft, "Upgrade, HTTP2-Settings");
+        draft.add(Field::new("HTTP2-Settings", "AAMAAABkAAQAAP__"));
     }),
-    expecting("expect-continue", |it, _| {
-        it.add(Field::new("Expect", "100-continue"))
+    hop("upgrade-websocket", |draft, _| {
+        upgrade(draft, "websocket");
+        draft.without_body();
+        draft.method = b"GET".to_vec();
+        draft.add(Field::new("Sec-WebSocket-Version", "13"));
+        draft.add(Field::new("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="));
     }),
-    expecting("expect-continue-upper-case", |it, _| {
-        it.add(Field::new("Expect", "100-CONTINUE"))
+    hop("upgrade-websocket-without-key", |draft, _| {
+        upgrade(draft, "websocket")
     }),
-    expecting("expect-other", |it, _| it.add(Field::new("Expect", "tea"))),
-    expecting("expect-list", |it, _| {
-        it.add(Field::new("Expect", "100-continue, tea"))
+    hop("upgrade-other", |draft, _| upgrade(draft, "TLS/1.2")),
+    hop("upgrade-http-2", |draft, _| upgrade(draft, "HTTP/2.0")),
+    hop("te-trailers", |draft, _| {
+        draft.add(Field::new("TE", "trailers, deflate"))
     }),
-    expecting("expect-twice", |it, _| {
-        it.add(Field::new("Expect", "100-continue"));
-        it.add(Field::new("Expect", "100-continue"));
+    expecting("expect-continue", |draft, _| {
+        draft.add(Field::new("Expect", "100-continue"))
     }),
-    expecting("expect-http-1.0", |it, _| {
-        it.old();
-        it.add(Field::new("Expect", "100-continue"));
+    expecting("expect-continue-upper-case", |draft, _| {
+        draft.add(Field::new("Expect", "100-CONTINUE"))
+    }),
+    expecting("expect-other", |draft, _| {
+        draft.add(Field::new("Expect", "tea"))
+    }),
+    expecting("expect-list", |draft, _| {
+        draft.add(Field::new("Expect", "100-continue, tea"))
+    }),
+    expecting("expect-twice", |draft, _| {
+        draft.add(Field::new("Expect", "100-continue"));
+        draft.add(Field::new("Expect", "100-continue"));
+    }),
+    expecting("expect-http-1.0", |draft, _| {
+        draft.old();
+        draft.add(Field::new("Expect", "100-continue"));
     }),
 ];

@@ -1,4 +1,4 @@
-//! How a body's end is told.
+//! Oddities of the fields that delimit a body: Content-Length and Transfer-Encoding.
 
 use super::{Class, Oddity};
 use crate::grammar::{Base, Draft, Field};
@@ -12,8 +12,8 @@ const fn coding(name: &'static str, bend: fn(&mut Draft, &mut fastrand::Rng)) ->
 }
 
 /// Rewrites the length, given the true one.
-fn told(draft: &mut Draft, tell: impl Fn(usize) -> String) {
-    let value = tell(draft.content.len());
+fn set_length(draft: &mut Draft, value: impl Fn(usize) -> String) {
+    let value = value(draft.content.len());
     draft.set("Content-Length", value);
 }
 
@@ -22,179 +22,221 @@ fn coded(draft: &mut Draft, value: impl AsRef<[u8]>) {
 }
 
 pub(super) static LENGTHS: &[Oddity] = &[
-    length("length-plus", |it, _| told(it, |n| format!("+{n}"))),
-    length("length-minus", |it, _| told(it, |n| format!("-{n}"))),
-    length("length-hexadecimal", |it, _| {
-        told(it, |n| format!("0x{n:x}"))
+    length("length-plus", |draft, _| {
+        set_length(draft, |n| format!("+{n}"))
     }),
-    length("length-fraction", |it, _| told(it, |n| format!("{n}.0"))),
-    length("length-exponent", |it, _| told(it, |n| format!("{n}e0"))),
-    length("length-junk-behind", |it, _| told(it, |n| format!("{n};"))),
-    length("length-letters-behind", |it, _| {
-        told(it, |n| format!("{n}abc"))
+    length("length-minus", |draft, _| {
+        set_length(draft, |n| format!("-{n}"))
     }),
-    length("length-space-inside", |it, _| {
-        told(it, |n| format!("{n} {n}"))
+    length("length-hexadecimal", |draft, _| {
+        set_length(draft, |n| format!("0x{n:x}"))
     }),
-    length("length-underscore-inside", |it, _| {
-        told(it, |n| format!("0_{n}"))
+    length("length-fraction", |draft, _| {
+        set_length(draft, |n| format!("{n}.0"))
     }),
-    length("length-quoted", |it, _| told(it, |n| format!("\"{n}\""))),
-    length("length-list-same", |it, _| {
-        told(it, |n| format!("{n}, {n}"))
+    length("length-exponent", |draft, _| {
+        set_length(draft, |n| format!("{n}e0"))
     }),
-    length("length-list-differs", |it, _| {
-        told(it, |n| format!("{n}, {}", n + 1))
+    length("length-junk-behind", |draft, _| {
+        set_length(draft, |n| format!("{n};"))
     }),
-    length("length-comma-behind", |it, _| told(it, |n| format!("{n},"))),
-    length("length-empty", |it, _| told(it, |_| String::new())),
-    length("length-overflows", |it, _| {
-        told(it, |n| (u128::from(u64::MAX) + 1 + n as u128).to_string())
+    length("length-letters-behind", |draft, _| {
+        set_length(draft, |n| format!("{n}abc"))
     }),
-    length("length-huge-zeros", |it, _| {
-        told(it, |n| format!("{n:030}"))
+    length("length-space-inside", |draft, _| {
+        set_length(draft, |n| format!("{n} {n}"))
     }),
-    length("length-vertical-tab", |it, _| {
-        told(it, |n| format!("\u{b}{n}"))
+    length("length-underscore-inside", |draft, _| {
+        set_length(draft, |n| format!("0_{n}"))
     }),
-    length("length-nbsp", |it, _| told(it, |n| format!("\u{a0}{n}"))),
-    length("length-nul-behind", |it, _| told(it, |n| format!("{n}\0"))),
-    length("length-cr-behind", |it, _| told(it, |n| format!("{n}\rX"))),
-    length("length-twice-same", |it, _| {
-        let n = it.content.len();
-        it.add(Field::new("Content-Length", n.to_string()));
+    length("length-quoted", |draft, _| {
+        set_length(draft, |n| format!("\"{n}\""))
     }),
-    length("length-twice-shorter", |it, _| {
-        let n = it.content.len();
-        it.add(Field::new("Content-Length", (n / 2).to_string()));
+    length("length-list-same", |draft, _| {
+        set_length(draft, |n| format!("{n}, {n}"))
     }),
-    length("length-twice-zero", |it, _| {
-        it.add(Field::new("Content-Length", "0"))
+    length("length-list-differs", |draft, _| {
+        set_length(draft, |n| format!("{n}, {}", n + 1))
     }),
-    length("length-name-with-underscore", |it, _| {
-        if let Some(field) = it.field("Content-Length") {
+    length("length-comma-behind", |draft, _| {
+        set_length(draft, |n| format!("{n},"))
+    }),
+    length("length-empty", |draft, _| {
+        set_length(draft, |_| String::new())
+    }),
+    length("length-overflows", |draft, _| {
+        set_length(draft, |n| {
+            (u128::from(u64::MAX) + 1 + n as u128).to_string()
+        })
+    }),
+    length("length-huge-zeros", |draft, _| {
+        set_length(draft, |n| format!("{n:030}"))
+    }),
+    length("length-vertical-tab", |draft, _| {
+        set_length(draft, |n| format!("\u{b}{n}"))
+    }),
+    length("length-nbsp", |draft, _| {
+        set_length(draft, |n| format!("\u{a0}{n}"))
+    }),
+    length("length-nul-behind", |draft, _| {
+        set_length(draft, |n| format!("{n}\0"))
+    }),
+    length("length-cr-behind", |draft, _| {
+        set_length(draft, |n| format!("{n}\rX"))
+    }),
+    length("length-twice-same", |draft, _| {
+        let n = draft.content.len();
+        draft.add(Field::new("Content-Length", n.to_string()));
+    }),
+    length("length-twice-shorter", |draft, _| {
+        let n = draft.content.len();
+        draft.add(Field::new("Content-Length", (n / 2).to_string()));
+    }),
+    length("length-twice-zero", |draft, _| {
+        draft.add(Field::new("Content-Length", "0"))
+    }),
+    length("length-name-with-underscore", |draft, _| {
+        if let Some(field) = draft.field("Content-Length") {
             field.name = b"Content_Length".to_vec();
         }
     }),
-    length("length-space-before-colon", |it, _| {
-        if let Some(field) = it.field("Content-Length") {
+    length("length-space-before-colon", |draft, _| {
+        if let Some(field) = draft.field("Content-Length") {
             field.colon = b" : ".to_vec();
         }
     }),
-    length("length-folded", |it, _| {
-        if let Some(field) = it.field("Content-Length") {
+    length("length-folded", |draft, _| {
+        if let Some(field) = draft.field("Content-Length") {
             field.colon = b":\r\n ".to_vec();
         }
     }),
-    length("length-behind-a-fold", |it, _| {
-        it.remove("Content-Length");
-        let n = it.content.len();
-        it.add(Field::raw(format!("X-Fold: a\r\n Content-Length: {n}")));
+    length("length-behind-a-fold", |draft, _| {
+        draft.remove("Content-Length");
+        let n = draft.content.len();
+        draft.add(Field::raw(format!("X-Fold: a\r\n Content-Length: {n}")));
     }),
-    length("length-on-a-bare-lf-line", |it, _| {
-        it.remove("Content-Length");
-        let n = it.content.len();
-        it.add(Field::raw(format!("X-Line: a\nContent-Length: {n}")));
+    length("length-on-a-bare-lf-line", |draft, _| {
+        draft.remove("Content-Length");
+        let n = draft.content.len();
+        draft.add(Field::raw(format!("X-Line: a\nContent-Length: {n}")));
     }),
-    length("length-http-1.0-get", |it, _| {
-        it.method = b"GET".to_vec();
-        it.version = b"HTTP/1.0".to_vec();
+    length("length-http-1.0-get", |draft, _| {
+        draft.method = b"GET".to_vec();
+        draft.version = b"HTTP/1.0".to_vec();
     }),
-    length("length-with-coding", |it, _| {
-        it.add(Field::new("Transfer-Encoding", "chunked"))
+    length("length-with-coding", |draft, _| {
+        draft.add(Field::new("Transfer-Encoding", "chunked"))
     }),
-    length("length-with-identity", |it, _| {
-        it.add(Field::new("Transfer-Encoding", "identity"))
+    length("length-with-identity", |draft, _| {
+        draft.add(Field::new("Transfer-Encoding", "identity"))
     }),
-    length("length-with-unknown-coding", |it, _| {
-        it.add(Field::new("Transfer-Encoding", "xchunked"))
+    length("length-with-unknown-coding", |draft, _| {
+        draft.add(Field::new("Transfer-Encoding", "xchunked"))
     }),
 ];
 
 pub(super) static CODINGS: &[Oddity] = &[
-    coding("coding-with-length", |it, _| {
-        let n = it.content.len();
-        it.add(Field::new("Content-Length", n.to_string()));
+    coding("coding-with-length", |draft, _| {
+        let n = draft.content.len();
+        draft.add(Field::new("Content-Length", n.to_string()));
     }),
-    coding("coding-with-length-zero", |it, _| {
-        it.add(Field::new("Content-Length", "0"))
+    coding("coding-with-length-zero", |draft, _| {
+        draft.add(Field::new("Content-Length", "0"))
     }),
-    coding("coding-identity", |it, _| coded(it, "identity")),
-    coding("coding-identity-chunked", |it, _| {
-        coded(it, "identity, chunked")
+    coding("coding-identity", |draft, _| coded(draft, "identity")),
+    coding("coding-identity-chunked", |draft, _| {
+        coded(draft, "identity, chunked")
     }),
-    coding("coding-gzip", |it, _| coded(it, "gzip")),
-    coding("coding-gzip-chunked", |it, _| coded(it, "gzip, chunked")),
-    coding("coding-chunked-gzip", |it, _| coded(it, "chunked, gzip")),
-    coding("coding-chunked-chunked", |it, _| {
-        coded(it, "chunked, chunked")
+    coding("coding-gzip", |draft, _| coded(draft, "gzip")),
+    coding("coding-gzip-chunked", |draft, _| {
+        coded(draft, "gzip, chunked")
     }),
-    coding("coding-unknown", |it, _| coded(it, "xchunked")),
-    coding("coding-longer-name", |it, _| coded(it, "chunkedfoo")),
-    coding("coding-quoted", |it, _| coded(it, "\"chunked\"")),
-    coding("coding-with-parameter", |it, _| coded(it, "chunked;q=1")),
-    coding("coding-empty", |it, _| coded(it, "")),
-    coding("coding-comma-before", |it, _| coded(it, ", chunked")),
-    coding("coding-comma-behind", |it, _| coded(it, "chunked,")),
-    coding("coding-two-words", |it, _| coded(it, "chunked chunked")),
-    coding("coding-vertical-tab", |it, _| coded(it, "\u{b}chunked")),
-    coding("coding-form-feed-behind", |it, _| coded(it, "chunked\u{c}")),
-    coding("coding-nbsp-behind", |it, _| coded(it, "chunked\u{a0}")),
-    coding("coding-high-byte", |it, _| coded(it, b"chunke\xe4")),
-    coding("coding-nul-behind", |it, _| coded(it, "chunked\0")),
-    coding("coding-cr-behind", |it, _| coded(it, "chunked\rX")),
-    coding("coding-twice", |it, _| {
-        it.add(Field::new("Transfer-Encoding", "chunked"))
+    coding("coding-chunked-gzip", |draft, _| {
+        coded(draft, "chunked, gzip")
     }),
-    coding("coding-twice-identity", |it, _| {
-        it.add(Field::new("Transfer-Encoding", "identity"))
+    coding("coding-chunked-chunked", |draft, _| {
+        coded(draft, "chunked, chunked")
     }),
-    coding("coding-twice-gzip-first", |it, _| {
-        it.fields.insert(0, Field::new("Transfer-Encoding", "gzip"));
+    coding("coding-unknown", |draft, _| coded(draft, "xchunked")),
+    coding("coding-longer-name", |draft, _| coded(draft, "chunkedfoo")),
+    coding("coding-quoted", |draft, _| coded(draft, "\"chunked\"")),
+    coding("coding-with-parameter", |draft, _| {
+        coded(draft, "chunked;q=1")
     }),
-    coding("coding-http-1.0", |it, _| it.version = b"HTTP/1.0".to_vec()),
-    coding("coding-http-1.0-kept", |it, _| {
-        it.version = b"HTTP/1.0".to_vec();
-        it.set("Connection", "keep-alive");
+    coding("coding-empty", |draft, _| coded(draft, "")),
+    coding("coding-comma-before", |draft, _| coded(draft, ", chunked")),
+    coding("coding-comma-behind", |draft, _| coded(draft, "chunked,")),
+    coding("coding-two-words", |draft, _| {
+        coded(draft, "chunked chunked")
     }),
-    coding("coding-http-1.0-with-length", |it, _| {
-        it.version = b"HTTP/1.0".to_vec();
-        let n = it.content.len();
-        it.add(Field::new("Content-Length", n.to_string()));
+    coding("coding-vertical-tab", |draft, _| {
+        coded(draft, "\u{b}chunked")
     }),
-    coding("coding-name-with-underscore", |it, _| {
-        if let Some(field) = it.field("Transfer-Encoding") {
+    coding("coding-form-feed-behind", |draft, _| {
+        coded(draft, "chunked\u{c}")
+    }),
+    coding("coding-nbsp-behind", |draft, _| {
+        coded(draft, "chunked\u{a0}")
+    }),
+    coding("coding-high-byte", |draft, _| coded(draft, b"chunke\xe4")),
+    coding("coding-nul-behind", |draft, _| coded(draft, "chunked\0")),
+    coding("coding-cr-behind", |draft, _| coded(draft, "chunked\rX")),
+    coding("coding-twice", |draft, _| {
+        draft.add(Field::new("Transfer-Encoding", "chunked"))
+    }),
+    coding("coding-twice-identity", |draft, _| {
+        draft.add(Field::new("Transfer-Encoding", "identity"))
+    }),
+    coding("coding-twice-gzip-first", |draft, _| {
+        draft
+            .fields
+            .insert(0, Field::new("Transfer-Encoding", "gzip"));
+    }),
+    coding("coding-http-1.0", |draft, _| {
+        draft.version = b"HTTP/1.0".to_vec()
+    }),
+    coding("coding-http-1.0-kept", |draft, _| {
+        draft.version = b"HTTP/1.0".to_vec();
+        draft.set("Connection", "keep-alive");
+    }),
+    coding("coding-http-1.0-with-length", |draft, _| {
+        draft.version = b"HTTP/1.0".to_vec();
+        let n = draft.content.len();
+        draft.add(Field::new("Content-Length", n.to_string()));
+    }),
+    coding("coding-name-with-underscore", |draft, _| {
+        if let Some(field) = draft.field("Transfer-Encoding") {
             field.name = b"Transfer_Encoding".to_vec();
         }
     }),
-    coding("coding-space-before-colon", |it, _| {
-        if let Some(field) = it.field("Transfer-Encoding") {
+    coding("coding-space-before-colon", |draft, _| {
+        if let Some(field) = draft.field("Transfer-Encoding") {
             field.colon = b" : ".to_vec();
         }
     }),
-    coding("coding-tab-before-colon", |it, _| {
-        if let Some(field) = it.field("Transfer-Encoding") {
+    coding("coding-tab-before-colon", |draft, _| {
+        if let Some(field) = draft.field("Transfer-Encoding") {
             field.colon = b"\t:".to_vec();
         }
     }),
-    coding("coding-folded", |it, _| {
-        if let Some(field) = it.field("Transfer-Encoding") {
+    coding("coding-folded", |draft, _| {
+        if let Some(field) = draft.field("Transfer-Encoding") {
             field.colon = b":\r\n\t".to_vec();
         }
     }),
-    coding("coding-behind-a-fold", |it, _| {
-        it.remove("Transfer-Encoding");
-        it.add(Field::raw("X-Fold: a\r\n Transfer-Encoding: chunked"));
+    coding("coding-behind-a-fold", |draft, _| {
+        draft.remove("Transfer-Encoding");
+        draft.add(Field::raw("X-Fold: a\r\n Transfer-Encoding: chunked"));
     }),
-    coding("coding-on-a-bare-lf-line", |it, _| {
-        it.remove("Transfer-Encoding");
-        it.add(Field::raw("X-Line: a\nTransfer-Encoding: chunked"));
+    coding("coding-on-a-bare-lf-line", |draft, _| {
+        draft.remove("Transfer-Encoding");
+        draft.add(Field::raw("X-Line: a\nTransfer-Encoding: chunked"));
     }),
-    coding("coding-on-a-bare-cr-line", |it, _| {
-        it.remove("Transfer-Encoding");
-        it.add(Field::raw("X-Line: a\rTransfer-Encoding: chunked"));
+    coding("coding-on-a-bare-cr-line", |draft, _| {
+        draft.remove("Transfer-Encoding");
+        draft.add(Field::raw("X-Line: a\rTransfer-Encoding: chunked"));
     }),
-    coding("coding-nominated", |it, _| {
-        it.add(Field::new("Connection", "Transfer-Encoding"))
+    coding("coding-nominated", |draft, _| {
+        draft.add(Field::new("Connection", "Transfer-Encoding"))
     }),
 ];

@@ -17,7 +17,7 @@ fn all_ends(draft: &mut Draft, with: &[u8]) {
     draft
         .fields
         .iter_mut()
-        .for_each(|it| it.end = with.to_vec());
+        .for_each(|draft| draft.end = with.to_vec());
 }
 
 fn last_field_end(draft: &mut Draft, with: &[u8]) {
@@ -27,115 +27,143 @@ fn last_field_end(draft: &mut Draft, with: &[u8]) {
 }
 
 pub(super) static LINE_ENDS: &[Oddity] = &[
-    end("line-ends-all-lf", |it, _| all_ends(it, b"\n")),
-    end("line-ends-all-cr", |it, _| all_ends(it, b"\r")),
-    end("line-ends-all-lf-cr", |it, _| all_ends(it, b"\n\r")),
-    end("line-end-of-request-line-lf", |it, _| {
-        it.line_end = b"\n".to_vec()
+    end("line-ends-all-lf", |draft, _| all_ends(draft, b"\n")),
+    end("line-ends-all-cr", |draft, _| all_ends(draft, b"\r")),
+    end("line-ends-all-lf-cr", |draft, _| all_ends(draft, b"\n\r")),
+    end("line-end-of-request-line-lf", |draft, _| {
+        draft.line_end = b"\n".to_vec()
     }),
-    end("line-end-of-request-line-cr-cr-lf", |it, _| {
-        it.line_end = b"\r\r\n".to_vec()
+    end("line-end-of-request-line-cr-cr-lf", |draft, _| {
+        draft.line_end = b"\r\r\n".to_vec()
     }),
-    end("line-end-of-field-lf", |it, _| last_field_end(it, b"\n")),
-    end("line-end-of-field-cr-cr-lf", |it, _| {
-        last_field_end(it, b"\r\r\n")
+    end("line-end-of-field-lf", |draft, _| {
+        last_field_end(draft, b"\n")
     }),
-    end("line-end-of-field-cr", |it, _| last_field_end(it, b"\r")),
-    end("line-end-of-head-lf", |it, _| it.head_end = b"\n".to_vec()),
-    end("line-end-of-head-cr-cr-lf", |it, _| {
-        it.head_end = b"\r\r\n".to_vec()
+    end("line-end-of-field-cr-cr-lf", |draft, _| {
+        last_field_end(draft, b"\r\r\n")
     }),
-    end("line-end-of-head-space", |it, _| {
-        it.head_end = b" \r\n\r\n".to_vec()
+    end("line-end-of-field-cr", |draft, _| {
+        last_field_end(draft, b"\r")
     }),
-    end("line-empty-before-twice", |it, _| {
-        it.leading = b"\r\n\r\n".to_vec()
+    end("line-end-of-head-lf", |draft, _| {
+        draft.head_end = b"\n".to_vec()
     }),
-    end("line-empty-before-lf", |it, _| it.leading = b"\n".to_vec()),
-    end("line-cr-before", |it, _| it.leading = b"\r".to_vec()),
-    end("line-space-before", |it, _| it.leading = b" ".to_vec()),
-    end("line-space-and-end-before", |it, _| {
-        it.leading = b" \r\n".to_vec()
+    end("line-end-of-head-cr-cr-lf", |draft, _| {
+        draft.head_end = b"\r\r\n".to_vec()
     }),
-    end("line-nul-before", |it, _| it.leading = b"\0".to_vec()),
+    end("line-end-of-head-space", |draft, _| {
+        draft.head_end = b" \r\n\r\n".to_vec()
+    }),
+    end("line-empty-before-twice", |draft, _| {
+        draft.leading = b"\r\n\r\n".to_vec()
+    }),
+    end("line-empty-before-lf", |draft, _| {
+        draft.leading = b"\n".to_vec()
+    }),
+    end("line-cr-before", |draft, _| draft.leading = b"\r".to_vec()),
+    end("line-space-before", |draft, _| {
+        draft.leading = b" ".to_vec()
+    }),
+    end("line-space-and-end-before", |draft, _| {
+        draft.leading = b" \r\n".to_vec()
+    }),
+    end("line-nul-before", |draft, _| draft.leading = b"\0".to_vec()),
 ];
 
 pub(super) static REQUEST_LINES: &[Oddity] = &[
-    line("method-lower-case", |it, _| {
-        it.method.make_ascii_lowercase()
+    line("method-lower-case", |draft, _| {
+        draft.method.make_ascii_lowercase()
     }),
-    line("method-unknown", |it, _| it.method = b"BREW".to_vec()),
-    line("method-long", |it, _| it.method = vec![b'M'; 200]),
-    line("method-trace", |it, _| it.method = b"TRACE".to_vec()),
-    line("method-connect", |it, _| it.method = b"CONNECT".to_vec()),
-    line("method-punctuation", |it, _| it.method = b"G-E_T".to_vec()),
-    line("method-brace", |it, _| it.method = b"G{T".to_vec()),
-    line("method-high-byte", |it, _| it.method = b"G\xe4T".to_vec()),
-    line("method-nul", |it, _| it.method = b"G\0T".to_vec()),
-    line("method-missing", |it, _| it.method.clear()),
-    line("line-two-spaces-before-target", |it, _| {
-        it.spaces[0] = b"  ".to_vec()
+    line("method-unknown", |draft, _| draft.method = b"BREW".to_vec()),
+    line("method-long", |draft, _| draft.method = vec![b'M'; 200]),
+    line("method-trace", |draft, _| draft.method = b"TRACE".to_vec()),
+    line("method-connect", |draft, _| {
+        draft.method = b"CONNECT".to_vec()
     }),
-    line("line-two-spaces-behind-target", |it, _| {
-        it.spaces[1] = b"  ".to_vec()
+    line("method-punctuation", |draft, _| {
+        draft.method = b"G-E_T".to_vec()
     }),
-    line("line-tab-before-target", |it, _| {
-        it.spaces[0] = b"\t".to_vec()
+    line("method-brace", |draft, _| draft.method = b"G{T".to_vec()),
+    line("method-high-byte", |draft, _| {
+        draft.method = b"G\xe4T".to_vec()
     }),
-    line("line-tab-behind-target", |it, _| {
-        it.spaces[1] = b"\t".to_vec()
+    line("method-nul", |draft, _| draft.method = b"G\0T".to_vec()),
+    line("method-missing", |draft, _| draft.method.clear()),
+    line("line-two-spaces-before-target", |draft, _| {
+        draft.spaces[0] = b"  ".to_vec()
     }),
-    line("line-cr-behind-target", |it, _| {
-        it.spaces[1] = b"\r".to_vec()
+    line("line-two-spaces-behind-target", |draft, _| {
+        draft.spaces[1] = b"  ".to_vec()
     }),
-    line("version-missing", |it, _| {
-        it.spaces[1].clear();
-        it.version.clear();
+    line("line-tab-before-target", |draft, _| {
+        draft.spaces[0] = b"\t".to_vec()
     }),
-    line("version-0.9", |it, _| it.version = b"HTTP/0.9".to_vec()),
-    line("version-1.2", |it, _| it.version = b"HTTP/1.2".to_vec()),
-    line("version-1.9", |it, _| it.version = b"HTTP/1.9".to_vec()),
-    line("version-2.0", |it, _| it.version = b"HTTP/2.0".to_vec()),
-    line("version-1.10", |it, _| it.version = b"HTTP/1.10".to_vec()),
-    line("version-01.1", |it, _| it.version = b"HTTP/01.1".to_vec()),
-    line("version-1", |it, _| it.version = b"HTTP/1".to_vec()),
-    line("version-without-dot", |it, _| {
-        it.version = b"HTTP/11".to_vec()
+    line("line-tab-behind-target", |draft, _| {
+        draft.spaces[1] = b"\t".to_vec()
     }),
-    line("version-lower-case", |it, _| {
-        it.version = b"http/1.1".to_vec()
+    line("line-cr-behind-target", |draft, _| {
+        draft.spaces[1] = b"\r".to_vec()
     }),
-    line("version-other-protocol", |it, _| {
-        it.version = b"RTSP/1.0".to_vec()
+    line("version-missing", |draft, _| {
+        draft.spaces[1].clear();
+        draft.version.clear();
     }),
-    line("version-space-behind", |it, _| it.version.push(b' ')),
-    line("version-junk-behind", |it, _| {
-        it.version.extend_from_slice(b" junk")
+    line("version-0.9", |draft, _| {
+        draft.version = b"HTTP/0.9".to_vec()
     }),
-    line("version-nul-behind", |it, _| it.version.push(0)),
+    line("version-1.2", |draft, _| {
+        draft.version = b"HTTP/1.2".to_vec()
+    }),
+    line("version-1.9", |draft, _| {
+        draft.version = b"HTTP/1.9".to_vec()
+    }),
+    line("version-2.0", |draft, _| {
+        draft.version = b"HTTP/2.0".to_vec()
+    }),
+    line("version-1.10", |draft, _| {
+        draft.version = b"HTTP/1.10".to_vec()
+    }),
+    line("version-01.1", |draft, _| {
+        draft.version = b"HTTP/01.1".to_vec()
+    }),
+    line("version-1", |draft, _| draft.version = b"HTTP/1".to_vec()),
+    line("version-without-dot", |draft, _| {
+        draft.version = b"HTTP/11".to_vec()
+    }),
+    line("version-lower-case", |draft, _| {
+        draft.version = b"http/1.1".to_vec()
+    }),
+    line("version-other-protocol", |draft, _| {
+        draft.version = b"RTSP/1.0".to_vec()
+    }),
+    line("version-space-behind", |draft, _| draft.version.push(b' ')),
+    line("version-junk-behind", |draft, _| {
+        draft.version.extend_from_slice(b" junk")
+    }),
+    line("version-nul-behind", |draft, _| draft.version.push(0)),
 ];
 
 pub(super) static CUTS: &[Oddity] = &[
-    Oddity::new("cut", Class::Cut, Base::Any, |it, rng| {
-        it.cut = Some(rng.usize(1..10_000))
+    Oddity::new("cut", Class::Cut, Base::Any, |draft, rng| {
+        draft.cut = Some(rng.usize(1..10_000))
     }),
     Oddity::new(
         "cut-with-length",
         Class::Cut,
         Base::WithLength,
-        |it, rng| {
-            it.cut = Some(rng.usize(1..10_000));
+        |draft, rng| {
+            draft.cut = Some(rng.usize(1..10_000));
         },
     ),
-    Oddity::new("cut-chunked", Class::Cut, Base::Chunked, |it, rng| {
-        it.cut = Some(rng.usize(1..10_000));
+    Oddity::new("cut-chunked", Class::Cut, Base::Chunked, |draft, rng| {
+        draft.cut = Some(rng.usize(1..10_000));
     }),
     Oddity::new(
         "cut-of-the-last-bytes",
         Class::Cut,
         Base::Chunked,
-        |it, rng| {
-            it.cut = Some(rng.usize(9_600..10_000));
+        |draft, rng| {
+            draft.cut = Some(rng.usize(9_600..10_000));
         },
     ),
 ];

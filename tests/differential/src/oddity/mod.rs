@@ -1,5 +1,5 @@
-//! Ways to bend a lawful request: each a name, what it needs, and what it does. Some are still
-//! lawful, most are not; which reader is right about them is said in `judged.yaml`.
+//! Modifications of a lawful request: each has a name, what it needs, and what it does. Some are still
+//! lawful, most are not; `known_differences.yaml` decides which reader is right about them.
 
 mod chunks;
 mod fields;
@@ -12,7 +12,7 @@ use crate::grammar::{Base, Draft, pick};
 use fastrand::Rng;
 use std::fmt;
 
-/// What kind of thing is bent.
+/// Part of a request that is modified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Content-Length.
@@ -54,13 +54,13 @@ pub const CLASSES: [Class; 11] = [
     Class::Cut,
 ];
 
-/// One way to bend a request.
+/// One modification of a request.
 pub struct Oddity {
-    /// As `judged.yaml` calls it.
+    /// As `known_differences.yaml` calls it.
     pub name: &'static str,
-    /// What kind of thing it bends.
+    /// Part that it modifies.
     pub class: Class,
-    /// What it needs to be there.
+    /// Parts that it requires.
     pub base: Base,
     /// Does it.
     pub bend: fn(&mut Draft, &mut Rng),
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        let names: BTreeSet<_> = all().map(|it| it.name).collect();
+        let names: BTreeSet<_> = all().map(|oddity| oddity.name).collect();
         assert_eq!(names.len(), all().count());
         assert!(names.len() > 100);
     }

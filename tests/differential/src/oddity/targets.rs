@@ -17,55 +17,75 @@ fn before(draft: &mut Draft, front: &str) {
 }
 
 pub(super) static TARGETS: &[Oddity] = &[
-    target("target-without-slash", |it, _| {
-        it.target.remove(0);
+    target("target-without-slash", |draft, _| {
+        draft.target.remove(0);
     }),
-    target("target-empty", |it, _| it.target.clear()),
-    target("target-asterisk", |it, _| {
-        it.method = b"GET".to_vec();
-        it.target = b"*".to_vec();
+    target("target-empty", |draft, _| draft.target.clear()),
+    target("target-asterisk", |draft, _| {
+        draft.method = b"GET".to_vec();
+        draft.target = b"*".to_vec();
     }),
-    target("target-asterisk-options", |it, _| {
-        it.method = b"OPTIONS".to_vec();
-        it.target = b"*".to_vec();
+    target("target-asterisk-options", |draft, _| {
+        draft.method = b"OPTIONS".to_vec();
+        draft.target = b"*".to_vec();
     }),
-    target("target-authority", |it, _| {
-        it.target = b"shop.test:80".to_vec()
+    target("target-authority", |draft, _| {
+        draft.target = b"shop.test:80".to_vec()
     }),
-    target("target-other-scheme", |it, _| before(it, "ftp://shop.test")),
-    target("target-scheme-without-slashes", |it, _| before(it, "http:")),
-    target("target-fragment", |it, _| behind(it, "#a")),
-    target("target-backslash", |it, _| behind(it, "\\a")),
-    target("target-quote", |it, _| behind(it, "\"a\"")),
-    target("target-angle", |it, _| behind(it, "<a>")),
-    target("target-brace", |it, _| behind(it, "{a}")),
-    target("target-caret", |it, _| behind(it, "^")),
-    target("target-backtick", |it, _| behind(it, "`")),
-    target("target-pipe", |it, _| behind(it, "|")),
-    target("target-bracket", |it, _| behind(it, "[a]")),
-    target("target-nul", |it, _| behind(it, "\0")),
-    target("target-control", |it, _| behind(it, "\u{1}")),
-    target("target-del", |it, _| behind(it, "\u{7f}")),
-    target("target-tab", |it, _| behind(it, "\ta")),
-    target("target-space", |it, _| behind(it, " a")),
-    target("target-cr", |it, _| behind(it, "\ra")),
-    target("target-lf", |it, _| behind(it, "\na")),
-    target("target-high-byte", |it, _| behind(it, b"\xe4")),
-    target("target-utf-8", |it, _| behind(it, "ä")),
-    target("target-bad-escape", |it, _| behind(it, "%zz")),
-    target("target-short-escape", |it, _| behind(it, "%2")),
-    target("target-escaped-nul", |it, _| behind(it, "%00")),
-    target("target-escaped-line-end", |it, _| behind(it, "%0d%0a")),
-    target("target-escaped-slash", |it, _| behind(it, "%2f..%2f")),
-    target("target-escaped-dots", |it, _| behind(it, "/a/%2e%2e/b")),
-    target("target-dots", |it, _| behind(it, "/a/../b/./c")),
-    target("target-dots-above-the-root", |it, _| before(it, "/../..")),
-    target("target-two-slashes", |it, _| before(it, "/")),
-    target("target-semicolon-dots", |it, _| behind(it, "/..;/a")),
-    target("target-query-with-quote", |it, _| behind(it, "?a=\"b\"")),
-    target("target-query-with-braces", |it, _| behind(it, "?{a}|^`\\")),
-    target("target-query-with-fragment", |it, _| behind(it, "?a#b")),
-    target("target-query-with-bad-escape", |it, _| behind(it, "?%zz")),
-    target("target-query-with-high-byte", |it, _| behind(it, b"?\xe4")),
-    target("target-long", |it, _| behind(it, "a".repeat(5000))),
+    target("target-other-scheme", |draft, _| {
+        before(draft, "ftp://shop.test")
+    }),
+    target("target-scheme-without-slashes", |draft, _| {
+        before(draft, "http:")
+    }),
+    target("target-fragment", |draft, _| behind(draft, "#a")),
+    target("target-backslash", |draft, _| behind(draft, "\\a")),
+    target("target-quote", |draft, _| behind(draft, "\"a\"")),
+    target("target-angle", |draft, _| behind(draft, "<a>")),
+    target("target-brace", |draft, _| behind(draft, "{a}")),
+    target("target-caret", |draft, _| behind(draft, "^")),
+    target("target-backtick", |draft, _| behind(draft, "`")),
+    target("target-pipe", |draft, _| behind(draft, "|")),
+    target("target-bracket", |draft, _| behind(draft, "[a]")),
+    target("target-nul", |draft, _| behind(draft, "\0")),
+    target("target-control", |draft, _| behind(draft, "\u{1}")),
+    target("target-del", |draft, _| behind(draft, "\u{7f}")),
+    target("target-tab", |draft, _| behind(draft, "\ta")),
+    target("target-space", |draft, _| behind(draft, " a")),
+    target("target-cr", |draft, _| behind(draft, "\ra")),
+    target("target-lf", |draft, _| behind(draft, "\na")),
+    target("target-high-byte", |draft, _| behind(draft, b"\xe4")),
+    target("target-utf-8", |draft, _| behind(draft, "ä")),
+    target("target-bad-escape", |draft, _| behind(draft, "%zz")),
+    target("target-short-escape", |draft, _| behind(draft, "%2")),
+    target("target-escaped-nul", |draft, _| behind(draft, "%00")),
+    target("target-escaped-line-end", |draft, _| {
+        behind(draft, "%0d%0a")
+    }),
+    target("target-escaped-slash", |draft, _| behind(draft, "%2f..%2f")),
+    target("target-escaped-dots", |draft, _| {
+        behind(draft, "/a/%2e%2e/b")
+    }),
+    target("target-dots", |draft, _| behind(draft, "/a/../b/./c")),
+    target("target-dots-above-the-root", |draft, _| {
+        before(draft, "/../..")
+    }),
+    target("target-two-slashes", |draft, _| before(draft, "/")),
+    target("target-semicolon-dots", |draft, _| behind(draft, "/..;/a")),
+    target("target-query-with-quote", |draft, _| {
+        behind(draft, "?a=\"b\"")
+    }),
+    target("target-query-with-braces", |draft, _| {
+        behind(draft, "?{a}|^`\\")
+    }),
+    target("target-query-with-fragment", |draft, _| {
+        behind(draft, "?a#b")
+    }),
+    target("target-query-with-bad-escape", |draft, _| {
+        behind(draft, "?%zz")
+    }),
+    target("target-query-with-high-byte", |draft, _| {
+        behind(draft, b"?\xe4")
+    }),
+    target("target-long", |draft, _| behind(draft, "a".repeat(5000))),
 ];

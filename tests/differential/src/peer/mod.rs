@@ -17,9 +17,9 @@ pub use portolan::portolan;
 /// A proxy that listens on the front of each lane; it ends with this value.
 #[derive(Debug)]
 pub struct Peer<Running> {
-    /// The ways through it.
+    /// The routes through it.
     pub lanes: Vec<Lane>,
-    /// What keeps it alive.
+    /// Keeps it running.
     pub running: Running,
 }
 

@@ -17,7 +17,7 @@ pub struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nobody to tell.
+        // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -80,8 +80,8 @@ fn start(
     reachable(&lanes, || match running.child.try_wait()? {
         None => Ok(()),
         Some(status) => {
-            let said = fs::read_to_string(running.folder.path().join("stderr"))?;
-            Err(anyhow!("{program} ended with {status}: {said}"))
+            let errors = fs::read_to_string(running.folder.path().join("stderr"))?;
+            Err(anyhow!("{program} ended with {status}: {errors}"))
         }
     })?;
     Ok(Peer { lanes, running })

@@ -2,32 +2,31 @@
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use portolan_e2e::acme::{Manners, Pebble};
+use portolan_e2e::acme::{Behaviour, Pebble};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::load::Load;
-use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, Scene, scene};
+use portolan_e2e::{Cluster, TestEnv, test_env};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Runs a test with an authority of its own, and an issuer of this name that asks it.
+/// Runs a test with an authority of its own, and an issuer that uses it.
 async fn with_pebble(
-    scene: &Scene,
-    manners: &Manners,
+    env: &TestEnv,
+    behaviour: &Behaviour,
     test: impl AsyncFnOnce(&Pebble, &str) -> Result<()>,
 ) -> Result<()> {
-    let pebble = Pebble::start(&scene.cluster, manners).await?;
-    let issuer = scene.label("acme");
-    scene.cluster.apply(&pebble.issuer(&issuer)).await?;
+    let pebble = Pebble::start(&env.cluster, behaviour).await?;
+    let issuer = env.label("acme");
+    env.cluster.apply(&pebble.issuer(&issuer)).await?;
     let outcome = test(&pebble, &issuer).await;
-    scene.cluster.delete("ClusterIssuer", "", &issuer).await?;
-    scene
-        .cluster
+    env.cluster.delete("ClusterIssuer", "", &issuer).await?;
+    env.cluster
         .delete("Secret", "cert-manager", &issuer)
         .await?;
-    outcome.with_context(|| format!("Pebble said:\n{}", tail(&pebble.log())))
+    outcome.with_context(|| format!("log of Pebble:\n{}", tail(&pebble.log())))
 }
 
 fn tail(log: &str) -> String {
@@ -41,11 +40,11 @@ fn issued_by(issuer: &str) -> Value {
 }
 
 /// An application under one name, which this issuer certifies: its namespace, and the name.
-async fn shop(scene: &Scene, issuer: &str) -> Result<(String, String)> {
-    let cluster = &scene.cluster;
-    let namespace = scene.namespace("a").await?;
+async fn shop(env: &TestEnv, issuer: &str) -> Result<(String, String)> {
+    let cluster = &env.cluster;
+    let namespace = env.namespace("a").await?;
     cluster.echo(&namespace, 1).await?;
-    let host = scene.host("shop");
+    let host = env.host("shop");
     let object = exposed_echo(&namespace, "shop", &[&host], issued_by(issuer));
     cluster.apply(&object).await?;
     Ok((namespace, host))
@@ -57,26 +56,26 @@ async fn solvers(cluster: &Cluster, namespace: &str) -> Result<usize> {
 }
 
 #[tokio::test]
-async fn a_hostname_gets_its_certificate_with_nothing_else_installed() -> Result<()> {
-    scene("acme", async |scene| {
+async fn acme_issues_with_nothing_else_installed() -> Result<()> {
+    test_env("acme", async |env| {
         // Every fourth nonce is refused, as RFC 8555 6.5 lets any server do: that costs time and nothing else.
-        let rude = Manners {
+        let rejecting = Behaviour {
             bad_nonces: 25,
-            ..Manners::default()
+            ..Behaviour::default()
         };
-        with_pebble(scene, &rude, async |pebble, issuer| {
-            let cluster = &scene.cluster;
-            let (namespace, host) = shop(scene, issuer).await?;
+        with_pebble(env, &rejecting, async |pebble, issuer| {
+            let cluster = &env.cluster;
+            let (namespace, host) = shop(env, issuer).await?;
             let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-            let visitor = pebble.visitor().await?;
-            for way in cluster.ways(&exposed).await? {
-                visitor.https(way.https, &host).await?.echo()?;
-                let plain = visitor.http(way.http, &host).await?;
+            let client = pebble.http_client().await?;
+            for entrypoint in cluster.entrypoints(&exposed).await? {
+                client.https(entrypoint.https, &host).await?.echo()?;
+                let plain = client.http(entrypoint.http, &host).await?;
                 ensure!(plain.status == 301, "{}", plain.status);
             }
             // cert-manager takes its Ingress away, and with it the route.
             eventually("the solver is gone", LATER, async || {
-                ensure!(solvers(cluster, &namespace).await? == 0, "it is there");
+                ensure!(solvers(cluster, &namespace).await? == 0, "it still exists");
                 Ok(())
             })
             .await
@@ -87,16 +86,16 @@ async fn a_hostname_gets_its_certificate_with_nothing_else_installed() -> Result
 }
 
 #[tokio::test]
-async fn what_the_authority_says_is_told_of_the_name_and_holds_up_no_other() -> Result<()> {
-    scene("refused", async |scene| {
-        let [good, bad] = [scene.host("good"), scene.host("bad")];
-        let manners = Manners {
+async fn acme_error_is_reported_and_blocks_no_other_hostname() -> Result<()> {
+    test_env("refused", async |env| {
+        let [good, bad] = [env.host("good"), env.host("bad")];
+        let behaviour = Behaviour {
             blocked: vec![bad.clone()],
-            ..Manners::default()
+            ..Behaviour::default()
         };
-        with_pebble(scene, &manners, async |pebble, issuer| {
-            let cluster = &scene.cluster;
-            let namespace = scene.namespace("a").await?;
+        with_pebble(env, &behaviour, async |pebble, issuer| {
+            let cluster = &env.cluster;
+            let namespace = env.namespace("a").await?;
             cluster.echo(&namespace, 1).await?;
             let object = exposed_echo(&namespace, "shop", &[&good, &bad], issued_by(issuer));
             cluster.apply(&object).await?;
@@ -109,16 +108,16 @@ async fn what_the_authority_says_is_told_of_the_name_and_holds_up_no_other() -> 
                 };
                 ensure!(status(&good)?.0, "{exposed}");
                 ensure!(status(&bad)?.1 == "CertificateFailed", "{exposed}");
-                let told = exposed.condition("CertificatesReady");
-                let told = told.context("no condition")?.message;
-                ensure!(told.starts_with(&bad), "{told}");
-                ensure!(told.contains("rejectedIdentifier"), "{told}");
+                let condition = exposed.condition("CertificatesReady");
+                let message = condition.context("no condition")?.message;
+                ensure!(message.starts_with(&bad), "{message}");
+                ensure!(message.contains("rejectedIdentifier"), "{message}");
                 Ok(exposed)
             })
             .await?;
-            let visitor = pebble.visitor().await?;
-            for way in cluster.ways(&exposed).await? {
-                visitor.https(way.https, &good).await?.echo()?;
+            let client = pebble.http_client().await?;
+            for entrypoint in cluster.entrypoints(&exposed).await? {
+                client.https(entrypoint.https, &good).await?.echo()?;
             }
             Ok(())
         })
@@ -128,29 +127,30 @@ async fn what_the_authority_says_is_told_of_the_name_and_holds_up_no_other() -> 
 }
 
 /// cert-manager gives up after some refused nonces in a row; with nine of ten refused it rarely gets as far
-/// as an order, and what the authority says then is not always about nonces (RFC 8555, 6.7).
+/// as an order, and the error of the authority is then not always about nonces (RFC 8555, 6.7).
 #[tokio::test]
-async fn nine_of_ten_nonces_refused_are_told_and_hold_up_nobody_else() -> Result<()> {
-    scene("nonces", async |scene| {
-        let rude = Manners {
+async fn rejected_nonces_are_reported_and_block_no_other_object() -> Result<()> {
+    test_env("nonces", async |env| {
+        let rejecting = Behaviour {
             bad_nonces: 90,
-            ..Manners::default()
+            ..Behaviour::default()
         };
-        with_pebble(scene, &rude, async |_, issuer| {
-            let cluster = &scene.cluster;
-            let namespace = scene.namespace("a").await?;
+        with_pebble(env, &rejecting, async |_, issuer| {
+            let cluster = &env.cluster;
+            let namespace = env.namespace("a").await?;
             cluster.echo(&namespace, 1).await?;
-            let [slow, quick] = ["slow", "quick"].map(|part| scene.host(part));
+            let [slow, quick] = ["slow", "quick"].map(|part| env.host(part));
             let object = exposed_echo(&namespace, "slow", &[&slow], issued_by(issuer));
             cluster.apply(&object).await?;
             let object = exposed_echo(&namespace, "quick", &[&quick], json!({}));
             cluster.apply(&object).await?;
             cluster.ready(&namespace, "quick", LATER).await?;
-            eventually("the authority's words are told", LATER, async || {
+            eventually("the status has the authority's error", LATER, async || {
                 let exposed = cluster.exposed(&namespace, "slow").await?;
-                let told = text(exposed.hostname(&slow)?, "/message");
-                let words = told.starts_with(&slow) && told.contains("urn:ietf:params:acme:error:");
-                ensure!(words || exposed.is_ready(), "{exposed}");
+                let message = text(exposed.hostname(&slow)?, "/message");
+                let has_error =
+                    message.starts_with(&slow) && message.contains("urn:ietf:params:acme:error:");
+                ensure!(has_error || exposed.is_ready(), "{exposed}");
                 Ok(())
             })
             .await
@@ -161,24 +161,28 @@ async fn nine_of_ten_nonces_refused_are_told_and_hold_up_nobody_else() -> Result
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_told_in_the_words_of_the_authority() -> Result<()> {
-    scene("limited", async |scene| {
-        let strict = Manners {
+async fn acme_rate_limit_error_is_reported() -> Result<()> {
+    test_env("limited", async |env| {
+        let strict = Behaviour {
             limited: true,
-            ..Manners::default()
+            ..Behaviour::default()
         };
-        with_pebble(scene, &strict, async |_, issuer| {
-            let cluster = &scene.cluster;
-            let (namespace, host) = shop(scene, issuer).await?;
-            let exposed = cluster
-                .unready(&namespace, "shop", "CertificateFailed", LATER)
-                .await?;
-            let told = text(exposed.hostname(&host)?, "/message");
-            ensure!(told.starts_with(&host), "{told}");
-            for words in ["rateLimited", "too many certificates already issued"] {
-                ensure!(told.contains(words), "{told}");
-            }
-            Ok(())
+        with_pebble(env, &strict, async |_, issuer| {
+            let cluster = &env.cluster;
+            let (namespace, host) = shop(env, issuer).await?;
+            // The reason may be known before the authority's error is.
+            eventually("the status has the authority's error", LATER, async || {
+                let exposed = cluster
+                    .unready(&namespace, "shop", "CertificateFailed", LATER)
+                    .await?;
+                let message = text(exposed.hostname(&host)?, "/message");
+                ensure!(message.starts_with(&host), "{message}");
+                for part in ["rateLimited", "too many certificates already issued"] {
+                    ensure!(message.contains(part), "{message}");
+                }
+                Ok(())
+            })
+            .await
         })
         .await
     })
@@ -193,23 +197,23 @@ const LIFETIMES: [(&str, i64); 3] = [
 ];
 
 #[tokio::test]
-async fn certificates_of_any_lifetime_are_renewed_by_their_own_measure() -> Result<()> {
-    scene("lifetimes", async |scene| {
-        let namespace = scene.namespace("a").await?;
-        scene.cluster.echo(&namespace, 1).await?;
+async fn renewal_time_follows_the_lifetime_of_the_certificate() -> Result<()> {
+    test_env("lifetimes", async |env| {
+        let namespace = env.namespace("a").await?;
+        env.cluster.echo(&namespace, 1).await?;
         for (name, lifetime) in LIFETIMES {
-            let manners = Manners {
+            let behaviour = Behaviour {
                 validity: Duration::from_secs(lifetime.unsigned_abs()),
-                ..Manners::default()
+                ..Behaviour::default()
             };
-            with_pebble(scene, &manners, async |_, issuer| {
-                let cluster = &scene.cluster;
-                let host = scene.host(name);
+            with_pebble(env, &behaviour, async |_, issuer| {
+                let cluster = &env.cluster;
+                let host = env.host(name);
                 let object = exposed_echo(&namespace, name, &[&host], issued_by(issuer));
                 cluster.apply(&object).await?;
                 cluster.ready(&namespace, name, LATER).await?;
-                // cert-manager tells when it will renew a moment after it has issued.
-                eventually("the renewal is told", LATER, async || {
+                // cert-manager writes renewalTime a moment after it has issued.
+                eventually("the status has renewalTime", LATER, async || {
                     let exposed = cluster.exposed(&namespace, name).await?;
                     let seconds = |field: &str| -> Result<i64> {
                         let at = text(exposed.hostname(&host)?, &format!("/certificate/{field}"));
@@ -236,25 +240,25 @@ async fn certificates_of_any_lifetime_are_renewed_by_their_own_measure() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_of_minutes_is_renewed_under_load_and_nobody_notices() -> Result<()> {
-    scene("renewal", async |scene| {
-        let short = Manners {
+async fn short_lived_certificate_is_renewed_without_a_lost_request() -> Result<()> {
+    test_env("renewal", async |env| {
+        let short = Behaviour {
             validity: Duration::from_secs(120),
-            ..Manners::default()
+            ..Behaviour::default()
         };
-        with_pebble(scene, &short, async |pebble, issuer| {
-            let cluster = &scene.cluster;
-            let (namespace, host) = shop(scene, issuer).await?;
+        with_pebble(env, &short, async |pebble, issuer| {
+            let cluster = &env.cluster;
+            let (namespace, host) = shop(env, issuer).await?;
             let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-            let ways = cluster.ways(&exposed).await?;
-            let visitor = pebble.visitor().await?;
-            let way = ways.first().context("no way in")?;
-            let first = visitor.https(way.https, &host).await?.fingerprint()?;
-            let load = Load::start(&visitor, &ways, Scheme::Https, &host);
-            for way in &ways {
+            let entrypoints = cluster.entrypoints(&exposed).await?;
+            let client = pebble.http_client().await?;
+            let entrypoint = entrypoints.first().context("no way in")?;
+            let first = client.https(entrypoint.https, &host).await?.fingerprint()?;
+            let load = Load::start(&client, &entrypoints, Scheme::Https, &host);
+            for entrypoint in &entrypoints {
                 eventually("the next certificate is served", LATER, async || {
-                    let answer = visitor.https(way.https, &host).await?;
-                    let shown = answer.fingerprint()?;
+                    let response = client.https(entrypoint.https, &host).await?;
+                    let shown = response.fingerprint()?;
                     ensure!(shown != first, "still {shown}");
                     Ok(())
                 })
@@ -262,11 +266,11 @@ async fn a_certificate_of_minutes_is_renewed_under_load_and_nobody_notices() -> 
             }
             load.finish().await?;
             // Status follows what is served.
-            eventually("status tells the next one", LATER, async || {
+            eventually("the status has the next one", LATER, async || {
                 let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-                let told = exposed.hostname(&host)?;
-                let told = text(told, "/certificate/servedFingerprint");
-                ensure!(!told.is_empty() && told != first, "{told}");
+                let status = exposed.hostname(&host)?;
+                let served = text(status, "/certificate/servedFingerprint");
+                ensure!(!served.is_empty() && served != first, "{served}");
                 Ok(())
             })
             .await

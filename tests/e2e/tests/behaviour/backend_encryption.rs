@@ -1,36 +1,44 @@
-//! What a class asks for on the way to the endpoints, and what status says of it.
+//! Encryption that a class requires between proxy and endpoints, and the condition for it.
 
 use crate::backends::external;
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::json;
 use std::net::SocketAddr;
 
-/// Waits until the condition says this.
-async fn told(cluster: &Cluster, namespace: &str, status: &str, reason: &str) -> Result<()> {
+/// Waits until the condition has this status and reason.
+async fn encryption_is(
+    cluster: &Cluster,
+    namespace: &str,
+    status: &str,
+    reason: &str,
+) -> Result<()> {
     eventually(reason, LATER, async || {
         let exposed = cluster.exposed(namespace, "shop").await?;
-        let told = exposed.current("BackendEncrypted");
-        let told = told.with_context(|| format!("nothing is told\n{exposed}"))?;
-        ensure!(told.status == status && told.reason == reason, "{exposed}");
+        let condition = exposed.current("BackendEncrypted");
+        let condition = condition.with_context(|| format!("no condition\n{exposed}"))?;
+        ensure!(
+            condition.status == status && condition.reason == reason,
+            "{exposed}"
+        );
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
-async fn a_class_that_asks_for_tls_contacts_nobody_in_the_clear() -> Result<()> {
-    scene("encrypted", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn class_requiring_tls_blocks_plaintext_backends() -> Result<()> {
+    test_env("encrypted", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         let server = "kubernetes.default.svc.cluster.local";
         cluster.apply(&external(&namespace, "server", server)).await?;
-        let class = scene.class("c", json!({"proxy": {"replicas": 1}})).await?;
-        let host = format!("{}.example.com", scene.label("shop"));
+        let class = env.class("c", json!({"proxy": {"replicas": 1}})).await?;
+        let host = format!("{}.example.com", env.label("shop"));
         let version = json!({"match": {"path": {"exact": "/version"}},
             "backends": [{"service": "server", "port": 443, "tls": {}}]});
         let more = json!({"className": class, "tls": {"mode": "Disabled"}, "routes": [version, {}]});
@@ -42,12 +50,12 @@ async fn a_class_that_asks_for_tls_contacts_nobody_in_the_clear() -> Result<()> 
             anyhow::bail!("no address\n{exposed}")
         };
         let at = SocketAddr::new(entry.parse()?, 80);
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let ask = async |path: &str, status: u16, reason: &str| {
-            eventually("the class's word counts", LATER, async || {
-                let answer = visitor.get(Scheme::Http, at, &host, path).await?;
-                let told = answer.header("x-portolan-reason");
-                ensure!(answer.status == status && told == reason, "{} {told}", answer.status);
+            eventually("the setting of the class is in effect", LATER, async || {
+                let response = client.get(Scheme::Http, at, &host, path).await?;
+                let found = response.header("x-portolan-reason");
+                ensure!(response.status == status && found == reason, "{} {found}", response.status);
                 Ok(())
             })
             .await
@@ -56,11 +64,11 @@ async fn a_class_that_asks_for_tls_contacts_nobody_in_the_clear() -> Result<()> 
             let spec = json!({"spec": {"backendEncryption": encryption}});
             cluster.merge("ExposeClass", "", &class, spec).await
         };
-        told(cluster, &namespace, "False", "NotEncrypted").await?;
+        encryption_is(cluster, &namespace, "False", "NotEncrypted").await?;
         ask("/", 200, "").await?;
 
         asks_for("TLS").await?;
-        told(cluster, &namespace, "False", "BackendNotEncrypted").await?;
+        encryption_is(cluster, &namespace, "False", "BackendNotEncrypted").await?;
         cluster
             .unready(&namespace, "shop", "BackendNotEncrypted", LATER)
             .await?;
@@ -68,7 +76,7 @@ async fn a_class_that_asks_for_tls_contacts_nobody_in_the_clear() -> Result<()> 
         ask("/version", 200, "").await?;
 
         asks_for("Mesh").await?;
-        told(cluster, &namespace, "Unknown", "MeshNotSeen").await?;
+        encryption_is(cluster, &namespace, "Unknown", "MeshNotSeen").await?;
         cluster.ready(&namespace, "shop", LATER).await?;
         ask("/", 200, "").await?;
 
@@ -76,7 +84,7 @@ async fn a_class_that_asks_for_tls_contacts_nobody_in_the_clear() -> Result<()> 
         cluster
             .merge("ExposedPort", &namespace, "shop", only_tls)
             .await?;
-        told(cluster, &namespace, "True", "BackendTls").await
+        encryption_is(cluster, &namespace, "True", "BackendTls").await
     })
     .await
 }

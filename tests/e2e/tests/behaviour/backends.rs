@@ -1,12 +1,12 @@
-//! Where requests go beyond pods of one's own: names outside, endpoints that speak TLS, networks that
+//! Backends other than pods of the namespace: external names, endpoints with TLS, networks that
 //! a class denies.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::cluster::text;
 use portolan_e2e::echo::service;
 use portolan_e2e::exposed::{exposed_echo, exposed_port};
-use portolan_e2e::scene;
-use portolan_e2e::visitor::Scheme;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, eventually};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -21,28 +21,28 @@ pub(crate) fn external(namespace: &str, name: &str, host: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_service_that_is_another_name_is_looked_up_by_the_proxies() -> Result<()> {
-    scene("external", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn proxies_resolve_external_name_services() -> Result<()> {
+    test_env("external", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "inside")).await?;
         let name = format!("inside.{namespace}.svc.cluster.local");
         cluster
             .apply(&external(&namespace, "outside", &name))
             .await?;
-        let host = scene.host("outside");
+        let host = env.host("outside");
         let spec = json!({"port": 80, "service": "outside", "hostnames": [host]});
         cluster
             .apply(&exposed_port(&namespace, "outside", spec))
             .await?;
         let exposed = cluster.ready(&namespace, "outside", LATER).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
             // The first look-up may still be under way at one of the proxies.
             eventually("the name is served", LATER, async || {
-                let answer = visitor.https(way.https, &host).await?;
-                ensure!(answer.echo()?.host == host, "{:?}", answer.headers);
+                let response = client.https(entrypoint.https, &host).await?;
+                ensure!(response.echo()?.host == host, "{:?}", response.headers);
                 Ok(())
             })
             .await?;
@@ -52,13 +52,13 @@ async fn a_service_that_is_another_name_is_looked_up_by_the_proxies() -> Result<
     .await
 }
 
-/// The API server speaks TLS with a certificate of the cluster's own authority: what a backend's `tls`
-/// is for, and nothing that this test had to build. It shows its version to anybody.
+/// The API server uses TLS with a certificate of the cluster's own authority: what a backend's `tls`
+/// is for, and nothing that this test had to build. It shows its version to every client.
 #[tokio::test]
-async fn an_endpoint_that_speaks_tls_is_checked_by_authority_and_name() -> Result<()> {
-    scene("tls", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn verifies_tls_backends_by_authority_and_name() -> Result<()> {
+    test_env("tls", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         let server = "kubernetes.default.svc";
         let outside = format!("{server}.cluster.local");
         cluster
@@ -80,27 +80,27 @@ async fn an_endpoint_that_speaks_tls_is_checked_by_authority_and_name() -> Resul
         };
         let routes = json!([
             {"match": {"path": {"prefix": "/right"}}, "prefixRewrite": "/version", "backends": backend(server)},
-            {"match": {"path": {"prefix": "/wrong"}}, "backends": backend("somebody.else")},
+            {"match": {"path": {"prefix": "/wrong"}}, "backends": backend("other.example")},
         ]);
-        let host = scene.host("server");
+        let host = env.host("server");
         let spec = json!({"hostnames": [host], "routes": routes});
         cluster
             .apply(&exposed_port(&namespace, "server", spec))
             .await?;
         let exposed = cluster.ready(&namespace, "server", LATER).await?;
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let ask = async |at: SocketAddr, path: &str, status: u16, reason: &str| {
-            eventually("it answers as it must", LATER, async || {
-                let answer = visitor.get(Scheme::Https, at, &host, path).await?;
-                let told = answer.header("x-portolan-reason");
-                ensure!(answer.status == status && told == reason, "{} {told}", answer.status);
+            eventually("the expected response", LATER, async || {
+                let response = client.get(Scheme::Https, at, &host, path).await?;
+                let found = response.header("x-portolan-reason");
+                ensure!(response.status == status && found == reason, "{} {found}", response.status);
                 Ok(())
             })
             .await
         };
-        for way in cluster.ways(&exposed).await? {
-            ask(way.https, "/right", 200, "").await?;
-            ask(way.https, "/wrong", 502, "UpstreamCertificateInvalid").await?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            ask(entrypoint.https, "/right", 200, "").await?;
+            ask(entrypoint.https, "/wrong", 502, "UpstreamCertificateInvalid").await?;
         }
         Ok(())
     })
@@ -108,17 +108,17 @@ async fn an_endpoint_that_speaks_tls_is_checked_by_authority_and_name() -> Resul
 }
 
 #[tokio::test]
-async fn what_a_class_denies_is_not_contacted() -> Result<()> {
-    scene("denied", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn does_not_contact_denied_networks() -> Result<()> {
+    test_env("denied", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         let pods = cluster.list("Pod", &namespace, "app=echo").await?;
         let address = pods.first().and_then(|pod| pod.pointer("/status/podIP"));
         let address = address.and_then(Value::as_str).context("no pod address")?;
         let class = json!({"proxy": {"replicas": 1, "deniedCIDRs": ["192.0.2.0/24"]}});
-        let name = scene.class("c", class).await?;
-        let host = format!("{}.example.com", scene.label("denied"));
+        let name = env.class("c", class).await?;
+        let host = format!("{}.example.com", env.label("denied"));
         let more = json!({"className": name, "tls": {"mode": "Disabled"}});
         cluster
             .apply(&exposed_echo(&namespace, "denied", &[&host], more))
@@ -128,15 +128,15 @@ async fn what_a_class_denies_is_not_contacted() -> Result<()> {
             anyhow::bail!("no address\n{exposed}")
         };
         let at = SocketAddr::new(entry.parse()?, 80);
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let ask = async |status: u16, reason: &str| {
-            eventually("the class's word counts", LATER, async || {
-                let answer = visitor.get(Scheme::Http, at, &host, "/").await?;
-                let told = answer.header("x-portolan-reason");
+            eventually("the setting of the class is in effect", LATER, async || {
+                let response = client.get(Scheme::Http, at, &host, "/").await?;
+                let found = response.header("x-portolan-reason");
                 ensure!(
-                    answer.status == status && told == reason,
-                    "{} {told}",
-                    answer.status
+                    response.status == status && found == reason,
+                    "{} {found}",
+                    response.status
                 );
                 Ok(())
             })

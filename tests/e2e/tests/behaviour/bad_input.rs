@@ -1,21 +1,21 @@
-//! Bad input: refused by the schema in a sentence, or told in status with a documented reason, while
-//! everybody else is served.
+//! Bad input: rejected by the schema with a message, or reported in status with a documented reason, while
+//! all other objects are served.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::{KIND, exposed_echo, exposed_port};
 use portolan_e2e::load::Load;
 use portolan_e2e::pki::{Authority, data};
-use portolan_e2e::visitor::Scheme;
-use portolan_e2e::wait::{LATER, SOON};
-use portolan_e2e::{Cluster, Scene, scene};
+use portolan_e2e::wait::{LATER, SOON, eventually};
+use portolan_e2e::{Cluster, TestEnv, test_env};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_schema_refuses_in_a_sentence() -> Result<()> {
-    scene("schema", async |scene| {
-        let namespace = scene.namespace("a").await?;
-        let host = scene.host("x");
+async fn schema_rejects_with_a_message() -> Result<()> {
+    test_env("schema", async |env| {
+        let namespace = env.namespace("a").await?;
+        let host = env.host("x");
         let with = |spec: Value| exposed_port(&namespace, "x", spec);
         let cases = [
             ("two sources", json!({"selector": {"app": "a"}, "service": "b"}), "both are set; keep one"),
@@ -52,7 +52,7 @@ async fn the_schema_refuses_in_a_sentence() -> Result<()> {
             let mut spec = json!({"port": 80, "hostnames": [host]});
             let (Some(spec_fields), Value::Object(more)) = (spec.as_object_mut(), more) else { continue };
             spec_fields.extend(more);
-            let refusal = scene.cluster.refusal(&with(spec)).await.context(case)?;
+            let refusal = env.cluster.refusal(&with(spec)).await.context(case)?;
             ensure!(refusal.contains(sentence), "{case}: {refusal}");
         }
         Ok(())
@@ -61,9 +61,9 @@ async fn the_schema_refuses_in_a_sentence() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unknown_class_and_a_missing_service_disturb_nobody() -> Result<()> {
-    scene("bystander", async |scene| {
-        let (cluster, namespace, load) = bystander(scene).await?;
+async fn unknown_class_or_service_does_not_affect_others() -> Result<()> {
+    test_env("bystander", async |env| {
+        let (cluster, namespace, load) = bystander(env).await?;
         let spec = |more: Value| {
             let mut spec = json!({"port": 80, "service": "absent", "tls": {"mode": "Disabled"}});
             if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
@@ -71,12 +71,12 @@ async fn an_unknown_class_and_a_missing_service_disturb_nobody() -> Result<()> {
             }
             spec
         };
-        let host = scene.host("class");
+        let host = env.host("class");
         let unknown = spec(json!({"hostnames": [host], "className": "no-such-class"}));
         cluster
             .apply(&exposed_port(&namespace, "class", unknown))
             .await?;
-        let host = scene.host("service");
+        let host = env.host("service");
         cluster
             .apply(&exposed_port(
                 &namespace,
@@ -85,31 +85,35 @@ async fn an_unknown_class_and_a_missing_service_disturb_nobody() -> Result<()> {
             ))
             .await?;
 
-        let judged = cluster
+        let unready = cluster
             .unready(&namespace, "class", "ClassNotFound", SOON)
             .await?;
-        let ready = judged.current("Ready").context("no Ready")?;
+        let ready = unready.current("Ready").context("no Ready")?;
         ensure!(ready.message.contains("no-such-class"), "{}", ready.message);
         ensure!(
-            text(&judged.0, "/status/summary/status") == "Invalid",
-            "{judged}"
+            text(&unready.0, "/status/summary/status") == "Invalid",
+            "{unready}"
         );
-        let judged = cluster
+        let unready = cluster
             .unready(&namespace, "service", "ServiceNotFound", SOON)
             .await?;
-        let ready = judged.current("Ready").context("no Ready")?;
+        let ready = unready.current("Ready").context("no Ready")?;
         ensure!(ready.message.contains("absent"), "{}", ready.message);
         // The hostname is held and answered, with the reason.
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         for proxy in cluster.ready_proxies().await? {
-            for way in proxy.ways() {
-                let answer = visitor.http(way.http, &host).await?;
-                let reason = answer.header("x-portolan-reason");
-                ensure!(
-                    (answer.status, reason) == (503, "ServiceNotFound"),
-                    "{} {reason}",
-                    answer.status
-                );
+            for entrypoint in proxy.entrypoints() {
+                eventually("the proxy knows what is missing", SOON, async || {
+                    let response = client.http(entrypoint.http, &host).await?;
+                    let reason = response.header("x-portolan-reason");
+                    ensure!(
+                        (response.status, reason) == (503, "ServiceNotFound"),
+                        "{} {reason}",
+                        response.status
+                    );
+                    Ok(())
+                })
+                .await?;
             }
         }
         load.finish().await.map(drop)
@@ -118,10 +122,10 @@ async fn an_unknown_class_and_a_missing_service_disturb_nobody() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_secret_without_a_key_disturbs_nobody() -> Result<()> {
-    scene("keyless", async |scene| {
-        let (cluster, namespace, load) = bystander(scene).await?;
-        let host = scene.host("x");
+async fn secret_without_key_does_not_affect_others() -> Result<()> {
+    test_env("keyless", async |env| {
+        let (cluster, namespace, load) = bystander(env).await?;
+        let host = env.host("x");
         let pair = Authority::new()?.issue(&[&host])?;
         cluster
             .apply(&json!({
@@ -131,8 +135,8 @@ async fn a_secret_without_a_key_disturbs_nobody() -> Result<()> {
             .await?;
         let tls = json!({"tls": {"secret": {"name": "keyless"}}});
         cluster.apply(&exposed_echo(&namespace, "x", &[&host], tls)).await?;
-        let judged = cluster.unready(&namespace, "x", "SecretWithoutKey", SOON).await?;
-        let ready = judged.current("Ready").context("no Ready")?;
+        let unready = cluster.unready(&namespace, "x", "SecretWithoutKey", SOON).await?;
+        let ready = unready.current("Ready").context("no Ready")?;
         ensure!(ready.message.contains("keyless"), "{}", ready.message);
         load.finish().await.map(drop)
     })
@@ -140,13 +144,12 @@ async fn a_secret_without_a_key_disturbs_nobody() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hostname_of_another_namespace_is_refused_and_handed_over_when_it_is_freed() -> Result<()>
-{
-    scene("held", async |scene| {
-        let (cluster, first, load) = bystander(scene).await?;
-        let second = scene.namespace("b").await?;
+async fn reserved_hostname_is_refused_until_released() -> Result<()> {
+    test_env("held", async |env| {
+        let (cluster, first, load) = bystander(env).await?;
+        let second = env.namespace("b").await?;
         cluster.echo(&second, 1).await?;
-        let [wanted, own] = ["wanted", "own"].map(|part| scene.host(part));
+        let [wanted, own] = ["wanted", "own"].map(|part| env.host(part));
         cluster
             .apply(&exposed_echo(&first, "x", &[&wanted], plain()))
             .await?;
@@ -154,22 +157,25 @@ async fn a_hostname_of_another_namespace_is_refused_and_handed_over_when_it_is_f
         cluster
             .apply(&exposed_echo(&second, "x", &[&own, &wanted], plain()))
             .await?;
-        let judged = cluster.unready(&second, "x", "HostnameHeld", SOON).await?;
-        let lost = judged.hostname(&wanted)?;
+        let unready = cluster.unready(&second, "x", "HostnameHeld", SOON).await?;
+        let lost = unready.hostname(&wanted)?;
         ensure!(text(lost, "/reason") == "HostnameHeld", "{lost}");
         ensure!(text(lost, "/heldBy").contains(&first), "{lost}");
 
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let standing = cluster.exposed(&first, "x").await?;
-        for way in cluster.ways(&standing).await? {
+        for entrypoint in cluster.entrypoints(&standing).await? {
             // The one that it has is served although it lost the other.
-            visitor.http(way.http, &own).await?.echo()?;
-            let echo = visitor.http(way.http, &wanted).await?.echo()?;
+            eventually("the other name is served", SOON, async || {
+                client.http(entrypoint.http, &own).await?.echo().map(drop)
+            })
+            .await?;
+            let echo = client.http(entrypoint.http, &wanted).await?.echo()?;
             let pods = cluster.list("Pod", &first, "app=echo").await?;
             let of_the_holder = pods
                 .iter()
                 .any(|pod| text(pod, "/metadata/name") == echo.pod);
-            ensure!(of_the_holder, "{} leads to {}", way.what, echo.pod);
+            ensure!(of_the_holder, "{} leads to {}", entrypoint.what, echo.pod);
         }
         ensure!(
             cluster.exposed(&first, "x").await?.is_ready(),
@@ -178,8 +184,8 @@ async fn a_hostname_of_another_namespace_is_refused_and_handed_over_when_it_is_f
 
         cluster.delete(KIND, &first, "x").await?;
         let exposed = cluster.ready(&second, "x", SOON).await?;
-        for way in cluster.ways(&exposed).await? {
-            visitor.http(way.http, &wanted).await?.echo()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            client.http(entrypoint.http, &wanted).await?.echo()?;
         }
         let hold = cluster
             .get("HostnameHold", "", &format!("h.{wanted}"))
@@ -191,12 +197,12 @@ async fn a_hostname_of_another_namespace_is_refused_and_handed_over_when_it_is_f
 }
 
 #[tokio::test]
-async fn a_name_below_the_wildcard_of_another_namespace_is_refused() -> Result<()> {
-    scene("wildcard", async |scene| {
-        let (cluster, first, load) = bystander(scene).await?;
-        let second = scene.namespace("b").await?;
+async fn refuses_names_below_a_wildcard_of_another_namespace() -> Result<()> {
+    test_env("wildcard", async |env| {
+        let (cluster, first, load) = bystander(env).await?;
+        let second = env.namespace("b").await?;
         cluster.echo(&second, 1).await?;
-        let domain = scene.host("wild");
+        let domain = env.host("wild");
         let (wildcard, narrow) = (format!("*.{domain}"), format!("x.{domain}"));
         cluster
             .apply(&exposed_echo(&first, "x", &[&wildcard], plain()))
@@ -208,14 +214,14 @@ async fn a_name_below_the_wildcard_of_another_namespace_is_refused() -> Result<(
         cluster
             .apply(&exposed_echo(&second, "x", &[&narrow], plain()))
             .await?;
-        let judged = cluster
+        let unready = cluster
             .unready(&second, "x", "HeldByWildcard", SOON)
             .await?;
-        let lost = judged.hostname(&narrow)?;
+        let lost = unready.hostname(&narrow)?;
         ensure!(text(lost, "/heldBy").contains(&first), "{lost}");
         ensure!(
-            text(&judged.0, "/status/summary/status") == "Conflicted",
-            "{judged}"
+            text(&unready.0, "/status/summary/status") == "Conflicted",
+            "{unready}"
         );
         // The wildcard's own namespace may have it.
         cluster
@@ -228,10 +234,10 @@ async fn a_name_below_the_wildcard_of_another_namespace_is_refused() -> Result<(
 }
 
 #[tokio::test]
-async fn a_foreign_object_with_the_name_of_a_child_is_left_alone() -> Result<()> {
-    scene("foreign", async |scene| {
-        let (cluster, namespace, load) = bystander(scene).await?;
-        let host = scene.host("x");
+async fn leaves_foreign_objects_with_child_names_alone() -> Result<()> {
+    test_env("foreign", async |env| {
+        let (cluster, namespace, load) = bystander(env).await?;
+        let host = env.host("x");
         let object = exposed_echo(&namespace, "x", &[&host], plain());
         // Its children's names are found out by making it once.
         cluster.apply(&object).await?;
@@ -249,7 +255,7 @@ async fn a_foreign_object_with_the_name_of_a_child_is_left_alone() -> Result<()>
             json!({
                 "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
                 "metadata": {"namespace": namespace, "name": ingress},
-                "spec": {"ingressClassName": "somebody-elses", "rules": [{"host": "foreign.example.com"}]},
+                "spec": {"ingressClassName": "other-controller", "rules": [{"host": "foreign.example.com"}]},
             }),
         ] {
             cluster.apply(&foreign).await?;
@@ -261,8 +267,8 @@ async fn a_foreign_object_with_the_name_of_a_child_is_left_alone() -> Result<()>
         let before = [version("Service", service).await?, version("Ingress", ingress).await?];
 
         cluster.apply(&object).await?;
-        let judged = cluster.unready(&namespace, "x", "ForeignObject", SOON).await?;
-        let ready = judged.current("Ready").context("no Ready")?;
+        let unready = cluster.unready(&namespace, "x", "ForeignObject", SOON).await?;
+        let ready = unready.current("Ready").context("no Ready")?;
         let named = ready.message.contains(service) || ready.message.contains(ingress);
         ensure!(named, "it does not say which: {}", ready.message);
         cluster.delete(KIND, &namespace, "x").await?;
@@ -282,10 +288,10 @@ async fn a_foreign_object_with_the_name_of_a_child_is_left_alone() -> Result<()>
 }
 
 #[tokio::test]
-async fn of_two_objects_in_one_namespace_the_older_keeps_the_hostname() -> Result<()> {
-    scene("twins", async |scene| {
-        let (cluster, namespace, load) = bystander(scene).await?;
-        let host = scene.host("x");
+async fn older_object_keeps_the_hostname() -> Result<()> {
+    test_env("twins", async |env| {
+        let (cluster, namespace, load) = bystander(env).await?;
+        let host = env.host("x");
         cluster
             .apply(&exposed_echo(&namespace, "older", &[&host], plain()))
             .await?;
@@ -294,12 +300,12 @@ async fn of_two_objects_in_one_namespace_the_older_keeps_the_hostname() -> Resul
         cluster
             .apply(&exposed_echo(&namespace, "younger", &[&host], plain()))
             .await?;
-        let judged = cluster
+        let unready = cluster
             .unready(&namespace, "younger", "RouteConflict", SOON)
             .await?;
         ensure!(
-            text(judged.hostname(&host)?, "/heldBy").contains("older"),
-            "{judged}"
+            text(unready.hostname(&host)?, "/heldBy").contains("older"),
+            "{unready}"
         );
         cluster.delete(KIND, &namespace, "older").await?;
         cluster.ready(&namespace, "younger", SOON).await?;
@@ -308,19 +314,19 @@ async fn of_two_objects_in_one_namespace_the_older_keeps_the_hostname() -> Resul
     .await
 }
 
-/// A namespace with the application, an object that is served there, and a visitor at every proxy who
+/// A namespace with the application, an object that is served there, and a client at every proxy that
 /// must be answered all the while.
-async fn bystander(scene: &Scene) -> Result<(Cluster, String, Load)> {
-    let cluster = scene.cluster.clone();
-    let namespace = scene.namespace("a").await?;
+async fn bystander(env: &TestEnv) -> Result<(Cluster, String, Load)> {
+    let cluster = env.cluster.clone();
+    let namespace = env.namespace("a").await?;
     cluster.echo(&namespace, 1).await?;
-    let host = scene.host("bystander");
+    let host = env.host("bystander");
     cluster
         .apply(&exposed_echo(&namespace, "bystander", &[&host], json!({})))
         .await?;
     let exposed = cluster.ready(&namespace, "bystander", LATER).await?;
-    let ways = cluster.ways(&exposed).await?;
-    let load = Load::start(&cluster.visitor()?, &ways, Scheme::Https, &host);
+    let entrypoints = cluster.entrypoints(&exposed).await?;
+    let load = Load::start(&cluster.http_client()?, &entrypoints, Scheme::Https, &host);
     Ok((cluster, namespace, load))
 }
 

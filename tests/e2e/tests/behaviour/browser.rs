@@ -7,7 +7,7 @@ use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::http2::Browser;
 use portolan_e2e::pki::Authority;
-use portolan_e2e::scene;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, eventually};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -15,23 +15,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::JoinSet;
 
-/// How many requests a browser has under way.
+/// Requests that a browser has in flight.
 const AT_A_TIME: usize = 100;
 
 #[tokio::test]
-async fn a_hundred_requests_at_a_time_are_answered_each_with_its_own() -> Result<()> {
-    scene("browser", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn answers_a_hundred_concurrent_http2_requests() -> Result<()> {
+    test_env("browser", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 2).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], json!({})))
             .await?;
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            let session = visitor.session(way.https, &host).await?;
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            let session = client.session(entrypoint.https, &host).await?;
             let asked = (0..AT_A_TIME).map(|number| {
                 let (session, host) = (&session, &host);
                 async move {
@@ -52,22 +52,22 @@ async fn a_hundred_requests_at_a_time_are_answered_each_with_its_own() -> Result
             });
             try_join_all(asked)
                 .await
-                .with_context(|| way.what.clone())?;
+                .with_context(|| entrypoint.what.clone())?;
         }
         Ok(())
     })
     .await
 }
 
-/// A browser uses a connection for every name that its certificate has (RFC 9113, 9.1.1), so whoever
-/// must not be reached that way has to say so.
+/// A browser uses a connection for every name that its certificate has (RFC 9113, 9.1.1), so a name that
+/// must not be reached that way is rejected with 421.
 #[tokio::test]
-async fn a_connection_serves_other_names_unless_their_policy_differs() -> Result<()> {
-    scene("coalesce", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn coalesced_connection_respects_tls_policy() -> Result<()> {
+    test_env("coalesce", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let [one, two, strict] = ["one", "two", "strict"].map(|part| scene.host(part));
+        let [one, two, strict] = ["one", "two", "strict"].map(|part| env.host(part));
         let authority = Authority::new()?;
         cluster
             .apply(&authority.secret(&namespace, "all", &[&one, &two, &strict])?)
@@ -92,18 +92,28 @@ async fn a_connection_serves_other_names_unless_their_policy_differs() -> Result
         for name in ["one", "two", "strict"] {
             exposed = Some(cluster.ready(&namespace, name, LATER).await?);
         }
-        let visitor = authority.visitor()?;
-        for way in cluster.ways(&exposed.context("none")?).await? {
-            let session = visitor.session(way.https, &one).await?;
+        let client = authority.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed.context("none")?).await? {
+            let session = client.session(entrypoint.https, &one).await?;
             for host in [&one, &two] {
                 let echo = session.get(host, "/", &[]).await?.echo()?;
-                ensure!(echo.host == *host, "{}: {echo:?}", way.what);
+                ensure!(echo.host == *host, "{}: {echo:?}", entrypoint.what);
             }
-            let answer = session.get(&strict, "/", &[]).await?;
-            ensure!(answer.status == 421, "{}: {}", way.what, answer.status);
-            let answer = session.get("nobody.portolan.test", "/", &[]).await?;
-            ensure!(answer.status == 404, "{}: {}", way.what, answer.status);
-            let own = visitor.session(way.https, &strict).await?;
+            let response = session.get(&strict, "/", &[]).await?;
+            ensure!(
+                response.status == 421,
+                "{}: {}",
+                entrypoint.what,
+                response.status
+            );
+            let response = session.get("unknown.portolan.test", "/", &[]).await?;
+            ensure!(
+                response.status == 404,
+                "{}: {}",
+                entrypoint.what,
+                response.status
+            );
+            let own = client.session(entrypoint.https, &strict).await?;
             own.get(&strict, "/", &[]).await?.echo()?;
         }
         Ok(())
@@ -112,13 +122,13 @@ async fn a_connection_serves_other_names_unless_their_policy_differs() -> Result
 }
 
 #[tokio::test]
-async fn no_request_is_lost_while_the_application_and_the_proxies_are_replaced() -> Result<()> {
-    scene("replaced", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn rollouts_of_application_and_proxies_lose_no_request() -> Result<()> {
+    test_env("replaced", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 2).await?;
-        let class = scene.own_class(2).await?;
-        let host = scene.host("shop");
+        let class = env.own_class(2).await?;
+        let host = env.host("shop");
         cluster
             .apply(&exposed_echo(
                 &namespace,
@@ -130,20 +140,20 @@ async fn no_request_is_lost_while_the_application_and_the_proxies_are_replaced()
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
         let address = exposed.addresses().first().context("no address")?.parse()?;
         let at = SocketAddr::new(address, 443);
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         // The address is new, and kube-proxy may be a moment behind the status of its Service.
         eventually("the address answers", LATER, async || {
-            visitor.https(at, &host).await?.echo()
+            client.https(at, &host).await?.echo()
         })
         .await?;
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
-        let mut visitors = JoinSet::new();
+        let mut clients = JoinSet::new();
         for _ in 0..2 {
-            let browser = Arc::new(Browser::new(visitor.clone(), at, &host));
+            let browser = Arc::new(Browser::new(client.clone(), at, &host));
             for tab in 0..4 {
                 let (browser, stop, answered) = (browser.clone(), stop.clone(), answered.clone());
-                visitors.spawn(async move {
+                clients.spawn(async move {
                     while !stop.load(Ordering::Relaxed) {
                         browser.get(&format!("/tab/{tab}")).await?;
                         answered.fetch_add(1, Ordering::Relaxed);
@@ -171,14 +181,14 @@ async fn no_request_is_lost_while_the_application_and_the_proxies_are_replaced()
             cluster.gone("Pod", SYSTEM, name, LATER).await?;
         }
         stop.store(true, Ordering::Relaxed);
-        while let Some(visitor) = visitors.join_next().await {
-            visitor??;
+        while let Some(client) = clients.join_next().await {
+            client??;
         }
         let all = answered.load(Ordering::Relaxed);
         println!(
             "{of_application} answers while the application, {all} until the proxies were replaced"
         );
-        ensure!(of_application > 0 && all > of_application, "nobody asked");
+        ensure!(of_application > 0 && all > of_application, "no requests");
         Ok(())
     })
     .await

@@ -1,13 +1,13 @@
-//! Which certificate a client is shown, and what becomes of its session at another proxy.
+//! The certificate presented to a client, and session resumption at another proxy.
 
 use anyhow::{Context, Result, ensure};
 use http::Method;
+use portolan_e2e::client::{Client, Scheme, leaf};
 use portolan_e2e::exposed::{KIND, exposed_echo};
 use portolan_e2e::pki::{Authority, Pair, tls_secret};
 use portolan_e2e::proxies::ProxyPod;
-use portolan_e2e::visitor::{Scheme, Visitor, leaf};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{ISSUER, scene};
+use portolan_e2e::{ISSUER, test_env};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// Checks like everybody, and says that it understands some signatures only.
+/// Verifies as usual, and offers some signature schemes only.
 #[derive(Debug)]
 struct Only(Arc<WebPkiServerVerifier>, Vec<SignatureScheme>);
 
@@ -57,7 +57,7 @@ impl ServerCertVerifier for Only {
     }
 }
 
-fn understanding(authority: &Authority, schemes: &[SignatureScheme]) -> Result<Visitor> {
+fn client_with_schemes(authority: &Authority, schemes: &[SignatureScheme]) -> Result<Client> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -65,7 +65,7 @@ fn understanding(authority: &Authority, schemes: &[SignatureScheme]) -> Result<V
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
     let only = Arc::new(Only(verifier, schemes.to_vec()));
     Ok(authority
-        .visitor()?
+        .http_client()?
         .with(|tls| tls.dangerous().set_certificate_verifier(only)))
 }
 
@@ -74,12 +74,12 @@ fn der(pair: &Pair) -> Result<CertificateDer<'static>> {
 }
 
 #[tokio::test]
-async fn each_client_is_shown_the_certificate_whose_signature_it_understands() -> Result<()> {
-    scene("rsa", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn selects_the_certificate_by_signature_scheme() -> Result<()> {
+    test_env("rsa", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         let authority = Authority::new()?;
         let (ecdsa, rsa) = (authority.issue(&[&host])?, authority.issue_rsa(&[&host])?);
         cluster
@@ -102,15 +102,15 @@ async fn each_client_is_shown_the_certificate_whose_signature_it_understands() -
             SignatureScheme::RSA_PKCS1_SHA256,
         ];
         for (schemes, shown) in [(&modern[..], &ecdsa), (&old[..], &rsa)] {
-            let visitor = understanding(&authority, schemes)?;
-            for way in cluster.ways(&exposed).await? {
-                let answer = visitor.https(way.https, &host).await?;
+            let client = client_with_schemes(&authority, schemes)?;
+            for entrypoint in cluster.entrypoints(&exposed).await? {
+                let response = client.https(entrypoint.https, &host).await?;
                 ensure!(
-                    answer.certificate == Some(der(shown)?),
+                    response.certificate == Some(der(shown)?),
                     "{schemes:?} at {}",
-                    way.what
+                    entrypoint.what
                 );
-                answer.echo()?;
+                response.echo()?;
             }
         }
         Ok(())
@@ -119,13 +119,13 @@ async fn each_client_is_shown_the_certificate_whose_signature_it_understands() -
 }
 
 #[tokio::test]
-async fn a_client_that_names_no_server_gets_the_default_certificate_of_the_class() -> Result<()> {
-    scene("default", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn handshake_without_sni_gets_the_default_certificate() -> Result<()> {
+    test_env("default", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let class = scene.own_class(1).await?;
-        let host = scene.host("shop");
+        let class = env.own_class(1).await?;
+        let host = env.host("shop");
         cluster
             .apply(&exposed_echo(
                 &namespace,
@@ -140,12 +140,16 @@ async fn a_client_that_names_no_server_gets_the_default_certificate_of_the_class
         let ip: IpAddr = address.parse()?;
         let at = SocketAddr::new(ip, 443);
         let authority = Authority::new()?;
-        let visitor = authority.visitor()?;
+        let client = authority.http_client()?;
         // A client sends no address as server name (RFC 6066, 3).
-        let nameless = async || visitor.secure(at, ServerName::IpAddress(ip.into())).await;
+        let nameless = async || {
+            client
+                .connect_tls(at, ServerName::IpAddress(ip.into()))
+                .await
+        };
         ensure!(
             nameless().await.is_err(),
-            "somebody answered without a default certificate"
+            "a handshake succeeded without a default certificate"
         );
         let pair = authority.issue(&[address])?;
         cluster
@@ -160,8 +164,8 @@ async fn a_client_that_names_no_server_gets_the_default_certificate_of_the_class
             Ok(())
         })
         .await?;
-        let answer = cluster.visitor()?.https(at, &host).await?;
-        answer
+        let response = cluster.http_client()?.https(at, &host).await?;
+        response
             .echo()
             .context("those who name the server still get its own certificate")?;
         Ok(())
@@ -170,60 +174,63 @@ async fn a_client_that_names_no_server_gets_the_default_certificate_of_the_class
 }
 
 #[tokio::test]
-async fn a_session_is_resumed_at_any_proxy_of_the_class() -> Result<()> {
-    scene("resume", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn resumes_tls_sessions_at_any_proxy_of_the_class() -> Result<()> {
+    test_env("resume", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], json!({})))
             .await?;
         cluster.ready(&namespace, "shop", LATER).await?;
         let proxies = cluster.ready_proxies().await?;
         ensure!(proxies.len() > 1, "one proxy alone shows nothing");
-        let visitor = cluster.visitor()?.resuming();
+        let client = cluster.http_client()?.resuming();
         let mut met = Vec::new();
-        for way in proxies
+        for entrypoint in proxies
             .iter()
-            .filter_map(|proxy| ProxyPod::ways(proxy).next())
+            .filter_map(|proxy| ProxyPod::entrypoints(proxy).next())
         {
-            let mut visit = visitor.visit(Scheme::Https, way.https, &host).await?;
+            let mut connection = client
+                .connect(Scheme::Https, entrypoint.https, &host)
+                .await?;
             // Tickets come behind the handshake, so they are read with the answer (RFC 8446, 4.6.1).
-            visit.ask(Method::GET, "/").await?.echo()?;
-            met.push(visit.is_resumed());
+            connection.request(Method::GET, "/").await?.echo()?;
+            met.push(connection.is_resumed());
         }
         ensure!(
-            met.first() == Some(&false) && met.iter().skip(1).all(|it| *it),
+            met.first() == Some(&false) && met.iter().skip(1).all(|resumed| *resumed),
             "resumed: {met:?}"
         );
-        // Another visitor has nothing to resume: it is no accident of the proxies.
-        let way = proxies
+        // Another client has no session to resume: the proxies do not resume by accident.
+        let entrypoint = proxies
             .first()
-            .and_then(|it| it.ways().next())
+            .and_then(|proxy| proxy.entrypoints().next())
             .context("no way")?;
-        let stranger = cluster.visitor()?.resuming();
-        let visit = stranger.visit(Scheme::Https, way.https, &host).await?;
-        ensure!(!visit.is_resumed(), "a stranger resumed");
+        let stranger = cluster.http_client()?.resuming();
+        let connection = stranger
+            .connect(Scheme::Https, entrypoint.https, &host)
+            .await?;
+        ensure!(!connection.is_resumed(), "a stranger resumed");
         cluster.delete(KIND, &namespace, "shop").await
     })
     .await
 }
 
 #[tokio::test]
-async fn one_certificate_for_an_object_grows_with_it_and_no_change_keeps_anybody_waiting()
--> Result<()> {
-    scene("together", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn shared_certificate_grows_without_interruption() -> Result<()> {
+    test_env("together", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         let mode = |mode: &str| json!({"mode": mode});
         let spec = json!({
             "proxy": {"replicas": 1}, "issuerRef": {"name": ISSUER},
             "certificates": mode("PerExposure"),
         });
-        let class = scene.class("c", spec).await?;
-        let hosts = ["one", "two", "three"].map(|name| scene.host(name));
+        let class = env.class("c", spec).await?;
+        let hosts = ["one", "two", "three"].map(|name| env.host(name));
         let [one, two, three] = hosts.each_ref().map(String::as_str);
         let expose = async |hosts: &[&str]| {
             let object = exposed_echo(&namespace, "shop", hosts, json!({"className": class}));
@@ -232,19 +239,19 @@ async fn one_certificate_for_an_object_grows_with_it_and_no_change_keeps_anybody
         expose(&[one, two]).await?;
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
         let name = exposed.child("Certificate")?.to_owned();
-        let visitor = cluster.visitor()?;
-        let ways = exposed.entries()?;
-        let way = ways.first().context("no way")?;
-        let shown = async |host: &str| visitor.https(way.https, host).await?.fingerprint();
+        let client = cluster.http_client()?;
+        let entrypoints = exposed.entries()?;
+        let entrypoint = entrypoints.first().context("no way")?;
+        let shown = async |host: &str| client.https(entrypoint.https, host).await?.fingerprint();
         let new = "the new address leads to its proxy";
         let first = eventually(new, SOON, async || shown(one).await).await?;
         ensure!(shown(two).await? == first, "another certificate");
 
-        // Whoever was served is served at every moment.
-        let turned_away = Cell::new(0);
+        // A hostname that was served is served at every moment.
+        let failures = Cell::new(0);
         let meanwhile = async || {
             if shown(one).await.is_err() {
-                turned_away.set(turned_away.get() + 1);
+                failures.set(failures.get() + 1);
             }
         };
         expose(&[two, three, one]).await?;
@@ -272,7 +279,7 @@ async fn one_certificate_for_an_object_grows_with_it_and_no_change_keeps_anybody
             Ok(())
         })
         .await?;
-        ensure!(turned_away.get() == 0, "{} times", turned_away.get());
+        ensure!(failures.get() == 0, "{} times", failures.get());
         Ok(())
     })
     .await

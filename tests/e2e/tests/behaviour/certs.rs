@@ -4,78 +4,95 @@ use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::pki::Authority;
-use portolan_e2e::plugin::Told;
+use portolan_e2e::plugin::PluginOutput;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{CLASS, Cluster, ISSUER, scene};
+use portolan_e2e::{CLASS, Cluster, ISSUER, test_env};
 use serde_json::{Value, json};
 
-/// Who may read ExposedPorts, and nothing else.
+/// ServiceAccount that may read ExposedPorts, and nothing else.
 const CURIOUS: &str = "curious";
 
 #[tokio::test]
-async fn the_plugin_shows_what_is_stored_and_what_a_client_is_shown() -> Result<()> {
-    scene("certs", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn plugin_shows_stored_and_served_certificates() -> Result<()> {
+    test_env("certs", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         let shop = exposed_echo(&namespace, "shop", &[&host], json!({}));
         cluster.apply(&shop).await?;
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-        let way = cluster.ways(&exposed).await?.into_iter().next();
-        let way = way.context("no way")?;
-        let answer = cluster.visitor()?.https(way.https, &host).await?;
-        let shown = answer.fingerprint()?;
+        let entrypoint = cluster.entrypoints(&exposed).await?.into_iter().next();
+        let entrypoint = entrypoint.context("no way")?;
+        let response = cluster
+            .http_client()?
+            .https(entrypoint.https, &host)
+            .await?;
+        let shown = response.fingerprint()?;
         let short = shown.get(..12).context("no fingerprint")?;
         let certs = async |more: &[&str]| {
             let arguments = [&["certs", "-n", &namespace], more].concat();
             cluster.plugin(&arguments).await
         };
 
-        let told = certs(&["shop", "--no-headers", "--check"]).await?;
-        ensure!(told.code == 0 && told.err.is_empty(), "{told:?}");
-        let cells: Vec<_> = told.out.split_whitespace().collect();
-        ensure!(
-            cells.starts_with(&["shop", &host, "Ok", short, "same"]),
-            "{told:?}"
-        );
         let issuer = format!("ClusterIssuer/{ISSUER}");
-        ensure!(cells.last() == Some(&issuer.as_str()), "{told:?}");
+        eventually("the table shows what is served", LATER, async || {
+            let output = certs(&["shop", "--no-headers", "--check"]).await?;
+            ensure!(output.code == 0 && output.err.is_empty(), "{output:?}");
+            let cells: Vec<_> = output.out.split_whitespace().collect();
+            let expected = ["shop", &host, "Ok", short, "same"];
+            ensure!(cells.starts_with(&expected), "{output:?}");
+            ensure!(cells.last() == Some(&issuer.as_str()), "{output:?}");
+            Ok(())
+        })
+        .await?;
 
-        let row = only_row(&certs(&["-o", "json"]).await?)?;
-        let status = exposed.hostname(&host)?;
+        // cert-manager writes renewalTime a moment after the certificate is served and the object Ready, so
+        // the row is compared with the status of now, and only once that has the time.
         let stored = "/stored/0/certificate";
-        for (field, expected) in [
-            ("/hostname", host.as_str()),
-            ("/state", "Ok"),
-            ("/className", CLASS),
-            ("/issuer", &issuer),
-            ("/served/fingerprint", &shown),
-            (&format!("{stored}/fingerprint"), &shown),
-            (&format!("{stored}/dnsNames/0"), &host),
-            ("/notAfter", text(status, "/certificate/notAfter")),
-            ("/renewalTime", text(status, "/certificate/renewalTime")),
-            ("/stored/0/secretNamespace", &namespace),
-            (
-                "/stored/0/secretName",
-                text(status, "/certificate/secretName"),
-            ),
-        ] {
-            ensure!(
-                text(&row, field) == expected,
-                "{field} is not {expected}: {row}"
-            );
-        }
+        eventually("the row agrees with the status", LATER, async || {
+            let row = only_row(&certs(&["-o", "json"]).await?)?;
+            let exposed = cluster.exposed(&namespace, "shop").await?;
+            let status = exposed.hostname(&host)?;
+            for (field, expected) in [
+                ("/hostname", host.as_str()),
+                ("/state", "Ok"),
+                ("/className", CLASS),
+                ("/issuer", &issuer),
+                ("/served/fingerprint", &shown),
+                (&format!("{stored}/fingerprint"), &shown),
+                (&format!("{stored}/dnsNames/0"), &host),
+                ("/notAfter", text(status, "/certificate/notAfter")),
+                ("/renewalTime", text(status, "/certificate/renewalTime")),
+                ("/stored/0/secretNamespace", &namespace),
+                (
+                    "/stored/0/secretName",
+                    text(status, "/certificate/secretName"),
+                ),
+            ] {
+                ensure!(
+                    !expected.is_empty(),
+                    "{field}: the status has none yet\n{exposed}"
+                );
+                ensure!(
+                    text(&row, field) == expected,
+                    "{field} is not {expected}: {row}"
+                );
+            }
+            Ok(())
+        })
+        .await?;
 
-        let told = certs(&["shop", "nobody"]).await?;
-        ensure!(told.code == 1 && told.out.contains(&host), "{told:?}");
+        let output = certs(&["shop", "absent"]).await?;
+        ensure!(output.code == 1 && output.out.contains(&host), "{output:?}");
         ensure!(
-            told.err
-                .contains("exposedports.portolan.dev \"nobody\" not found"),
-            "{told:?}"
+            output
+                .err
+                .contains("exposedports.portolan.dev \"absent\" not found"),
+            "{output:?}"
         );
-        let told = certs(&["shop", "-A"]).await?;
-        ensure!(told.code == 2, "{told:?}");
+        let output = certs(&["shop", "-A"]).await?;
+        ensure!(output.code == 2, "{output:?}");
 
         without_secrets(cluster, &namespace).await?;
         let everywhere = cluster.plugin(&["certs", "-A", "-o", "yaml"]).await?;
@@ -89,7 +106,7 @@ async fn the_plugin_shows_what_is_stored_and_what_a_client_is_shown() -> Result<
     .await
 }
 
-/// Whoever may not read Secrets sees what is served, and is told once what is missing.
+/// Without access to Secrets the plugin shows what is served, and prints one note on what is missing.
 async fn without_secrets(cluster: &Cluster, namespace: &str) -> Result<()> {
     let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": CURIOUS});
     let account = json!({"kind": "ServiceAccount", "namespace": namespace, "name": CURIOUS});
@@ -108,7 +125,7 @@ async fn without_secrets(cluster: &Cluster, namespace: &str) -> Result<()> {
         cluster.apply(&object).await?;
     }
     let curious = format!("system:serviceaccount:{namespace}:{CURIOUS}");
-    eventually("the right is known to the API server", LATER, async || {
+    eventually("the API server knows the RoleBinding", LATER, async || {
         let arguments = [
             "certs",
             "-n",
@@ -118,15 +135,15 @@ async fn without_secrets(cluster: &Cluster, namespace: &str) -> Result<()> {
             "--no-headers",
             "--check",
         ];
-        let told = cluster.plugin(&arguments).await?;
-        let cells: Vec<_> = told.out.split_whitespace().collect();
+        let output = cluster.plugin(&arguments).await?;
+        let cells: Vec<_> = output.out.split_whitespace().collect();
         ensure!(
-            told.code == 0 && cells.get(2..4) == Some(&["Ok", "-"]),
-            "{told:?}"
+            output.code == 0 && cells.get(2..4) == Some(&["Ok", "-"]),
+            "{output:?}"
         );
         ensure!(
-            told.err.starts_with("note: Secret ") && told.err.lines().count() == 1,
-            "{told:?}"
+            output.err.starts_with("note: Secret ") && output.err.lines().count() == 1,
+            "{output:?}"
         );
         Ok(())
     })
@@ -134,27 +151,27 @@ async fn without_secrets(cluster: &Cluster, namespace: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_check_fails_while_a_certificate_is_missing_or_of_no_use() -> Result<()> {
-    scene("certs-check", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn check_fails_for_missing_or_unusable_certificates() -> Result<()> {
+    test_env("certs-check", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let (host, other) = (scene.host("shop"), scene.host("other"));
+        let (host, other) = (env.host("shop"), env.host("other"));
         let own = json!({"tls": {"secret": {"name": "bought"}}});
         let shop = exposed_echo(&namespace, "shop", &[&host], own);
         cluster.apply(&shop).await?;
         let is = async |state: &str, code: i32| {
             eventually(state, LATER, async || {
-                let told = cluster
+                let output = cluster
                     .plugin(&["certs", "-n", &namespace, "-o", "json", "--check"])
                     .await?;
-                let row = only_row(&told)?;
+                let row = only_row(&output)?;
                 ensure!(
-                    text(&row, "/state") == state && told.code == code,
-                    "{told:?}"
+                    text(&row, "/state") == state && output.code == code,
+                    "{output:?}"
                 );
-                let complaint = format!("{state}: ExposedPort {namespace}/shop: {host}: ");
-                ensure!(code == 0 || told.err.starts_with(&complaint), "{told:?}");
+                let message = format!("{state}: ExposedPort {namespace}/shop: {host}: ");
+                ensure!(code == 0 || output.err.starts_with(&message), "{output:?}");
                 Ok(row)
             })
             .await
@@ -180,8 +197,8 @@ async fn a_check_fails_while_a_certificate_is_missing_or_of_no_use() -> Result<(
     .await
 }
 
-fn only_row(told: &Told) -> Result<Value> {
-    let report: Value = serde_json::from_str(&told.out).with_context(|| format!("{told:?}"))?;
+fn only_row(output: &PluginOutput) -> Result<Value> {
+    let report: Value = serde_json::from_str(&output.out).with_context(|| format!("{output:?}"))?;
     let rows = report.pointer("/hostnames").and_then(Value::as_array);
     match rows.map(Vec::as_slice) {
         Some([row]) => Ok(row.clone()),

@@ -1,21 +1,21 @@
-//! What a change touches, what it leaves alone, and what a deletion takes along.
+//! Effects of changes and deletions, and what they must leave alone.
 
 use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::echo::{container, deployment};
 use portolan_e2e::exposed::{KIND, exposed_echo};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 #[tokio::test]
-async fn a_replaced_hostname_takes_nothing_else_along() -> Result<()> {
-    scene("rename", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn replacing_a_hostname_keeps_everything_else() -> Result<()> {
+    test_env("rename", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let [kept, old, new] = ["kept", "old", "new"].map(|part| scene.host(part));
+        let [kept, old, new] = ["kept", "old", "new"].map(|part| env.host(part));
         cluster
             .apply(&exposed_echo(&namespace, "x", &[&kept, &old], json!({})))
             .await?;
@@ -30,22 +30,22 @@ async fn a_replaced_hostname_takes_nothing_else_along() -> Result<()> {
             .apply(&exposed_echo(&namespace, "x", &[&kept, &new], json!({})))
             .await?;
         let exposed = cluster.ready(&namespace, "x", LATER).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            visitor.https(way.https, &kept).await?.echo()?;
-            visitor.https(way.https, &new).await?.echo()?;
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            client.https(entrypoint.https, &kept).await?.echo()?;
+            client.https(entrypoint.https, &new).await?.echo()?;
         }
         eventually("the old name is gone", SOON, async || {
             ensure!(hold(cluster, &old).await?.is_none(), "its hold is there");
             let certificate = certificate_of(cluster, &namespace, &old).await?;
             ensure!(certificate.is_none(), "its Certificate is there");
-            for way in cluster.ways(&exposed).await? {
-                let status = visitor.http(way.http, &old).await?.status;
-                ensure!(status == 404, "{}: HTTP {status}", way.what);
+            for entrypoint in cluster.entrypoints(&exposed).await? {
+                let status = client.http(entrypoint.http, &old).await?.status;
+                ensure!(status == 404, "{}: HTTP {status}", entrypoint.what);
                 ensure!(
-                    visitor.https(way.https, &old).await.is_err(),
+                    client.https(entrypoint.https, &old).await.is_err(),
                     "{}: TLS",
-                    way.what
+                    entrypoint.what
                 );
             }
             Ok(())
@@ -72,10 +72,10 @@ async fn a_replaced_hostname_takes_nothing_else_along() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_changed_port_changes_the_service_and_nothing_else() -> Result<()> {
-    scene("port", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn changing_the_port_changes_only_the_service() -> Result<()> {
+    test_env("port", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         let calls_itself =
             json!([{"name": "PORT", "value": "8081"}, {"name": "HOSTNAME", "value": "second"}]);
         let containers = [
@@ -86,7 +86,7 @@ async fn a_changed_port_changes_the_service_and_nothing_else() -> Result<()> {
             .apply(&deployment(&namespace, 1, &containers))
             .await?;
         cluster.rolled_out(&namespace, "echo").await?;
-        let host = scene.host("port");
+        let host = env.host("port");
         let at = |port: u16| json!({"tls": {"mode": "Disabled"}, "port": port});
         cluster
             .apply(&exposed_echo(&namespace, "x", &[&host], at(8080)))
@@ -97,17 +97,17 @@ async fn a_changed_port_changes_the_service_and_nothing_else() -> Result<()> {
             .apply(&exposed_echo(&namespace, "x", &[&host], at(8081)))
             .await?;
         let exposed = cluster.ready(&namespace, "x", SOON).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            let echo = visitor
-                .http(way.http, &host)
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            let echo = client
+                .http(entrypoint.http, &host)
                 .await?
                 .echo()
-                .with_context(|| way.what.clone())?;
+                .with_context(|| entrypoint.what.clone())?;
             ensure!(
                 echo.pod == "second",
                 "{} leads to {} still",
-                way.what,
+                entrypoint.what,
                 echo.pod
             );
         }
@@ -121,31 +121,31 @@ async fn a_changed_port_changes_the_service_and_nothing_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn deletion_takes_everything_but_the_issued_secret() -> Result<()> {
-    scene("delete", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn deletion_keeps_only_the_issued_secret() -> Result<()> {
+    test_env("delete", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("gone");
+        let host = env.host("gone");
         cluster
             .apply(&exposed_echo(&namespace, "x", &[&host], json!({})))
             .await?;
         let exposed = cluster.ready(&namespace, "x", LATER).await?;
-        let ways = cluster.ways(&exposed).await?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
         let secret = text(exposed.hostname(&host)?, "/certificate/secretName");
         let before = cluster.get("Secret", &namespace, secret).await?;
 
         cluster.delete(KIND, &namespace, "x").await?;
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         eventually("everything is gone", SOON, async || {
             let left = uids(cluster, &namespace).await?;
             ensure!(left.is_empty(), "{left:?}");
             ensure!(hold(cluster, &host).await?.is_none(), "the hold");
-            for way in &ways {
+            for entrypoint in &entrypoints {
                 ensure!(
-                    visitor.http(way.http, &host).await?.status == 404,
+                    client.http(entrypoint.http, &host).await?.status == 404,
                     "the route at {}",
-                    way.what
+                    entrypoint.what
                 );
             }
             Ok(())
@@ -173,12 +173,12 @@ async fn deletion_takes_everything_but_the_issued_secret() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_child_that_somebody_takes_away_comes_back() -> Result<()> {
-    scene("heal", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn restores_deleted_and_changed_children() -> Result<()> {
+    test_env("heal", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("heal");
+        let host = env.host("heal");
         let plain = json!({"tls": {"mode": "Disabled"}});
         cluster.apply(&exposed_echo(&namespace, "x", &[&host], plain)).await?;
         let exposed = cluster.ready(&namespace, "x", SOON).await?;
@@ -207,10 +207,14 @@ async fn a_child_that_somebody_takes_away_comes_back() -> Result<()> {
             Ok(())
         })
         .await?;
+        // Ready may still be that of before: what the proxies have again is what counts.
         let exposed = cluster.ready(&namespace, "x", SOON).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            visitor.http(way.http, &host).await?.echo()?;
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            eventually("it is served again", SOON, async || {
+                client.http(entrypoint.http, &host).await?.echo().map(drop)
+            })
+            .await?;
         }
         Ok(())
     })
@@ -240,5 +244,5 @@ async fn certificate_of(cluster: &Cluster, namespace: &str, host: &str) -> Resul
     let all = cluster.list("Certificate", namespace, "").await?;
     Ok(all
         .into_iter()
-        .find(|it| it.pointer("/spec/dnsNames") == Some(&json!([host]))))
+        .find(|certificate| certificate.pointer("/spec/dnsNames") == Some(&json!([host]))))
 }

@@ -1,4 +1,4 @@
-//! Discovery carries private keys: nobody but a proxy of the very class is told anything.
+//! Discovery carries private keys: only proxies of the class may subscribe.
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::stream;
@@ -6,7 +6,7 @@ use portolan_discovery::grpc::generated::discovery_client::DiscoveryClient;
 use portolan_discovery::grpc::generated::{Hello, ToOperator, to_operator};
 use portolan_e2e::cluster::text;
 use portolan_e2e::wait::SOON;
-use portolan_e2e::{CLASS, Cluster, SYSTEM, scene};
+use portolan_e2e::{CLASS, Cluster, SYSTEM, test_env};
 use serde_json::json;
 use tokio::time::timeout;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
@@ -15,10 +15,10 @@ use tonic::{Code, Request, Status};
 const AUDIENCE: &str = "portolan-discovery";
 
 #[tokio::test]
-async fn whoever_is_no_proxy_of_the_class_is_told_nothing() -> Result<()> {
-    scene("discovery", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn rejects_subscribers_other_than_proxies_of_the_class() -> Result<()> {
+    test_env("discovery", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         let account = json!({
             "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"namespace": namespace, "name": "curious"},
         });
@@ -26,7 +26,7 @@ async fn whoever_is_no_proxy_of_the_class_is_told_nothing() -> Result<()> {
         let proxies = proxy_account(cluster).await?;
         let curious = cluster.token(&namespace, "curious", Some(AUDIENCE)).await?;
         let operators = cluster.token(SYSTEM, "portolan-operator", Some(AUDIENCE)).await?;
-        let other_audience = cluster.token(SYSTEM, &proxies, Some("somebody-else")).await?;
+        let other_audience = cluster.token(SYSTEM, &proxies, Some("other-audience")).await?;
         let of_the_proxies = cluster.token(SYSTEM, &proxies, Some(AUDIENCE)).await?;
 
         for pod in cluster.list("Pod", SYSTEM, "app.kubernetes.io/component=operator").await? {
@@ -97,13 +97,13 @@ async fn subscribe(
         match client.subscribe(request).await {
             Err(refusal) => Ok(refusal),
             // The refusal may come first thing in the stream instead.
-            Ok(answer) => match answer.into_inner().message().await {
+            Ok(response) => match response.into_inner().message().await {
                 Err(refusal) => Ok(refusal),
-                Ok(told) => bail!("it was let in and told {told:?}"),
+                Ok(message) => bail!("subscribed, and received {message:?}"),
             },
         }
     };
     timeout(SOON, asked)
         .await
-        .context("neither refused nor told anything")?
+        .context("neither rejected nor sent anything")?
 }

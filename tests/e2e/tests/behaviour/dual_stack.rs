@@ -1,11 +1,11 @@
-//! IPv4 and IPv6, on the way in and on the way to the pods.
+//! IPv4 and IPv6, between client and proxy and between proxy and pod.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::echo::{application, server};
 use portolan_e2e::exposed::{Exposed, exposed_echo, exposed_port};
-use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -17,12 +17,12 @@ fn entries(exposed: &Exposed, v6: bool) -> Vec<IpAddr> {
 }
 
 #[tokio::test]
-async fn both_families_are_a_way_in() -> Result<()> {
-    scene("families", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_both_ip_families() -> Result<()> {
+    test_env("families", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], json!({})))
             .await?;
@@ -34,12 +34,14 @@ async fn both_families_are_a_way_in() -> Result<()> {
             let v6 = pod.addresses.iter().filter(|ip| ip.is_ipv6()).count();
             ensure!(v6 > 0 && v6 < pod.addresses.len(), "{:?}", pod.addresses);
         }
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            let answer = visitor.https(way.https, &host).await?;
-            ensure!(answer.echo()?.host == host, "{way:?}");
-            let plain = visitor.get(Scheme::Http, way.http, &host, "/").await?;
-            ensure!(plain.status == 301, "{way:?}: {}", plain.status);
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            let response = client.https(entrypoint.https, &host).await?;
+            ensure!(response.echo()?.host == host, "{entrypoint:?}");
+            let plain = client
+                .get(Scheme::Http, entrypoint.http, &host, "/")
+                .await?;
+            ensure!(plain.status == 301, "{entrypoint:?}: {}", plain.status);
         }
         Ok(())
     })
@@ -47,7 +49,7 @@ async fn both_families_are_a_way_in() -> Result<()> {
 }
 
 /// A Deployment of the echo application that listens on one family only. The kubelet would look at the
-/// pod's first address, so nobody looks.
+/// pod's first address, so there is no probe.
 async fn one_family(cluster: &Cluster, namespace: &str, name: &str, network: &str) -> Result<()> {
     let env = json!([{"name": "NETWORK", "value": network}]);
     let port = ("web", 8080);
@@ -62,10 +64,10 @@ async fn one_family(cluster: &Cluster, namespace: &str, name: &str, network: &st
 }
 
 #[tokio::test]
-async fn applications_may_listen_on_one_family_only() -> Result<()> {
-    scene("one-family", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn reaches_single_family_applications() -> Result<()> {
+    test_env("one-family", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         one_family(cluster, &namespace, "six", "tcp6").await?;
         one_family(cluster, &namespace, "four", "tcp4").await?;
         for (name, families) in [("six", json!(["IPv6"])), ("four", json!(["IPv4"]))] {
@@ -81,23 +83,23 @@ async fn applications_may_listen_on_one_family_only() -> Result<()> {
         // The cluster's first family is IPv4, and so is that of a Service that Portolan makes.
         let made = json!({"selector": {"app": "four"}, "port": 8080});
         let service = |name: &str| json!({"service": name, "port": 80});
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         for (name, app, target) in [
             ("six", "six", service("six")),
             ("four", "four", service("four")),
             ("made", "four", made),
         ] {
-            let host = scene.host(name);
+            let host = env.host(name);
             let mut spec = target;
             spec["hostnames"] = json!([host]);
             cluster
                 .apply(&exposed_port(&namespace, name, spec))
                 .await?;
             let exposed = cluster.ready(&namespace, name, LATER).await?;
-            for way in cluster.ways(&exposed).await? {
+            for entrypoint in cluster.entrypoints(&exposed).await? {
                 eventually(name, LATER, async || {
-                    let answer = visitor.https(way.https, &host).await?;
-                    let pod = answer.echo().with_context(|| format!("{way:?}"))?.pod;
+                    let response = client.https(entrypoint.https, &host).await?;
+                    let pod = response.echo().with_context(|| format!("{entrypoint:?}"))?.pod;
                     ensure!(pod.starts_with(&format!("{app}-")), "from {pod}");
                     Ok(())
                 })
@@ -110,32 +112,28 @@ async fn applications_may_listen_on_one_family_only() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_class_chooses_its_families() -> Result<()> {
-    scene("six-only", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn class_selects_its_ip_families() -> Result<()> {
+    test_env("six-only", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         let twice = json!({"proxy": {"ipFamilies": ["IPv6", "IPv6"]}});
-        let refused = scene
-            .class("x", twice)
-            .await
-            .err()
-            .context("it was taken")?;
+        let refused = env.class("x", twice).await.err().context("it was taken")?;
         ensure!(
             format!("{refused:#}").contains("a family is given twice; write each once"),
             "{refused:#}"
         );
         let both =
             json!({"proxy": {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6", "IPv4"]}});
-        let refused = scene.class("y", both).await.err().context("it was taken")?;
+        let refused = env.class("y", both).await.err().context("it was taken")?;
         ensure!(
             format!("{refused:#}").contains("SingleStack takes one family"),
             "{refused:#}"
         );
 
         let six = json!({"replicas": 1, "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]});
-        let class = scene.class("c", json!({"proxy": six})).await?;
-        let host = format!("{}.example.com", scene.label("shop"));
+        let class = env.class("c", json!({"proxy": six})).await?;
+        let host = format!("{}.example.com", env.label("shop"));
         let more = json!({"className": class, "tls": {"mode": "Disabled"}});
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], more))
@@ -143,11 +141,11 @@ async fn a_class_chooses_its_families() -> Result<()> {
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
         ensure!(entries(&exposed, false).is_empty(), "IPv4, too\n{exposed}");
         ensure!(!entries(&exposed, true).is_empty(), "no IPv6\n{exposed}");
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         for entry in exposed.entries()? {
             eventually("it is served", LATER, async || {
-                let answer = visitor.get(Scheme::Http, entry.http, &host, "/").await?;
-                ensure!(answer.echo()?.host == host, "{entry:?}");
+                let response = client.get(Scheme::Http, entry.http, &host, "/").await?;
+                ensure!(response.echo()?.host == host, "{entry:?}");
                 Ok(())
             })
             .await?;

@@ -1,22 +1,22 @@
-//! Objects that are wanted for a time only.
+//! Objects that expire.
 
 use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::exposed::{KIND, exposed_echo};
-use portolan_e2e::scene;
-use portolan_e2e::visitor::Scheme;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, SOON, eventually};
 use serde_json::json;
 
 #[tokio::test]
-async fn an_object_whose_time_is_over_frees_its_hostname_for_others() -> Result<()> {
-    scene("expiry", async |scene| {
-        let cluster = &scene.cluster;
-        let [first, second] = [scene.namespace("a").await?, scene.namespace("b").await?];
+async fn expired_object_releases_its_hostname() -> Result<()> {
+    test_env("expiry", async |env| {
+        let cluster = &env.cluster;
+        let [first, second] = [env.namespace("a").await?, env.namespace("b").await?];
         for namespace in [&first, &second] {
             cluster.echo(namespace, 1).await?;
         }
-        let host = scene.host("preview");
+        let host = env.host("preview");
         let end = Timestamp::now() + SignedDuration::from_secs(30);
         let expose = async |namespace: &str, more| {
             cluster
@@ -45,12 +45,14 @@ async fn an_object_whose_time_is_over_frees_its_hostname_for_others() -> Result<
         // The one that waited for the name has it now.
         cluster.ready(&second, "preview", LATER).await?;
         let pods = cluster.list("Pod", &second, "app=echo").await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
             eventually("the other namespace serves", SOON, async || {
-                let answer = visitor.get(Scheme::Https, way.https, &host, "/").await?;
-                let pod = answer.echo()?.pod;
-                let theirs = pods.iter().any(|it| it["metadata"]["name"] == *pod);
+                let response = client
+                    .get(Scheme::Https, entrypoint.https, &host, "/")
+                    .await?;
+                let pod = response.echo()?.pod;
+                let theirs = pods.iter().any(|object| object["metadata"]["name"] == *pod);
                 ensure!(theirs, "{pod}");
                 Ok(())
             })
@@ -62,17 +64,17 @@ async fn an_object_whose_time_is_over_frees_its_hostname_for_others() -> Result<
 }
 
 #[tokio::test]
-async fn an_object_that_says_so_is_deleted_when_its_time_is_over() -> Result<()> {
-    scene("deletion", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn expired_object_is_deleted_on_request() -> Result<()> {
+    test_env("deletion", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("preview");
+        let host = env.host("preview");
         let more = json!({"expiresAfter": "20s", "onExpiry": "Delete"});
         cluster
             .apply(&exposed_echo(&namespace, "preview", &[&host], more))
             .await?;
-        eventually("it is seen", SOON, async || {
+        eventually("it has children", SOON, async || {
             let exposed = cluster.exposed(&namespace, "preview").await?;
             ensure!(!exposed.children("Service").is_empty(), "{exposed}");
             Ok(())

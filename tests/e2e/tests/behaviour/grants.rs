@@ -1,19 +1,18 @@
 //! References to Services and Secrets of other namespaces, with their consent and no longer.
 
 use anyhow::{Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::exposed::{consent, exposed_port};
 use portolan_e2e::pki::Authority;
-use portolan_e2e::scene;
-use portolan_e2e::visitor::Scheme;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, SOON, eventually};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consent_and_no_longer()
--> Result<()> {
-    scene("grants", async |scene| {
-        let cluster = &scene.cluster;
-        let [shop, team] = [scene.namespace("shop").await?, scene.namespace("team").await?];
+async fn cross_namespace_references_need_consent() -> Result<()> {
+    test_env("grants", async |env| {
+        let cluster = &env.cluster;
+        let [shop, team] = [env.namespace("shop").await?, env.namespace("team").await?];
         cluster.echo(&team, 1).await?;
         cluster
             .apply(&json!({
@@ -22,7 +21,7 @@ async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consen
                 "spec": {"selector": {"app": "echo"}, "ports": [{"port": 80, "targetPort": 8080}]},
             }))
             .await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         let authority = Authority::new()?;
         cluster.apply(&authority.secret(&team, "bought", &[&host])?).await?;
         let spec = json!({
@@ -36,20 +35,20 @@ async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consen
         let all = json!([{"group": "", "kind": "Service"}, {"group": "", "kind": "Secret", "name": "bought"}]);
         cluster.apply(&consent(&team, &shop, &all)).await?;
         let exposed = cluster.ready(&shop, "shop", LATER).await?;
-        let visitor = authority.visitor()?;
-        let ways = cluster.ways(&exposed).await?;
-        for way in &ways {
-            visitor.get(Scheme::Https, way.https, &host, "/").await?.echo()?;
+        let client = authority.http_client()?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
+        for entrypoint in &entrypoints {
+            client.get(Scheme::Https, entrypoint.https, &host, "/").await?.echo()?;
         }
 
         // The Service is taken back, the certificate is not.
         let secret = json!([{"group": "", "kind": "Secret", "name": "bought"}]);
         cluster.apply(&consent(&team, &shop, &secret)).await?;
-        for way in &ways {
+        for entrypoint in &entrypoints {
             eventually("the Service is out of reach", SOON, async || {
-                let answer = visitor.get(Scheme::Https, way.https, &host, "/").await?;
-                let reason = answer.header("x-portolan-reason");
-                ensure!(answer.status == 503 && reason == "RefNotPermitted", "{} {reason}", answer.status);
+                let response = client.get(Scheme::Https, entrypoint.https, &host, "/").await?;
+                let reason = response.header("x-portolan-reason");
+                ensure!(response.status == 503 && reason == "RefNotPermitted", "{} {reason}", response.status);
                 Ok(())
             })
             .await?;
@@ -58,10 +57,10 @@ async fn a_service_and_a_certificate_of_another_namespace_are_served_with_consen
 
         // And now the certificate, too: it was good, and is shown no longer.
         cluster.delete("ReferenceGrant", &team, "consent").await?;
-        for way in &ways {
+        for entrypoint in &entrypoints {
             eventually("the certificate is shown no longer", SOON, async || {
-                let answer = visitor.get(Scheme::Https, way.https, &host, "/").await;
-                ensure!(answer.is_err(), "a handshake succeeded");
+                let response = client.get(Scheme::Https, entrypoint.https, &host, "/").await;
+                ensure!(response.is_err(), "a handshake succeeded");
                 Ok(())
             })
             .await?;

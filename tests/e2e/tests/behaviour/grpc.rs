@@ -1,4 +1,4 @@
-//! A gRPC service behind an ExposedPort: gRPC's own test service, which speaks nothing but HTTP/2.
+//! A gRPC service behind an ExposedPort: gRPC's own test service, which has HTTP/2 only.
 
 use anyhow::{Context, Result, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -6,7 +6,7 @@ use http::{HeaderMap, Method};
 use portolan_e2e::echo::{application, server};
 use portolan_e2e::exposed::exposed_port;
 use portolan_e2e::http2::{Call, Session, drain, request};
-use portolan_e2e::scene;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, eventually};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ fn deployment(namespace: &str, replicas: u32) -> Value {
     application(namespace, "grpc", replicas, &[server])
 }
 
-/// `appProtocol` says what is spoken there, and nothing else does.
+/// `appProtocol` alone declares the protocol.
 fn service(namespace: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
@@ -71,28 +71,30 @@ async fn call(
 }
 
 fn status(fields: &HeaderMap) -> &str {
-    let status = fields.get("grpc-status").and_then(|it| it.to_str().ok());
+    let status = fields
+        .get("grpc-status")
+        .and_then(|status| status.to_str().ok());
     status.unwrap_or("none")
 }
 
 #[tokio::test]
-async fn a_grpc_service_is_called_streams_and_is_told_why_not() -> Result<()> {
-    scene("grpc", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_grpc_calls_streams_and_errors() -> Result<()> {
+    test_env("grpc", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.apply(&deployment(&namespace, 2)).await?;
         cluster.apply(&service(&namespace)).await?;
         cluster.rolled_out(&namespace, "grpc").await?;
-        let host = scene.host("grpc");
+        let host = env.host("grpc");
         let spec = json!({"port": 80, "service": "grpc", "hostnames": [host]});
         cluster
             .apply(&exposed_port(&namespace, "grpc", spec))
             .await?;
         let exposed = cluster.ready(&namespace, "grpc", LATER).await?;
-        let visitor = cluster.visitor()?;
-        let ways = cluster.ways(&exposed).await?;
-        for way in &ways {
-            let session = visitor.session(way.https, &host).await?;
+        let client = cluster.http_client()?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
+        for entrypoint in &entrypoints {
+            let session = client.session(entrypoint.https, &host).await?;
             unary(&session, &host).await.context("unary")?;
             both_directions(&session, &host)
                 .await
@@ -103,8 +105,13 @@ async fn a_grpc_service_is_called_streams_and_is_told_why_not() -> Result<()> {
         cluster
             .unready(&namespace, "grpc", "SelectorMatchesNoPods", LATER)
             .await?;
-        for way in &ways {
-            unavailable(&visitor.session(way.https, &host).await?, &host, way.https).await?;
+        for entrypoint in &entrypoints {
+            unavailable(
+                &client.session(entrypoint.https, &host).await?,
+                &host,
+                entrypoint.https,
+            )
+            .await?;
         }
         Ok(())
     })
@@ -121,7 +128,7 @@ async fn unary(session: &Session, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Each message is asked for when the one before has come, so nobody may wait for the end.
+/// Each message is requested after the one before has come, so no hop may wait for the end.
 async fn both_directions(session: &Session, host: &str) -> Result<()> {
     let request = request(Method::POST, host, DUPLEX, &FIELDS)?;
     // The server's head comes with its first message.
@@ -152,8 +159,8 @@ async fn deadline(session: &Session, host: &str) -> Result<()> {
     let call = call(session, host, DUPLEX, &[("grpc-timeout", "300m")], message).await?;
     let fields = call.head.headers().clone();
     let (_, trailers) = drain(call.body).await?;
-    let told = [status(&fields), status(&trailers)];
-    ensure!(told.contains(&"4"), "{fields:?} {trailers:?}");
+    let found = [status(&fields), status(&trailers)];
+    ensure!(found.contains(&"4"), "{fields:?} {trailers:?}");
     Ok(())
 }
 
@@ -167,7 +174,7 @@ async fn unavailable(session: &Session, host: &str, at: SocketAddr) -> Result<()
         );
         let reason = head.headers().get("x-portolan-reason");
         ensure!(
-            reason.is_some_and(|it| it == "NoReadyEndpoints"),
+            reason.is_some_and(|reason| reason == "NoReadyEndpoints"),
             "{at}: {head:?}"
         );
         Ok(())

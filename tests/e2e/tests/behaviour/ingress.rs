@@ -1,15 +1,15 @@
-//! Ingresses of our classes: served by their rules, with their certificates, and told what stands against
-//! them in events.
+//! Ingresses of our classes: served by their rules, with their certificates, and their problems reported in
+//! events.
 
 #![allow(clippy::indexing_slicing)] // A test that cannot go on panics.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::{Response, Scheme};
 use portolan_e2e::cluster::text;
 use portolan_e2e::echo::{application, container, service};
 use portolan_e2e::pki::Authority;
-use portolan_e2e::visitor::{Answer, Scheme};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{CLASS, Cluster, ISSUER, scene};
+use portolan_e2e::{CLASS, Cluster, ISSUER, test_env};
 use serde_json::{Value, json};
 
 const KIND: &str = "Ingress";
@@ -30,7 +30,7 @@ fn rule(host: &str, paths: &[Value]) -> Value {
     json!({"host": host, "http": {"paths": paths}})
 }
 
-/// Waits until the Ingress shows where it leads.
+/// Waits until the Ingress has an address.
 async fn addressed(cluster: &Cluster, namespace: &str, name: &str) -> Result<String> {
     eventually("the Ingress has an address", LATER, async || {
         let stored = cluster.get(KIND, namespace, name).await?;
@@ -42,7 +42,7 @@ async fn addressed(cluster: &Cluster, namespace: &str, name: &str) -> Result<Str
 }
 
 /// The events of an Ingress: type, reason and note.
-async fn told(cluster: &Cluster, namespace: &str, name: &str) -> Result<Vec<[String; 3]>> {
+async fn events(cluster: &Cluster, namespace: &str, name: &str) -> Result<Vec<[String; 3]>> {
     let events = cluster.list("Event", namespace, "").await?;
     let about = |event: &&Value| {
         text(event, "/regarding/kind") == KIND && text(event, "/regarding/name") == name
@@ -53,17 +53,17 @@ async fn told(cluster: &Cluster, namespace: &str, name: &str) -> Result<Vec<[Str
     Ok(events.iter().filter(about).map(parts).collect())
 }
 
-fn of(answer: &Answer, app: &str) -> Result<()> {
-    let pod = answer.echo()?.pod;
+fn of(response: &Response, app: &str) -> Result<()> {
+    let pod = response.echo()?.pod;
     ensure!(pod.starts_with(app), "{pod} answered");
     Ok(())
 }
 
 #[tokio::test]
-async fn an_ingress_is_served_by_its_rules_with_tls_and_shows_where_it_leads() -> Result<()> {
-    scene("ingress", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_an_ingress_with_tls_and_sets_its_address() -> Result<()> {
+    test_env("ingress", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "echo")).await?;
         let one = container("echo", "web", 8080, json!([]));
@@ -74,10 +74,10 @@ async fn an_ingress_is_served_by_its_rules_with_tls_and_shows_where_it_leads() -
         rest["spec"]["selector"] = json!({"app": "rest"});
         cluster.apply(&rest).await?;
         cluster.rolled_out(&namespace, "rest").await?;
-        let [secure, plain] = ["secure", "plain"].map(|part| scene.host(part));
+        let [secure_host, plain] = ["secure", "plain"].map(|part| env.host(part));
         let authority = Authority::new()?;
         cluster
-            .apply(&authority.secret(&namespace, "own", &[&secure])?)
+            .apply(&authority.secret(&namespace, "own", &[&secure_host])?)
             .await?;
         let paths = [
             path("Exact", "/one", "echo"),
@@ -91,16 +91,20 @@ async fn an_ingress_is_served_by_its_rules_with_tls_and_shows_where_it_leads() -
                 json!({
                     "ingressClassName": CLASS,
                     "defaultBackend": {"service": {"name": "rest", "port": {"number": 80}}},
-                    "tls": [{"hosts": [secure], "secretName": "own"}],
-                    "rules": [rule(&secure, &paths), rule(&plain, &[all])],
+                    "tls": [{"hosts": [secure_host], "secretName": "own"}],
+                    "rules": [rule(&secure_host, &paths), rule(&plain, &[all])],
                 }),
             ))
             .await?;
         let address = addressed(cluster, &namespace, "shop").await?;
-        let ways = cluster.ways_to(&[&address]).await?;
-        let visitor = authority.visitor()?;
-        for way in &ways {
-            let get = async |path: &str| visitor.get(Scheme::Https, way.https, &secure, path).await;
+        let entrypoints = cluster.entrypoints_at(&[&address]).await?;
+        let client = authority.http_client()?;
+        for entrypoint in &entrypoints {
+            let get = async |path: &str| {
+                client
+                    .get(Scheme::Https, entrypoint.https, &secure_host, path)
+                    .await
+            };
             eventually("every path leads to its Service", SOON, async || {
                 for (path, app) in [
                     ("/one", "echo"),
@@ -110,34 +114,41 @@ async fn an_ingress_is_served_by_its_rules_with_tls_and_shows_where_it_leads() -
                     ("/apis", "rest"),
                     ("/", "rest"),
                 ] {
-                    of(&get(path).await?, app).with_context(|| format!("{} {path}", way.what))?;
+                    of(&get(path).await?, app)
+                        .with_context(|| format!("{} {path}", entrypoint.what))?;
                 }
-                let moved = visitor.get(Scheme::Http, way.http, &secure, "/one").await?;
+                let moved = client
+                    .get(Scheme::Http, entrypoint.http, &secure_host, "/one")
+                    .await?;
                 ensure!(moved.status == 301, "{}", moved.status);
-                let answer = visitor.get(Scheme::Http, way.http, &plain, "/").await?;
-                of(&answer, "echo")
+                let response = client
+                    .get(Scheme::Http, entrypoint.http, &plain, "/")
+                    .await?;
+                of(&response, "echo")
             })
             .await?;
         }
-        eventually("people are told that it is served", SOON, async || {
-            let told = told(cluster, &namespace, "shop").await?;
+        eventually("an event reports that it is served", SOON, async || {
+            let events = events(cluster, &namespace, "shop").await?;
             let serving = |host: &str| {
-                told.iter().any(|[type_, reason, note]| {
+                events.iter().any(|[type_, reason, note]| {
                     type_ == "Normal" && reason == "Serving" && note.starts_with(host)
                 })
             };
-            ensure!(serving(&secure) && serving(&plain), "{told:?}");
+            ensure!(serving(&secure_host) && serving(&plain), "{events:?}");
             Ok(())
         })
         .await?;
 
         // Another controller's from now on.
-        let other = json!({"spec": {"ingressClassName": scene.label("other")}});
+        let other = json!({"spec": {"ingressClassName": env.label("other")}});
         cluster.merge(KIND, &namespace, "shop", other).await?;
-        let way = ways.first().context("no way in")?;
-        eventually("it is let go", SOON, async || {
-            let answer = visitor.get(Scheme::Http, way.http, &plain, "/").await?;
-            ensure!(answer.status == 404, "{}", answer.status);
+        let entrypoint = entrypoints.first().context("no way in")?;
+        eventually("it is no longer served", SOON, async || {
+            let response = client
+                .get(Scheme::Http, entrypoint.http, &plain, "/")
+                .await?;
+            ensure!(response.status == 404, "{}", response.status);
             let stored = cluster.get(KIND, &namespace, "shop").await?;
             let shown = text(&stored, "/status/loadBalancer/ingress/0/ip");
             ensure!(shown.is_empty(), "it still shows {shown}");
@@ -149,13 +160,13 @@ async fn an_ingress_is_served_by_its_rules_with_tls_and_shows_where_it_leads() -
 }
 
 #[tokio::test]
-async fn certificates_come_from_the_class_or_from_cert_manager_s_own_annotation() -> Result<()> {
-    scene("ingress-issued", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn ingress_certificates_come_from_class_or_annotation() -> Result<()> {
+    test_env("ingress-issued", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "echo")).await?;
-        let [ours, theirs] = ["ours", "theirs"].map(|part| scene.host(part));
+        let [ours, theirs] = ["ours", "theirs"].map(|part| env.host(part));
         let all = [path("Prefix", "/", "echo")];
         let spec = |host: &str, tls: Value| {
             json!({"ingressClassName": CLASS, "rules": [rule(host, &all)], "tls": [tls]})
@@ -166,12 +177,12 @@ async fn certificates_come_from_the_class_or_from_cert_manager_s_own_annotation(
         let mut shim = ingress(&namespace, "theirs", shim);
         shim["metadata"]["annotations"] = json!({"cert-manager.io/cluster-issuer": ISSUER});
         cluster.apply(&shim).await?;
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         for (name, host) in [("ours", &ours), ("theirs", &theirs)] {
             let address = addressed(cluster, &namespace, name).await?;
-            for way in cluster.ways_to(&[&address]).await? {
+            for entrypoint in cluster.entrypoints_at(&[&address]).await? {
                 eventually("its certificate is served", LATER, async || {
-                    visitor.https(way.https, host).await?.echo().map(drop)
+                    client.https(entrypoint.https, host).await?.echo().map(drop)
                 })
                 .await?;
             }
@@ -189,13 +200,13 @@ async fn certificates_come_from_the_class_or_from_cert_manager_s_own_annotation(
 }
 
 #[tokio::test]
-async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> Result<()> {
-    scene("ingress-told", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn reports_ingress_errors_in_events_and_serves_the_rest() -> Result<()> {
+    test_env("ingress-events", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "echo")).await?;
-        let [good, bad] = ["good", "bad"].map(|part| scene.host(part));
+        let [good, bad] = ["good", "bad"].map(|part| env.host(part));
         let echo = path("Prefix", "/", "echo");
         let rules = json!([
             rule(&good, std::slice::from_ref(&echo)),
@@ -208,11 +219,11 @@ async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> R
             json!({"nginx.ingress.kubernetes.io/rewrite-target": "/"});
         cluster.apply(&object).await?;
         let address = addressed(cluster, &namespace, "shop").await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways_to(&[&address]).await? {
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints_at(&[&address]).await? {
             eventually("the good one is served", SOON, async || {
-                visitor.http(way.http, &good).await?.echo()?;
-                let closed = visitor.http(way.http, &bad).await?;
+                client.http(entrypoint.http, &good).await?.echo()?;
+                let closed = client.http(entrypoint.http, &bad).await?;
                 let reason = closed.header("x-portolan-reason");
                 ensure!(
                     closed.status == 503 && reason == "ServiceNotFound",
@@ -223,8 +234,8 @@ async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> R
             })
             .await?;
         }
-        eventually("each mistake is told with its field", SOON, async || {
-            let told = told(cluster, &namespace, "shop").await?;
+        eventually("an event for each error has its field", SOON, async || {
+            let events = events(cluster, &namespace, "shop").await?;
             for (reason, field) in [
                 (
                     "ServiceNotFound",
@@ -236,19 +247,19 @@ async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> R
                     "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: ",
                 ),
             ] {
-                let is_told = |it: &[String; 3]| {
-                    it[0] == "Warning" && it[1] == reason && it[2].starts_with(field)
+                let is_expected = |event: &[String; 3]| {
+                    event[0] == "Warning" && event[1] == reason && event[2].starts_with(field)
                 };
-                ensure!(told.iter().any(is_told), "{reason}: {told:?}");
+                ensure!(events.iter().any(is_expected), "{reason}: {events:?}");
             }
             Ok(())
         })
         .await?;
         cluster.apply(&service(&namespace, "missing")).await?;
         eventually("what was missing is served", SOON, async || {
-            let told = told(cluster, &namespace, "shop").await?;
-            let serving = |it: &[String; 3]| it[1] == "Serving" && it[2].starts_with(&bad);
-            ensure!(told.iter().any(serving), "{told:?}");
+            let events = events(cluster, &namespace, "shop").await?;
+            let serving = |event: &[String; 3]| event[1] == "Serving" && event[2].starts_with(&bad);
+            ensure!(events.iter().any(serving), "{events:?}");
             Ok(())
         })
         .await

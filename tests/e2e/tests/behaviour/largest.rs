@@ -3,23 +3,23 @@
 use anyhow::{Result, ensure};
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::pki::Authority;
-use portolan_e2e::scene;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::LATER;
 use serde_json::json;
 
 /// Bounds of the schema: how many hostnames, and how long each.
 const HOSTNAMES: usize = 64;
 const LENGTH: usize = 240;
-/// What the status of any object must stay under.
+/// Limit of the size of a status.
 const STATUS_LIMIT: usize = 256 * 1024;
 
 #[tokio::test]
-async fn sixty_four_hostnames_of_full_length_are_served() -> Result<()> {
-    scene("largest", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_sixty_four_hostnames_of_full_length() -> Result<()> {
+    test_env("largest", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let domain = scene.host("l");
+        let domain = env.host("l");
         let names: Vec<String> = (0..HOSTNAMES)
             .map(|n| filled(&format!("{n:02}"), &domain))
             .collect();
@@ -43,16 +43,16 @@ async fn sixty_four_hostnames_of_full_length_are_served() -> Result<()> {
         ensure!(size < STATUS_LIMIT, "status has {size} bytes");
         println!("largest: status has {size} bytes");
 
-        let visitor = authority.visitor()?;
+        let client = authority.http_client()?;
         for proxy in cluster.ready_proxies().await? {
-            for way in proxy.ways() {
+            for entrypoint in proxy.entrypoints() {
                 for name in [names[0], names[HOSTNAMES - 1]] {
-                    visitor.https(way.https, name).await?.echo()?;
+                    client.https(entrypoint.https, name).await?.echo()?;
                 }
             }
         }
 
-        let one_more = scene.host("one-more");
+        let one_more = env.host("one-more");
         let too_many: Vec<&str> = names.iter().copied().chain([one_more.as_str()]).collect();
         let refusal = cluster
             .refusal(&exposed_echo(&namespace, "larger", &too_many, tls.clone()))
@@ -71,7 +71,7 @@ async fn sixty_four_hostnames_of_full_length_are_served() -> Result<()> {
     .await
 }
 
-/// A hostname of exactly [`LENGTH`] characters below the domain, told apart by its first label.
+/// A hostname of exactly [`LENGTH`] characters below the domain, distinguished by its first label.
 fn filled(first: &str, domain: &str) -> String {
     let left = |name: &str| LENGTH - name.len() - 1;
     let mut name = domain.to_owned();

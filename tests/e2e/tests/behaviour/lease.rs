@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 use jiff::{SignedDuration, Timestamp};
+use portolan_e2e::client::{Client, Scheme};
 use portolan_e2e::exposed::exposed_echo;
-use portolan_e2e::proxies::Way;
-use portolan_e2e::visitor::{Scheme, Visitor};
+use portolan_e2e::proxies::Entrypoint;
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::json;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,43 +17,43 @@ const DURATION: &str = "5s";
 const PACE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn an_object_lives_as_long_as_its_lease_is_renewed_and_comes_back_with_it() -> Result<()> {
-    scene("lease", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_an_object_while_its_lease_is_renewed() -> Result<()> {
+    test_env("lease", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("job");
+        let host = env.host("job");
         let more = json!({"lease": {"duration": DURATION}, "tls": {"mode": "Disabled"}});
         cluster
             .apply(&exposed_echo(&namespace, "job", &[&host], more))
             .await?;
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let hold = format!("h.{host}");
 
-        let served = async || -> Result<Vec<Way>> {
+        let served = async || -> Result<Vec<Entrypoint>> {
             let exposed = cluster.ready(&namespace, "job", LATER).await?;
-            let ways = cluster.ways(&exposed).await?;
-            for way in &ways {
+            let entrypoints = cluster.entrypoints(&exposed).await?;
+            for entrypoint in &entrypoints {
                 eventually("it is served", SOON, async || {
-                    answer(&visitor, way, &host, 200).await
+                    responds_with(&client, entrypoint, &host, 200).await
                 })
                 .await?;
             }
-            Ok(ways)
+            Ok(entrypoints)
         };
         // Three times as long as one renewal lasts.
         let enough = SignedDuration::from_secs(15);
-        let ways = renewing(cluster, &namespace, async || {
-            let ways = served().await?;
+        let entrypoints = renewing(cluster, &namespace, async || {
+            let entrypoints = served().await?;
             let from = Timestamp::now();
             while Timestamp::now().duration_since(from) < enough {
                 let exposed = cluster.exposed(&namespace, "job").await?;
                 ensure!(exposed.is_ready(), "{exposed}");
-                for way in &ways {
-                    answer(&visitor, way, &host, 200).await?;
+                for entrypoint in &entrypoints {
+                    responds_with(&client, entrypoint, &host, 200).await?;
                 }
             }
-            Ok(ways)
+            Ok(entrypoints)
         })
         .await?;
 
@@ -64,9 +64,9 @@ async fn an_object_lives_as_long_as_its_lease_is_renewed_and_comes_back_with_it(
             lapsed.0["status"]["summary"]["status"] == "Expired",
             "{lapsed}"
         );
-        for way in &ways {
+        for entrypoint in &entrypoints {
             eventually("nothing is served", SOON, async || {
-                answer(&visitor, way, &host, 404).await
+                responds_with(&client, entrypoint, &host, 404).await
             })
             .await?;
         }
@@ -82,9 +82,19 @@ async fn an_object_lives_as_long_as_its_lease_is_renewed_and_comes_back_with_it(
     .await
 }
 
-async fn answer(visitor: &Visitor, way: &Way, host: &str, status: u16) -> Result<()> {
-    let answer = visitor.get(Scheme::Http, way.http, host, "/").await?;
-    ensure!(answer.status == status, "{}: {}", way.what, answer.status);
+async fn responds_with(
+    client: &Client,
+    entrypoint: &Entrypoint,
+    host: &str,
+    status: u16,
+) -> Result<()> {
+    let response = client.get(Scheme::Http, entrypoint.http, host, "/").await?;
+    ensure!(
+        response.status == status,
+        "{}: {}",
+        entrypoint.what,
+        response.status
+    );
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Tests on a cluster with the chart installed; see the library for what they need. Each has a scene
+//! Tests on a cluster with the chart installed; see the library for what they need. Each has an environment
 //! of its own, so they run beside one another.
 
 mod acme;
@@ -14,6 +14,7 @@ mod defaults;
 mod delegation;
 mod discovery;
 mod dual_stack;
+mod example_setup;
 mod examples;
 mod expiry;
 mod grants;
@@ -31,4 +32,3 @@ mod reasons;
 mod routes;
 mod serving;
 mod sharing;
-mod stage;

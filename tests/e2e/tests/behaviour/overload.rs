@@ -1,12 +1,12 @@
-//! What a proxy does when its clients ask for more memory than its container has.
+//! A proxy whose clients need more memory than its container has.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::{Client, Scheme};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::proxies::is_ready;
-use portolan_e2e::visitor::{Scheme, Visitor};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,23 +15,23 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What the container may use.
+/// Memory limit of the container.
 const LIMIT: u64 = 64 << 20;
 /// So many heads, each nearly as large as a head may be, are twice as much.
 const ATTACKERS: usize = 2_200;
 const HEAD: usize = 60 << 10;
 
-/// Without the proxy's own steps the kernel would kill it, and whoever was served with it.
+/// Without the proxy's own measures the kernel would kill it, and with it every connection.
 #[tokio::test]
-async fn a_proxy_survives_clients_that_want_more_memory_than_its_container_has() -> Result<()> {
-    scene("overload", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn proxy_survives_memory_pressure_from_clients() -> Result<()> {
+    test_env("overload", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         let limits = json!({"limits": {"memory": LIMIT.to_string()}});
         let proxy = json!({"replicas": 1, "resources": limits});
-        let class = scene.class("c", json!({"proxy": proxy})).await?;
-        let host = scene.host("shop");
+        let class = env.class("c", json!({"proxy": proxy})).await?;
+        let host = env.host("shop");
         let more = json!({"className": class, "tls": {"mode": "Disabled"}});
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], more))
@@ -40,32 +40,32 @@ async fn a_proxy_survives_clients_that_want_more_memory_than_its_container_has()
 
         let before = only_pod(cluster, &class).await?;
         let ip: IpAddr = text(&before, "/status/podIP").parse()?;
-        let scene = Overload {
-            visitor: cluster.visitor()?,
+        let target = Overload {
+            client: cluster.http_client()?,
             http: SocketAddr::new(ip, 8080),
             admin: SocketAddr::new(ip, 9090),
             host,
         };
-        scene.served().await?;
-        let known = scene.metric("portolan_proxy_memory_limit_bytes").await?;
+        target.served().await?;
+        let known = target.metric("portolan_proxy_memory_limit_bytes").await?;
         ensure!(known == LIMIT, "the proxy counts against {known} bytes");
 
         let mut attackers = JoinSet::new();
         for _ in 0..ATTACKERS {
-            attackers.spawn(attack(scene.http, scene.host.clone()));
+            attackers.spawn(attack(target.http, target.host.clone()));
         }
         eventually("the proxy takes on less", SOON, async || {
-            let refused = scene
+            let refused = target
                 .metric("portolan_proxy_overload_refused_total")
                 .await?;
-            let paused = scene.metric("portolan_proxy_accept_pauses_total").await?;
+            let paused = target.metric("portolan_proxy_accept_pauses_total").await?;
             ensure!(refused + paused > 0, "it takes on everything");
             println!("overload: {refused} requests refused, {paused} pauses");
             Ok(())
         })
         .await?;
         attackers.shutdown().await;
-        eventually("it serves as before", SOON, async || scene.served().await).await?;
+        eventually("it serves as before", SOON, async || target.served().await).await?;
 
         // Its readiness may have been asked for in vain meanwhile.
         let again = async || only_pod(cluster, &class).await;
@@ -83,7 +83,7 @@ async fn a_proxy_survives_clients_that_want_more_memory_than_its_container_has()
 }
 
 struct Overload {
-    visitor: Visitor,
+    client: Client,
     http: SocketAddr,
     admin: SocketAddr,
     host: String,
@@ -91,21 +91,21 @@ struct Overload {
 
 impl Overload {
     async fn served(&self) -> Result<()> {
-        self.visitor.http(self.http, &self.host).await?.echo()?;
+        self.client.http(self.http, &self.host).await?.echo()?;
         Ok(())
     }
 
-    /// The sum over all labels of what the proxy says now.
+    /// Returns the current value of a metric, summed over all labels.
     async fn metric(&self, name: &str) -> Result<u64> {
         let asked = self
-            .visitor
+            .client
             .get(Scheme::Http, self.admin, "proxy", "/metrics");
         let text = String::from_utf8(asked.await?.body.to_vec())?;
         let mut values = text
             .lines()
             .filter(|line| {
                 line.strip_prefix(name)
-                    .is_some_and(|it| it.starts_with('{'))
+                    .is_some_and(|labels| labels.starts_with('{'))
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
             .peekable();

@@ -1,10 +1,10 @@
-//! A class that sends requests to pods of the Service's namespace only, whatever slices say.
+//! A class that sends requests to pods of the Service's namespace only, whatever is in the slices.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::exposed::exposed_port;
-use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ async fn echo_pod(cluster: &Cluster, namespace: &str) -> Result<(String, String)
     let ips = ips
         .into_iter()
         .flatten()
-        .filter_map(|it| it.get("ip")?.as_str());
+        .filter_map(|ip| ip.get("ip")?.as_str());
     let ip = ips
         .into_iter()
         .find(|ip| ip.contains('.'))
@@ -29,7 +29,7 @@ async fn echo_pod(cluster: &Cluster, namespace: &str) -> Result<(String, String)
     Ok((ip.to_owned(), text("/metadata/name").unwrap_or_default()))
 }
 
-/// A slice of the Service `mixed` that somebody wrote by hand: each is said to be the same pod of ours.
+/// A slice of the Service `mixed` written by hand: each endpoint claims to be the same pod of ours.
 fn slice(namespace: &str, addresses: &[&str], pod: &str) -> Value {
     let target = json!({"kind": "Pod", "namespace": namespace, "name": pod});
     let endpoints: Vec<_> = addresses
@@ -49,11 +49,11 @@ fn slice(namespace: &str, addresses: &[&str], pod: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_no_pod_of_the_namespace_is_never_contacted() -> Result<()> {
-    scene("pods", async |scene| {
-        let cluster = &scene.cluster;
-        let ours = scene.namespace("ours").await?;
-        let theirs = scene.namespace("theirs").await?;
+async fn pods_only_never_contacts_foreign_endpoints() -> Result<()> {
+    test_env("pods", async |env| {
+        let cluster = &env.cluster;
+        let ours = env.namespace("ours").await?;
+        let theirs = env.namespace("theirs").await?;
         cluster.echo(&ours, 1).await?;
         cluster.echo(&theirs, 1).await?;
         let (our_ip, our_pod) = echo_pod(cluster, &ours).await?;
@@ -66,8 +66,8 @@ async fn what_is_no_pod_of_the_namespace_is_never_contacted() -> Result<()> {
             }))
             .await?;
         cluster.apply(&slice(&ours, &[&their_ip], &our_pod)).await?;
-        let class = scene.class("c", json!({"proxy": {"replicas": 1}})).await?;
-        let host = format!("{}.example.com", scene.label("mixed"));
+        let class = env.class("c", json!({"proxy": {"replicas": 1}})).await?;
+        let host = format!("{}.example.com", env.label("mixed"));
         let spec = json!({"className": class, "port": 80, "service": "mixed", "hostnames": [host], "tls": {"mode": "Disabled"}});
         cluster.apply(&exposed_port(&ours, "mixed", spec)).await?;
         let exposed = cluster.ready(&ours, "mixed", LATER).await?;
@@ -75,13 +75,13 @@ async fn what_is_no_pod_of_the_namespace_is_never_contacted() -> Result<()> {
             anyhow::bail!("no address\n{exposed}")
         };
         let at = SocketAddr::new(entry.parse()?, 80);
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let from = async |pod: &str| {
             eventually(pod, LATER, async || {
                 // More than once: endpoints take turns.
                 for _ in 0..4 {
-                    let answer = visitor.get(Scheme::Http, at, &host, "/").await?;
-                    let by = answer.echo()?.pod;
+                    let response = client.get(Scheme::Http, at, &host, "/").await?;
+                    let by = response.echo()?.pod;
                     ensure!(by == pod, "from {by}");
                 }
                 Ok(())
@@ -95,9 +95,9 @@ async fn what_is_no_pod_of_the_namespace_is_never_contacted() -> Result<()> {
         cluster
             .unready(&ours, "mixed", "ForeignEndpoint", LATER)
             .await?;
-        eventually("nobody is contacted", LATER, async || {
-            let answer = visitor.get(Scheme::Http, at, &host, "/").await?;
-            ensure!(answer.status == 503, "{}", answer.status);
+        eventually("no endpoint is contacted", LATER, async || {
+            let response = client.get(Scheme::Http, at, &host, "/").await?;
+            ensure!(response.status == 503, "{}", response.status);
             Ok(())
         })
         .await?;
@@ -106,11 +106,11 @@ async fn what_is_no_pod_of_the_namespace_is_never_contacted() -> Result<()> {
             .apply(&slice(&ours, &[&their_ip, &our_ip], &our_pod))
             .await?;
         cluster.ready(&ours, "mixed", LATER).await?;
-        eventually("who is left out is told", LATER, async || {
+        eventually("the status names the excluded endpoint", LATER, async || {
             let exposed = cluster.exposed(&ours, "mixed").await?;
-            let told = exposed.current("EndpointsReady").context("nothing is told")?;
-            ensure!(told.status == "True" && told.reason == "ForeignEndpoint", "{exposed}");
-            ensure!(told.message.contains(&their_ip), "{exposed}");
+            let condition = exposed.current("EndpointsReady").context("no condition")?;
+            ensure!(condition.status == "True" && condition.reason == "ForeignEndpoint", "{exposed}");
+            ensure!(condition.message.contains(&their_ip), "{exposed}");
             Ok(())
         })
         .await?;
@@ -119,8 +119,8 @@ async fn what_is_no_pod_of_the_namespace_is_never_contacted() -> Result<()> {
         let any = json!({"spec": {"endpoints": "Any"}});
         cluster.merge("ExposeClass", "", &class, any).await?;
         eventually("both are served again", LATER, async || {
-            let answer = visitor.get(Scheme::Http, at, &host, "/").await?;
-            let by = answer.echo()?.pod;
+            let response = client.get(Scheme::Http, at, &host, "/").await?;
+            let by = response.echo()?.pod;
             ensure!(by == their_pod, "from {by}");
             Ok(())
         })

@@ -1,11 +1,11 @@
-//! What a class lets its objects ask for, and what of it reaches the children.
+//! Settings that a class permits to its objects, and their effect on the children.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::pki::{Authority, tls_secret};
-use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{Cluster, ISSUER, scene};
+use portolan_e2e::{Cluster, ISSUER, test_env};
 use serde_json::{Value, json};
 
 const BODY_SIZE: &str = "nginx.ingress.kubernetes.io/proxy-body-size";
@@ -18,17 +18,17 @@ async fn ingress(cluster: &Cluster, namespace: &str, name: &str) -> Result<Value
 }
 
 #[tokio::test]
-async fn labels_and_annotations_reach_the_children_as_far_as_the_class_allows() -> Result<()> {
-    scene("decoration", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn passes_allowed_labels_and_annotations_to_children() -> Result<()> {
+    test_env("decoration", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         let annotations = json!({"allow": [BODY_SIZE]});
         let proxy = json!({"replicas": 1});
         let issuer = json!({"name": ISSUER});
         let spec = json!({"proxy": proxy, "issuerRef": issuer, "annotations": annotations});
-        let class = scene.class("c", spec).await?;
-        let host = scene.host("shop");
+        let class = env.class("c", spec).await?;
+        let host = env.host("shop");
         let more = json!({
             "className": class,
             "childLabels": {"example.com/customer": "a"},
@@ -37,12 +37,12 @@ async fn labels_and_annotations_reach_the_children_as_far_as_the_class_allows() 
         cluster
             .apply(&exposed_echo(&namespace, "shop", &[&host], more))
             .await?;
-        // A word that is not passed on costs nobody the service.
+        // An annotation that is not passed on does not stop the service.
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
         let accepted = exposed.current("Accepted");
         ensure!(
-            accepted.is_some_and(|it| it.reason == "AnnotationNotAllowed"
-                && it.message.contains("example.com/other")),
+            accepted.is_some_and(|accepted| accepted.reason == "AnnotationNotAllowed"
+                && accepted.message.contains("example.com/other")),
             "{exposed}"
         );
         let of = ingress(cluster, &namespace, "shop").await?;
@@ -79,14 +79,10 @@ async fn labels_and_annotations_reach_the_children_as_far_as_the_class_allows() 
 }
 
 #[tokio::test]
-async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_trusts() -> Result<()>
-{
-    scene("issuers", async |scene| {
-        let cluster = &scene.cluster;
-        let [bank, shop] = [
-            scene.namespace("bank").await?,
-            scene.namespace("shop").await?,
-        ];
+async fn issuers_and_own_secrets_need_permission_of_the_class() -> Result<()> {
+    test_env("issuers", async |env| {
+        let cluster = &env.cluster;
+        let [bank, shop] = [env.namespace("bank").await?, env.namespace("shop").await?];
         for namespace in [&bank, &shop] {
             cluster.echo(namespace, 1).await?;
         }
@@ -95,9 +91,9 @@ async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_tr
             "allowOwnSecrets": {"namespaces": [bank]},
         });
         let spec = json!({"proxy": {"replicas": 1}, "tls": tls});
-        let class = scene.class("c", spec).await?;
+        let class = env.class("c", spec).await?;
         let expose = async |namespace: &str, tls: Value| -> Result<String> {
-            let host = scene.host(if namespace == bank { "bank" } else { "shop" });
+            let host = env.host(if namespace == bank { "bank" } else { "shop" });
             let more = json!({"className": class, "tls": tls});
             cluster
                 .apply(&exposed_echo(namespace, "web", &[&host], more))
@@ -118,16 +114,18 @@ async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_tr
             .await?;
 
         // Trust that is taken back counts at once.
-        let nobody = json!({"spec": {"tls": {"allowedIssuers": []}}});
-        cluster.merge("ExposeClass", "", &class, nobody).await?;
+        let none = json!({"spec": {"tls": {"allowedIssuers": []}}});
+        cluster.merge("ExposeClass", "", &class, none).await?;
         cluster
             .unready(&bank, "web", "IssuerNotAllowed", SOON)
             .await?;
-        let visitor = cluster.visitor()?;
-        for way in exposed.entries()? {
-            eventually("nobody is served", SOON, async || {
-                let answer = visitor.get(Scheme::Http, way.http, &host, "/").await?;
-                ensure!(answer.status == 404, "{}", answer.status);
+        let client = cluster.http_client()?;
+        for entrypoint in exposed.entries()? {
+            eventually("the object is not served", SOON, async || {
+                let response = client
+                    .get(Scheme::Http, entrypoint.http, &host, "/")
+                    .await?;
+                ensure!(response.status == 404, "{}", response.status);
                 Ok(())
             })
             .await?;
@@ -137,21 +135,18 @@ async fn an_issuer_and_a_certificate_of_ones_own_are_for_those_whom_the_class_tr
     .await
 }
 
-/// Nobody but a label decides, and what it decides counts at once.
+/// Only a label decides, with immediate effect.
 #[tokio::test]
-async fn a_label_lets_a_namespace_in_and_its_end_takes_everything_back() -> Result<()> {
-    scene("labels", async |scene| {
-        let cluster = &scene.cluster;
-        let [gold, plain] = [
-            scene.namespace("gold").await?,
-            scene.namespace("plain").await?,
-        ];
+async fn namespace_selector_takes_effect_at_once() -> Result<()> {
+    test_env("labels", async |env| {
+        let cluster = &env.cluster;
+        let [gold, plain] = [env.namespace("gold").await?, env.namespace("plain").await?];
         let selector = json!({"matchExpressions": [
             {"key": "e2e.portolan.dev/tier", "operator": "In", "values": ["gold", "silver"]}]});
         let spec = json!({"proxy": {"replicas": 1}, "rootNamespaceSelector": selector});
-        let class = scene.class("c", spec).await?;
-        let host = scene.host("gold");
-        for (namespace, host) in [(&gold, &host), (&plain, &scene.host("plain"))] {
+        let class = env.class("c", spec).await?;
+        let host = env.host("gold");
+        for (namespace, host) in [(&gold, &host), (&plain, &env.host("plain"))] {
             cluster.echo(namespace, 1).await?;
             let more = json!({"className": class, "tls": {"mode": "Disabled"}});
             cluster
@@ -167,13 +162,15 @@ async fn a_label_lets_a_namespace_in_and_its_end_takes_everything_back() -> Resu
         };
         label("gold".into()).await?;
         let exposed = cluster.ready(&gold, "web", LATER).await?;
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         for (tier, status) in [("silver".into(), 200), (Value::Null, 404)] {
             label(tier).await?;
-            for way in exposed.entries()? {
-                eventually("what the label says", SOON, async || {
-                    let answer = visitor.get(Scheme::Http, way.http, &host, "/").await?;
-                    ensure!(answer.status == status, "{}", answer.status);
+            for entrypoint in exposed.entries()? {
+                eventually("the label is in effect", SOON, async || {
+                    let response = client
+                        .get(Scheme::Http, entrypoint.http, &host, "/")
+                        .await?;
+                    ensure!(response.status == status, "{}", response.status);
                     Ok(())
                 })
                 .await?;
@@ -184,13 +181,13 @@ async fn a_label_lets_a_namespace_in_and_its_end_takes_everything_back() -> Resu
                 .unready(namespace, "web", "RootNamespaceDenied", SOON)
                 .await?;
         }
-        // A selector that can hold for nobody is refused by the schema, in a sentence.
-        let nobody = json!({"matchExpressions": [{"key": "tier", "operator": "In"}]});
+        // A selector that can never match is rejected by the schema, with a message.
+        let empty = json!({"matchExpressions": [{"key": "tier", "operator": "In"}]});
         let refusal = cluster
             .refusal(&json!({
                 "apiVersion": "portolan.dev/v1alpha1", "kind": "ExposeClass",
-                "metadata": {"name": scene.label("bad")},
-                "spec": {"rootNamespaceSelector": nobody},
+                "metadata": {"name": env.label("bad")},
+                "spec": {"rootNamespaceSelector": empty},
             }))
             .await?;
         ensure!(refusal.contains("write at least one value"), "{refusal}");
@@ -199,21 +196,20 @@ async fn a_label_lets_a_namespace_in_and_its_end_takes_everything_back() -> Resu
     .await
 }
 
-/// As a homelab has it: one wildcard, made by somebody else, for whatever is exposed below the domain.
+/// As a homelab has it: one wildcard, made by another program, for everything exposed below the domain.
 #[tokio::test]
-async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_below_it() -> Result<()>
-{
-    scene("wildcard", async |scene| {
-        let cluster = &scene.cluster;
+async fn shared_wildcard_serves_permitted_namespaces() -> Result<()> {
+    test_env("wildcard", async |env| {
+        let cluster = &env.cluster;
         let [vault, media, guest] = [
-            scene.namespace("vault").await?,
-            scene.namespace("media").await?,
-            scene.namespace("guest").await?,
+            env.namespace("vault").await?,
+            env.namespace("media").await?,
+            env.namespace("guest").await?,
         ];
         for namespace in [&media, &guest] {
             cluster.echo(namespace, 1).await?;
         }
-        let domain = scene.host("home");
+        let domain = env.host("home");
         let authority = Authority::new()?;
         let wildcard = format!("*.{domain}");
         cluster
@@ -226,7 +222,7 @@ async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_bel
             "hostnames": [{"domains": [domain], "namespaces": [media]}],
             "certificates": {"shared": [{"secret": secret, "hostnames": [wildcard]}]},
         });
-        let class = scene.class("c", spec).await?;
+        let class = env.class("c", spec).await?;
         let expose = async |namespace: &str, name: &str| {
             let hostname = format!("{name}.*");
             let more = json!({"className": class});
@@ -240,15 +236,19 @@ async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_bel
         cluster
             .unready(&guest, "other", "HostnameNotAllowed", LATER)
             .await?;
-        let visitor = authority.visitor()?;
+        let client = authority.http_client()?;
         for name in ["films", "music"] {
             let exposed = cluster.ready(&media, name, LATER).await?;
             ensure!(exposed.children("Certificate").is_empty(), "{exposed}");
             let host = format!("{name}.{domain}");
-            for way in exposed.entries()? {
+            for entrypoint in exposed.entries()? {
                 // kube-proxy learns of a new address when it does.
                 eventually("the address leads to the proxy", SOON, async || {
-                    visitor.https(way.https, &host).await?.echo().map(drop)
+                    client
+                        .https(entrypoint.https, &host)
+                        .await?
+                        .echo()
+                        .map(drop)
                 })
                 .await?;
             }
@@ -256,16 +256,16 @@ async fn a_wildcard_of_the_class_serves_every_namespace_that_may_have_a_name_bel
         // A renewed one reaches all of them.
         let host = format!("films.{domain}");
         let exposed = cluster.exposed(&media, "films").await?;
-        let ways = exposed.entries()?;
-        let way = ways.first().context("no way")?;
-        let before = visitor.https(way.https, &host).await?.fingerprint()?;
+        let entrypoints = exposed.entries()?;
+        let entrypoint = entrypoints.first().context("no way")?;
+        let before = client.https(entrypoint.https, &host).await?.fingerprint()?;
         let renewed = authority.issue(&[&wildcard])?;
         cluster
             .apply(&tls_secret(&vault, "wildcard", &renewed))
             .await?;
-        for way in &ways {
+        for entrypoint in &entrypoints {
             eventually("the renewed certificate is served", SOON, async || {
-                let shown = visitor.https(way.https, &host).await?.fingerprint()?;
+                let shown = client.https(entrypoint.https, &host).await?.fingerprint()?;
                 ensure!(shown != before, "{shown}");
                 Ok(())
             })

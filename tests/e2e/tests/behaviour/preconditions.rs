@@ -8,15 +8,15 @@ use portolan_e2e::echo::service;
 use portolan_e2e::exposed::{Exposed, exposed_echo, exposed_port};
 use portolan_e2e::pki::{Authority, Pair, tls_secret};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{Cluster, Scene, scene};
+use portolan_e2e::{Cluster, TestEnv, test_env};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
 #[tokio::test]
-async fn an_application_without_pods() -> Result<()> {
-    scene("nopods", async |scene| {
-        let (cluster, namespace) = standing(scene).await?;
-        let host = scene.host("x");
+async fn selector_without_pods_is_not_ready() -> Result<()> {
+    test_env("nopods", async |env| {
+        let (cluster, namespace) = namespace_with_echo(env).await?;
+        let host = env.host("x");
         cluster
             .apply(&exposed_echo(&namespace, "x", &[&host], plain()))
             .await?;
@@ -27,16 +27,21 @@ async fn an_application_without_pods() -> Result<()> {
             .unready(&namespace, "x", "SelectorMatchesNoPods", SOON)
             .await?;
         is_degraded(&broken, "EndpointsReady")?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            let answer = visitor.http(way.http, &host).await?;
-            let reason = answer.header("x-portolan-reason");
-            ensure!(
-                (answer.status, reason) == (503, "NoReadyEndpoints"),
-                "{} {reason}",
-                answer.status
-            );
-            ensure!(!answer.header("retry-after").is_empty(), "no Retry-After");
+        let client = cluster.http_client()?;
+        // The operator may know before the last of the proxies does.
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            eventually("the proxy has no endpoint", SOON, async || {
+                let response = client.http(entrypoint.http, &host).await?;
+                let reason = response.header("x-portolan-reason");
+                ensure!(
+                    (response.status, reason) == (503, "NoReadyEndpoints"),
+                    "{} {reason}",
+                    response.status
+                );
+                ensure!(!response.header("retry-after").is_empty(), "no Retry-After");
+                Ok(())
+            })
+            .await?;
         }
 
         cluster.scale(&namespace, "echo", 1).await?;
@@ -47,9 +52,9 @@ async fn an_application_without_pods() -> Result<()> {
 }
 
 #[tokio::test]
-async fn endpoints_of_which_none_is_ready() -> Result<()> {
-    scene("unready", async |scene| {
-        let (cluster, namespace) = standing(scene).await?;
+async fn service_without_ready_endpoints_is_not_ready() -> Result<()> {
+    test_env("unready", async |env| {
+        let (cluster, namespace) = namespace_with_echo(env).await?;
         let pods = cluster.list("Pod", &namespace, "app=echo").await?;
         let pod = pods.first().context("no pod")?;
         // A Service without selector, so that this test decides which endpoints are ready.
@@ -57,7 +62,7 @@ async fn endpoints_of_which_none_is_ready() -> Result<()> {
         manual["spec"].as_object_mut().context("no spec")?.remove("selector");
         cluster.apply(&manual).await?;
         cluster.apply(&endpoints(&namespace, text(pod, "/status/podIP"), true)).await?;
-        let spec = json!({"port": 80, "service": "manual", "hostnames": [scene.host("x")], "tls": {"mode": "Disabled"}});
+        let spec = json!({"port": 80, "service": "manual", "hostnames": [env.host("x")], "tls": {"mode": "Disabled"}});
         cluster.apply(&exposed_port(&namespace, "x", spec)).await?;
         cluster.ready(&namespace, "x", SOON).await?;
 
@@ -85,11 +90,11 @@ fn endpoints(namespace: &str, address: &str, ready: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_service_that_is_deleted_or_loses_the_port() -> Result<()> {
-    scene("service", async |scene| {
-        let (cluster, namespace) = standing(scene).await?;
+async fn missing_service_or_port_is_not_ready() -> Result<()> {
+    test_env("service", async |env| {
+        let (cluster, namespace) = namespace_with_echo(env).await?;
         cluster.apply(&service(&namespace, "mine")).await?;
-        let spec = json!({"port": "http", "service": "mine", "hostnames": [scene.host("x")], "tls": {"mode": "Disabled"}});
+        let spec = json!({"port": "http", "service": "mine", "hostnames": [env.host("x")], "tls": {"mode": "Disabled"}});
         cluster.apply(&exposed_port(&namespace, "x", spec)).await?;
         cluster.ready(&namespace, "x", SOON).await?;
 
@@ -111,14 +116,14 @@ async fn a_service_that_is_deleted_or_loses_the_port() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_secret_that_breaks_while_the_last_good_one_is_served() -> Result<()> {
-    scene("secrets", async |scene| {
-        let (cluster, namespace) = standing(scene).await?;
+async fn broken_secret_is_reported_while_the_last_good_is_served() -> Result<()> {
+    test_env("secrets", async |env| {
+        let (cluster, namespace) = namespace_with_echo(env).await?;
         let authority = Authority::new()?;
         let other = authority.issue(&["other.example.com"])?;
         let cases = ["deleted", "mismatch", "unreadable", "wrongname", "expired"];
         try_join_all(cases.map(async |case| {
-            let host = scene.host(case);
+            let host = env.host(case);
             let good = authority.issue(&[&host])?;
             let broken = match case {
                 "deleted" => None,
@@ -180,18 +185,24 @@ async fn break_secret(
     let unready = cluster.unready(namespace, name, reason, SOON).await?;
     let status = unready.hostname(host)?;
     ensure!(text(status, "/reason") == reason, "{status}");
-    let visitor = authority.visitor()?;
-    for way in cluster.ways(&exposed).await? {
-        let answer = visitor.https(way.https, host).await;
+    let client = authority.http_client()?;
+    for entrypoint in cluster.entrypoints(&exposed).await? {
         if broken.is_some() {
-            answer.context("the last good one is not served")?.echo()?;
+            let response = client.https(entrypoint.https, host).await;
+            response
+                .context("the last good one is not served")?
+                .echo()?;
         } else {
-            // Whoever deletes a Secret takes its certificate out of service.
-            ensure!(
-                answer.is_err(),
-                "{} serves a certificate that was deleted",
-                way.what
-            );
+            // Deleting a Secret takes its certificate out of service.
+            eventually("no certificate is shown", SOON, async || {
+                ensure!(
+                    client.https(entrypoint.https, host).await.is_err(),
+                    "{} serves a certificate that was deleted",
+                    entrypoint.what
+                );
+                Ok(())
+            })
+            .await?;
         }
     }
     cluster.apply(&tls_secret(namespace, name, good)).await?;
@@ -200,10 +211,10 @@ async fn break_secret(
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_not_there_yet() -> Result<()> {
-    scene("issuer", async |scene| {
-        let (cluster, namespace) = standing(scene).await?;
-        let host = scene.host("x");
+async fn missing_issuer_is_pending_until_created() -> Result<()> {
+    test_env("issuer", async |env| {
+        let (cluster, namespace) = namespace_with_echo(env).await?;
+        let host = env.host("x");
         let tls = json!({"tls": {"issuerRef": {"name": "late", "kind": "Issuer"}}});
         cluster
             .apply(&exposed_echo(&namespace, "x", &[&host], tls))
@@ -211,24 +222,28 @@ async fn an_issuer_that_is_not_there_yet() -> Result<()> {
         let pending = cluster
             .unready(&namespace, "x", "IssuerNotFound", SOON)
             .await?;
-        let told = text(pending.hostname(&host)?, "/message");
-        ensure!(told.contains("there is no Issuer late; "), "{told}");
+        let message = text(pending.hostname(&host)?, "/message");
+        ensure!(message.contains("there is no Issuer late; "), "{message}");
         ensure!(
             text(&pending.0, "/status/summary/status") == "Pending",
             "{pending}"
         );
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         for proxy in cluster.ready_proxies().await? {
-            for way in proxy.ways() {
-                let answer = visitor.http(way.http, &host).await?;
-                let reason = answer.header("x-portolan-reason");
+            for entrypoint in proxy.entrypoints() {
+                eventually("the proxy knows what is missing", SOON, async || {
+                    let response = client.http(entrypoint.http, &host).await?;
+                    let reason = response.header("x-portolan-reason");
+                    ensure!(
+                        (response.status, reason) == (503, "CertificatePending"),
+                        "{} {reason}",
+                        response.status
+                    );
+                    Ok(())
+                })
+                .await?;
                 ensure!(
-                    (answer.status, reason) == (503, "CertificatePending"),
-                    "{} {reason}",
-                    answer.status
-                );
-                ensure!(
-                    visitor.https(way.https, &host).await.is_err(),
+                    client.https(entrypoint.https, &host).await.is_err(),
                     "TLS without a certificate"
                 );
             }
@@ -250,11 +265,11 @@ async fn an_issuer_that_is_not_there_yet() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_class_whose_proxies_are_not_there() -> Result<()> {
-    scene("class", async |scene| {
-        let (cluster, namespace) = standing(scene).await?;
-        let name = scene.label("c");
-        let host = scene.host("x");
+async fn class_without_proxies_is_not_ready() -> Result<()> {
+    test_env("class", async |env| {
+        let (cluster, namespace) = namespace_with_echo(env).await?;
+        let name = env.label("c");
+        let host = env.host("x");
         let spec = json!({"className": name, "tls": {"mode": "Disabled"}});
         cluster.apply(&exposed_echo(&namespace, "x", &[&host], spec)).await?;
         cluster.unready(&namespace, "x", "ClassNotFound", SOON).await?;
@@ -262,39 +277,39 @@ async fn a_class_whose_proxies_are_not_there() -> Result<()> {
         let proxy = |memory: &str| {
             json!({"proxy": {"replicas": 1, "resources": {"requests": {"memory": memory}}}})
         };
-        scene.class("c", proxy("8Ti")).await?;
+        env.class("c", proxy("8Ti")).await?;
         cluster.unready(&namespace, "x", "NoReadyProxy", SOON).await?;
-        scene.class("c", proxy("16Mi")).await?;
+        env.class("c", proxy("16Mi")).await?;
         let exposed = cluster.ready(&namespace, "x", LATER).await?;
         let [address, ..] = exposed.addresses()[..] else { anyhow::bail!("no address\n{exposed}") };
         ensure!(!cluster.environment.public.contains(&address.parse()?), "the address of another class");
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         let at = SocketAddr::new(address.parse()?, 80);
         // The Service's rules on the node follow the pod's readiness at kube-proxy's own pace.
         eventually("the class answers at its address", SOON, async || {
-            visitor.http(at, &host).await?.echo().map(drop)
+            client.http(at, &host).await?.echo().map(drop)
         })
         .await?;
         // The other class's proxies do not know the host.
         let public = SocketAddr::new(cluster.environment.public[0], 80);
-        ensure!(visitor.http(public, &host).await?.status == 404, "public serves it, too");
+        ensure!(client.http(public, &host).await?.status == 404, "public serves it, too");
         Ok(())
     })
     .await
 }
 
 /// A namespace with the application in it.
-async fn standing(scene: &Scene) -> Result<(Cluster, String)> {
-    let namespace = scene.namespace("a").await?;
-    scene.cluster.echo(&namespace, 1).await?;
-    Ok((scene.cluster.clone(), namespace))
+async fn namespace_with_echo(env: &TestEnv) -> Result<(Cluster, String)> {
+    let namespace = env.namespace("a").await?;
+    env.cluster.echo(&namespace, 1).await?;
+    Ok((env.cluster.clone(), namespace))
 }
 
 fn plain() -> Value {
     json!({"tls": {"mode": "Disabled"}})
 }
 
-/// It was Ready before, and this condition tells what is wrong now.
+/// Checks that it was Ready before, and that this condition reports the problem.
 fn is_degraded(exposed: &Exposed, condition: &str) -> Result<()> {
     ensure!(
         text(&exposed.0, "/status/summary/status") == "Degraded",
@@ -306,7 +321,7 @@ fn is_degraded(exposed: &Exposed, condition: &str) -> Result<()> {
     ensure!(verdict.status == "False", "{exposed}");
     ensure!(
         !verdict.message.is_empty(),
-        "{condition} says nothing\n{exposed}"
+        "{condition} has no message\n{exposed}"
     );
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Private until exposed: the policies of a class and of its exposures come, change and go.
 //!
 //! Nothing on the test cluster enforces NetworkPolicies (tests/cluster/README.md), so what is looked at
-//! here is what is stored; who reaches whom under it is judged by tests/reachability.
+//! here is what is stored; the effect is tested by tests/reachability.
 
 use anyhow::{Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::{Value, json};
 
 const LABEL: &str = "e2e.portolan.dev/private";
@@ -17,9 +17,9 @@ async fn policies(cluster: &Cluster, namespace: &str) -> Result<Vec<(String, Val
     let stored = cluster.list("NetworkPolicy", namespace, "").await?;
     let mut found: Vec<_> = stored
         .iter()
-        .map(|it| {
-            let owner = text(it, "/metadata/ownerReferences/0/kind").to_owned();
-            let ports = it.pointer("/spec/ingress/0/ports").cloned();
+        .map(|policy| {
+            let owner = text(policy, "/metadata/ownerReferences/0/kind").to_owned();
+            let ports = policy.pointer("/spec/ingress/0/ports").cloned();
             (owner, ports.unwrap_or_default())
         })
         .collect();
@@ -53,17 +53,17 @@ fn tcp(port: Value) -> Value {
 }
 
 #[tokio::test]
-async fn policies_come_with_the_label_and_the_exposure_and_go_with_them() -> Result<()> {
-    scene("private", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn network_policies_follow_label_and_exposure() -> Result<()> {
+    test_env("private", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let mark = scene.label("x");
+        let mark = env.label("x");
         let selector = json!({"matchLabels": {LABEL: mark}});
         let policy = json!({"mode": "Restrict", "namespaceSelector": selector});
         let spec = json!({"proxy": {"replicas": 1}, "networkPolicy": policy});
-        let class = scene.class("c", spec).await?;
-        let host = scene.host("web");
+        let class = env.class("c", spec).await?;
+        let host = env.host("web");
         let object = |port: Value| {
             let more = json!({"className": class, "port": port, "tls": {"mode": "Disabled"}});
             exposed_echo(&namespace, "web", &[&host], more)
@@ -88,7 +88,7 @@ async fn policies_come_with_the_label_and_the_exposure_and_go_with_them() -> Res
         })
         .await?;
 
-        // Another port, and what somebody takes away.
+        // Another port, and policies that are deleted.
         cluster.apply(&object(json!("web"))).await?;
         let named = ("ExposedPort", tcp(json!("web")));
         become_policies(cluster, &namespace, &[closed.clone(), named.clone()]).await?;

@@ -6,12 +6,12 @@ use fastrand::Rng;
 use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::runtime::watcher::{self, Event, watcher};
+use portolan_e2e::client::{Client, Scheme};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::{Exposed, KIND, exposed_echo};
 use portolan_e2e::pki::{Authority, tls_secret};
 use portolan_e2e::proxies::ProxyPod;
-use portolan_e2e::visitor::{Scheme, Visitor};
-use portolan_e2e::{Cluster, Scene, scene};
+use portolan_e2e::{Cluster, TestEnv, test_env};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Objects that are created at once.
 const AT_ONCE: usize = 16;
 
-/// How an object gets its certificate.
+/// Source of an object's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Tls {
     Disabled,
@@ -45,7 +45,7 @@ struct Case {
     name: String,
     tls: Tls,
     hostnames: Vec<String>,
-    /// What its hostnames are replaced by, once it is ready.
+    /// Hostnames that replace its own, once it is ready.
     then: Option<Vec<String>>,
 }
 
@@ -60,34 +60,34 @@ impl Case {
         exposed_echo(&self.namespace, &self.name, &names, tls)
     }
 
-    /// How many turns from False to True it will make.
+    /// Number of transitions from False to True that it will make.
     fn turns(&self) -> usize {
         1 + usize::from(self.then.is_some())
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_turn_to_ready_means_that_every_proxy_answers() -> Result<()> {
-    scene("force", async |scene| {
-        let cluster = &scene.cluster;
+async fn ready_means_every_proxy_serves() -> Result<()> {
+    test_env("force", async |env| {
+        let cluster = &env.cluster;
         let numbers = 0..NAMESPACES;
         let namespaces =
-            try_join_all(numbers.map(async |n| scene.namespace(&n.to_string()).await)).await?;
+            try_join_all(numbers.map(async |n| env.namespace(&n.to_string()).await)).await?;
         try_join_all(
             namespaces
                 .iter()
                 .map(|namespace| cluster.echo(namespace, 1)),
         )
         .await?;
-        let cases = cases(scene, &namespaces)?;
-        let authority = own_secrets(scene, &namespaces).await?;
+        let cases = cases(env, &namespaces)?;
+        let authority = own_secrets(env, &namespaces).await?;
         let proxies = cluster.ready_proxies().await?;
-        let visitors = Visitors {
-            issued: cluster.visitor()?,
-            own: authority.visitor()?,
+        let clients = Clients {
+            issued: cluster.http_client()?,
+            own: authority.http_client()?,
         };
 
-        let watched = watch(cluster, &cases, &proxies, &visitors);
+        let watched = watch(cluster, &cases, &proxies, &clients);
         let created = stream::iter(cases.values().map(Ok::<_, anyhow::Error>))
             .try_for_each_concurrent(AT_ONCE, async |case| {
                 cluster.apply(&case.object(&case.hostnames)).await.map(drop)
@@ -110,8 +110,8 @@ async fn each_turn_to_ready_means_that_every_proxy_answers() -> Result<()> {
 }
 
 /// Seeded objects of all sorts; none of the sorts is rare.
-fn cases(scene: &Scene, namespaces: &[String]) -> Result<BTreeMap<(String, String), Case>> {
-    let mut rng = Rng::with_seed(scene.seed);
+fn cases(env: &TestEnv, namespaces: &[String]) -> Result<BTreeMap<(String, String), Case>> {
+    let mut rng = Rng::with_seed(env.seed);
     let mut cases = BTreeMap::new();
     let mut sorts: BTreeMap<String, usize> = BTreeMap::new();
     for n in 0..OBJECTS {
@@ -124,7 +124,7 @@ fn cases(scene: &Scene, namespaces: &[String]) -> Result<BTreeMap<(String, Strin
         // The own certificate of each namespace is a wildcard one, so names are one label below.
         let at = rng.usize(..namespaces.len());
         let namespace = namespaces.get(at).context("no namespace")?;
-        let below = |i: usize| format!("h{n}-{i}.{}", scene.host(&format!("n{at}")));
+        let below = |i: usize| format!("h{n}-{i}.{}", env.host(&format!("n{at}")));
         let hostnames: Vec<String> = match tls {
             Tls::Issued => vec![below(0)],
             _ => (0..count).map(below).collect(),
@@ -161,21 +161,20 @@ fn cases(scene: &Scene, namespaces: &[String]) -> Result<BTreeMap<(String, Strin
     Ok(cases)
 }
 
-async fn own_secrets(scene: &Scene, namespaces: &[String]) -> Result<Authority> {
+async fn own_secrets(env: &TestEnv, namespaces: &[String]) -> Result<Authority> {
     let authority = Authority::new()?;
     for (n, namespace) in namespaces.iter().enumerate() {
-        let pair = authority.issue(&[&format!("*.{}", scene.host(&format!("n{n}")))])?;
-        scene
-            .cluster
+        let pair = authority.issue(&[&format!("*.{}", env.host(&format!("n{n}")))])?;
+        env.cluster
             .apply(&tls_secret(namespace, "own", &pair))
             .await?;
     }
     Ok(authority)
 }
 
-struct Visitors {
-    issued: Visitor,
-    own: Visitor,
+struct Clients {
+    issued: Client,
+    own: Client,
 }
 
 /// Follows all objects until each has made all its turns; gives how many that were.
@@ -183,7 +182,7 @@ async fn watch(
     cluster: &Cluster,
     cases: &BTreeMap<(String, String), Case>,
     proxies: &[ProxyPod],
-    visitors: &Visitors,
+    clients: &Clients,
 ) -> Result<usize> {
     let api = cluster.api(KIND, "")?;
     let mut events = pin!(watcher(api, watcher::Config::default()));
@@ -209,7 +208,7 @@ async fn watch(
         if !ready.insert(key.clone()) {
             continue;
         }
-        ask_everywhere(case, &exposed, proxies, visitors).await?;
+        ask_everywhere(case, &exposed, proxies, clients).await?;
         turns += 1;
         let made = made.entry(key.clone()).or_default();
         *made += 1;
@@ -231,7 +230,7 @@ async fn ask_everywhere(
     case: &Case,
     exposed: &Exposed,
     proxies: &[ProxyPod],
-    visitors: &Visitors,
+    clients: &Clients,
 ) -> Result<()> {
     let names = exposed
         .0
@@ -243,22 +242,22 @@ async fn ask_everywhere(
         .filter_map(Value::as_str)
         .collect();
     ensure!(!names.is_empty(), "no hostnames\n{exposed}");
-    let (visitor, scheme) = match case.tls {
-        Tls::Disabled => (&visitors.issued, Scheme::Http),
-        Tls::OwnSecret => (&visitors.own, Scheme::Https),
-        Tls::Issued => (&visitors.issued, Scheme::Https),
+    let (client, scheme) = match case.tls {
+        Tls::Disabled => (&clients.issued, Scheme::Http),
+        Tls::OwnSecret => (&clients.own, Scheme::Https),
+        Tls::Issued => (&clients.issued, Scheme::Https),
     };
     let each = names
         .iter()
         .flat_map(|name| proxies.iter().map(move |proxy| (*name, proxy)));
     let asked = each.map(async |(name, proxy)| {
-        let way = proxy
-            .ways()
+        let entrypoint = proxy
+            .entrypoints()
             .next()
             .with_context(|| format!("{} has no address", proxy.name))?;
-        let answer = visitor.get(scheme, way.at(scheme), name, "/").await;
-        let answer = answer.and_then(|answer| answer.echo());
-        answer.with_context(|| {
+        let response = client.get(scheme, entrypoint.at(scheme), name, "/").await;
+        let response = response.and_then(|response| response.echo());
+        response.with_context(|| {
             format!(
                 "Ready was True, yet {} does not serve it\n{exposed}",
                 proxy.name

@@ -1,21 +1,21 @@
-//! Each reason that the files of tests/reasons have is told by the cluster, too, and so is each mistake
+//! Each reason that the files of tests/reasons have is reported by the cluster, too, and so is each error
 //! that Contour names, in its sentence.
 
-use crate::stage::{Stage, apply, read};
-use anyhow::{Context, Result, bail, ensure};
+use crate::example_setup::{ExampleSetup, apply, read};
+use anyhow::{Context, Result, ensure};
 use futures::StreamExt as _;
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::KIND;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, scene};
+use portolan_e2e::{Cluster, test_env};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// How many files at a time.
+/// Files that run at a time.
 const AT_ONCE: usize = 4;
 
-/// Their certificates are for hostnames that are no scene's; certificates.rs has made such.
+/// Their certificates are for hostnames outside of every test environment; certificates.rs has made such.
 const CERTIFIED: [&str; 4] = [
     "CertificateExpired",
     "ParentRequiresTls",
@@ -26,16 +26,16 @@ const CERTIFIED: [&str; 4] = [
 /// The cluster has a default class, which other tests need.
 const NOT_HERE: [&str; 1] = ["NoClass"];
 
-/// The API server takes no such object, and says why.
+/// Reasons for which the API server rejects the object.
 const REFUSED: [&str; 3] = ["EndpointRefused", "InvalidHostname", "InvalidSpec"];
 
-/// A file, and what it must come to.
+/// A file and the expected condition.
 struct Case {
     name: String,
     yaml: String,
     reason: String,
-    /// In these words; absent: in any.
-    sentence: Option<String>,
+    /// Its message; absent: any.
+    message: Option<String>,
     refused: bool,
 }
 
@@ -44,14 +44,14 @@ impl Case {
     fn of_reason(name: String, yaml: String) -> Self {
         Self {
             reason: name.clone(),
-            sentence: None,
+            message: None,
             refused: REFUSED.contains(&name.as_str()),
             name,
             yaml,
         }
     }
 
-    /// Named after a mistake; its head says what it comes to.
+    /// Named after an error; its head has the expected reason and message.
     fn of_contour(name: String, yaml: String) -> Result<Self> {
         let head = |field: &str| {
             let field = format!("# {field}: ");
@@ -60,7 +60,7 @@ impl Case {
         };
         Ok(Self {
             reason: head("reason").context("no reason")?,
-            sentence: Some(head("sentence").context("no sentence")?),
+            message: Some(head("sentence").context("no sentence")?),
             refused: head("refused").is_some(),
             name,
             yaml,
@@ -69,7 +69,7 @@ impl Case {
 }
 
 #[tokio::test]
-async fn each_reason_is_told_of_the_objects_that_have_it() -> Result<()> {
+async fn each_reason_is_reported_in_status() -> Result<()> {
     let files = files("")?.into_iter();
     let here = |(name, _): &(String, String)| {
         !CERTIFIED.contains(&name.as_str()) && !NOT_HERE.contains(&name.as_str())
@@ -83,7 +83,7 @@ async fn each_reason_is_told_of_the_objects_that_have_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_mistake_that_contour_names_is_told_in_its_sentence() -> Result<()> {
+async fn each_contour_error_is_reported_with_its_message() -> Result<()> {
     let files = files("contour")?.into_iter();
     let cases = files.map(|(name, yaml)| Case::of_contour(name, yaml));
     let cases: Vec<_> = cases.collect::<Result<_>>()?;
@@ -115,44 +115,48 @@ async fn play_all(cases: &[Case]) -> Result<()> {
     });
     let played: Vec<Result<()>> = played.buffer_unordered(AT_ONCE).collect().await;
     let failed: Vec<_> = played.into_iter().filter_map(Result::err).collect();
-    let told: Vec<_> = failed.iter().map(|error| format!("{error:#}")).collect();
-    ensure!(told.is_empty(), "{}", told.join("\n"));
+    let errors: Vec<_> = failed.iter().map(|error| format!("{error:#}")).collect();
+    ensure!(errors.is_empty(), "{}", errors.join("\n"));
     Ok(())
 }
 
 async fn play(case: &Case) -> Result<()> {
-    scene(&case.name.to_ascii_lowercase(), async |scene| {
-        let cluster = &scene.cluster;
+    test_env(&case.name.to_ascii_lowercase(), async |env| {
+        let cluster = &env.cluster;
         let objects = read(cluster, &case.yaml).await?;
-        let stage = Stage::set(scene, &objects).await?;
-        let (classes, objects) = stage.cast(objects);
+        let setup = ExampleSetup::create(env, &objects).await?;
+        let (classes, objects) = setup.localize_objects(objects);
         for class in &classes {
-            stage.class(class).await?;
+            setup.class(class).await?;
         }
         let applied = apply(cluster, &objects).await;
         if case.refused {
             let refusal = applied.err().context("the API server took it")?;
             let refusal = format!("{refusal:#}");
-            // A schema knows neither this scene's names nor places in lists.
-            let told = case.sentence.as_deref().map(without_numbers);
-            let told = told.unwrap_or_default();
-            ensure!(refusal.contains(&told), "{refusal}\nlacks: {told}");
+            // A schema knows neither the names of this environment nor indexes of lists.
+            let expected = case.message.as_deref().map(without_numbers);
+            let expected = expected.unwrap_or_default();
+            ensure!(refusal.contains(&expected), "{refusal}\nlacks: {expected}");
             return Ok(());
         }
         applied?;
-        let sentence = case.sentence.as_ref().map(|it| stage.told(it));
+        let message = case
+            .message
+            .as_ref()
+            .map(|message| setup.localized_message(message));
         eventually(&case.reason, LATER, async || {
             let mut seen = Vec::new();
-            for object in objects.iter().filter(|it| text(it, "/kind") == KIND) {
-                seen.extend(told_of(cluster, object).await?);
+            for object in objects
+                .iter()
+                .filter(|object| text(object, "/kind") == KIND)
+            {
+                seen.extend(conditions_of(cluster, object).await?);
             }
-            let expected = |(reason, message): &(String, String)| {
-                *reason == case.reason && sentence.as_ref().is_none_or(|it| it == message)
+            let expected = |(reason, text): &(String, String)| {
+                *reason == case.reason && message.as_ref().is_none_or(|message| message == text)
             };
-            match seen.iter().any(expected) {
-                true => Ok(()),
-                false => bail!("told is {seen:#?}"),
-            }
+            ensure!(seen.iter().any(expected), "conditions: {seen:#?}");
+            Ok(())
         })
         .await
     })
@@ -160,22 +164,22 @@ async fn play(case: &Case) -> Result<()> {
 }
 
 /// Without the numbers in lists, which a schema does not know.
-fn without_numbers(sentence: &str) -> String {
-    let mut parts = sentence.split('[');
+fn without_numbers(message: &str) -> String {
+    let mut parts = message.split('[');
     let first = parts.next().unwrap_or_default();
     let rest = parts.filter_map(|part| Some(part.split_once(']')?.1));
     [first].into_iter().chain(rest).collect()
 }
 
 /// Reason and message of each condition of an object.
-async fn told_of(cluster: &Cluster, object: &Value) -> Result<Vec<(String, String)>> {
+async fn conditions_of(cluster: &Cluster, object: &Value) -> Result<Vec<(String, String)>> {
     let namespace = text(object, "/metadata/namespace");
     let name = text(object, "/metadata/name");
     let exposed = cluster.exposed(namespace, name).await?;
     let conditions = exposed.0.pointer("/status/conditions");
     let conditions = conditions.and_then(Value::as_array).into_iter().flatten();
-    let part = |it: &Value, at: &str| text(it, at).to_owned();
+    let part = |condition: &Value, at: &str| text(condition, at).to_owned();
     Ok(conditions
-        .map(|it| (part(it, "/reason"), part(it, "/message")))
+        .map(|condition| (part(condition, "/reason"), part(condition, "/message")))
         .collect())
 }

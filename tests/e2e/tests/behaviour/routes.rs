@@ -1,32 +1,32 @@
-//! Routes, policy and TLS of an ExposedPort, from the API server to what a visitor sees.
+//! Routes, policy and TLS of an ExposedPort, from the API server to the client.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::{Scheme, raw};
 use portolan_e2e::echo::service;
 use portolan_e2e::exposed::{KIND, exposed_echo, exposed_port};
 use portolan_e2e::pki::{Authority, data};
-use portolan_e2e::scene;
-use portolan_e2e::visitor::{Scheme, raw};
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, eventually};
 use serde_json::{Value, json};
 
-/// A Service that selects nobody.
+/// A Service that selects no pod.
 fn empty_service(namespace: &str, name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {"namespace": namespace, "name": name},
-        "spec": {"selector": {"app": "nobody"}, "ports": [{"name": "http", "port": 80}]},
+        "spec": {"selector": {"app": "none"}, "ports": [{"name": "http", "port": 80}]},
     })
 }
 
 #[tokio::test]
-async fn each_request_finds_its_route_and_what_is_missing_closes_one() -> Result<()> {
-    scene("routes", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn routes_requests_and_closes_only_broken_routes() -> Result<()> {
+    test_env("routes", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "blog")).await?;
         cluster.apply(&empty_service(&namespace, "spare")).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         let blog = json!({
             "match": {"path": {"prefix": "/blog"}},
             "backends": [{"service": "blog", "port": 80, "weight": 1}, {"service": "spare", "port": 80}],
@@ -55,34 +55,34 @@ async fn each_request_finds_its_route_and_what_is_missing_closes_one() -> Result
             .apply(&exposed_echo(&namespace, "shop", &[&host], more))
             .await?;
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-        let visitor = cluster.visitor()?;
-        let ways = cluster.ways(&exposed).await?;
-        for way in &ways {
-            let get = async |path: &str| visitor.get(Scheme::Https, way.https, &host, path).await;
-            let answer = get("/blog/a?b=c").await?;
-            let echo = answer.echo()?;
+        let client = cluster.http_client()?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
+        for entrypoint in &entrypoints {
+            let get = async |path: &str| client.get(Scheme::Https, entrypoint.https, &host, path).await;
+            let response = get("/blog/a?b=c").await?;
+            let echo = response.echo()?;
             ensure!(echo.path == "/a" || echo.path == "/a?b=c", "rewritten to {}", echo.path);
             ensure!(echo.header("X-Team") == "a", "{:?}", echo.headers);
-            ensure!(answer.header("x-served") == "blog", "{:?}", answer.headers);
-            let hsts = answer.header("strict-transport-security");
+            ensure!(response.header("x-served") == "blog", "{:?}", response.headers);
+            let hsts = response.header("strict-transport-security");
             ensure!(hsts == "max-age=3600", "{hsts}");
-            let answer = get("/blog/fixed").await?;
-            ensure!((answer.status, &*answer.body) == (203, b"fixed"), "{}", answer.status);
-            let answer = get("/v12").await?;
-            let location = answer.header("location");
-            ensure!(answer.status == 308 && location.ends_with("/new"), "{} {location}", answer.status);
-            let answer = get("/blogger").await?;
-            ensure!(answer.echo()?.path == "/blogger", "not a segment");
-            ensure!(answer.header("x-served") == "all", "{:?}", answer.headers);
-            let closed = visitor.get(Scheme::Http, way.http, &host, "/blog").await?;
+            let response = get("/blog/fixed").await?;
+            ensure!((response.status, &*response.body) == (203, b"fixed"), "{}", response.status);
+            let response = get("/v12").await?;
+            let location = response.header("location");
+            ensure!(response.status == 308 && location.ends_with("/new"), "{} {location}", response.status);
+            let response = get("/blogger").await?;
+            ensure!(response.echo()?.path == "/blogger", "not a segment");
+            ensure!(response.header("x-served") == "all", "{:?}", response.headers);
+            let closed = client.get(Scheme::Http, entrypoint.http, &host, "/blog").await?;
             ensure!(closed.status == 301, "{}", closed.status);
             let request = format!(
                 "GET /open HTTP/1.1\r\nHost: {host}\r\nOrigin: https://app.example.com\r\nConnection: close\r\n\r\n"
             );
-            let answer = String::from_utf8(raw(way.http, request.as_bytes()).await?)?;
+            let response = String::from_utf8(raw(entrypoint.http, request.as_bytes()).await?)?;
             let allowed = "access-control-allow-origin: https://app.example.com";
-            ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-            ensure!(answer.to_ascii_lowercase().contains(allowed), "{answer}");
+            ensure!(response.starts_with("HTTP/1.1 200"), "{response}");
+            ensure!(response.to_ascii_lowercase().contains(allowed), "{response}");
         }
 
         routes.push(missing);
@@ -94,31 +94,31 @@ async fn each_request_finds_its_route_and_what_is_missing_closes_one() -> Result
         let resolved = unready.condition("ResolvedRefs").context("no ResolvedRefs")?;
         let place = "spec.routes[5].backends[0].service: ";
         ensure!(resolved.message.contains(place), "{unready}");
-        let way = ways.first().context("no way")?;
+        let entrypoint = entrypoints.first().context("no way")?;
         eventually("the route is closed", LATER, async || {
-            let answer = visitor.get(Scheme::Https, way.https, &host, "/missing").await?;
-            let reason = answer.header("x-portolan-reason");
-            ensure!(answer.status == 503 && reason == "ServiceNotFound", "{} {reason}", answer.status);
+            let response = client.get(Scheme::Https, entrypoint.https, &host, "/missing").await?;
+            let reason = response.header("x-portolan-reason");
+            ensure!(response.status == 503 && reason == "ServiceNotFound", "{} {reason}", response.status);
             Ok(())
         })
         .await?;
-        let answer = visitor.get(Scheme::Https, way.https, &host, "/blog").await?;
-        answer.echo().context("another route closed with it")?;
+        let response = client.get(Scheme::Https, entrypoint.https, &host, "/blog").await?;
+        response.echo().context("another route closed with it")?;
         cluster.apply(&service(&namespace, "missing")).await?;
         cluster.ready(&namespace, "shop", LATER).await?;
-        let answer = visitor.get(Scheme::Https, way.https, &host, "/missing").await?;
-        answer.echo().map(|_| ())
+        let response = client.get(Scheme::Https, entrypoint.https, &host, "/missing").await?;
+        response.echo().map(|_| ())
     })
     .await
 }
 
 #[tokio::test]
-async fn clients_without_a_certificate_are_kept_out_and_status_is_ready() -> Result<()> {
-    scene("mutual", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn rejects_clients_without_a_certificate_while_ready() -> Result<()> {
+    test_env("mutual", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("closed");
+        let host = env.host("closed");
         let tls = json!({"clientCA": {"secret": {"name": "clients"}}});
         let exposed = exposed_echo(&namespace, "closed", &[&host], json!({"tls": tls}));
         cluster.apply(&exposed).await?;
@@ -133,13 +133,13 @@ async fn clients_without_a_certificate_are_kept_out_and_status_is_ready() -> Res
         });
         cluster.apply(&secret).await?;
         let exposed = cluster.ready(&namespace, "closed", LATER).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            let refused = visitor.https(way.https, &host).await;
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            let refused = client.https(entrypoint.https, &host).await;
             ensure!(
                 refused.is_err(),
                 "{}: let in without a certificate",
-                way.what
+                entrypoint.what
             );
         }
         Ok(())
@@ -148,10 +148,10 @@ async fn clients_without_a_certificate_are_kept_out_and_status_is_ready() -> Res
 }
 
 #[tokio::test]
-async fn nonsense_is_refused_with_a_sentence() -> Result<()> {
-    scene("nonsense", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn schema_rejects_invalid_routes_with_a_message() -> Result<()> {
+    test_env("nonsense", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         for (route, sentence) in [
             (json!({"backends": [{"service": "a", "port": 80}], "redirect": {"path": "/x"}}), "keep one, or make a route for each"),
             (json!({"backends": [{"service": "a", "port": 80, "weight": -1}]}), "write 0 to send nothing there"),
@@ -161,10 +161,10 @@ async fn nonsense_is_refused_with_a_sentence() -> Result<()> {
             (json!({"backends": [{"service": "a", "port": 80, "tls": {"subjectName": "a"}}]}), "ca and subjectName come together"),
             (json!({"cors": {"allowOrigins": ["*"], "allowCredentials": true}}), "write the origins out"),
         ] {
-            let spec = json!({"port": 80, "service": "a", "hostnames": [scene.host("a")], "routes": [route]});
+            let spec = json!({"port": 80, "service": "a", "hostnames": [env.host("a")], "routes": [route]});
             let refused = cluster.apply(&exposed_port(&namespace, "a", spec)).await;
-            let told = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
-            ensure!(told.contains(sentence), "{route}: {told:?}");
+            let error = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+            ensure!(error.contains(sentence), "{route}: {error:?}");
         }
         Ok(())
     })

@@ -1,51 +1,55 @@
-//! From an ExposedPort to answers, at every proxy and address, and a status that says what is so.
+//! From an ExposedPort to responses, at every proxy and address, and its status.
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use portolan_e2e::client::{Response, Scheme};
 use portolan_e2e::cluster::text;
 use portolan_e2e::echo::service;
 use portolan_e2e::exposed::{Exposed, exposed_echo, exposed_port};
 use portolan_e2e::pki::{Authority, tls_secret};
-use portolan_e2e::visitor::{Answer, Scheme};
 use portolan_e2e::wait::{LATER, SOON, eventually};
-use portolan_e2e::{CLASS, Cluster, ISSUER, scene};
+use portolan_e2e::{CLASS, Cluster, ISSUER, test_env};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// How often a host is asked at one way: enough to meet more than one worker.
+/// Requests to a host at one entrypoint: enough to meet more than one worker.
 const ROUNDS: usize = 4;
 
 #[tokio::test]
-async fn https_answers_at_every_proxy_and_address_of_both_families() -> Result<()> {
-    scene("https", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_https_at_every_proxy_and_address() -> Result<()> {
+    test_env("https", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 2).await?;
-        let (full, short) = (scene.host("shop"), scene.host("hello"));
-        let names = [full.as_str(), &format!("{}.*", scene.label("hello"))];
+        let (full, short) = (env.host("shop"), env.host("hello"));
+        let names = [full.as_str(), &format!("{}.*", env.label("hello"))];
         cluster
             .apply(&exposed_echo(&namespace, "shop", &names, json!({})))
             .await?;
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
 
-        let visitor = cluster.visitor()?;
-        let ways = cluster.ways(&exposed).await?;
+        let client = cluster.http_client()?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
         ensure!(
-            ways.iter().any(|way| way.https.is_ipv4())
-                && ways.iter().any(|way| way.https.is_ipv6())
+            entrypoints
+                .iter()
+                .any(|entrypoint| entrypoint.https.is_ipv4())
+                && entrypoints
+                    .iter()
+                    .any(|entrypoint| entrypoint.https.is_ipv6())
         );
         let mut pods = BTreeSet::new();
-        for way in &ways {
+        for entrypoint in &entrypoints {
             for host in [&full, &short] {
                 for _ in 0..ROUNDS {
-                    let answer = visitor
-                        .https(way.https, host)
+                    let response = client
+                        .https(entrypoint.https, host)
                         .await
-                        .with_context(|| way.what.clone())?;
-                    let echo = answer
+                        .with_context(|| entrypoint.what.clone())?;
+                    let echo = response
                         .echo()
-                        .with_context(|| format!("{} {host}", way.what))?;
+                        .with_context(|| format!("{} {host}", entrypoint.what))?;
                     ensure!(
                         echo.host == *host,
                         "the application read Host {}",
@@ -68,16 +72,16 @@ async fn https_answers_at_every_proxy_and_address_of_both_families() -> Result<(
                     );
                     ensure!(!echo.header("X-Request-Id").is_empty(), "no X-Request-Id");
                     pods.insert(echo.pod);
-                    agrees(&exposed, host, &answer)?;
+                    agrees(&exposed, host, &response)?;
                 }
-                let answer = visitor.http(way.http, host).await?;
+                let response = client.http(entrypoint.http, host).await?;
                 ensure!(
-                    answer.status == 301,
+                    response.status == 301,
                     "HTTP at {}: {}",
-                    way.what,
-                    answer.status
+                    entrypoint.what,
+                    response.status
                 );
-                let location = answer.header("location");
+                let location = response.header("location");
                 ensure!(
                     location == format!("https://{host}/"),
                     "redirected to {location}"
@@ -85,26 +89,31 @@ async fn https_answers_at_every_proxy_and_address_of_both_families() -> Result<(
             }
         }
         ensure!(pods.len() == 2, "only {pods:?} answered");
-        let unknown = scene.host("nobody");
-        for way in &ways {
-            let refused = visitor.https(way.https, &unknown).await;
+        let unknown = env.host("unknown");
+        for entrypoint in &entrypoints {
+            let refused = client.https(entrypoint.https, &unknown).await;
             ensure!(
                 refused.is_err(),
-                "{}: TLS for a name that nobody has",
-                way.what
+                "{}: TLS for an unknown name",
+                entrypoint.what
             );
-            let answer = visitor.http(way.http, &unknown).await?;
-            ensure!(answer.status == 404, "{}: {}", way.what, answer.status);
+            let response = client.http(entrypoint.http, &unknown).await?;
+            ensure!(
+                response.status == 404,
+                "{}: {}",
+                entrypoint.what,
+                response.status
+            );
         }
         addresses(cluster, &exposed)?;
-        columns(cluster, &namespace, &exposed, &full).await?;
+        columns(cluster, &namespace, &full).await?;
         children(cluster, &namespace, &exposed, &[&full, &short]).await
     })
     .await
 }
 
 /// Status says of a hostname what the handshake has just shown.
-fn agrees(exposed: &Exposed, host: &str, answer: &Answer) -> Result<()> {
+fn agrees(exposed: &Exposed, host: &str, response: &Response) -> Result<()> {
     let status = exposed.hostname(host)?;
     ensure!(
         text(status, "/url") == format!("https://{host}"),
@@ -112,14 +121,14 @@ fn agrees(exposed: &Exposed, host: &str, answer: &Answer) -> Result<()> {
     );
     ensure!(status.get("ready") == Some(&json!(true)), "{status}");
     ensure!(
-        text(status, "/certificate/servedFingerprint") == answer.fingerprint()?,
+        text(status, "/certificate/servedFingerprint") == response.fingerprint()?,
         "{status}"
     );
     ensure!(
         text(status, "/certificate/issuer").ends_with(ISSUER),
         "{status}"
     );
-    let der = answer.certificate.as_ref().context("no certificate")?;
+    let der = response.certificate.as_ref().context("no certificate")?;
     let (_, certificate) = x509_parser::parse_x509_certificate(der)?;
     let not_after: Timestamp = text(status, "/certificate/notAfter").parse()?;
     ensure!(
@@ -131,35 +140,43 @@ fn agrees(exposed: &Exposed, host: &str, answer: &Answer) -> Result<()> {
 
 /// Status and Ingress name the addresses at which the class is reached from outside.
 fn addresses(cluster: &Cluster, exposed: &Exposed) -> Result<()> {
-    let told: BTreeSet<IpAddr> = exposed
+    let reported: BTreeSet<IpAddr> = exposed
         .addresses()
         .into_iter()
         .map(str::parse)
         .collect::<Result<_, _>>()?;
-    let real = BTreeSet::from(cluster.environment.public);
-    ensure!(told == real, "status.addresses {told:?}, really {real:?}");
+    let expected = BTreeSet::from(cluster.environment.public);
+    ensure!(
+        reported == expected,
+        "status.addresses {reported:?}, expected {expected:?}"
+    );
     Ok(())
 }
 
-/// What a person reads.
-async fn columns(cluster: &Cluster, namespace: &str, exposed: &Exposed, host: &str) -> Result<()> {
-    let short = cluster
-        .kubectl(&["-n", namespace, "get", "xp", "shop"])
-        .await?;
-    let (head, row) = short.split_once('\n').context("no row")?;
-    let head: Vec<&str> = head.split_whitespace().collect();
-    ensure!(
-        head == ["NAME", "HOSTS", "STATUS", "READY", "URL", "EXPIRES", "AGE"],
-        "{head:?}"
-    );
-    let expires = text(&exposed.0, "/status/summary/certificateExpires");
+/// Checks the columns of `kubectl get`.
+async fn columns(cluster: &Cluster, namespace: &str, host: &str) -> Result<()> {
     let url = format!("https://{host}");
-    for part in ["shop", host, "+1", "Ready", "True", &url, expires] {
+    eventually("the row agrees with the status", SOON, async || {
+        let short = cluster
+            .kubectl(&["-n", namespace, "get", "xp", "shop"])
+            .await?;
+        let (head, row) = short.split_once('\n').context("no row")?;
+        let head: Vec<&str> = head.split_whitespace().collect();
         ensure!(
-            !part.is_empty() && row.contains(part),
-            "{part:?} is not in {row:?}"
+            head == ["NAME", "HOSTS", "STATUS", "READY", "URL", "EXPIRES", "AGE"],
+            "{head:?}"
         );
-    }
+        let exposed = cluster.exposed(namespace, "shop").await?;
+        let expires = text(&exposed.0, "/status/summary/certificateExpires");
+        for part in ["shop", host, "+1", "Ready", "True", &url, expires] {
+            ensure!(
+                !part.is_empty() && row.contains(part),
+                "{part:?} is not in {row:?}"
+            );
+        }
+        Ok(())
+    })
+    .await?;
     let wide = cluster
         .kubectl(&["-n", namespace, "get", "xp", "shop", "-o", "wide"])
         .await?;
@@ -190,7 +207,7 @@ async fn children(
     );
     ensure!(
         ingress.pointer("/spec/tls").is_none(),
-        "nobody shall issue twice: {ingress}"
+        "a second certificate would be issued: {ingress}"
     );
     let rules = ingress
         .pointer("/spec/rules")
@@ -237,14 +254,14 @@ async fn children(
 }
 
 #[tokio::test]
-async fn a_service_of_ones_own_is_exposed_by_the_name_of_its_port() -> Result<()> {
-    scene("service", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn exposes_an_existing_service_by_port_name_or_number() -> Result<()> {
+    test_env("service", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "mine")).await?;
-        let by_name = scene.host("name");
-        let by_number = scene.host("number");
+        let by_name = env.host("name");
+        let by_number = env.host("number");
         for (name, host, port) in [("name", &by_name, json!("http")), ("number", &by_number, json!(80))] {
             let spec = json!({"port": port, "service": "mine", "hostnames": [host], "tls": {"mode": "Disabled"}});
             cluster.apply(&exposed_port(&namespace, name, spec)).await?;
@@ -260,12 +277,12 @@ async fn a_service_of_ones_own_is_exposed_by_the_name_of_its_port() -> Result<()
 }
 
 #[tokio::test]
-async fn a_container_port_is_exposed_by_its_name() -> Result<()> {
-    scene("named", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn exposes_a_container_port_by_name() -> Result<()> {
+    test_env("named", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("named");
+        let host = env.host("named");
         let spec = json!({
             "port": "web", "selector": {"app": "echo"}, "hostnames": [host], "tls": {"mode": "Disabled"},
         });
@@ -278,20 +295,24 @@ async fn a_container_port_is_exposed_by_its_name() -> Result<()> {
 
 /// With TLS disabled HTTP answers, and HTTPS does not know the name.
 async fn serves_plainly(cluster: &Cluster, exposed: &Exposed, host: &str) -> Result<()> {
-    let visitor = cluster.visitor()?;
-    for way in cluster.ways(exposed).await? {
-        let echo = visitor
-            .http(way.http, host)
+    let client = cluster.http_client()?;
+    for entrypoint in cluster.entrypoints(exposed).await? {
+        let echo = client
+            .http(entrypoint.http, host)
             .await?
             .echo()
-            .with_context(|| way.what.clone())?;
+            .with_context(|| entrypoint.what.clone())?;
         ensure!(
             echo.header("X-Forwarded-Proto") == "http",
             "{:?}",
             echo.headers
         );
-        let tls = visitor.https(way.https, host).await;
-        ensure!(tls.is_err(), "{}: TLS although it is disabled", way.what);
+        let tls = client.https(entrypoint.https, host).await;
+        ensure!(
+            tls.is_err(),
+            "{}: TLS although it is disabled",
+            entrypoint.what
+        );
     }
     let status = exposed.hostname(host)?;
     ensure!(text(status, "/url") == format!("http://{host}"), "{status}");
@@ -308,13 +329,13 @@ async fn serves_plainly(cluster: &Cluster, exposed: &Exposed, host: &str) -> Res
 }
 
 #[tokio::test]
-async fn a_secret_of_ones_own_is_served_and_followed() -> Result<()> {
-    scene("secret", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn serves_and_follows_an_own_secret() -> Result<()> {
+    test_env("secret", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let wildcard = format!("*.{}", scene.host("own"));
-        let host = format!("x.{}", scene.host("own"));
+        let wildcard = format!("*.{}", env.host("own"));
+        let host = format!("x.{}", env.host("own"));
         let authority = Authority::new()?;
         cluster
             .apply(&tls_secret(
@@ -330,13 +351,13 @@ async fn a_secret_of_ones_own_is_served_and_followed() -> Result<()> {
         let exposed = cluster.ready(&namespace, "own", SOON).await?;
         ensure!(exposed.children("Certificate").is_empty(), "{exposed}");
 
-        let visitor = authority.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            let answer = visitor
-                .get(Scheme::Https, way.https, &host, "/x?y=z")
+        let client = authority.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            let response = client
+                .get(Scheme::Https, entrypoint.https, &host, "/x?y=z")
                 .await?;
-            ensure!(answer.echo()?.path == "/x", "{:?}", answer.body);
-            let two_labels = visitor.https(way.https, &format!("y.{host}")).await;
+            ensure!(response.echo()?.path == "/x", "{:?}", response.body);
+            let two_labels = client.https(entrypoint.https, &format!("y.{host}")).await;
             ensure!(two_labels.is_err(), "a wildcard matches exactly one label");
         }
 
@@ -351,14 +372,14 @@ async fn a_secret_of_ones_own_is_served_and_followed() -> Result<()> {
         eventually("the renewed certificate is served", SOON, async || {
             let exposed = cluster.exposed(&namespace, "own").await?;
             let status = exposed.hostname(&wildcard)?;
-            let told = text(status, "/certificate/servedFingerprint");
-            ensure!(exposed.is_ready() && told != before, "{exposed}");
-            for way in cluster.ways(&exposed).await? {
-                let shown = visitor.https(way.https, &host).await?.fingerprint()?;
+            let served = text(status, "/certificate/servedFingerprint");
+            ensure!(exposed.is_ready() && served != before, "{exposed}");
+            for entrypoint in cluster.entrypoints(&exposed).await? {
+                let shown = client.https(entrypoint.https, &host).await?.fingerprint()?;
                 ensure!(
-                    shown == told,
-                    "{} shows {shown}, status says {told}",
-                    way.what
+                    shown == served,
+                    "{} shows {shown}, status has {served}",
+                    entrypoint.what
                 );
             }
             Ok(())

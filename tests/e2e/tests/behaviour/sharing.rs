@@ -1,10 +1,10 @@
 //! Several ExposedPorts of a namespace under one hostname, and shares of requests.
 
 use anyhow::{Context, Result, ensure};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::echo::{container, deployment, service};
 use portolan_e2e::exposed::{KIND, exposed_echo, exposed_port};
-use portolan_e2e::scene;
-use portolan_e2e::visitor::Scheme;
+use portolan_e2e::test_env;
 use portolan_e2e::wait::{LATER, eventually};
 use serde_json::{Value, json};
 
@@ -13,13 +13,12 @@ fn answering(prefix: &str, body: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_routes_of_a_namespace_come_together_under_a_hostname_that_changes_hands() -> Result<()>
-{
-    scene("sharing", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn objects_of_a_namespace_share_a_hostname() -> Result<()> {
+    test_env("sharing", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         cluster
             .apply(&exposed_echo(&namespace, "all", &[&host], json!({})))
             .await?;
@@ -29,26 +28,26 @@ async fn the_routes_of_a_namespace_come_together_under_a_hostname_that_changes_h
             .apply(&exposed_port(&namespace, "blog", blog))
             .await?;
         cluster.ready(&namespace, "blog", LATER).await?;
-        let visitor = cluster.visitor()?;
-        let ways = cluster.ways(&exposed).await?;
-        let get = async |at, path: &str| visitor.get(Scheme::Https, at, &host, path).await;
-        for way in &ways {
-            get(way.https, "/").await?.echo()?;
-            let answer = get(way.https, "/blog/1").await?;
-            ensure!(&*answer.body == b"the blog", "{answer:?}");
+        let client = cluster.http_client()?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
+        let get = async |at, path: &str| client.get(Scheme::Https, at, &host, path).await;
+        for entrypoint in &entrypoints {
+            get(entrypoint.https, "/").await?.echo()?;
+            let response = get(entrypoint.https, "/blog/1").await?;
+            ensure!(&*response.body == b"the blog", "{response:?}");
         }
-        // The one whose word on TLS counted goes: the other serves on, with the same certificate.
-        let way = ways.first().context("no way")?;
-        let before = get(way.https, "/blog").await?.fingerprint()?;
+        // The one whose TLS settings applied goes: the other serves on, with the same certificate.
+        let entrypoint = entrypoints.first().context("no way")?;
+        let before = get(entrypoint.https, "/blog").await?.fingerprint()?;
         cluster.delete(KIND, &namespace, "all").await?;
         cluster.gone(KIND, &namespace, "all", LATER).await?;
-        for way in &ways {
+        for entrypoint in &entrypoints {
             eventually("the other routes are gone", LATER, async || {
-                let answer = get(way.https, "/blog").await?;
-                ensure!(&*answer.body == b"the blog", "{answer:?}");
-                ensure!(answer.fingerprint()? == before, "another certificate");
-                let answer = get(way.https, "/").await?;
-                ensure!(answer.status == 404, "{}", answer.status);
+                let response = get(entrypoint.https, "/blog").await?;
+                ensure!(&*response.body == b"the blog", "{response:?}");
+                ensure!(response.fingerprint()? == before, "another certificate");
+                let response = get(entrypoint.https, "/").await?;
+                ensure!(response.status == 404, "{}", response.status);
                 Ok(())
             })
             .await?;
@@ -59,10 +58,10 @@ async fn the_routes_of_a_namespace_come_together_under_a_hostname_that_changes_h
 }
 
 #[tokio::test]
-async fn requests_are_shared_by_weight() -> Result<()> {
-    scene("weights", async |scene| {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+async fn splits_requests_by_weight() -> Result<()> {
+    test_env("weights", async |env| {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
         cluster.apply(&service(&namespace, "old")).await?;
         let mut next = deployment(&namespace, 1, &[container("echo", "web", 8080, json!([]))]);
@@ -78,7 +77,7 @@ async fn requests_are_shared_by_weight() -> Result<()> {
         let mut new = service(&namespace, "new");
         *new.pointer_mut("/spec/selector").context("no selector")? = json!({"app": "next"});
         cluster.apply(&new).await?;
-        let host = scene.host("shop");
+        let host = env.host("shop");
         let backend = |name: &str, weight| json!({"service": name, "port": 80, "weight": weight});
         let backends = |old, new| json!([backend("old", old), backend("new", new)]);
         let spec =
@@ -87,14 +86,16 @@ async fn requests_are_shared_by_weight() -> Result<()> {
             .apply(&exposed_port(&namespace, "shop", spec(3, 1)))
             .await?;
         let exposed = cluster.ready(&namespace, "shop", LATER).await?;
-        let visitor = cluster.visitor()?;
-        let ways = cluster.ways(&exposed).await?;
-        let way = ways.first().context("no way")?;
+        let client = cluster.http_client()?;
+        let entrypoints = cluster.entrypoints(&exposed).await?;
+        let entrypoint = entrypoints.first().context("no way")?;
         let taken_by_new = async || {
             let mut count = 0;
-            let mut visit = visitor.visit(Scheme::Https, way.https, &host).await?;
+            let mut connection = client
+                .connect(Scheme::Https, entrypoint.https, &host)
+                .await?;
             for _ in 0..200 {
-                let echo = visit.ask(http::Method::GET, "/").await?.echo()?;
+                let echo = connection.request(http::Method::GET, "/").await?.echo()?;
                 count += u32::from(echo.pod.starts_with("next-"));
             }
             anyhow::Ok(count)

@@ -1,4 +1,4 @@
-//! Each alert fires from what it is for, and clears when that is over: a real Prometheus with the rules
+//! Each alert fires from its real cause, and clears when that is over: a real Prometheus with the rules
 //! that the chart installs. Values of the chart make it quick, and nothing else does.
 
 use anyhow::{Context, Result, ensure};
@@ -7,11 +7,11 @@ use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::pki::Authority;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, SYSTEM, Scene, scene};
+use portolan_e2e::{Cluster, SYSTEM, TestEnv, test_env};
 use portolan_faults::container::Halted;
-use portolan_faults::cut::Cut;
+use portolan_faults::operator_under_test::{restore, withdraw};
+use portolan_faults::partition::Partition;
 use portolan_faults::prometheus::Prometheus;
-use portolan_faults::stand::{restore, withdraw};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -50,13 +50,13 @@ const PROXIES_BEHIND: &str = "PortolanProxiesBehind";
 const OPERATOR_DOWN: &str = "PortolanOperatorDown";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_alert_fires_from_a_real_condition_and_clears() -> Result<()> {
-    scene("alerts", async |scene| {
+async fn each_alert_fires_and_clears() -> Result<()> {
+    test_env("alerts", async |env| {
         install(VALUES).await?;
-        let outcome = AssertUnwindSafe(judge(scene)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(check_alerts(env)).catch_unwind().await;
         // Whatever happened: the operator is there, and no rules are.
         let back = async {
-            restore(&scene.cluster).await?;
+            restore(&env.cluster).await?;
             install(&[]).await
         };
         let back = back.await;
@@ -68,17 +68,16 @@ async fn each_alert_fires_from_a_real_condition_and_clears() -> Result<()> {
     .await
 }
 
-async fn judge(scene: &Scene) -> Result<()> {
-    let standing = Standing::new(scene).await?;
-    standing.pods_gone().await.context("pods gone")?;
-    standing.swap_blocked().await.context("swap blocked")?;
-    standing.issuer_broken().await.context("issuer broken")?;
-    standing
-        .cert_manager_stopped()
+async fn check_alerts(env: &TestEnv) -> Result<()> {
+    let app = ExposedApp::new(env).await?;
+    app.pods_gone().await.context("pods gone")?;
+    app.swap_blocked().await.context("swap blocked")?;
+    app.issuer_broken().await.context("issuer broken")?;
+    app.cert_manager_stopped()
         .await
         .context("cert-manager stopped")?;
-    standing.leader_changed().await.context("leader changed")?;
-    standing.operator_gone().await.context("operator gone")
+    app.leader_changed().await.context("leader changed")?;
+    app.operator_gone().await.context("operator gone")
 }
 
 /// Installs the chart as `demo/install` does, with more values.
@@ -89,14 +88,14 @@ async fn install(values: &[&str]) -> Result<()> {
         command.args(["--set", value]);
     }
     let output = command.kill_on_drop(true).output().await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "demo/install: {said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "demo/install: {errors}");
     Ok(())
 }
 
 /// An application that is exposed on proxies of its own, so that they can be disturbed.
-struct Standing<'a> {
-    scene: &'a Scene,
+struct ExposedApp<'a> {
+    env: &'a TestEnv,
     cluster: &'a Cluster,
     prometheus: Prometheus,
     namespace: String,
@@ -104,23 +103,23 @@ struct Standing<'a> {
     host: String,
 }
 
-impl<'a> Standing<'a> {
-    async fn new(scene: &'a Scene) -> Result<Self> {
-        let cluster = &scene.cluster;
-        let namespace = scene.namespace("a").await?;
+impl<'a> ExposedApp<'a> {
+    async fn new(env: &'a TestEnv) -> Result<Self> {
+        let cluster = &env.cluster;
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 1).await?;
-        let standing = Self {
-            scene,
+        let app = Self {
+            env,
             cluster,
             prometheus: Prometheus::start(cluster).await?,
-            class: scene.own_class(1).await?,
-            host: scene.host("shop"),
+            class: env.own_class(1).await?,
+            host: env.host("shop"),
             namespace,
         };
-        standing.expose("shop", &standing.host, json!({})).await?;
-        cluster.ready(&standing.namespace, "shop", LATER).await?;
-        standing.is_seen_ready().await?;
-        Ok(standing)
+        app.expose("shop", &app.host, json!({})).await?;
+        cluster.ready(&app.namespace, "shop", LATER).await?;
+        app.is_seen_ready().await?;
+        Ok(app)
     }
 
     async fn expose(&self, name: &str, host: &str, more: Value) -> Result<()> {
@@ -160,18 +159,18 @@ impl<'a> Standing<'a> {
         self.is_seen_ready().await
     }
 
-    /// The proxy takes requests, and hears no operator any more.
+    /// The proxy accepts requests, and receives nothing from the operator any more.
     async fn swap_blocked(&self) -> Result<()> {
         let pods = self.cluster.proxy_pods(&self.class).await?;
         let [pod] = pods.as_slice() else {
             anyhow::bail!("{} proxies", pods.len())
         };
-        let cut = Cut::from(pod, 9443)?;
+        let partition = Partition::from(pod, 9443)?;
         self.prometheus
             .fires(PROXIES_BEHIND, "class", &self.class)
             .await?;
         self.fires(NOT_SERVED, &self.host).await?;
-        drop(cut);
+        drop(partition);
         self.prometheus
             .clears(&[PROXIES_BEHIND], "class", &self.class)
             .await?;
@@ -180,7 +179,7 @@ impl<'a> Standing<'a> {
 
     /// An authority whose key is that of another one signs nothing.
     async fn issuer_broken(&self) -> Result<()> {
-        let (namespace, host) = (&self.namespace, self.scene.host("broken"));
+        let (namespace, host) = (&self.namespace, self.env.host("broken"));
         let (good, other) = (Authority::new()?, Authority::new()?);
         let secret = |key: &Authority| {
             json!({
@@ -231,7 +230,7 @@ impl<'a> Standing<'a> {
         self.is_seen_ready().await?;
 
         let halted = Halted::part(&self.cluster.environment, "cert-manager")?;
-        let late = self.scene.host("late");
+        let late = self.env.host("late");
         self.expose("late", &late, json!({})).await?;
         self.fires(WITHOUT_CERTIFICATE, &late).await?;
         self.fires(RENEWAL_OVERDUE, &self.host).await?;
@@ -280,7 +279,7 @@ impl<'a> Standing<'a> {
         self.cluster.delete("Pod", SYSTEM, &before).await?;
         eventually("another one leads", LATER, async || {
             let firing = self.prometheus.firing("hostname", &self.host).await?;
-            // A look that fails is told by the deadline; this one ends the test at once.
+            // A failed attempt is reported at the deadline; this one ends the test at once.
             assert!(firing.contains(NOT_READY), "it stopped firing: {firing:?}");
             let down = self.prometheus.firing("alertname", OPERATOR_DOWN).await?;
             assert!(down.is_empty(), "the operator counts as down");

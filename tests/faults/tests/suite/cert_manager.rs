@@ -2,31 +2,33 @@
 
 use anyhow::{Context, Result, ensure};
 use futures::FutureExt;
+use portolan_e2e::client::Scheme;
 use portolan_e2e::exposed::exposed_echo;
 use portolan_e2e::load::Load;
-use portolan_e2e::visitor::Scheme;
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Scene, scene};
+use portolan_e2e::{TestEnv, test_env};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 
 const CERTIFICATES: &str = "certificates.cert-manager.io";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_definition_what_is_served_stays_served_and_it_heals() -> Result<()> {
-    scene("nocrd", async |scene| {
-        let cluster = &scene.cluster;
+async fn serves_without_the_certificate_definition_and_recovers() -> Result<()> {
+    test_env("nocrd", async |env| {
+        let cluster = &env.cluster;
         let kind = "CustomResourceDefinition";
         let mut definition = cluster.get(kind, "", CERTIFICATES).await?;
         strip(&mut definition)?;
-        let namespace = scene.namespace("a").await?;
-        let outcome = AssertUnwindSafe(without(scene, &namespace))
+        let namespace = env.namespace("a").await?;
+        let outcome = AssertUnwindSafe(without(env, &namespace))
             .catch_unwind()
             .await;
         // Whatever happened, the cluster gets its definition back.
         let back = eventually("the definition is back", LATER, async || {
             let there = cluster.find(kind, "", CERTIFICATES).await?;
-            let going = there.is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_some());
+            let going = there.is_some_and(|definition| {
+                definition.pointer("/metadata/deletionTimestamp").is_some()
+            });
             ensure!(!going, "it is still being deleted");
             cluster.apply(&definition).await.map(drop)
         })
@@ -47,16 +49,16 @@ async fn without_its_definition_what_is_served_stays_served_and_it_heals() -> Re
 }
 
 /// Deletes the definition and looks at what becomes of an old and a new object.
-async fn without(scene: &Scene, namespace: &str) -> Result<()> {
-    let cluster = &scene.cluster;
+async fn without(env: &TestEnv, namespace: &str) -> Result<()> {
+    let cluster = &env.cluster;
     cluster.echo(namespace, 1).await?;
-    let [old, new] = ["old", "new"].map(|part| scene.host(part));
+    let [old, new] = ["old", "new"].map(|part| env.host(part));
     cluster
         .apply(&exposed_echo(namespace, "old", &[&old], json!({})))
         .await?;
     let exposed = cluster.ready(namespace, "old", LATER).await?;
-    let ways = cluster.ways(&exposed).await?;
-    let load = Load::start(&cluster.visitor()?, &ways, Scheme::Https, &old);
+    let entrypoints = cluster.entrypoints(&exposed).await?;
+    let load = Load::start(&cluster.http_client()?, &entrypoints, Scheme::Https, &old);
 
     cluster
         .delete("CustomResourceDefinition", "", CERTIFICATES)
@@ -68,14 +70,14 @@ async fn without(scene: &Scene, namespace: &str) -> Result<()> {
         .unready(namespace, "new", "CertManagerMissing", LATER)
         .await?;
     let plain = json!({"tls": {"mode": "Disabled"}});
-    let host = scene.host("plain");
+    let host = env.host("plain");
     cluster
         .apply(&exposed_echo(namespace, "plain", &[&host], plain))
         .await?;
     let exposed = cluster.ready(namespace, "plain", LATER).await?;
-    let visitor = cluster.visitor()?;
-    for way in cluster.ways(&exposed).await? {
-        visitor.http(way.http, &host).await?.echo()?;
+    let client = cluster.http_client()?;
+    for entrypoint in cluster.entrypoints(&exposed).await? {
+        client.http(entrypoint.http, &host).await?.echo()?;
     }
     let before = load.answered();
     eventually("the old one is asked and answered", LATER, async || {

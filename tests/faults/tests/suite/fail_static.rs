@@ -1,32 +1,32 @@
-//! The proxies go on without the operator, and nobody notices when either is replaced.
+//! The proxies go on without the operator, and no request is lost when either is replaced.
 
 use anyhow::{Context, Result, ensure};
 use futures::FutureExt;
 use futures::future::{Either, select};
 use kube::runtime::watcher::{self, Event, watcher};
+use portolan_e2e::client::Scheme;
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::{Exposed, KIND, exposed_echo};
 use portolan_e2e::load::Load;
-use portolan_e2e::proxies::{Way, is_ready};
-use portolan_e2e::visitor::Scheme;
+use portolan_e2e::proxies::{Entrypoint, is_ready};
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{CLASS, Cluster, SYSTEM, Scene, scene};
+use portolan_e2e::{CLASS, Cluster, SYSTEM, TestEnv, test_env};
 use portolan_faults::container;
-use portolan_faults::stand::{OPERATOR, restore, withdraw};
+use portolan_faults::operator_under_test::{OPERATOR, restore, withdraw};
 use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
 const PROXY: &str = "portolan-proxy";
-/// Requests that must have been answered after a change of scene before it counts as survived.
+/// Requests that must have been answered after a disruption before it counts as survived.
 const MANY: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_operator_the_proxies_serve_even_after_a_crash() -> Result<()> {
-    scene("static", async |scene| {
-        let cluster = &scene.cluster;
-        let standing = Standing::new(scene).await?;
-        let outcome = AssertUnwindSafe(standing.without_operator())
+async fn proxies_serve_without_the_operator_even_after_a_crash() -> Result<()> {
+    test_env("static", async |env| {
+        let cluster = &env.cluster;
+        let app = ExposedApp::new(env).await?;
+        let outcome = AssertUnwindSafe(app.without_operator())
             .catch_unwind()
             .await;
         let back = restore(cluster).await;
@@ -35,11 +35,11 @@ async fn without_the_operator_the_proxies_serve_even_after_a_crash() -> Result<(
             Err(panic) => std::panic::resume_unwind(panic),
         }
         // Back again, the operator takes the third proxy away, and everything is as it was.
-        cluster.rolled_out(SYSTEM, &standing.deployment).await?;
-        let exposed = cluster.ready(&standing.namespace, "x", LATER).await?;
-        let visitor = cluster.visitor()?;
-        for way in cluster.ways(&exposed).await? {
-            visitor.https(way.https, &standing.host).await?.echo()?;
+        cluster.rolled_out(SYSTEM, &app.deployment).await?;
+        let exposed = cluster.ready(&app.namespace, "x", LATER).await?;
+        let client = cluster.http_client()?;
+        for entrypoint in cluster.entrypoints(&exposed).await? {
+            client.https(entrypoint.https, &app.host).await?.echo()?;
         }
         Ok(())
     })
@@ -47,29 +47,29 @@ async fn without_the_operator_the_proxies_serve_even_after_a_crash() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarting_the_operator_costs_no_request_and_no_readiness() -> Result<()> {
-    scene("restart", async |scene| {
-        let cluster = &scene.cluster;
-        let standing = Standing::new(scene).await?;
-        let ways = cluster.ways(&standing.exposed).await?;
-        let load = standing.load(&ways)?;
+async fn operator_restart_loses_no_request_and_no_readiness() -> Result<()> {
+    test_env("restart", async |env| {
+        let cluster = &env.cluster;
+        let app = ExposedApp::new(env).await?;
+        let entrypoints = cluster.entrypoints(&app.exposed).await?;
+        let load = app.load(&entrypoints)?;
         let restarted = async {
             cluster
                 .kubectl(&["-n", SYSTEM, "rollout", "restart", "deployment", OPERATOR])
                 .await?;
             cluster.rolled_out(SYSTEM, OPERATOR).await?;
-            // The new leader has judged everything once: a change of now reaches the proxies.
-            let host = scene.host("later");
+            // The new leader has reconciled everything once: a change of now reaches the proxies.
+            let host = env.host("later");
             let plain = json!({"tls": {"mode": "Disabled"}});
             cluster
-                .apply(&exposed_echo(&standing.namespace, "later", &[&host], plain))
+                .apply(&exposed_echo(&app.namespace, "later", &[&host], plain))
                 .await?;
             cluster
-                .ready(&standing.namespace, "later", LATER)
+                .ready(&app.namespace, "later", LATER)
                 .await
                 .map(drop)
         };
-        standing.while_ready(restarted).await?;
+        app.while_ready(restarted).await?;
         let answered = load.finish().await?;
         println!("restart: {answered} requests answered");
         Ok(())
@@ -78,15 +78,16 @@ async fn restarting_the_operator_costs_no_request_and_no_readiness() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replacing_the_proxies_costs_no_request() -> Result<()> {
-    scene("rollout", async |scene| {
-        let cluster = &scene.cluster;
-        let standing = Standing::new(scene).await?;
+async fn proxy_rollout_loses_no_request() -> Result<()> {
+    test_env("rollout", async |env| {
+        let cluster = &env.cluster;
+        let app = ExposedApp::new(env).await?;
         let before = cluster.ready_proxies().await?;
-        let mut ways = cluster.ways(&standing.exposed).await?;
+        let mut entrypoints = cluster.entrypoints(&app.exposed).await?;
         // The Service's addresses: a pod's own address ends with the pod.
-        ways.retain(|way| cluster.environment.public.contains(&way.https.ip()));
-        let load = standing.load(&ways)?;
+        entrypoints
+            .retain(|entrypoint| cluster.environment.public.contains(&entrypoint.https.ip()));
+        let load = app.load(&entrypoints)?;
         cluster
             .kubectl(&[
                 "-n",
@@ -94,10 +95,10 @@ async fn replacing_the_proxies_costs_no_request() -> Result<()> {
                 "rollout",
                 "restart",
                 "deployment",
-                &standing.deployment,
+                &app.deployment,
             ])
             .await?;
-        cluster.rolled_out(SYSTEM, &standing.deployment).await?;
+        cluster.rolled_out(SYSTEM, &app.deployment).await?;
         let after = cluster.ready_proxies().await?;
         ensure!(
             after.iter().all(|pod| !before.contains(pod)),
@@ -105,16 +106,13 @@ async fn replacing_the_proxies_costs_no_request() -> Result<()> {
         );
         let answered = load.finish().await?;
         println!("rollout: {answered} requests answered");
-        cluster
-            .ready(&standing.namespace, "x", LATER)
-            .await
-            .map(drop)
+        cluster.ready(&app.namespace, "x", LATER).await.map(drop)
     })
     .await
 }
 
 /// An object that is served over HTTPS, and the proxies that do it.
-struct Standing {
+struct ExposedApp {
     cluster: Cluster,
     namespace: String,
     host: String,
@@ -122,12 +120,12 @@ struct Standing {
     deployment: String,
 }
 
-impl Standing {
-    async fn new(scene: &Scene) -> Result<Self> {
-        let cluster = scene.cluster.clone();
-        let namespace = scene.namespace("a").await?;
+impl ExposedApp {
+    async fn new(env: &TestEnv) -> Result<Self> {
+        let cluster = env.cluster.clone();
+        let namespace = env.namespace("a").await?;
         cluster.echo(&namespace, 2).await?;
-        let host = scene.host("x");
+        let host = env.host("x");
         cluster
             .apply(&exposed_echo(&namespace, "x", &[&host], json!({})))
             .await?;
@@ -149,10 +147,10 @@ impl Standing {
         })
     }
 
-    fn load(&self, ways: &[Way]) -> Result<Load> {
+    fn load(&self, entrypoints: &[Entrypoint]) -> Result<Load> {
         Ok(Load::start(
-            &self.cluster.visitor()?,
-            ways,
+            &self.cluster.http_client()?,
+            entrypoints,
             Scheme::Https,
             &self.host,
         ))
@@ -163,15 +161,18 @@ impl Standing {
         let proxies = cluster.ready_proxies().await?;
         let (struck, others) = proxies.split_first().context("no proxy")?;
         ensure!(!others.is_empty(), "one proxy only: who serves meanwhile?");
-        let ways: Vec<Way> = others.iter().flat_map(|proxy| proxy.ways()).collect();
-        let load = self.load(&ways)?;
+        let entrypoints: Vec<Entrypoint> = others
+            .iter()
+            .flat_map(|proxy| proxy.entrypoints())
+            .collect();
+        let load = self.load(&entrypoints)?;
         withdraw(cluster).await?;
         answered(&load, MANY).await?;
 
         // A crash: the container is started again in the same pod, and finds the state in its volume.
         let restarts = restarts(cluster, &struck.name).await?;
         container::kill(&struck.uid, PROXY)?;
-        let visitor = cluster.visitor()?;
+        let client = cluster.http_client()?;
         eventually(
             "the crashed proxy serves from its snapshot",
             LATER,
@@ -180,8 +181,8 @@ impl Standing {
                     self::restarts(cluster, &struck.name).await? > restarts,
                     "not restarted yet"
                 );
-                for way in struck.ways() {
-                    visitor.https(way.https, &self.host).await?.echo()?;
+                for entrypoint in struck.entrypoints() {
+                    client.https(entrypoint.https, &self.host).await?.echo()?;
                 }
                 let pod = cluster.get("Pod", SYSTEM, &struck.name).await?;
                 ensure!(is_ready(&pod), "it serves and is not Ready");
@@ -206,12 +207,12 @@ impl Standing {
                     }
                     ensure!(!is_ready(&pod), "a proxy without configuration is Ready");
                     let at = format!("{}:9090", text(&pod, "/status/podIP")).parse()?;
-                    let answer = visitor.get(Scheme::Http, at, "proxy", "/readyz").await?;
-                    let body = String::from_utf8_lossy(&answer.body).into_owned();
+                    let response = client.get(Scheme::Http, at, "proxy", "/readyz").await?;
+                    let body = String::from_utf8_lossy(&response.body).into_owned();
                     ensure!(
-                        answer.status == 503 && body.contains("NoConfiguration"),
+                        response.status == 503 && body.contains("NoConfiguration"),
                         "{} {body}",
-                        answer.status
+                        response.status
                     );
                     return Ok(());
                 }

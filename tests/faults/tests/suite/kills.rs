@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use portolan_e2e::cluster::text;
 use portolan_e2e::exposed::{KIND, exposed_echo};
 use portolan_e2e::wait::{LATER, eventually};
-use portolan_e2e::{Cluster, Scene};
-use portolan_faults::stand::stand;
+use portolan_e2e::{Cluster, TestEnv};
+use portolan_faults::operator_under_test::operator_under_test;
 use portolan_faults::sweep::{Change, sweep};
 use serde_json::{Value, json};
 
@@ -18,12 +18,12 @@ struct Subject {
 }
 
 impl Subject {
-    async fn new(scene: &Scene) -> Result<Self> {
-        let namespace = scene.namespace("a").await?;
-        scene.cluster.echo(&namespace, 1).await?;
-        let hosts = ["kept", "old", "new"].map(|part| scene.host(part));
+    async fn new(env: &TestEnv) -> Result<Self> {
+        let namespace = env.namespace("a").await?;
+        env.cluster.echo(&namespace, 1).await?;
+        let hosts = ["kept", "old", "new"].map(|part| env.host(part));
         Ok(Self {
-            cluster: scene.cluster.clone(),
+            cluster: env.cluster.clone(),
             namespace,
             hosts,
         })
@@ -162,11 +162,11 @@ async fn killed_at_any_write_of_a_delete() -> Result<()> {
     swept("delete", Delete).await
 }
 
-/// Sweeps over a change, with somebody else's objects beside it that must not be touched.
+/// Sweeps over a change, with foreign objects beside it that must not be touched.
 async fn swept<C: Change>(name: &str, change: impl FnOnce(Subject) -> C) -> Result<()> {
-    stand(name, async |stand| {
-        let cluster = &stand.scene.cluster;
-        let subject = Subject::new(stand.scene).await?;
+    operator_under_test(name, async |operator| {
+        let cluster = &operator.env.cluster;
+        let subject = Subject::new(operator.env).await?;
         let namespace = subject.namespace.clone();
         let foreign = json!({
             "apiVersion": "v1", "kind": "Service",
@@ -178,9 +178,10 @@ async fn swept<C: Change>(name: &str, change: impl FnOnce(Subject) -> C) -> Resu
             "spec": {"clusterIP": "None", "ports": [{"port": 1234}]},
         });
         let before = cluster.apply(&foreign).await?;
-        sweep(stand, &namespace, &change(subject)).await?;
+        sweep(operator, &namespace, &change(subject)).await?;
         let after = cluster.get("Service", &namespace, "x-foreign").await?;
-        let [before, after] = [&before, &after].map(|it| text(it, "/metadata/resourceVersion"));
+        let [before, after] =
+            [&before, &after].map(|object| text(object, "/metadata/resourceVersion"));
         ensure!(before == after, "a foreign object was touched");
         Ok(())
     })

@@ -1,25 +1,25 @@
-//! A page of docs/examples: YAML, a table of requests with their answers, a table of objects with
+//! A page of docs/guides/examples: YAML, a table of requests with their answers, a table of objects with
 //! their status.
 
 use anyhow::{Context, Result, bail, ensure};
 use http::Method;
-use portolan_e2e::visitor::Scheme;
+use portolan_e2e::client::Scheme;
 use std::fs;
 use std::path::Path;
 
 /// One example.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// That of its file.
+    /// Name of its file.
     pub(super) name: String,
     pub(super) yaml: String,
-    pub(super) visits: Vec<Visit>,
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) requests: Vec<RequestCase>,
+    pub(super) statuses: Vec<ExpectedStatus>,
 }
 
-/// What a visitor asks for, and what they get.
+/// A request and its expected response.
 #[derive(Debug)]
-pub(super) struct Visit {
+pub(super) struct RequestCase {
     pub(super) method: Method,
     pub(super) scheme: Scheme,
     pub(super) host: String,
@@ -27,24 +27,24 @@ pub(super) struct Visit {
     /// Name and value.
     pub(super) fields: Vec<(String, String)>,
     pub(super) status: u16,
-    pub(super) seen: Vec<Seen>,
+    pub(super) expected: Vec<Expectation>,
 }
 
-/// What is seen beside the status.
+/// What the response must have beside its status.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum Expectation {
     /// This application answered.
     From(String),
-    /// It was asked for this path.
+    /// The application was asked for this path.
     Path(String),
     Body(String),
     Field(String, String),
 }
 
-/// What status says of an object.
+/// Expected status of an object.
 #[derive(Debug)]
-pub(super) struct Verdict {
-    /// `None`: that of whoever applies the page.
+pub(super) struct ExpectedStatus {
+    /// `None`: that in which the page is applied.
     pub(super) namespace: Option<String>,
     pub(super) name: String,
     /// `None`: it is Ready.
@@ -53,7 +53,7 @@ pub(super) struct Verdict {
 
 /// Every page, but for the one that lists them.
 pub(super) fn all() -> Result<Vec<Page>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides/examples");
     let mut pages = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
         let path = entry?.path();
@@ -61,7 +61,9 @@ pub(super) fn all() -> Result<Vec<Page>> {
         let name = name.unwrap_or_default().to_owned();
         if name != "README" {
             let text = fs::read_to_string(&path)?;
-            pages.push(read(&name, &text).with_context(|| format!("docs/examples/{name}.md"))?);
+            pages.push(
+                read(&name, &text).with_context(|| format!("docs/guides/examples/{name}.md"))?,
+            );
         }
     }
     pages.sort_by(|one, other| one.name.cmp(&other.name));
@@ -74,8 +76,8 @@ fn read(name: &str, text: &str) -> Result<Page> {
     let mut page = Page {
         name: name.to_owned(),
         yaml: yaml.to_owned(),
-        visits: Vec::new(),
-        verdicts: Vec::new(),
+        requests: Vec::new(),
+        statuses: Vec::new(),
     };
     let mut of_objects = false;
     for line in behind.lines().filter(|line| line.starts_with("| ")) {
@@ -83,16 +85,16 @@ fn read(name: &str, text: &str) -> Result<Page> {
         match cells.as_slice() {
             ["request", "answer"] => of_objects = false,
             ["object", "status"] => of_objects = true,
-            [object, status] if of_objects => page.verdicts.push(verdict(object, status)?),
-            [request, answer] => page.visits.push(visit(request, answer)?),
+            [object, status] if of_objects => page.statuses.push(expected_status(object, status)?),
+            [request, response] => page.requests.push(request_case(request, response)?),
             _ => bail!("{line}: not two cells"),
         }
     }
-    ensure!(!page.verdicts.is_empty(), "no status is told");
+    ensure!(!page.statuses.is_empty(), "no table of statuses");
     Ok(page)
 }
 
-/// What stands in backquotes, each with the word before.
+/// Texts in backquotes, each with the word before.
 fn quoted(cell: &str) -> Vec<(&str, &str)> {
     let mut parts = cell.split('`');
     let mut found = Vec::new();
@@ -102,24 +104,24 @@ fn quoted(cell: &str) -> Vec<(&str, &str)> {
     found
 }
 
-fn visit(request: &str, answer: &str) -> Result<Visit> {
-    let asked = quoted(request);
-    let ((_, first), fields) = asked.split_first().context("no request")?;
+fn request_case(request: &str, response: &str) -> Result<RequestCase> {
+    let cells = quoted(request);
+    let ((_, first), fields) = cells.split_first().context("no request")?;
     let (method, url) = first.split_once(' ').context("no method")?;
     let (scheme, rest) = url.split_once("://").context("no scheme")?;
     let (host, path) = rest.split_once('/').context("no path")?;
-    let digits = answer.get(..3).context("no status")?;
-    let seen = quoted(answer).into_iter().map(|(what, code)| {
+    let digits = response.get(..3).context("no status")?;
+    let expected = quoted(response).into_iter().map(|(what, code)| {
         Ok(match what {
-            "from" => Seen::From(code.to_owned()),
-            "path" => Seen::Path(code.to_owned()),
-            "body" => Seen::Body(code.to_owned()),
-            "location" => Seen::Field("location".to_owned(), code.to_owned()),
-            "field" => field(code).map(|(name, value)| Seen::Field(name, value))?,
-            other => bail!("{answer}: {other:?} is nothing that is seen"),
+            "from" => Expectation::From(code.to_owned()),
+            "path" => Expectation::Path(code.to_owned()),
+            "body" => Expectation::Body(code.to_owned()),
+            "location" => Expectation::Field("location".to_owned(), code.to_owned()),
+            "field" => field(code).map(|(name, value)| Expectation::Field(name, value))?,
+            other => bail!("{response}: {other:?} is no expectation"),
         })
     });
-    Ok(Visit {
+    Ok(RequestCase {
         method: method.parse()?,
         scheme: match scheme {
             "http" => Scheme::Http,
@@ -133,7 +135,7 @@ fn visit(request: &str, answer: &str) -> Result<Visit> {
             .map(|(_, code)| field(code))
             .collect::<Result<_>>()?,
         status: digits.parse().context("no status")?,
-        seen: seen.collect::<Result<_>>()?,
+        expected: expected.collect::<Result<_>>()?,
     })
 }
 
@@ -144,7 +146,7 @@ fn field(code: &str) -> Result<(String, String)> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn verdict(object: &str, status: &str) -> Result<Verdict> {
+fn expected_status(object: &str, status: &str) -> Result<ExpectedStatus> {
     let object = object.trim_matches('`');
     let (namespace, name) = match object.split_once('/') {
         Some((namespace, name)) => (Some(namespace.to_owned()), name),
@@ -157,7 +159,7 @@ fn verdict(object: &str, status: &str) -> Result<Verdict> {
         status == "Ready" || reason.is_some(),
         "{status}: neither Ready nor a reason"
     );
-    Ok(Verdict {
+    Ok(ExpectedStatus {
         namespace,
         name: name.to_owned(),
         reason,

@@ -1,0 +1,165 @@
+//! Objects among one another: how one takes its place, and whom that concerns.
+
+use crate::event::Affected;
+use crate::index::Index;
+use crate::index::affected::expiry;
+use crate::index::affected::mark::Claimants;
+use crate::index::resolve::exposure::{Exposure, Link};
+use crate::index::store::classes::Classes;
+use crate::index::store::namespaces::Home;
+use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::validate::ValidationError;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// An object, and what it means among the others.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) object: Exposure,
+    /// The class that it has, even when it cannot be linked there.
+    pub(in crate::index) class: Option<ClassName>,
+    /// When a Lease of it was renewed last, if it needs one.
+    pub(in crate::index) renewed: Option<Timestamp>,
+    pub(crate) link: Result<Link, Vec<ValidationError>>,
+}
+
+impl Entry {
+    fn new(
+        me: &ObjectRef,
+        object: Exposure,
+        renewed: Option<Timestamp>,
+        classes: &Classes,
+        home: Home<'_>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            class: object
+                .class(classes)
+                .ok()
+                .filter(|_| object.is_root())
+                .cloned(),
+            link: object.link(me, renewed, classes, home, now),
+            renewed,
+            object,
+        }
+    }
+
+    /// Whether both come to the same, whatever stands in their status.
+    fn means(&self, other: &Self) -> bool {
+        self.object.says(&other.object) && self.class == other.class && self.link == other.link
+    }
+}
+
+impl Index {
+    /// Takes in an object as it is now.
+    pub(in crate::index) fn put(
+        &mut self,
+        me: &ObjectRef,
+        object: Option<Exposure>,
+        affected: &mut Affected,
+    ) {
+        if object.is_none() && !self.objects.contains_key(me) {
+            return;
+        }
+        affected.objects.insert(me.clone());
+        let entry = object.map(|object| self.entry_of(me, object));
+        if let Some((before, entry)) = self.objects.get_mut(me).zip(entry.as_ref())
+            && before.means(entry)
+        {
+            // Only its status was written, perhaps with the class that it was given.
+            self.users.leave(me, before, &self.grants);
+            self.ends.forget(me, before);
+            before.object = entry.object.clone();
+            self.users.enter(me, before, &self.grants);
+            self.ends.note(me, before);
+            return;
+        }
+        self.replace(me, entry, affected);
+    }
+
+    /// Judges objects once more, after something changed that they depend on.
+    pub(in crate::index) fn relink(
+        &mut self,
+        concerned: BTreeSet<ObjectRef>,
+        affected: &mut Affected,
+    ) {
+        for me in concerned {
+            let Some(before) = self.objects.get(&me) else {
+                continue;
+            };
+            let entry = self.entry_of(&me, before.object.clone());
+            if !before.means(&entry) {
+                affected.objects.insert(me.clone());
+                self.replace(&me, Some(entry), affected);
+            }
+        }
+    }
+
+    pub(in crate::index) fn entry_of(&self, me: &ObjectRef, object: Exposure) -> Entry {
+        let renewed = expiry::renewed(&self.leases, me, &object);
+        let home = self.namespaces.home(&me.namespace);
+        Entry::new(me, object, renewed, &self.classes, home, self.serving.now)
+    }
+
+    /// Puts an object in the place of what was there under its name, or nothing.
+    ///
+    /// The hostnames of both are touched before and after: whoever served one, and whoever does now,
+    /// must be found. Claimants are disturbed only where the object comes first, before or after: else
+    /// a namespace with a thousand claims on one name would make each of them judged a thousand times.
+    pub(in crate::index) fn replace(
+        &mut self,
+        me: &ObjectRef,
+        entry: Option<Entry>,
+        affected: &mut Affected,
+    ) {
+        let entries = [self.objects.get(me), entry.as_ref()];
+        let hosts: BTreeSet<_> = entries
+            .into_iter()
+            .flatten()
+            .flat_map(hostnames_of)
+            .collect();
+        let usage = self.usage(entries.into_iter().flatten());
+        self.mark_replaced(me, &hosts, affected);
+        let mut led = BTreeSet::new();
+        if let Some(before) = self.objects.remove(me) {
+            led.extend(self.primary_hostnames(me, &before));
+            affected.secrets |= self.users.leave(me, &before, &self.grants);
+            self.ends.forget(me, &before);
+            for host in hostnames_of(&before) {
+                self.hostnames.withdraw(&host, &before.object.claim(me));
+            }
+        }
+        if let Some(entry) = entry {
+            affected.secrets |= self.users.enter(me, &entry, &self.grants);
+            self.ends.note(me, &entry);
+            if let Ok(Link::Root(link)) = &entry.link {
+                for host in &link.hostnames {
+                    self.hostnames
+                        .claim(host, entry.object.claim(me), link.class.clone());
+                }
+            }
+            led.extend(self.primary_hostnames(me, &entry));
+            self.objects.insert(me.clone(), entry);
+        }
+        self.mark_replaced(me, &hosts, affected);
+        self.mark_hosts(&led, Claimants::Recheck, affected);
+        self.mark_used(usage, affected);
+    }
+
+    /// The hostnames for which an object comes first.
+    fn primary_hostnames(&self, me: &ObjectRef, entry: &Entry) -> Vec<Hostname> {
+        let Ok(Link::Root(link)) = &entry.link else {
+            return Vec::new();
+        };
+        let claim = entry.object.claim(me);
+        let leads = |host: &&Hostname| self.hostnames.is_primary(&claim, &link.class, host);
+        link.hostnames.iter().filter(leads).cloned().collect()
+    }
+}
+
+fn hostnames_of(entry: &Entry) -> Vec<Hostname> {
+    match &entry.link {
+        Ok(Link::Root(link)) => link.hostnames.clone(),
+        Ok(Link::Child(_)) | Err(_) => Vec::new(),
+    }
+}

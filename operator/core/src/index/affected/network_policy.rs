@@ -1,0 +1,62 @@
+//! Namespaces whose pods are private until they are exposed.
+
+use crate::event::Affected;
+use crate::index::Index;
+use crate::index::store::classes::Class;
+use crate::names::ClassName;
+use std::collections::BTreeSet;
+
+/// Whose pods the cluster itself needs: no class restricts them.
+const NEVER: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+impl Index {
+    /// Whether a class restricts a namespace. That of the release has policies of its own.
+    fn restricts(&self, class: Option<&Class>, namespace: &str) -> bool {
+        let may = namespace != self.namespace && !NEVER.contains(&namespace);
+        may && class.is_some_and(|it| it.restricts(self.namespaces.home(namespace)))
+    }
+
+    /// Whether any class does.
+    pub(crate) fn is_restricted(&self, namespace: &str) -> bool {
+        let mut classes = self.classes.names();
+        classes.any(|class| self.restricts(self.classes.get(class), namespace))
+    }
+
+    /// The namespaces that a class restricts.
+    pub(crate) fn restricted_by(&self, class: &ClassName) -> impl Iterator<Item = &str> {
+        let all = self.namespaces.names();
+        let class = self.classes.get(class);
+        all.filter(move |namespace| self.restricts(class, namespace))
+    }
+
+    /// The classes that restrict a namespace.
+    pub(in crate::index) fn restricting(&self, namespace: &str) -> BTreeSet<ClassName> {
+        let classes = self.classes.names();
+        let restricting =
+            classes.filter(|class| self.restricts(self.classes.get(class), namespace));
+        restricting.cloned().collect()
+    }
+
+    /// Marks whoever has endpoints where a class restricts now, or no longer.
+    pub(in crate::index) fn mark_restriction(
+        &self,
+        before: Option<&Class>,
+        now: Option<&Class>,
+        affected: &mut Affected,
+    ) {
+        let said = |class: Option<&Class>| class.and_then(|it| it.spec.network_policy.clone());
+        if said(before) == said(now) {
+            return;
+        }
+        let all = self.namespaces.names();
+        for namespace in all.filter(|it| self.restricts(before, it) != self.restricts(now, it)) {
+            self.mark_restricted(namespace, affected);
+        }
+    }
+
+    /// Marks whoever has endpoints in a namespace that is restricted now, or no longer.
+    pub(in crate::index) fn mark_restricted(&self, namespace: &str, affected: &mut Affected) {
+        let users = self.users.of_services_in(namespace);
+        affected.objects.extend(users.cloned());
+    }
+}

@@ -1,0 +1,311 @@
+//! Answers to the challenges of ACME that are given over HTTP (RFC 8555, 8.3): Ingresses by which
+//! cert-manager has one exact path of a hostname led to a pod of its own for a moment.
+//!
+//! Such an Ingress takes no hostname: it counts where the namespace that it is in holds the hostname
+//! already, for paths below `/.well-known/acme-challenge/` and for nothing else.
+
+use crate::event::{Affected, Change};
+use crate::index::Index;
+use crate::index::resolve::routing::FieldRef;
+use crate::index::store::services::{Backend, ServiceLookup};
+use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::validate::{Port, port_of};
+use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
+use portolan_discovery::table::{self, Action, Kind, PathMatch, ResourceName, Route, RouteMatch};
+use std::collections::{BTreeSet, HashMap};
+
+/// The label that cert-manager gives the Ingresses of its solvers, with the value `true`.
+pub const SOLVER: &str = "acme.cert-manager.io/http01-solver";
+
+/// How Ingresses named their class before `spec.ingressClassName`; cert-manager writes it where an
+/// issuer says `class`.
+const OLD_CLASS: &str = "kubernetes.io/ingress.class";
+
+/// Where a CA looks (RFC 8555, 8.3).
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
+/// The Ingresses of solvers.
+#[derive(Debug, Default)]
+pub(crate) struct Solvers {
+    solvers: HashMap<ObjectRef, Solver>,
+    by_host: HashMap<Hostname, BTreeSet<ObjectRef>>,
+    by_service: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
+}
+
+/// What matters of such an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Solver {
+    /// Whose proxies are to answer; `None`: anybody's.
+    class: Option<String>,
+    answers: Vec<ChallengeRoute>,
+}
+
+/// One path of a hostname, and who answers there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChallengeRoute {
+    host: Hostname,
+    path: String,
+    service: ObjectRef,
+    port: Port,
+}
+
+impl Solvers {
+    /// The hostnames that are answered differently now.
+    fn apply(&mut self, change: &Change<Ingress>) -> BTreeSet<Hostname> {
+        let name = change.reference();
+        let now = match change {
+            Change::Applied(ingress) => read(ingress),
+            Change::Deleted(_) => None,
+        };
+        let before = self.solvers.remove(&name);
+        let same = before == now;
+        let mut hosts = BTreeSet::new();
+        for answer in before.iter().flat_map(|it| &it.answers) {
+            leave(&mut self.by_host, &answer.host, &name);
+            leave(&mut self.by_service, &answer.service, &name);
+            hosts.insert(answer.host.clone());
+        }
+        for answer in now.iter().flat_map(|it| &it.answers) {
+            let of_host = self.by_host.entry(answer.host.clone()).or_default();
+            of_host.insert(name.clone());
+            let of_service = self.by_service.entry(answer.service.clone()).or_default();
+            of_service.insert(name.clone());
+            hosts.insert(answer.host.clone());
+        }
+        if let Some(now) = now {
+            self.solvers.insert(name, now);
+        }
+        if same { BTreeSet::new() } else { hosts }
+    }
+
+    /// The hostnames whose challenges a Service answers.
+    fn hosts_of(&self, service: &ObjectRef) -> BTreeSet<Hostname> {
+        let ingresses = self.by_service.get(service).into_iter().flatten();
+        let solvers = ingresses.filter_map(|it| self.solvers.get(it));
+        solvers
+            .flat_map(|it| &it.answers)
+            .filter(|it| it.service == *service)
+            .map(|it| it.host.clone())
+            .collect()
+    }
+
+    /// Those of the Ingresses of a namespace, each path once.
+    fn of_host<'a>(
+        &'a self,
+        host: &'a Hostname,
+        namespace: &'a str,
+        is_meant: impl Fn(&str) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a ChallengeRoute> {
+        let ingresses = self.by_host.get(host).into_iter().flatten();
+        let solvers = ingresses
+            .filter(move |it| it.namespace == namespace)
+            .filter_map(|it| self.solvers.get(it));
+        let meant = move |it: &&Solver| it.class.as_deref().is_none_or(&is_meant);
+        let mut paths = BTreeSet::new();
+        solvers
+            .filter(meant)
+            .flat_map(|it| &it.answers)
+            .filter(move |it| it.host == *host && paths.insert(it.path.as_str()))
+    }
+}
+
+fn leave<K: Eq + std::hash::Hash>(
+    map: &mut HashMap<K, BTreeSet<ObjectRef>>,
+    key: &K,
+    name: &ObjectRef,
+) {
+    if let Some(names) = map.get_mut(key) {
+        names.remove(name);
+        if names.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+/// Whether cert-manager made it for a challenge.
+pub(in crate::index) fn is_solver(ingress: &Ingress) -> bool {
+    let labels = ingress.metadata.labels.as_ref();
+    labels.is_some_and(|it| it.get(SOLVER).map(String::as_str) == Some("true"))
+}
+
+/// How an Ingress names its class.
+pub(in crate::index) fn named_class(ingress: &Ingress) -> Option<&str> {
+    let spec = ingress.spec.as_ref();
+    let said = spec.and_then(|spec| spec.ingress_class_name.as_ref());
+    let annotations = ingress.metadata.annotations.as_ref();
+    let old = || annotations?.get(OLD_CLASS);
+    said.or_else(old).map(String::as_str)
+}
+
+/// `None` for any other Ingress.
+fn read(ingress: &Ingress) -> Option<Solver> {
+    if !is_solver(ingress) {
+        return None;
+    }
+    let namespace = ingress.metadata.namespace.as_deref()?;
+    let spec = ingress.spec.as_ref()?;
+    let mut answers = Vec::new();
+    for rule in spec.rules.iter().flatten() {
+        let host = rule.host.as_deref().and_then(|it| Hostname::parse(it).ok());
+        // A wildcard has no address at which a CA could ask.
+        let Some(host) = host.filter(|host| !host.is_wildcard()) else {
+            continue;
+        };
+        let paths = rule.http.iter().flat_map(|http| &http.paths);
+        answers.extend(paths.filter_map(|path| answer(&host, namespace, path)));
+    }
+    Some(Solver {
+        class: named_class(ingress).map(str::to_owned),
+        answers,
+    })
+}
+
+fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<ChallengeRoute> {
+    let written = path.path.as_deref()?;
+    let token = written.strip_prefix(CHALLENGES)?;
+    // The characters of a token (RFC 8555, 8.3: base64url).
+    let is_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if token.is_empty() || !token.chars().all(is_token) {
+        return None;
+    }
+    let service = path.backend.service.as_ref()?;
+    Some(ChallengeRoute {
+        host: host.clone(),
+        path: written.to_owned(),
+        service: ObjectRef::new(namespace, service.name.as_str()),
+        port: port_of(service).ok()?,
+    })
+}
+
+impl Index {
+    pub(in crate::index) fn apply_solver(
+        &mut self,
+        change: &Change<Ingress>,
+        affected: &mut Affected,
+    ) {
+        let name = change.reference();
+        let before = self.solvers.solvers.get(&name);
+        let before = before.map(|it| &it.answers).into_iter().flatten();
+        let before: BTreeSet<_> = before.map(|it| it.host.clone()).collect();
+        // What is left behind is found before it is forgotten.
+        let mut concerned = Affected::default();
+        self.mark_solved(&before, &mut concerned);
+        let hosts = self.solvers.apply(change);
+        if !hosts.is_empty() {
+            affected.merge(concerned);
+            self.mark_solved(&hosts, affected);
+        }
+    }
+
+    /// Marks the hostnames whose challenges a Service answers.
+    pub(in crate::index) fn mark_solved_by(&self, service: &ObjectRef, affected: &mut Affected) {
+        self.mark_solved(&self.solvers.hosts_of(service), affected);
+    }
+
+    /// Marks the hostnames that are answered by those that name an IngressClass.
+    pub(in crate::index) fn mark_solvers_of(&self, class: &str, affected: &mut Affected) {
+        let solvers = self.solvers.solvers.values();
+        let named = solvers.filter(|it| it.class.as_deref() == Some(class));
+        let hosts = named.flat_map(|it| &it.answers).map(|it| it.host.clone());
+        self.mark_solved(&hosts.collect(), affected);
+    }
+
+    fn mark_solved(&self, hosts: &BTreeSet<Hostname>, affected: &mut Affected) {
+        for host in hosts {
+            for class in self.hostnames.classes(host) {
+                for holder in self.hostnames.holders(class, host) {
+                    affected.objects.insert(holder.clone());
+                    self.mark_host_of(holder, host, affected);
+                }
+            }
+        }
+    }
+
+    /// What the proxies of a class answer to challenges of a hostname, and the pods that do.
+    pub(crate) fn solved<'a>(
+        &'a self,
+        class: &'a ClassName,
+        host: &'a Hostname,
+    ) -> impl Iterator<Item = (&'a ChallengeRoute, Backend)> {
+        let holder = self.hostnames.namespace_of(host);
+        // An ExposeClass is meant by its own name even before its IngressClass was seen.
+        let is_meant = move |name: &str| {
+            name == class.as_str() || self.ingresses.class_named(name) == Some(class)
+        };
+        let all = holder.map(|namespace| self.solvers.of_host(host, namespace, is_meant));
+        all.into_iter()
+            .flatten()
+            .filter_map(|answer| Some((answer, self.solver(answer)?)))
+    }
+
+    fn solver(&self, answer: &ChallengeRoute) -> Option<Backend> {
+        let ChallengeRoute { service, port, .. } = answer;
+        if self.services.stands_for(service).is_some() {
+            return None;
+        }
+        let lookup = ServiceLookup {
+            from: &service.namespace,
+            at: FieldRef::Own,
+        };
+        self.services.resolve(service, port, None, lookup).ok()
+    }
+
+    /// Where the challenges of a hostname are answered, as the table names it.
+    pub(crate) fn solver_resources<'a>(
+        &'a self,
+        class: &'a ClassName,
+        host: &'a Hostname,
+    ) -> impl Iterator<Item = ResourceName> + 'a {
+        self.solved(class, host).map(|(_, backend)| ResourceName {
+            kind: Kind::Endpoints,
+            name: backend.endpoints_name(),
+        })
+    }
+
+    /// The routes of the challenges of a hostname. They come before all others, on plain HTTP too: that
+    /// is where the CA asks, with no certificate there yet.
+    pub(crate) fn challenge_routes<'a>(
+        &'a self,
+        class: &'a ClassName,
+        host: &'a Hostname,
+    ) -> impl Iterator<Item = Route> + 'a {
+        self.solved(class, host).map(|(answer, backend)| Route {
+            permit_insecure: true,
+            websockets: false,
+            ..Route::new(
+                RouteMatch {
+                    path: PathMatch::Exact(answer.path.clone()),
+                    method: None,
+                    headers: Vec::new(),
+                    query: Vec::new(),
+                },
+                Action::Forward {
+                    backends: vec![table::Backend {
+                        endpoints: backend.endpoints_name(),
+                        weight: 1,
+                        protocol: backend.spoken.protocol,
+                        tls: None,
+                    }],
+                },
+            )
+        })
+    }
+
+    /// The hostname and the pods of a challenge that a Service answers on the proxies of a class, by the
+    /// name of its endpoints in the table.
+    pub(crate) fn solving(
+        &self,
+        class: &ClassName,
+        service: &ObjectRef,
+        endpoints: &str,
+    ) -> Option<(Hostname, Backend)> {
+        let hosts = self.solvers.hosts_of(service).into_iter();
+        hosts
+            .filter(|host| self.oldest(class, host).is_some())
+            .find_map(|host| {
+                let mut all = self.solved(class, &host);
+                let (_, backend) = all.find(|(_, it)| it.endpoints_name() == endpoints)?;
+                Some((host.clone(), backend))
+            })
+    }
+}

@@ -1,0 +1,366 @@
+//! Ingresses as input: those of our IngressClasses. Each hostname of one is an exposure beside the
+//! ExposedPorts, under the name [`ObjectRef::host_of`], and is held, merged and served like these.
+//!
+//! What we make ourselves is output and never input, and neither is what cert-manager makes for a challenge
+//! ([`crate::index::ingress::acme_solvers`]).
+
+use crate::compile::ingress_name;
+use crate::event::{Affected, Change};
+use crate::index::Index;
+use crate::index::ingress::acme_solvers::{is_solver, named_class};
+use crate::index::resolve::exposure::Exposure;
+use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::reason::Reason;
+use crate::validate::{ExposureSpec, IngressHost, ValidatedIngress, ValidationError, ingress};
+use crate::{Diagnostic, EXPOSED_PORT, INGRESS_CONTROLLER};
+use jiff::Timestamp;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use portolan_crds::{ExposedPortStatus, GROUP};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Ingresses that name a class, or none, and which class that is.
+#[derive(Debug, Default)]
+pub(crate) struct Ingresses {
+    known: HashMap<ObjectRef, Known>,
+    /// By the name of the IngressClass, whether or not there is such a thing.
+    by_class: HashMap<String, BTreeSet<ObjectRef>>,
+    /// Those IngressClasses that are ours.
+    classes: HashMap<String, ClassName>,
+}
+
+/// What matters of an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    uid: String,
+    generation: i64,
+    created: Timestamp,
+    /// The name of its IngressClass.
+    class: String,
+    /// By their names: annotations for other controllers, which would have requests treated otherwise.
+    ignored: Vec<String>,
+    said: ValidatedIngress,
+}
+
+impl Known {
+    /// What its hostname says, of a class.
+    fn exposure(
+        &self,
+        host: &IngressHost,
+        class: &ClassName,
+    ) -> Result<ExposureSpec, Vec<ValidationError>> {
+        host.exposure.clone().map(|exposure| ExposureSpec {
+            class: Some(class.clone()),
+            ..exposure
+        })
+    }
+
+    /// That annotations are not read.
+    fn ignorance(&self) -> Option<Diagnostic> {
+        let first = self.ignored.first()?;
+        let more = match self.ignored.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        Some(Diagnostic {
+            reason: Reason::AnnotationNotSupported,
+            message: format!(
+                "metadata.annotations: {first}{more}: not read, so requests are served without what this asks for; write an ExposedPort with the fields for it, or remove it"
+            ),
+        })
+    }
+}
+
+impl Ingresses {
+    /// The class that an IngressClass stands for, when it is one of ours.
+    pub(in crate::index) fn class_named(&self, name: &str) -> Option<&ClassName> {
+        self.classes.get(name)
+    }
+
+    /// An Ingress that is ours to serve, with its class.
+    fn ours(&self, ingress: &ObjectRef) -> Option<(&Known, &ClassName)> {
+        let known = self.known.get(ingress)?;
+        Some((known, self.class_named(&known.class)?))
+    }
+
+    /// The hostnames of an Ingress, whoever is to serve it.
+    fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
+        let known = self.known.get(ingress).into_iter();
+        known.flat_map(|it| it.said.hosts.keys().cloned()).collect()
+    }
+
+    fn of_class(&self, name: &str) -> BTreeSet<ObjectRef> {
+        self.by_class.get(name).cloned().unwrap_or_default()
+    }
+
+    fn set(&mut self, name: &ObjectRef, now: Option<Known>) {
+        if let Some(before) = self.known.remove(name)
+            && let Some(names) = self.by_class.get_mut(&before.class)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.by_class.remove(&before.class);
+            }
+        }
+        if let Some(now) = now {
+            let of_class = self.by_class.entry(now.class.clone()).or_default();
+            of_class.insert(name.clone());
+            self.known.insert(name.clone(), now);
+        }
+    }
+
+    fn set_class(&mut self, name: &str, now: Option<ClassName>) {
+        match now {
+            Some(class) => self.classes.insert(name.to_owned(), class),
+            None => self.classes.remove(name),
+        };
+    }
+}
+
+/// Whether an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
+/// cert-manager for a challenge, and it is not being deleted.
+pub fn may_be_served(ingress: &Ingress) -> bool {
+    let leaving = ingress.metadata.deletion_timestamp.is_some();
+    !leaving && !is_solver(ingress) && !is_output(ingress)
+}
+
+fn read(object: Ingress) -> Option<Known> {
+    if !may_be_served(&object) {
+        return None;
+    }
+    // No IngressClass has the empty name.
+    let class = named_class(&object).unwrap_or_default().to_owned();
+    let metadata = object.metadata;
+    let annotations = metadata.annotations.iter().flatten();
+    let created = metadata.creation_timestamp.map(|time| time.0);
+    Some(Known {
+        class,
+        ignored: annotations.filter_map(of_others).collect(),
+        uid: metadata.uid.unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        created: created.unwrap_or_default(),
+        said: ingress(&object.spec.unwrap_or_default()),
+    })
+}
+
+/// Whose annotations of Ingresses change what happens to requests.
+const OTHERS: [&str; 8] = [
+    "nginx.ingress.kubernetes.io",
+    "nginx.org",
+    "traefik.ingress.kubernetes.io",
+    "haproxy.org",
+    "haproxy-ingress.github.io",
+    "ingress.kubernetes.io",
+    "projectcontour.io",
+    "konghq.com",
+];
+
+fn of_others((name, _): (&String, &String)) -> Option<String> {
+    let (domain, _) = name.split_once('/')?;
+    OTHERS.contains(&domain).then(|| name.clone())
+}
+
+/// Whether we make it, for an ExposedPort, even where its ownerReference was stripped: it has the label, and
+/// the name that we would give.
+fn is_output(ingress: &Ingress) -> bool {
+    let metadata = &ingress.metadata;
+    let noted = |all: &Option<BTreeMap<String, String>>| all.as_ref()?.get(EXPOSED_PORT).cloned();
+    // A name that is too long for a label stands in the annotation.
+    let owner = noted(&metadata.annotations).or_else(|| noted(&metadata.labels));
+    owner.is_some_and(|owner| {
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let given = ingress_name(&ObjectRef::new(namespace, owner));
+        metadata.name.as_ref() == Some(&given)
+    })
+}
+
+/// The class that an IngressClass stands for: the one of its parameters, or of its own name.
+fn class_of(class: &IngressClass) -> Option<ClassName> {
+    let spec = class.spec.as_ref()?;
+    if spec.controller.as_deref() != Some(INGRESS_CONTROLLER) {
+        return None;
+    }
+    match &spec.parameters {
+        None => ClassName::parse(class.metadata.name.as_deref()?),
+        Some(it) => {
+            let ours = it.kind == "ExposeClass" && it.api_group.as_deref() == Some(GROUP);
+            ClassName::parse(&it.name).filter(|_| ours)
+        }
+    }
+}
+
+impl Index {
+    pub(in crate::index) fn apply_input(
+        &mut self,
+        change: Change<Ingress>,
+        affected: &mut Affected,
+    ) {
+        let name = change.reference();
+        let now = match change {
+            Change::Applied(it) => read(*it),
+            Change::Deleted(_) => None,
+        };
+        if now.is_none() && !self.ingresses.known.contains_key(&name) {
+            return;
+        }
+        // Its status is for us to write, and somebody may have written it.
+        affected.ingresses.insert(name.clone());
+        if self.ingresses.known.get(&name) == now.as_ref() {
+            return;
+        }
+        let mut hosts = self.ingresses.hosts(&name);
+        self.ingresses.set(&name, now);
+        hosts.extend(self.ingresses.hosts(&name));
+        self.put_hosts(&name, hosts, affected);
+    }
+
+    pub(in crate::index) fn apply_ingress_class(
+        &mut self,
+        change: Change<IngressClass>,
+        affected: &mut Affected,
+    ) {
+        let name = change.reference().name;
+        let now = match change {
+            Change::Applied(it) => class_of(&it),
+            Change::Deleted(_) => None,
+        };
+        if self.ingresses.class_named(&name) == now.as_ref() {
+            return;
+        }
+        self.mark_solvers_of(&name, affected);
+        self.ingresses.set_class(&name, now);
+        self.mark_solvers_of(&name, affected);
+        for ingress in self.ingresses.of_class(&name) {
+            let hosts = self.ingresses.hosts(&ingress);
+            self.put_hosts(&ingress, hosts, affected);
+            affected.ingresses.insert(ingress);
+        }
+    }
+
+    /// Takes in hostnames of an Ingress as they are now, those that it has no more among them.
+    fn put_hosts(
+        &mut self,
+        ingress: &ObjectRef,
+        hosts: BTreeSet<Hostname>,
+        affected: &mut Affected,
+    ) {
+        for host in hosts {
+            let me = ObjectRef::host_of(ingress, &host);
+            let object = self.host(ingress, &me, &host);
+            self.put(&me, object, affected);
+        }
+    }
+
+    fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Exposure> {
+        let (known, class) = self.ingresses.ours(ingress)?;
+        let exposure = known.exposure(known.said.hosts.get(host)?, class);
+        // What was told of it is kept nowhere but here.
+        let before = self.objects.get(me).map(|it| &it.object);
+        let told = before.filter(|it| it.uid == known.uid);
+        Some(Exposure::of_host(
+            known.uid.clone(),
+            known.generation,
+            known.created,
+            exposure,
+            told.map(|it| it.status.clone()).unwrap_or_default(),
+        ))
+    }
+
+    /// Whether an Ingress is ours to serve.
+    pub fn is_ours(&self, ingress: &ObjectRef) -> bool {
+        self.ingresses.ours(ingress).is_some()
+    }
+
+    /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
+    pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<ObjectRef> {
+        let ours = self.ingresses.ours(ingress).into_iter();
+        let hosts = ours.flat_map(|(known, _)| known.said.hosts.keys());
+        hosts
+            .map(|host| ObjectRef::host_of(ingress, host))
+            .collect()
+    }
+
+    /// What stands against an Ingress beside any of its hostnames.
+    pub fn ingress_diagnostics(&self, ingress: &ObjectRef) -> Vec<Diagnostic> {
+        let Some((known, _)) = self.ingresses.ours(ingress) else {
+            return Vec::new();
+        };
+        let problems = known.said.problems.iter().map(|it| Diagnostic {
+            reason: it.reason(),
+            message: it.to_string(),
+        });
+        problems.chain(known.ignorance()).collect()
+    }
+
+    /// What was told of a hostname of an Ingress last.
+    pub fn remembered(&self, host: &ObjectRef) -> Option<&ExposedPortStatus> {
+        let told = &self.objects.get(host)?.object.status;
+        (!told.conditions.is_empty()).then_some(told)
+    }
+
+    /// Keeps what was told of a hostname of an Ingress, which has no place for it in the cluster.
+    pub fn remember(&mut self, host: &ObjectRef, told: ExposedPortStatus) {
+        if host.ingress().is_some()
+            && let Some(entry) = self.objects.get_mut(host)
+        {
+            entry.object.status = told;
+        }
+    }
+
+    /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
+    pub fn in_terms_of_ingress(&self, host: &ObjectRef, sentence: &str) -> String {
+        match self.said_of(host) {
+            Some(said) => translated(said, sentence),
+            None => sentence.to_owned(),
+        }
+    }
+
+    fn said_of(&self, host: &ObjectRef) -> Option<&IngressHost> {
+        let (known, _) = self.ingresses.ours(&host.ingress()?)?;
+        known
+            .said
+            .hosts
+            .get(&Hostname::parse(host.ingress_host()?).ok()?)
+    }
+}
+
+/// What an ExposedPort has and an Ingress has not, or under another name.
+const WORDS: [(&str, &str); 5] = [
+    ("spec.className", "spec.ingressClassName"),
+    (
+        "name a secret or an issuerRef here",
+        "write secretName there",
+    ),
+    (", or write mode: Disabled", ", or leave the entry out"),
+    ("leave secret out", "leave secretName out"),
+    (
+        "write tls for this backend, or appProtocol",
+        "write appProtocol",
+    ),
+];
+
+fn translated(said: &IngressHost, sentence: &str) -> String {
+    let mut told = sentence.to_owned();
+    if told.contains("spec.routes[") {
+        for (index, place) in said.places.iter().enumerate() {
+            let (route, backend) = (format!("spec.routes[{index}]"), place.backend());
+            let of_backend = format!("{route}.backends[0]");
+            for (field, name) in [("service", "service.name"), ("port", "service.port")] {
+                let ours = format!("{of_backend}.{field}:");
+                told = told.replace(&ours, &format!("{backend}.{name}:"));
+            }
+            told = told.replace(&of_backend, &backend);
+            told = told.replace(&route, &place.route());
+        }
+    }
+    if let Some(entry) = said.tls {
+        let secret = format!("spec.tls[{entry}].secretName");
+        told = told.replace("spec.tls.secret", &secret);
+        told = told.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
+    }
+    let rule = format!("spec.rules[{}].host", said.rule);
+    told = told.replace("spec.hostnames:", &format!("{rule}:"));
+    for (theirs, ours) in WORDS {
+        told = told.replace(theirs, ours);
+    }
+    told
+}

@@ -1,0 +1,76 @@
+//! What a class asks of the backends that its requests go to.
+
+use crate::index::Index;
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::backends::ResolvedBackend;
+use crate::index::store::services::Services;
+use crate::index::unresolved::Unresolved;
+use crate::names::ObjectRef;
+use crate::reason::Reason;
+use portolan_crds::BackendEncryption;
+use std::collections::BTreeSet;
+
+impl BackendRequirements {
+    /// Whether requests may go to a backend.
+    pub(in crate::index) fn judge(
+        &self,
+        backend: &ResolvedBackend,
+        services: &Services,
+    ) -> Result<(), Unresolved> {
+        if self.pods_only
+            && let Some(name) = services.stands_for(&backend.backend.service)
+        {
+            return Err(Unresolved {
+                reason: Reason::ForeignEndpoint,
+                message: format!(
+                    "{}: Service {} stands for {name:?}, and class {} sends requests to pods only; name a Service of pods, or have spec.endpoints: Any set in the class",
+                    backend.place.field("service"),
+                    backend.backend.called,
+                    self.class
+                ),
+            });
+        }
+        if self.encryption != BackendEncryption::Tls || backend.tls.is_some() {
+            return Ok(());
+        }
+        Err(Unresolved {
+            reason: Reason::BackendNotEncrypted,
+            message: format!(
+                "{}, and class {} forbids it; {}",
+                backend.told_in_the_clear(),
+                self.class,
+                backend.remedy()
+            ),
+        })
+    }
+}
+
+impl Index {
+    /// Whether a class that an object is served under sends requests to pods only.
+    pub(in crate::index) fn asks_for_pods(&self, me: &ObjectRef) -> bool {
+        self.requirements_on(me)
+            .iter()
+            .any(|requirements| requirements.pods_only)
+    }
+
+    /// What is asked of the backends of an object: by its class, or by those of all roots above it.
+    pub(crate) fn requirements_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
+        let roots = self.roots_of(me).into_iter();
+        roots
+            .filter_map(|root| Some(&self.linked(&root)?.1.requirements))
+            .collect()
+    }
+
+    /// What is asked of them by each class whose proxies send requests to them: those on which the object,
+    /// or a root above it, serves a hostname.
+    pub(crate) fn exposed_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
+        let roots = self.roots_of(me).into_iter();
+        roots
+            .filter_map(|root| {
+                let (_, link) = self.linked(&root)?;
+                self.served(&root, link).next()?;
+                Some(&link.requirements)
+            })
+            .collect()
+    }
+}

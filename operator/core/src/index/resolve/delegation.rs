@@ -1,0 +1,358 @@
+//! Delegation: a route of one object is left to another one, which agrees to it in `allowedParents`.
+//!
+//! Hostnames, TLS and class are those of the root. A child's routes lie under the prefix that is left to
+//! it, and take only requests that the delegating route takes; so a child can do less than its parent
+//! with what it was given, never more.
+
+use crate::index::Index;
+use crate::index::resolve::exposure::{Child, Exposure, Link, ResolvedRoot};
+use crate::index::resolve::route_tree::EffectiveRoute;
+use crate::index::resolve::route_tree::Server;
+use crate::index::resolve::routing::Routing;
+use crate::names::ObjectRef;
+use crate::reason::Reason;
+use crate::validate::RouteSpec;
+use portolan_discovery::table::{FieldMatch, PathMatch, RouteMatch};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+
+/// How many objects may stand below one another.
+const DEPTH_MAX: usize = 16;
+/// How many routes may come together below one root. Two routes each to the same child, level by level,
+/// would double them without an end.
+const EFFECTIVE_ROUTES_MAX: usize = 2048;
+
+/// Why a delegation leads to nobody.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum DelegationError {
+    #[error("there is no ExposedPort {0}; create it, or name one that exists")]
+    NotFound(ObjectRef),
+    #[error("ExposedPort {0} is not valid; its status says why")]
+    Invalid(ObjectRef),
+    #[error(
+        "ExposedPort {to} does not allow it; have {{namespace: {ns}, name: {name}}} added to its spec.allowedParents", ns = from.namespace, name = from.name
+    )]
+    NoConsent { from: ObjectRef, to: ObjectRef },
+    #[error("it goes round in circles: {0}; leave out one of these delegations")]
+    Cycle(String),
+    #[error("more than {DEPTH_MAX} objects stand below one another; delegate to {0} further up")]
+    TooDeep(ObjectRef),
+    #[error(
+        "more than {EFFECTIVE_ROUTES_MAX} routes come together below this object, and those beyond take no requests; share them among several hostnames"
+    )]
+    TooMany,
+}
+
+impl DelegationError {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::NotFound(_) | Self::Invalid(_) => Reason::DelegateNotFound,
+            Self::NoConsent { .. } => Reason::DelegationNotPermitted,
+            Self::Cycle(_) => Reason::DelegationCycle,
+            Self::TooDeep(_) => Reason::DelegationTooDeep,
+            Self::TooMany => Reason::TooManyRoutes,
+        }
+    }
+}
+
+/// What a child's route takes of what is delegated to it; `None` when that is nothing.
+pub(crate) fn intersect(bounds: &RouteMatch, route: &RouteSpec) -> Option<RouteMatch> {
+    let said = &route.matches;
+    let path = match route.index {
+        // An object without routes takes all that it is given.
+        None => bounds.path.clone(),
+        Some(_) => lies_under(&bounds.path, &said.path).then(|| said.path.clone())?,
+    };
+    let method = match (&bounds.method, &said.method) {
+        (Some(above), Some(below)) if above != below => return None,
+        (above, below) => below.clone().or_else(|| above.clone()),
+    };
+    Some(RouteMatch {
+        path,
+        method,
+        headers: both(&bounds.headers, &said.headers),
+        query: both(&bounds.query, &said.query),
+    })
+}
+
+/// By whole segments. What a regular expression takes cannot be told, so it lies under `/` alone.
+fn lies_under(above: &PathMatch, below: &PathMatch) -> bool {
+    let PathMatch::Prefix(above) = above else {
+        return false;
+    };
+    let above = above.trim_end_matches('/');
+    match below {
+        _ if above.is_empty() => true,
+        PathMatch::Regex(_) => false,
+        PathMatch::Exact(path) | PathMatch::Prefix(path) => path
+            .strip_prefix(above)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    }
+}
+
+fn both(above: &[FieldMatch], below: &[FieldMatch]) -> Vec<FieldMatch> {
+    let added = below.iter().filter(|it| !above.contains(it));
+    above.iter().chain(added).cloned().collect()
+}
+
+impl Index {
+    /// What a valid object does with requests, whether root or child.
+    pub(crate) fn routing(&self, name: &ObjectRef) -> Option<(&Exposure, &Routing)> {
+        let entry = self.entry(name)?;
+        Some((&entry.object, entry.link.as_ref().ok()?.routing()))
+    }
+
+    /// The routes of an object that serves a hostname, and of everybody whom it leaves some to. `rule` is the
+    /// object whose word on TLS counts there.
+    pub(crate) fn effective_routes<'a>(
+        &'a self,
+        root: Server<'a>,
+        rule: &ResolvedRoot,
+    ) -> Vec<EffectiveRoute<'a>> {
+        self.walk(root, rule).effective_routes
+    }
+
+    /// Why not everything below a root takes requests, and in which object that shows.
+    pub(crate) fn limit_exceeded<'a>(
+        &'a self,
+        root: Server<'a>,
+    ) -> Option<(&'a ObjectRef, DelegationError)> {
+        self.walk(root, root.link).cut
+    }
+
+    fn walk<'a>(&'a self, root: Server<'a>, rule: &ResolvedRoot) -> Walk<'a> {
+        let mut walk = Walk {
+            index: self,
+            // What was let in with a certificate is not to be had without one.
+            secure: rule.tls.client_ca.is_some(),
+            path: vec![root.name],
+            visits: 0,
+            effective_routes: Vec::new(),
+            cut: None,
+        };
+        walk.visit(root.name, root.object, &root.link.routing, None);
+        walk
+    }
+
+    /// Whether every root above a child is too far above it.
+    pub(crate) fn is_too_deep(&self, me: &ObjectRef) -> bool {
+        let mut seen = BTreeSet::from([me.clone()]);
+        let mut level = vec![me.clone()];
+        for _ in 0..DEPTH_MAX {
+            if level.iter().any(|it| self.linked(it).is_some()) {
+                return false;
+            }
+            let above = level.iter().flat_map(|it| self.parents(it));
+            level = above.filter(|it| seen.insert(it.clone())).collect();
+        }
+        !level.is_empty()
+    }
+
+    /// Judges one delegation by itself.
+    pub(crate) fn delegation(
+        &self,
+        from: &ObjectRef,
+        to: &ObjectRef,
+    ) -> Result<(&Exposure, &Child), DelegationError> {
+        let found = self.permitted(from, to)?;
+        match self.path_to(to, from) {
+            Some(way) => Err(DelegationError::Cycle(told_way(from, &way))),
+            None => Ok(found),
+        }
+    }
+
+    fn permitted(
+        &self,
+        from: &ObjectRef,
+        to: &ObjectRef,
+    ) -> Result<(&Exposure, &Child), DelegationError> {
+        let Some(entry) = self.entry(to) else {
+            return Err(DelegationError::NotFound(to.clone()));
+        };
+        match &entry.link {
+            Ok(Link::Child(child)) if child.parents.allow(from) => Ok((&entry.object, child)),
+            Ok(_) => Err(DelegationError::NoConsent {
+                from: from.clone(),
+                to: to.clone(),
+            }),
+            Err(_) => Err(DelegationError::Invalid(to.clone())),
+        }
+    }
+
+    /// The objects that one may delegate to and does, in order of name.
+    fn delegates(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let routing = self.routing(me).map(|(_, routing)| routing);
+        let named = routing.into_iter().flat_map(Routing::delegates);
+        named.filter(|to| self.permitted(me, to).is_ok()).collect()
+    }
+
+    /// The objects that delegate to one and may.
+    pub(crate) fn parents(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let parents = self.users.delegating_to(me);
+        let permitted = parents.filter(|from| self.permitted(from, me).is_ok());
+        permitted.cloned().collect()
+    }
+
+    /// Everybody below an object, nearest first.
+    pub(crate) fn descendants(&self, me: &ObjectRef) -> Vec<ObjectRef> {
+        reached(me, |it| self.delegates(it))
+    }
+
+    /// The roots above a child, or the object itself when it is one.
+    pub(crate) fn roots_of(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let all = reached(me, |it| self.parents(it)).into_iter();
+        all.chain([me.clone()])
+            .filter(|it| self.linked(it).is_some())
+            .collect()
+    }
+
+    /// An object and everybody above it, permitted or not: what they serve may say why not.
+    pub(crate) fn delegating_to(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+        let above = reached(me, |it| self.users.delegating_to(it).cloned().collect());
+        above.into_iter().chain([me.clone()]).collect()
+    }
+
+    /// Everybody below an object, permitted or not: their status says who delegates to them.
+    pub(crate) fn delegated_to_by(&self, me: &ObjectRef) -> Vec<ObjectRef> {
+        reached(me, |it| {
+            let routing = self.routing(it).map(|(_, routing)| routing);
+            routing.into_iter().flat_map(Routing::delegates).collect()
+        })
+    }
+
+    /// The objects from one down to another, both included, along delegations that are permitted.
+    fn path_to(&self, from: &ObjectRef, to: &ObjectRef) -> Option<Vec<ObjectRef>> {
+        let mut came_from: BTreeMap<ObjectRef, ObjectRef> = BTreeMap::new();
+        let mut queue = vec![from.clone()];
+        let mut next = 0;
+        while let Some(at) = queue.get(next).cloned() {
+            next += 1;
+            if at == *to {
+                let mut way = vec![at];
+                while let Some(before) = way.last().and_then(|it| came_from.get(it)) {
+                    way.push(before.clone());
+                }
+                way.reverse();
+                return Some(way);
+            }
+            for child in self.delegates(&at) {
+                if child != *from && !came_from.contains_key(&child) {
+                    came_from.insert(child.clone(), at.clone());
+                    queue.push(child);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// `a/x -> b/y -> a/x`.
+fn told_way(from: &ObjectRef, way: &[ObjectRef]) -> String {
+    let names: Vec<_> = std::iter::once(from)
+        .chain(way)
+        .map(ToString::to_string)
+        .collect();
+    names.join(" -> ")
+}
+
+/// Everybody who is reached by steps, without the one where it begins; nearest first.
+fn reached(from: &ObjectRef, step: impl Fn(&ObjectRef) -> BTreeSet<ObjectRef>) -> Vec<ObjectRef> {
+    let mut seen = BTreeSet::from([from.clone()]);
+    let mut found = Vec::new();
+    let mut at = from.clone();
+    let mut next = 0;
+    loop {
+        for name in step(&at) {
+            if seen.insert(name.clone()) {
+                found.push(name);
+            }
+        }
+        let Some(name) = found.get(next) else {
+            return found;
+        };
+        at = name.clone();
+        next += 1;
+    }
+}
+
+/// From a root down to every route.
+struct Walk<'a> {
+    index: &'a Index,
+    secure: bool,
+    path: Vec<&'a ObjectRef>,
+    visits: usize,
+    effective_routes: Vec<EffectiveRoute<'a>>,
+    /// Where a bound was met, and which.
+    cut: Option<(&'a ObjectRef, DelegationError)>,
+}
+
+impl<'a> Walk<'a> {
+    fn visit(
+        &mut self,
+        name: &'a ObjectRef,
+        object: &'a Exposure,
+        routing: &'a Routing,
+        bounds: Option<&RouteMatch>,
+    ) {
+        self.visits += 1;
+        for route in routing.routes.iter() {
+            if self.effective_routes.len() + self.visits > EFFECTIVE_ROUTES_MAX {
+                self.cut.get_or_insert((name, DelegationError::TooMany));
+                return;
+            }
+            let route = match bounds {
+                None => Cow::Borrowed(route),
+                Some(bounds) => match intersect(bounds, route) {
+                    Some(matches) => Cow::Owned(route.narrowed(matches, self.secure)),
+                    None => continue,
+                },
+            };
+            let closed = match route.delegate(&routing.namespace) {
+                None => None,
+                Some(to) => match self.step(name, &to) {
+                    Ok((name, object, child)) => {
+                        self.path.push(name);
+                        self.visit(name, object, &child.routing, Some(&route.matches));
+                        self.path.pop();
+                        continue;
+                    }
+                    Err(broken) => {
+                        let reason = broken.reason();
+                        if reason == Reason::DelegationTooDeep {
+                            self.cut.get_or_insert((name, broken));
+                        }
+                        Some(reason)
+                    }
+                },
+            };
+            self.effective_routes.push(EffectiveRoute {
+                name,
+                object,
+                routing,
+                route,
+                closed,
+            });
+        }
+    }
+
+    fn step(
+        &self,
+        from: &ObjectRef,
+        to: &ObjectRef,
+    ) -> Result<(&'a ObjectRef, &'a Exposure, &'a Child), DelegationError> {
+        let (object, child) = self.index.permitted(from, to)?;
+        if let Some(at) = self.path.iter().position(|it| *it == to) {
+            let way: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
+            return Err(DelegationError::Cycle(told_way(from, &way)));
+        }
+        let known = self
+            .index
+            .name_of(to)
+            .filter(|_| self.path.len() < DEPTH_MAX);
+        match known {
+            Some(name) => Ok((name, object, child)),
+            None => Err(DelegationError::TooDeep(to.clone())),
+        }
+    }
+}

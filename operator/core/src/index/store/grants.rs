@@ -1,0 +1,168 @@
+//! Consent to references from other namespaces: ReferenceGrants of the Gateway API.
+//!
+//! A reference is judged as the right of the namespace that it stands in, before anything is looked up, so
+//! that nobody learns what another namespace has.
+
+use crate::event::{Affected, Change};
+use crate::index::Index;
+use crate::index::unresolved::Unresolved;
+use crate::names::ObjectRef;
+use crate::reason::Reason;
+use portolan_crds::GROUP;
+use portolan_crds::gateway::ReferenceGrant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Kinds that objects of ours refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Referent {
+    Secret,
+    Service,
+}
+
+impl fmt::Display for Referent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret => "Secret",
+            Self::Service => "Service",
+        })
+    }
+}
+
+/// Every consent that was given.
+#[derive(Debug, Default)]
+pub(crate) struct Grants {
+    /// Whether the cluster knows ReferenceGrants.
+    known: bool,
+    /// By the namespace of the grant, then by its name.
+    grants: BTreeMap<String, BTreeMap<String, Grant>>,
+}
+
+/// What matters of a ReferenceGrant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Grant {
+    /// The namespaces whose ExposedPorts may refer.
+    from: BTreeSet<String>,
+    /// What they may refer to; all of a kind where there is no name.
+    to: BTreeSet<(Referent, Option<String>)>,
+}
+
+impl Grants {
+    /// Whether ExposedPorts of a namespace may refer to something.
+    pub(crate) fn permit(&self, from: &str, kind: Referent, to: &ObjectRef) -> bool {
+        let grants = self.grants.get(&to.namespace);
+        let mut grants = grants.into_iter().flat_map(BTreeMap::values);
+        to.namespace == from
+            || grants.any(|grant| {
+                let named = |name| grant.to.contains(&(kind, name));
+                grant.from.contains(from) && (named(None) || named(Some(to.name.clone())))
+            })
+    }
+
+    fn get(&self, name: &ObjectRef) -> Option<&Grant> {
+        self.grants.get(&name.namespace)?.get(&name.name)
+    }
+
+    fn set(&mut self, name: &ObjectRef, grant: Option<Grant>) {
+        let of_namespace = self.grants.entry(name.namespace.clone()).or_default();
+        match grant {
+            Some(grant) => of_namespace.insert(name.name.clone(), grant),
+            None => of_namespace.remove(&name.name),
+        };
+        if of_namespace.is_empty() {
+            self.grants.remove(&name.namespace);
+        }
+    }
+}
+
+impl Index {
+    /// That an object of a namespace may refer to something; `at` is the field that does.
+    pub(crate) fn consent(
+        &self,
+        from: &str,
+        kind: Referent,
+        to: &ObjectRef,
+        at: &str,
+    ) -> Result<(), Unresolved> {
+        if self.grants.permit(from, kind, to) {
+            return Ok(());
+        }
+        let there = &to.namespace;
+        let lacking = if self.grants.known {
+            format!(
+                "no ReferenceGrant of namespace {there} lets ExposedPorts of namespace {from} refer to it; have one made there"
+            )
+        } else {
+            "the cluster knows no ReferenceGrants, which would allow that; have the Gateway API's CustomResourceDefinitions installed".to_owned()
+        };
+        Err(Unresolved {
+            reason: Reason::RefNotPermitted,
+            message: format!(
+                "{at}: {kind} {to} is of another namespace, and {lacking}, or name a {kind} of namespace {from}"
+            ),
+        })
+    }
+
+    pub(in crate::index) fn apply_grant(
+        &mut self,
+        change: Change<ReferenceGrant>,
+        affected: &mut Affected,
+    ) {
+        let name = change.reference();
+        let now = match change {
+            Change::Applied(it) => Some(read(&it)),
+            Change::Deleted(_) => None,
+        };
+        let before = self.grants.get(&name);
+        if before == now.as_ref() {
+            return;
+        }
+        let named = [before, now.as_ref()];
+        let named = named.into_iter().flatten().flat_map(|it| &it.from);
+        let named: BTreeSet<_> = named.cloned().collect();
+        let referring = self.users.referring_into(&name.namespace);
+        let concerned = referring.filter(|me| named.contains(&me.namespace));
+        let concerned: BTreeSet<_> = concerned.cloned().collect();
+        let company = self.with_cohosted(concerned.clone());
+        self.mark_objects(&company, affected);
+        for me in &concerned {
+            if let Some(entry) = self.objects.get(me) {
+                affected.secrets |= self.users.leave(me, entry, &self.grants);
+            }
+        }
+        self.grants.set(&name, now);
+        for me in &concerned {
+            if let Some(entry) = self.objects.get(me) {
+                affected.secrets |= self.users.enter(me, entry, &self.grants);
+            }
+        }
+        self.mark_objects(&company, affected);
+    }
+
+    /// Whether the cluster knows ReferenceGrants: it decides what those are told who would need one.
+    pub(in crate::index) fn know_grants(&mut self, known: bool, affected: &mut Affected) {
+        if std::mem::replace(&mut self.grants.known, known) != known {
+            affected.objects = self.with_cohosted(self.users.of_other_namespaces());
+        }
+    }
+}
+
+fn read(grant: &ReferenceGrant) -> Grant {
+    let from = grant.spec.from.iter();
+    let from = from.filter(|it| it.group == GROUP && it.kind == "ExposedPort");
+    let to = grant.spec.to.iter().filter(|it| it.group.is_empty());
+    Grant {
+        from: from.map(|it| it.namespace.clone()).collect(),
+        to: to
+            .filter_map(|it| {
+                let kind = match it.kind.as_str() {
+                    "Secret" => Referent::Secret,
+                    "Service" => Referent::Service,
+                    _ => return None,
+                };
+                // An empty name stands for all, as an absent one does.
+                Some((kind, it.name.clone().filter(|name| !name.is_empty())))
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether those can issue who are to certify hostnames: cert-manager's Issuers and ClusterIssuers. Of
+//! external issuers nothing is known.
+
+use crate::event::{Affected, Change};
+use crate::index::Index;
+use crate::index::store::truncate;
+use crate::names::ObjectRef;
+use crate::reason::Reason;
+use kube::core::object::HasStatus;
+use portolan_crds::IssuerRef;
+use portolan_crds::certmanager::IssuerStatus;
+use std::collections::{BTreeSet, HashMap};
+
+/// Whose kinds are known here.
+const GROUP: &str = "cert-manager.io";
+
+/// Kinds of cert-manager's issuers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::index) enum Scope {
+    /// Issuer
+    Namespace,
+    /// ClusterIssuer
+    Cluster,
+}
+
+/// One issuer, by its kind and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct IssuerName(Scope, ObjectRef);
+
+/// What stands against issuing; `None`: nothing.
+type Trouble = Option<String>;
+
+/// Every issuer of cert-manager's, and whether the cluster knows such at all.
+#[derive(Debug, Default)]
+pub(crate) struct Issuers {
+    known: BTreeSet<Scope>,
+    issuers: HashMap<IssuerName, Trouble>,
+}
+
+impl IssuerName {
+    /// Who is meant, when an object of a namespace says it; `None`: an external one.
+    pub(crate) fn meant(by: &IssuerRef, namespace: &str) -> Option<Self> {
+        if by.group != GROUP {
+            return None;
+        }
+        match by.kind.as_str() {
+            "Issuer" => Some(Self(Scope::Namespace, ObjectRef::new(namespace, &by.name))),
+            "ClusterIssuer" => Some(Self(Scope::Cluster, ObjectRef::cluster(&by.name))),
+            _ => None,
+        }
+    }
+}
+
+impl Issuers {
+    /// Why nobody can count on an issuer that an object of a namespace names, or its class.
+    pub(crate) fn trouble(&self, issuer: &IssuerRef, namespace: &str) -> Option<(Reason, String)> {
+        let name = IssuerName::meant(issuer, namespace)?;
+        if !self.known.contains(&name.0) {
+            return None;
+        }
+        let IssuerRef {
+            kind, name: called, ..
+        } = issuer;
+        match self.issuers.get(&name) {
+            None => Some((
+                Reason::IssuerNotFound,
+                format!("there is no {kind} {called}; create it, or name one that exists"),
+            )),
+            Some(None) => None,
+            Some(Some(words)) => Some((
+                Reason::IssuerNotReady,
+                format!("{kind} {called} is not ready: {words}"),
+            )),
+        }
+    }
+
+    /// Whether anything differs now.
+    fn set(&mut self, name: IssuerName, now: Option<Trouble>) -> bool {
+        match now {
+            Some(now) => self.issuers.insert(name, now.clone()) != Some(now),
+            None => self.issuers.remove(&name).is_some(),
+        }
+    }
+}
+
+fn read(status: Option<&IssuerStatus>) -> Trouble {
+    let mut conditions = status.into_iter().flat_map(|it| &it.conditions);
+    match conditions.find(|it| it.type_ == "Ready") {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(truncate::cut(&ready.message)),
+        None => Some("cert-manager has not looked at it yet".to_owned()),
+    }
+}
+
+impl Index {
+    pub(in crate::index) fn apply_issuer<K>(
+        &mut self,
+        scope: Scope,
+        change: Change<K>,
+        affected: &mut Affected,
+    ) where
+        K: kube::Resource + HasStatus<Status = IssuerStatus>,
+    {
+        let name = IssuerName(scope, change.reference());
+        let now = match change {
+            Change::Applied(it) => Some(read(it.status())),
+            Change::Deleted(_) => None,
+        };
+        if self.issuers.set(name.clone(), now) {
+            let users = self.users.of_issuer(&name).cloned().collect();
+            affected.objects.extend(self.with_cohosted(users));
+        }
+    }
+
+    /// Whether the cluster knows such issuers.
+    pub(in crate::index) fn know_issuers(
+        &mut self,
+        scope: Scope,
+        known: bool,
+        affected: &mut Affected,
+    ) {
+        let differs = match known {
+            true => self.issuers.known.insert(scope),
+            false => self.issuers.known.remove(&scope),
+        };
+        if differs {
+            let users = self.with_cohosted(self.users.of_cert_manager());
+            affected.objects.extend(users);
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Services and their endpoints: which port is meant, and which pods are ready behind it.
+
+use crate::event::Change;
+use crate::index::requirements::BackendRequirements;
+use crate::index::resolve::routing::FieldRef;
+use crate::index::store::app_protocol::AppProtocol;
+use crate::index::store::by_namespace::ByNamespace;
+use crate::index::store::pods::Pods;
+use crate::index::store::service_facts::{self, ServiceFacts, Slice};
+use crate::index::unresolved::Unresolved;
+use crate::names::{Hostname, ObjectRef};
+use crate::reason::Reason;
+use crate::validate::Port;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use portolan_discovery::table::{Endpoint, ExternalName};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+
+/// What is known of Services and EndpointSlices.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    services: HashMap<ObjectRef, ServiceFacts>,
+    /// By Service, then by the name of the slice.
+    slices: ByNamespace<BTreeMap<String, Slice>>,
+    /// To which Service a slice belonged when it was seen last.
+    slice_of: HashMap<ObjectRef, ObjectRef>,
+    /// Services with a ready endpoint behind any port.
+    answering: HashSet<ObjectRef>,
+    pub(in crate::index) pods: Pods,
+    /// Whether an endpoint may have a loopback address.
+    pub(in crate::index) loopback: bool,
+}
+
+/// What an EndpointSlice changed.
+#[derive(Debug, Default)]
+pub(crate) struct SliceChange {
+    /// The Services whose users are concerned; two when a slice was relabelled.
+    pub(crate) concerned: BTreeSet<ObjectRef>,
+    /// Those of them that got their first ready endpoint, or lost the last one.
+    pub(crate) turned: BTreeSet<ObjectRef>,
+}
+
+/// A port of a Service that requests are sent to the pods of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    pub(crate) service: ObjectRef,
+    /// What people of the namespace call the Service whose object sends requests there.
+    pub(crate) called: String,
+    /// The port's name, empty when the Service has just one; this is how slices name it.
+    port_name: String,
+    number: u16,
+    /// What its Service says that is spoken there.
+    pub(crate) spoken: AppProtocol,
+}
+
+impl Backend {
+    /// How the table names its endpoints: `namespace/service:port`.
+    pub(crate) fn endpoints_name(&self) -> String {
+        if self.port_name.is_empty() {
+            format!("{}:{}", self.service, self.number)
+        } else {
+            format!("{}:{}", self.service, self.port_name)
+        }
+    }
+}
+
+/// Who looks for a Service.
+#[derive(Clone, Copy)]
+pub(crate) struct ServiceLookup<'a> {
+    /// The namespace of the object.
+    pub(crate) from: &'a str,
+    /// Where it names the Service.
+    pub(crate) at: FieldRef,
+}
+
+/// The pods behind a port.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServiceEndpoints {
+    /// Ready ones, sorted, one address of each pod.
+    pub(crate) ready: Vec<Endpoint>,
+    /// The name whose addresses they are, which the proxies look up themselves.
+    pub(crate) external: Option<ExternalName>,
+    /// Why there is none.
+    pub(crate) lacking: Option<Unresolved>,
+    /// Who is left out although others are there.
+    pub(crate) left_out: Option<Unresolved>,
+}
+
+impl Services {
+    /// Whether anything differs now.
+    pub(crate) fn apply_service(&mut self, change: Change<Service>) -> bool {
+        let service = change.reference();
+        match change {
+            Change::Deleted(_) => self.services.remove(&service).is_some(),
+            Change::Applied(it) => {
+                let facts = service_facts::read(&it);
+                self.services.insert(service, facts.clone()) != Some(facts)
+            }
+        }
+    }
+
+    pub(crate) fn apply_slice(&mut self, change: Change<EndpointSlice>) -> SliceChange {
+        let (name, now) = match change {
+            Change::Deleted(name) => (name, None),
+            Change::Applied(it) => (ObjectRef::of(it.as_ref()), service_facts::read_slice(&it)),
+        };
+        let mut concerned = BTreeSet::new();
+        let before = self.slice_of.remove(&name);
+        if let Some(service) = &before {
+            let gone = match self.slices.get_mut(service) {
+                Some(slices) => slices.remove(&name.name),
+                None => None,
+            };
+            if self.slices.get(service).is_some_and(BTreeMap::is_empty) {
+                self.slices.remove(service);
+            }
+            let same = matches!((&gone, &now), (Some(gone), Some((to, now))) if to == service && gone == now);
+            if !same {
+                concerned.insert(service.clone());
+            }
+        }
+        if let Some((service, slice)) = now {
+            if before.as_ref() != Some(&service) {
+                concerned.insert(service.clone());
+            }
+            self.slice_of.insert(name.clone(), service.clone());
+            self.slices.or_default(service).insert(name.name, slice);
+        }
+        let mut turned = concerned.clone();
+        turned.retain(|service| {
+            if self.has_ready(service) {
+                self.answering.insert(service.clone())
+            } else {
+                self.answering.remove(service)
+            }
+        });
+        SliceChange { concerned, turned }
+    }
+
+    /// The Services whose slices name an address that may belong to another pod now, or to none.
+    pub(crate) fn apply_pod(&mut self, change: Change<Pod>) -> Vec<ObjectRef> {
+        let namespace = change.reference().namespace;
+        let addresses = self.pods.apply(change);
+        if !self.pods.listed || addresses.is_empty() {
+            return Vec::new();
+        }
+        let names = |slice: &Slice| {
+            let all = slice.endpoints.iter().flat_map(|it| &it.addresses);
+            all.into_iter()
+                .any(|address| addresses.contains(&address.to_canonical()))
+        };
+        self.slices
+            .within(&namespace)
+            .filter(|(_, slices)| slices.values().any(names))
+            .map(|(service, _)| service.clone())
+            .collect()
+    }
+
+    /// Whether it differs now whether every pod is known.
+    pub(crate) fn list_pods(&mut self, listed: bool) -> bool {
+        let before = self.pods.listed;
+        match listed {
+            true => self.pods.listed = true,
+            false => self.pods = Pods::default(),
+        }
+        before != listed
+    }
+
+    /// The name outside that a Service stands for.
+    pub(in crate::index) fn stands_for(&self, service: &ObjectRef) -> Option<&str> {
+        self.services.get(service)?.external_name.as_deref()
+    }
+
+    /// Whether connections to the address of the Service find somebody.
+    pub(crate) fn answers(&self, service: &ObjectRef) -> bool {
+        self.answering.contains(service)
+    }
+
+    fn has_ready(&self, service: &ObjectRef) -> bool {
+        let slices = self
+            .slices
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::values);
+        slices
+            .flat_map(|slice| &slice.endpoints)
+            .any(|endpoint| endpoint.ready)
+    }
+
+    pub(crate) fn get(&self, service: &ObjectRef) -> Option<&ServiceFacts> {
+        self.services.get(service)
+    }
+
+    /// Finds the port of a Service. `owner` is given for a Service that must be ours: its UID.
+    pub(crate) fn resolve(
+        &self,
+        service: &ObjectRef,
+        port: &Port,
+        owner: Option<&str>,
+        ServiceLookup { from, at }: ServiceLookup<'_>,
+    ) -> Result<Backend, Unresolved> {
+        let unresolved = |reason, message| Err(Unresolved { reason, message });
+        let name = service.called_in(from);
+        let Some(facts) = self.services.get(service) else {
+            return match owner {
+                Some(_) => unresolved(Reason::Applying, format!("Service {name} is being made")),
+                None => unresolved(
+                    Reason::ServiceNotFound,
+                    format!(
+                        "{}: there is no Service {name}; create it, or name one that exists",
+                        at.field("service")
+                    ),
+                ),
+            };
+        };
+        if owner.is_some_and(|uid| facts.owner.as_deref() != Some(uid)) {
+            return unresolved(
+                Reason::ForeignObject,
+                format!("Service {name} belongs to somebody else; delete or rename it"),
+            );
+        }
+        if let Some(told) = &facts.external_name
+            && external_host(told).is_none()
+        {
+            return unresolved(
+                Reason::InvalidExternalName,
+                format!(
+                    "{}: Service {name} stands for {told:?}, which is no DNS name; set its externalName to one such as db.example.com",
+                    at.field("service")
+                ),
+            );
+        }
+        match (facts.port(port), port) {
+            (Some(found), _) => Ok(Backend {
+                service: service.clone(),
+                called: name,
+                port_name: found.name.clone(),
+                number: found.number,
+                spoken: found.spoken,
+            }),
+            // A Service of type ExternalName need not list ports: they are those of somebody else.
+            (None, Port::Number(number))
+                if facts.external_name.is_some() && facts.ports.is_empty() =>
+            {
+                Ok(Backend {
+                    service: service.clone(),
+                    called: name,
+                    port_name: String::new(),
+                    number: *number,
+                    spoken: facts.unlisted.get(number).copied().unwrap_or_default(),
+                })
+            }
+            (None, _) => unresolved(
+                Reason::PortNotFound,
+                format!(
+                    "{}: Service {name} has no TCP port {port}; it has {}",
+                    at.field("port"),
+                    facts.told_ports()
+                ),
+            ),
+        }
+    }
+
+    /// The pods behind a port that [`Services::resolve`] found, as far as a class lets requests go there.
+    pub(crate) fn behind(
+        &self,
+        backend: &Backend,
+        requirements: Option<&BackendRequirements>,
+    ) -> ServiceEndpoints {
+        let facts = self.services.get(&backend.service);
+        if let Some(told) = facts.and_then(|facts| facts.external_name.as_deref()) {
+            let external = external_host(told).map(|host| ExternalName {
+                host,
+                port: backend.number,
+            });
+            return ServiceEndpoints {
+                external,
+                ..ServiceEndpoints::default()
+            };
+        }
+        let prefers_v6 = facts.is_some_and(|facts| facts.prefers_v6);
+        let slices = self.slices.get(&backend.service);
+        let slices = || slices.into_iter().flat_map(BTreeMap::values);
+        let pods_only =
+            requirements.filter(|requirements| requirements.pods_only && self.pods.listed);
+        let (mut refused, mut foreign, mut ready) = (0, Vec::new(), BTreeMap::new());
+        for (slice, number) in slices().flat_map(|slice| {
+            let ports = slice
+                .ports
+                .iter()
+                .filter(|(name, _)| *name == backend.port_name);
+            ports.map(move |(_, number)| (slice, *number))
+        }) {
+            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.ready) {
+                for address in &endpoint.addresses {
+                    if self.refuses(address) {
+                        refused += 1;
+                        continue;
+                    }
+                    let mut uid = endpoint.uid.as_str();
+                    if pods_only.is_some() {
+                        let namespace = &backend.service.namespace;
+                        let Some(owner) = self.pods.owner(namespace, *address, uid) else {
+                            foreign.push(*address);
+                            continue;
+                        };
+                        uid = owner;
+                    }
+                    // A pod of a dual-stack cluster is in two slices, and is one endpoint. What is no pod
+                    // is told apart by its address.
+                    let pod = match uid {
+                        "" => (String::new(), Some(*address), number),
+                        uid => (uid.to_owned(), None, number),
+                    };
+                    let best = ready.entry(pod).or_insert(*address);
+                    let rank = |it: &IpAddr| (it.is_ipv6() != prefers_v6, *it);
+                    if rank(address) < rank(best) {
+                        *best = *address;
+                    }
+                }
+            }
+        }
+        let mut ready: Vec<Endpoint> = ready
+            .into_iter()
+            .map(|((uid, _, port), ip)| Endpoint {
+                address: SocketAddr::new(ip, port),
+                uid,
+            })
+            .collect();
+        ready.sort();
+        let foreign =
+            pods_only.and_then(|requirements| told_foreign(backend, requirements, foreign));
+        if let Some(foreign) = foreign {
+            let nobody = ready.is_empty();
+            return ServiceEndpoints {
+                ready,
+                external: None,
+                lacking: nobody.then(|| foreign.clone()),
+                left_out: (!nobody).then_some(foreign),
+            };
+        }
+        let lacking = ready.is_empty().then(|| {
+            let name = &backend.called;
+            let all = || slices().flat_map(|slice| &slice.endpoints);
+            let named = slices().any(|slice| {
+                !slice.endpoints.is_empty()
+                    && slice.ports.iter().any(|(name, _)| *name == backend.port_name)
+            });
+            let (reason, message) = if refused > 0 {
+                (Reason::EndpointRefused, format!("every endpoint of Service {name} has a loopback, link-local, unspecified or multicast address, which is never contacted"))
+            } else if all().next().is_none() && facts.is_some_and(|facts| !facts.selector.is_empty()) {
+                (Reason::SelectorMatchesNoPods, format!("no pod has the labels that Service {name} selects; compare its selector with the labels of your pods"))
+            } else if !named && all().next().is_some() {
+                (Reason::PortNotFound, format!("no pod behind Service {name} has its port {}; name a port that the container declares", backend.told_port()))
+            } else {
+                (Reason::NoReadyEndpoints, format!("no pod behind Service {name} is ready"))
+            };
+            Unresolved { reason, message }
+        });
+        ServiceEndpoints {
+            ready,
+            external: None,
+            lacking,
+            left_out: None,
+        }
+    }
+}
+
+impl Services {
+    /// The labels of the pods behind a port, and which port of theirs it is; `None` where somebody else
+    /// lists the endpoints.
+    pub(crate) fn pods(&self, backend: &Backend) -> Option<(&BTreeMap<String, String>, &Port)> {
+        let facts = self.services.get(&backend.service)?;
+        let port = facts.listed(&backend.port_name, backend.number)?;
+        (!facts.selector.is_empty()).then_some((&facts.selector, &port.target))
+    }
+
+    /// What the Service of a backend says of its ports and nobody understands, in one sentence each.
+    pub(crate) fn misunderstood(&self, backend: &Backend) -> impl Iterator<Item = String> {
+        let name = &backend.called;
+        let facts = self.services.get(&backend.service);
+        let port = facts.and_then(|facts| facts.listed(&backend.port_name, backend.number));
+        let unknown = port.and_then(|port| {
+            let (told, said) = (port.told(), port.unknown.as_deref()?);
+            Some(format!(
+                "Service {name}: appProtocol {said:?} of port {told} is not understood, so HTTP/1.1 is spoken there; write one such as http, https, kubernetes.io/h2c or h2"
+            ))
+        });
+        let stray = facts.and_then(|facts| {
+            let (key, listed) = facts.stray.as_ref()?;
+            let ports = facts.told_ports();
+            Some(format!(
+                "Service {name}: annotation {key} lists {listed:?}, which is no port of it; it has {ports}"
+            ))
+        });
+        unknown.into_iter().chain(stray)
+    }
+
+    /// Addresses that would reach the proxy itself or its node, never a pod.
+    fn refuses(&self, address: &IpAddr) -> bool {
+        let canonical = address.to_canonical();
+        (canonical.is_loopback() && !self.loopback)
+            || canonical.is_unspecified()
+            || canonical.is_multicast()
+            || match canonical {
+                IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+                IpAddr::V6(v6) => v6.is_unicast_link_local(),
+            }
+    }
+}
+
+/// That some endpoints are no pods of the namespace, if there are such.
+fn told_foreign(
+    backend: &Backend,
+    requirements: &BackendRequirements,
+    mut foreign: Vec<IpAddr>,
+) -> Option<Unresolved> {
+    foreign.sort();
+    foreign.dedup();
+    let (first, more) = foreign.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let ObjectRef { namespace, name } = &backend.service;
+    Some(Unresolved {
+        reason: Reason::ForeignEndpoint,
+        message: format!(
+            "endpoint {first}{more} of Service {name} is the address of no pod of namespace {namespace}, so class {} never contacts it; leave it out of the EndpointSlices of the Service, or have spec.endpoints: Any set in the class",
+            requirements.class
+        ),
+    })
+}
+
+/// What proxies look up. Kubernetes takes digits and dots for a name as well; nobody serves that.
+fn external_host(told: &str) -> Option<String> {
+    let host = Hostname::parse(told).ok()?;
+    (!host.is_wildcard()).then(|| host.as_str().to_owned())
+}
+
+impl Backend {
+    pub(in crate::index) fn told_port(&self) -> String {
+        if self.port_name.is_empty() {
+            self.number.to_string()
+        } else {
+            self.port_name.clone()
+        }
+    }
+}

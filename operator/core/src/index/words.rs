@@ -1,8 +1,0 @@
-//! What others say, as far as it fits into a status.
-
-/// A message of an issuer or of a server may be a whole page; a status holds a sentence.
-const WORDS_MAX: usize = 512;
-
-pub(super) fn cut(said: &str) -> String {
-    said.chars().take(WORDS_MAX).collect()
-}

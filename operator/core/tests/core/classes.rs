@@ -1,0 +1,179 @@
+//! Classes that come and go under the objects that use them.
+
+use crate::world::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use portolan_core::{Affected, Event, IN_USE, Reason};
+use portolan_crds::{ExposeClass, ExposeClassStatus};
+use serde_json::{Value, json};
+
+const OTHERS: &str = "example.com/backup";
+
+/// The class of the tests, with these finalizers.
+fn class(finalizers: &[&str]) -> ExposeClass {
+    let spec = json!({"default": true, "domain": "apps.test"});
+    let mut class = expose_class("public", 1, spec);
+    class.metadata.finalizers = Some(finalizers.iter().map(ToString::to_string).collect());
+    class
+}
+
+impl World {
+    fn put_class(&mut self, class: ExposeClass) -> Affected {
+        self.apply(Event::ExposeClass(applied(class)))
+    }
+
+    /// Somebody deletes the class, which has these finalizers.
+    fn delete_class(&mut self, finalizers: &[&str]) -> Affected {
+        let mut class = class(finalizers);
+        class.metadata.deletion_timestamp = Some(Time(now()));
+        self.put_class(class)
+    }
+
+    /// One more object of the team, with the class that it was given before.
+    fn put(&mut self, name: &str, spec: Value, given: Option<&str>) -> Affected {
+        let mut object = exposed_port("team-a", name, 6, spec);
+        object.status = given.map(|class| read(json!({"className": class})));
+        self.apply(Event::ExposedPort(applied(object)))
+    }
+
+    fn finalizers(&self) -> Option<Vec<String>> {
+        self.index.finalizers(&class_name("public"))
+    }
+
+    fn class_status(&self) -> ExposeClassStatus {
+        let class = class_name("public");
+        self.index.class_status(&class, &self.seen, now()).unwrap()
+    }
+
+    fn concerns_class(affected: &Affected) -> bool {
+        affected.classes.contains(&class_name("public"))
+    }
+}
+
+fn exposing(hostname: &str) -> Value {
+    json!({"service": "shop", "port": 80, "hostnames": [hostname], "tls": {"mode": "Disabled"}})
+}
+
+#[test]
+fn a_class_has_the_finalizer_from_its_first_object_to_its_last() {
+    let mut world = World::empty();
+    world.put_class(class(&[OTHERS]));
+    assert_eq!(world.finalizers(), None);
+    let affected = world.put("one", exposing("one.example.com"), None);
+    assert!(World::concerns_class(&affected), "{affected:?}");
+    let both = vec![OTHERS.to_owned(), IN_USE.to_owned()];
+    assert_eq!(world.finalizers(), Some(both));
+    world.put_class(class(&[OTHERS, IN_USE]));
+    assert_eq!(world.finalizers(), None, "it is as it should be");
+
+    let affected = world.put("two", exposing("two.example.com"), None);
+    assert!(!World::concerns_class(&affected), "{affected:?}");
+    world.apply(Event::ExposedPort(gone("team-a", "one")));
+    assert_eq!(world.finalizers(), None);
+    // One that is no longer accepted uses nothing.
+    let affected = world.put("two", json!({"port": 0}), None);
+    assert!(World::concerns_class(&affected), "{affected:?}");
+    assert_eq!(world.finalizers(), Some(vec![OTHERS.to_owned()]));
+}
+
+#[test]
+fn a_class_that_is_deleted_serves_on_and_names_whom() {
+    let mut world = World::empty();
+    for name in ["a", "b", "c", "d"] {
+        let host = format!("{name}.example.com");
+        world.put(name, exposing(&host), Some("public"));
+    }
+    world.delete_class(&[IN_USE]);
+    let status = world.class_status();
+    assert_eq!(status.conditions[0].reason, Reason::InUse.as_str());
+    assert_eq!(status.conditions[0].status, "False");
+    assert!(
+        status
+            .description
+            .contains("ExposedPort team-a/a, ExposedPort team-a/b, ExposedPort team-a/c, 1 more;"),
+        "{status:?}"
+    );
+    assert_eq!(world.finalizers(), None);
+    let name = class_name("public");
+    assert!(!world.index.is_finished(&name));
+    for name in ["a", "b", "c", "d"] {
+        let object = portolan_core::ObjectRef::new("team-a", name);
+        assert_eq!(
+            world.index.class_of(&object),
+            Some(&class_name("public")),
+            "{name}"
+        );
+    }
+
+    for name in ["a", "b", "c"] {
+        let affected = world.apply(Event::ExposedPort(gone("team-a", name)));
+        assert!(World::concerns_class(&affected), "it names one fewer");
+    }
+    assert!(!world.class_status().description.contains("more"));
+    world.apply(Event::ExposedPort(gone("team-a", "d")));
+    assert_eq!(world.finalizers(), Some(vec![]));
+    assert!(world.index.is_finished(&name));
+    let status = world.class_status();
+    assert_eq!(status.conditions[0].reason, Reason::ClassDeleting.as_str());
+}
+
+#[test]
+fn a_class_that_is_deleted_takes_nobody_who_did_not_have_it() {
+    let mut world = World::empty();
+    let mut named = exposing(HOST);
+    named["className"] = "public".into();
+    let given = |name: &str, spec: &Value| {
+        let mut object = exposed_port("team-a", name, 5, spec.clone());
+        object.status = Some(read(json!({"className": "public"})));
+        Event::ExposedPort(applied(object))
+    };
+    world.apply(given("shop", &named));
+    world.delete_class(&[IN_USE]);
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("public"))
+    );
+    // It may still change, its hostnames included.
+    named["hostnames"] = json!(["other.example.com"]);
+    world.apply(given("shop", &named));
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("public"))
+    );
+
+    world.put_shop(named.clone());
+    world.is(Reason::ClassDeleting);
+    world.put_shop(exposing(HOST));
+    world.is(Reason::NoClass);
+    let private = expose_class("private", 9, json!({"default": true}));
+    world.put_class(private);
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("private"))
+    );
+    let affected = world.put_class(class(&[]));
+    assert!(
+        affected.objects.contains(&world.shop),
+        "the default one is another"
+    );
+    assert_eq!(
+        world.index.class_of(&world.shop),
+        Some(&class_name("public")),
+        "made anew, it is the older default"
+    );
+}
+
+#[test]
+fn nobody_can_hold_a_class_that_is_already_on_its_way() {
+    let mut world = World::empty();
+    world.put("one", exposing("one.example.com"), Some("public"));
+    world.delete_class(&[OTHERS]);
+    assert_eq!(
+        world.finalizers(),
+        None,
+        "the API server would take no new one"
+    );
+    assert_eq!(
+        world.class_status().conditions[0].reason,
+        Reason::InUse.as_str()
+    );
+}

@@ -1,0 +1,467 @@
+//! Ingresses as input: each hostname of one is served, merged and held as an ExposedPort's is.
+
+use crate::world::*;
+use k8s_openapi::api::networking::v1::Ingress;
+use portolan_core::{Affected, Event, INGRESS_CONTROLLER, ObjectRef, Observed, Reason};
+use portolan_discovery::table::{Action, PathMatch, Resource, VirtualHost};
+use serde_json::{Value, json};
+
+/// A world without ExposedPorts, where Ingresses of the class `public` are ours.
+fn world() -> World {
+    let mut world = World::empty();
+    let class = ingress_class("public", INGRESS_CONTROLLER, Value::Null);
+    world.apply(Event::IngressClass(applied(class)));
+    world
+}
+
+fn put(world: &mut World, ingress: Ingress) -> Affected {
+    world.apply(Event::Ingress(applied(ingress)))
+}
+
+fn all(host: &str) -> Value {
+    json!({"rules": [rule(host, &[("Prefix", "/", "shop")])]})
+}
+
+fn shop(more: Value) -> Ingress {
+    ingress("team-a", "shop", 5, "public", more)
+}
+
+/// The hostname of `team-a/shop`.
+fn of_shop(name: &str) -> ObjectRef {
+    ObjectRef::host_of(&ObjectRef::new("team-a", "shop"), &host(name))
+}
+
+fn served(world: &World, name: &str) -> Option<VirtualHost> {
+    match world.resource(&virtual_host(name))? {
+        Resource::VirtualHost(host) => Some(host),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The paths of a hostname and the endpoints behind each, in the order in which they are tried.
+fn routes(world: &World, name: &str) -> Vec<(String, String)> {
+    let host = served(world, name).unwrap_or_else(|| panic!("{name} is not served"));
+    let routes = host.routes.into_iter();
+    routes
+        .map(|route| {
+            let path = match route.matches.path {
+                PathMatch::Exact(path) => format!("={path}"),
+                PathMatch::Prefix(path) => path,
+                PathMatch::Regex(text) => panic!("{text}"),
+            };
+            let to = match route.action {
+                Action::Forward { backends } => backends[0].endpoints.clone(),
+                Action::Unavailable { reason } => reason,
+                other => panic!("{other:?}"),
+            };
+            (path, to)
+        })
+        .collect()
+}
+
+fn is(found: &[(String, String)], expected: &[(&str, &str)]) {
+    let found: Vec<_> = found
+        .iter()
+        .map(|(a, b)| (a.as_str(), b.as_str()))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+/// Why the hostname is not ready, in the words of its Ingress.
+fn reason(world: &World, me: &ObjectRef) -> (String, String) {
+    let status = world.index.status(me, &Observed::default(), now()).unwrap();
+    let ready = status
+        .conditions
+        .iter()
+        .find(|it| it.type_ == "Ready")
+        .unwrap();
+    let told = world.index.in_terms_of_ingress(me, &ready.message);
+    (ready.reason.clone(), told)
+}
+
+#[test]
+fn rules_path_types_and_the_default_backend_are_served() {
+    let mut world = world();
+    let spec = json!({"ports": [{"name": "http", "port": 80}], "selector": {"app": "x"}});
+    world.apply(Event::Service(applied(service("team-a", "rest", spec))));
+    let default = json!({"service": {"name": "rest", "port": {"number": 80}}});
+    let paths = [
+        ("Prefix", "/a/", "shop"),
+        ("Exact", "/a", "shop"),
+        ("ImplementationSpecific", "/b", "shop"),
+    ];
+    let affected = put(
+        &mut world,
+        shop(json!({"defaultBackend": default, "rules": [rule(HOST, &paths)]})),
+    );
+    assert!(affected.objects.contains(&of_shop(HOST)));
+    let (shop, rest) = ("team-a/shop:http", "team-a/rest:http");
+    let expected = [("=/a", shop), ("/a", shop), ("/b", shop), ("/", rest)];
+    is(&routes(&world, HOST), &expected);
+    assert!(
+        served(&world, HOST).unwrap().tls.is_none(),
+        "nobody asked for TLS"
+    );
+}
+
+#[test]
+fn tls_is_of_the_secret_or_of_the_issuer_of_the_class() {
+    let mut world = world();
+    let mut spec = all(HOST);
+    spec["tls"] = json!([{"hosts": [HOST], "secretName": "own"}]);
+    let affected = put(&mut world, shop(spec.clone()));
+    assert!(affected.secrets);
+    assert!(
+        world
+            .index
+            .referenced_secrets()
+            .contains(&ObjectRef::new("team-a", "own"))
+    );
+    let tls = served(&world, HOST).unwrap().tls.unwrap();
+    assert_eq!(tls.certificates, ["team-a/own"]);
+    assert!(tls.redirect, "as every controller does");
+    spec["tls"] = json!([{"hosts": [HOST]}]);
+    put(&mut world, shop(spec));
+    let (no_issuer, told) = reason(&world, &of_shop(HOST));
+    assert_eq!(no_issuer, Reason::NoIssuer.as_str());
+    assert!(
+        told.starts_with("spec.tls[0]: class public has no issuer"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("mode"),
+        "an Ingress has no such field: {told}"
+    );
+    let class = json!({"default": true, "issuerRef": {"name": "ca"}});
+    world.apply(Event::ExposeClass(applied(expose_class(
+        "public", 1, class,
+    ))));
+    let children = world.index.children(&of_shop(HOST));
+    let [certificate] = &children[..] else {
+        panic!("{children:?}")
+    };
+    assert_eq!(certificate.kind, "Certificate");
+    let owner = &certificate.value["metadata"]["ownerReferences"][0];
+    assert_eq!(
+        (&owner["apiVersion"], &owner["kind"], &owner["name"]),
+        (
+            &json!("networking.k8s.io/v1"),
+            &json!("Ingress"),
+            &json!("shop")
+        )
+    );
+    assert_eq!(
+        certificate.value["metadata"]["labels"]["portolan.dev/ingress"],
+        "shop"
+    );
+}
+
+#[test]
+fn without_an_entry_for_it_a_hostname_has_no_certificate_whatever_the_class_issues() {
+    let mut world = world();
+    let class = json!({"default": true, "issuerRef": {"name": "ca"}});
+    world.apply(Event::ExposeClass(applied(expose_class(
+        "public", 1, class,
+    ))));
+    put(&mut world, shop(all(HOST)));
+    assert!(served(&world, HOST).unwrap().tls.is_none());
+    assert_eq!(world.index.children(&of_shop(HOST)), []);
+}
+
+#[test]
+fn only_ingresses_of_our_classes_are_served_by_either_way_to_name_them() {
+    let mut world = world();
+    for (class, controller) in [
+        ("nginx", "k8s.io/ingress-nginx"),
+        ("edge", INGRESS_CONTROLLER),
+    ] {
+        let parameters =
+            json!({"apiGroup": "portolan.dev", "kind": "ExposeClass", "name": "public"});
+        let class = ingress_class(class, controller, parameters);
+        world.apply(Event::IngressClass(applied(class)));
+    }
+    for (class, expected) in [
+        ("nginx", false),
+        ("none", false),
+        ("edge", true),
+        ("public", true),
+    ] {
+        put(&mut world, ingress("team-a", "shop", 5, class, all(HOST)));
+        assert_eq!(served(&world, HOST).is_some(), expected, "{class}");
+        let mut old = ingress("team-a", "shop", 5, class, all(HOST));
+        old.spec.as_mut().unwrap().ingress_class_name = None;
+        let key = "kubernetes.io/ingress.class".to_owned();
+        old.metadata.annotations = Some([(key, class.to_owned())].into());
+        put(&mut world, old);
+        assert_eq!(
+            served(&world, HOST).is_some(),
+            expected,
+            "{class}, by annotation"
+        );
+    }
+    world.apply(Event::IngressClass(gone("", "public")));
+    assert!(served(&world, HOST).is_none(), "the class is nobody's");
+    let back = ingress_class("public", INGRESS_CONTROLLER, Value::Null);
+    let affected = world.apply(Event::IngressClass(applied(back)));
+    assert!(
+        affected
+            .ingresses
+            .contains(&ObjectRef::new("team-a", "shop"))
+    );
+    assert!(served(&world, HOST).is_some());
+    world.apply(Event::Ingress(gone("team-a", "shop")));
+    assert!(served(&world, HOST).is_none());
+}
+
+#[test]
+fn what_we_make_is_never_input_even_without_its_owner() {
+    let mut world = world();
+    world.put_shop(shop_with(json!({})));
+    let children = world.index.children(&world.shop);
+    let made = children
+        .into_iter()
+        .find(|it| it.kind == "Ingress")
+        .unwrap();
+    let mut made: Ingress = read(made.value);
+    made.metadata.owner_references = None;
+    world.apply(Event::ExposedPort(gone("team-a", "shop")));
+    let affected = put(&mut world, made.clone());
+    assert!(affected.is_empty(), "{affected:?}");
+    // A label alone takes nothing away from its author.
+    made.metadata.name = Some("mine".into());
+    put(&mut world, made);
+    assert!(served(&world, HOST).is_some());
+}
+
+#[test]
+fn another_namespace_loses_and_reads_who_holds_the_hostname() {
+    let mut world = world();
+    put(&mut world, shop(all(HOST)));
+    put(
+        &mut world,
+        ingress("team-b", "thief", 1, "public", all(HOST)),
+    );
+    is(&routes(&world, HOST), &[("/", "team-a/shop:http")]);
+    let thief = ObjectRef::host_of(&ObjectRef::new("team-b", "thief"), &host(HOST));
+    let (held, told) = reason(&world, &thief);
+    assert_eq!(held, Reason::HostnameHeld.as_str());
+    assert!(told.contains("held by namespace team-a"), "{told}");
+    let address = "203.0.113.7";
+    let shown = |name, ingress| {
+        let shown = world
+            .index
+            .addresses_of_ingress(&ObjectRef::new(name, ingress));
+        shown.iter().map(|it| it.value.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown("team-a", "shop"), [address]);
+    assert_eq!(shown("team-b", "thief"), [""; 0], "nobody is led there");
+}
+
+#[test]
+fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route() {
+    let mut world = world();
+    world.expose(
+        "team-a",
+        "first",
+        1,
+        json!({"hostnames": [HOST], "tls": {"mode": "Disabled"}, "routes": [
+        {"match": {"path": {"prefix": "/a"}}, "respond": {"status": 204}}]}),
+    );
+    let paths = [("Prefix", "/a", "shop"), ("Prefix", "/b", "shop")];
+    put(&mut world, shop(json!({"rules": [rule(HOST, &paths)]})));
+    let found = served(&world, HOST).unwrap().routes;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(matches!(found[0].action, Action::Respond(_)), "{found:?}");
+    let (conflict, told) = reason(&world, &of_shop(HOST));
+    assert_eq!(conflict, Reason::RouteConflict.as_str());
+    let sentence = "spec.rules[0].http.paths[0]: the older ExposedPort team-a/first has a route";
+    assert!(told.contains(sentence), "{told}");
+    // And the other way round.
+    put(
+        &mut world,
+        ingress(
+            "team-a",
+            "elder",
+            0,
+            "public",
+            json!({"rules": [rule(HOST, &paths[..1])]}),
+        ),
+    );
+    let me = ObjectRef::new("team-a", "first");
+    let status = world
+        .index
+        .status(&me, &Observed::default(), now())
+        .unwrap();
+    assert!(
+        status
+            .description
+            .contains("the older Ingress team-a/elder"),
+        "{}",
+        status.description
+    );
+    assert_eq!(status.hostnames[0].held_by, "Ingress team-a/elder");
+}
+
+#[test]
+fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
+    let mut world = world();
+    world.apply(Event::HostnameHold(applied(hold(
+        "b.example.com",
+        "team-a",
+    ))));
+    let rules = [
+        rule(HOST, &[("Prefix", "/", "shop")]),
+        rule("b.example.com", &[("Prefix", "/", "none")]),
+        rule("", &[("Prefix", "/", "shop")]),
+        rule("c.example.com", &[]),
+    ];
+    put(&mut world, shop(json!({"rules": rules})));
+    is(&routes(&world, HOST), &[("/", "team-a/shop:http")]);
+    is(
+        &routes(&world, "b.example.com"),
+        &[("/", "ServiceNotFound")],
+    );
+    let (_, told) = reason(&world, &of_shop("b.example.com"));
+    let sentence = "spec.rules[1].http.paths[0].backend.service.name: there is no Service none";
+    assert!(told.starts_with(sentence), "{told}");
+    let (invalid, told) = reason(&world, &of_shop("c.example.com"));
+    assert_eq!(invalid, Reason::InvalidSpec.as_str());
+    assert!(told.starts_with("spec.rules[3]: leads nowhere"), "{told}");
+    let diagnostics = world
+        .index
+        .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
+    let told = &diagnostics[0].message;
+    assert!(told.starts_with("spec.rules[2].host: is missing"), "{told}");
+    assert_eq!(
+        world
+            .index
+            .hosts_of_ingress(&ObjectRef::new("team-a", "shop"))
+            .len(),
+        3
+    );
+}
+
+#[test]
+fn a_class_that_is_not_there_is_told_and_comes() {
+    let mut world = world();
+    let class = ingress_class("edge", INGRESS_CONTROLLER, Value::Null);
+    world.apply(Event::IngressClass(applied(class)));
+    put(&mut world, ingress("team-a", "shop", 5, "edge", all(HOST)));
+    let (missing, told) = reason(&world, &of_shop(HOST));
+    assert_eq!(missing, Reason::ClassNotFound.as_str());
+    assert!(
+        told.starts_with("spec.ingressClassName: there is no ExposeClass edge"),
+        "{told}"
+    );
+    world.apply(Event::ExposeClass(applied(expose_class(
+        "edge",
+        2,
+        json!({}),
+    ))));
+    let name = virtual_host(HOST);
+    assert!(world.index.resource(&class_name("edge"), &name).is_some());
+}
+
+#[test]
+fn what_the_class_forbids_is_forbidden_to_ingresses_too() {
+    let mut world = world();
+    let mut spec = all(HOST);
+    spec["tls"] = json!([{"secretName": "own"}]);
+    put(&mut world, shop(spec));
+    for (policy, expected, field) in [
+        (
+            json!({"hostnames": [{"domains": ["other.test"]}]}),
+            Reason::HostnameNotAllowed,
+            "spec.rules[0].host: class public",
+        ),
+        (
+            json!({"tls": {"allowOwnSecrets": {"namespaces": ["team-b"]}}}),
+            Reason::OwnSecretNotAllowed,
+            "spec.tls[0].secretName: class public",
+        ),
+        (
+            json!({"rootNamespaces": ["team-b"]}),
+            Reason::RootNamespaceDenied,
+            "spec.rules[0].host: class public",
+        ),
+    ] {
+        world.apply(Event::ExposeClass(applied(expose_class(
+            "public", 1, policy,
+        ))));
+        let (reason, told) = reason(&world, &of_shop(HOST));
+        assert_eq!(reason, expected.as_str());
+        assert!(told.starts_with(field), "{told}");
+        assert!(served(&world, HOST).is_none());
+    }
+}
+
+#[test]
+fn what_was_told_is_remembered_until_another_ingress_has_the_name() {
+    let mut world = world();
+    put(&mut world, shop(all(HOST)));
+    let me = of_shop(HOST);
+    let status = world
+        .index
+        .status(&me, &Observed::default(), now())
+        .unwrap();
+    world.index.remember(&me, status.clone());
+    let later = now() + jiff::SignedDuration::from_hours(1);
+    let again = world
+        .index
+        .status(&me, &Observed::default(), later)
+        .unwrap();
+    assert_eq!(again, status, "conditions keep their times");
+    assert_eq!(world.index.metrics(&me).unwrap().hostnames[0].name, HOST);
+    let mut another = shop(all(HOST));
+    another.metadata.uid = Some("another".into());
+    put(&mut world, another);
+    assert_eq!(
+        world.index.metrics(&me).unwrap().status,
+        "",
+        "nothing was told of it yet"
+    );
+}
+
+#[test]
+fn a_class_that_only_an_ingress_uses_is_in_use() {
+    let mut world = world();
+    put(&mut world, shop(all(HOST)));
+    let finalizers = world.index.finalizers(&class_name("public")).unwrap();
+    assert_eq!(finalizers, [portolan_core::IN_USE]);
+    let mut leaving = expose_class("public", 1, json!({}));
+    leaving.metadata.deletion_timestamp = Some(read(json!(created(9))));
+    world.apply(Event::ExposeClass(applied(leaving)));
+    let status = world
+        .index
+        .class_status(&class_name("public"), &Observed::default(), now());
+    let told = serde_json::to_string(&status).unwrap();
+    assert!(
+        told.contains("goes on serving Ingress team-a/shop"),
+        "{told}"
+    );
+}
+
+#[test]
+fn annotations_of_another_controller_are_told_to_be_without_effect() {
+    let mut world = world();
+    let mut object = shop(all(HOST));
+    let keys = [
+        "cert-manager.io/issuer",
+        "nginx.ingress.kubernetes.io/rewrite-target",
+        "nginx.org/x",
+    ];
+    object.metadata.annotations = Some(keys.map(|key| (key.to_owned(), String::new())).into());
+    put(&mut world, object);
+    let diagnostics = world
+        .index
+        .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
+    let [diagnostic] = &diagnostics[..] else {
+        panic!("{diagnostics:?}")
+    };
+    assert_eq!(diagnostic.reason, Reason::AnnotationNotSupported);
+    let told = &diagnostic.message;
+    let sentence =
+        "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target and 1 more: not read";
+    assert!(told.starts_with(sentence), "{told}");
+    assert!(served(&world, HOST).is_some());
+}

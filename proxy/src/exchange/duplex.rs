@@ -1,0 +1,569 @@
+//! One request and its response between a client and an endpoint, both directions at once.
+//!
+//! While the request's body goes up the response may come down: an endpoint may answer early,
+//! and a client that waits for 100 or for a refusal must not wait for the end of its own upload.
+
+use crate::clock;
+use crate::exchange::budget::Effort;
+use crate::exchange::flow::{Flow, FlowOf, WaitsFor};
+use crate::exchange::io::FlowError;
+use crate::exchange::io::{Downstream, HeadFault, Sink, TunnelSaid, Upstream, Watch};
+use crate::exchange::progress::Progress;
+use crate::exchange::timer::Timer;
+use crate::exchange::{Counted, Terms};
+use crate::limits::Limits;
+use crate::worker::buffer::Buffers;
+use portolan_proxy_core::reason::Reason;
+use portolan_proxy_core::response::{MalformedResponse, ResponseHead};
+use portolan_proxy_core::retry::Failure;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How many interim responses one request may have.
+const MAX_INTERIM: u8 = 8;
+/// How often one looks whether a client is still there while its upload is not taken: nothing is read
+/// from it then, so nothing would be heard of it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The request of an exchange, on its way up.
+pub(crate) type RequestFlow<C, U> = FlowOf<<C as Downstream>::Side, <U as Upstream>::Side>;
+type ResponseFlow<C, U> = FlowOf<<U as Upstream>::Side, <C as Downstream>::Side>;
+type ResponseMessage<C> = <<C as Downstream>::Side as Sink>::Outgoing;
+
+/// How an exchange ended.
+pub(crate) enum Ending<C: Downstream, U: Upstream> {
+    /// The response went down whole.
+    Finished {
+        status: u16,
+        /// Another request may follow on the client's connection.
+        keep_client: bool,
+        /// The request was read to its end.
+        whole: bool,
+        /// Another request may follow on the endpoint's connection.
+        keep_upstream: bool,
+    },
+    /// The endpoint speaks WebSocket; what tells the client so is not written yet.
+    Tunnel { opening: ResponseMessage<C> },
+    /// The request is to be sent once more, from its beginning.
+    Again {
+        request: RequestFlow<C, U>,
+        failure: Failure,
+    },
+    /// No byte of a response went down: it can be answered by us.
+    Failed(Reason),
+    /// The response was broken off; nothing can be said any more.
+    BrokenOff { status: u16 },
+    /// The client went away.
+    ClientGone,
+}
+
+/// One request and its response under way.
+pub(crate) struct Exchange<'a, 'r, C: Downstream, U: Upstream> {
+    client: &'a mut C,
+    upstream: &'a mut U,
+    timer: &'a mut Timer,
+    buffers: &'a Buffers,
+    terms: &'a Terms,
+    effort: &'a mut Effort<'r>,
+    upload: Upload<C, U>,
+    download: Download<C, U>,
+    progress: Progress,
+    /// When progress was looked at.
+    looked: Instant,
+    /// How long a response is waited for once the client has closed its side.
+    half_closed: Duration,
+    /// What is wrong when the timer fires while a response is waited for.
+    overdue: Reason,
+    /// The timer was set nearer because the client has closed its side.
+    abandoned: bool,
+}
+
+enum Upload<C: Downstream, U: Upstream> {
+    Under(RequestFlow<C, U>),
+    /// Sent whole, and kept as long as it may have to be sent again.
+    Done {
+        moved: u64,
+        kept: Option<RequestFlow<C, U>>,
+    },
+    /// The endpoint stopped taking it; its response may say why.
+    Stopped {
+        moved: u64,
+        kept: Option<RequestFlow<C, U>>,
+    },
+}
+
+enum Download<C: Downstream, U: Upstream> {
+    Head(Awaiting<C>),
+    Body(Response<C, U>),
+}
+
+/// What is known while no final response head has come.
+struct Awaiting<C: Downstream> {
+    /// Interim responses on their way; taken when the response begins.
+    notes: Option<C::Notes>,
+    interim: u8,
+    /// An interim response of the endpoint goes or went to the client.
+    passed_on: bool,
+}
+
+/// A response whose head is on its way to the client.
+struct Response<C: Downstream, U: Upstream> {
+    flow: ResponseFlow<C, U>,
+    status: u16,
+    /// Another request may follow on the client's connection.
+    keep_client: bool,
+    /// Another request may follow on the endpoint's connection.
+    keep_upstream: bool,
+}
+
+/// What a response head leads to.
+enum Arrived<C: Downstream, U: Upstream> {
+    /// Another head follows.
+    Interim,
+    /// The tunnel that the client asked for.
+    Tunnel(ResponseMessage<C>),
+    /// The response.
+    Final(Response<C, U>),
+    /// One that another attempt may be made for.
+    Status(u16),
+    /// Nothing that can be passed on.
+    Malformed,
+}
+
+impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
+    /// An exchange of the request that `request` sends to the endpoint.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sides, and what the worker lends them"
+    )]
+    pub(crate) fn new(
+        client: &'a mut C,
+        upstream: &'a mut U,
+        request: RequestFlow<C, U>,
+        terms: &'a Terms,
+        effort: &'a mut Effort<'r>,
+        timer: &'a mut Timer,
+        buffers: &'a Buffers,
+        limits: &'a Limits,
+    ) -> Self {
+        let mut notes = client.notes(buffers);
+        // A client that has begun to send its body does not wait any more (RFC 9110 10.1.1).
+        if terms.expects_continue && client.is_silent() && effort.continues() {
+            client.note_continue(&mut notes);
+        }
+        let progress = Progress::new(limits, effort.waits.idle);
+        timer.set(progress.tick());
+        Self {
+            client,
+            upstream,
+            timer,
+            buffers,
+            terms,
+            effort,
+            upload: Upload::Under(request),
+            download: Download::Head(Awaiting {
+                notes: Some(notes),
+                interim: 0,
+                passed_on: false,
+            }),
+            progress,
+            looked: clock::now(),
+            overdue: Reason::ResponseTimeout,
+            abandoned: false,
+            half_closed: limits.linger,
+        }
+    }
+
+    /// Runs to the end.
+    pub(crate) async fn run(mut self) -> (Ending<C, U>, Counted) {
+        let ending = match std::future::poll_fn(|cx| self.poll(cx)).await {
+            // Our answer would stand in the middle of an interim response.
+            Ending::Failed(_) if self.download.is_within_a_note() => {
+                Ending::BrokenOff { status: 0 }
+            }
+            ending => ending,
+        };
+        let counted = Counted {
+            received: self.upload.moved(),
+            sent: self.download.moved(),
+        };
+        let broken_off = matches!(
+            ending,
+            Ending::ClientGone | Ending::Failed(_) | Ending::BrokenOff { .. }
+        );
+        if broken_off && matches!(self.upload, Upload::Under(_)) {
+            self.upstream.abandon();
+        }
+        self.give_back_upload();
+        match self.download {
+            Download::Head(awaiting) => {
+                if let Some(notes) = awaiting.notes {
+                    C::drop_notes(notes, self.buffers);
+                }
+            }
+            Download::Body(response) => response.flow.recycle(self.buffers),
+        }
+        (ending, counted)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending<C, U>> {
+        if let Some(ending) = self.poll_upload(cx) {
+            return Poll::Ready(ending);
+        }
+        if let Poll::Ready(ending) = self.poll_download(cx) {
+            return Poll::Ready(ending);
+        }
+        if self.poll_client_gone(cx) {
+            return Poll::Ready(Ending::ClientGone);
+        }
+        self.poll_timer(cx)
+    }
+
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Option<Ending<C, U>> {
+        let Upload::Under(flow) = &mut self.upload else {
+            return None;
+        };
+        let polled = flow.poll(cx, self.client.side(), self.upstream.side(), self.buffers);
+        let moved = flow.moved();
+        let untaken = flow.nothing_accepted();
+        match polled {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(())) => {
+                let kept = self.end_upload();
+                self.upload = Upload::Done { moved, kept };
+                self.effort.received();
+                if matches!(self.download, Download::Head(_)) {
+                    let (wait, overdue) = self.effort.for_response();
+                    self.timer.set(wait);
+                    self.overdue = overdue;
+                }
+            }
+            Poll::Ready(Err(FlowError::Write(_))) if untaken => {
+                return Some(self.fail(Reason::UpstreamClosed, Some(Failure::Unsent)));
+            }
+            // The endpoint may have said why before it closed.
+            Poll::Ready(Err(FlowError::Write(_))) => {
+                let kept = self.end_upload();
+                self.upload = Upload::Stopped { moved, kept };
+            }
+            Poll::Ready(Err(FlowError::Malformed(_))) => {
+                return Some(self.fail(Reason::MalformedRequest, None));
+            }
+            Poll::Ready(Err(FlowError::Read(_) | FlowError::Truncated)) => {
+                return Some(Ending::ClientGone);
+            }
+        }
+        None
+    }
+
+    /// The request, whether it was sent or not, leaving nothing behind.
+    fn take_upload(&mut self) -> Option<RequestFlow<C, U>> {
+        let moved = self.upload.moved();
+        let taken = Upload::Stopped { moved, kept: None };
+        match std::mem::replace(&mut self.upload, taken) {
+            Upload::Under(flow) => Some(flow),
+            Upload::Done { kept, .. } | Upload::Stopped { kept, .. } => kept,
+        }
+    }
+
+    /// The request after its last byte was sent, when it may be needed again.
+    fn end_upload(&mut self) -> Option<RequestFlow<C, U>> {
+        let flow = self.take_upload()?;
+        if flow.is_kept() && matches!(self.download, Download::Head(_)) {
+            return Some(flow);
+        }
+        flow.recycle(self.buffers);
+        None
+    }
+
+    /// Nothing will be sent again.
+    fn give_back_kept(&mut self) {
+        match &mut self.upload {
+            Upload::Under(flow) => flow.keep_no_more(),
+            Upload::Done { kept, .. } | Upload::Stopped { kept, .. } => {
+                if let Some(flow) = kept.take() {
+                    flow.recycle(self.buffers);
+                }
+            }
+        }
+    }
+
+    fn give_back_upload(&mut self) {
+        if let Some(flow) = self.take_upload() {
+            flow.recycle(self.buffers);
+        }
+    }
+
+    fn poll_download(&mut self, cx: &mut Context<'_>) -> Poll<Ending<C, U>> {
+        loop {
+            match &mut self.download {
+                Download::Head(awaiting) => {
+                    if let Some(notes) = &mut awaiting.notes
+                        && ready!(self.client.poll_notes(notes, cx)).is_err()
+                    {
+                        return Poll::Ready(Ending::ClientGone);
+                    }
+                    if let Some(ending) = ready!(self.poll_head(cx)) {
+                        return Poll::Ready(ending);
+                    }
+                }
+                Download::Body(response) => {
+                    let status = response.status;
+                    let (from, to) = (self.upstream.side(), self.client.side());
+                    let polled = response.flow.poll(cx, from, to, self.buffers);
+                    return Poll::Ready(match ready!(polled) {
+                        Ok(()) => {
+                            // An early response leaves half a request behind on both sides.
+                            let whole = matches!(self.upload, Upload::Done { .. });
+                            let keep_client = response.keep_client && whole;
+                            Ending::Finished {
+                                status,
+                                keep_client: keep_client && self.client.may_say_more(),
+                                whole,
+                                keep_upstream: response.keep_upstream && whole,
+                            }
+                        }
+                        Err(FlowError::Write(_)) => Ending::ClientGone,
+                        Err(_) => Ending::BrokenOff { status },
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits for the next response head. `Some` ends the exchange; `None` changed the state.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Option<Ending<C, U>>> {
+        let head = ready!(self.upstream.poll_head(cx, self.buffers));
+        if let Err(HeadFault { reason, failure }) = head {
+            return Poll::Ready(Some(self.fail(reason, failure)));
+        }
+        let Download::Head(awaiting) = &mut self.download else {
+            return Poll::Ready(None);
+        };
+        let request_sent = matches!(self.upload, Upload::Done { .. });
+        let (client, terms, buffers) = (&mut *self.client, self.terms, self.buffers);
+        let effort = &mut *self.effort;
+        let possible = !awaiting.has_told() && self.upload.can_be_sent_again();
+        let method = if terms.head_only { "HEAD" } else { "GET" };
+        let arrived = self.upstream.take_head(method, buffers, |head| match head {
+            Err(MalformedResponse) => Arrived::Malformed,
+            Ok(head) => {
+                let accept = terms.accept.as_deref();
+                match (U::tunnel_said(&head, accept), accept) {
+                    (TunnelSaid::Open, Some(accept)) => {
+                        Arrived::Tunnel(client.open_tunnel(&head, accept, buffers))
+                    }
+                    (TunnelSaid::Open | TunnelSaid::Unproved, _) => Arrived::Malformed,
+                    _ if head.is_interim() => awaiting.interim::<U>(&head, client, terms),
+                    _ if effort.once_more(Failure::Status(head.status), possible) => {
+                        Arrived::Status(head.status)
+                    }
+                    _ => awaiting.response(&head, client, terms, request_sent, buffers),
+                }
+            }
+        });
+        Poll::Ready(match arrived {
+            Arrived::Interim => None,
+            Arrived::Tunnel(opening) => Some(Ending::Tunnel { opening }),
+            Arrived::Malformed => Some(self.fail(Reason::MalformedResponse, None)),
+            Arrived::Status(status) => self.take_upload().map(|request| Ending::Again {
+                request: request.again(),
+                failure: Failure::Status(status),
+            }),
+            Arrived::Final(response) => {
+                self.give_back_kept();
+                self.download = Download::Body(response);
+                self.progress.restart(self.moved());
+                self.looked = clock::now();
+                self.timer.set(self.progress.tick());
+                None
+            }
+        })
+    }
+
+    /// Watches a client that has nothing to say. A reset takes the request back. So does a close that
+    /// nothing follows, after a while: it is what most clients do to cancel, and it looks like a
+    /// half-close, after which a client still reads (nginx, Envoy and HAProxy cancel at once).
+    fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Upload::Under(flow) = &self.upload {
+            if flow.waits_for() != WaitsFor::Sender {
+                self.timer.set_at_most(LOOK);
+            }
+            return self.client.poll_cancelled(cx);
+        }
+        match self.client.poll_watch(cx, self.buffers) {
+            Watch::Waits => {}
+            Watch::Gone => return true,
+            Watch::Closed => {
+                if matches!(self.download, Download::Head(_)) {
+                    self.abandoned = self.timer.set_at_most(self.half_closed);
+                }
+            }
+        }
+        false
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Ending<C, U>> {
+        while self.timer.poll(cx).is_ready() {
+            if let Some(ending) = self.judge_progress() {
+                return Poll::Ready(ending);
+            }
+            let untaken =
+                matches!(&self.upload, Upload::Under(flow) if flow.waits_for() != WaitsFor::Sender);
+            let tick = self.progress.tick();
+            self.timer.set(if untaken { tick.min(LOOK) } else { tick });
+        }
+        Poll::Pending
+    }
+
+    /// Called when the timer fires: who let it come to that?
+    fn judge_progress(&mut self) -> Option<Ending<C, U>> {
+        let now = clock::now();
+        let verdict = self.progress.look(self.moved(), now - self.looked);
+        self.looked = now;
+        if matches!(self.upload, Upload::Under(_)) && self.client.is_reset() {
+            return Some(Ending::ClientGone);
+        }
+        match (&self.upload, &self.download) {
+            (Upload::Under(flow), Download::Head(_)) => match flow.waits_for() {
+                WaitsFor::Sender if verdict.slow && !self.terms.grpc => {
+                    Some(self.fail(Reason::RequestTimeout, None))
+                }
+                WaitsFor::Sender if verdict.silent && self.terms.grpc => {
+                    Some(self.fail(Reason::RequestTimeout, None))
+                }
+                WaitsFor::Memory if verdict.silent => Some(self.fail(Reason::Overloaded, None)),
+                WaitsFor::Receiver if verdict.silent => {
+                    Some(self.fail(Reason::ResponseTimeout, Some(Failure::Reset)))
+                }
+                _ => None,
+            },
+            (_, Download::Head(_)) if self.abandoned => Some(Ending::ClientGone),
+            (_, Download::Head(_)) => Some(self.fail(self.overdue, Some(Failure::Reset))),
+            (_, Download::Body(response)) => match response.flow.waits_for() {
+                WaitsFor::Receiver if verdict.slow => Some(Ending::ClientGone),
+                WaitsFor::Sender | WaitsFor::Memory if verdict.silent => Some(Ending::BrokenOff {
+                    status: response.status,
+                }),
+                _ => None,
+            },
+        }
+    }
+
+    /// Body bytes in both directions.
+    fn moved(&self) -> u64 {
+        self.upload.moved() + self.download.moved()
+    }
+
+    /// Ends the exchange, perhaps for another attempt when `failure` is the endpoint's.
+    fn fail(&mut self, reason: Reason, failure: Option<Failure>) -> Ending<C, U> {
+        let awaiting = match &self.download {
+            Download::Body(response) => {
+                return Ending::BrokenOff {
+                    status: response.status,
+                };
+            }
+            Download::Head(awaiting) => awaiting,
+        };
+        let possible = !awaiting.has_told() && self.upload.can_be_sent_again();
+        let reason = match failure {
+            Some(_) => self.effort.blamed(reason),
+            None => reason,
+        };
+        let Some(failure) = failure.filter(|it| self.effort.once_more(*it, possible)) else {
+            return Ending::Failed(reason);
+        };
+        match self.take_upload() {
+            Some(request) => Ending::Again {
+                request: request.again(),
+                failure,
+            },
+            None => Ending::Failed(reason),
+        }
+    }
+}
+
+impl<C: Downstream> Awaiting<C> {
+    /// Whether the client has got anything that came from the endpoint, or part of anything: then no
+    /// other endpoint may be asked.
+    fn has_told(&self) -> bool {
+        self.passed_on || self.notes.as_ref().is_some_and(C::is_within_a_note)
+    }
+
+    fn interim<U: Upstream>(
+        &mut self,
+        head: &ResponseHead<'_, '_>,
+        client: &mut C,
+        terms: &Terms,
+    ) -> Arrived<C, U> {
+        // A 101 that nobody asked for is no interim response that can be passed on.
+        if head.status == 101 || self.interim == MAX_INTERIM {
+            return Arrived::Malformed;
+        }
+        self.interim += 1;
+        // We have sent our own 100, and HTTP/1.0 knows no interim responses.
+        if head.status != 100
+            && !terms.http10
+            && let Some(notes) = &mut self.notes
+        {
+            self.passed_on = true;
+            client.note(notes, head);
+        }
+        Arrived::Interim
+    }
+
+    fn response<U: Upstream>(
+        &mut self,
+        head: &ResponseHead<'_, '_>,
+        client: &mut C,
+        terms: &Terms,
+        request_sent: bool,
+        buffers: &Buffers,
+    ) -> Arrived<C, U> {
+        let notes = self.notes.take().unwrap_or_else(|| client.notes(buffers));
+        let (message, keep_client) = client.begin(notes, head, terms, request_sent);
+        Arrived::Final(Response {
+            flow: Flow::new::<U::Side>(head.framing, message),
+            status: head.status,
+            keep_client,
+            keep_upstream: head.keeps_alive,
+        })
+    }
+}
+
+impl<C: Downstream, U: Upstream> Upload<C, U> {
+    fn moved(&self) -> u64 {
+        match self {
+            Self::Under(flow) => flow.moved(),
+            Self::Done { moved, .. } | Self::Stopped { moved, .. } => *moved,
+        }
+    }
+
+    /// Whether the request can be sent once more, from its beginning.
+    fn can_be_sent_again(&self) -> bool {
+        match self {
+            Self::Under(flow) => flow.can_be_sent_again(),
+            Self::Done { kept, .. } | Self::Stopped { kept, .. } => {
+                kept.as_ref().is_some_and(Flow::can_be_sent_again)
+            }
+        }
+    }
+}
+
+impl<C: Downstream, U: Upstream> Download<C, U> {
+    /// Whether part of an interim response went down.
+    fn is_within_a_note(&self) -> bool {
+        let Self::Head(awaiting) = self else {
+            return false;
+        };
+        awaiting.notes.as_ref().is_some_and(C::is_within_a_note)
+    }
+
+    fn moved(&self) -> u64 {
+        match self {
+            Self::Head(_) => 0,
+            Self::Body(response) => response.flow.moved(),
+        }
+    }
+}
