@@ -1,4 +1,4 @@
-//! How much is allocated: exact where time is noise.
+//! Counts allocations, which are exact where time is noise.
 
 #![allow(unsafe_code)] // An allocator is nothing else; this one counts and passes everything on.
 
@@ -11,7 +11,7 @@ static BYTES: AtomicU64 = AtomicU64::new(0);
 /// The system's allocator, counted.
 pub(crate) struct Counting;
 
-/// What was allocated up to now, whatever became of it.
+/// Bytes and allocations so far, freed or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allocated {
     pub(crate) count: u64,
@@ -26,7 +26,7 @@ impl Allocated {
         }
     }
 
-    /// What was allocated since then.
+    /// Returns the allocations since then.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             count: self.count - before.count,

@@ -1,4 +1,4 @@
-//! What is measured, and how little of it is allowed to cost.
+//! Measured cases, and the bounds of their cost.
 
 /// One thing that proxies do.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Case {
     pub(crate) bars: &'static [Bar],
 }
 
-/// How a case is measured.
+/// Kind of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// A load at a fixed rate; the proxy's CPU time is what it costs.
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Instructions,
 }
 
-/// What the clients do.
+/// Load of the clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) exchange: Exchange,
@@ -30,35 +30,35 @@ pub(crate) struct Load {
     pub(crate) connections: usize,
     /// The certificate's key, where it is TLS.
     pub(crate) tls: Option<Key>,
-    /// What one connection is used for.
-    pub(crate) life: Life,
+    /// Use of one connection.
+    pub(crate) lifetime: Lifetime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exchange {
-    /// GET, answered with a body of so many bytes.
+    /// GET, answered with a body of this many bytes.
     Get(usize),
-    /// So many bytes over a WebSocket, which come back.
+    /// A WebSocket message of this many bytes, which comes back.
     Echo(usize),
-    /// A unary gRPC call with a message of so many bytes, which comes back.
+    /// A unary gRPC call with a message of this many bytes, which comes back.
     Call(usize),
 }
 
-/// How clients speak.
+/// HTTP version of the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Http1,
-    /// So many operations at a time on a connection.
+    /// Concurrent operations on a connection.
     Http2 {
         streams: usize,
     },
 }
 
-/// How the origin is spoken to.
+/// HTTP version towards the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upstream {
     Http1,
-    /// By prior knowledge.
+    /// With prior knowledge.
     Http2,
 }
 
@@ -88,7 +88,7 @@ pub(crate) enum Key {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
+pub(crate) enum Lifetime {
     /// One exchange after another.
     Kept,
     /// One exchange; with TLS a full handshake.
@@ -162,7 +162,7 @@ const fn kept(exchange: Exchange, connections: usize, tls: Option<Key>) -> Kind 
         version: Version::Http1,
         connections,
         tls,
-        life: Life::Kept,
+        lifetime: Lifetime::Kept,
     })
 }
 
@@ -173,17 +173,17 @@ const fn multiplexed(exchange: Exchange, tls: Option<Key>) -> Kind {
         version: Version::Http2 { streams: 8 },
         connections: 8,
         tls,
-        life: Life::Kept,
+        lifetime: Lifetime::Kept,
     })
 }
 
-const fn once(tls: Option<Key>, life: Life) -> Kind {
+const fn once(tls: Option<Key>, lifetime: Lifetime) -> Kind {
     Kind::Load(Load {
         exchange: Exchange::Get(1024),
         version: Version::Http1,
         connections: 32,
         tls,
-        life,
+        lifetime,
     })
 }
 
@@ -231,28 +231,28 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "connect",
         title: "HTTP/1, a new connection for each request",
-        kind: once(None, Life::Fresh),
+        kind: once(None, Lifetime::Fresh),
         candidates: HTTP,
         bars: &[beside("haproxy", CPU, 1.00)],
     },
     Case {
         name: "handshake-ecdsa",
         title: "full TLS 1.3 handshake, ECDSA P-256, and one request",
-        kind: once(Some(Key::Ecdsa), Life::Fresh),
+        kind: once(Some(Key::Ecdsa), Lifetime::Fresh),
         candidates: HTTP,
         bars: &[beside("haproxy", CPU, 0.90)],
     },
     Case {
         name: "handshake-rsa",
         title: "full TLS 1.3 handshake, RSA-2048, and one request",
-        kind: once(Some(Key::Rsa), Life::Fresh),
+        kind: once(Some(Key::Rsa), Lifetime::Fresh),
         candidates: HTTP,
         bars: &[beside("haproxy", CPU, 0.90)],
     },
     Case {
         name: "resumption",
         title: "resumed TLS 1.3 handshake and one request",
-        kind: once(Some(Key::Ecdsa), Life::Resumed),
+        kind: once(Some(Key::Ecdsa), Lifetime::Resumed),
         candidates: HTTP,
         bars: &[beside("haproxy", CPU, 0.90)],
     },
@@ -337,12 +337,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn what_is_asked_for_can_be_spoken() {
+    fn every_load_has_a_protocol_for_its_exchange() {
         for case in CASES {
             if let Kind::Load(load) = case.kind {
                 let http2 = matches!(load.version, Version::Http2 { .. });
                 match load.exchange {
-                    Exchange::Get(_) => assert!(!http2 || load.life == Life::Kept),
+                    Exchange::Get(_) => assert!(!http2 || load.lifetime == Lifetime::Kept),
                     Exchange::Echo(_) => assert!(!http2, "{}", case.name),
                     Exchange::Call(_) => assert!(http2, "{}", case.name),
                 }

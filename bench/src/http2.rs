@@ -3,15 +3,15 @@
 
 use std::mem::size_of;
 
-/// What a client says first (RFC 9113, 3.4).
+/// Client connection preface (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The length, the kind, the flags and the stream of a frame (RFC 9113, 4.1).
 const HEAD: usize = 9;
 /// The longest payload that everybody takes (RFC 9113, 4.2).
 const LONGEST: usize = 16_384;
-/// How much may be sent at first, of all streams together or of one (RFC 9113, 6.9.2).
+/// Initial window of the connection and of a stream (RFC 9113, 6.9.2).
 const WINDOW: i64 = 65_535;
-/// How much more is allowed at once; what has come is allowed again when it is half of that.
+/// Window granted at once; received bytes are granted again at half of that.
 const ALLOWANCE: u32 = 1 << 30;
 
 pub(crate) const DATA: u8 = 0;
@@ -62,7 +62,7 @@ impl<'a> Frame<'a> {
         self.flags & END_STREAM != 0
     }
 
-    /// What is to be said to it whoever hears it: that settings hold, that somebody is there.
+    /// Writes the acknowledgement of SETTINGS and PING.
     pub(crate) fn answer(&self, out: &mut Vec<u8>) {
         if matches!(self.kind, SETTINGS | PING) && self.flags & ACK == 0 {
             let payload = if self.kind == PING { self.payload } else { &[] };
@@ -70,14 +70,14 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// How much more may be sent of all streams together.
+    /// Returns the increment of the connection's window.
     pub(crate) fn allowance(&self) -> Option<i64> {
         let number = self.payload.first_chunk::<4>()?;
         let allowed = i64::from(u32::from_be_bytes(*number));
         (self.kind == WINDOW_UPDATE && self.stream == 0).then_some(allowed)
     }
 
-    /// Whether a head says that all went well.
+    /// Returns true for a head with status 200.
     pub(crate) fn is_ok(&self) -> bool {
         // What changes the table's size comes before all fields (RFC 7541, 4.2).
         let mut fields = self.payload.iter().skip_while(|byte| **byte & 0xe0 == 0x20);
@@ -88,12 +88,12 @@ impl<'a> Frame<'a> {
 /// One side of a connection: what has come, what is to be sent, and how much may be.
 #[derive(Debug)]
 pub(crate) struct Side {
-    /// What came and is no whole frame yet.
+    /// Received bytes that are no whole frame yet.
     pub(crate) inbox: Vec<u8>,
     pub(crate) outbox: Vec<u8>,
-    /// How much of bodies may be sent.
+    /// Send window of the connection.
     pub(crate) window: i64,
-    /// How much of bodies has come since more was allowed.
+    /// Bytes of bodies received since the last WINDOW_UPDATE.
     received: u32,
 }
 
@@ -109,7 +109,7 @@ impl Default for Side {
 }
 
 impl Side {
-    /// Takes every whole frame that has come, and says what is to be said to it whoever hears it.
+    /// Takes every whole frame that has come, and writes the acknowledgements.
     pub(crate) fn read<E>(
         &mut self,
         mut each: impl FnMut(&Frame<'_>) -> Result<(), E>,
@@ -161,7 +161,7 @@ pub(crate) fn write_body(out: &mut Vec<u8>, stream: u32, body: &[u8], ends: bool
     }
 }
 
-/// What either side says first, behind the preface: no pushes, and bodies that need not wait.
+/// Settings of either side after the preface: no pushes, and large windows.
 pub(crate) fn write_greeting(out: &mut Vec<u8>) {
     let mut settings = Vec::with_capacity(2 * (size_of::<u16>() + size_of::<u32>()));
     for (name, value) in [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, 2 << 20)] {
@@ -201,7 +201,7 @@ impl Head {
     }
 }
 
-/// A field that nobody need remember (RFC 7541, 6.2.2).
+/// A field without indexing (RFC 7541, 6.2.2).
 pub(crate) fn write_field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.push(0);
     write_string(out, name);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_come_is_allowed_again_and_no_more() {
+    fn received_bytes_are_granted_again() {
         let mut bytes = Vec::new();
         write_body(&mut bytes, 1, &[7; LONGEST], false);
         let mut side = Side::default();
@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(head.first[..6], [0x82, 0x87, 0x40, 1, b'a', 1]);
         // 300 = 127 + 173, and 173 = 45 + 128 (RFC 7541, 5.1).
         let length = [127, 0x80 | 45, 1];
-        assert!(head.first.windows(3).any(|it| it == length));
+        assert!(head.first.windows(3).any(|window| window == length));
         assert_eq!(head.again, [0x82, 0x87, 0x80 | 63, 0x80 | 62]);
     }
 

@@ -1,7 +1,7 @@
 //! Connections that say nothing.
 
-use crate::candidate::{Candidate, Place, Program};
-use crate::cases::{Exchange, Idle, Key, Life, Load, Version};
+use crate::candidate::{Candidate, Program, Workspace};
+use crate::cases::{Exchange, Idle, Key, Lifetime, Load, Version};
 use crate::load::{Clients, Target};
 use anyhow::{Context as _, bail};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,11 +12,11 @@ use std::time::Duration;
 
 /// As many as a limit of 20,000 open files allows where each needs one to the origin as well.
 pub(crate) const CONNECTIONS: usize = 9_500;
-/// How long they say nothing.
+/// Time without traffic.
 pub(crate) const SILENCE: Duration = Duration::from_secs(30);
-/// How many are opened at a time.
+/// Connections opened at a time.
 const WAVE: usize = 32;
-/// What the clients say when all are open.
+/// Line that the clients print when all are open.
 const HELD: &str = "held";
 
 impl Idle {
@@ -50,7 +50,7 @@ impl Idle {
     }
 }
 
-/// What was found out about each candidate.
+/// Results of each candidate.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// Bytes of resident memory that a connection adds.
@@ -63,13 +63,13 @@ pub(crate) struct Found {
 pub(crate) fn measure(
     idle: Idle,
     candidates: &[Candidate],
-    place: &Place,
+    workspace: &Workspace,
 ) -> anyhow::Result<Found> {
     let mut found = Found::default();
     let mut held = Vec::new();
     for candidate in candidates {
         let before = candidate.processes.resident()?;
-        match open(idle, candidate, place) {
+        match open(idle, candidate, workspace) {
             Ok(clients) => held.push((candidate, before, clients)),
             Err(why) => found.failed.push((candidate.name, format!("{why:#}"))),
         }
@@ -84,8 +84,8 @@ pub(crate) fn measure(
 }
 
 /// A process of its own holds the connections of one candidate: it has a limit of open files too.
-fn open(idle: Idle, candidate: &Candidate, place: &Place) -> anyhow::Result<Program> {
-    let target = place.target(candidate.ports, idle.key(), idle.version(), false)?;
+fn open(idle: Idle, candidate: &Candidate, workspace: &Workspace) -> anyhow::Result<Program> {
+    let target = workspace.target(candidate.ports, idle.key(), idle.version(), false)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args([
             "hold",
@@ -93,17 +93,17 @@ fn open(idle: Idle, candidate: &Candidate, place: &Place) -> anyhow::Result<Prog
             &target.address.to_string(),
             &target.host,
         ])
-        .arg(place.authority())
+        .arg(workspace.authority())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
-    let said = child.stdout.take().context("no output")?;
+    let stdout = child.stdout.take().context("no output")?;
     let clients = Program::from(child);
     let mut line = String::new();
-    BufReader::new(said).read_line(&mut line)?;
+    BufReader::new(stdout).read_line(&mut line)?;
     match line.trim() {
         HELD => Ok(clients),
-        said => bail!("the clients said {said:?}"),
+        other => bail!("the clients printed {other:?}"),
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn hold(
         version,
         connections: CONNECTIONS,
         tls,
-        life: Life::Kept,
+        lifetime: Lifetime::Kept,
     };
     let mut clients = Clients::new(load, target)?;
     let report = clients.each_once(WAVE)?;

@@ -1,4 +1,4 @@
-//! What parsing, routing and editing a request costs in instructions: exact where time is noise.
+//! Cost of parsing, routing and editing a request in instructions, which is exact where time is noise.
 
 use anyhow::{Context as _, bail};
 use portolan_discovery::table::{self, Action, PathMatch, UpstreamProtocol};
@@ -100,14 +100,14 @@ fn to_origin(path: &str) -> table::Route {
     table::Route::new(PathMatch::Prefix(path.to_owned()).into(), action)
 }
 
-/// What a worker has at hand when a head is whole.
+/// Inputs of a worker when a head is complete.
 struct Bench {
     hosts: HostMap<Arc<VirtualHost<Arc<EndpointSet>>>>,
     via: Pseudonym,
 }
 
 impl Bench {
-    /// What the proxy's `judge` does, without its logs.
+    /// Routes a request as the proxy does, without its logs.
     fn handle(&self, bytes: &[u8], out: &mut Vec<u8>) -> anyhow::Result<()> {
         let mut room = slots();
         let head = match RequestHead::parse(bytes, &mut room) {
@@ -128,7 +128,9 @@ impl Bench {
             bail!("not forwarded");
         };
         black_box(response);
-        let chosen = route.choose_backend(0).and_then(|it| route.backend(it));
+        let chosen = route
+            .choose_backend(0)
+            .and_then(|backend| route.backend(backend));
         let set = chosen.context("no backend")?;
         black_box(set.next(0, None).context("no endpoint")?);
         let hop = Hop {
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_found_in_what_callgrind_says() {
+    fn finds_the_total_in_callgrind_output() {
         let text = "==1== Events    : Ir\n==1== Collected : 123456\n==1== \n";
         assert_eq!(collected(text), Some(123_456));
         assert_eq!(collected("==1== killed"), None);

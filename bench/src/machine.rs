@@ -1,4 +1,4 @@
-//! What the kernel says: which program used how much of which core, and what kind of machine it is.
+//! Reads from the kernel the use of cores by programs, and the kind of the machine.
 
 use anyhow::Context as _;
 use rustix::process::Pid;
@@ -23,7 +23,7 @@ pub(crate) fn pin(core: usize) -> anyhow::Result<()> {
     sched_setaffinity(None, &cores).with_context(|| format!("pinning to core {core}"))
 }
 
-/// What one core has not done since boot, in ticks (proc(5), /proc/stat).
+/// Idle and stolen time of one core since boot, in ticks (proc(5), /proc/stat).
 ///
 /// The kernel samples what a core does 100 to 1,000 times a second, but clocks its idling: so busy
 /// is what was not idle, never the sum of the samples.
@@ -51,7 +51,7 @@ impl Core {
         let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
         let ticks: Vec<u64> = line
             .split_whitespace()
-            .map_while(|it| it.parse().ok())
+            .map_while(|field| field.parse().ok())
             .collect();
         // user nice system idle iowait irq softirq steal; guests follow.
         let [_, _, _, idle, iowait, _, _, steal, ..] = *ticks.as_slice() else {
@@ -63,7 +63,7 @@ impl Core {
         })
     }
 
-    /// What became of the time since `before`.
+    /// Returns the use of the core since `before`.
     pub(crate) fn used_since(self, before: Self, elapsed: Duration) -> CoreUse {
         let share = |ticks: u64| TICK.mul_f64(ticks as f64).div_duration_f64(elapsed);
         CoreUse {
@@ -154,7 +154,7 @@ pub(crate) fn connections_to(port: u16) -> anyhow::Result<usize> {
     Ok(table.lines().filter(connected).count())
 }
 
-/// Where this runs.
+/// Description of the machine.
 pub(crate) fn describe() -> BTreeMap<String, String> {
     let line = |path: &str, name: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
@@ -173,8 +173,8 @@ pub(crate) fn describe() -> BTreeMap<String, String> {
     ])
 }
 
-/// What a program prints, on either stream; empty where it cannot be started.
-pub(crate) fn said(program: &str, arguments: &[&str]) -> String {
+/// Returns the output of a program, both streams; empty if it cannot be started.
+pub(crate) fn output_of(program: &str, arguments: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(arguments).output() else {
         return String::new();
     };
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_runs_and_holds_is_counted() {
+    fn counts_time_and_memory_of_a_program() {
         // Its own child: what other tests of this process start ends when it likes.
         let busy = ["-c", "while :; do :; done"];
         let mut child = Command::new("sh").args(busy).spawn().unwrap();

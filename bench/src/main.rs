@@ -33,7 +33,7 @@ mod statistics;
 mod verify;
 
 use anyhow::{Context as _, bail};
-use candidate::Place;
+use candidate::Workspace;
 use cases::Case;
 use clap::{Parser, Subcommand};
 use load::Target;
@@ -78,25 +78,25 @@ enum Part {
         /// The case whose load it gets
         #[arg(long)]
         case: String,
-        /// Which candidate
+        /// Name of the candidate
         #[arg(long, default_value = "portolan")]
         candidate: String,
         /// Operations a second
         #[arg(long, default_value_t = 15_000.0)]
         rate: f64,
-        /// For how long
+        /// Seconds of load
         #[arg(long, default_value_t = 5)]
         seconds: u64,
         #[command(flatten)]
         programs: Programs,
-        /// What looks: the word PID stands for the candidate's process
+        /// Command that observes it: the word PID stands for the candidate's process
         #[arg(last = true)]
         look: Vec<String>,
     },
-    /// What stands behind the proxies
+    /// The origin behind the proxies
     #[command(hide = true)]
     Origin { port: u16 },
-    /// A proxy that looks at nothing
+    /// A relay that parses nothing
     #[command(hide = true)]
     Relay { port: u16, origin: u16 },
     /// Idle clients
@@ -113,7 +113,7 @@ enum Part {
     Route { hosts: usize, requests: u64 },
 }
 
-/// What is started, and where.
+/// Programs to start, and their folder.
 #[derive(Debug, clap::Args)]
 struct Programs {
     /// The program portolan
@@ -129,19 +129,19 @@ struct Programs {
 
 #[derive(Debug, clap::Args)]
 struct Measure {
-    /// Which cases; absent: all
+    /// Cases to run. Defaults to all
     #[arg(long, env = "CASES", value_delimiter = ',')]
     cases: Vec<String>,
-    /// How many rounds; more, up to --most, where a verdict is not clear
+    /// Number of rounds; more, up to --most, while a verdict is not clear
     #[arg(long, env = "ROUNDS", default_value_t = 11)]
     rounds: usize,
-    /// How many rounds at most
+    /// Limit of rounds
     #[arg(long, env = "MOST_ROUNDS", default_value_t = 60)]
     most: usize,
-    /// How many rounds of the cases about memory, each of which takes a minute
+    /// Number of rounds of the cases about memory, each of which takes a minute
     #[arg(long, env = "MEMORY_ROUNDS", default_value_t = 3)]
     memory_rounds: usize,
-    /// Count noisy measurements too, and write nothing: for a look while the machine is in use
+    /// Count noisy measurements too, and write nothing: for a trial while the machine is in use
     #[arg(long, env = "TRIAL")]
     trial: bool,
     #[command(flatten)]
@@ -262,7 +262,7 @@ fn run(
 ) -> anyhow::Result<Run> {
     fs::create_dir_all(&programs.folder)?;
     Ok(Run {
-        place: Place::new(programs.folder.clone(), programs.portolan, programs.envoy)?,
+        workspace: Workspace::new(programs.folder.clone(), programs.portolan, programs.envoy)?,
         rounds,
         cases,
         trial,

@@ -1,4 +1,4 @@
-//! What clients and origin say to each other, so that every byte that comes through can be checked.
+//! Messages between clients and origin, of which every byte can be checked.
 
 use std::sync::OnceLock;
 

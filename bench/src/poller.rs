@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// How many events one wait brings at most.
+/// Limit of events of one wait.
 const EVENTS: usize = 256;
 
 /// Descriptors that are watched, each under a key.

@@ -1,6 +1,6 @@
 //! Of what a run's figures are: commit, machine, programs.
 
-use crate::machine::{self, said};
+use crate::machine::{self, output_of};
 use crate::results::Results;
 use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
@@ -51,10 +51,10 @@ pub(crate) fn of_programs(
 }
 
 fn commit() -> String {
-    let hash = said("git", &["rev-parse", "--short=12", "HEAD"])
+    let hash = output_of("git", &["rev-parse", "--short=12", "HEAD"])
         .trim()
         .to_owned();
-    let changed = said(
+    let changed = output_of(
         "git",
         &[
             "status",
@@ -69,7 +69,7 @@ fn commit() -> String {
     format!("{hash}{mark}")
 }
 
-/// Where the shell would find a program.
+/// Finds a program in PATH, as the shell does.
 fn installed(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -83,13 +83,13 @@ fn versions(envoy: Option<&Path>) -> BTreeMap<String, String> {
         found.unwrap_or_default().trim().to_owned()
     };
     let mut versions = BTreeMap::new();
-    let haproxy = said("haproxy", &["-vv"]);
+    let haproxy = output_of("haproxy", &["-vv"]);
     if !haproxy.is_empty() {
         let tls = line(&haproxy, "Running on OpenSSL");
         let version = line(&haproxy, "HAProxy version");
         versions.insert("haproxy".to_owned(), format!("{version}; {tls}"));
     }
-    let nginx = said("nginx", &["-V"]);
+    let nginx = output_of("nginx", &["-V"]);
     if !nginx.is_empty() {
         let version = line(&nginx, "nginx version");
         versions.insert(
@@ -98,7 +98,7 @@ fn versions(envoy: Option<&Path>) -> BTreeMap<String, String> {
         );
     }
     if let Some(envoy) = envoy {
-        let text = said(&envoy.display().to_string(), &["--version"]);
+        let text = output_of(&envoy.display().to_string(), &["--version"]);
         versions.insert(
             "envoy".to_owned(),
             line(&text, "version:").replace(&format!("{} ", envoy.display()), ""),
@@ -117,7 +117,7 @@ fn version() -> String {
             Some(format!("{name} {}", after.split('"').next()?))
         })
         .collect();
-    let compiler = said("rustc", &["--version"]);
+    let compiler = output_of("rustc", &["--version"]);
     format!(
         "{}; {}; {}",
         env!("CARGO_PKG_VERSION"),

@@ -12,7 +12,7 @@ const LISTENER: usize = usize::MAX;
 #[derive(Debug)]
 struct Pair {
     sides: [TcpStream; 2],
-    /// What came from each side and could not be passed on yet.
+    /// Bytes from each side that could not be forwarded yet.
     unsent: [Vec<u8>; 2],
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn serve(port: u16, origin: SocketAddr) -> anyhow::Result<()> {
                     let Some(found) = pairs.get_mut(pair) else {
                         continue;
                     };
-                    if found.attend(side, flags, &mut buffer).is_err() {
+                    if found.handle_event(side, flags, &mut buffer).is_err() {
                         pairs.remove(pair);
                     }
                 }
@@ -62,7 +62,7 @@ fn accept(
         for (side, stream) in sides.iter().enumerate() {
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
-            // Edge-triggered, and told once: no call but reading and writing from here on.
+            // Edge-triggered, and registered once: no call but reading and writing from here on.
             let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             poller.add(stream, entry.key() * 2 + side, flags)?;
         }
@@ -74,8 +74,16 @@ fn accept(
 }
 
 impl Pair {
-    fn attend(&mut self, side: usize, flags: EventFlags, buffer: &mut [u8]) -> io::Result<()> {
-        let stuck = self.unsent.get(1 - side).is_some_and(|it| !it.is_empty());
+    fn handle_event(
+        &mut self,
+        side: usize,
+        flags: EventFlags,
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
+        let stuck = self
+            .unsent
+            .get(1 - side)
+            .is_some_and(|bytes| !bytes.is_empty());
         if stuck && flags.intersects(EventFlags::OUT) {
             self.carry(1 - side, buffer)?;
         }

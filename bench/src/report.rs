@@ -50,7 +50,7 @@ fn table_to(results: &Results, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// When, of what and where it was measured.
+/// Time, subject and machine of the measurement.
 pub(crate) fn provenance(results: &Results, more: &str, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,

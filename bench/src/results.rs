@@ -13,7 +13,7 @@ use std::path::Path;
 pub(crate) struct Results {
     /// When the run began, RFC 3339.
     pub(crate) when: String,
-    /// What was built; with `+` when the working tree differed from it.
+    /// Commit that was built; with `+` when the working tree differed from it.
     pub(crate) commit: String,
     pub(crate) machine: BTreeMap<String, String>,
     /// Programs and their TLS libraries.
@@ -33,10 +33,10 @@ pub(crate) struct Results {
     pub(crate) ratios: Vec<Ratio>,
 }
 
-/// What was equal for all candidates of a case.
+/// Conditions that were equal for all candidates of a case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conditions {
-    /// What was done.
+    /// Operation that was measured.
     pub(crate) what: String,
     /// Operations a second, offered whether or not the earlier ones are answered; 0 where no load runs.
     pub(crate) rate: f64,
@@ -44,7 +44,7 @@ pub(crate) struct Conditions {
     pub(crate) maxima: BTreeMap<String, f64>,
     /// Connections to endpoints that each candidate held, at most.
     pub(crate) upstream_connections: BTreeMap<String, usize>,
-    /// How many measurements were void, by cause.
+    /// Number of void measurements by cause.
     pub(crate) void: BTreeMap<String, u32>,
 }
 
@@ -116,7 +116,7 @@ impl Results {
         fs::write(path, text).with_context(|| path.display().to_string())
     }
 
-    /// Whether both are of the same proxies; the benchmark itself may have been built anew.
+    /// Returns true if both are of the same proxies; the benchmark itself may have been built again.
     pub(crate) fn is_of_the_same(&self, other: &Self) -> bool {
         let proxies = |results: &Self| {
             let mut proxies = results.binaries.clone();

@@ -1,7 +1,7 @@
 //! A run: case after case, candidates interleaved in random order, until the verdicts are clear.
 
-use crate::candidate::{Candidate, Place, Ports, Program, spawn};
-use crate::cases::{CASES, Case, Idle, Kind, Life, Load, Upstream};
+use crate::candidate::{Candidate, Ports, Program, Workspace, spawn};
+use crate::cases::{CASES, Case, Idle, Kind, Lifetime, Load, Upstream};
 use crate::idle;
 use crate::instructions;
 use crate::load::Clients;
@@ -19,16 +19,16 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-/// How long one measurement takes.
+/// Length of one measurement.
 const LENGTH: Duration = Duration::from_secs(1);
-/// How long a candidate is loaded before anything is measured.
+/// Time of load before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// All candidates run at this share of the slowest one's maximum.
 const SHARE: f64 = 0.6;
-/// How often a void measurement is taken again within its round.
+/// Retries of a void measurement within its round.
 const ATTEMPTS: u32 = 3;
 
-/// How many rounds a case takes.
+/// Number of rounds of a case.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounds {
     pub(crate) least: usize,
@@ -38,10 +38,10 @@ pub(crate) struct Rounds {
     pub(crate) memory: usize,
 }
 
-/// What a run is made with.
+/// Options of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) place: Place,
+    pub(crate) workspace: Workspace,
     pub(crate) rounds: Rounds,
     pub(crate) cases: Vec<&'static Case>,
     /// Measurements count that are void by what else the machine does.
@@ -63,7 +63,7 @@ impl Run {
             eprintln!("==> {}: {}", case.name, case.title);
             let mut present = Vec::new();
             for name in case.candidates.iter().copied() {
-                match self.place.lacks(name) {
+                match self.workspace.lacks(name) {
                     None => present.push(name),
                     Some(why) => {
                         eprintln!("    {name} is skipped: {why}");
@@ -104,12 +104,12 @@ impl Run {
             let Kind::Load(load) = case.kind else {
                 bail!("{} has no load", case.name);
             };
-            let found = case.candidates.iter().find(|it| **it == name);
+            let found = case.candidates.iter().find(|candidate| **candidate == name);
             let name = found.with_context(|| format!("{} has no candidate {name}", case.name))?;
-            let (candidate, _) = self.place.start(name, load.upstream())?;
-            let resume = load.life == Life::Resumed;
+            let (candidate, _) = self.workspace.start(name, load.upstream())?;
+            let resume = load.lifetime == Lifetime::Resumed;
             let target = self
-                .place
+                .workspace
                 .target(candidate.ports, load.tls, load.version, resume)?;
             let mut runners = [(candidate, Clients::new(load, target)?)];
             self.calibrate(&mut runners, case)?;
@@ -167,11 +167,11 @@ impl Run {
     ) -> anyhow::Result<()> {
         let mut runners = Vec::new();
         for name in present.iter().copied() {
-            let (candidate, config) = self.place.start(name, load.upstream())?;
+            let (candidate, config) = self.workspace.start(name, load.upstream())?;
             results.configs.insert(load.upstream().of(name), config);
-            let resume = load.life == Life::Resumed;
+            let resume = load.lifetime == Lifetime::Resumed;
             let target = self
-                .place
+                .workspace
                 .target(candidate.ports, load.tls, load.version, resume)?;
             runners.push((candidate, Clients::new(load, target)?));
         }
@@ -258,7 +258,7 @@ impl Run {
         Ok(limit)
     }
 
-    /// What each candidate serves at most, the median of three tries.
+    /// Measures the maximum rate of each candidate, the median of three tries.
     fn maxima(
         &self,
         runners: &mut [(Candidate, Clients)],
@@ -319,11 +319,11 @@ impl Run {
         for round in 1..=self.rounds.memory {
             let mut held = Vec::new();
             for name in present.iter().copied() {
-                let (candidate, config) = self.place.start(name, Upstream::Http1)?;
+                let (candidate, config) = self.workspace.start(name, Upstream::Http1)?;
                 results.configs.insert(name.to_owned(), config);
                 held.push(candidate);
             }
-            let found = idle::measure(idle, &held, &self.place)?;
+            let found = idle::measure(idle, &held, &self.workspace)?;
             let line: Vec<String> = found
                 .bytes
                 .iter()
@@ -352,7 +352,7 @@ impl Run {
     }
 
     fn instructions(&self, case: &Case, results: &mut Results) -> anyhow::Result<()> {
-        if machine::said("valgrind", &["--version"]).is_empty() {
+        if machine::output_of("valgrind", &["--version"]).is_empty() {
             results.skipped.insert(
                 "instructions".to_owned(),
                 "valgrind is not installed".to_owned(),
@@ -384,7 +384,7 @@ fn line(case: &Case, present: &[&'static str], round: &BTreeMap<&'static str, Fi
     let metric = case.bars.first().map(|bar| bar.metric);
     let figure = |name: &str| {
         let figures = round.get(name)?;
-        let (_, _, value) = figures.iter().find(|it| Some(it.0) == metric)?;
+        let (_, _, value) = figures.iter().find(|figure| Some(figure.0) == metric)?;
         Some(format!("{name} {value:.3}"))
     };
     let figures: Vec<String> = present.iter().filter_map(|name| figure(name)).collect();
@@ -423,10 +423,11 @@ fn rows(
             .first()
             .into_iter()
             .flatten()
-            .map(|it| (it.0, it.1))
+            .map(|figure| (figure.0, figure.1))
             .collect();
         for (metric, unit) in metrics {
-            let of_metric = |round: &Figures| Some(round.iter().find(|it| it.0 == metric)?.2);
+            let of_metric =
+                |round: &Figures| Some(round.iter().find(|figure| figure.0 == metric)?.2);
             let values = figures.iter().filter_map(of_metric).collect();
             rows.extend(Row::of(case.name, name, metric, unit, values));
         }

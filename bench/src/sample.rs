@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 /// Above this share the clients themselves may be what is measured.
 const BUSY: f64 = 0.85;
-/// Above this share the machine was lent to somebody else.
+/// Limit of stolen time, as a share.
 const STEAL: f64 = 0.01;
-/// Above this share of time somebody else used the proxy's core.
+/// Limit of other processes' use of the proxy's core, as a share.
 const FOREIGN: f64 = 0.05;
 /// Below this share the clients, or the proxy, did not keep up with what was due.
 const ANSWERED: f64 = 0.999;
 
-/// What a candidate did in a while, and with what.
+/// Work and resources of a candidate during one measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     report: Report,
@@ -71,7 +71,7 @@ impl Sample {
         self.rate() * (BUSY - 0.1) / self.load_core.busy.max(0.01)
     }
 
-    /// What went wrong first, where something did.
+    /// Returns the first cause that makes the measurement void.
     pub(crate) fn wrong(&self) -> Option<String> {
         let (why, count) = self.report.wrong.iter().next()?;
         Some(format!("wrong answers: {why} ({count} times)"))
@@ -88,7 +88,7 @@ impl Sample {
         } else if self.proxy_core.steal.max(self.load_core.steal) > STEAL {
             Some("time was stolen".to_owned())
         } else if foreign > FOREIGN {
-            Some("somebody else used the proxy's core".to_owned())
+            Some("another process used the proxy's core".to_owned())
         } else if (self.report.done as f64) < self.report.offered as f64 * ANSWERED {
             Some("not everything was answered".to_owned())
         } else {
@@ -145,17 +145,21 @@ mod tests {
     #[test]
     fn a_clean_measurement_counts_and_each_fault_makes_it_void() {
         assert_eq!(sample(|_| ()).void(), None);
-        let wrong = |it: &mut Sample| {
-            it.report.wrong.insert("another body".into(), 1);
+        let wrong = |sample: &mut Sample| {
+            sample.report.wrong.insert("another body".into(), 1);
         };
         let faults: [(&str, Fault); 5] = [
             ("wrong answers: another body (1 times)", &wrong),
-            ("the clients' core was busy", &|it| it.load_core.busy = 0.86),
-            ("time was stolen", &|it| it.proxy_core.steal = 0.02),
-            ("somebody else used the proxy's core", &|it| {
-                it.proxy_core.busy = 0.46
+            ("the clients' core was busy", &|sample| {
+                sample.load_core.busy = 0.86
             }),
-            ("not everything was answered", &|it| it.report.done = 9_980),
+            ("time was stolen", &|sample| sample.proxy_core.steal = 0.02),
+            ("another process used the proxy's core", &|sample| {
+                sample.proxy_core.busy = 0.46
+            }),
+            ("not everything was answered", &|sample| {
+                sample.report.done = 9_980
+            }),
         ];
         for (why, fault) in faults {
             assert_eq!(sample(fault).void().as_deref(), Some(why));
@@ -169,10 +173,10 @@ mod tests {
             version: crate::cases::Version::Http1,
             connections: 8,
             tls: None,
-            life: crate::cases::Life::Kept,
+            lifetime: crate::cases::Lifetime::Kept,
         };
         let figures = sample(|_| ()).figures(load);
-        let figure = |name| figures.iter().find(|it| it.0 == name).unwrap().2;
+        let figure = |name| figures.iter().find(|figure| figure.0 == name).unwrap().2;
         assert_eq!(figure(CPU), 40.0);
         assert!((figure("core busy per operation") - 42.0).abs() < 1e-9);
         assert_eq!(figure(P99), 50.0);

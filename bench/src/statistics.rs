@@ -1,11 +1,11 @@
-//! What rounds say together: medians, intervals and verdicts.
+//! Statistics over rounds: medians, intervals and verdicts.
 //!
 //! Everything here is a function of the raw rounds and a fixed seed, so that `verify` comes to
 //! the same figures as the run did.
 
 use serde::{Deserialize, Serialize};
 
-/// How often the rounds are drawn again.
+/// Number of bootstrap samples.
 const RESAMPLES: usize = 10_000;
 /// The bootstrap's seed: fixed, so that the figures can be recomputed.
 const SEED: u64 = 0x706f_7274_6f6c_616e;
@@ -18,7 +18,7 @@ pub(crate) struct Interval {
     pub(crate) high: f64,
 }
 
-/// Whether a bar is met.
+/// Verdict on a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verdict {
@@ -41,7 +41,7 @@ impl Verdict {
 }
 
 impl Interval {
-    /// Judges the interval. `even` is the interval of a program beside itself: when it excludes
+    /// Returns the verdict on the interval. `even` is the interval of a program beside itself: when it excludes
     /// 1.00 the run measures something else than the programs.
     pub(crate) fn verdict(&self, bar: f64, even: Option<&Self>) -> Verdict {
         if even.is_some_and(|even| !even.contains(1.0)) {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_the_truth_about_as_often_as_it_says() {
+    fn interval_covers_the_truth_at_its_confidence() {
         let mut held = 0;
         for seed in 0..200 {
             let of = rounds(seed, 8.0, 0.2, 25);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_slows_both_goes_out_of_a_paired_ratio() {
+    fn paired_ratio_cancels_common_slowdown() {
         // The machine is up to ten times slower in some rounds; the ratio is exact all the same.
         let slowness = rounds(3, 5.0, 1.8, 15);
         let of: Vec<f64> = slowness.iter().map(|slow| slow * 7.0).collect();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_is_given_only_where_the_interval_is_on_one_side() {
+    fn verdict_needs_an_interval_on_one_side() {
         let interval = |low, high| Interval {
             median: f64::midpoint(low, high),
             low,

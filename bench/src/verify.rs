@@ -1,4 +1,4 @@
-//! Whether the figures in file and page follow from the raw rounds.
+//! Verifies that the figures in file and page follow from the raw rounds.
 
 use crate::results::Results;
 
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_the_rounds_passes() {
+    fn verifies_figures_that_follow_from_rounds() {
         let results = results();
         let page = report::in_page(EMPTY, &results).unwrap();
         assert!(page.contains("**holds**"), "{page}");
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_figure_verdict_or_table_is_found() {
+    fn detects_changed_figures_verdicts_and_tables() {
         let right = results();
         let page = report::in_page(EMPTY, &right).unwrap();
         let mut changed = right.clone();

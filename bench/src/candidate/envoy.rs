@@ -1,6 +1,6 @@
 //! Envoy, with the same fields added.
 
-use crate::candidate::{Place, Ports, Start, hosts};
+use crate::candidate::{Ports, Start, Workspace, hosts};
 use crate::cases::Upstream;
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -8,11 +8,15 @@ use std::fs;
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
-pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Start> {
-    let program = place.envoy.clone().context("envoy is not installed")?;
+pub(super) fn start(
+    workspace: &Workspace,
+    ports: Ports,
+    upstream: Upstream,
+) -> anyhow::Result<Start> {
+    let program = workspace.envoy.clone().context("envoy is not installed")?;
     let names: Vec<String> = hosts(" ").split_whitespace().map(str::to_owned).collect();
-    let config = config(place, ports, upstream, &json!(names));
-    let file = place.file("envoy.json");
+    let config = config(workspace, ports, upstream, &json!(names));
+    let file = workspace.file("envoy.json");
     fs::write(&file, serde_json::to_string_pretty(&config)?)?;
     let arguments = [
         "-c",
@@ -24,7 +28,7 @@ pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::
         "--use-dynamic-base-id",
     ];
     let shown = self::config(
-        place,
+        workspace,
         ports,
         upstream,
         &json!(format!("the {} hosts", names.len())),
@@ -36,7 +40,7 @@ pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::
     })
 }
 
-fn config(place: &Place, ports: Ports, upstream: Upstream, domains: &Value) -> Value {
+fn config(workspace: &Workspace, ports: Ports, upstream: Upstream, domains: &Value) -> Value {
     let protocol = match upstream {
         Upstream::Http1 => json!({"http_protocol_options": {}}),
         Upstream::Http2 => json!({"http2_protocol_options": {}}),
@@ -72,7 +76,7 @@ fn config(place: &Place, ports: Ports, upstream: Upstream, domains: &Value) -> V
     let address =
         |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let secure = |name: &str| {
-        let file = |suffix: &str| json!({"filename": place.file(&format!("{name}.{suffix}"))});
+        let file = |suffix: &str| json!({"filename": workspace.file(&format!("{name}.{suffix}"))});
         json!({
             "filter_chain_match": {"server_names": [format!("{name}.bench.test")]},
             "filters": manager,

@@ -1,6 +1,6 @@
 //! HAProxy: with what Portolan does to every request, and without.
 
-use crate::candidate::{Place, Ports, Start, hosts};
+use crate::candidate::{Ports, Start, Workspace, hosts};
 use crate::cases::Upstream;
 use std::fs;
 
@@ -8,15 +8,15 @@ use std::fs;
 const CONNECTIONS: usize = 9800;
 
 pub(super) fn start(
-    place: &Place,
+    workspace: &Workspace,
     ports: Ports,
     upstream: Upstream,
     features: bool,
 ) -> anyhow::Result<Start> {
-    let map = place.file("haproxy.map");
+    let map = workspace.file("haproxy.map");
     fs::write(&map, hosts(" origin\n"))?;
-    let config = config(place, ports, upstream, features);
-    let file = place.file(if features {
+    let config = config(workspace, ports, upstream, features);
+    let file = workspace.file(if features {
         "haproxy.cfg"
     } else {
         "haproxy-bare.cfg"
@@ -29,7 +29,7 @@ pub(super) fn start(
     })
 }
 
-fn config(place: &Place, ports: Ports, upstream: Upstream, features: bool) -> String {
+fn config(workspace: &Workspace, ports: Ports, upstream: Upstream, features: bool) -> String {
     let proto = match upstream {
         Upstream::Http1 => "",
         Upstream::Http2 => " proto h2",
@@ -37,8 +37,15 @@ fn config(place: &Place, ports: Ports, upstream: Upstream, features: bool) -> St
     let Ports {
         plain, tls, origin, ..
     } = ports;
-    let (ecdsa, rsa) = (place.file("ecdsa.both.pem"), place.file("rsa.both.pem"));
-    let (ecdsa, rsa, map) = (ecdsa.display(), rsa.display(), place.file("haproxy.map"));
+    let (ecdsa, rsa) = (
+        workspace.file("ecdsa.both.pem"),
+        workspace.file("rsa.both.pem"),
+    );
+    let (ecdsa, rsa, map) = (
+        ecdsa.display(),
+        rsa.display(),
+        workspace.file("haproxy.map"),
+    );
     let per_request = match features {
         true => format!(
             "    unique-id-format %{{+X}}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid

@@ -29,9 +29,9 @@ pub(crate) const HOSTS: usize = 1000;
 /// The host that is asked for without TLS.
 const PLAIN_HOST: &str = "h500.bench.test";
 const HTTP2: Version = Version::Http2 { streams: 1 };
-/// How long a program may take until it accepts connections.
+/// Timeout until a program accepts connections.
 const START: Duration = Duration::from_secs(30);
-/// How long a program may take to end when it is asked to.
+/// Timeout for a program to end after SIGTERM.
 const END: Duration = Duration::from_secs(5);
 /// In the order of their ports.
 const NAMES: [&str; 8] = [
@@ -45,9 +45,9 @@ const NAMES: [&str; 8] = [
     "relay",
 ];
 
-/// What all candidates are started with.
+/// Folder and programs with which all candidates are started.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Workspace {
     folder: PathBuf,
     portolan: PathBuf,
     envoy: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub(crate) struct Place {
     full_http2: Arc<ClientConfig>,
 }
 
-/// Where a candidate and its own way to the origin are.
+/// Ports of a candidate and of its own origin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     pub(crate) plain: u16,
@@ -63,13 +63,13 @@ pub(crate) struct Ports {
     pub(crate) http2: u16,
     pub(crate) tls: u16,
     pub(crate) origin: u16,
-    /// Where Portolan tells about itself.
+    /// Admin port of Portolan.
     pub(crate) admin: u16,
 }
 
 impl Ports {
     pub(crate) fn of(name: &str) -> anyhow::Result<Self> {
-        let index = NAMES.iter().position(|it| *it == name);
+        let index = NAMES.iter().position(|known| *known == name);
         let index = index.with_context(|| format!("no candidate is called {name}"))? as u16;
         // Below the ports that the kernel gives out to clients.
         Ok(Self {
@@ -82,7 +82,7 @@ impl Ports {
         })
     }
 
-    /// The origins', one for each candidate, so that its connections can be told from another's.
+    /// The origins', one for each candidate, so that its connections can be distinguished from another's.
     pub(crate) fn of_origins() -> Vec<u16> {
         (18_200..18_200 + NAMES.len() as u16).collect()
     }
@@ -103,7 +103,7 @@ impl Candidate {
         self.program.0.id()
     }
 
-    /// Finds the processes anew: a master accepts connections before its workers are there.
+    /// Finds the processes again: a master accepts connections before its workers are there.
     pub(crate) fn find_processes(&mut self) -> anyhow::Result<()> {
         self.processes = Processes::of(self.program.0.id())?;
         Ok(())
@@ -137,7 +137,7 @@ impl Drop for Program {
     }
 }
 
-/// How a program is started.
+/// Command line of a program.
 struct Start {
     program: PathBuf,
     arguments: Vec<String>,
@@ -145,7 +145,7 @@ struct Start {
     config: String,
 }
 
-impl Place {
+impl Workspace {
     /// Writes certificates and the list of hosts into the folder.
     pub(crate) fn new(
         folder: PathBuf,
@@ -185,7 +185,7 @@ impl Place {
             ),
             "haproxy" | "haproxy-bare" | "nginx" => {
                 let program = name.split('-').next().unwrap_or(name);
-                let absent = machine::said(program, &["-v"]).is_empty();
+                let absent = machine::output_of(program, &["-v"]).is_empty();
                 absent.then(|| format!("{program} is not installed"))
             }
             _ => None,
@@ -264,7 +264,7 @@ impl Place {
                 let ended = candidate.program.0.try_wait()?;
                 if ended.is_some() || Instant::now() > until {
                     let log = fs::read_to_string(&log).unwrap_or_default();
-                    bail!("{name} does not accept connections; it said:\n{log}");
+                    bail!("{name} does not accept connections; its log:\n{log}");
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }

@@ -1,18 +1,22 @@
 //! nginx, with the same fields added and connections to the origin kept.
 
-use crate::candidate::{Place, Ports, Start, hosts};
+use crate::candidate::{Ports, Start, Workspace, hosts};
 use crate::cases::Upstream;
 use std::fs;
 
-pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Start> {
-    let folder = place.file("nginx");
+pub(super) fn start(
+    workspace: &Workspace,
+    ports: Ports,
+    upstream: Upstream,
+) -> anyhow::Result<Start> {
+    let folder = workspace.file("nginx");
     fs::create_dir_all(&folder)?;
     fs::write(
-        place.file("nginx.hosts"),
+        workspace.file("nginx.hosts"),
         format!("server_name {};\n", hosts(" ")),
     )?;
-    let config = config(place, ports, upstream);
-    let file = place.file("nginx.conf");
+    let config = config(workspace, ports, upstream);
+    let file = workspace.file("nginx.conf");
     fs::write(&file, &config)?;
     let arguments = [
         "-p",
@@ -27,7 +31,7 @@ pub(super) fn start(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::
     })
 }
 
-fn config(place: &Place, ports: Ports, upstream: Upstream) -> String {
+fn config(workspace: &Workspace, ports: Ports, upstream: Upstream) -> String {
     // Each way upstream has directives of its own.
     let (pass, module) = match upstream {
         Upstream::Http1 => ("proxy_pass http://origin", "proxy"),
@@ -40,9 +44,9 @@ fn config(place: &Place, ports: Ports, upstream: Upstream) -> String {
         origin,
         ..
     } = ports;
-    let folder = place.file("nginx");
+    let folder = workspace.file("nginx");
     let folder = folder.display();
-    let hosts = place.file("nginx.hosts");
+    let hosts = workspace.file("nginx.hosts");
     // Started by root its worker would be another user, who may not write here.
     let user = match rustix::process::geteuid().is_root() {
         true => "user root;\n",
@@ -63,8 +67,8 @@ fn config(place: &Place, ports: Ports, upstream: Upstream) -> String {
         .concat();
     let secure = |name: &str| {
         let (pem, key) = (
-            place.file(&format!("{name}.pem")),
-            place.file(&format!("{name}.key")),
+            workspace.file(&format!("{name}.pem")),
+            workspace.file(&format!("{name}.key")),
         );
         format!(
             "    server {{

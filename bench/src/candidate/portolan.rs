@@ -1,6 +1,6 @@
 //! Portolan without Kubernetes, from the same objects as in a cluster.
 
-use crate::candidate::{HOSTS, Place, Ports, Start};
+use crate::candidate::{HOSTS, Ports, Start, Workspace};
 use crate::cases::{Key, Upstream};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 pub(super) fn start(
-    place: &Place,
+    workspace: &Workspace,
     ports: Ports,
     upstream: Upstream,
     name: &str,
@@ -17,9 +17,9 @@ pub(super) fn start(
     let Ports {
         plain, tls, admin, ..
     } = ports;
-    let folder = place.file(&format!("{name}.files"));
+    let folder = workspace.file(&format!("{name}.files"));
     fs::create_dir_all(&folder)?;
-    let objects = objects(place, ports, upstream)?;
+    let objects = objects(workspace, ports, upstream)?;
     let documents: Vec<String> = objects.iter().map(Value::to_string).collect();
     fs::write(folder.join("objects.yaml"), documents.join("\n---\n"))?;
     let arguments: Vec<String> = [
@@ -36,7 +36,7 @@ pub(super) fn start(
     let shown = objects.iter().filter(|object| object["kind"] != "Secret");
     let shown: Vec<String> = shown.take(3).map(Value::to_string).collect();
     Ok(Start {
-        program: place.portolan.clone(),
+        program: workspace.portolan.clone(),
         config: format!(
             "portolan {}\n{}\n(and so on for the other hosts, {HOSTS} in all, and two with TLS)",
             arguments.join(" "),
@@ -46,7 +46,7 @@ pub(super) fn start(
     })
 }
 
-fn objects(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Vec<Value>> {
+fn objects(workspace: &Workspace, ports: Ports, upstream: Upstream) -> anyhow::Result<Vec<Value>> {
     let port = match upstream {
         Upstream::Http1 => json!({"name": "http", "port": 80}),
         Upstream::Http2 => json!({"name": "http", "port": 80, "appProtocol": "kubernetes.io/h2c"}),
@@ -74,7 +74,7 @@ fn objects(place: &Place, ports: Ports, upstream: Upstream) -> anyhow::Result<Ve
     for key in [Key::Ecdsa, Key::Rsa] {
         let name = key.name();
         let file = |suffix: &str| -> anyhow::Result<String> {
-            Ok(STANDARD.encode(fs::read(place.file(&format!("{name}.{suffix}")))?))
+            Ok(STANDARD.encode(fs::read(workspace.file(&format!("{name}.{suffix}")))?))
         };
         objects.push(json!({
             "apiVersion": "v1",

@@ -1,6 +1,6 @@
 //! The changes that are measured.
 
-use super::world::{World, applied, gone};
+use super::fixture::{Fixture, applied, gone};
 use portolan_core::Event;
 
 /// A kind of change.
@@ -65,19 +65,24 @@ impl Change {
 
     /// The change of one of the tens. Two rounds later it is another one, and none is what is there to begin
     /// with: a ten of the small world has its turn again then, those of the large one have it once.
-    pub(super) fn event(self, world: &World, ten: usize, round: usize) -> anyhow::Result<Event> {
+    pub(super) fn event(
+        self,
+        fixture: &Fixture,
+        ten: usize,
+        round: usize,
+    ) -> anyhow::Result<Event> {
         let variant = 1 + round / 2 % 2;
         Ok(match self {
-            Self::Route => Event::ExposedPort(applied(world.exposure(ten, 0, variant)?)),
-            Self::SharedRoute => Event::ExposedPort(applied(world.exposure(ten, 5, variant)?)),
-            Self::DelegatedRoute => Event::ExposedPort(applied(world.exposure(ten, 8, variant)?)),
-            Self::Ingress => Event::Ingress(applied(world.ingress(ten, variant)?)),
-            Self::Endpoints => Event::EndpointSlice(applied(world.slice(ten, 0, variant)?)),
-            Self::Service => Event::Service(applied(world.service(ten, 0, variant)?)),
-            Self::Grant => Event::ReferenceGrant(applied(world.grant(ten, variant)?)),
-            Self::Secret => Event::Secret(applied(world.secret(ten, variant)?)),
-            Self::New => Event::ExposedPort(applied(world.newcomer(ten)?)),
-            Self::Deletion => Event::ExposedPort(gone(ten, World::NEWCOMER)),
+            Self::Route => Event::ExposedPort(applied(fixture.exposure(ten, 0, variant)?)),
+            Self::SharedRoute => Event::ExposedPort(applied(fixture.exposure(ten, 5, variant)?)),
+            Self::DelegatedRoute => Event::ExposedPort(applied(fixture.exposure(ten, 8, variant)?)),
+            Self::Ingress => Event::Ingress(applied(fixture.ingress(ten, variant)?)),
+            Self::Endpoints => Event::EndpointSlice(applied(fixture.slice(ten, 0, variant)?)),
+            Self::Service => Event::Service(applied(fixture.service(ten, 0, variant)?)),
+            Self::Grant => Event::ReferenceGrant(applied(fixture.grant(ten, variant)?)),
+            Self::Secret => Event::Secret(applied(fixture.secret(ten, variant)?)),
+            Self::New => Event::ExposedPort(applied(fixture.newcomer(ten)?)),
+            Self::Deletion => Event::ExposedPort(gone(ten, Fixture::NEWCOMER)),
         })
     }
 }

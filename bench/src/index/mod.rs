@@ -1,12 +1,12 @@
-//! What one change costs the operator's core among 1,000 exposures and among 100,000, in process.
+//! Cost of one change in the operator's core among 1,000 exposures and among 100,000, in process.
 //!
-//! A change is an event, and everything that is derived anew because of it, as the operator does:
+//! A change is an event, and everything that is derived again because of it, as the operator does:
 //! children, statuses, holds, resources of the table. Objects that others delegate to, objects that share a
-//! hostname, and objects with one of their own stand among one another ([`world`]).
+//! hostname, and objects with one of their own stand among one another ([`fixture`]).
 
 mod change;
+mod fixture;
 mod page;
-mod world;
 
 pub(crate) use page::in_page;
 
@@ -16,17 +16,17 @@ use crate::results::{Conditions, Ratio, Results, Row};
 use crate::statistics::paired_ratio;
 use anyhow::Context as _;
 use change::{CHANGES, Change};
+use fixture::Fixture;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
-use world::World;
 
-/// How many exposures stand; what is promised is of the second beside the first.
+/// Numbers of exposures; the promise is the ratio of the second to the first.
 const SIZES: [usize; 2] = [1_000, 100_000];
 /// By how much a change may cost more in the large one.
 const AT_MOST: f64 = 1.5;
-/// How many changes of a kind make one measurement, each of another object.
+/// Changes of a kind in one measurement, each of another object.
 const CHANGES_A_ROUND: usize = 50;
 
 const TIME: &str = "time of one change";
@@ -34,10 +34,10 @@ const COUNT: &str = "allocations of one change";
 const BYTES: &str = "bytes allocated by one change";
 const METRICS: [(&str, &str); 3] = [(TIME, "µs"), (COUNT, "allocations"), (BYTES, "bytes")];
 
-/// How it is measured, and where it is written.
+/// Options of the measurement.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many rounds
+    /// Number of rounds
     #[arg(long, env = "ROUNDS", default_value_t = 21)]
     rounds: usize,
     /// The results file
@@ -51,24 +51,24 @@ pub(crate) struct Options {
 /// Measures, prints the table, writes the results file and the page.
 pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
     let mut results = provenance::of_programs(Vec::new(), BTreeMap::new())?;
-    let mut worlds = Vec::new();
+    let mut fixtures = Vec::new();
     for size in SIZES {
         eprintln!("{size} exposures …");
-        worlds.push(World::of(size)?);
+        fixtures.push(Fixture::of(size)?);
     }
     let mut figures: BTreeMap<(&str, usize, &str), Vec<f64>> = BTreeMap::new();
     // The first round warms up.
     for round in 0..=options.rounds {
         for change in CHANGES {
             // In turn, so that neither is always the one that finds the caches as the other left them.
-            let mut order: Vec<_> = worlds.iter_mut().collect();
+            let mut order: Vec<_> = fixtures.iter_mut().collect();
             if round % 2 == 0 {
                 order.reverse();
             }
-            for world in order {
-                let found = play(world, *change, round)?;
+            for fixture in order {
+                let found = play(fixture, *change, round)?;
                 for ((metric, _), value) in METRICS.into_iter().zip(found) {
-                    let row = figures.entry((change.name(), world.size, metric));
+                    let row = figures.entry((change.name(), fixture.size, metric));
                     if round > 0 {
                         row.or_default().push(value);
                     }
@@ -102,13 +102,13 @@ pub(crate) fn measure(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Time in µs, allocations and bytes of one change: the mean of some of one kind.
-fn play(world: &mut World, change: Change, round: usize) -> anyhow::Result<[f64; 3]> {
-    let tens = world.spread(CHANGES_A_ROUND, round);
-    let events = tens.iter().map(|ten| change.event(world, *ten, round));
+fn play(fixture: &mut Fixture, change: Change, round: usize) -> anyhow::Result<[f64; 3]> {
+    let tens = fixture.spread(CHANGES_A_ROUND, round);
+    let events = tens.iter().map(|ten| change.event(fixture, *ten, round));
     let events = events.collect::<anyhow::Result<Vec<_>>>()?;
     let (before, begin) = (Allocated::now(), Instant::now());
     for event in events {
-        world.follow(event);
+        fixture.follow(event);
     }
     let (elapsed, allocated) = (begin.elapsed(), Allocated::now().since(before));
     let each = |sum: f64| sum / CHANGES_A_ROUND as f64;
@@ -155,21 +155,21 @@ mod tests {
     /// Each kind of change changes something, also when it comes again; else nothing would be measured.
     #[test]
     fn each_change_is_one() {
-        let mut world = World::of(20).unwrap();
+        let mut fixture = Fixture::of(20).unwrap();
         for round in [0, 2, 4] {
             for change in CHANGES {
-                let event = change.event(&world, 1, round).unwrap();
-                let affected = world.follow(event);
+                let event = change.event(&fixture, 1, round).unwrap();
+                let affected = fixture.follow(event);
                 assert!(!affected.resources.is_empty(), "{change:?}: {affected:?}");
             }
         }
     }
 
     #[test]
-    fn everything_is_served_to_begin_with() {
-        let world = World::of(20).unwrap();
-        let untold = world.unserved();
-        assert!(untold.is_empty(), "{untold:?}");
+    fn serves_everything_initially() {
+        let fixture = Fixture::of(20).unwrap();
+        let unserved = fixture.unserved();
+        assert!(unserved.is_empty(), "{unserved:?}");
     }
 
     #[test]
@@ -195,7 +195,10 @@ mod tests {
             crate::verify::differences(results, page, settle, in_page).unwrap()
         };
         assert!(differences(&page, &results).is_empty());
-        results.rows[0].rounds.iter_mut().for_each(|it| *it += 1.0);
+        results.rows[0]
+            .rounds
+            .iter_mut()
+            .for_each(|round| *round += 1.0);
         assert!(!differences(&page, &results).is_empty());
     }
 }

@@ -28,11 +28,16 @@ fn table_to(results: &Results, out: &mut String) -> std::fmt::Result {
     for change in CHANGES {
         for (metric, unit) in METRICS
             .into_iter()
-            .filter(|(it, _)| [TIME, COUNT].contains(it))
+            .filter(|(metric, _)| [TIME, COUNT].contains(metric))
         {
-            let median = |size: &str| results.row(change.name(), size, metric).map(|it| it.median);
-            let of_metric =
-                |it: &&crate::results::Ratio| it.case == change.name() && it.metric == metric;
+            let median = |size: &str| {
+                results
+                    .row(change.name(), size, metric)
+                    .map(|row| row.median)
+            };
+            let of_metric = |ratio: &&crate::results::Ratio| {
+                ratio.case == change.name() && ratio.metric == metric
+            };
             let (Some(few), Some(many), Some(ratio)) = (
                 median(&small),
                 median(&large),

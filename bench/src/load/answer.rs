@@ -1,4 +1,4 @@
-//! Whether what came is what was asked for, byte by byte.
+//! Compares a response with the expected one, byte by byte.
 
 use crate::cases::Exchange;
 use crate::message::{content, head_length};
@@ -47,7 +47,7 @@ impl Answer {
                 let (head, rest) = head.split_at_checked(length).ok_or("no head")?;
                 match self.exchange {
                     Exchange::Get(size) => {
-                        judge(head, size)?;
+                        check_head(head, size)?;
                         self.stage = Stage::Body(0);
                         self.body(rest, size)
                     }
@@ -77,7 +77,7 @@ impl Answer {
     }
 }
 
-fn judge(head: &[u8], size: usize) -> Result<(), &'static str> {
+fn check_head(head: &[u8], size: usize) -> Result<(), &'static str> {
     if !head.starts_with(b"HTTP/1.1 200 ") {
         return Err("another status");
     }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_answer_is_told_from_a_right_one() {
+    fn detects_a_wrong_response() {
         let right = response(1024);
         let ask = Exchange::Get(1024);
         assert_eq!(whole(ask, &right[..right.len() - 1], 4096), Ok(false));

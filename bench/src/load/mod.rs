@@ -2,15 +2,16 @@
 //! earlier ones are answered, and every answer compared byte by byte.
 
 mod answer;
+mod connection;
 mod pace;
 mod session;
 pub(crate) mod tls;
-mod visit;
 mod wire;
 
-use crate::cases::{Exchange, Life, Load, Version};
+use crate::cases::{Exchange, Lifetime, Load, Version};
 use crate::message;
 use crate::poller::{EventFlags, Poller};
+use connection::{Connection, Progress, Stage};
 use pace::Pace;
 use rustls::ClientConfig;
 use session::{Question, Session};
@@ -19,19 +20,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use visit::{Progress, Stage, Visit};
 
-/// How long the last answers may take.
+/// Timeout of the last responses.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the clients have seen.
+/// Results of the clients.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// Operations that were due.
     pub(crate) offered: u64,
     /// Answered, and as they should be.
     pub(crate) done: u64,
-    /// What went wrong, and how often.
+    /// Failures and their number.
     pub(crate) wrong: BTreeMap<String, u64>,
     /// Nanoseconds from the moment an operation was due until its answer was whole, in order.
     pub(crate) latencies: Vec<f64>,
@@ -44,7 +44,7 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// Host and server name.
     pub(crate) host: String,
-    /// Where it is TLS: with whose certificates.
+    /// TLS configuration, if the load uses TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Clients {
     /// The longest waiting first, so that all connections carry the same; a connection is in here as
     /// often as it can take another operation.
     free: VecDeque<usize>,
-    /// How many operations can be under way.
+    /// Number of concurrent operations.
     room: usize,
     /// Operations that are due and found no free connection.
     waiting: VecDeque<Instant>,
@@ -70,23 +70,25 @@ pub(crate) struct Clients {
     report: Report,
 }
 
-/// A place for a connection.
+/// Slot of a connection.
 #[derive(Debug)]
 enum Slot {
-    Http1(Visit),
+    Http1(Connection),
     Http2(Session),
 }
 
 impl Clients {
     pub(crate) fn new(load: Load, target: Target) -> io::Result<Self> {
         let request = match load.exchange {
-            Exchange::Get(size) => message::get(&target.host, size, load.life != Life::Kept),
+            Exchange::Get(size) => {
+                message::get(&target.host, size, load.lifetime != Lifetime::Kept)
+            }
             Exchange::Echo(size) | Exchange::Call(size) => {
                 message::content().get(..size).unwrap_or_default().to_vec()
             }
         };
         let (slot, streams): (fn() -> Slot, usize) = match load.version {
-            Version::Http1 => (|| Slot::Http1(Visit::new()), 1),
+            Version::Http1 => (|| Slot::Http1(Connection::new()), 1),
             Version::Http2 { streams } => (|| Slot::Http2(Session::default()), streams),
         };
         let free: VecDeque<usize> = (0..streams).flat_map(|_| 0..load.connections).collect();
@@ -110,7 +112,7 @@ impl Clients {
         self.run(Pace::unbounded(Instant::now(), length), length)
     }
 
-    /// So many operations a second.
+    /// Runs at this rate of operations a second.
     pub(crate) fn at(&mut self, rate: f64, length: Duration, seed: u64) -> io::Result<Report> {
         self.run(Pace::at(rate, Instant::now(), length, seed), length)
     }
@@ -144,7 +146,7 @@ impl Clients {
             };
             for index in 0..self.poller.wait(Some(pause))? {
                 if let Some((slot, flags)) = self.poller.event(index) {
-                    self.attend(slot, flags);
+                    self.handle_event(slot, flags);
                 }
             }
         }
@@ -174,7 +176,7 @@ impl Clients {
             }
             for index in 0..self.poller.wait(Some(PATIENCE))? {
                 if let Some((slot, flags)) = self.poller.event(index) {
-                    self.attend(slot, flags);
+                    self.handle_event(slot, flags);
                 }
             }
             if start.elapsed() > PATIENCE * 24 {
@@ -189,9 +191,9 @@ impl Clients {
             return;
         };
         let begun = match slot {
-            Slot::Http1(visit) => {
-                visit.due = due;
-                visit.begin(at, self.load, &self.target, &self.request, &self.poller)
+            Slot::Http1(connection) => {
+                connection.due = due;
+                connection.begin(at, self.load, &self.target, &self.request, &self.poller)
             }
             Slot::Http2(session) => {
                 session.begin(at, due, &self.question, &self.target, &self.poller)
@@ -202,7 +204,7 @@ impl Clients {
         }
     }
 
-    fn attend(&mut self, at: usize, flags: EventFlags) {
+    fn handle_event(&mut self, at: usize, flags: EventFlags) {
         let Self {
             free,
             report,
@@ -221,23 +223,24 @@ impl Clients {
                     answered(due);
                     free.push_back(at);
                 };
-                session.attend(at, flags, &self.question, buffer, poller, answered)
+                session.handle_event(at, flags, &self.question, buffer, poller, answered)
             }
-            Some(Slot::Http1(visit)) => {
-                let progress = visit.attend(flags, self.load, &self.request, buffer, poller, at);
+            Some(Slot::Http1(connection)) => {
+                let progress =
+                    connection.handle_event(flags, self.load, &self.request, buffer, poller, at);
                 progress.map(|progress| match progress {
                     Progress::Nothing | Progress::Upgraded => {}
                     Progress::Answered => {
-                        answered(visit.due);
-                        if matches!(visit.stage, Stage::Free) {
+                        answered(connection.due);
+                        if matches!(connection.stage, Stage::Free) {
                             free.push_back(at);
                         }
                     }
                     Progress::Ended => {
-                        visit.wire = None;
+                        connection.wire = None;
                         // One that was free is in the queue already.
-                        if !matches!(visit.stage, Stage::Free) {
-                            visit.stage = Stage::Free;
+                        if !matches!(connection.stage, Stage::Free) {
+                            connection.stage = Stage::Free;
                             free.push_back(at);
                         }
                     }
@@ -252,8 +255,8 @@ impl Clients {
     fn fail(&mut self, at: usize, why: &str) {
         let ended = match self.slots.get_mut(at) {
             None => 0,
-            Some(Slot::Http1(visit)) => {
-                *visit = Visit::new();
+            Some(Slot::Http1(connection)) => {
+                *connection = Connection::new();
                 1
             }
             Some(Slot::Http2(session)) => session.close(),

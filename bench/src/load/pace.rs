@@ -1,4 +1,4 @@
-//! When operations are due.
+//! Due times of operations.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many operations a second for so long.
+    /// Operations a second for a time.
     pub(crate) fn at(rate: f64, start: Instant, length: Duration, seed: u64) -> Self {
         Self {
             mean: Duration::from_secs_f64(1.0 / rate),
@@ -34,7 +34,7 @@ impl Pace {
         }
     }
 
-    /// Whether operations are due whatever became of the earlier ones.
+    /// Returns true if operations are due independently of earlier ones.
     pub(crate) fn is_open_loop(&self) -> bool {
         !self.mean.is_zero()
     }

@@ -9,13 +9,13 @@ use crate::poller::{EventFlags, Poller};
 use std::io;
 use std::time::Instant;
 
-/// What is asked for, again and again.
+/// The repeated request.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     head: Head,
     /// Sent behind the head.
     body: Vec<u8>,
-    /// What must come back.
+    /// The expected response.
     answer: Vec<u8>,
     /// It ends with trailers.
     trailers: bool,
@@ -61,7 +61,7 @@ impl Question {
     }
 }
 
-/// A place for a connection.
+/// Slot of an HTTP/2 connection.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     wire: Option<Wire>,
@@ -77,7 +77,7 @@ struct Stream {
     /// Waits for the window.
     body_waits: bool,
     begun: bool,
-    /// How much of the body has come.
+    /// Received bytes of the body.
     seen: usize,
 }
 
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// Takes what has come; calls `answered` with when each was due that is answered.
-    pub(crate) fn attend(
+    pub(crate) fn handle_event(
         &mut self,
         key: usize,
         flags: EventFlags,
@@ -150,7 +150,7 @@ impl Session {
             }
         }
         self.send(key, question, poller)
-            .map_err(|it| it.to_string())
+            .map_err(|error| error.to_string())
     }
 
     fn read(
@@ -160,10 +160,10 @@ impl Session {
     ) -> Result<(), &'static str> {
         let open = &mut self.open;
         self.side.read(|frame| match frame.kind {
-            http2::GOAWAY => Err("the proxy said goodbye"),
+            http2::GOAWAY => Err("the proxy sent GOAWAY"),
             http2::RST_STREAM => Err("a stream was reset"),
             http2::HEADERS | http2::DATA => {
-                let known = open.iter().position(|it| it.number == frame.stream);
+                let known = open.iter().position(|stream| stream.number == frame.stream);
                 let at = known.ok_or("a frame of no open stream")?;
                 let stream = open.get_mut(at).ok_or("no stream")?;
                 if stream.take(frame, question)? {
@@ -178,7 +178,7 @@ impl Session {
 
     fn send(&mut self, key: usize, question: &Question, poller: &Poller) -> io::Result<()> {
         let length = question.body.len() as i64;
-        for stream in self.open.iter_mut().filter(|it| it.body_waits) {
+        for stream in self.open.iter_mut().filter(|stream| stream.body_waits) {
             if self.side.window < length {
                 break;
             }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_answer_is_told_from_a_right_one() {
+    fn detects_a_wrong_response() {
         let ask = Exchange::Get(1024);
         let wrong = |bytes: &[u8]| read(ask, bytes, 4096).unwrap_err();
         assert_eq!(wrong(&answer(1023, message::content())), "another length");

@@ -1,4 +1,4 @@
-//! How clients speak TLS: one version, one group and one cipher suite, so that every proxy does
+//! TLS of the clients: one version, one group and one cipher suite, so that every proxy does
 //! the same work.
 
 use crate::cases::Version;
@@ -45,7 +45,7 @@ pub(crate) fn config(
     Ok(config)
 }
 
-/// How many tickets are kept.
+/// Number of tickets that are kept.
 const TICKETS: usize = 1024;
 
 /// Tickets in the order in which they came, each used once (RFC 8446, C.4): enough for all

@@ -23,7 +23,7 @@ pub(crate) struct Wire {
 pub(crate) enum Failed {
     Io(io::Error),
     Tls(rustls::Error),
-    /// What came is not what was asked for.
+    /// The response is not the expected one.
     Answer(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! What stands behind every proxy: `GET /bytes/N` is answered with N bytes, a WebSocket and a gRPC
+//! The origin behind every proxy: `GET /bytes/N` is answered with N bytes, a WebSocket and a gRPC
 //! call with their own. One thread, answers made beforehand: never what a measurement waits for.
 
 mod speaker;
@@ -36,7 +36,7 @@ pub(crate) fn serve(port: u16) -> anyhow::Result<()> {
         for index in 0..poller.wait(None)? {
             match poller.event(index) {
                 Some((LISTENER, _)) => origin.accept(&poller, &listener)?,
-                Some((key, flags)) => origin.attend(&poller, key, flags),
+                Some((key, flags)) => origin.handle_event(&poller, key, flags),
                 None => {}
             }
         }
@@ -60,11 +60,11 @@ struct Connection {
 
 #[derive(Debug)]
 enum State {
-    /// What came of a head.
+    /// Received bytes of a head.
     Reading(Vec<u8>),
-    /// How much of an answer has gone.
+    /// Sent bytes of a response.
     Answering { size: usize, gone: usize },
-    /// What is still to be sent back.
+    /// Bytes still to be sent back.
     Echoing(Vec<u8>),
     /// HTTP/2, by prior knowledge.
     Speaking(Box<Speaker>),
@@ -91,7 +91,7 @@ impl Origin {
         }
     }
 
-    fn attend(&mut self, poller: &Poller, key: usize, flags: EventFlags) {
+    fn handle_event(&mut self, poller: &Poller, key: usize, flags: EventFlags) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -189,7 +189,7 @@ impl Connection {
     }
 }
 
-/// What a request leads to; nothing where it is none of ours.
+/// Returns the response to a request, if it is a known one.
 fn next(head: &[u8]) -> Option<State> {
     let line = head.split(|byte| *byte == b'\r').next()?;
     let path = line.strip_prefix(b"GET ")?.strip_suffix(b" HTTP/1.1")?;

@@ -30,7 +30,7 @@ impl Speaker {
         self.side.inbox.extend_from_slice(bytes);
         let (open, waiting) = (&mut self.open, &mut self.waiting);
         let Ok(()) = self.side.read(|frame| {
-            attend(open, waiting, frame);
+            handle_event(open, waiting, frame);
             Ok::<_, Infallible>(())
         });
         self.answer();
@@ -55,7 +55,7 @@ impl Speaker {
     }
 }
 
-fn attend(
+fn handle_event(
     open: &mut HashMap<u32, Vec<u8>>,
     waiting: &mut VecDeque<(u32, Vec<u8>)>,
     frame: &Frame<'_>,
@@ -88,7 +88,7 @@ mod tests {
         http2::write_body(&mut call, 1, &message, true);
         let mut origin = Speaker::new();
         origin.hear(&call);
-        assert!(!origin.side.outbox.windows(2).any(|it| it == [7, 7]));
+        assert!(!origin.side.outbox.windows(2).any(|window| window == [7, 7]));
         let mut more = Vec::new();
         http2::write_allowance(&mut more, 1 << 20);
         origin.hear(&more);

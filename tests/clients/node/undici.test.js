@@ -1,6 +1,6 @@
-// Requests through the proxy with undici, judged by SHA-256 sums. The environment says where everything is: ORIGIN,
+// Requests through the proxy with undici, verified by SHA-256 sums. The environment says where everything is: ORIGIN,
 // PROXY_HTTP and PROXY_HTTPS are addresses, PROXY_CA is a file. plain.clients.test is served on HTTP, tls.clients.test on
-// HTTPS. Run by Node's own test runner, as TAP for whoever counts.
+// HTTPS. Run by Node's own test runner, with TAP output.
 'use strict'
 const assert = require('node:assert/strict')
 const crypto = require('node:crypto')

@@ -61,13 +61,13 @@ const socket = new WebSocket(URL, {
 })
 const sent = crypto.createHash('sha256')
 const received = crypto.createHash('sha256')
-const result = { received: 0, pings: 0, pongs: 0, lastPongIsLastPing: false, told: null, extensions: '' }
+const result = { received: 0, pings: 0, pongs: 0, lastPongIsLastPing: false, summary: null, extensions: '' }
 let lastPing = ''
 
 socket.on('error', (error) => { console.error(error); process.exit(1) })
 socket.on('pong', (data) => { result.pongs++; result.lastPongIsLastPing = data.toString() === lastPing })
 socket.on('message', (data, binary) => {
-  if (result.received === Number(MESSAGES)) { result.told = JSON.parse(data.toString()); return }
+  if (result.received === Number(MESSAGES)) { result.summary = JSON.parse(data.toString()); return }
   result.received++
   account(received, binary, data)
 })

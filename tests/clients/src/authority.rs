@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What kind of key a certificate has.
+/// Key type of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
     /// P-256.
@@ -22,7 +22,7 @@ pub enum KeyKind {
     Rsa,
 }
 
-/// How long certificates are valid from yesterday on: neither old nor suspiciously long.
+/// Validity of certificates from yesterday on: neither old nor suspiciously long.
 const VALID: Duration = Duration::from_secs(91 * 86_400);
 
 /// A certificate and its key, both PEM.
@@ -50,7 +50,7 @@ impl Authority {
         Ok(Self(issuer))
     }
 
-    /// What clients are to trust.
+    /// Returns the certificate that clients must trust.
     pub fn pem(&self) -> String {
         self.0.pem()
     }

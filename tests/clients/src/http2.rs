@@ -21,14 +21,14 @@ use tokio_rustls::TlsConnector;
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for S {}
 
-/// Where connections that carry HTTP/2 go: by prior knowledge in the clear, by ALPN over TLS.
+/// Opens HTTP/2 connections: with prior knowledge over plaintext, by ALPN over TLS.
 #[derive(Clone)]
-pub struct Door {
+pub struct Connector {
     address: SocketAddr,
     tls: Option<TlsConnector>,
 }
 
-impl Door {
+impl Connector {
     /// A door of this proxy.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ pub struct Answer {
     pub fields: HeaderMap,
     /// Its body.
     pub body: Vec<u8>,
-    /// What followed it.
+    /// The trailers.
     pub trailers: HeaderMap,
 }
 
@@ -101,21 +101,21 @@ impl Client {
     /// Opens one.
     ///
     /// # Errors
-    /// As [`Door::open`].
+    /// As [`Connector::open`].
     pub async fn connect(proxy: &Proxy, tls: bool) -> Result<Self> {
-        Self::through(&Door::of(proxy, tls)?).await
+        Self::through(&Connector::of(proxy, tls)?).await
     }
 
     /// Opens one through this door.
     ///
     /// # Errors
-    /// As [`Door::open`].
-    pub async fn through(door: &Door) -> Result<Self> {
-        let stream = door.open().await?;
+    /// As [`Connector::open`].
+    pub async fn through(connector: &Connector) -> Result<Self> {
+        let stream = connector.open().await?;
         let (requests, connection) = timeout(DEADLINE, h2::client::handshake(stream)).await??;
         Ok(Self {
             requests,
-            origin: match door.tls {
+            origin: match connector.tls {
                 Some(_) => format!("https://{TLS_HOST}"),
                 None => format!("http://{PLAIN_HOST}"),
             },
@@ -130,7 +130,7 @@ impl Client {
             .uri(format!("{}{path}", self.origin))
     }
 
-    /// Begins a request; whether a body follows is said by the caller.
+    /// Begins a request. The caller decides if a body follows.
     ///
     /// # Errors
     /// When the connection is not good for another one.

@@ -1,4 +1,4 @@
-//! What the tests with real clients share: `portolan serve --files` as a process of its own with
+//! Support for the tests with real clients: `portolan serve --files` as a process of its own with
 //! a folder of YAML, an origin in Go behind it, a certificate authority, and programs that are run
 //! with a deadline.
 //!
@@ -22,19 +22,19 @@ use std::time::Duration;
 /// No step of a test takes this long unless something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The host that is served in the clear.
+/// The host that is served over plaintext HTTP.
 pub const PLAIN_HOST: &str = "plain.clients.test";
 /// The host that is served with a certificate.
 pub const TLS_HOST: &str = "tls.clients.test";
 /// The host that is served both ways, under a name that every machine resolves to itself.
 pub const SPEC_HOST: &str = "localhost";
 
-/// How HTTP is spoken on one side of the proxy.
+/// HTTP version on one side of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2: by ALPN over TLS, by prior knowledge in the clear.
+    /// HTTP/2: by ALPN over TLS, with prior knowledge over plaintext.
     Http2,
 }
 

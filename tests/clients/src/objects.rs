@@ -1,4 +1,4 @@
-//! What `portolan serve` is given: the objects that a user would write; JSON is YAML.
+//! Input of `portolan serve`: the objects that a user would write; JSON is YAML.
 
 use crate::authority::{Authority, Leaf};
 use crate::proxy::Setup;
@@ -19,7 +19,7 @@ pub(crate) fn write(folder: &Path, authority: &Authority, setup: Setup) -> Resul
         endpoints(setup),
         exposed("plain", PLAIN_HOST, &json!({"mode": "Disabled"})),
     ];
-    // h2spec asks for one name, in the clear and over TLS.
+    // h2spec requests one name, over plaintext and TLS.
     for (name, host, redirect) in [("tls", TLS_HOST, true), ("spec", SPEC_HOST, false)] {
         objects.push(certificate(name, &authority.leaf(host, setup.key)?));
         let tls = json!({"secret": {"name": name}, "redirectHTTP": redirect});

@@ -15,12 +15,12 @@ const CANCELLED: Duration = Duration::from_secs(10);
 /// A running origin.
 #[derive(Debug)]
 pub struct Origin {
-    /// Where it listens.
+    /// Address on which it listens.
     pub address: SocketAddr,
     _running: Running,
 }
 
-/// How the origin saw the requests of one name (`X-Test-Id`).
+/// The origin's record of the requests of one name (`X-Test-Id`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Record {
     /// `open`, `done` or `cancelled`.
@@ -29,7 +29,7 @@ pub struct Record {
     pub received: u64,
     /// Bytes of the response's body that were given away.
     pub sent: u64,
-    /// How many requests had that name.
+    /// Number of requests with that name.
     pub times: u32,
 }
 
@@ -64,7 +64,7 @@ impl Origin {
     /// # Errors
     /// When it was not, or not soon.
     pub async fn has_seen_cancelled(&self, id: &str) -> Result<()> {
-        let cancelled = |it: &Record| it.state == "cancelled" && it.times == 1;
+        let cancelled = |record: &Record| record.state == "cancelled" && record.times == 1;
         self.has_seen_within(CANCELLED, id, cancelled).await?;
         Ok(())
     }

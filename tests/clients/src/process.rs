@@ -1,5 +1,5 @@
 //! Other programs: run to their end, or left running until the value is dropped. Always with a
-//! deadline, and with everything that they said when they fail.
+//! deadline, and with their output in the error when they fail.
 
 use crate::DEADLINE;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How much of a program's last words is kept.
+/// Lines of a program's output that are kept.
 const KEPT_LINES: usize = 200;
 
 /// Runs a program to its end, however that is.
@@ -19,7 +19,7 @@ const KEPT_LINES: usize = 200;
 /// # Errors
 /// When it cannot be started (which says what installs it), or does not end in time.
 pub async fn finish(command: &mut Command, deadline: Duration) -> Result<Output> {
-    let said = format!("{:?}", command.as_std());
+    let shown = format!("{:?}", command.as_std());
     command
         .kill_on_drop(true)
         .stdin(Stdio::null())
@@ -27,11 +27,11 @@ pub async fn finish(command: &mut Command, deadline: Duration) -> Result<Output>
         .stderr(Stdio::piped());
     let child = command
         .spawn()
-        .with_context(|| format!("{said}: cannot be started; tests/clients/setup installs it"))?;
+        .with_context(|| format!("{shown}: cannot be started; tests/clients/setup installs it"))?;
     timeout(deadline, child.wait_with_output())
         .await
-        .with_context(|| format!("{said}: not done within {deadline:?}"))?
-        .with_context(|| said)
+        .with_context(|| format!("{shown}: not done within {deadline:?}"))?
+        .with_context(|| shown)
 }
 
 /// Runs a program that must succeed, and gives what it wrote to its standard output.
@@ -59,7 +59,7 @@ pub struct Running {
     /// Held open: our own servers end when it closes.
     _stdin: Option<ChildStdin>,
     out: Option<Lines<BufReader<ChildStdout>>>,
-    said: Arc<Mutex<VecDeque<String>>>,
+    output: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Running {
@@ -75,16 +75,16 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("{:?}: cannot be started", command.as_std()))?;
-        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let output = Arc::new(Mutex::new(VecDeque::new()));
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(keep(stderr, Arc::clone(&said)));
+            tokio::spawn(keep(stderr, Arc::clone(&output)));
         }
         Ok(Self {
             name: name.into(),
             _stdin: child.stdin.take(),
             out: child.stdout.take().map(|out| BufReader::new(out).lines()),
             child,
-            said,
+            output,
         })
     }
 
@@ -107,29 +107,29 @@ impl Running {
         let line = timeout(DEADLINE, out.next_line())
             .await
             .with_context(|| format!("{}: no line within {DEADLINE:?}", self.name))??;
-        line.with_context(|| format!("{} ended\n{}", self.name, self.last_words()))
+        line.with_context(|| format!("{} ended\n{}", self.name, self.last_output()))
     }
 
     /// Reads its standard output from now on, into the same memory as its standard error.
     pub fn keep_output(&mut self) {
         if let Some(out) = self.out.take() {
-            tokio::spawn(keep(out.into_inner(), Arc::clone(&self.said)));
+            tokio::spawn(keep(out.into_inner(), Arc::clone(&self.output)));
         }
     }
 
     /// The end of what it wrote to its standard error.
-    pub fn last_words(&self) -> String {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        said.iter().map(|line| format!("{line}\n")).collect()
+    pub fn last_output(&self) -> String {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        output.iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// It has not ended by itself.
     ///
     /// # Errors
-    /// When it has, with its last words.
+    /// When it has, with the end of its output.
     pub fn still_runs(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{} ended: {status}\n{}", self.name, self.last_words());
+            bail!("{} ended: {status}\n{}", self.name, self.last_output());
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Running {
     /// Asks it to end (SIGTERM), and waits until it has, which must be with success.
     ///
     /// # Errors
-    /// When it does not end, or says that it failed, or panicked on its way.
+    /// When it does not end, fails, or has panicked.
     pub async fn stop(mut self) -> Result<()> {
         let id = i32::try_from(self.id()?)?;
         let id = rustix::process::Pid::from_raw(id).context("no process has that number")?;
@@ -145,10 +145,10 @@ impl Running {
         let status = timeout(DEADLINE, self.child.wait())
             .await
             .with_context(|| format!("{}: still there {DEADLINE:?} after TERM", self.name))??;
-        let words = self.last_words();
+        let output = self.last_output();
         ensure!(
-            status.success() && !words.contains("panicked at"),
-            "{}: {status} after TERM\n{words}",
+            status.success() && !output.contains("panicked at"),
+            "{}: {status} after TERM\n{output}",
             self.name
         );
         Ok(())
@@ -158,10 +158,10 @@ impl Running {
 async fn keep(from: impl AsyncRead + Unpin, into: Arc<Mutex<VecDeque<String>>>) {
     let mut lines = BufReader::new(from).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let mut said = into.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() == KEPT_LINES {
-            said.pop_front();
+        let mut output = into.lock().unwrap_or_else(PoisonError::into_inner);
+        if output.len() == KEPT_LINES {
+            output.pop_front();
         }
-        said.push_back(line);
+        output.push_back(line);
     }
 }

@@ -12,25 +12,25 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-/// What is served, and how.
+/// Setup of a proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// What stands behind every host.
+    /// Backend of every host.
     pub origin: SocketAddr,
-    /// How it is spoken to, which `appProtocol` of the Service says.
+    /// Protocol to it, the `appProtocol` of the Service.
     pub upstream: Version,
-    /// What kind of key the certificates have.
+    /// Key type of the certificates.
     pub key: KeyKind,
 }
 
 /// A running proxy.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it serves HTTP.
+    /// Address of its HTTP listener.
     pub http: SocketAddr,
-    /// Where it serves HTTPS.
+    /// Address of its HTTPS listener.
     pub https: SocketAddr,
-    /// Who signed the certificate of [`TLS_HOST`].
+    /// Authority of the certificate of [`TLS_HOST`].
     pub authority: Authority,
     folder: TempDir,
     running: Running,
@@ -41,7 +41,7 @@ impl Proxy {
     /// HTTPS.
     ///
     /// # Errors
-    /// When it does not start, or is not ready in time, with what it said.
+    /// When it does not start, or is not ready in time, with its output.
     pub async fn before(origin: SocketAddr) -> Result<Self> {
         Self::start(Setup {
             origin,
@@ -51,7 +51,7 @@ impl Proxy {
         .await
     }
 
-    /// The same as the setup says.
+    /// Starts a proxy with this setup.
     ///
     /// # Errors
     /// As [`Self::before`].
@@ -102,7 +102,7 @@ impl Proxy {
         ]
     }
 
-    /// How much memory it has in use (`VmRSS` of proc(5)), in KiB.
+    /// Returns the memory in use (`VmRSS` of proc(5)), in KiB.
     ///
     /// # Errors
     /// When it has ended.
@@ -110,7 +110,7 @@ impl Proxy {
         self.status("VmRSS:")
     }
 
-    /// How much memory it had in use at most since [`Self::forget_peak`] (`VmHWM` of proc(5)), in
+    /// Returns the peak of the memory in use since [`Self::forget_peak`] (`VmHWM` of proc(5)), in
     /// KiB.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Proxy {
         self.status("VmHWM:")
     }
 
-    /// From now on the peak is counted anew (proc(5), `clear_refs`).
+    /// Resets the peak of the memory in use (proc(5), `clear_refs`).
     ///
     /// # Errors
     /// When it has ended.
@@ -137,7 +137,7 @@ impl Proxy {
             .parse()?)
     }
 
-    /// How long its threads have run (`/proc/PID/stat`).
+    /// Returns the processor time of its threads (`/proc/PID/stat`).
     ///
     /// # Errors
     /// When it has ended.
@@ -156,7 +156,7 @@ impl Proxy {
         Ok(Duration::from_millis(ticks * 1000 / each))
     }
 
-    /// How many descriptors it holds.
+    /// Returns the number of its open descriptors.
     ///
     /// # Errors
     /// When it has ended.
@@ -164,26 +164,27 @@ impl Proxy {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.running.id()?))?.count())
     }
 
-    /// It runs still, and ends as it should when told to: every test closes with this.
+    /// Checks that it still runs, and ends cleanly on SIGTERM: every test closes with this.
     ///
     /// # Errors
     /// When it has crashed, panicked somewhere, or does not end well.
     pub async fn ends_well(mut self) -> Result<()> {
         self.running.still_runs()?;
-        match peer::asked_for()? {
-            // How another program ends is its own matter.
-            true => Ok(()),
-            false => self.running.stop().await,
+        if peer::asked_for()? {
+            // The exit code of another proxy is not tested.
+            return Ok(());
         }
+        self.running.stop().await
     }
 
     async fn is_ready(&mut self, admin: SocketAddr) -> Result<()> {
         let until = Instant::now() + DEADLINE;
         while Instant::now() < until {
             self.running.still_runs()?;
-            let ready = match peer::asked_for()? {
-                false => answers_ready(admin).await,
-                true => TcpStream::connect(self.https).await.is_ok(),
+            let ready = if peer::asked_for()? {
+                TcpStream::connect(self.https).await.is_ok()
+            } else {
+                answers_ready(admin).await
             };
             if ready {
                 return Ok(());
@@ -192,7 +193,7 @@ impl Proxy {
         }
         anyhow::bail!(
             "the proxy: not ready within {DEADLINE:?}\n{}",
-            self.running.last_words()
+            self.running.last_output()
         )
     }
 }
@@ -247,7 +248,7 @@ fn binary() -> Result<PathBuf> {
 }
 
 /// Below the ports that the kernel gives to clients, so that none of theirs is in the way;
-/// listeners share ports (SO_REUSEPORT), so nothing would tell that two tests took the same.
+/// listeners share ports (SO_REUSEPORT), so two tests with the same port would go unnoticed.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 10_000 + (std::process::id() % 90) as u16 * 100;

@@ -1,4 +1,4 @@
-//! Where the messages of a run come from, so that it can be run again.
+//! Seed of the messages of a run, so that it can be repeated.
 
 use anyhow::{Context, Result};
 use std::time::{SystemTime, UNIX_EPOCH};

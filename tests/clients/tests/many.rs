@@ -31,7 +31,7 @@ const DESCRIPTORS: u64 = 20_000;
 const IDLE: usize = 4_000;
 /// Connections that say one byte of a head at a time.
 const SLOW: usize = 2_000;
-/// How many are opened at a time.
+/// Connections that are opened at a time.
 const AT_ONCE: usize = 64;
 /// Memory of an idle connection may not be more than this.
 const MOST_KIB: u64 = 64;
@@ -41,9 +41,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for S {}
 
-/// Where connections go.
+/// Target of the connections.
 #[derive(Clone)]
-struct Door {
+struct Connector {
     address: std::net::SocketAddr,
     host: &'static str,
     tls: Option<TlsConnector>,
@@ -54,7 +54,7 @@ struct Connection {
     host: &'static str,
 }
 
-impl Door {
+impl Connector {
     fn both(proxy: &Proxy) -> Result<[Self; 2]> {
         let config = Arc::new(proxy.authority.client_config()?);
         Ok([
@@ -121,7 +121,7 @@ impl Connection {
     async fn head(&mut self) -> Result<(String, Vec<u8>)> {
         let mut bytes = Vec::with_capacity(1024);
         loop {
-            if let Some(at) = bytes.windows(4).position(|it| it == b"\r\n\r\n") {
+            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
                 let body = bytes.split_off(at + 4);
                 return Ok((String::from_utf8(bytes)?, body));
             }
@@ -177,7 +177,7 @@ fn field(head: &str, name: &str) -> Result<String> {
         .to_owned())
 }
 
-/// Exactly so many, whatever the shell says: the proxy inherits it.
+/// Sets exactly this limit, which the proxy inherits.
 fn limit_descriptors() -> Result<()> {
     let now = getrlimit(Resource::Nofile);
     if now.maximum.is_some_and(|most| most < DESCRIPTORS) {
@@ -197,12 +197,12 @@ fn limit_descriptors() -> Result<()> {
 }
 
 /// A client that does nothing wrong: one request after another, on kept and on fresh connections.
-async fn well_behaved(doors: [Door; 2], ends: Arc<AtomicBool>) -> Result<(usize, Duration)> {
+async fn well_behaved(doors: [Connector; 2], ends: Arc<AtomicBool>) -> Result<(usize, Duration)> {
     let (mut answers, mut slowest) = (0, Duration::ZERO);
     while !ends.load(Ordering::Relaxed) {
-        for door in &doors {
+        for connector in &doors {
             let started = Instant::now();
-            let mut connection = door.open().await?;
+            let mut connection = connector.open().await?;
             for count in [1, 16_384, 100_000] {
                 connection.asks_for(count).await?;
                 answers += 1;
@@ -215,10 +215,10 @@ async fn well_behaved(doors: [Door; 2], ends: Arc<AtomicBool>) -> Result<(usize,
 }
 
 /// Opens connections that have had one answer each.
-async fn idle(door: &Door, count: usize) -> Result<Vec<Connection>> {
+async fn idle(connector: &Connector, count: usize) -> Result<Vec<Connection>> {
     stream::iter(0..count)
         .map(|_| async {
-            let mut connection = door.open().await?;
+            let mut connection = connector.open().await?;
             connection.asks_for(100).await?;
             Ok(connection)
         })
@@ -237,25 +237,25 @@ async fn until(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_connections_and_one_that_is_served() -> Result<()> {
+async fn serves_beside_ten_thousand_idle_connections() -> Result<()> {
     limit_descriptors()?;
     let origin = Origin::start().await?;
     let proxy = Proxy::before(origin.address).await?;
-    let doors = Door::both(&proxy)?;
+    let doors = Connector::both(&proxy)?;
     // What is set up with the first request is not counted to connections.
-    for door in &doors {
-        idle(door, 2 * AT_ONCE).await?;
+    for connector in &doors {
+        idle(connector, 2 * AT_ONCE).await?;
     }
     until("connections closed", || Ok(proxy.descriptors()? < 400)).await?;
     let ends = Arc::new(AtomicBool::new(false));
     let well_behaved = tokio::spawn(well_behaved(doors.clone(), Arc::clone(&ends)));
 
     let mut held = Vec::new();
-    for door in &doors {
+    for connector in &doors {
         let before = proxy.resident_kib()?;
-        held.extend(idle(door, IDLE).await?);
+        held.extend(idle(connector, IDLE).await?);
         let each = proxy.resident_kib()?.saturating_sub(before) / IDLE as u64;
-        println!("{}: {each} KiB for each idle connection", door.host);
+        println!("{}: {each} KiB for each idle connection", connector.host);
         let open = proxy.descriptors()?;
         ensure!(
             open > held.len(),
@@ -265,7 +265,7 @@ async fn ten_thousand_connections_and_one_that_is_served() -> Result<()> {
         ensure!(
             each < MOST_KIB,
             "{}: {each} KiB for each idle connection",
-            door.host
+            connector.host
         );
     }
 
@@ -273,8 +273,8 @@ async fn ten_thousand_connections_and_one_that_is_served() -> Result<()> {
     let before = proxy.resident_kib()?;
     let slow: Vec<_> = (0..SLOW)
         .map(|index| {
-            let (door, begun) = (doors[index % 2].clone(), Arc::clone(&begun));
-            tokio::spawn(async move { door.open().await?.trickles(&begun).await })
+            let (connector, begun) = (doors[index % 2].clone(), Arc::clone(&begun));
+            tokio::spawn(async move { connector.open().await?.trickles(&begun).await })
         })
         .collect();
     let all = 2 * IDLE + SLOW;

@@ -14,9 +14,9 @@ use std::time::Duration;
 /// The cgroup of one cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Cgroup {
-    /// Where folders are made.
+    /// Folder in which cgroups are created.
     roots: Vec<PathBuf>,
-    /// Where containers may have made some: the unified hierarchy beside those of version 1.
+    /// Folders in which containers may have created some: the unified hierarchy beside those of version 1.
     beside: Vec<PathBuf>,
     name: String,
     unified: bool,
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_one_has_many_hierarchies_and_the_unified_one_beside_them() {
+    fn cgroup_v1_has_many_hierarchies_beside_the_unified_one() {
         let text = "30 25 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
                     31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
                     32 30 0:28 / /sys/fs/cgroup/pids rw shared:9 - cgroup cgroup rw,pids\n\

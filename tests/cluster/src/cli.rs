@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Debug, clap::Args)]
 struct Named {
-    /// Which cluster; several can be up at the same time
+    /// Name of the cluster; several can be up at the same time
     #[arg(long, default_value = "portolan", env = "PORTOLAN_TEST_NAME")]
     name: ClusterName,
 }
@@ -63,15 +63,15 @@ enum Action {
     Status {
         #[command(flatten)]
         named: Named,
-        /// How to print it
+        /// Output format
         #[arg(short, long, value_enum, default_value = "text")]
         output: Format,
     },
     /// Print the end of a part's log (`audit` is the API server's audit log)
     Logs {
-        /// Which part, such as kubelet
+        /// Part, such as kubelet
         part: String,
-        /// How many lines
+        /// Number of lines
         #[arg(short = 'n', long, default_value_t = 100)]
         lines: usize,
         #[command(flatten)]
@@ -96,7 +96,7 @@ enum Action {
         /// Statically linked programs; the first is the entrypoint
         #[arg(required = true)]
         binaries: Vec<PathBuf>,
-        /// Where to write it
+        /// File to write it to
         #[arg(short, long)]
         output: PathBuf,
     },

@@ -5,7 +5,7 @@ use crate::index::Registry;
 use crate::parts::Part;
 use crate::paths::{self, ClusterName, State};
 use crate::plan::Plan;
-use crate::process::Life;
+use crate::process::ProcessState;
 use crate::progress::{note, seconds, step};
 use crate::{logs, node, process};
 use anyhow::{Context, Result};
@@ -58,7 +58,7 @@ pub(crate) fn clear(
     let failed = state.at("failed").exists()
         || Part::ALL
             .iter()
-            .any(|part| process::life(state, part.name()) == Life::Dead);
+            .any(|part| process::life(state, part.name()) == ProcessState::Dead);
     cgroup.end_all()?;
     node::remove(state, plan)?;
     cgroup.remove()?;
@@ -75,7 +75,7 @@ pub(crate) fn clear(
 }
 
 /// Removes the state folder. The mounts below it lived in the node's own namespace and are gone with it; what
-/// is left mounted here would be somebody's data, so it is not touched.
+/// is left mounted here may be data of the user, so it is not touched.
 fn remove_folder(state: &State) -> Result<()> {
     let left = node::mounts_below(state.dir());
     anyhow::ensure!(

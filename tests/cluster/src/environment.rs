@@ -1,4 +1,4 @@
-//! What a shell or a test needs to use a cluster: `testbed env`, `run` and `load`.
+//! Environment to use a cluster from a shell or a test: `testbed env`, `run` and `load`.
 
 use crate::parts::Cluster;
 use crate::{lb, node, oci, program, up};

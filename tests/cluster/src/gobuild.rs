@@ -14,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What was built.
+/// Paths of a build.
 #[derive(Debug, Clone)]
 pub(crate) struct Built {
     /// The folder with every program, fit for PATH.
@@ -133,7 +133,7 @@ fn fetch_crds(dir: &Path) -> Result<()> {
     let text = program::output(&mut go)?;
     let mut found = Vec::new();
     for value in serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>() {
-        let value = value.context("read what go mod download said")?;
+        let value = value.context("parse the output of go mod download")?;
         let field = |name: &str| {
             value
                 .get(name)
@@ -208,7 +208,7 @@ fn link_all(cache: &Path, parts: &[PathBuf]) -> Result<Built> {
     Ok(Built::in_folder(&dir))
 }
 
-/// Lets `write` make a file beside the wanted one and renames it: nobody ever sees half a file.
+/// Lets `write` create a temporary file and renames it: the file is never visible in part.
 fn atomically(file: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let Some(dir) = file.parent() else {
         bail!("{}: no folder", file.display())
@@ -235,14 +235,14 @@ fn short_hash(text: &str) -> String {
 /// # Errors
 /// When `go version` does not answer, or the version cannot fetch the toolchain that a go.mod asks for.
 pub(crate) fn check_go() -> Result<()> {
-    let said = program::output(Command::new("go").arg("version").env("GOTOOLCHAIN", "local"))
+    let version = program::output(Command::new("go").arg("version").env("GOTOOLCHAIN", "local"))
         .context("go: not found; install Go 1.26 or newer (https://go.dev/dl) and put its bin folder into PATH")?;
-    match go_minor(&said) {
+    match go_minor(&version) {
         // Go 1.21 and newer fetch the toolchain that a go.mod asks for.
         Some(minor) if minor >= 21 => Ok(()),
         _ => bail!(
             "{}: too old; install Go 1.26 or newer (https://go.dev/dl)",
-            said.trim()
+            version.trim()
         ),
     }
 }

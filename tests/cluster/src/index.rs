@@ -1,4 +1,4 @@
-//! Who has which index: one small file per cluster of this machine, claimed under a file lock.
+//! Indexes of the clusters: one small file per cluster of this machine, claimed under a file lock.
 //!
 //! The folder is below `/run`, so that a reboot frees every index together with the namespaces behind it.
 

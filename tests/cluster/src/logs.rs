@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is known to go wrong: a piece of a log, and what to do about it.
+/// Known failures: a piece of a log, and the remedy.
 const KNOWN: &[(&str, &str)] = &[
     (
         "address already in use",
@@ -52,11 +52,11 @@ pub(crate) fn failure(
         .map(|b| String::from_utf8_lossy(&b).into_owned())
         .unwrap_or_default();
     let _ = fs::write(state.at("failed"), part);
-    let told = explain(part, &format!("{error:#}"), &file, &text, name);
+    let message = explain(part, &format!("{error:#}"), &file, &text, name);
     if error.chain().any(|cause| cause.is::<NotReady>()) {
-        NotReady(told).into()
+        NotReady(message).into()
     } else {
-        anyhow::anyhow!(told)
+        anyhow::anyhow!(message)
     }
 }
 
@@ -152,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_part_shows_its_log_and_says_what_to_do() {
+    fn errors_have_the_part_its_log_and_advice() {
         let name = "portolan".parse().unwrap();
-        let told = explain(
+        let message = explain(
             "etcd",
             "it ended",
             Path::new("/logs/etcd.log"),
@@ -162,12 +162,13 @@ mod tests {
             &name,
         );
         assert!(
-            told.starts_with("etcd: it ended\nthe last lines of /logs/etcd.log:\n  | one\n"),
-            "{told}"
+            message.starts_with("etcd: it ended\nthe last lines of /logs/etcd.log:\n  | one\n"),
+            "{message}"
         );
         assert!(
-            told.contains("the disk is full") && told.contains("testbed logs etcd --name portolan"),
-            "{told}"
+            message.contains("the disk is full")
+                && message.contains("testbed logs etcd --name portolan"),
+            "{message}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Which programs are built from which Go modules. The versions are those of the committed `go.mod` files.
+//! Programs that are built, and their Go modules. The versions are those of the committed `go.mod` files.
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};

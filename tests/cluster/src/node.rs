@@ -162,7 +162,7 @@ fn connect(state: &State, plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// Whether the host already has an address or route inside a plan's ranges that is not the plan's own device.
+/// Returns true if the host already has an address or route inside a plan's ranges that is not the plan's own device.
 pub(crate) fn in_use(plan: Plan) -> bool {
     let own = format!("dev {}", plan.device());
     plan.routed()
@@ -170,10 +170,11 @@ pub(crate) fn in_use(plan: Plan) -> bool {
         .flat_map(|(ranges, _)| ranges)
         .any(|range| {
             let family = if range.contains(':') { "-6" } else { "-4" };
-            let told =
+            let routes =
                 program::output(Command::new("ip").args([family, "route", "show", "root", &range]))
                     .unwrap_or_default();
-            told.lines()
+            routes
+                .lines()
                 .any(|line| !line.trim().is_empty() && !line.contains(&own))
         })
 }
@@ -197,7 +198,7 @@ pub(crate) fn remove(state: &State, plan: Option<Plan>) -> Result<()> {
     Ok(())
 }
 
-/// Whether the three namespaces are pinned.
+/// Returns true if the three namespaces are pinned.
 pub(crate) fn exists(state: &State) -> bool {
     PINS.iter().all(|pin| is_mount(&state.at("ns").join(pin)))
 }

@@ -12,7 +12,7 @@ pub(crate) const ISSUER: &str = "portolan-test-ca";
 /// The name of the ClusterIssuer that asks Pebble, and of the Secret with its account.
 pub(crate) const ACME_ISSUER: &str = "portolan-test-acme";
 
-/// What can be made as soon as the API server answers, as one List.
+/// Objects to create as soon as the API server answers, as one List.
 ///
 /// # Errors
 /// When the CA's files cannot be read.

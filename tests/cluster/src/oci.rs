@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The user that images run as: the customary "nonroot".
 pub(crate) const USER: u32 = 65532;
 
-/// What goes into an image: the file's name in `/`, and its bytes.
+/// A file of an image: its name in `/`, and its bytes.
 pub(crate) struct Binary {
     name: String,
     bytes: Vec<u8>,
@@ -43,7 +43,7 @@ impl Binary {
     }
 }
 
-/// Whether an ELF file has a PT_INTERP program header (ELF-64, little endian; others are let through).
+/// Returns true if an ELF file has a PT_INTERP program header (ELF-64, little endian; others are let through).
 fn asks_for_loader(elf: &[u8]) -> bool {
     const PT_INTERP: u32 = 3;
     let u16_at = |at: usize| {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_static_binary_is_refused() {
+    fn rejects_dynamic_binaries() {
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("script");
         std::fs::write(&script, "#!/bin/sh\n").unwrap();

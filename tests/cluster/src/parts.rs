@@ -4,7 +4,7 @@ use crate::cgroup::Cgroup;
 use crate::gobuild::Built;
 use crate::paths::{ClusterName, State};
 use crate::plan::Plan;
-use crate::process::{self, Life};
+use crate::process::{self, ProcessState};
 use crate::wait::Outcome;
 use crate::{node, program};
 use anyhow::{Context, Result, bail};
@@ -88,7 +88,7 @@ impl Part {
         }
     }
 
-    /// What answers when the part works: an address to ask from inside the node.
+    /// Health endpoint of the part, as reached from inside the node.
     fn health(self) -> Option<&'static str> {
         match self {
             Self::Etcd => Some("http://127.0.0.1:2379/health"),
@@ -111,7 +111,10 @@ impl Cluster {
     /// # Errors
     /// When it cannot be started.
     pub(crate) fn start(&self, part: Part) -> Result<()> {
-        if matches!(process::life(&self.state, part.name()), Life::Running(_)) {
+        if matches!(
+            process::life(&self.state, part.name()),
+            ProcessState::Running(_)
+        ) {
             return Ok(());
         }
         if part == Part::LoadBalancer {
@@ -137,7 +140,7 @@ impl Cluster {
     pub(crate) fn await_ready(&self, part: Part, limit: Duration) -> Result<()> {
         let name = part.name();
         let waited = crate::wait::until(name, limit, || {
-            if process::life(&self.state, name) == Life::Dead && !self.answers(part) {
+            if process::life(&self.state, name) == ProcessState::Dead && !self.answers(part) {
                 bail!("{name}: it started and ended");
             }
             Ok(if self.answers(part) {
@@ -149,7 +152,7 @@ impl Cluster {
         waited.map_err(|error| crate::logs::failure(&self.state, &self.name, name, &error))
     }
 
-    /// Whether a part answers now.
+    /// Returns true if a part answers now.
     pub(crate) fn answers(&self, part: Part) -> bool {
         match (part, part.health()) {
             (Part::Containerd, _) => program::succeeds(self.ctr().arg("version")),

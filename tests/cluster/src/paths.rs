@@ -1,4 +1,4 @@
-//! Where things lie: the build cache, and the state of a cluster.
+//! Paths of the build cache and of the state of a cluster.
 
 use anyhow::{Context, Result, bail};
 use std::fmt;
@@ -72,7 +72,7 @@ pub(crate) fn state(name: &ClusterName) -> Result<State> {
     })
 }
 
-/// Where `down` keeps the logs of a cluster in which a part failed.
+/// Folder in which `down` keeps the logs of a cluster in which a part failed.
 ///
 /// # Errors
 /// When neither the variable nor HOME is set.

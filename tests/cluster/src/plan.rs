@@ -1,4 +1,4 @@
-//! Which addresses a cluster uses. Everything follows from its index N, so that two clusters never meet.
+//! Addresses of a cluster. All of them follow from its index N, so that two clusters never meet.
 //!
 //! | what | IPv4 | IPv6 |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// How many clusters a machine can hold: 10.(200+N) ends at 10.254.
+/// Limit of clusters on a machine: 10.(200+N) ends at 10.254.
 pub(crate) const MAX_CLUSTERS: u8 = 55;
 
 /// The addresses of one cluster.

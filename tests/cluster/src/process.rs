@@ -1,5 +1,5 @@
 //! Starting a part inside the node, and recognising it later: by process id and start time together, since a
-//! process id alone may belong to somebody else by then.
+//! process id alone may belong to another process by then.
 
 use crate::cgroup::Cgroup;
 use crate::node;
@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// What is remembered of a started part.
+/// Record of a started part.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// The process id.
@@ -20,9 +20,9 @@ pub(crate) struct Record {
     pub(crate) started: u64,
 }
 
-/// What is known about a part's process.
+/// State of a part's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Life {
+pub(crate) enum ProcessState {
     /// It runs.
     Running(i32),
     /// It was started and has ended.
@@ -89,18 +89,18 @@ pub(crate) fn start(
     })
 }
 
-/// Whether the part's process is there.
-pub(crate) fn life(state: &State, part: &str) -> Life {
+/// Returns the state of the part's process.
+pub(crate) fn life(state: &State, part: &str) -> ProcessState {
     let Ok(bytes) = fs::read(state.at("parts").join(part)) else {
-        return Life::Absent;
+        return ProcessState::Absent;
     };
     let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
-        return Life::Dead;
+        return ProcessState::Dead;
     };
     if start_time(record.pid) == Some(record.started) {
-        Life::Running(record.pid)
+        ProcessState::Running(record.pid)
     } else {
-        Life::Dead
+        ProcessState::Dead
     }
 }
 

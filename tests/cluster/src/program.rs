@@ -1,4 +1,4 @@
-//! Runs other programs and turns their failure into an error that shows what they said.
+//! Runs other programs and turns their failure into an error that shows their output.
 
 use anyhow::{Context, Result, bail};
 use std::io::Write;
@@ -43,13 +43,13 @@ pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<St
         stderr,
     } = child.wait_with_output()?;
     if !status.success() {
-        let said = String::from_utf8_lossy(&stderr);
-        let said = if said.trim().is_empty() {
+        let output = String::from_utf8_lossy(&stderr);
+        let output = if output.trim().is_empty() {
             String::from_utf8_lossy(&stdout)
         } else {
-            said
+            output
         };
-        bail!("{shown}: {status}\n{}", last_lines(&said, 15));
+        bail!("{shown}: {status}\n{}", last_lines(&output, 15));
     }
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
@@ -63,7 +63,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Where a program lies, searched in PATH and in the folders of system programs.
+/// Finds a program, searched in PATH and in the folders of system programs.
 pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     let folders = path
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_shows_the_program_and_what_it_said() {
+    fn failure_shows_the_program_and_its_output() {
         let error = output(Command::new("sh").args(["-c", "echo broken >&2; exit 4"]))
             .unwrap_err()
             .to_string();

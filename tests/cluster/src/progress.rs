@@ -1,4 +1,4 @@
-//! What the person at the terminal sees: one line per step, on standard error, with the time that it took.
+//! Progress on the terminal: one line per step, on standard error, with the time that it took.
 
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// count while it runs; elsewhere the line is written once, at the end of the step.
 ///
 /// # Errors
-/// What the step fails with.
+/// The error of the step.
 pub(crate) fn step<T>(label: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let started = Instant::now();
     eprint!("{label} … ");

@@ -10,7 +10,7 @@ use std::process::Command;
 /// Carries the caller through sudo, so that files for them can be theirs.
 const CALLER: &str = "TESTBED_CALLER";
 
-/// Whether this process is root.
+/// Returns true if this process is root.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

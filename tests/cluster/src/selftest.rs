@@ -9,7 +9,7 @@ mod remains;
 use crate::gobuild::Built;
 use crate::parts::{Cluster, Part};
 use crate::paths::ClusterName;
-use crate::process::{self, Life};
+use crate::process::{self, ProcessState};
 use crate::progress::seconds;
 use crate::wait::{self, Outcome};
 use crate::{down, objects, paths, program, status, up};
@@ -234,7 +234,7 @@ fn while_up(score: &mut Score, cluster: &Cluster, built: &Built) {
 
 /// Kills a part as `kill -9` does and waits until it is dead.
 fn kill(cluster: &Cluster, part: Part) -> Result<()> {
-    let Life::Running(pid) = process::life(&cluster.state, part.name()) else {
+    let ProcessState::Running(pid) = process::life(&cluster.state, part.name()) else {
         bail!("{}: does not run", part.name())
     };
     kill_process(
@@ -242,7 +242,7 @@ fn kill(cluster: &Cluster, part: Part) -> Result<()> {
         Signal::KILL,
     )?;
     wait::until(part.name(), Duration::from_secs(20), || {
-        let gone = process::life(&cluster.state, part.name()) == Life::Dead;
+        let gone = process::life(&cluster.state, part.name()) == ProcessState::Dead;
         Ok(if gone {
             Outcome::Done(())
         } else {

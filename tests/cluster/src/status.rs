@@ -2,11 +2,11 @@
 
 use crate::failure::NotReady;
 use crate::parts::{Cluster, Part};
-use crate::process::{self, Life};
+use crate::process::{self, ProcessState};
 use anyhow::Result;
 use serde::Serialize;
 
-/// How a cluster is.
+/// Status of a cluster.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Status {
@@ -50,10 +50,10 @@ pub(crate) fn of(cluster: &Cluster) -> Status {
 
 fn part_status(cluster: &Cluster, part: Part) -> PartStatus {
     let (state, pid) = match process::life(&cluster.state, part.name()) {
-        Life::Running(pid) if cluster.answers(part) => ("ready", Some(pid)),
-        Life::Running(pid) => ("not answering", Some(pid)),
-        Life::Dead => ("ended", None),
-        Life::Absent => ("not started", None),
+        ProcessState::Running(pid) if cluster.answers(part) => ("ready", Some(pid)),
+        ProcessState::Running(pid) => ("not answering", Some(pid)),
+        ProcessState::Dead => ("ended", None),
+        ProcessState::Absent => ("not started", None),
     };
     PartStatus {
         name: part.name(),

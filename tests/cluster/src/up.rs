@@ -5,7 +5,7 @@ use crate::gobuild::Built;
 use crate::index::Registry;
 use crate::parts::{Cluster, Part};
 use crate::paths::{self, ClusterName};
-use crate::process::Life;
+use crate::process::ProcessState;
 use crate::progress::{note, seconds, step};
 use crate::wait::{self, Outcome};
 use crate::{config, down, logs, node, objects, pki, process, program, root};
@@ -41,7 +41,7 @@ pub(crate) fn existing(name: &ClusterName, built: &Built) -> Result<Option<Clust
     }))
 }
 
-/// Whether a start of this cluster came to its end and its namespaces are there.
+/// Returns true if this cluster was started completely and its namespaces exist.
 pub(crate) fn is_complete(cluster: &Cluster) -> bool {
     cluster.state.at(COMPLETE).exists() && node::exists(&cluster.state)
 }
@@ -109,8 +109,8 @@ fn mend(cluster: &Cluster) -> Result<()> {
     for (part, answers) in answers {
         let life = process::life(&cluster.state, part.name());
         let label = match (life, answers) {
-            (Life::Running(_), true) => continue,
-            (Life::Running(_), false) => format!("waiting for {}", part.name()),
+            (ProcessState::Running(_), true) => continue,
+            (ProcessState::Running(_), false) => format!("waiting for {}", part.name()),
             _ => format!("{} had ended; starting it again", part.name()),
         };
         step(&label, || {
@@ -270,7 +270,7 @@ fn install_crds(cluster: &Cluster) -> Result<()> {
     )
 }
 
-/// `kubectl wait`, told apart from other failures; an object that is not there yet is waited for.
+/// Runs `kubectl wait`, with a timeout distinct from other failures; waits also for an object that does not exist yet.
 fn kubectl_wait(cluster: &Cluster, what: &str, arguments: &[&str]) -> Result<()> {
     let waited = wait::until(what, Duration::from_secs(90), || {
         let mut kubectl = cluster.kubectl();

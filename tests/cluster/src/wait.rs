@@ -1,14 +1,14 @@
-//! Waiting for a condition with a deadline. Nothing here sleeps for a fixed time and hopes.
+//! Waits for a condition with a deadline, never for a fixed time.
 
 use crate::failure::NotReady;
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-/// Asks `check` until it returns a value, for at most `limit`. The pause between two questions grows from
+/// Repeats `check` until it returns a value, for at most `limit`. The pause between two attempts grows from
 /// 20 to 250 milliseconds.
 ///
 /// # Errors
-/// What `check` fails with, at once; or [`NotReady`] with `what` and the last state that `check` told.
+/// The error of `check`, at once; or [`NotReady`] with `what` and the last state that `check` reported.
 pub(crate) fn until<T>(
     what: &str,
     limit: Duration,
@@ -33,11 +33,11 @@ pub(crate) fn until<T>(
     }
 }
 
-/// What a check saw.
+/// Result of a check.
 pub(crate) enum Outcome<T> {
     /// The condition holds.
     Done(T),
-    /// It does not hold yet; this is how things stand.
+    /// It does not hold yet; with the current state.
     NotYet(String),
 }
 
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_returns_as_soon_as_the_condition_holds() {
+    fn returns_as_soon_as_the_condition_holds() {
         let mut left = 3;
         let value = until("three", Duration::from_secs(5), || {
             left -= 1;
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_the_last_state_when_time_is_up() {
+    fn reports_the_last_state_at_the_deadline() {
         let error = until::<()>("etcd", Duration::ZERO, || {
             Ok(Outcome::NotYet("refused".into()))
         })

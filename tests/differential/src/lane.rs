@@ -1,4 +1,4 @@
-//! One route through one proxy: a port in front, and behind it an origin of its own, so that
+//! One route through one proxy: a listener, and behind it an origin of its own, so that
 //! whatever arrives there came from the case under way. One thread serves both ends.
 
 use crate::case::Case;
@@ -17,7 +17,7 @@ const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Lane {
     origin: TcpListener,
-    front: SocketAddr,
+    listener: SocketAddr,
 }
 
 /// Bytes received at both ends.
@@ -53,19 +53,19 @@ struct Upstream {
 }
 
 impl Lane {
-    /// A lane to the proxy that will listen at `front`.
+    /// A lane to the proxy that will listen at `listener`.
     ///
     /// # Errors
     /// No port can be bound.
-    pub fn new(front: SocketAddr) -> io::Result<Self> {
+    pub fn new(listener: SocketAddr) -> io::Result<Self> {
         let origin = TcpListener::bind(("127.0.0.1", 0))?;
         origin.set_nonblocking(true)?;
-        Ok(Self { origin, front })
+        Ok(Self { origin, listener })
     }
 
     /// Address of its proxy.
-    pub fn front(&self) -> SocketAddr {
-        self.front
+    pub fn listener(&self) -> SocketAddr {
+        self.listener
     }
 
     /// Address of its origin.
@@ -76,13 +76,13 @@ impl Lane {
         self.origin.local_addr()
     }
 
-    /// Sends a case, waits until all is answered or nothing has happened for `patience`, says that
-    /// nothing more will come, and listens to the end.
+    /// Sends a case, waits until all is answered or nothing has happened for `quiet`, ends its
+    /// direction, and reads to the end.
     ///
     /// # Errors
     /// The proxy does not take the connection, or the system is out of something.
-    pub fn ask(&self, case: &Case, patience: Duration) -> io::Result<Observed> {
-        let client = TcpStream::connect(self.front)?;
+    pub fn ask(&self, case: &Case, quiet: Duration) -> io::Result<Observed> {
+        let client = TcpStream::connect(self.listener)?;
         client.set_nodelay(true)?;
         client.set_write_timeout(Some(DEADLINE))?;
         let mut conversation = Conversation {
@@ -94,7 +94,7 @@ impl Lane {
             observed: Observed::default(),
         };
         conversation.say(&case.pieces)?;
-        conversation.listen(case.requests, patience)
+        conversation.listen(case.requests, quiet)
     }
 }
 
@@ -112,11 +112,11 @@ impl Conversation<'_> {
         self.client.set_nonblocking(true)
     }
 
-    fn listen(mut self, expected: usize, patience: Duration) -> io::Result<Observed> {
+    fn listen(mut self, expected: usize, quiet: Duration) -> io::Result<Observed> {
         let deadline = Instant::now() + DEADLINE;
         let mut finished = false;
         loop {
-            let idle = !self.turn(patience)?;
+            let idle = !self.turn(quiet)?;
             if self.client_ended && self.upstreams.is_empty() && !self.accept()? {
                 break;
             }
@@ -141,10 +141,10 @@ impl Conversation<'_> {
     }
 
     /// Waits until something happens, and takes it in. Gives whether something did.
-    fn turn(&mut self, patience: Duration) -> io::Result<bool> {
+    fn turn(&mut self, quiet: Duration) -> io::Result<bool> {
         let timeout = Timespec {
             tv_sec: 0,
-            tv_nsec: patience.subsec_nanos().into(),
+            tv_nsec: quiet.subsec_nanos().into(),
         };
         let mut watched = vec![PollFd::new(&self.lane.origin, PollFlags::IN)];
         if !self.client_ended {

@@ -1,5 +1,5 @@
 //! One change done again and again, each time with the operator killed at another of its writes.
-//! Whatever the write, the end is the same as without a fault.
+//! The result is the same as without a fault, for every write.
 
 use crate::api_proxy::{KillPoint, Side};
 use crate::cluster_snapshot::{ClusterSnapshot, cluster_snapshot, differences, identities};

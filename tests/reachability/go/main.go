@@ -29,7 +29,7 @@ type Pod struct {
 	Ports map[int]string `json:"ports"`
 }
 
-// outside is nobody's pod (RFC 5737).
+// outside is no pod (RFC 5737).
 const outside = "203.0.113.9"
 
 func main() {

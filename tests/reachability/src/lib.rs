@@ -1,4 +1,4 @@
-//! Who reaches whom under the NetworkPolicies that Portolan makes.
+//! Reachability of pods under the NetworkPolicies that Portolan creates.
 //!
 //! The core says which policies a set of objects comes to; the policy simulator of cyclonus
 //! (`go/main.go`), which is not ours and reads policies as Kubernetes documents them, says who reaches

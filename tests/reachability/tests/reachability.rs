@@ -31,8 +31,8 @@ static SIMULATOR: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
         .arg(".")
         .output()
         .unwrap_or_else(|error| panic!("go: {error}; hack/setup says how to install it"));
-    let said = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{errors}");
     (folder, program)
 });
 
@@ -159,7 +159,10 @@ impl Cluster {
             image_pull_policy: "Never".into(),
             version: "0".into(),
         };
-        let of_objects = self.objects.iter().flat_map(|it| self.index.children(it));
+        let of_objects = self
+            .objects
+            .iter()
+            .flat_map(|object| self.index.children(object));
         let of_classes = self.classes.iter().flat_map(|class| {
             let class = ClassName::parse(class).unwrap();
             self.index.class_children(&class, &settings)
@@ -169,7 +172,7 @@ impl Cluster {
         policies.map(|child| child.value).collect()
     }
 
-    /// Every way that is open, as `from -> to:port`.
+    /// Returns every open route, as `from -> to:port`.
     fn reached(&self) -> BTreeSet<String> {
         let cluster = json!({
             "namespaces": self.namespaces, "pods": pods(), "policies": self.policies(),
@@ -184,20 +187,20 @@ impl Cluster {
         input.write_all(cluster.to_string().as_bytes()).unwrap();
         drop(input);
         let output = simulator.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Holds the whole table against what should be: everything within a namespace, everything to one that
-    /// is not restricted, and these ways.
+    /// is not restricted, and these routes.
     #[track_caller]
     fn is(&self, restricted: &[&str], exposed: &[&str]) {
         let text = |pod: &Value, field: &str| pod[field].as_str().unwrap().to_owned();
         let pods: Vec<_> = pods();
         let mut sources: Vec<_> = pods
             .iter()
-            .map(|it| (text(it, "namespace"), text(it, "name")))
+            .map(|pod| (text(pod, "namespace"), text(pod, "name")))
             .collect();
         sources.push((String::new(), "outside".to_owned()));
         let mut expected: BTreeSet<String> = BTreeSet::new();
@@ -211,20 +214,20 @@ impl Cluster {
                 let to = text(pod, "namespace");
                 for port in pod["ports"].as_object().unwrap().keys() {
                     all += 1;
-                    let way = format!("{from_pod} -> {to}/{}:{port}", text(pod, "name"));
+                    let route = format!("{from_pod} -> {to}/{}:{port}", text(pod, "name"));
                     let open = *from == to || !restricted.contains(&to.as_str());
-                    if open || exposed.contains(&way.as_str()) {
-                        expected.insert(way);
+                    if open || exposed.contains(&route.as_str()) {
+                        expected.insert(route);
                     }
                 }
             }
         }
-        assert_eq!(all, sources.len() * 18, "every pod and port is judged");
+        assert_eq!(all, sources.len() * 18, "every pod and port is checked");
         let reached = self.reached();
         let wrong: Vec<_> = reached.symmetric_difference(&expected).collect();
         assert!(wrong.is_empty(), "{wrong:#?} of {:#?}", self.policies());
-        for way in exposed {
-            assert!(reached.contains(*way), "{way}");
+        for route in exposed {
+            assert!(reached.contains(*route), "{route}");
         }
     }
 }
@@ -238,7 +241,7 @@ fn shop(class: &str, hosts: &[&str]) -> Value {
 }
 
 #[test]
-fn without_a_word_nobody_is_restricted() {
+fn no_namespace_is_restricted_by_default() {
     let mut cluster = Cluster::new();
     cluster.class("public", json!({}));
     cluster.expose("team-a", "shop", shop("public", &["a.test"]));
@@ -251,7 +254,7 @@ fn without_a_word_nobody_is_restricted() {
 }
 
 #[test]
-fn what_is_exposed_is_reached_from_the_proxies_on_its_port_and_nothing_else_is() {
+fn only_exposed_ports_are_reachable_from_proxies() {
     let mut cluster = Cluster::new();
     cluster.class("public", restrict());
     cluster.is(&["team-a", "team-b"], &[]);
@@ -261,13 +264,13 @@ fn what_is_exposed_is_reached_from_the_proxies_on_its_port_and_nothing_else_is()
     // Where nothing is restricted nothing is made either: it would close what was open.
     cluster.expose("open", "shop", shop("public", &["o.test"]));
     cluster.is(&["team-a", "team-b"], &ours);
-    // A hostname of somebody else exposes nothing.
+    // A hostname reserved by another namespace exposes nothing.
     cluster.expose("team-b", "thief", shop("public", &["a.test"]));
     cluster.is(&["team-a", "team-b"], &ours);
 }
 
 #[test]
-fn each_route_opens_what_it_sends_requests_to() {
+fn each_route_opens_its_backends() {
     let mut cluster = Cluster::new();
     cluster.class("public", restrict());
     let routes = json!([
@@ -288,7 +291,7 @@ fn each_route_opens_what_it_sends_requests_to() {
 }
 
 #[test]
-fn what_a_class_never_contacts_is_opened_for_another_class_alone() {
+fn denied_networks_are_opened_for_other_classes_only() {
     let mut cluster = Cluster::new();
     let mut strict = restrict();
     strict["backendEncryption"] = "TLS".into();
@@ -314,7 +317,7 @@ fn what_a_class_never_contacts_is_opened_for_another_class_alone() {
 }
 
 #[test]
-fn what_is_delegated_is_opened_for_the_proxies_of_the_roots_above() {
+fn delegates_are_opened_for_the_proxies_of_their_roots() {
     let mut cluster = Cluster::new();
     cluster.class("public", restrict());
     cluster.class("private", json!({}));
@@ -341,7 +344,7 @@ fn what_is_delegated_is_opened_for_the_proxies_of_the_roots_above() {
 }
 
 #[test]
-fn a_service_of_another_namespace_is_opened_there_while_that_one_agrees() {
+fn foreign_services_are_opened_only_with_consent() {
     let mut cluster = Cluster::new();
     cluster.class("public", restrict());
     let routes = json!([{"backends": [{"service": "store", "namespace": "team-b", "port": 80}]}]);
@@ -364,8 +367,8 @@ fn a_service_of_another_namespace_is_opened_there_while_that_one_agrees() {
     let policies = cluster.policies();
     let there = policies
         .iter()
-        .map(|it| &it["metadata"])
-        .find(|it| it["labels"]["portolan.dev/exposed-port"] == "shop")
+        .map(|policy| &policy["metadata"])
+        .find(|metadata| metadata["labels"]["portolan.dev/exposed-port"] == "shop")
         .unwrap();
     assert_eq!(there["namespace"], "team-b");
     assert_eq!(there["ownerReferences"], Value::Null);
@@ -379,7 +382,7 @@ fn a_service_of_another_namespace_is_opened_there_while_that_one_agrees() {
 }
 
 #[test]
-fn labels_and_modes_count_at_once_and_restrictions_add_up() {
+fn labels_and_modes_take_effect_at_once_and_add_up() {
     let mut cluster = Cluster::new();
     cluster.class("public", restrict());
     cluster.expose("team-a", "shop", shop("public", &["a.test"]));

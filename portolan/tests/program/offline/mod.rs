@@ -3,6 +3,7 @@
 mod reasons;
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -168,4 +169,85 @@ fn documented_examples_have_only_documented_errors() {
         pages += 1;
     }
     assert!(pages >= 20, "only {pages}");
+}
+
+/// Returns a page of this repository.
+fn page(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    std::fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// Returns the flags at the beginning of lines, such as `--files`.
+fn flags<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let long = lines.flat_map(|line| {
+        line.split(['`', ' ', ','])
+            .filter(|word| word.starts_with("--"))
+    });
+    long.map(|flag| flag.trim_end_matches([',', ';']).to_owned())
+        .collect()
+}
+
+#[test]
+fn the_reference_has_every_flag() {
+    let reference = page("docs/reference/cli.md");
+    for command in ["check", "render", "serve"] {
+        let output = portolan(&[command, "--help"], "");
+        let help = String::from_utf8(output.stdout).unwrap();
+        // An option's line is indented, its description more.
+        let options = help.lines().map(str::trim_start);
+        let exported = flags(
+            options
+                .filter(|line| line.starts_with('-'))
+                .map(|line| line.split_once("  ").map_or(line, |(names, _)| names)),
+        );
+        let (_, section) = reference
+            .split_once(&format!("\n## portolan {command}\n"))
+            .unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let documented = flags(section.lines());
+        let common = ["--help", "--log-format"].map(str::to_owned);
+        let missing: Vec<_> = exported
+            .difference(&documented)
+            .filter(|flag| !common.contains(flag))
+            .collect();
+        let unknown: Vec<_> = documented.difference(&exported).collect();
+        // `render` takes the files of `check`, and says so.
+        let expected: &[&str] = if command == "render" {
+            &["--filename", "--output"]
+        } else {
+            &[]
+        };
+        assert_eq!(missing, expected, "{command}: not in docs/reference/cli.md");
+        assert!(unknown.is_empty(), "{command} has no {unknown:?}");
+    }
+}
+
+/// What the pages show beside the examples has no error, except what needs the consent of another namespace.
+#[test]
+fn the_objects_of_the_pages_are_valid() {
+    let mut objects = 0;
+    for path in [
+        "README.md",
+        "docs/getting-started/install.md",
+        "docs/guides/ingress.md",
+        "docs/reference/exposeclass.md",
+        "docs/reference/exposedport.md",
+    ] {
+        let page = page(path);
+        for block in page.split("```yaml\n").skip(1) {
+            let (yaml, _) = block.split_once("```").unwrap();
+            let output = portolan(&["check", "-f", "-", "-o", "json"], yaml);
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let findings = report["findings"].as_array().unwrap();
+            let errors: Vec<_> = findings
+                .iter()
+                .filter(|finding| {
+                    finding["weight"] == "error" && finding["reason"] != "RefNotPermitted"
+                })
+                .collect();
+            assert!(errors.is_empty(), "{path}: {errors:#?}");
+            objects += 1;
+        }
+    }
+    assert!(objects >= 6, "only {objects}");
 }

@@ -1,4 +1,4 @@
-//! What `helm template` makes of the chart.
+//! Output of `helm template` for the chart.
 
 use super::file;
 use serde::Deserialize as _;
@@ -19,7 +19,12 @@ fn helm() -> OsString {
     let clusters = cache.unwrap_or_else(home).join("portolan/cluster");
     let built = std::fs::read_dir(&clusters).into_iter().flatten().flatten();
     let programs = built.map(|build| build.path().join("bin/helm"));
-    let newest = programs.max_by_key(|it| it.metadata().and_then(|it| it.modified()).ok());
+    let newest = programs.max_by_key(|program| {
+        program
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+    });
     let newest = newest.filter(|program| program.is_file());
     let newest = newest.unwrap_or_else(|| {
         panic!("helm is neither on the PATH nor below {clusters:?}; run `cargo run -p testbed -- build`")
@@ -49,7 +54,7 @@ pub(crate) fn objects(values: &[&str]) -> Result<Vec<Value>, String> {
 
 /// Those of one kind, by the group and version too.
 pub(crate) fn of_kind(objects: &[Value], api_version: &str, kind: &str) -> Vec<Value> {
-    let wanted = |it: &&Value| it["apiVersion"] == api_version && it["kind"] == kind;
+    let wanted = |object: &&Value| object["apiVersion"] == api_version && object["kind"] == kind;
     objects.iter().filter(wanted).cloned().collect()
 }
 

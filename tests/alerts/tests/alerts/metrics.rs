@@ -58,7 +58,7 @@ fn exported(page: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_metric_that_a_rule_asks_for_is_exported() {
+fn every_metric_of_a_rule_is_exported() {
     let page = page();
     let exported = exported(&page);
     let name = Regex::new(r"portolan_[a-z_]+").unwrap();

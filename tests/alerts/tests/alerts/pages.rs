@@ -4,7 +4,7 @@ use super::chart::{alerts, prometheus_rule};
 use super::{file, read};
 use std::collections::BTreeSet;
 
-/// What each page answers.
+/// Headings of each page.
 const PARTS: [&str; 4] = [
     "## What it means",
     "## What it costs",
@@ -28,7 +28,7 @@ fn each_alert_has_a_page_and_each_page_an_alert() {
 }
 
 #[test]
-fn each_page_answers_the_same_questions() {
+fn all_runbooks_have_the_same_headings() {
     for name in names() {
         let page = read(&format!("docs/operations/runbooks/{name}.md"));
         assert!(page.starts_with(&format!("# {name}\n")), "{name}");

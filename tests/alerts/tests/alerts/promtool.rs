@@ -1,4 +1,4 @@
-//! What the rules do, judged by Prometheus' own tool.
+//! Unit tests of the rules with promtool.
 
 use super::file;
 use std::path::Path;
@@ -8,46 +8,46 @@ fn promtool(arguments: &[&str], path: &Path) -> (bool, String) {
     let output = Command::new("promtool").args(arguments).arg(path).output();
     let output =
         output.unwrap_or_else(|error| panic!("promtool: {error}; tests/alerts/setup installs it"));
-    let said = [output.stdout, output.stderr].concat();
+    let text = [output.stdout, output.stderr].concat();
     (
         output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
+        String::from_utf8_lossy(&text).into_owned(),
     )
 }
 
 #[track_caller]
 fn passes(tests: &str) {
     let path = file("tests/alerts/promtool").join(tests);
-    let (passed, said) = promtool(&["test", "rules"], &path);
-    assert!(passed, "{said}");
+    let (passed, output) = promtool(&["test", "rules"], &path);
+    assert!(passed, "{output}");
 }
 
 #[test]
-fn the_plain_file_is_one_that_prometheus_loads() {
-    let (good, said) = promtool(
+fn prometheus_loads_the_rules_file() {
+    let (valid, output) = promtool(
         &["check", "rules"],
         &file("docs/operations/alerts.rules.yaml"),
     );
-    assert!(good && said.contains("9 rules found"), "{said}");
+    assert!(valid && output.contains("9 rules found"), "{output}");
 }
 
 #[test]
-fn renewal_and_expiry_go_by_the_lifetime() {
+fn renewal_and_expiry_alerts_scale_with_the_lifetime() {
     passes("lifetimes.yaml");
 }
 
 #[test]
-fn each_alert_fires_in_its_time_with_its_labels_and_clears() {
+fn each_alert_fires_and_clears_with_its_labels() {
     passes("states.yaml");
 }
 
 #[test]
-fn a_change_of_leader_neither_fires_nor_clears_anything() {
+fn leader_change_neither_fires_nor_clears_alerts() {
     passes("leaders.yaml");
 }
 
 #[test]
-fn each_alert_is_seen_to_fire_with_its_words() {
+fn each_alert_is_tested_with_its_annotations() {
     let rules = super::read("docs/operations/alerts.rules.yaml");
     let rules: serde_json::Value = serde_yaml::from_str(&rules).unwrap();
     let tests: String = ["lifetimes", "states", "leaders"]

@@ -18,7 +18,7 @@ fn of(name: &str, values: &[&str]) -> Value {
 }
 
 #[test]
-fn the_plain_file_is_what_the_chart_makes() {
+fn rules_file_equals_the_output_of_the_chart() {
     let wanted = format!(
         "# Made from charts/portolan/templates/_rules.tpl by `make generate`; docs/operations/alerts.md explains it.\n{}\n",
         config_map(&[]).trim()
@@ -34,7 +34,7 @@ fn the_plain_file_is_what_the_chart_makes() {
 }
 
 #[test]
-fn the_prometheus_rule_the_config_map_and_the_plain_file_hold_the_same_rules() {
+fn all_forms_of_the_rules_are_equal() {
     let rule = prometheus_rule(&[]);
     assert_eq!(rule, parsed(&read(PLAIN)));
     // Each value does the same to both.
@@ -53,7 +53,7 @@ fn the_prometheus_rule_the_config_map_and_the_plain_file_hold_the_same_rules() {
 #[test]
 fn nothing_of_it_is_made_unasked() {
     let objects = objects(&[]).unwrap();
-    let foreign = |it: &&Value| it["apiVersion"] == "monitoring.coreos.com/v1";
+    let foreign = |object: &&Value| object["apiVersion"] == "monitoring.coreos.com/v1";
     assert_eq!(
         objects.iter().find(foreign),
         None,
@@ -63,7 +63,7 @@ fn nothing_of_it_is_made_unasked() {
 }
 
 #[test]
-fn values_change_how_long_how_much_and_what_it_is_called() {
+fn values_set_durations_thresholds_and_names() {
     let overdue = "PortolanCertificateRenewalOverdue";
     let rule = of(
         overdue,
@@ -104,7 +104,7 @@ fn values_change_how_long_how_much_and_what_it_is_called() {
 }
 
 #[test]
-fn each_alert_can_be_left_out_and_the_others_stay() {
+fn each_alert_can_be_disabled_alone() {
     let all = alerts(&prometheus_rule(&[]));
     let mut left_out = Vec::new();
     for value in [
@@ -121,7 +121,7 @@ fn each_alert_can_be_left_out_and_the_others_stay() {
         let without = alerts(&prometheus_rule(&[&format!(
             "alerts.{value}.enabled=false"
         )]));
-        let mut gone = all.iter().filter(|it| !without.contains(it));
+        let mut gone = all.iter().filter(|rule| !without.contains(rule));
         left_out.push(gone.next().unwrap().0.clone());
         assert_eq!(gone.next(), None, "{value}");
     }
@@ -130,8 +130,8 @@ fn each_alert_can_be_left_out_and_the_others_stay() {
 }
 
 #[test]
-fn values_that_would_make_no_rule_are_refused_with_their_name() {
-    for (value, told) in [
+fn rejects_invalid_values_by_name() {
+    for (value, expected) in [
         (
             "alerts.renewalOverdue.lifetimeFraction=0",
             "lifetimeFraction",
@@ -141,16 +141,16 @@ fn values_that_would_make_no_rule_are_refused_with_their_name() {
         ("alerts.operatorDwon.for=5m", "operatorDwon"),
     ] {
         let refusal = objects(&["alerts.enabled=true", value]).unwrap_err();
-        assert!(refusal.contains(told), "{value}: {refusal}");
+        assert!(refusal.contains(expected), "{value}: {refusal}");
     }
 }
 
 #[test]
-fn prometheus_is_let_in_and_keeps_the_labels_of_objects() {
+fn pod_monitors_reach_pods_and_honor_labels() {
     let objects = objects(&["podMonitor.create=true", "podMonitor.labels.release=kps"]).unwrap();
     let policies = of_kind(&objects, "networking.k8s.io/v1", "NetworkPolicy");
-    let open = |it: &Value| {
-        let rules = it["spec"]["ingress"].as_array().unwrap();
+    let open = |policy: &Value| {
+        let rules = policy["spec"]["ingress"].as_array().unwrap();
         rules
             .iter()
             .any(|rule| rule["ports"][0]["port"] == "admin" && rule["from"].is_null())

@@ -48,7 +48,7 @@ func TestRanges(t *testing.T) {
 	})
 }
 
-// What follows on the same connection shows that nobody took a body where none is (RFC 9110, 6.4.1).
+// The next response on the same connection shows that no hop expected a body (RFC 9110, 6.4.1).
 func TestResponsesWithoutABody(t *testing.T) {
 	overBoth(t, func(t *testing.T, r route) {
 		for _, it := range []struct {

@@ -40,7 +40,7 @@ type route struct {
 	base      string
 }
 
-// overBoth runs a test in the clear and over TLS, each with fresh connections.
+// overBoth runs a test over plaintext and TLS, each with fresh connections.
 func overBoth(t *testing.T, test func(*testing.T, route)) {
 	authority, err := os.ReadFile(os.Getenv("PROXY_CA"))
 	if err != nil {
@@ -75,20 +75,20 @@ func overBoth(t *testing.T, test func(*testing.T, route)) {
 	}
 }
 
-// protocols are what the client may speak: one version alone, in the clear and over TLS.
+// protocols are those of the client: one version alone, over plaintext and TLS.
 func protocols(t *testing.T) *http.Protocols {
 	t.Helper()
-	spoken := new(http.Protocols)
+	protocols := new(http.Protocols)
 	switch down := os.Getenv("DOWN"); down {
 	case "HTTP/1.1":
-		spoken.SetHTTP1(true)
+		protocols.SetHTTP1(true)
 	case "HTTP/2.0":
-		spoken.SetHTTP2(true)
-		spoken.SetUnencryptedHTTP2(true)
+		protocols.SetHTTP2(true)
+		protocols.SetUnencryptedHTTP2(true)
 	default:
 		t.Fatalf("DOWN: %q; HTTP/1.1 or HTTP/2.0 is possible", down)
 	}
-	return spoken
+	return protocols
 }
 
 // random gives bytes that no run before had, and their sum.

@@ -75,7 +75,7 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 	})
 }
 
-// An answer that comes before the body was read reaches the client, however much it still had to say.
+// An answer that comes before the body was read reaches the client, however much of the body is left.
 func TestUploadRefusedEarly(t *testing.T) {
 	overBoth(t, func(t *testing.T, r route) {
 		data, _ := random(t, 32<<20)

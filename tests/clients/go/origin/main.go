@@ -33,7 +33,7 @@ func main() {
 
 func routes(records *records) http.Handler {
 	answers := http.NewServeMux()
-	// Content with its sum in a field, or in a trailer where the length is not told in advance.
+	// Content with its sum in a field, or in a trailer where the length is not known in advance.
 	answers.HandleFunc("GET /bytes/{count}", serveBytes)
 	answers.HandleFunc("/any/{count}", serveAny)
 	answers.HandleFunc("GET /stream/{count}", serveStream)
@@ -41,7 +41,7 @@ func routes(records *records) http.Handler {
 	answers.HandleFunc("GET /nothing", serveNothing)
 	answers.HandleFunc("GET /hints/{count}", serveHints)
 	answers.HandleFunc("GET /status/{code}", serveStatus)
-	// What was received, told back.
+	// A description of what was received.
 	answers.HandleFunc("/digest", takeDigest)
 	answers.HandleFunc("POST /echo", takeEcho)
 	answers.HandleFunc("/refuse", refuse)

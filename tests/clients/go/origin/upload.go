@@ -24,7 +24,7 @@ func takeDigest(w http.ResponseWriter, r *http.Request) {
 	sum := sha256.New()
 	count, err := io.Copy(sum, r.Body)
 	if err != nil {
-		// The client did not say all that it announced: nobody is there to answer.
+		// The client did not send all that it announced: there is no client to answer.
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -1,4 +1,4 @@
-//! curl, as people use it.
+//! curl, as users run it.
 
 use crate::proxied_over;
 use anyhow::{Context, Result, ensure};
@@ -12,8 +12,8 @@ use std::process::Output;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// One way through one proxy, and a folder for files.
-struct Place<'a> {
+/// One route through one proxy, and a folder for files.
+struct Route<'a> {
     scheme: &'static str,
     down: Version,
     up: Version,
@@ -23,13 +23,13 @@ struct Place<'a> {
     always: Vec<String>,
 }
 
-/// Runs a test in the clear and over TLS, with each version on each side.
-async fn everywhere(test: impl AsyncFn(&Place<'_>) -> Result<()>) -> Result<()> {
+/// Runs a test over plaintext and TLS, with each version on each side.
+async fn everywhere(test: impl AsyncFn(&Route<'_>) -> Result<()>) -> Result<()> {
     over(&Version::ALL, test).await
 }
 
-/// The same with these versions towards curl.
-async fn over(downs: &[Version], test: impl AsyncFn(&Place<'_>) -> Result<()>) -> Result<()> {
+/// Runs a test with these versions towards curl.
+async fn over(downs: &[Version], test: impl AsyncFn(&Route<'_>) -> Result<()>) -> Result<()> {
     for up in Version::ALL {
         let (origin, proxy) = proxied_over(up).await?;
         let folder = TempDir::new()?;
@@ -40,7 +40,7 @@ async fn over(downs: &[Version], test: impl AsyncFn(&Place<'_>) -> Result<()>) -
                     (Version::Http2, "http") => "--http2-prior-knowledge",
                     (Version::Http2, _) => "--http2",
                 };
-                let place = Place {
+                let route = Route {
                     scheme,
                     down,
                     up,
@@ -55,7 +55,7 @@ async fn over(downs: &[Version], test: impl AsyncFn(&Place<'_>) -> Result<()>) -
                         .chain([version.into()])
                         .collect(),
                 };
-                test(&place).await.with_context(|| place.name())?;
+                test(&route).await.with_context(|| route.name())?;
             }
         }
         proxy.ends_well().await?;
@@ -63,18 +63,18 @@ async fn over(downs: &[Version], test: impl AsyncFn(&Place<'_>) -> Result<()>) -
     Ok(())
 }
 
-impl Place<'_> {
+impl Route<'_> {
     fn name(&self) -> String {
         let (down, up) = (self.down.name(), self.up.name());
         format!("{}, {down} to {up}", self.scheme)
     }
 
-    /// A name for requests that nobody else has.
+    /// A unique name for requests.
     fn id(&self, what: &str) -> String {
         format!("curl-{what}-{}-{:?}-{:?}", self.scheme, self.down, self.up)
     }
 
-    /// How a head with this status begins.
+    /// Returns the start of a head with this status.
     fn begins(&self, status: u16) -> String {
         match self.down {
             Version::Http1 => format!("HTTP/1.1 {status} "),
@@ -82,8 +82,8 @@ impl Place<'_> {
         }
     }
 
-    /// curl 7.88 fails at its second request over a connection of prior knowledge, whoever is asked
-    /// (Go's server too): h2load and Go do that in the clear.
+    /// curl 7.88 fails at its second request over a connection with prior knowledge, with any server
+    /// (Go's server too): h2load and Go cover that over plaintext.
     fn keeps_its_connection(&self) -> bool {
         !(self.scheme == "http" && self.down == Version::Http2)
     }
@@ -134,7 +134,7 @@ impl Place<'_> {
     }
 }
 
-/// What the origin says it received.
+/// Record of what the origin received.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Received {
@@ -159,7 +159,7 @@ fn received(answer: &str) -> Result<Received> {
 
 #[tokio::test]
 async fn downloads_are_whole() -> Result<()> {
-    everywhere(async |place| {
+    everywhere(async |route| {
         for path in [
             "/bytes/0",
             "/bytes/1",
@@ -167,7 +167,7 @@ async fn downloads_are_whole() -> Result<()> {
             "/stream/1",
             "/stream/33554432",
         ] {
-            let (sum, head) = place.downloads(path, &[]).await?;
+            let (sum, head) = route.downloads(path, &[]).await?;
             ensure!(
                 field(&head, "x-content-sha256") == Some(&sum),
                 "{path}: what came has the sum {sum}\n{head}"
@@ -181,15 +181,15 @@ async fn downloads_are_whole() -> Result<()> {
 /// Chunks are taken off, trailers with them: RFC 9112, 6.1 and 7.1.2.
 #[tokio::test]
 async fn http_1_0_downloads_are_whole() -> Result<()> {
-    over(&[Version::Http1], async |place| {
-        let (sum, head) = place.downloads("/bytes/1000000", &["--http1.0"]).await?;
+    over(&[Version::Http1], async |route| {
+        let (sum, head) = route.downloads("/bytes/1000000", &["--http1.0"]).await?;
         ensure!(
             field(&head, "x-content-sha256") == Some(&sum),
             "{sum}\n{head}"
         );
-        // The same content by another way: its sum is known from there.
-        let (expected, _) = place.downloads("/bytes/3000000", &[]).await?;
-        let (sum, head) = place.downloads("/stream/3000000", &["--http1.0"]).await?;
+        // The same content in another request: its sum is known from there.
+        let (expected, _) = route.downloads("/bytes/3000000", &[]).await?;
+        let (sum, head) = route.downloads("/stream/3000000", &["--http1.0"]).await?;
         ensure!(
             sum == expected && field(&head, "transfer-encoding").is_none(),
             "{sum}\n{head}"
@@ -201,13 +201,13 @@ async fn http_1_0_downloads_are_whole() -> Result<()> {
 
 #[tokio::test]
 async fn a_range_is_a_part_of_the_whole() -> Result<()> {
-    everywhere(async |place| {
-        place.downloads("/bytes/1000000", &[]).await?;
-        let whole = std::fs::read(place.file("body"))?;
-        let (sum, head) = place
+    everywhere(async |route| {
+        route.downloads("/bytes/1000000", &[]).await?;
+        let whole = std::fs::read(route.file("body"))?;
+        let (sum, head) = route
             .downloads("/bytes/1000000", &["--range", "1000-500000"])
             .await?;
-        ensure!(head.starts_with(&place.begins(206)), "{head}");
+        ensure!(head.starts_with(&route.begins(206)), "{head}");
         ensure!(sum == hex::encode(Sha256::digest(&whole[1000..=500_000])));
         Ok(())
     })
@@ -216,11 +216,11 @@ async fn a_range_is_a_part_of_the_whole() -> Result<()> {
 
 #[tokio::test]
 async fn head_has_the_fields_of_get_and_no_body() -> Result<()> {
-    everywhere(async |place| {
-        let head = place
-            .succeeds(["--head", &place.url("/bytes/123456")])
+    everywhere(async |route| {
+        let head = route
+            .succeeds(["--head", &route.url("/bytes/123456")])
             .await?;
-        ensure!(head.starts_with(&place.begins(200)), "{head}");
+        ensure!(head.starts_with(&route.begins(200)), "{head}");
         ensure!(field(&head, "content-length") == Some("123456"), "{head}");
         Ok(())
     })
@@ -229,10 +229,10 @@ async fn head_has_the_fields_of_get_and_no_body() -> Result<()> {
 
 #[tokio::test]
 async fn uploads_arrive_whole() -> Result<()> {
-    everywhere(async |place| {
+    everywhere(async |route| {
         for count in [1, 500_000, 32 << 20] {
-            let (file, sum) = place.random_file("upload", count)?;
-            let url = place.url("/digest");
+            let (file, sum) = route.random_file("upload", count)?;
+            let url = route.url("/digest");
             // curl asks with Expect: 100-continue from 1 MiB on, and waits for the answer.
             for (method, options, length) in [
                 ("PUT", vec!["--upload-file", &file], count.try_into()?),
@@ -241,14 +241,14 @@ async fn uploads_arrive_whole() -> Result<()> {
                 ("PUT", vec!["--upload-file", &file, "--header", "Transfer-Encoding: chunked"], -1),
             ] {
                 let wait = ["--expect100-timeout", "60"];
-                let answer = place.succeeds(options.into_iter().chain(wait).chain([&*url])).await?;
-                let it = received(&answer)?;
+                let answer = route.succeeds(options.into_iter().chain(wait).chain([&*url])).await?;
+                let record = received(&answer)?;
                 ensure!(
-                    it.sha256 == sum && it.method == method && it.content_length == length,
-                    "{count} bytes with the sum {sum} were sent by {method} (length {length}): {it:?}"
+                    record.sha256 == sum && record.method == method && record.content_length == length,
+                    "{count} bytes with the sum {sum} were sent by {method} (length {length}): {record:?}"
                 );
-                ensure!(it.bytes == count as u64 && it.expect.is_empty(), "{it:?}");
-                ensure!(it.proto == place.up.name(), "{it:?}");
+                ensure!(record.bytes == count as u64 && record.expect.is_empty(), "{record:?}");
+                ensure!(record.proto == route.up.name(), "{record:?}");
             }
         }
         Ok(())
@@ -258,15 +258,15 @@ async fn uploads_arrive_whole() -> Result<()> {
 
 #[tokio::test]
 async fn an_http_1_0_upload_arrives_whole() -> Result<()> {
-    over(&[Version::Http1], async |place| {
-        let (file, sum) = place.random_file("upload", 3_000_000)?;
-        let url = place.url("/digest");
-        let it = received(
-            &place
+    over(&[Version::Http1], async |route| {
+        let (file, sum) = route.random_file("upload", 3_000_000)?;
+        let url = route.url("/digest");
+        let record = received(
+            &route
                 .succeeds(["--http1.0", "--upload-file", &file, &url])
                 .await?,
         )?;
-        ensure!(it.sha256 == sum, "{it:?}");
+        ensure!(record.sha256 == sum, "{record:?}");
         Ok(())
     })
     .await
@@ -274,14 +274,14 @@ async fn an_http_1_0_upload_arrives_whole() -> Result<()> {
 
 #[tokio::test]
 async fn several_urls_go_over_one_connection() -> Result<()> {
-    everywhere(async |place| {
-        if !place.keeps_its_connection() {
+    everywhere(async |route| {
+        if !route.keeps_its_connection() {
             return Ok(());
         }
         let urls: Vec<String> = (0..20)
-            .map(|i| place.url(&format!("/{}/{}", ["bytes", "stream"][i % 2], i * 10_000)))
+            .map(|i| route.url(&format!("/{}/{}", ["bytes", "stream"][i % 2], i * 10_000)))
             .collect();
-        let mut curl = place.curl();
+        let mut curl = route.curl();
         curl.args([
             "--write-out",
             "%{num_connects} %{response_code} %{size_download}\n",
@@ -289,15 +289,15 @@ async fn several_urls_go_over_one_connection() -> Result<()> {
         for url in &urls {
             curl.args(["--output", "/dev/null", url]);
         }
-        let said = process::succeed(&mut curl, DEADLINE).await?;
-        for (i, line) in said.lines().enumerate() {
+        let output = process::succeed(&mut curl, DEADLINE).await?;
+        for (i, line) in output.lines().enumerate() {
             let connects = u8::from(i == 0);
             ensure!(
                 line == format!("{connects} 200 {}", i * 10_000),
                 "URL {i}: {line}"
             );
         }
-        ensure!(said.lines().count() == urls.len(), "{said}");
+        ensure!(output.lines().count() == urls.len(), "{output}");
         Ok(())
     })
     .await
@@ -306,24 +306,24 @@ async fn several_urls_go_over_one_connection() -> Result<()> {
 /// Streams of one connection: answers of different lengths come beside one another.
 #[tokio::test]
 async fn many_urls_at_once_go_over_one_connection() -> Result<()> {
-    over(&[Version::Http2], async |place| {
+    over(&[Version::Http2], async |route| {
         const COUNT: usize = 60;
-        if !place.keeps_its_connection() {
+        if !route.keeps_its_connection() {
             return Ok(());
         }
-        let mut curl = place.curl();
+        let mut curl = route.curl();
         curl.args(["--parallel", "--parallel-max", "60"]).args([
             "--write-out",
             "%{num_connects} %{http_version} %{response_code} %{size_download}\n",
         ]);
         for i in 0..COUNT {
             let path = format!("/{}/{}", ["bytes", "stream"][i % 2], i * 10_000);
-            curl.args(["--output", "/dev/null", &place.url(&path)]);
+            curl.args(["--output", "/dev/null", &route.url(&path)]);
         }
-        let said = process::succeed(&mut curl, DEADLINE).await?;
+        let output = process::succeed(&mut curl, DEADLINE).await?;
         let mut sizes = Vec::new();
         let mut connects = 0;
-        for line in said.lines() {
+        for line in output.lines() {
             let mut words = line.split(' ');
             connects += words.next().context("no count")?.parse::<u32>()?;
             ensure!(
@@ -335,85 +335,91 @@ async fn many_urls_at_once_go_over_one_connection() -> Result<()> {
         sizes.sort_unstable();
         ensure!(
             sizes.into_iter().eq((0..COUNT).map(|i| i * 10_000)),
-            "{said}"
+            "{output}"
         );
-        ensure!(connects == 1, "{connects} connections\n{said}");
+        ensure!(connects == 1, "{connects} connections\n{output}");
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
-async fn a_download_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()> {
-    everywhere(async |place| {
-        let id = place.id("download");
-        let mut curl = place.curl();
+async fn aborted_download_is_cancelled_at_the_origin() -> Result<()> {
+    everywhere(async |route| {
+        let id = route.id("download");
+        let mut curl = route.curl();
         curl.args([
             "--header",
             &format!("X-Test-Id: {id}"),
             "--output",
             "/dev/null",
         ])
-        .arg(place.url("/endless"));
+        .arg(route.url("/endless"));
         let download = Running::start("curl", &mut curl)?;
-        place.origin.has_seen(&id, |it| it.sent > 8 << 20).await?;
+        route
+            .origin
+            .has_seen(&id, |record| record.sent > 8 << 20)
+            .await?;
         drop(download);
-        place.origin.has_seen_cancelled(&id).await
+        route.origin.has_seen_cancelled(&id).await
     })
     .await
 }
 
 #[tokio::test]
-async fn a_wait_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()> {
-    everywhere(async |place| {
-        let id = place.id("wait");
-        let mut curl = place.curl();
+async fn aborted_wait_is_cancelled_at_the_origin() -> Result<()> {
+    everywhere(async |route| {
+        let id = route.id("wait");
+        let mut curl = route.curl();
         curl.args([
             "--header",
             &format!("X-Test-Id: {id}"),
-            &place.url("/nothing"),
+            &route.url("/nothing"),
         ]);
         let wait = Running::start("curl", &mut curl)?;
-        place.origin.has_seen(&id, |it| it.state == "open").await?;
+        route
+            .origin
+            .has_seen(&id, |record| record.state == "open")
+            .await?;
         drop(wait);
-        place.origin.has_seen_cancelled(&id).await
+        route.origin.has_seen_cancelled(&id).await
     })
     .await
 }
 
 #[tokio::test]
-async fn an_upload_that_is_broken_off_is_cancelled_at_the_origin() -> Result<()> {
-    everywhere(async |place| {
-        let id = place.id("upload");
-        let (file, _) = place.random_file("upload", 32 << 20)?;
-        let mut curl = place.curl();
+async fn aborted_upload_is_cancelled_at_the_origin() -> Result<()> {
+    everywhere(async |route| {
+        let id = route.id("upload");
+        let (file, _) = route.random_file("upload", 32 << 20)?;
+        let mut curl = route.curl();
         curl.args([
             "--header",
             &format!("X-Test-Id: {id}"),
             "--limit-rate",
             "4M",
         ])
-        .args(["--upload-file", &file, &place.url("/digest")]);
+        .args(["--upload-file", &file, &route.url("/digest")]);
         let upload = Running::start("curl", &mut curl)?;
-        place
+        route
             .origin
-            .has_seen(&id, |it| it.received > 1 << 20)
+            .has_seen(&id, |record| record.received > 1 << 20)
             .await?;
         drop(upload);
-        place.origin.has_seen_cancelled(&id).await
+        route.origin.has_seen_cancelled(&id).await
     })
     .await
 }
 
 /// Body with which the origin refuses an upload, without reading it.
 const REFUSAL: &str = "no body is wanted here\n";
-/// How curl ends when a stream ends before the body is read: exit code, and part of its message.
+/// Failures of curl when a stream ends before the body is read: exit code, and part of its message.
 const CUT_SHORT: [(i32, &str); 2] = [(92, "PROTOCOL_ERROR"), (18, "bytes remaining to read")];
 
 /// Checks what curl made of an upload that the origin refused early.
 ///
 /// When curl sees 413 it may be waiting for 100, have received the 100 of the proxy, or be sending already:
-/// it need not wait (RFC 9110, 10.1.1), so `Expect` decides none of this. The status must arrive in all of
+/// it does not have to wait (RFC 9110, 10.1.1), so `Expect` decides none of this. The status must arrive in all of
 /// these cases, and the body whole (RFC 9112, 9.3; RFC 9113, 8.1), but for two faults of curl over HTTP/2
 /// (seen with 7.88):
 ///
@@ -441,17 +447,17 @@ fn is_refused(down: Version, output: &Output) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_refused_early_gets_its_answer() -> Result<()> {
-    everywhere(async |place| {
-        let (file, _) = place.random_file("upload", 32 << 20)?;
-        let url = place.url("/refuse");
+async fn upload_refused_early_gets_its_response() -> Result<()> {
+    everywhere(async |route| {
+        let (file, _) = route.random_file("upload", 32 << 20)?;
+        let url = route.url("/refuse");
         for expect in ["Expect: 100-continue", "Expect:"] {
             for _ in 0..5 {
-                let mut curl = place.curl();
+                let mut curl = route.curl();
                 curl.args(["--upload-file", &file, "--header", expect])
                     .args(["--write-out", "%{response_code}", &url]);
                 let output = process::finish(&mut curl, DEADLINE).await?;
-                is_refused(place.down, &output).with_context(|| expect.to_owned())?;
+                is_refused(route.down, &output).with_context(|| expect.to_owned())?;
             }
         }
         Ok(())
@@ -492,7 +498,7 @@ fn only_a_stream_cut_short_excuses_a_lost_refusal_body() {
         (Http2, 56, &whole, "curl: (56) connection reset", false),
         (Http1, 0, "200", "", false),
     ] {
-        let judged = is_refused(version, &output(code, out, errors));
-        assert_eq!(judged.is_ok(), lawful, "{version:?} {code} {out} {errors}");
+        let checked = is_refused(version, &output(code, out, errors));
+        assert_eq!(checked.is_ok(), lawful, "{version:?} {code} {out} {errors}");
     }
 }

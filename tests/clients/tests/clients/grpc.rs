@@ -1,6 +1,6 @@
 //! gRPC's interoperability tests: its own client and its own server, in Go, with the proxy between
-//! them. What each case shows is in gRPC's interop-test-descriptions.md. Then what a client is
-//! told when the proxy itself answers.
+//! them. What each case shows is in gRPC's interop-test-descriptions.md. Then the errors of a
+//! client when the proxy itself answers.
 
 use crate::proxied;
 use anyhow::{Context, Result, ensure};
@@ -12,10 +12,10 @@ use portolan_clients::proxy::{Proxy, Setup};
 use portolan_clients::{DEADLINE, SPEC_HOST, TLS_HOST, Version, go};
 use tokio::process::Command;
 
-/// How the client speaks to the proxy: HTTP/2 either way.
+/// Protocol between client and proxy: HTTP/2 over plaintext or TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Clear,
+enum Protocol {
+    Plaintext,
     Tls,
 }
 
@@ -35,15 +35,15 @@ async fn served() -> Result<(Running, Proxy)> {
     Ok((server, proxy))
 }
 
-async fn passes(case: &str, way: Way) -> Result<()> {
+async fn passes(case: &str, protocol: Protocol) -> Result<()> {
     let (_server, proxy) = served().await?;
     let mut client = Command::new(go::GRPC_CLIENT.built().await?);
     client.arg(format!("--test_case={case}"));
-    match way {
-        Way::Clear => client
+    match protocol {
+        Protocol::Plaintext => client
             .arg(format!("--server_host={SPEC_HOST}"))
             .arg(format!("--server_port={}", proxy.http.port())),
-        Way::Tls => client
+        Protocol::Tls => client
             .args(["--use_tls", "--use_test_ca", "--ca_file"])
             .arg(proxy.ca_file())
             .arg(format!("--server_host_override={TLS_HOST}"))
@@ -54,20 +54,20 @@ async fn passes(case: &str, way: Way) -> Result<()> {
     proxy.ends_well().await
 }
 
-/// Each case in the clear and over TLS.
+/// Each case over plaintext and TLS.
 macro_rules! cases {
     ($($case:ident)*) => {$(
         mod $case {
             use super::*;
 
             #[tokio::test]
-            async fn in_the_clear() -> Result<()> {
-                passes(stringify!($case), Way::Clear).await
+            async fn plaintext() -> Result<()> {
+                passes(stringify!($case), Protocol::Plaintext).await
             }
 
             #[tokio::test]
             async fn over_tls() -> Result<()> {
-                passes(stringify!($case), Way::Tls).await
+                passes(stringify!($case), Protocol::Tls).await
             }
         }
     )*};
@@ -103,9 +103,9 @@ async fn call(client: &mut Client, host: Option<&str>) -> Result<Answer> {
     client.sends(request, Bytes::from_static(&[0; 5])).await
 }
 
-/// A client of gRPC reads `grpc-status`, and takes any other answer for a broken server.
-fn told(answer: &Answer, status: &str) -> Result<()> {
-    let field = |name| answer.fields.get(name).map(|it| it.as_bytes());
+/// Checks for an error as gRPC has it: its client reads `grpc-status`, and takes any other answer for a broken server.
+fn is_grpc_error(answer: &Answer, status: &str) -> Result<()> {
+    let field = |name| answer.fields.get(name).map(|value| value.as_bytes());
     ensure!(answer.status == 200, "{answer:?}");
     ensure!(
         field("content-type") == Some(b"application/grpc"),
@@ -116,7 +116,7 @@ fn told(answer: &Answer, status: &str) -> Result<()> {
         "{answer:?}"
     );
     let message = field("grpc-message").unwrap_or_default();
-    ensure!(!message.is_empty(), "no sentence says why: {answer:?}");
+    ensure!(!message.is_empty(), "no grpc-message: {answer:?}");
     ensure!(
         answer.body.is_empty() && answer.trailers.is_empty(),
         "{answer:?}"
@@ -126,7 +126,7 @@ fn told(answer: &Answer, status: &str) -> Result<()> {
 
 /// "UNAVAILABLE" where a call may succeed later.
 #[tokio::test]
-async fn an_endpoint_that_is_gone_is_told_as_unavailable() -> Result<()> {
+async fn reports_a_gone_endpoint_as_unavailable() -> Result<()> {
     let (server, proxy) = served().await?;
     for tls in [false, true] {
         let answer = call(&mut Client::connect(&proxy, tls).await?, None).await?;
@@ -135,31 +135,34 @@ async fn an_endpoint_that_is_gone_is_told_as_unavailable() -> Result<()> {
     drop(server);
     for tls in [false, true] {
         let mut client = Client::connect(&proxy, tls).await?;
-        // The first may be under way to a connection that has just ended.
+        // The first may be under protocol to a connection that has just ended.
         for _ in 0..3 {
-            told(&call(&mut client, None).await?, "14")?;
+            is_grpc_error(&call(&mut client, None).await?, "14")?;
         }
     }
     proxy.ends_well().await
 }
 
-/// "UNIMPLEMENTED" where nobody serves the method.
+/// "UNIMPLEMENTED" where no server has the method.
 #[tokio::test]
-async fn a_host_that_nobody_serves_is_told_as_unimplemented() -> Result<()> {
+async fn reports_an_unknown_host_as_unimplemented() -> Result<()> {
     let (_server, proxy) = served().await?;
     let mut client = Client::connect(&proxy, false).await?;
-    told(&call(&mut client, Some("nobody.clients.test")).await?, "12")?;
+    is_grpc_error(
+        &call(&mut client, Some("unknown.clients.test")).await?,
+        "12",
+    )?;
     proxy.ends_well().await
 }
 
-/// Who does not speak gRPC is told in HTTP.
+/// Other clients get an HTTP error.
 #[tokio::test]
-async fn others_are_told_in_http() -> Result<()> {
+async fn reports_errors_to_other_clients_in_http() -> Result<()> {
     let (_origin, proxy) = proxied().await?;
     let mut client = Client::connect(&proxy, false).await?;
     let request = client
         .request("GET", "/")
-        .uri("http://nobody.clients.test/")
+        .uri("http://unknown.clients.test/")
         .body(())?;
     let answer = client.asks(request).await?;
     ensure!(answer.status == 404, "{answer:?}");

@@ -9,11 +9,11 @@ use tokio::process::Command;
 
 /// Each of its tests ends after two seconds, whatever comes.
 const ALL: Duration = Duration::from_secs(400);
-/// How many there are.
+/// Number of test cases.
 const TESTS: usize = 147;
 
 #[tokio::test]
-async fn h2spec_passes_in_the_clear() -> Result<()> {
+async fn h2spec_passes_over_plaintext() -> Result<()> {
     passes(false).await
 }
 
@@ -39,12 +39,12 @@ async fn passes(tls: bool) -> Result<()> {
         h2spec.args(["--tls", "--insecure"]);
     }
     let output = process::finish(&mut h2spec, ALL).await?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let report = std::fs::read_to_string(&report).with_context(|| format!("no report:\n{said}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = std::fs::read_to_string(&report).with_context(|| format!("no report:\n{text}"))?;
     let failed = failures(&report);
-    ensure!(failed.is_empty(), "failed: {failed:#?}\n{said}");
+    ensure!(failed.is_empty(), "failed: {failed:#?}\n{text}");
     let counts = format!("{TESTS} tests, {TESTS} passed, 0 skipped, 0 failed");
-    ensure!(said.trim_end().ends_with(&counts), "{said}");
+    ensure!(text.trim_end().ends_with(&counts), "{text}");
     println!("{counts}");
     proxy.ends_well().await
 }
@@ -62,7 +62,7 @@ fn failures(report: &str) -> Vec<String> {
             let case = case.split("</testcase>").next().unwrap_or_default();
             ["<failure", "<error", "<skipped"]
                 .iter()
-                .any(|it| case.contains(it))
+                .any(|tag| case.contains(tag))
         })
         .filter_map(|case| {
             let (section, name) = (attribute(case, "package")?, attribute(case, "classname")?);

@@ -1,4 +1,4 @@
-//! wrk and h2load: many requests at once, each answer judged by status and length.
+//! wrk and h2load: many requests at once, each response checked by status and length.
 
 use crate::{proxied, proxied_over};
 use anyhow::{Context, Result, ensure};
@@ -37,7 +37,7 @@ function done(summary, latency, requests)
     wrong = wrong + thread:get("wrong")
   end
   local e = summary.errors
-  print("judged", right, wrong, e.connect + e.read + e.write + e.timeout)
+  print("counted", right, wrong, e.connect + e.read + e.write + e.timeout)
 end
 "#;
 
@@ -63,18 +63,21 @@ async fn wrk_gets_every_answer() -> Result<()> {
         .arg(&script)
         .arg(format!("{scheme}://{authority}/bytes/{LENGTH}"))
         .env("EXPECTED_LENGTH", LENGTH.to_string());
-        let said = process::succeed(&mut wrk, DEADLINE).await?;
-        let judged = said.lines().find_map(|line| line.strip_prefix("judged"));
-        let counts: Vec<u64> = judged
-            .with_context(|| format!("wrk did not say what it judged:\n{said}"))?
+        let output = process::succeed(&mut wrk, DEADLINE).await?;
+        let counted = output.lines().find_map(|line| line.strip_prefix("counted"));
+        let counts: Vec<u64> = counted
+            .with_context(|| format!("wrk printed no counts:\n{output}"))?
             .split_whitespace()
             .map(str::parse)
             .collect::<Result<_, _>>()?;
         let [right, wrong, failed] = counts[..] else {
-            anyhow::bail!("{scheme}: three counts are expected:\n{said}");
+            anyhow::bail!("{scheme}: three counts are expected:\n{output}");
         };
         println!("{scheme}: {right} right, {wrong} wrong, {failed} failed");
-        ensure!(right > 100 && wrong == 0 && failed == 0, "{scheme}: {said}");
+        ensure!(
+            right > 100 && wrong == 0 && failed == 0,
+            "{scheme}: {output}"
+        );
     }
     proxy.ends_well().await
 }
@@ -86,7 +89,7 @@ async fn h2load_over_http_1_1_gets_every_answer() -> Result<()> {
     proxy.ends_well().await
 }
 
-/// In the clear h2load knows beforehand that HTTP/2 is spoken.
+/// Over plaintext h2load needs prior knowledge of HTTP/2.
 #[tokio::test]
 async fn h2load_over_http_2_gets_every_answer() -> Result<()> {
     for up in Version::ALL {
@@ -107,14 +110,17 @@ async fn h2load(proxy: &Proxy, how: &[&str]) -> Result<()> {
             .args(["--requests", &REQUESTS.to_string()])
             .arg(format!("--connect-to={address}"))
             .arg(format!("{scheme}://{authority}/bytes/{LENGTH}"));
-        let said = process::succeed(&mut h2load, DEADLINE).await?;
+        let output = process::succeed(&mut h2load, DEADLINE).await?;
         let expected = [
             format!("{REQUESTS} done, {REQUESTS} succeeded, 0 failed, 0 errored, 0 timeout"),
             format!("status codes: {REQUESTS} 2xx, 0 3xx, 0 4xx, 0 5xx"),
             format!("({}) data", REQUESTS * LENGTH),
         ];
         for line in expected {
-            ensure!(said.contains(&line), "{scheme}: {line:?} is not in\n{said}");
+            ensure!(
+                output.contains(&line),
+                "{scheme}: {line:?} is not in\n{output}"
+            );
         }
     }
     Ok(())

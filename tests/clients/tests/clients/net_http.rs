@@ -31,12 +31,12 @@ async fn passes(down: Version) -> Result<()> {
             .env("PROXY_HTTP", proxy.http.to_string())
             .env("PROXY_HTTPS", proxy.https.to_string())
             .env("PROXY_CA", proxy.ca_file());
-        let said = process::succeed(&mut tests, ALL).await?;
-        // Each test in the clear and over TLS: none was left out.
-        let passed = |scheme: &str| said.matches(&format!("/{scheme} (")).count();
+        let output = process::succeed(&mut tests, ALL).await?;
+        // Each test over plaintext and TLS: none was left out.
+        let passed = |scheme: &str| output.matches(&format!("/{scheme} (")).count();
         ensure!(
             passed("http") >= 15 && passed("http") == passed("https"),
-            "{said}"
+            "{output}"
         );
         proxy.ends_well().await?;
     }

@@ -1,4 +1,4 @@
-//! testssl.sh finds nothing legacy. What it says beyond that is judged in `testssl-accepted.txt`.
+//! testssl.sh finds nothing legacy. Other findings are accepted in `testssl-accepted.txt`.
 
 use crate::proxied;
 use anyhow::{Context, Result, ensure};
@@ -16,7 +16,7 @@ use tokio::process::Command;
 /// Its checks take about 50 s.
 const ALL: Duration = Duration::from_secs(600);
 
-/// What must have been looked at, and found as it should be.
+/// Findings that must be in the report with these values.
 const MUST_BE: &[(&str, &str)] = &[
     ("SSLv2", "not offered"),
     ("SSLv3", "not offered"),
@@ -96,7 +96,7 @@ async fn findings(proxy: &Proxy) -> Result<Vec<Finding>> {
 
 fn judge(findings: &[Finding]) -> Result<()> {
     for (id, expected) in MUST_BE {
-        let found = findings.iter().find(|it| it.id == *id);
+        let found = findings.iter().find(|finding| finding.id == *id);
         let found = found.with_context(|| format!("{id} was not looked at"))?;
         ensure!(
             found.finding.starts_with(expected),

@@ -17,11 +17,11 @@ async fn undici_as_a_client() -> Result<()> {
         .env("PROXY_HTTP", proxy.http.to_string())
         .env("PROXY_HTTPS", proxy.https.to_string())
         .env("PROXY_CA", proxy.ca_file());
-    let said = process::succeed(&mut tests, ALL).await?;
-    let passed = said.lines().find_map(|line| line.strip_prefix("# pass "));
+    let output = process::succeed(&mut tests, ALL).await?;
+    let passed = output.lines().find_map(|line| line.strip_prefix("# pass "));
     ensure!(
-        passed.is_some_and(|it| it.parse().is_ok_and(|count: u32| count >= 18)),
-        "{said}"
+        passed.is_some_and(|passed| passed.parse().is_ok_and(|count: u32| count >= 18)),
+        "{output}"
     );
     proxy.ends_well().await
 }

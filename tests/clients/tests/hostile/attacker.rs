@@ -8,7 +8,7 @@ use crate::frame::{
 };
 use anyhow::{Result, bail};
 use portolan_clients::DEADLINE;
-use portolan_clients::http2::{Door, Transport};
+use portolan_clients::http2::{Connector, Transport};
 use portolan_clients::proxy::Proxy;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 /// Everything that came back.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Observed {
     /// By stream.
     pub(crate) statuses: BTreeMap<u32, u16>,
     pub(crate) resets: BTreeMap<u32, u32>,
@@ -27,31 +27,31 @@ pub(crate) struct Heard {
     pub(crate) data: u64,
     /// Answers to SETTINGS and PING.
     pub(crate) acknowledged: u64,
-    /// How many streams may be open at once.
+    /// Limit of concurrent streams.
     pub(crate) most_streams: Option<u32>,
-    /// The code of a GOAWAY that is no farewell in peace.
-    pub(crate) sent_away: Option<u32>,
-    /// Whatever its code.
+    /// Code of a GOAWAY other than NO_ERROR.
+    pub(crate) rejected: Option<u32>,
+    /// Code of any GOAWAY.
     pub(crate) goaway: Option<u32>,
     /// No more comes.
     pub(crate) ended: bool,
 }
 
-/// The connection, and how much was said on it.
+/// The connection of an attacker, and the number of bytes sent on it.
 pub(crate) struct Attacker {
     to: WriteHalf<Box<dyn Transport>>,
-    heard: Arc<Mutex<Heard>>,
+    observed: Arc<Mutex<Observed>>,
     reading: Option<JoinHandle<()>>,
     /// Held, so that the connection stays open.
     _unread: Option<ReadHalf<Box<dyn Transport>>>,
     pub(crate) sent: u64,
     next: u32,
-    /// How long it waits to be read. Whoever reads itself need not be kept waiting.
-    pub(crate) patience: Duration,
+    /// Timeout of a write. An attacker that reads must not be kept waiting.
+    pub(crate) write_timeout: Duration,
 }
 
-/// For those that break the rules of waiting.
-pub(crate) const IMPATIENT: Duration = Duration::from_secs(3);
+/// Timeout for attackers that the proxy may stop reading from.
+pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Drop for Attacker {
     fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl Drop for Attacker {
 }
 
 impl Attacker {
-    /// Opens a connection and says what every client says first.
+    /// Opens a connection and sends the client preface.
     pub(crate) async fn connect(proxy: &Proxy, tls: bool) -> Result<Self> {
         Self::with_settings(proxy, tls, &[]).await
     }
@@ -74,48 +74,48 @@ impl Attacker {
         settings: &[(u16, u32)],
     ) -> Result<Self> {
         let mut attacker = Self::silent(proxy, tls).await?;
-        attacker.greet(settings).await?;
+        attacker.send_preface(settings).await?;
         Ok(attacker)
     }
 
-    /// Opens a connection and says nothing yet.
+    /// Opens a connection and sends nothing yet.
     pub(crate) async fn silent(proxy: &Proxy, tls: bool) -> Result<Self> {
-        let (from, to) = tokio::io::split(Door::of(proxy, tls)?.open().await?);
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let reading = tokio::spawn(listen(from, Arc::clone(&heard)));
+        let (from, to) = tokio::io::split(Connector::of(proxy, tls)?.open().await?);
+        let observed = Arc::new(Mutex::new(Observed::default()));
+        let reading = tokio::spawn(listen(from, Arc::clone(&observed)));
         Ok(Self {
             to,
-            heard,
+            observed,
             reading: Some(reading),
             _unread: None,
             sent: 0,
             next: 1,
-            patience: DEADLINE,
+            write_timeout: DEADLINE,
         })
     }
 
     /// One that reads nothing of what comes back.
-    pub(crate) async fn deaf(proxy: &Proxy, tls: bool) -> Result<Self> {
-        let (from, to) = tokio::io::split(Door::of(proxy, tls)?.open().await?);
+    pub(crate) async fn without_reading(proxy: &Proxy, tls: bool) -> Result<Self> {
+        let (from, to) = tokio::io::split(Connector::of(proxy, tls)?.open().await?);
         let mut attacker = Self {
             to,
-            heard: Arc::default(),
+            observed: Arc::default(),
             reading: None,
             _unread: Some(from),
             sent: 0,
             next: 1,
-            patience: IMPATIENT,
+            write_timeout: SHORT_TIMEOUT,
         };
-        attacker.greet(&[]).await?;
+        attacker.send_preface(&[]).await?;
         Ok(attacker)
     }
 
-    async fn greet(&mut self, settings: &[(u16, u32)]) -> Result<()> {
+    async fn send_preface(&mut self, settings: &[(u16, u32)]) -> Result<()> {
         let mut hello = PREFACE.to_vec();
         let all = [&[(HEADER_TABLE_SIZE, 0)], settings].concat();
         Frame::settings(&all).write(&mut hello);
         Frame::new(SETTINGS, ACK, 0, []).write(&mut hello);
-        match self.say(&hello).await? {
+        match self.write_all(&hello).await? {
             true => Ok(()),
             false => bail!("closed at once"),
         }
@@ -128,49 +128,53 @@ impl Attacker {
         stream
     }
 
-    pub(crate) fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends these bytes; `false` when the other side takes no more: it has closed, or reads no
     /// further until something is read here.
-    pub(crate) async fn say(&mut self, bytes: &[u8]) -> Result<bool> {
-        let saying = async {
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> Result<bool> {
+        let writing = async {
             self.to.write_all(bytes).await?;
             self.to.flush().await
         };
-        match timeout(self.patience, saying).await {
+        match timeout(self.write_timeout, writing).await {
             Ok(Ok(())) => {
                 self.sent += bytes.len() as u64;
                 Ok(true)
             }
             Ok(Err(_)) => Ok(false),
-            Err(_) if self.patience < DEADLINE => Ok(false),
+            Err(_) if self.write_timeout < DEADLINE => Ok(false),
             Err(_) => bail!("the proxy reads no further, although everything is read here"),
         }
     }
 
-    /// Sends these frames, as [`Self::say`].
+    /// Sends these frames, as [`Self::write_all`].
     pub(crate) async fn send(&mut self, frames: &[Frame]) -> Result<bool> {
         let mut bytes = Vec::new();
         for frame in frames {
             frame.write(&mut bytes);
         }
-        self.say(&bytes).await
+        self.write_all(&bytes).await
     }
 
-    /// Whether the proxy has said that it wants no more of this.
-    pub(crate) fn is_sent_away(&self) -> bool {
-        let heard = self.heard();
-        heard.sent_away.is_some() || heard.ended
+    /// Returns true if the proxy has rejected the connection.
+    pub(crate) fn is_rejected(&self) -> bool {
+        let observed = self.observed();
+        observed.rejected.is_some() || observed.ended
     }
 
-    /// Waits for something to be heard.
-    pub(crate) async fn hears(&self, what: &str, wanted: impl Fn(&Heard) -> bool) -> Result<()> {
+    /// Waits until what was observed is as wanted.
+    pub(crate) async fn wait_for(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Observed) -> bool,
+    ) -> Result<()> {
         let end = Instant::now() + DEADLINE;
-        while !wanted(&self.heard()) {
-            if self.heard().ended || Instant::now() > end {
-                bail!("{what}: not heard; {:?}", self.heard());
+        while !wanted(&self.observed()) {
+            if self.observed().ended || Instant::now() > end {
+                bail!("{what}: not observed; {:?}", self.observed());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -179,31 +183,31 @@ impl Attacker {
 
     /// Waits until the connection is closed; gives the code that went before, if one did.
     pub(crate) async fn is_closed(&self) -> Result<Option<u32>> {
-        self.hears("the end", |heard| heard.ended).await?;
-        Ok(self.heard().goaway)
+        self.wait_for("the end", |observed| observed.ended).await?;
+        Ok(self.observed().goaway)
     }
 
-    /// How a stream was refused: its status, or the code by which it or the connection ended.
+    /// Returns how a stream was refused: its status, or the code by which it or the connection ended.
     pub(crate) async fn refusal(&self, stream: u32) -> Result<Refusal> {
-        let decided = |heard: &Heard| {
-            heard.statuses.contains_key(&stream)
-                || heard.resets.contains_key(&stream)
-                || heard.sent_away.is_some()
-                || heard.ended
+        let decided = |observed: &Observed| {
+            observed.statuses.contains_key(&stream)
+                || observed.resets.contains_key(&stream)
+                || observed.rejected.is_some()
+                || observed.ended
         };
-        self.hears("an answer", decided).await?;
-        let heard = self.heard();
+        self.wait_for("an answer", decided).await?;
+        let observed = self.observed();
         Ok(
-            match (heard.statuses.get(&stream), heard.resets.get(&stream)) {
+            match (observed.statuses.get(&stream), observed.resets.get(&stream)) {
                 (Some(status), _) => Refusal::Status(*status),
                 (None, Some(code)) => Refusal::Reset(*code),
-                (None, None) => Refusal::Connection(heard.goaway),
+                (None, None) => Refusal::Connection(observed.goaway),
             },
         )
     }
 }
 
-/// What became of a stream that should not be served.
+/// Outcome of a stream that must not be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Status(u16),
@@ -212,8 +216,8 @@ pub(crate) enum Refusal {
     Connection(Option<u32>),
 }
 
-async fn listen(mut from: ReadHalf<Box<dyn Transport>>, heard: Arc<Mutex<Heard>>) {
-    let lock = || heard.lock().unwrap_or_else(PoisonError::into_inner);
+async fn listen(mut from: ReadHalf<Box<dyn Transport>>, observed: Arc<Mutex<Observed>>) {
+    let lock = || observed.lock().unwrap_or_else(PoisonError::into_inner);
     let mut bytes = Vec::with_capacity(64 << 10);
     loop {
         while let Some(frame) = Frame::take(&mut bytes) {
@@ -227,32 +231,32 @@ async fn listen(mut from: ReadHalf<Box<dyn Transport>>, heard: Arc<Mutex<Heard>>
     lock().ended = true;
 }
 
-fn note(heard: &mut Heard, frame: &Frame) {
+fn note(observed: &mut Observed, frame: &Frame) {
     match frame.kind {
         HEADERS => {
             if let Some(status) = block::status(&frame.payload) {
-                heard.statuses.entry(frame.stream).or_insert(status);
+                observed.statuses.entry(frame.stream).or_insert(status);
             }
         }
-        DATA => heard.data += frame.payload.len() as u64,
+        DATA => observed.data += frame.payload.len() as u64,
         RST_STREAM => {
-            heard
+            observed
                 .resets
                 .insert(frame.stream, frame.number(0).unwrap_or(0));
         }
         SETTINGS if frame.flags & ACK == 0 => {
             let settings = frame.payload.chunks_exact(6);
-            for setting in settings.filter_map(|it| it.first_chunk::<6>()) {
+            for setting in settings.filter_map(|setting| setting.first_chunk::<6>()) {
                 let [0, MAX_CONCURRENT_STREAMS, a, b, c, d] = *setting else {
                     continue;
                 };
-                heard.most_streams = Some(u32::from_be_bytes([a, b, c, d]));
+                observed.most_streams = Some(u32::from_be_bytes([a, b, c, d]));
             }
         }
-        SETTINGS | PING if frame.flags & ACK != 0 => heard.acknowledged += 1,
+        SETTINGS | PING if frame.flags & ACK != 0 => observed.acknowledged += 1,
         GOAWAY => {
-            heard.goaway = frame.number(4);
-            heard.sent_away = frame.number(4).filter(|code| *code != 0);
+            observed.goaway = frame.number(4);
+            observed.rejected = frame.number(4).filter(|code| *code != 0);
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Header blocks (RFC 7541): written without compression, so that every byte is ours; read just as
 //! far as the status.
 
-/// A field that nobody is to index (RFC 7541, 6.2.2), whatever its bytes are.
+/// A field that is never indexed (RFC 7541, 6.2.2), whatever its bytes are.
 pub(crate) fn field(name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Vec<u8> {
     literal(0x00, name.as_ref(), value.as_ref())
 }

@@ -1,10 +1,10 @@
-//! The scene of an attack: an origin that records, the proxy before it, and a client beside the
+//! Fixture of an attack: an origin that records, the proxy before it, and a client beside the
 //! attacker that does nothing wrong and gets every answer.
 
 use crate::recorder::{BESIDE, Received, Recorder};
 use anyhow::{Context, Result, ensure};
 use portolan_clients::authority::KeyKind;
-use portolan_clients::http2::{Client, Door};
+use portolan_clients::http2::{Client, Connector};
 use portolan_clients::proxy::{Proxy, Setup};
 use portolan_clients::{PLAIN_HOST, Version};
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use tokio::net::TcpStream;
 
 /// Memory and bytes upstream stay below so many times what the attacker sent.
 const FACTOR: u64 = 100;
-/// What less than this was sent for is noise: an allocator takes memory in larger pieces.
+/// Least number of bytes sent that counts: below, memory is noise of the allocator.
 const LEAST_SENT: u64 = 64 << 10;
 
 /// The path of a request that must never be seen as one.
 pub(crate) const SMUGGLED: &str = "/smuggled";
 
-/// What an attack did.
+/// Cost of an attack.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Account {
     /// Bytes that the attacker sent.
     pub(crate) sent: u64,
-    /// How many of its requests may have gone up at most.
+    /// Limit of its requests that may reach the origin.
     pub(crate) upstream: u64,
 }
 
-/// Everybody but the attacker.
-pub(crate) struct Scene {
+/// The proxy and the origin of an attack.
+pub(crate) struct Fixture {
     pub(crate) proxy: Proxy,
     pub(crate) origin: Recorder,
     pub(crate) tls: bool,
 }
 
-/// Runs an attack on a fresh proxy for each version upstream, in the clear and over TLS. What is
+/// Runs an attack on a fresh proxy for each version upstream, over plaintext and TLS. What is
 /// asserted of every attack is asserted here.
 pub(crate) async fn everywhere(
     name: &str,
-    attack: impl AsyncFn(&Scene) -> Result<Account>,
+    attack: impl AsyncFn(&Fixture) -> Result<Account>,
 ) -> Result<()> {
     for upstream in Version::ALL {
         before(name, upstream, &attack).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn everywhere(
 pub(crate) async fn before(
     name: &str,
     upstream: Version,
-    attack: impl AsyncFn(&Scene) -> Result<Account>,
+    attack: impl AsyncFn(&Fixture) -> Result<Account>,
 ) -> Result<()> {
     let origin = Recorder::start(upstream).await?;
     let proxy = Proxy::start(Setup {
@@ -62,26 +62,22 @@ pub(crate) async fn before(
         key: KeyKind::Ecdsa,
     })
     .await?;
-    let mut scene = Scene {
+    let mut fixture = Fixture {
         proxy,
         origin,
         tls: false,
     };
     for tls in [false, true] {
-        scene.tls = tls;
+        fixture.tls = tls;
         let scheme = if tls { "https" } else { "http" };
         let what = format!("{name}, {scheme} to {}", upstream.name());
-        scene.judge(&what, &attack).await.context(what)?;
+        fixture.run(&what, &attack).await.context(what)?;
     }
-    scene.proxy.ends_well().await
+    fixture.proxy.ends_well().await
 }
 
-impl Scene {
-    async fn judge(
-        &self,
-        what: &str,
-        attack: impl AsyncFn(&Self) -> Result<Account>,
-    ) -> Result<()> {
+impl Fixture {
+    async fn run(&self, what: &str, attack: impl AsyncFn(&Self) -> Result<Account>) -> Result<()> {
         // What is set up with the first requests is not counted to the attack.
         self.serves().await?;
         let (requests, bytes) = (self.origin.count(), self.origin.bytes());
@@ -111,7 +107,7 @@ impl Scene {
             account.upstream
         );
         self.origin.understood_all()?;
-        let smuggled = |it: &Received| it.path == SMUGGLED;
+        let smuggled = |request: &Received| request.path == SMUGGLED;
         ensure!(
             !self.origin.requests().iter().any(smuggled),
             "a request was smuggled"
@@ -143,20 +139,20 @@ async fn asks_beside(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// A client that asks one thing after another until it is told to end.
+/// A client that sends one request after another until it is stopped.
 struct Beside {
     ends: Arc<AtomicBool>,
     asking: tokio::task::JoinHandle<Result<u64>>,
 }
 
 impl Beside {
-    fn start(scene: &Scene) -> Result<Self> {
+    fn start(fixture: &Fixture) -> Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&ends);
-        let door = Door::of(&scene.proxy, scene.tls)?;
+        let connector = Connector::of(&fixture.proxy, fixture.tls)?;
         let asking = tokio::spawn(async move {
             let mut answers = 0;
-            let mut client = Client::through(&door).await?;
+            let mut client = Client::through(&connector).await?;
             loop {
                 asks_beside(&mut client).await?;
                 answers += 1;

@@ -1,9 +1,9 @@
 //! Frames that cost little to send.
 
-use crate::attacker::{Attacker, Heard, IMPATIENT, Refusal, get, post};
+use crate::attacker::{Attacker, Observed, Refusal, SHORT_TIMEOUT, get, post};
 use crate::block::{NEWEST, field, indexed_field};
+use crate::fixture::{Account, Fixture, everywhere};
 use crate::frame::{CONTINUATION, Frame, HEADERS, INITIAL_WINDOW_SIZE};
-use crate::scene::{Account, Scene, everywhere};
 use anyhow::{Result, bail, ensure};
 
 /// Sends the same frames again and again, so many at a time, until the proxy takes no more; gives
@@ -11,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 async fn repeat(attacker: &mut Attacker, frame: &Frame, times: usize) -> Result<bool> {
     let batch = vec![frame.clone(); 100];
     for _ in 0..times / batch.len() {
-        if !attacker.send(&batch).await? || attacker.is_sent_away() {
+        if !attacker.send(&batch).await? || attacker.is_rejected() {
             return Ok(false);
         }
     }
@@ -25,8 +25,8 @@ fn lawless(attacker: &Attacker) -> Account {
     }
 }
 
-fn sent_away(heard: &Heard) -> bool {
-    heard.sent_away.is_some() || heard.ended
+fn rejected(observed: &Observed) -> bool {
+    observed.rejected.is_some() || observed.ended
 }
 
 /// CVE-2024-27316 and its kin: a head that never ends, long or in empty pieces.
@@ -36,13 +36,13 @@ async fn a_continuation_flood_is_ended() -> Result<()> {
     for (name, piece) in [("full", fields), ("empty", Vec::new())] {
         everywhere(
             &format!("CONTINUATION flood, {name} pieces"),
-            async |scene| {
-                let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
-                let begun = Frame::new(HEADERS, 0, attacker.stream(), get("/", scene.tls));
+            async |fixture| {
+                let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
+                let begun = Frame::new(HEADERS, 0, attacker.stream(), get("/", fixture.tls));
                 attacker.send(&[begun]).await?;
                 let piece = Frame::new(CONTINUATION, 0, 1, piece.clone());
                 repeat(&mut attacker, &piece, 10_000).await?;
-                attacker.hears("GOAWAY", sent_away).await?;
+                attacker.wait_for("GOAWAY", rejected).await?;
                 Ok(lawless(&attacker))
             },
         )
@@ -54,9 +54,9 @@ async fn a_continuation_flood_is_ended() -> Result<()> {
 /// A byte of a block stands for four thousand of a field.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_hpack_bomb_is_refused() -> Result<()> {
-    everywhere("HPACK bomb", async |scene| {
-        let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
-        let mut bomb = get("/", scene.tls);
+    everywhere("HPACK bomb", async |fixture| {
+        let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
+        let mut bomb = get("/", fixture.tls);
         bomb.extend(indexed_field("x", vec![b'x'; 4000]));
         bomb.resize(16_384, NEWEST);
         for _ in 0..3 {
@@ -81,10 +81,10 @@ async fn an_hpack_bomb_is_refused() -> Result<()> {
 /// Fields without end, in a head that says how long it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_with_too_many_fields_is_refused() -> Result<()> {
-    everywhere("many fields", async |scene| {
-        let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
+    everywhere("many fields", async |fixture| {
+        let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
         for count in [200, 2_000] {
-            let mut fields = get("/", scene.tls);
+            let mut fields = get("/", fixture.tls);
             fields.extend(vec![field("x", "y"); count].concat());
             let stream = attacker.stream();
             if !attacker
@@ -107,11 +107,11 @@ async fn a_head_with_too_many_fields_is_refused() -> Result<()> {
 /// They take no window. To an origin over HTTP/1 each would be the last chunk, if it were one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn empty_data_ends_no_body() -> Result<()> {
-    everywhere("empty DATA flood", async |scene| {
-        let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
+    everywhere("empty DATA flood", async |fixture| {
+        let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
         let stream = attacker.stream();
         attacker
-            .send(&[Frame::headers(stream, post("/upload", scene.tls), false)])
+            .send(&[Frame::headers(stream, post("/upload", fixture.tls), false)])
             .await?;
         let empty = Frame::data(stream, [], false);
         let taken = repeat(&mut attacker, &empty, 100_000).await?;
@@ -122,9 +122,12 @@ async fn empty_data_ends_no_body() -> Result<()> {
         {
             match attacker.refusal(stream).await? {
                 Refusal::Status(200) => {
-                    let requests = scene.origin.requests();
-                    let last = requests.iter().rfind(|it| it.path == "/upload");
-                    ensure!(last.is_some_and(|it| it.body == b"tail"), "{last:?}");
+                    let requests = fixture.origin.requests();
+                    let last = requests.iter().rfind(|request| request.path == "/upload");
+                    ensure!(
+                        last.is_some_and(|request| request.body == b"tail"),
+                        "{last:?}"
+                    );
                 }
                 Refusal::Reset(_) | Refusal::Connection(_) => {}
                 other => bail!("{other:?}"),
@@ -138,16 +141,16 @@ async fn empty_data_ends_no_body() -> Result<()> {
     .await
 }
 
-/// The same while the origin does not read: nothing is to be kept for it.
+/// Sends while the origin does not read: nothing may be buffered for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn empty_data_is_not_kept() -> Result<()> {
     everywhere(
         "empty DATA flood to an origin that does not read",
-        async |scene| {
-            let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
+        async |fixture| {
+            let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
             let stream = attacker.stream();
             attacker
-                .send(&[Frame::headers(stream, post("/stuck", scene.tls), false)])
+                .send(&[Frame::headers(stream, post("/stuck", fixture.tls), false)])
                 .await?;
             repeat(&mut attacker, &Frame::data(stream, [], false), 100_000).await?;
             Ok(Account {
@@ -160,28 +163,29 @@ async fn empty_data_is_not_kept() -> Result<()> {
 }
 
 /// Each PING and SETTINGS wants an answer; those of who does not read are not collected.
-async fn wants_answers(scene: &Scene, name: &str, frame: &Frame) -> Result<Account> {
+async fn wants_answers(fixture: &Fixture, name: &str, frame: &Frame) -> Result<Account> {
     const TIMES: usize = 100_000;
-    let mut listening = Attacker::connect(&scene.proxy, scene.tls).await?;
+    let mut listening = Attacker::connect(&fixture.proxy, fixture.tls).await?;
     if repeat(&mut listening, frame, TIMES).await? {
         // One is for the SETTINGS that every connection begins with.
-        let answered = |it: &Heard| it.acknowledged > TIMES as u64 || sent_away(it);
+        let answered =
+            |observed: &Observed| observed.acknowledged > TIMES as u64 || rejected(observed);
         listening
-            .hears(&format!("answers to {name}"), answered)
+            .wait_for(&format!("answers to {name}"), answered)
             .await?;
     }
-    let mut deaf = Attacker::deaf(&scene.proxy, scene.tls).await?;
-    repeat(&mut deaf, frame, 5 * TIMES).await?;
+    let mut without_reading = Attacker::without_reading(&fixture.proxy, fixture.tls).await?;
+    repeat(&mut without_reading, frame, 5 * TIMES).await?;
     Ok(Account {
-        sent: listening.sent + deaf.sent,
+        sent: listening.sent + without_reading.sent,
         upstream: 0,
     })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ping_flood_is_answered_or_ended() -> Result<()> {
-    everywhere("PING flood", async |scene| {
-        wants_answers(scene, "PING", &Frame::ping(42)).await
+    everywhere("PING flood", async |fixture| {
+        wants_answers(fixture, "PING", &Frame::ping(42)).await
     })
     .await
 }
@@ -191,8 +195,8 @@ async fn a_settings_flood_is_answered_or_ended() -> Result<()> {
     // Each changes the window of every stream.
     let changes = Frame::settings(&[(INITIAL_WINDOW_SIZE, 1000), (INITIAL_WINDOW_SIZE, 70_000)]);
     for (name, frame) in [("empty", Frame::settings(&[])), ("full", changes)] {
-        everywhere(&format!("SETTINGS flood, {name}"), async |scene| {
-            wants_answers(scene, "SETTINGS", &frame).await
+        everywhere(&format!("SETTINGS flood, {name}"), async |fixture| {
+            wants_answers(fixture, "SETTINGS", &frame).await
         })
         .await?;
     }
@@ -203,17 +207,18 @@ async fn a_settings_flood_is_answered_or_ended() -> Result<()> {
 /// read any further.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_beyond_the_window_is_not_collected() -> Result<()> {
-    everywhere("DATA beyond the window", async |scene| {
-        let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
-        attacker.patience = IMPATIENT;
+    everywhere("DATA beyond the window", async |fixture| {
+        let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
+        attacker.write_timeout = SHORT_TIMEOUT;
         let stream = attacker.stream();
-        let head = Frame::headers(stream, post("/stuck", scene.tls), false);
+        let head = Frame::headers(stream, post("/stuck", fixture.tls), false);
         attacker.send(&[head]).await?;
         let data = Frame::data(stream, vec![b'x'; 16_384], false);
         if repeat(&mut attacker, &data, 2000).await? {
             // All of it may lie in the sockets, or be thrown away, by the time the refusal is heard.
-            let refused = |it: &Heard| it.resets.contains_key(&stream) || sent_away(it);
-            attacker.hears("a refusal of 32 MiB", refused).await?;
+            let refused =
+                |observed: &Observed| observed.resets.contains_key(&stream) || rejected(observed);
+            attacker.wait_for("a refusal of 32 MiB", refused).await?;
         }
         Ok(Account {
             sent: attacker.sent,

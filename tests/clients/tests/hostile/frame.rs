@@ -25,7 +25,7 @@ pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 /// SETTINGS_MAX_CONCURRENT_STREAMS: the lower half of its number.
 pub(crate) const MAX_CONCURRENT_STREAMS: u8 = 3;
 
-/// What a client says first (RFC 9113, 3.4).
+/// Client connection preface (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The length of a frame's head.

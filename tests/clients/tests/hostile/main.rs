@@ -1,7 +1,7 @@
 //! Hostile input over HTTP/2, through `portolan serve`: what floods, what never ends, and what two
 //! readers could understand differently. `docs/internals/request-hardening.md` maps each case to its test.
 //!
-//! Every attack runs in the clear and over TLS, before an origin that speaks HTTP/1 and one that
+//! Every attack runs over plaintext and TLS, before an origin with HTTP/1 and one that
 //! speaks HTTP/2, with a client beside it that does nothing wrong; `--nocapture` shows what it cost
 //! the proxy.
 
@@ -15,11 +15,11 @@
 
 mod attacker;
 mod block;
+mod fixture;
 mod floods;
 mod frame;
 mod lengths;
 mod malformed;
 mod recorder;
 mod resets;
-mod scene;
 mod stalls;

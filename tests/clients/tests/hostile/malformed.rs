@@ -3,8 +3,8 @@
 
 use crate::attacker::{Attacker, Refusal, get, request};
 use crate::block::block;
+use crate::fixture::{Account, Fixture, everywhere};
 use crate::frame::Frame;
-use crate::scene::{Account, Scene, everywhere};
 use anyhow::{Context, Result, ensure};
 use portolan_clients::{PLAIN_HOST, TLS_HOST};
 
@@ -30,7 +30,10 @@ fn with(tls: bool, name: &[u8], value: &[u8]) -> Fields {
 /// The same with another value for a pseudo-header field.
 fn having(tls: bool, name: &str, value: &[u8]) -> Fields {
     let mut fields = lawful(tls);
-    for field in fields.iter_mut().filter(|(it, _)| it == name.as_bytes()) {
+    for field in fields
+        .iter_mut()
+        .filter(|(field, _)| field == name.as_bytes())
+    {
         field.1 = value.to_vec();
     }
     fields
@@ -39,20 +42,20 @@ fn having(tls: bool, name: &str, value: &[u8]) -> Fields {
 /// The same without one of them.
 fn without(tls: bool, name: &str) -> Fields {
     let mut fields = lawful(tls);
-    fields.retain(|(it, _)| it != name.as_bytes());
+    fields.retain(|(field, _)| field != name.as_bytes());
     fields
 }
 
 /// Sends one head on a connection of its own: it is refused, and where that is a matter of its
 /// stream alone, the next request of the connection is served.
-async fn refused(scene: &Scene, fields: &Fields, statuses: &[u16]) -> Result<u64> {
+async fn refused(fixture: &Fixture, fields: &Fields, statuses: &[u16]) -> Result<u64> {
     let shown = || {
         let shown = fields
             .iter()
             .map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()));
         shown.collect::<Vec<_>>().join("; ")
     };
-    let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
+    let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
     let stream = attacker.stream();
     attacker
         .send(&[Frame::headers(stream, block(fields), true)])
@@ -65,10 +68,10 @@ async fn refused(scene: &Scene, fields: &Fields, statuses: &[u16]) -> Result<u64
         // By the codec, which knows the rule.
         Refusal::Reset(_) | Refusal::Connection(_) => {}
     }
-    if !matches!(refusal, Refusal::Connection(_)) && !attacker.is_sent_away() {
+    if !matches!(refusal, Refusal::Connection(_)) && !attacker.is_rejected() {
         let next = attacker.stream();
         attacker
-            .send(&[Frame::headers(next, get("/next", scene.tls), true)])
+            .send(&[Frame::headers(next, get("/next", fixture.tls), true)])
             .await?;
         let served = attacker.refusal(next).await?;
         ensure!(
@@ -90,14 +93,14 @@ async fn all_refused_with(
     attacks: impl Fn(bool) -> Vec<Fields>,
     statuses: &[u16],
 ) -> Result<()> {
-    everywhere(name, async |scene| {
-        let before = scene.origin.count() as usize;
+    everywhere(name, async |fixture| {
+        let before = fixture.origin.count() as usize;
         let mut sent = 0;
-        let attacks = attacks(scene.tls);
+        let attacks = attacks(fixture.tls);
         for fields in &attacks {
-            sent += refused(scene, fields, statuses).await?;
+            sent += refused(fixture, fields, statuses).await?;
         }
-        let requests = scene.origin.requests();
+        let requests = fixture.origin.requests();
         for received in &requests[before..] {
             ensure!(
                 received.path == "/next" && received.method == "GET",
@@ -183,13 +186,13 @@ async fn pseudo_fields_stand_first_once_and_whole() -> Result<()> {
             let mut fields = lawful(tls);
             let field = fields
                 .iter()
-                .find(|(it, _)| it == name.as_bytes())
+                .find(|(field, _)| field == name.as_bytes())
                 .unwrap()
                 .clone();
             fields.insert(0, field);
             fields
         });
-        let missing = [":method", ":scheme", ":path", ":authority"].map(|it| without(tls, it));
+        let missing = [":method", ":scheme", ":path", ":authority"].map(|name| without(tls, name));
         let mut attacks = vec![
             late,
             with(tls, b":unknown", b"1"),
@@ -218,11 +221,11 @@ async fn a_method_is_a_token() -> Result<()> {
         b"GE\xe9T",
         b"GET\r\n",
     ];
-    let attacks = |tls| METHODS.map(|it| having(tls, ":method", it)).into();
+    let attacks = |tls| METHODS.map(|method| having(tls, ":method", method)).into();
     all_refused_with("methods", attacks, &[400, 405]).await
 }
 
-/// CONNECT is for WebSocket alone (RFC 8441, 4); TRACE for nobody.
+/// CONNECT is for WebSocket alone (RFC 8441, 4); TRACE is never allowed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connect_and_trace_are_refused() -> Result<()> {
     let attacks = |tls| {
@@ -262,7 +265,7 @@ async fn a_path_is_a_path() -> Result<()> {
         b"/\xc3\xa9",
         b"/%00",
     ];
-    let attacks = |tls| PATHS.map(|it| having(tls, ":path", it)).into();
+    let attacks = |tls| PATHS.map(|path| having(tls, ":path", path)).into();
     all_refused("paths", attacks).await
 }
 
@@ -290,17 +293,17 @@ async fn an_authority_is_a_host_and_a_port() -> Result<()> {
                 format!("[{host}]"),
             ];
             values
-                .map(|it| having(tls, ":authority", it.as_bytes()))
+                .map(|authority| having(tls, ":authority", authority.as_bytes()))
                 .into()
         },
-        // An empty host is nobody's.
+        // An empty host is unknown.
         &[400, 404, 421],
     )
     .await
 }
 
-/// Whoever reads Host behind the proxy would be told of another host than the one that was chosen
-/// by (RFC 9113, 8.3.1).
+/// A server behind the proxy that reads Host would see another host than the one of the routing
+/// decision (RFC 9113, 8.3.1).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_that_differs_from_host_is_refused() -> Result<()> {
     all_refused("Host", |tls| {

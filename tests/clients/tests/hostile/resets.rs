@@ -1,28 +1,28 @@
 //! Streams that are begun and given up faster than an endpoint can be asked.
 
-use crate::attacker::{Attacker, Heard, get};
+use crate::attacker::{Attacker, Observed, get};
+use crate::fixture::{Account, Fixture, everywhere};
 use crate::frame::{CANCEL, Frame, HEADERS, PRIORITY};
-use crate::scene::{Account, Scene, everywhere};
 use anyhow::{Result, ensure};
 
-/// How many streams an attacker opens when nobody stops it.
+/// Streams that an attacker opens if the proxy does not stop it.
 const STREAMS: usize = 20_000;
-/// How many go out in one write.
+/// Frames in one write.
 const BATCH: usize = 100;
 /// More than so many requests never reach the origin by one connection that gives all of them up.
 const MOST_UPSTREAM: u64 = 1_100;
 
 /// Opens streams one after another, each followed by the frames that make it end.
-async fn give_up(scene: &Scene, ending: impl Fn(u32) -> Frame) -> Result<(Attacker, Account)> {
-    let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
-    let block = get("/nothing", scene.tls);
+async fn give_up(fixture: &Fixture, ending: impl Fn(u32) -> Frame) -> Result<(Attacker, Account)> {
+    let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
+    let block = get("/nothing", fixture.tls);
     for _ in 0..STREAMS / BATCH {
         let mut frames = Vec::with_capacity(2 * BATCH);
         for _ in 0..BATCH {
             let stream = attacker.stream();
             frames.extend([Frame::headers(stream, block.clone(), true), ending(stream)]);
         }
-        if !attacker.send(&frames).await? || attacker.is_sent_away() {
+        if !attacker.send(&frames).await? || attacker.is_rejected() {
             break;
         }
     }
@@ -36,10 +36,10 @@ async fn give_up(scene: &Scene, ending: impl Fn(u32) -> Frame) -> Result<(Attack
 /// CVE-2023-44487: the client resets what it has just asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rapid_reset_is_ended() -> Result<()> {
-    everywhere("rapid reset", async |scene| {
-        let (attacker, account) = give_up(scene, |stream| Frame::reset(stream, CANCEL)).await?;
-        let sent_away = |it: &Heard| it.sent_away.is_some() || it.ended;
-        attacker.hears("GOAWAY", sent_away).await?;
+    everywhere("rapid reset", async |fixture| {
+        let (attacker, account) = give_up(fixture, |stream| Frame::reset(stream, CANCEL)).await?;
+        let rejected = |observed: &Observed| observed.rejected.is_some() || observed.ended;
+        attacker.wait_for("GOAWAY", rejected).await?;
         Ok(account)
     })
     .await
@@ -49,28 +49,30 @@ async fn rapid_reset_is_ended() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn made_you_reset_is_ended() -> Result<()> {
     let itself = |stream: u32| [&stream.to_be_bytes()[..], &[16]].concat();
-    let ways: [(&str, &dyn Fn(u32) -> Frame); 6] = [
-        ("an increment of zero", &|it| Frame::window(it, 0)),
-        ("a window beyond its limit", &|it| {
-            Frame::window(it, 0x7fff_ffff)
+    let endings: [(&str, &dyn Fn(u32) -> Frame); 6] = [
+        ("an increment of zero", &|stream| Frame::window(stream, 0)),
+        ("a window beyond its limit", &|stream| {
+            Frame::window(stream, 0x7fff_ffff)
         }),
-        ("data after the end", &|it| Frame::data(it, *b"more", false)),
-        ("a second head after the end", &|it| {
-            Frame::new(HEADERS, 0x5, it, [0x82])
+        ("data after the end", &|stream| {
+            Frame::data(stream, *b"more", false)
         }),
-        ("dependent on itself", &|it| {
-            Frame::new(PRIORITY, 0, it, itself(it))
+        ("a second head after the end", &|stream| {
+            Frame::new(HEADERS, 0x5, stream, [0x82])
         }),
-        ("a priority of four bytes", &|it| {
-            Frame::new(PRIORITY, 0, it, [0; 4])
+        ("dependent on itself", &|stream| {
+            Frame::new(PRIORITY, 0, stream, itself(stream))
+        }),
+        ("a priority of four bytes", &|stream| {
+            Frame::new(PRIORITY, 0, stream, [0; 4])
         }),
     ];
-    for (name, ending) in ways {
-        everywhere(&format!("made you reset by {name}"), async |scene| {
-            let (attacker, account) = give_up(scene, ending).await?;
-            let resets = attacker.heard().resets.len();
+    for (name, ending) in endings {
+        everywhere(&format!("made you reset by {name}"), async |fixture| {
+            let (attacker, account) = give_up(fixture, ending).await?;
+            let resets = attacker.observed().resets.len();
             ensure!(
-                attacker.is_sent_away() || resets < 2 * MOST_UPSTREAM as usize,
+                attacker.is_rejected() || resets < 2 * MOST_UPSTREAM as usize,
                 "{resets} streams were reset"
             );
             Ok(account)
@@ -80,30 +82,32 @@ async fn made_you_reset_is_ended() -> Result<()> {
     Ok(())
 }
 
-/// Nobody is given up, and nobody ends: only as many as were allowed go up.
+/// No stream is reset and none ends: only as many as the limit go up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_beyond_the_limit_are_refused() -> Result<()> {
-    everywhere("streams beyond the limit", async |scene| {
-        let mut attacker = Attacker::connect(&scene.proxy, scene.tls).await?;
+    everywhere("streams beyond the limit", async |fixture| {
+        let mut attacker = Attacker::connect(&fixture.proxy, fixture.tls).await?;
         attacker
-            .hears("SETTINGS", |it| it.most_streams.is_some())
+            .wait_for("SETTINGS", |observed| observed.most_streams.is_some())
             .await?;
-        let most = attacker.heard().most_streams.unwrap_or(u32::MAX);
+        let most = attacker.observed().most_streams.unwrap_or(u32::MAX);
         ensure!(most <= 1000, "{most} streams are allowed");
-        let block = get("/nothing", scene.tls);
+        let block = get("/nothing", fixture.tls);
         let mut requests = 0;
         for _ in 0..50 {
             let streams =
                 (0..BATCH).map(|_| Frame::headers(attacker.stream(), block.clone(), true));
             let frames: Vec<_> = streams.collect();
             requests += BATCH;
-            if !attacker.send(&frames).await? || attacker.is_sent_away() {
+            if !attacker.send(&frames).await? || attacker.is_rejected() {
                 break;
             }
         }
         let refused = requests - most as usize;
-        let told = |it: &Heard| it.resets.len() >= refused || it.sent_away.is_some() || it.ended;
-        attacker.hears("refusals", told).await?;
+        let done = |observed: &Observed| {
+            observed.resets.len() >= refused || observed.rejected.is_some() || observed.ended
+        };
+        attacker.wait_for("refusals", done).await?;
         Ok(Account {
             sent: attacker.sent,
             upstream: most.into(),

@@ -1,4 +1,4 @@
-// Command grpc is an application that speaks nothing but HTTP/2 in the clear: gRPC's own test service, and
+// Command grpc is an application that has unencrypted HTTP/2 only: gRPC's own test service, and
 // its health service for the kubelet's probe.
 //
 // It listens on port 8080. On SIGTERM it takes no new calls and finishes what runs.

@@ -1,8 +1,8 @@
-//! Which load-balancer Service gets which address of the pool 172.30.N.0/24.
+//! Assigns addresses of the pool 172.30.N.0/24 to load-balancer Services.
 //!
 //! `.10` belongs to the class `public`; an annotation or `spec.loadBalancerIP` asks for one; the others get the
 //! lowest free one from `.20`. One address serves one Service, unless all of its Services ask for it by name.
-//! What a Service already has in its status it keeps: the cluster is the only memory.
+//! A Service keeps the addresses in its status: the cluster is the only memory.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(crate) const PUBLIC: u8 = 10;
 const FIRST: u8 = 20;
 const LAST: u8 = 250;
 
-/// What matters of a Service of type LoadBalancer.
+/// Relevant fields of a Service of type LoadBalancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// `namespace/name`.
@@ -27,7 +27,7 @@ pub(crate) struct Wanted {
     pub(crate) asks: Option<u8>,
     /// The addresses in its status.
     pub(crate) has: Vec<String>,
-    /// Whether it takes IPv4 and IPv6.
+    /// True if it takes IPv4 and IPv6.
     pub(crate) families: (bool, bool),
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn assign(
     v6: impl Fn(u8) -> String,
 ) -> BTreeMap<String, u8> {
     let mut given: BTreeMap<String, u8> = BTreeMap::new();
-    // Whoever asks by name comes first and may share with others who do.
+    // Services that request an address come first, and may share it with each other.
     for service in services.values() {
         if let Some(last) = service.asks {
             given.insert(service.key.clone(), last);
@@ -109,7 +109,7 @@ pub(crate) fn assign(
             .chain(FIRST..=LAST)
             .find(|last| holds(service, *last))
     };
-    // Then whoever has one keeps it, while nobody else has it.
+    // Then a Service keeps the address it has, unless another one has it.
     for service in services.values().filter(|s| s.asks.is_none()) {
         let Some(last) = had(service) else { continue };
         let allowed = last >= FIRST || service.class.as_deref() == Some("public");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_who_ask_share_an_address() {
+    fn only_services_that_request_it_share_an_address() {
         let ask = Some("172.30.0.40");
         let given = decide(&[
             service("a", None, ask, &[]),

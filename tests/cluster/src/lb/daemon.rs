@@ -1,5 +1,5 @@
 //! The process that keeps statuses and zone right: it reads Services through `kubectl --watch`, starts over with
-//! a full list when the watch ends, and stops when it is told to.
+//! a full list when the watch ends, and stops on request.
 
 use super::assign::{self, Wanted};
 use super::zone::{self, Addresses};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What the process needs to know.
+/// Configuration of the process.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// The cluster's index
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Whom to be
     #[arg(long)]
     kubeconfig: PathBuf,
-    /// Where zone files lie
+    /// Folder of the zone files
     #[arg(long)]
     zones: PathBuf,
     /// The file to write once every Service was looked at

@@ -1,4 +1,4 @@
-//! What a cluster leaves on a machine while it is up, to see afterwards that all of it is gone.
+//! Resources of a running cluster on the machine, to check afterwards that all of them are gone.
 
 use crate::parts::Cluster;
 use crate::wait::{self, Outcome};
@@ -105,7 +105,7 @@ impl Traces {
         left
     }
 
-    /// Whether a process is in one of the cluster's namespaces. The kernel may use a freed number again, but not
+    /// Returns true if a process is in one of the cluster's namespaces. The kernel may use a freed number again, but not
     /// for all that lives here.
     fn namespaces_of(&self, process: &Path) -> bool {
         ["net", "mnt", "uts"].iter().any(|kind| {
@@ -118,7 +118,7 @@ impl Traces {
     }
 }
 
-/// Whether a process was started with this folder in its command line.
+/// Returns true if a process was started with this folder in its command line.
 fn mentions(process: &Path, folder: &Path) -> bool {
     let line = fs::read(process.join("cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).contains(&folder.display().to_string())

@@ -14,7 +14,7 @@ pub use packaged::{haproxy, nginx};
 pub(crate) use portolan::host_to_origin;
 pub use portolan::portolan;
 
-/// A proxy that listens on the front of each lane; it ends with this value.
+/// A proxy with a listener for each lane. Dropping it ends it.
 #[derive(Debug)]
 pub struct Peer<Running> {
     /// The routes through it.
@@ -33,22 +33,22 @@ fn lanes(count: usize) -> Result<Vec<Lane>> {
         if taken > 2000 {
             bail!("no free ports from {first} on");
         }
-        let front = SocketAddr::from((Ipv4Addr::LOCALHOST, first + taken));
-        if TcpListener::bind(front).is_ok() {
-            lanes.push(Lane::new(front).context("an origin's port")?);
+        let listener = SocketAddr::from((Ipv4Addr::LOCALHOST, first + taken));
+        if TcpListener::bind(listener).is_ok() {
+            lanes.push(Lane::new(listener).context("an origin's port")?);
         }
     }
     Ok(lanes)
 }
 
-/// Waits until every front takes connections; `alive` says when that is hopeless.
+/// Waits until every listener accepts connections; `alive` fails if the proxy has ended.
 fn reachable(lanes: &[Lane], mut alive: impl FnMut() -> Result<()>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
     for lane in lanes {
-        while TcpStream::connect(lane.front()).is_err() {
+        while TcpStream::connect(lane.listener()).is_err() {
             alive()?;
             if Instant::now() > deadline {
-                bail!("{} takes no connection", lane.front());
+                bail!("{} takes no connection", lane.listener());
             }
             std::thread::sleep(Duration::from_millis(10));
         }

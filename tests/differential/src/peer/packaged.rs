@@ -106,7 +106,7 @@ fn filled(template: &str, lanes: &[Lane]) -> Result<String> {
     };
     let mut out = before.to_owned();
     for lane in lanes {
-        let section = section.replace("FRONT", &lane.front().port().to_string());
+        let section = section.replace("FRONT", &lane.listener().port().to_string());
         out.push_str(&section.replace("ORIGIN", &lane.origin()?.port().to_string()));
     }
     Ok(out + after)

@@ -101,7 +101,7 @@ fn resources(lane: &Lane) -> Result<Vec<Resource>> {
     let host = |hostname: &&str| Resource::VirtualHost(host_to_origin(hostname));
     let listener = Resource::Listener(Listener {
         name: "http".into(),
-        port: lane.front().port(),
+        port: lane.listener().port(),
         protocol: Protocol::Http,
     });
     Ok([endpoints, listener]

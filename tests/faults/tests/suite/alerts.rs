@@ -263,7 +263,7 @@ impl<'a> ExposedApp<'a> {
         self.cluster.delete("Secret", &self.namespace, name).await
     }
 
-    /// What fires goes on firing, and nothing else begins to.
+    /// Alerts that fire go on firing, and no other alert begins to.
     async fn leader_changed(&self) -> Result<()> {
         self.cluster.scale(&self.namespace, "echo", 0).await?;
         self.fires(NOT_READY, &self.host).await?;

@@ -1,4 +1,4 @@
-//! One side has said all that it has to say (FIN, or close_notify over TLS); the other still
+//! One side has sent everything (FIN, or close_notify over TLS); the other still
 //! talks. Below the frames, where neither library goes.
 
 use super::{Scheme, tungstenite};
@@ -47,7 +47,7 @@ async fn hears_all(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     Ok(hex::encode(sum.finalize()))
 }
 
-/// One end of it: the sums of what was said first and of what was said second.
+/// One end of it: the sums of the first and the second direction.
 async fn takes_part(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     speaks_first: bool,

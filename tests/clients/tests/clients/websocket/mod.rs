@@ -17,7 +17,7 @@ use std::time::Duration;
 /// For all messages of one pair; two seconds is usual.
 const ALL: Duration = Duration::from_secs(180);
 
-/// How many messages, the largest in their middle, and its size in bytes.
+/// Number of messages, the largest in their middle, and its size in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Amount {
     messages: usize,
@@ -57,15 +57,15 @@ impl Account {
     }
 }
 
-/// What a server tells when it is asked for the sum.
+/// Summary that a server sends when it is asked for the sum.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-struct Told {
+struct Summary {
     messages: usize,
     pongs: usize,
     sha256: String,
 }
 
-/// How a conversation went, as the client saw it.
+/// Outcome of a conversation, as the client saw it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Outcome {
@@ -73,7 +73,7 @@ struct Outcome {
     pings: usize,
     pongs: usize,
     last_pong_is_last_ping: bool,
-    told: Option<Told>,
+    summary: Option<Summary>,
     extensions: String,
     code: u16,
     sent_sum: String,
@@ -83,14 +83,14 @@ struct Outcome {
 impl Outcome {
     /// Everything came, both ways, in its order, and the close was clean.
     fn is_right(&self, amount: Amount) -> Result<()> {
-        let told = self.told.as_ref().context("the server told no sum")?;
+        let summary = self.summary.as_ref().context("no summary of the server")?;
         ensure!(
-            told.sha256 == self.sent_sum,
+            summary.sha256 == self.sent_sum,
             "the server got other bytes: {self:?}"
         );
-        ensure!(told.messages == amount.messages, "{self:?}");
+        ensure!(summary.messages == amount.messages, "{self:?}");
         ensure!(
-            told.pongs > 0,
+            summary.pongs > 0,
             "the server's pings were not answered: {self:?}"
         );
         ensure!(
@@ -106,7 +106,7 @@ impl Outcome {
     }
 }
 
-/// In the clear, or over TLS.
+/// Plaintext or TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Ws,
@@ -129,14 +129,14 @@ async fn converse(
     Ok(outcome)
 }
 
-/// A pair of libraries, in the clear and over TLS.
+/// A pair of libraries, over plaintext and TLS.
 macro_rules! pairs {
     ($($name:ident: $client:expr => $server:expr;)*) => {$(
         mod $name {
             use super::*;
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn in_the_clear() -> Result<()> {
+            async fn plaintext() -> Result<()> {
                 let server = $server.await?;
                 converse(Scheme::Ws, $client, server.address).await?;
                 Ok(())

@@ -41,7 +41,7 @@ impl Plan {
         }
     }
 
-    /// Whether a ping goes out now.
+    /// Returns true if a ping goes out now.
     pub(super) fn pings(&mut self) -> bool {
         self.rng.u8(..20) == 0
     }

@@ -119,11 +119,11 @@ async fn take_all(
     last_ping: &AtomicUsize,
 ) -> Result<Outcome> {
     let mut account = Account::default();
-    let (mut pongs, mut last_pong, mut told, mut code) = (0, Bytes::new(), None, 0);
+    let (mut pongs, mut last_pong, mut summary, mut code) = (0, Bytes::new(), None, 0);
     while let Some(message) = from.next().await {
         match message? {
             Message::Text(text) if account.messages == amount.messages => {
-                told = Some(serde_json::from_str(&text)?);
+                summary = Some(serde_json::from_str(&text)?);
             }
             Message::Text(text) => account.add(false, text.as_bytes()),
             Message::Binary(data) => account.add(true, &data),
@@ -131,7 +131,7 @@ async fn take_all(
                 pongs += 1;
                 last_pong = data;
             }
-            Message::Close(frame) => code = frame.map_or(1005, |it| it.code.into()),
+            Message::Close(frame) => code = frame.map_or(1005, |frame| frame.code.into()),
             Message::Ping(_) | Message::Frame(_) => {}
         }
     }
@@ -141,7 +141,7 @@ async fn take_all(
         pings: 0,
         pongs,
         last_pong_is_last_ping: last_pong == last_ping,
-        told,
+        summary,
         extensions: String::new(),
         code,
         sent_sum: String::new(),
@@ -174,20 +174,20 @@ impl Server {
     }
 }
 
-/// Gives every message back, and tells in the end what it got.
+/// Echoes every message, and sends a summary at the end.
 async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<()> {
     let mut account = Account::default();
     let mut pongs = 0;
     while let Some(message) = socket.next().await {
         let (binary, data) = match message? {
             Message::Text(text) if text == "sum" => {
-                let told = std::mem::take(&mut account);
-                let told = json!({
-                    "messages": told.messages,
+                let total = std::mem::take(&mut account);
+                let summary = json!({
+                    "messages": total.messages,
                     "pongs": pongs,
-                    "sha256": told.sum(),
+                    "sha256": total.sum(),
                 });
-                socket.send(told.to_string().into()).await?;
+                socket.send(summary.to_string().into()).await?;
                 continue;
             }
             Message::Text(text) => (false, Bytes::from(text)),

@@ -65,6 +65,6 @@ async fn client(
         .env("MESSAGES", amount.messages.to_string())
         .env("LARGEST", amount.largest.to_string())
         .env("DEFLATE", deflate.to_string());
-    let said = process::succeed(&mut script, ALL).await?;
-    serde_json::from_str(&said).with_context(|| format!("what it said: {said}"))
+    let output = process::succeed(&mut script, ALL).await?;
+    serde_json::from_str(&output).with_context(|| format!("output: {output}"))
 }

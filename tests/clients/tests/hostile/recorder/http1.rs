@@ -47,7 +47,8 @@ impl Connection<'_> {
                         loop {
                             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                             let closed = self.stream.ready(tokio::io::Interest::READABLE).await;
-                            if closed.is_ok_and(|it| it.is_read_closed() || it.is_error()) {
+                            if closed.is_ok_and(|ready| ready.is_read_closed() || ready.is_error())
+                            {
                                 break;
                             }
                         }
@@ -151,7 +152,11 @@ impl Connection<'_> {
 
     async fn until(&mut self, end: &[u8]) -> Result<Vec<u8>, End> {
         loop {
-            if let Some(at) = self.buffer.windows(end.len()).position(|it| it == end) {
+            if let Some(at) = self
+                .buffer
+                .windows(end.len())
+                .position(|window| window == end)
+            {
                 return Ok(self.buffer.drain(..at + end.len()).collect());
             }
             self.more().await?;

@@ -27,12 +27,12 @@ pub(crate) struct Received {
 impl Received {
     /// The values of a field.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
-        let named = self.fields.iter().filter(|(it, _)| it == name);
+        let named = self.fields.iter().filter(|(field, _)| field == name);
         named.map(|(_, value)| value.as_str()).collect()
     }
 }
 
-/// What the path asks for.
+/// Response that the path requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
     /// `/bytes/N`: an answer of so many bytes.
@@ -47,7 +47,9 @@ enum Behaviour {
 
 impl Behaviour {
     fn of(path: &str) -> Self {
-        let bytes = path.strip_prefix("/bytes/").and_then(|it| it.parse().ok());
+        let bytes = path
+            .strip_prefix("/bytes/")
+            .and_then(|count| count.parse().ok());
         match (bytes, path) {
             (Some(count), _) => Self::Bytes(count),
             (None, "/nothing") => Self::Nothing,
@@ -66,11 +68,11 @@ struct Log {
     bytes: u64,
     /// Requests whose answer is not given, or not whole yet.
     open: u64,
-    /// What was no request.
+    /// Bytes that are no request.
     malformed: Vec<String>,
 }
 
-/// What a client beside the attack asks for: its requests are not recorded.
+/// Path of a client beside the attack: its requests are not recorded.
 pub(crate) const BESIDE: &str = "/beside";
 
 /// A running origin; it ends with this value.
@@ -150,7 +152,7 @@ impl Recorder {
         self.log().requests.clone()
     }
 
-    /// How many there were.
+    /// Number of requests.
     pub(crate) fn count(&self) -> u64 {
         self.log().requests.len() as u64
     }

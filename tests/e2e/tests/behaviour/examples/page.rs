@@ -30,7 +30,7 @@ pub(super) struct RequestCase {
     pub(super) expected: Vec<Expectation>,
 }
 
-/// What the response must have beside its status.
+/// Expectation of a response beside its status.
 #[derive(Debug)]
 pub(super) enum Expectation {
     /// This application answered.

@@ -1,6 +1,6 @@
-//! One client's connection that speaks HTTP/1.1: one operation at a time.
+//! One client's HTTP/1.1 connection: one operation at a time.
 
-use crate::cases::{Exchange, Life, Load};
+use crate::cases::{Exchange, Lifetime, Load};
 use crate::load::Target;
 use crate::load::answer::Answer;
 use crate::load::wire::Wire;
@@ -10,9 +10,9 @@ use rustls::HandshakeKind;
 use std::io;
 use std::time::Instant;
 
-/// A place for a connection.
+/// Slot of an HTTP/1.1 connection.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct Connection {
     pub(super) wire: Option<Wire>,
     pub(super) stage: Stage,
     pub(super) due: Instant,
@@ -28,7 +28,7 @@ pub(super) enum Stage {
     Ending,
 }
 
-/// What came of an event.
+/// Outcome of an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     Nothing,
@@ -39,7 +39,7 @@ pub(super) enum Progress {
     Ended,
 }
 
-impl Visit {
+impl Connection {
     pub(super) fn new() -> Self {
         Self {
             wire: None,
@@ -74,7 +74,7 @@ impl Visit {
         wire.watch(key, poller)
     }
 
-    pub(super) fn attend(
+    pub(super) fn handle_event(
         &mut self,
         flags: EventFlags,
         load: Load,
@@ -86,7 +86,7 @@ impl Visit {
         let Some(wire) = &mut self.wire else {
             return Ok(Progress::Nothing);
         };
-        let told = |error: io::Error| error.to_string();
+        let message = |error: io::Error| error.to_string();
         let mut progress = Progress::Nothing;
         if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             let stage = &mut self.stage;
@@ -99,14 +99,14 @@ impl Visit {
                 }),
                 Stage::Asked(answer) => answer.take(bytes).map(|whole| {
                     if whole {
-                        *stage = match load.life {
-                            Life::Kept => Stage::Free,
-                            Life::Fresh | Life::Resumed => Stage::Ending,
+                        *stage = match load.lifetime {
+                            Lifetime::Kept => Stage::Free,
+                            Lifetime::Fresh | Lifetime::Resumed => Stage::Ending,
                         };
                         progress = Progress::Answered;
                     }
                 }),
-                Stage::Free | Stage::Ending => Err("bytes that nobody asked for"),
+                Stage::Free | Stage::Ending => Err("unexpected bytes"),
             });
             let open = open.map_err(|failed| failed.to_string())?;
             match (progress == Progress::Answered, &self.stage) {
@@ -116,7 +116,7 @@ impl Visit {
                 _ => {}
             }
             if progress == Progress::Upgraded {
-                wire.send(request).map_err(told)?;
+                wire.send(request).map_err(message)?;
             }
             if !open && progress == Progress::Answered {
                 self.stage = Stage::Free;
@@ -124,21 +124,21 @@ impl Visit {
                 return Ok(progress);
             }
         }
-        wire.flush().map_err(told)?;
-        wire.watch(key, poller).map_err(told)?;
+        wire.flush().map_err(message)?;
+        wire.watch(key, poller).map_err(message)?;
         Ok(progress)
     }
 }
 
 /// Each operation makes the handshake that the case is about.
 fn check_handshake(load: Load, made: Option<HandshakeKind>) -> Result<(), String> {
-    let due = match (load.tls, load.life) {
-        (None, _) | (_, Life::Kept) => return Ok(()),
-        (Some(_), Life::Fresh) => HandshakeKind::Full,
-        (Some(_), Life::Resumed) => HandshakeKind::Resumed,
+    let due = match (load.tls, load.lifetime) {
+        (None, _) | (_, Lifetime::Kept) => return Ok(()),
+        (Some(_), Lifetime::Fresh) => HandshakeKind::Full,
+        (Some(_), Lifetime::Resumed) => HandshakeKind::Resumed,
     };
-    match made == Some(due) {
-        true => Ok(()),
-        false => Err(format!("a handshake that was {made:?} and not {due:?}")),
+    if made == Some(due) {
+        return Ok(());
     }
+    Err(format!("a handshake that was {made:?} and not {due:?}"))
 }

@@ -1,4 +1,4 @@
-//! Exposures that stand together, in tens: each ten is a namespace with three objects and an Ingress with
+//! Index fixture: exposures in tens: each ten is a namespace with three objects and an Ingress with
 //! hostnames of their own, three objects that share one, and one that delegates to two others. Each has a
 //! Service with two pods; one sends requests to a Service of the next namespace, which consents. A certificate
 //! serves all of a namespace.
@@ -27,8 +27,8 @@ const REFERRING: usize = 2;
 /// The Secret of each namespace.
 const SECRET: &str = "own";
 
-pub(super) struct World {
-    /// How many exposures.
+pub(super) struct Fixture {
+    /// Number of exposures.
     pub(super) size: usize,
     index: Index,
     now: Timestamp,
@@ -66,13 +66,13 @@ fn hostname(ten: usize, place: usize) -> Option<String> {
     }
 }
 
-impl World {
+impl Fixture {
     /// The name of an object that is not there to begin with.
     pub(super) const NEWCOMER: &'static str = "newcomer";
 
-    /// So many exposures, everything held and ready.
+    /// Creates this many exposures, all hostnames reserved and ready.
     pub(super) fn of(size: usize) -> anyhow::Result<Self> {
-        let mut world = Self {
+        let mut fixture = Self {
             size,
             index: Index::new("portolan-system"),
             now: "2030-01-01T00:00:00Z".parse()?,
@@ -83,18 +83,20 @@ impl World {
             "metadata": {"name": CLASS, "uid": "uid-class", "generation": 1},
             "spec": {"default": true, "domain": "apps.example.com"},
         });
-        world.index.apply(Event::Now(world.now));
-        world.index.apply(Event::CertManager(true));
-        world.index.apply(Event::ExposeClass(applied(read(class)?)));
+        fixture.index.apply(Event::Now(fixture.now));
+        fixture.index.apply(Event::CertManager(true));
+        fixture
+            .index
+            .apply(Event::ExposeClass(applied(read(class)?)));
         let class: IngressClass = read(json!({
             "metadata": {"name": CLASS}, "spec": {"controller": INGRESS_CONTROLLER},
         }))?;
-        world.index.apply(Event::IngressClass(applied(class)));
-        world.index.apply(Event::ReferenceGrants(true));
-        for ten in 0..world.tens() {
-            world.fill(ten)?;
+        fixture.index.apply(Event::IngressClass(applied(class)));
+        fixture.index.apply(Event::ReferenceGrants(true));
+        for ten in 0..fixture.tens() {
+            fixture.fill(ten)?;
         }
-        Ok(world)
+        Ok(fixture)
     }
 
     fn tens(&self) -> usize {
@@ -131,7 +133,7 @@ impl World {
         tens.collect()
     }
 
-    /// Takes in an event, and derives anew what it affects, as the operator does.
+    /// Applies an event, and derives again what it affects, as the operator does.
     pub(super) fn follow(&mut self, event: Event) -> Affected {
         let affected = self.index.apply(event);
         let seen = Observed::default();
@@ -241,9 +243,9 @@ impl World {
         place: usize,
         variant: usize,
     ) -> anyhow::Result<Service> {
-        let spoken = ["http", "kubernetes.io/h2c", "https"];
-        let spoken = spoken.get(variant).context("no such variant")?;
-        let port = json!({"name": "http", "port": 80, "targetPort": 8080, "appProtocol": spoken});
+        let protocols = ["http", "kubernetes.io/h2c", "https"];
+        let protocol = protocols.get(variant).context("no such variant")?;
+        let port = json!({"name": "http", "port": 80, "targetPort": 8080, "appProtocol": protocol});
         read(json!({
             "metadata": {"namespace": namespace(ten), "name": app(place)},
             "spec": {"selector": {"app": app(place)}, "ports": [port]},
@@ -295,7 +297,7 @@ impl World {
         use portolan_discovery::table::{Action, Kind, Resource, ResourceName};
         let class = portolan_core::ClassName::parse(CLASS).unwrap();
         let hosts =
-            (0..self.tens()).flat_map(|ten| (0..10).filter_map(move |it| hostname(ten, it)));
+            (0..self.tens()).flat_map(|ten| (0..10).filter_map(move |place| hostname(ten, place)));
         let served = |host: &String| {
             let name = ResourceName {
                 kind: Kind::VirtualHost,
@@ -304,8 +306,8 @@ impl World {
             let Some((Resource::VirtualHost(host), _)) = self.index.resource(&class, &name) else {
                 return false;
             };
-            let told = |action: &Action| !matches!(action, Action::Unavailable { .. });
-            host.tls.is_some() && host.routes.iter().all(|route| told(&route.action))
+            let is_served = |action: &Action| !matches!(action, Action::Unavailable { .. });
+            host.tls.is_some() && host.routes.iter().all(|route| is_served(&route.action))
         };
         hosts.filter(|host| !served(host)).collect()
     }
