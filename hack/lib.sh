@@ -8,7 +8,7 @@ target="$CARGO_TARGET_DIR/$(rustc -vV | awk '/^host:/ {print $2}')"
 # One target folder serves every checkout, and cargo tells their files apart by age alone: what another checkout built
 # last would pass for this one's, paths inside it included. So the sources are made new when the checkout changes.
 if [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null)" != "$PWD" ]; then
-  find cli crds discovery operator portolan proxy tests -name '*.rs' -exec touch {} +
+  find certificate cli crds discovery operator portolan proxy tests -name '*.rs' -exec touch {} +
   mkdir -p "$CARGO_TARGET_DIR" && echo "$PWD" >"$CARGO_TARGET_DIR/checkout"
 fi
 

@@ -3,11 +3,11 @@
 use anyhow::{Context as _, bail};
 use portolan_discovery::table::{self, Action, PathMatch, UpstreamProtocol};
 use portolan_proxy_core::authority::HostPattern;
-use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
-use portolan_proxy_core::edit::{self, Hop};
+use portolan_proxy_core::decide::{CompileContext, Decision, VirtualHost, decide};
 use portolan_proxy_core::endpoint::EndpointSet;
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::head::Client;
+use portolan_proxy_core::headers::{self, Hop};
 use portolan_proxy_core::matcher::HostMap;
 use portolan_proxy_core::request::RequestHead;
 use portolan_proxy_core::via::Pseudonym;
@@ -50,7 +50,7 @@ pub(crate) fn route(hosts: usize, requests: u64) -> anyhow::Result<()> {
         address: ([10, 0, 0, 1], 8080).into(),
         uid: "pod".to_owned(),
     }]);
-    let site = Site {
+    let context = CompileContext {
         workers: 1,
         seed: 0,
         https_port: 443,
@@ -63,7 +63,7 @@ pub(crate) fn route(hosts: usize, requests: u64) -> anyhow::Result<()> {
             routes: ["/api", "/static", "/"].map(to_origin).into(),
         };
         let find = |_: &table::Backend| Some(Arc::clone(&endpoints));
-        let host = VirtualHost::compile(&host, find, site)?;
+        let host = VirtualHost::compile(&host, find, context)?;
         map.insert(HostPattern::parse(&name(index))?, Arc::new(host));
     }
     let bench = Bench {
@@ -137,7 +137,7 @@ impl Bench {
             request_id: "0123456789abcdef0123456789abcdef",
             via: &self.via,
         };
-        edit::request(out, &view, route.request(), hop, head.framing, None);
+        headers::request(out, &view, route.request(), hop, head.framing, None);
         Ok(())
     }
 }

@@ -1,29 +1,29 @@
-//! Completion after `kubectl portolan`: kubectl runs `kubectl_complete-portolan` with the words so far, and
-//! reads what can follow in the form that its own library has for it (cobra's `__complete`): a line for
-//! each candidate, perhaps with a tabulator and an explanation, and last a colon and a directive.
+//! Completion of `kubectl portolan`: kubectl runs `kubectl_complete-portolan` with the words so far and
+//! reads the candidates in the format of cobra's `__complete`: a line for each candidate, optionally
+//! with a tab and a description, and a last line with a colon and a directive.
 
 use clap::{Arg, ArgAction, Command};
 use std::io::{self, Write};
 
-/// The hidden command that `kubectl_complete-portolan` runs.
+/// Hidden command that `kubectl_complete-portolan` runs.
 pub(crate) const COMMAND: &str = "__complete";
 
-/// Cobra's ShellCompDirectiveNoFileComp: no names of files, when nothing else fits.
+/// Cobra's ShellCompDirectiveNoFileComp: no completion of file names.
 const NO_FILES: &str = ":4";
 
-/// Writes what can stand where the last word stands.
+/// Writes the candidates for the last word.
 ///
 /// # Errors
-/// When nobody reads it.
+/// Writing failed.
 pub(crate) fn write(program: &Command, words: &[String], out: &mut impl Write) -> io::Result<()> {
     let (last, before) = match words {
         [before @ .., last] => (last.as_str(), before),
         [] => ("", words),
     };
-    for (word, explanation) in candidates(program, before, last) {
-        match explanation.as_str() {
+    for (word, description) in candidates(program, before, last) {
+        match description.as_str() {
             "" => writeln!(out, "{word}")?,
-            explanation => writeln!(out, "{word}\t{explanation}")?,
+            description => writeln!(out, "{word}\t{description}")?,
         }
     }
     writeln!(out, "{NO_FILES}")?;
@@ -49,11 +49,13 @@ fn candidates(program: &Command, before: &[String], last: &str) -> Vec<(String, 
     all
 }
 
-/// The option that waits for its value behind this word.
+/// Returns the option whose value follows this word.
 fn option<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     let is_meant = |arg: &&Arg| {
         let long = word.strip_prefix("--");
-        let short = word.strip_prefix('-').and_then(|it| it.parse().ok());
+        let short = word
+            .strip_prefix('-')
+            .and_then(|letter| letter.parse().ok());
         (long.is_some() && arg.get_long() == long) || (short.is_some() && arg.get_short() == short)
     };
     let takes_value = |arg: &&Arg| matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
@@ -76,11 +78,13 @@ fn options(command: &Command) -> Vec<(String, String)> {
 }
 
 fn subcommands(command: &Command) -> impl Iterator<Item = (String, String)> + '_ {
-    let shown = command.get_subcommands().filter(|it| !it.is_hide_set());
-    shown.map(|it| (it.get_name().to_owned(), plain(it.get_about())))
+    let shown = command
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    shown.map(|command| (command.get_name().to_owned(), plain(command.get_about())))
 }
 
-/// On one line, as the form wants it.
+/// Returns the first line of a help text, as the format requires.
 fn plain(help: Option<&clap::builder::StyledStr>) -> String {
     let help = help.map(ToString::to_string).unwrap_or_default();
     help.lines().next().unwrap_or_default().to_owned()
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_options_and_their_values_are_completed() {
+    fn completes_commands_options_and_values() {
         assert_eq!(completed(&[""]), ["certs", "completion"]);
         assert_eq!(completed(&["ce"]), ["certs"]);
         assert_eq!(completed(&["certs", "-o", ""]), ["table", "json", "yaml"]);
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn where_anything_can_stand_nothing_is_offered() {
+    fn offers_nothing_for_free_text() {
         assert!(completed(&["certs", ""]).is_empty());
         assert!(completed(&["certs", "--namespace", ""]).is_empty());
         assert!(completed(&["certs", "--check", ""]).is_empty());

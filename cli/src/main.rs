@@ -1,7 +1,7 @@
 //! The kubectl plugin `kubectl portolan`.
 //!
-//! [`cluster`] is the way to the API server, [`certs`] the one command. Nothing is ever written to the
-//! cluster. Exit codes: 0 ok, 1 failed, 2 usage, 3 a check found something.
+//! [`cluster`] is the client of the API server, [`certs`] the one command. It never writes to the cluster.
+//! Exit codes: 0 ok, 1 failed, 2 usage, 3 a check found problems.
 
 mod certs;
 mod cluster;
@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use std::io;
 use std::process::ExitCode;
 
-/// Asks what has become of exposures
+/// Inspect Portolan's exposures
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl-portolan",
@@ -27,18 +27,18 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the certificate of each hostname: stored, served, and how long it is good
+    /// Show the certificate of each hostname: stored, served, and its expiry
     #[command(after_help = certs::EXAMPLE)]
     Certs(Box<certs::Certs>),
     /// Print the completion script for a shell, for `kubectl-portolan`
     Completion {
-        /// Which shell
+        /// Name of the shell
         shell: Shell,
     },
-    /// Complete a command line in the way that kubectl asks its plugins
+    /// Complete a command line for kubectl's plugin completion
     #[command(name = completion::COMMAND, hide = true)]
     Complete {
-        /// The words so far, the last one perhaps empty
+        /// Words so far; the last one may be empty
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
@@ -47,7 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     match run(Program::parse().command) {
         Ok(code) => code,
-        // Whoever reads has read enough, as `head` does.
+        // The reader has closed the pipe, like `head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -61,7 +61,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// One request waits for another: a thread is enough.
+/// Requests are sequential: one thread is enough.
 #[tokio::main(flavor = "current_thread")]
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
@@ -87,13 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn names_go_with_one_namespace_and_without_selector() {
-        let read = |line: &str| Program::try_parse_from(line.split(' ')).map(|_| ());
-        assert!(read("kubectl-portolan certs shop blog -n team-a -o json").is_ok());
+    fn names_exclude_all_namespaces_and_selectors() {
+        let parse = |line: &str| Program::try_parse_from(line.split(' ')).map(|_| ());
+        assert!(parse("kubectl-portolan certs shop blog -n team-a -o json").is_ok());
         assert!(
-            read("kubectl-portolan certs -A -n team-a -l app=shop --no-headers --check").is_ok()
+            parse("kubectl-portolan certs -A -n team-a -l app=shop --no-headers --check").is_ok()
         );
-        for wrong in [
+        for invalid in [
             "certs shop -A",
             "certs shop -l app=shop",
             "certs team-a/shop",
@@ -102,8 +102,8 @@ mod tests {
             "certs --request-timeout never",
             "certs --as-group staff",
         ] {
-            let error = read(&format!("kubectl-portolan {wrong}")).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{wrong}");
+            let error = parse(&format!("kubectl-portolan {invalid}")).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{invalid}");
         }
     }
 }

@@ -1,27 +1,28 @@
-//! Which header fields a route may look at and change, and what may stand in them.
+//! Rules for the header fields that a route may match and change, and for their values.
 //!
-//! What frames a message, belongs to one hop, or says who the client is stays with the proxy: a
-//! route that could set it could make two readers disagree, or lie to a third.
+//! Fields that frame a message, belong to one hop, or identify the client are reserved to the proxy:
+//! a route that could set them could make two readers disagree (request smuggling), or forge the
+//! client's identity.
 
 use thiserror::Error;
 
-/// Why a field is refused.
+/// Reason why a field is rejected.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum FieldError {
     /// Not a token (RFC 9110 5.1) in lower case.
     #[error("not the name of a header field")]
     Name,
-    /// The proxy writes or drops it.
-    #[error("the proxy itself writes or drops this field")]
+    /// Written or removed by the proxy.
+    #[error("reserved: the proxy sets or removes this field")]
     Reserved,
     /// Not a field value (RFC 9110 5.5).
     #[error(
-        "not the value of a header field: printable characters of ASCII, no space at either end"
+        "not the value of a header field: must be printable ASCII without leading or trailing space"
     )]
     Value,
 }
 
-/// Names that the proxy keeps to itself, in lower case.
+/// Names reserved to the proxy, in lower case.
 const RESERVED: &[&str] = &[
     "connection",
     "content-length",
@@ -35,7 +36,7 @@ const RESERVED: &[&str] = &[
     "te",
     "transfer-encoding",
     "upgrade",
-    // Passed on, but by whom a request came is not for a route to hide: it tells loops.
+    // Passed on, but a route must not remove it: it detects loops.
     "via",
     "x-envoy-original-path",
     "x-portolan-reason",
@@ -43,14 +44,14 @@ const RESERVED: &[&str] = &[
     "x-request-id",
 ];
 
-/// And all that begin with these.
+/// Prefixes of further reserved names.
 const RESERVED_PREFIXES: &[&str] = &["x-forwarded-", "x-ssl-"];
 
-/// Judges a name in lower case. (`host` is reserved too; setting it in a request has a meaning
-/// of its own, so whoever allows that asks before.)
+/// Checks a name in lower case. (`host` is reserved too; setting it in a request has a meaning
+/// of its own, so callers that allow it check for it first.)
 ///
 /// # Errors
-/// No name, or one that the proxy keeps to itself; `_` counts as `-`, because some servers
+/// Not a name, or one that is reserved to the proxy; `_` counts as `-`, because some servers
 /// cannot tell them apart.
 pub fn name(text: &str) -> Result<(), FieldError> {
     if !is_token(text) || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -58,26 +59,30 @@ pub fn name(text: &str) -> Result<(), FieldError> {
     }
     let plain = text.replace('_', "-");
     let reserved = RESERVED.contains(&plain.as_str())
-        || RESERVED_PREFIXES.iter().any(|it| plain.starts_with(it));
-    match reserved {
-        true => Err(FieldError::Reserved),
-        false => Ok(()),
+        || RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| plain.starts_with(prefix));
+    if reserved {
+        Err(FieldError::Reserved)
+    } else {
+        Ok(())
     }
 }
 
-/// Judges a value.
+/// Checks a value.
 ///
 /// # Errors
-/// It cannot stand in a field.
+/// Not a field value.
 pub fn value(text: &str) -> Result<(), FieldError> {
     let printable = |byte: u8| matches!(byte, b'\t' | b' '..=b'~');
-    match text.bytes().all(printable) && text.trim_matches([' ', '\t']) == text {
-        true => Ok(()),
-        false => Err(FieldError::Value),
+    if text.bytes().all(printable) && text.trim_matches([' ', '\t']) == text {
+        Ok(())
+    } else {
+        Err(FieldError::Value)
     }
 }
 
-/// Whether a text is a token (RFC 9110 5.6.2): the name of a field, a method.
+/// Returns true for a token (RFC 9110 5.6.2): the name of a field, a method.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -96,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_tokens_in_lower_case_that_are_nobody_elses() {
+    fn names_are_lower_case_tokens_and_not_reserved() {
         for good in [
             "x-team",
             "cache-control",
@@ -109,7 +114,7 @@ mod tests {
         for bad in ["", "X-Team", "x team", "x:", "x\r\ny", "ä"] {
             assert_eq!(name(bad), Err(FieldError::Name), "{bad:?}");
         }
-        for ours in [
+        for reserved in [
             "host",
             "content-length",
             "content_length",
@@ -117,13 +122,13 @@ mod tests {
             "x_forwarded_for",
             "connection",
         ] {
-            assert_eq!(name(ours), Err(FieldError::Reserved), "{ours}");
+            assert_eq!(name(reserved), Err(FieldError::Reserved), "{reserved}");
         }
         assert!(is_token("M-SEARCH") && !is_token("") && !is_token("a,b"));
     }
 
     #[test]
-    fn values_end_no_line() {
+    fn rejects_values_with_line_ends() {
         for good in ["", "a b\tc", "max-age=1; x=\"~\""] {
             assert_eq!(value(good), Ok(()), "{good:?}");
         }

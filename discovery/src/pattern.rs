@@ -1,34 +1,34 @@
-//! Regular expressions of routes: what is taken, and how far it may grow. The operator judges a
-//! pattern with exactly what the proxy compiles it with, so none is refused at its last stop.
+//! Regular expressions of routes: accepted syntax and size limits. The operator checks a pattern
+//! with exactly the function that the proxy compiles it with, so the proxy rejects none.
 //!
-//! The `regex` crate matches in time linear to the text, so no pattern hangs a worker; what is
-//! left to bound is memory. Paths and fields are bytes, so classes are those of ASCII.
+//! The `regex` crate matches in time linear to the text, so no pattern hangs a worker; what
+//! remains to be limited is memory. Paths and fields are bytes, so classes are those of ASCII.
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use thiserror::Error;
 
-/// How large a compiled pattern may be, in bytes.
+/// Maximum size of a compiled pattern, in bytes.
 pub const SIZE_MAX: usize = 64 * 1024;
-/// How much one pattern may remember while it matches, in bytes.
+/// Maximum size of the cache that one pattern uses while it matches, in bytes.
 pub const CACHE_MAX: usize = 256 * 1024;
-/// How long a pattern may be, in bytes.
+/// Maximum length of a pattern, in bytes.
 pub const LENGTH_MAX: usize = 1024;
-/// How many patterns the routes of one object may have together.
+/// Maximum number of patterns in all routes of one object.
 pub const PER_OBJECT_MAX: usize = 64;
 
-/// Why a text is no pattern.
+/// Reason why a pattern is rejected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum PatternError {
-    /// Matches nothing but the empty text, which nobody means.
-    #[error("it is empty")]
+    /// Would match only the empty text, which is a mistake.
+    #[error("must not be empty")]
     Empty,
     /// See [`LENGTH_MAX`].
-    #[error("it has more than {LENGTH_MAX} characters")]
+    #[error("must have at most {LENGTH_MAX} characters")]
     TooLong,
     /// See [`SIZE_MAX`].
-    #[error("it needs more than {SIZE_MAX} bytes once compiled; counted repetitions cost most")]
+    #[error("must need at most {SIZE_MAX} bytes once compiled; counted repetitions cost most")]
     TooLarge,
-    /// In the words of the library, on one line.
+    /// Message of the library, on one line.
     #[error("{0}")]
     Syntax(String),
 }
@@ -43,7 +43,7 @@ pub enum PatternError {
 /// ```
 ///
 /// # Errors
-/// What the syntax of the `regex` crate does not know, and what would grow beyond the bounds.
+/// Not in the syntax of the `regex` crate, or beyond the limits.
 pub fn whole(pattern: &str) -> Result<Regex, PatternError> {
     if pattern.is_empty() {
         return Err(PatternError::Empty);
@@ -51,15 +51,15 @@ pub fn whole(pattern: &str) -> Result<Regex, PatternError> {
     if pattern.len() > LENGTH_MAX {
         return Err(PatternError::TooLong);
     }
-    // Alone first: `a)|(b` would come to life between the brackets below.
+    // Compiled alone first: `a)|(b` would become valid between the parentheses below.
     compile(pattern)?;
     compile(&format!(r"\A(?:{pattern})\z"))
 }
 
-/// One expression for whether any of several that [`whole`] gave matches: one pass over the text.
+/// Combines patterns of [`whole`] into one set that is matched in one pass over the text.
 ///
 /// # Errors
-/// Together they grow beyond the sum of their bounds.
+/// Together they exceed the sum of their limits.
 pub fn any_of<'a>(patterns: impl Iterator<Item = &'a Regex>) -> Result<RegexSet, PatternError> {
     let texts: Vec<&str> = patterns.map(Regex::as_str).collect();
     RegexSetBuilder::new(&texts)
@@ -67,7 +67,7 @@ pub fn any_of<'a>(patterns: impl Iterator<Item = &'a Regex>) -> Result<RegexSet,
         .size_limit(SIZE_MAX * texts.len().max(1))
         .dfa_size_limit(CACHE_MAX)
         .build()
-        .map_err(refusal)
+        .map_err(rejection)
 }
 
 fn compile(pattern: &str) -> Result<Regex, PatternError> {
@@ -76,16 +76,16 @@ fn compile(pattern: &str) -> Result<Regex, PatternError> {
         .size_limit(SIZE_MAX)
         .dfa_size_limit(CACHE_MAX)
         .build()
-        .map_err(refusal)
+        .map_err(rejection)
 }
 
-fn refusal(error: regex::Error) -> PatternError {
+fn rejection(error: regex::Error) -> PatternError {
     match error {
         regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-        // The library draws an arrow below the place, over several lines; its last line says why.
+        // The library prints several lines with a marker; its last line has the reason.
         other => {
-            let told = other.to_string();
-            let last = told.lines().last().unwrap_or_default().trim();
+            let message = other.to_string();
+            let last = message.lines().last().unwrap_or_default().trim();
             PatternError::Syntax(last.strip_prefix("error: ").unwrap_or(last).to_owned())
         }
     }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_cannot_leave_its_brackets() {
+    fn a_pattern_cannot_leave_its_group() {
         for pattern in ["a)|(b", "(?x)a # b", "("] {
             assert!(
                 matches!(whole(pattern), Err(PatternError::Syntax(_))),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_too_large_is_refused() {
+    fn rejects_patterns_beyond_the_limits() {
         assert_eq!(whole("(a{100}){100}").err(), Some(PatternError::TooLarge));
         assert_eq!(whole("").err(), Some(PatternError::Empty));
         let long = "a".repeat(LENGTH_MAX + 1);
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn why_it_is_refused_stands_on_one_line() {
-        let told = whole("/(a").unwrap_err().to_string();
-        assert_eq!(told, "unclosed group");
+    fn the_reason_is_one_line() {
+        let message = whole("/(a").unwrap_err().to_string();
+        assert_eq!(message, "unclosed group");
     }
 
     #[test]
-    fn several_are_matched_at_once() {
-        let patterns = ["/a", "/b.*"].map(|it| whole(it).unwrap());
+    fn matches_several_patterns_at_once() {
+        let patterns = ["/a", "/b.*"].map(|pattern| whole(pattern).unwrap());
         let any = any_of(patterns.iter()).unwrap();
         for (text, expected) in [("/a", true), ("/bc", true), ("/ac", false), ("x/a", false)] {
             assert_eq!(any.is_match(text.as_bytes()), expected, "{text}");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_matched() {
+    fn matches_bytes_that_are_not_utf8() {
         assert!(whole("a.b").unwrap().is_match(b"a\xffb"));
     }
 }

@@ -1,10 +1,10 @@
-//! What operator and proxy say to each other on a stream, as plain types.
+//! Messages of a stream between operator and proxy, as plain types.
 //!
 //! ```text
 //! proxy                                   operator
 //!   │ Hello: class, pod, name -> version     │
 //!   ├───────────────────────────────────────►│   checks the token against the class
-//!   │                Heartbeat: epoch, leader│   every 500 ms, once its inputs are listed
+//!   │                Heartbeat: epoch, leader│   every 500 ms, once its caches are synced
 //!   │◄───────────────────────────────────────┤
 //!   │ Follow                                 │   to the leader; to another after 2 s of silence
 //!   ├───────────────────────────────────────►│
@@ -15,9 +15,9 @@
 //!   │ Report: ready, what TLS presents       │
 //!   ├───────────────────────────────────────►│
 //! ```
-//! An operator sends transactions only to a proxy that follows it, so two operators never tell a
+//! An operator sends transactions only to a proxy that follows it, so two operators never send a
 //! proxy different things. The acknowledgements that go to every operator keep the others as
-//! knowing as the leader: being followed costs them no resending.
+//! up to date as the leader: when a proxy follows another one, nothing is sent again.
 
 use crate::delta::{Batch, Update};
 use crate::table::{Origin, ResourceName};
@@ -25,26 +25,26 @@ use crate::version::Version;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How often an operator whose inputs are listed says that it lives.
+/// Interval of heartbeats from an operator whose caches are synced.
 pub const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// How long a proxy waits for the heartbeat of its leader before it follows another operator.
+/// Time without a heartbeat of its leader after which a proxy follows another operator.
 pub const FAIL_OVER: Duration = Duration::from_secs(2);
 
-/// What a proxy says.
+/// Message from a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToOperator {
-    /// Once, first.
+    /// Sent once, first.
     Hello(Hello),
-    /// Whether transactions are wanted from this operator.
+    /// True if transactions are wanted from this operator.
     Follow(bool),
     /// See [`Ack`].
     Ack(Ack),
-    /// See [`Report`].
-    Report(Report),
+    /// See [`ProxyReport`].
+    Report(ProxyReport),
 }
 
-/// What an operator says.
+/// Message from an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToProxy {
     /// See [`Transaction`].
@@ -53,7 +53,7 @@ pub enum ToProxy {
     Heartbeat(Heartbeat),
 }
 
-/// Who subscribes, and what it has.
+/// Identity of a subscriber, and the resources it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello {
     /// The ExposeClass; the token must belong to its ServiceAccount.
@@ -62,59 +62,59 @@ pub struct Hello {
     pub pod_name: String,
     /// `metadata.uid` of the pod.
     pub pod_uid: String,
-    /// What is applied now.
+    /// Resources that are applied now.
     pub held: BTreeMap<ResourceName, Version>,
 }
 
-/// A batch that is answered with one [`Ack`].
+/// A batch, acknowledged by one [`Ack`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     /// Unique and rising within the stream, from 1.
     pub id: u64,
     /// The operator's lease epoch when it was sent.
     pub epoch: u64,
-    /// What to apply.
+    /// Changes to apply.
     pub batch: Batch,
 }
 
-/// A sign of life. Only operators that have listed every input give one.
+/// Sign of life. Sent only by operators whose caches are synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Rises with every change of leader. What the leader has, or what another last saw.
+    /// Rises with every change of leader: the epoch of the leader, or the one another operator last saw.
     pub epoch: u64,
-    /// Holds the lease.
+    /// True for the holder of the lease.
     pub leader: bool,
 }
 
-/// What became of resources. A resource of the transaction that is not named is still being tried;
-/// its verdict comes with a later one.
+/// Result of a transaction. A resource of the transaction that is not listed is still being applied;
+/// its result comes with a later one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ack {
-    /// The transaction that is answered; absent when another operator's was applied.
+    /// The acknowledged transaction; absent when another operator's was applied.
     pub transaction: Option<u64>,
-    /// Applied or refused, one by one.
-    pub verdicts: Vec<Verdict>,
-    /// No longer there.
+    /// Applied or rejected, one by one.
+    pub verdicts: Vec<ResourceAck>,
+    /// Removed resources.
     pub removed: Vec<ResourceName>,
 }
 
-/// Whether every worker of a proxy serves a resource.
+/// Result for one resource: every worker of the proxy serves it, or it was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Which resource.
+pub struct ResourceAck {
+    /// Name of the resource.
     pub name: ResourceName,
-    /// The content that was judged.
+    /// The content that was checked.
     pub version: Version,
     /// The origins that came with it.
     pub origins: Vec<Origin>,
-    /// Why it is not served; an older version of it may be.
+    /// Reason for not serving it; an older version of it may be served.
     pub refused: Option<String>,
 }
 
 impl Update {
-    /// What became of this update.
-    pub fn verdict(&self, refused: Option<String>) -> Verdict {
-        Verdict {
+    /// Returns the result of this update.
+    pub fn verdict(&self, refused: Option<String>) -> ResourceAck {
+        ResourceAck {
             name: self.resource.name(),
             version: self.version,
             origins: self.origins.clone(),
@@ -123,23 +123,23 @@ impl Update {
     }
 }
 
-/// What changed of what the proxy sees of itself; the first one after [`Hello`] is whole.
+/// Changes in what the proxy observes about itself; the first one after [`Hello`] is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What `/readyz` says.
+pub struct ProxyReport {
+    /// Result of `/readyz`.
     pub ready: bool,
-    /// The certificates that real handshakes with the proxy's own listeners showed.
-    pub served: Vec<Served>,
-    /// Server names that no longer have one.
+    /// Certificates that handshakes with the proxy's own listeners presented.
+    pub served: Vec<PresentedCertificate>,
+    /// Server names that no longer have a certificate.
     pub unserved: Vec<String>,
 }
 
-/// The certificate that a client gets for a server name.
+/// Certificate that a client gets for a server name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// As sent in SNI.
+pub struct PresentedCertificate {
+    /// Server name as sent in SNI.
     pub server_name: String,
-    /// The certificate resource of its virtual host.
+    /// Certificate resource of its virtual host.
     pub certificate: ResourceName,
     /// SHA-256 of the leaf in DER, lower-case hex.
     pub fingerprint: String,

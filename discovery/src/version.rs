@@ -1,4 +1,4 @@
-//! How the content of a resource is named.
+//! Versions: names of the content of a resource.
 
 use crate::table::Resource;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::fmt;
 pub struct Version(pub [u8; 16]);
 
 impl Version {
-    /// The version of a resource. Its canonical bytes are its postcard encoding, which has one form per value.
+    /// Computes the version of a resource. Its canonical bytes are its postcard encoding, which has one form per value.
     pub fn of(resource: &Resource) -> Self {
         let mut hash = Sha256::new();
         // Writing into a hash cannot fail; were it to, the bytes written so far would still be a function of content.
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn equal_content_has_an_equal_version_and_a_new_pod_on_an_old_address_has_not() {
+    fn versions_follow_content_including_the_pod_uid() {
         assert_eq!(Version::of(&endpoints("a")), Version::of(&endpoints("a")));
         assert_ne!(Version::of(&endpoints("a")), Version::of(&endpoints("b")));
     }
 
     #[test]
-    fn a_host_whose_endpoints_speak_another_protocol_has_another_version() {
-        let speaking = |protocol| {
+    fn another_upstream_protocol_is_another_version() {
+        let version_with = |protocol| {
             let backends = vec![Backend {
                 endpoints: "team/shop:http".into(),
                 weight: 1,
@@ -93,8 +93,8 @@ mod tests {
             }))
         };
         assert_ne!(
-            speaking(UpstreamProtocol::Http1),
-            speaking(UpstreamProtocol::Http2)
+            version_with(UpstreamProtocol::Http1),
+            version_with(UpstreamProtocol::Http2)
         );
     }
 }

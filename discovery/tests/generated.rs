@@ -1,12 +1,12 @@
-//! `src/grpc/generated.rs` is what the compiler makes of `proto/discovery.proto`.
+//! Checks that `src/grpc/generated.rs` is up to date with `proto/discovery.proto`.
 //!
-//! With `PORTOLAN_REGENERATE=1` the test writes the file instead of judging it.
+//! With `PORTOLAN_REGENERATE=1` the test writes the file instead of comparing it.
 #![cfg(feature = "grpc")]
 
 use std::path::Path;
 
 #[test]
-fn the_committed_code_is_what_the_proto_file_says() {
+fn generated_code_is_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::tempdir().unwrap();
     let descriptors = protox::compile(["discovery.proto"], [root.join("proto")]).unwrap();
@@ -28,6 +28,6 @@ fn the_committed_code_is_what_the_proto_file_says() {
     }
     assert!(
         std::fs::read_to_string(committed).unwrap() == generated,
-        "src/grpc/generated.rs differs from proto/discovery.proto; the proto file says how to make it anew"
+        "src/grpc/generated.rs differs from proto/discovery.proto; the proto file names the command that regenerates it"
     );
 }

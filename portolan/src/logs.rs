@@ -1,14 +1,14 @@
-//! Logs, on stderr. What is logged is said by `RUST_LOG` (default `info`).
+//! Logs on stderr, filtered by `RUST_LOG` (default `info`).
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 
-/// How logs look.
+/// Options of logs.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    /// How logs on stderr look; auto is text on a terminal and JSON elsewhere
+    /// Format of logs on stderr; auto is text on a terminal and JSON otherwise
     #[arg(long, env = "PORTOLAN_LOG_FORMAT", value_enum, default_value_t)]
     log_format: Format,
 }

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-/// Says "expose this port under these names", and makes it true
+/// Kubernetes ingress controller with its own proxy
 #[derive(Debug, Parser)]
 #[command(name = "portolan", version, arg_required_else_help = true)]
 struct Program {
@@ -28,14 +28,14 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the operator: make what ExposedPorts and ExposeClasses say true in the cluster
+    /// Run the operator, which reconciles ExposedPorts, ExposeClasses and Ingresses
     Operator {
         #[command(flatten)]
         settings: Box<Settings>,
         #[command(flatten)]
         logs: logs::Logs,
     },
-    /// Serve a folder of files without Kubernetes: the same objects, the same proxy, in one process
+    /// Serve a folder of files without Kubernetes: same objects, same proxy, one process
     #[command(after_help = serve::EXAMPLE)]
     Serve {
         #[command(flatten)]
@@ -43,21 +43,21 @@ enum Command {
         #[command(flatten)]
         logs: logs::Logs,
     },
-    /// Tell what is wrong with files, without a cluster: for repositories and their pipelines
+    /// Validate files without a cluster, for repositories and CI
     #[command(after_help = offline::CHECK_EXAMPLE)]
     Check(offline::Check),
-    /// Print what the operator would make of files, without a cluster
+    /// Print the result of the operator for files, without a cluster
     #[command(after_help = offline::RENDER_EXAMPLE)]
     Render(offline::Render),
     /// Print the version
     Version {
-        /// How it is printed
+        /// Output format
         #[arg(short, long, value_enum, default_value_t)]
         output: version::Output,
     },
     /// Print the completion script for a shell
     Completion {
-        /// Which shell
+        /// Name of the shell
         shell: Shell,
     },
 }
@@ -65,10 +65,10 @@ enum Command {
 fn main() -> ExitCode {
     match run(Program::parse().command) {
         Ok(code) => code,
-        // Whoever reads has read enough, as `head` does.
+        // The reader has closed the pipe, like `head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("portolan: {error:#}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -102,7 +102,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The data plane brings its own threads; this one is for everything else.
+/// The data plane has its own threads; one thread is enough for the rest.
 #[tokio::main(flavor = "current_thread")]
 async fn serve(options: serve::Options) -> anyhow::Result<()> {
     serve::run(options).await
@@ -113,14 +113,13 @@ async fn operate(settings: Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    let asked = shutdown.clone();
+    let token = shutdown.clone();
     tokio::spawn(async move {
         tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
+            _ = terminated.recv() => info!("received SIGTERM, shutting down"),
+            _ = interrupted.recv() => info!("received SIGINT, shutting down"),
         }
-        info!("asked to end");
-        asked.cancel();
+        token.cancel();
     });
     portolan_operator::run::run(settings, shutdown).await
 }

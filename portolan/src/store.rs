@@ -1,6 +1,6 @@
-//! What an API server would be to the core: it gives objects a uid, a generation and a beginning, keeps
-//! their statuses, and lets holds be taken. The core itself is the operator's, so objects are judged by
-//! the same rules and told in the same sentences.
+//! In-memory substitute for the API server: assigns uid, generation and creation time, stores statuses,
+//! and grants hostname reservations. The core is that of the operator, so the same rules and messages
+//! apply.
 
 use crate::files::{Key, Kind, Object, bare_namespace};
 use jiff::Timestamp;
@@ -12,32 +12,32 @@ use portolan_core::{
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where the proxies of classes live in a cluster.
+/// Namespace of the proxies in a cluster.
 pub(crate) const RELEASE_NAMESPACE: &str = "portolan-system";
 
-/// The core, and what is stored.
-pub(crate) struct Store {
+/// The core and its objects.
+pub(crate) struct ObjectStore {
     pub(crate) index: Index,
-    /// Stands in when no class is there, since nothing can be exposed without one.
+    /// Built-in class, used while there is no other.
     class: ClassName,
-    /// With the status that was judged last.
+    /// With their last status.
     objects: BTreeMap<ObjectRef, ExposedPort>,
     classes: BTreeSet<ObjectRef>,
     ingresses: BTreeSet<ObjectRef>,
-    /// Those that objects are in, and those that are objects themselves.
+    /// Namespaces of objects, and those that are objects themselves.
     namespaces: BTreeSet<String>,
-    lives: BTreeMap<Key, Life>,
+    metadata: BTreeMap<Key, ObjectMeta>,
 }
 
-/// What an API server remembers of an object while it exists.
+/// Server-side metadata of an existing object.
 #[derive(Clone, Copy)]
-struct Life {
+struct ObjectMeta {
     generation: i64,
-    began: Timestamp,
+    created: Timestamp,
 }
 
-impl Store {
-    /// With nothing but a class.
+impl ObjectStore {
+    /// Creates a store with nothing but the built-in class.
     pub(crate) fn new(index: Index, class: ClassName, now: Timestamp) -> (Self, Affected) {
         let mut store = Self {
             index,
@@ -46,40 +46,40 @@ impl Store {
             classes: BTreeSet::new(),
             ingresses: BTreeSet::new(),
             namespaces: BTreeSet::new(),
-            lives: BTreeMap::new(),
+            metadata: BTreeMap::new(),
         };
         let affected = store.apply([Event::Now(now), store.built_in_class()]);
         (store, affected)
     }
 
-    /// Takes in what became different.
-    pub(crate) fn take_in(
+    /// Applies changes of objects.
+    pub(crate) fn update(
         &mut self,
         applied: Vec<Object>,
-        gone: Vec<Key>,
+        deleted: Vec<Key>,
         now: Timestamp,
     ) -> Affected {
         let mut events = vec![Event::Now(now)];
         let had_none = self.classes.is_empty();
-        for key in gone {
+        for key in deleted {
             match key.kind {
                 Kind::ExposedPort => drop(self.objects.remove(&key.object)),
                 Kind::ExposeClass => drop(self.classes.remove(&key.object)),
                 Kind::Ingress => drop(self.ingresses.remove(&key.object)),
                 _ => {}
             }
-            self.lives.remove(&key);
+            self.metadata.remove(&key);
             events.push(match key.kind {
-                // Objects may be in it still.
+                // It may still contain objects.
                 Kind::Namespace => bare(&key.object.name),
-                _ => key.gone(),
+                _ => key.deleted(),
             });
         }
         for object in applied {
-            events.extend(self.settle(&object.key()));
+            events.extend(self.add_namespace(&object.key()));
             events.push(self.stored(object, now).applied());
         }
-        // Last, so that a class of its name among them is not taken away again.
+        // Last, so that a class of the same name is not deleted again.
         match (had_none, self.classes.is_empty()) {
             (true, false) if !self.classes.contains(&self.built_in()) => {
                 events.push(Event::ExposeClass(Change::Deleted(self.built_in())));
@@ -90,7 +90,7 @@ impl Store {
         self.apply(events)
     }
 
-    /// Takes in what the core is told beside objects.
+    /// Applies events that are not changes of objects.
     pub(crate) fn apply(&mut self, events: impl IntoIterator<Item = Event>) -> Affected {
         let mut affected = Affected::default();
         for event in events {
@@ -100,8 +100,8 @@ impl Store {
         affected
     }
 
-    /// What is seen of an object beside its proxies: every child is stored as soon as it is wanted.
-    pub(crate) fn seen(&self, object: &ObjectRef, proxies: Vec<ObservedProxy>) -> Observed {
+    /// Returns the observed state of an object: every child counts as applied.
+    pub(crate) fn observed(&self, object: &ObjectRef, proxies: Vec<ObservedProxy>) -> Observed {
         let children = self.index.children(object).into_iter();
         let children = children.map(|child| (child.key(), ChildState::Applied));
         Observed {
@@ -110,36 +110,36 @@ impl Store {
         }
     }
 
-    /// Every ExposedPort.
+    /// Returns every ExposedPort.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
         self.objects.keys()
     }
 
-    /// Every ExposeClass that somebody wrote.
+    /// Returns every ExposeClass except the built-in one.
     pub(crate) fn classes(&self) -> impl Iterator<Item = &ObjectRef> {
         self.classes.iter()
     }
 
-    /// Every Ingress, whoever is to serve it.
+    /// Returns every Ingress, of any class.
     pub(crate) fn ingresses(&self) -> impl Iterator<Item = &ObjectRef> {
         self.ingresses.iter()
     }
 
-    /// What stands against a class.
-    pub(crate) fn complaints_of_class(&self, class: &ObjectRef) -> Vec<Diagnostic> {
+    /// Returns the problems of a class.
+    pub(crate) fn class_diagnostics(&self, class: &ObjectRef) -> Vec<Diagnostic> {
         let class = ClassName::parse(&class.name);
         class
             .map(|class| self.index.class_complaints(&class))
             .unwrap_or_default()
     }
 
-    /// Whether the object is there.
+    /// Returns true if the object exists.
     pub(crate) fn has(&self, object: &ObjectRef) -> bool {
         self.objects.contains_key(object)
     }
 
-    /// Keeps a status; gives whether it differs from the one before.
-    pub(crate) fn keep(&mut self, object: &ObjectRef, status: &ExposedPortStatus) -> bool {
+    /// Stores a status; returns true if it changed.
+    pub(crate) fn set_status(&mut self, object: &ObjectRef, status: &ExposedPortStatus) -> bool {
         let Some(stored) = self.objects.get_mut(object) else {
             return false;
         };
@@ -148,13 +148,13 @@ impl Store {
         }
         stored.status = Some(status.clone());
         let event = Event::ExposedPort(Change::Applied(Box::new(stored.clone())));
-        // A status changes no meaning, as in a cluster, where it comes back by the watch.
+        // Like the watch of a cluster; a status has no effect on others.
         self.index.apply(event);
         true
     }
 
-    /// The namespace of an object, when nothing was in it so far.
-    fn settle(&mut self, key: &Key) -> Option<Event> {
+    /// Returns the event for the namespace of an object, if it is new.
+    fn add_namespace(&mut self, key: &Key) -> Option<Event> {
         let ObjectRef { namespace, name } = &key.object;
         if key.kind == Kind::Namespace {
             self.namespaces.insert(name.clone());
@@ -164,7 +164,7 @@ impl Store {
         new.then(|| bare(namespace))
     }
 
-    /// Holds are taken and given up at once: nobody else could take one.
+    /// Reserves and releases hostnames at once: there is no competing operator.
     fn settle_holds(&mut self, affected: &mut Affected) {
         while let Some(hostname) = affected.holds.pop_first() {
             let event = match self.index.hold_action(&hostname) {
@@ -183,34 +183,34 @@ impl Store {
         }
     }
 
-    /// The object as an API server would have stored it. Without a time of creation it is as old as
-    /// can be, so that the name decides between two, and not who was read first; but what lives for a
-    /// time from its creation is as old as the time when it was read first.
+    /// Returns the object as an API server would store it. Without a creation time, the epoch is used, so
+    /// that the name decides between two objects rather than the order of reading; an object that
+    /// expires after its creation is created when it is first read.
     fn stored(&mut self, mut object: Object, now: Timestamp) -> Object {
         let key = object.key();
-        let newborn = Life {
+        let new = ObjectMeta {
             generation: 0,
-            began: now,
+            created: now,
         };
-        let life = self.lives.entry(key.clone()).or_insert(newborn);
-        life.generation += 1;
-        let life = *life;
+        let meta = self.metadata.entry(key.clone()).or_insert(new);
+        meta.generation += 1;
+        let meta = *meta;
         let created = match &object {
-            Object::ExposedPort(it) if it.spec.expires_after.is_some() => life.began,
+            Object::ExposedPort(port) if port.spec.expires_after.is_some() => meta.created,
             _ => Timestamp::UNIX_EPOCH,
         };
         let metadata = object.metadata();
-        metadata.generation = Some(life.generation);
+        metadata.generation = Some(meta.generation);
         metadata.deletion_timestamp = None;
         metadata.uid.get_or_insert_with(|| key.to_string());
         metadata.creation_timestamp.get_or_insert(Time(created));
         match &mut object {
-            Object::ExposedPort(it) => {
-                it.status = self
+            Object::ExposedPort(port) => {
+                port.status = self
                     .objects
                     .remove(&key.object)
                     .and_then(|before| before.status);
-                self.objects.insert(key.object, it.as_ref().clone());
+                self.objects.insert(key.object, port.as_ref().clone());
             }
             Object::ExposeClass(_) => drop(self.classes.insert(key.object)),
             Object::Ingress(_) => drop(self.ingresses.insert(key.object)),

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-/// How the version is printed.
+/// Output format of the version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// One line.
@@ -12,13 +12,13 @@ pub(crate) enum Output {
     Json,
 }
 
-/// The version of this program and of the API that it speaks.
+/// Returns the version of this program and of its API.
 pub(crate) fn render(output: Output) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let api = "portolan.dev/v1alpha1";
     match output {
         Output::Text => format!("portolan {version} ({api})"),
-        // Neither has a character that JSON would escape.
+        // Neither needs escaping in JSON.
         Output::Json => format!(r#"{{"version":"{version}","api":"{api}"}}"#),
     }
 }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_name_the_version() {
+    fn both_formats_have_the_version() {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(
             render(Output::Text),

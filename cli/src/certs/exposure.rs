@@ -1,78 +1,78 @@
-//! An ExposedPort as far as its certificates go, and the door at which the stored form becomes that one.
+//! The parts of an ExposedPort that concern its certificates, parsed from the stored object.
 //!
-//! Only the fields that are needed are read, and words of a later version are taken as they are: an
-//! old plugin goes on with a newer cluster.
+//! Only the needed fields are read, and unknown values of a later version are accepted: an old plugin
+//! works with a newer cluster.
 
-use crate::cluster::{Object, Trouble};
+use crate::cluster::{Error, Object};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use portolan_crds::{CertificateStatus, HostnameStatus, SecretRef};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What was asked for, and what became of it.
+/// Spec and status of one ExposedPort.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Exposure {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// Of the class that was chosen; empty: none yet.
+    /// Name of the class; empty if none is chosen yet.
     pub(crate) class: String,
-    /// As they stand in the spec, `shop.*` included.
-    pub(crate) wanted: Vec<String>,
-    /// Certificates that the object brings itself, in the order of the spec.
+    /// Hostnames of the spec, including `shop.*`.
+    pub(crate) requested: Vec<String>,
+    /// Secrets of `spec.tls`, in order.
     pub(crate) own: Vec<SecretId>,
-    /// Whether status speaks of this spec.
-    pub(crate) is_judged: bool,
-    /// Whether its time is over, so that nothing should be served.
-    pub(crate) is_over: bool,
-    /// One sentence on the whole of it.
+    /// True if status is of this generation.
+    pub(crate) is_observed: bool,
+    /// True if the object has expired, so that nothing is served.
+    pub(crate) is_expired: bool,
+    /// `status.description`.
     pub(crate) description: String,
     pub(crate) hosts: Vec<Host>,
 }
 
-/// What became of one hostname.
+/// Status of one hostname.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Host {
     pub(crate) name: String,
-    /// Why it is not ready, in a sentence; empty when it is.
+    /// Reason why it is not ready; empty if it is.
     pub(crate) message: String,
     pub(crate) tls: HostTls,
 }
 
-/// What there is to say of a hostname's certificate.
+/// TLS of a hostname.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum HostTls {
-    /// It is to have one.
-    Certified(Told),
-    /// Plain HTTP, on purpose.
+    /// TLS is terminated with a certificate.
+    Terminated(ReportedStatus),
+    /// Plain HTTP, as configured.
     Disabled,
-    /// A namespace, or another object of this one, holds the hostname.
+    /// The hostname is in use by another namespace, or another object of this one.
     HeldBy(String),
-    /// The operator is about to hold the hostname.
+    /// The hostname is not reserved yet.
     Pending,
 }
 
-/// What status says of a certificate.
+/// Certificate as reported in status.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Told {
-    pub(crate) secret: String,
-    /// `kind/name`; empty: it is not issued for this object.
+pub(crate) struct ReportedStatus {
+    pub(crate) secret: SecretId,
+    /// `kind/name`; empty if it is not issued for this object.
     pub(crate) issuer: String,
     pub(crate) renewal_time: Option<Timestamp>,
-    /// What every proxy presents; absent: not all of them present the same.
-    pub(crate) served: Option<Served>,
+    /// Certificate that every proxy presents; absent if they differ.
+    pub(crate) served: Option<ServedCertificate>,
 }
 
-/// A certificate that proxies present.
+/// Certificate that proxies present.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Served {
+pub(crate) struct ServedCertificate {
     /// SHA-256 of the leaf, in lower-case hex.
     pub(crate) fingerprint: String,
     pub(crate) not_after: Option<Timestamp>,
 }
 
 /// Namespace and name of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SecretId {
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -128,21 +128,21 @@ struct Summary {
     status: String,
 }
 
-/// The word of `status.summary.status` for an object whose time is over.
-const OVER: &str = "Expired";
+/// Value of `status.summary.status` for an expired object.
+const EXPIRED: &str = "Expired";
 
 impl Exposure {
-    /// Reads one as the API server gave it.
+    /// Parses an object of the API server.
     ///
     /// # Errors
-    /// When it has another form than any version of this API.
-    pub(crate) fn read(value: Value) -> Result<Self, Trouble> {
+    /// It is not an ExposedPort of any version of this API.
+    pub(crate) fn read(value: Value) -> Result<Self, Error> {
         let text = |pointer| value.pointer(pointer).and_then(Value::as_str);
         let [namespace, name] = ["/metadata/namespace", "/metadata/name"]
             .map(|pointer| text(pointer).unwrap_or_default().to_owned());
         let stored: Stored = serde_json::from_value(value).map_err(|error| {
             let object = Object::exposed_port(&namespace, &name);
-            Trouble::garbled(&object.to_string(), &error)
+            Error::malformed(&object, &error)
         })?;
         let Stored {
             metadata,
@@ -157,39 +157,42 @@ impl Exposure {
         Ok(Self {
             own: own.collect(),
             class: status.class_name.unwrap_or_default(),
-            wanted: spec.hostnames,
-            is_judged: status.observed_generation.is_some()
+            requested: spec.hostnames,
+            is_observed: status.observed_generation.is_some()
                 && status.observed_generation == metadata.generation,
-            is_over: status.summary.status == OVER,
+            is_expired: status.summary.status == EXPIRED,
             description: status.description,
-            hosts: status.hostnames.into_iter().map(Host::read).collect(),
+            hosts: {
+                let hosts = status.hostnames.into_iter();
+                hosts.map(|host| Host::read(host, &namespace)).collect()
+            },
             namespace,
             name,
         })
     }
 
-    /// The hostnames of the spec of which status says nothing (yet).
-    pub(crate) fn untold(&self) -> impl Iterator<Item = &str> {
-        let told = |wanted: &str| {
-            let wanted = wanted.strip_suffix('.').unwrap_or(wanted);
+    /// Returns the hostnames of the spec that are not in status (yet).
+    pub(crate) fn unreported(&self) -> impl Iterator<Item = &str> {
+        let is_reported = |hostname: &str| {
+            let hostname = hostname.strip_suffix('.').unwrap_or(hostname);
             self.hosts
                 .iter()
-                .any(|host| match wanted.strip_suffix('*') {
-                    // The domain of the class stands for the star.
+                .any(|host| match hostname.strip_suffix('*') {
+                    // The star is replaced by the domain of the class.
                     Some(label) => host.name.starts_with(&label.to_ascii_lowercase()),
-                    None => host.name.eq_ignore_ascii_case(wanted),
+                    None => host.name.eq_ignore_ascii_case(hostname),
                 })
         };
-        let wanted = self.wanted.iter().map(String::as_str);
-        wanted.filter(move |wanted| !told(wanted))
+        let hostname = self.requested.iter().map(String::as_str);
+        hostname.filter(move |hostname| !is_reported(hostname))
     }
 }
 
 impl Host {
-    fn read(status: HostnameStatus) -> Self {
-        // The operator gives no certificate where it terminates no TLS, and to nobody who does not hold the name.
+    fn read(status: HostnameStatus, namespace: &str) -> Self {
+        // There is no certificate without TLS termination, or without the reservation of the hostname.
         let tls = match status.certificate {
-            Some(certificate) => HostTls::Certified(certificate.into()),
+            Some(certificate) => HostTls::Terminated(ReportedStatus::read(certificate, namespace)),
             None if !status.held_by.is_empty() => HostTls::HeldBy(status.held_by),
             None if status.url.starts_with("http://") => HostTls::Disabled,
             // A wildcard has no URL.
@@ -204,15 +207,21 @@ impl Host {
     }
 }
 
-impl From<CertificateStatus> for Told {
-    fn from(status: CertificateStatus) -> Self {
+impl ReportedStatus {
+    /// `namespace` is that of the object, for a status of an older operator without `secretNamespace`.
+    fn read(status: CertificateStatus, namespace: &str) -> Self {
         let not_after = status.not_after.map(|Time(at)| at);
+        let secret_namespace = if status.secret_namespace.is_empty() {
+            namespace.to_owned()
+        } else {
+            status.secret_namespace
+        };
         let fingerprint = status.served_fingerprint.to_ascii_lowercase();
         Self {
-            secret: status.secret_name,
+            secret: SecretId::new(secret_namespace, status.secret_name),
             issuer: status.issuer,
             renewal_time: status.renewal_time.map(|Time(at)| at),
-            served: (!fingerprint.is_empty()).then_some(Served {
+            served: (!fingerprint.is_empty()).then_some(ServedCertificate {
                 fingerprint,
                 not_after,
             }),
@@ -226,22 +235,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_stored_becomes_what_is_meant() {
+    fn parses_spec_and_status() {
         let exposure = Exposure::read(json!({
             "metadata": {"namespace": "team-a", "name": "shop", "generation": 2},
             "spec": {
                 "hostnames": ["shop.example.com", "hello.*", "New.example.com"],
                 "tls": {
-                    "mode": "AWordOfALaterVersion",
+                    "mode": "ValueOfALaterVersion",
                     "secret": {"name": "pair", "namespace": "bought"},
                     "additionalSecrets": [{"name": "rsa"}],
                 },
             },
             "status": {
-                "observedGeneration": 1, "className": "public", "aFieldOfALaterVersion": {},
+                "observedGeneration": 1, "className": "public", "fieldOfALaterVersion": {},
                 "hostnames": [
                     {"name": "shop.example.com", "url": "https://shop.example.com", "ready": true, "certificate": {
-                        "secretName": "pair", "servedFingerprint": "AB", "notAfter": "2030-01-01T00:00:00Z"}},
+                        "secretName": "pair", "secretNamespace": "bought", "servedFingerprint": "AB", "notAfter": "2030-01-01T00:00:00Z"}},
                     {"name": "hello.apps.test", "url": "http://hello.apps.test", "ready": true},
                     {"name": "*.lost.test", "ready": false, "heldBy": "team-b", "message": "held"},
                     {"name": "*.plain.test", "ready": true, "heldSince": "2029-01-01T00:00:00Z"},
@@ -250,53 +259,56 @@ mod tests {
             },
         }))
         .unwrap();
-        assert!(!exposure.is_judged && !exposure.is_over);
+        assert!(!exposure.is_observed && !exposure.is_expired);
         let own = [
             SecretId::new("bought", "pair"),
             SecretId::new("team-a", "rsa"),
         ];
         assert_eq!(exposure.own, own);
-        assert_eq!(exposure.untold().collect::<Vec<_>>(), ["New.example.com"]);
+        assert_eq!(
+            exposure.unreported().collect::<Vec<_>>(),
+            ["New.example.com"]
+        );
         let tls: Vec<_> = exposure.hosts.iter().map(|host| &host.tls).collect();
         let not_after = Some("2030-01-01T00:00:00Z".parse().unwrap());
-        let told = Told {
-            secret: "pair".into(),
-            served: Some(Served {
+        let reported = ReportedStatus {
+            secret: SecretId::new("bought", "pair"),
+            served: Some(ServedCertificate {
                 fingerprint: "ab".into(),
                 not_after,
             }),
-            ..Told::default()
+            ..ReportedStatus::default()
         };
-        let lost = HostTls::HeldBy("team-b".into());
+        let held = HostTls::HeldBy("team-b".into());
         let (disabled, pending) = (HostTls::Disabled, HostTls::Pending);
-        let meant = [
-            &HostTls::Certified(told),
+        let expected = [
+            &HostTls::Terminated(reported),
             &disabled,
-            &lost,
+            &held,
             &disabled,
             &pending,
         ];
-        assert_eq!(tls, meant);
+        assert_eq!(tls, expected);
     }
 
     #[test]
-    fn an_object_that_no_operator_has_seen_is_not_judged() {
+    fn a_new_object_is_not_observed() {
         let new = json!({
             "metadata": {"namespace": "team-a", "name": "shop", "generation": 1},
             "spec": {"hostnames": ["shop.example.com"]},
         });
         let exposure = Exposure::read(new).unwrap();
-        assert!(!exposure.is_judged);
-        assert_eq!(exposure.untold().count(), 1);
+        assert!(!exposure.is_observed);
+        assert_eq!(exposure.unreported().count(), 1);
     }
 
     #[test]
-    fn an_object_without_spec_is_told_by_its_name() {
+    fn an_object_without_spec_is_named_in_the_error() {
         let broken = json!({"metadata": {"namespace": "team-a", "name": "shop"}});
-        let refused = Exposure::read(broken).unwrap_err().to_string();
+        let message = Exposure::read(broken).unwrap_err().to_string();
         assert!(
-            refused.starts_with("ExposedPort team-a/shop: "),
-            "{refused}"
+            message.starts_with("ExposedPort team-a/shop: "),
+            "{message}"
         );
     }
 }

@@ -1,39 +1,38 @@
-//! Reads what the rows are made of: ExposedPorts first, then the classes and Secrets that they lead to.
-//! What may not be read, or fails, costs only itself.
+//! Reads the data of the rows: ExposedPorts first, then the Secrets that they reference. Objects that
+//! cannot be read do not affect others.
 
 use super::exposure::{Exposure, SecretId};
-use super::row::World;
-use super::source::{Class, Classes, StoredClass, classes_needed};
+use super::row::ClusterData;
 use super::stored::{CertificateSecret, Stored};
-use crate::cluster::{Cluster, Object, Trouble, object_name};
+use crate::cluster::{Cluster, Error, Object, object_name};
 use futures::{StreamExt as _, stream};
 use std::collections::BTreeMap;
 use std::pin::pin;
 
-/// How many requests wait for answers at the same time: a person's question is no load for the API server.
-const AT_ONCE: usize = 8;
+/// Maximum number of concurrent requests, so that one user is no load for the API server.
+const CONCURRENCY: usize = 8;
 
-/// Which ExposedPorts are meant.
+/// Selected ExposedPorts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Selection {
-    /// Those of a namespace, or with an empty one of all, that have these labels.
+    /// Those of a namespace, or of all with an empty one, that have these labels.
     All {
         namespace: String,
         labels: Option<String>,
     },
-    /// These of a namespace.
+    /// These names in a namespace.
     Named {
         namespace: String,
         names: Vec<String>,
     },
 }
 
-/// What was read, and what could not be.
+/// Objects that were read, and errors.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) world: World,
-    pub(crate) troubles: Vec<Trouble>,
-    /// Objects that this user may not read.
+    pub(crate) data: ClusterData,
+    pub(crate) errors: Vec<Error>,
+    /// Objects that the user is not allowed to read.
     pub(crate) forbidden: Vec<Object>,
 }
 
@@ -41,11 +40,10 @@ impl Found {
     /// Reads everything.
     ///
     /// # Errors
-    /// When the ExposedPorts cannot be listed: there is nothing to show.
-    pub(crate) async fn gather(cluster: &Cluster, selection: &Selection) -> Result<Self, Trouble> {
+    /// The ExposedPorts cannot be listed, so there is nothing to show.
+    pub(crate) async fn gather(cluster: &Cluster, selection: &Selection) -> Result<Self, Error> {
         let mut found = Self::default();
         found.read_exposures(cluster, selection).await?;
-        found.read_classes(cluster).await;
         found.read_secrets(cluster).await;
         Ok(found)
     }
@@ -54,7 +52,7 @@ impl Found {
         &mut self,
         cluster: &Cluster,
         selection: &Selection,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Error> {
         let values: Vec<_> = match selection {
             Selection::All { namespace, labels } => {
                 let collection = Object::exposed_ports(namespace);
@@ -65,84 +63,63 @@ impl Found {
                 let objects = names
                     .iter()
                     .map(|name| Object::exposed_port(namespace, name));
-                let answers = objects.map(|object| async move { cluster.get(&object).await });
-                stream::iter(answers).buffered(AT_ONCE).collect().await
+                let requests = objects.map(|object| async move { cluster.get(&object).await });
+                stream::iter(requests).buffered(CONCURRENCY).collect().await
             }
         };
         for value in values {
             match value.and_then(Exposure::read) {
-                Ok(exposure) => self.world.exposures.push(exposure),
-                Err(trouble) => self.troubles.push(trouble),
+                Ok(exposure) => self.data.exposures.push(exposure),
+                Err(error) => self.errors.push(error),
             }
         }
         Ok(())
     }
 
-    async fn read_classes(&mut self, cluster: &Cluster) {
-        let names = classes_needed(&self.world.exposures).into_iter();
-        let answers = names.map(|name| async move {
-            let object = Object::expose_class(&name);
-            let answer = cluster.get::<StoredClass>(&object).await;
-            (name, object, answer)
-        });
-        let answers: Vec<_> = stream::iter(answers).buffered(AT_ONCE).collect().await;
-        let mut classes = Classes::new();
-        for (name, object, answer) in answers {
-            let class = match answer {
-                Ok(class) => class.into(),
-                Err(Trouble::NotFound { .. }) => Class::Known(Vec::new()),
-                Err(trouble) => {
-                    self.cannot_read(object, trouble);
-                    Class::Unknown
-                }
-            };
-            classes.insert(name, class);
-        }
-        self.world.classes = classes;
-    }
-
     async fn read_secrets(&mut self, cluster: &Cluster) {
-        let needed = self.world.secrets_needed().into_iter();
-        // An object may name its Secret as it likes, and the name becomes a part of a path.
-        let (right, wrong): (Vec<_>, Vec<_>) = needed.partition(SecretId::can_exist);
-        let answers = right.into_iter().map(|secret| async move {
+        let needed = self.data.secrets_needed().into_iter();
+        // The name of a Secret in an object is arbitrary, and becomes part of a path.
+        let (valid, invalid): (Vec<_>, Vec<_>) = needed.partition(SecretId::can_exist);
+        let requests = valid.into_iter().map(|secret| async move {
             let object = Object::secret(&secret.namespace, &secret.name);
-            let answer = cluster.get::<CertificateSecret>(&object).await;
-            (secret, object, answer)
+            let result = cluster.get::<CertificateSecret>(&object).await;
+            (secret, object, result)
         });
-        let mut answers = pin!(stream::iter(answers).buffered(AT_ONCE));
-        let mut secrets: BTreeMap<_, _> =
-            wrong.into_iter().map(|it| (it, Stored::NotFound)).collect();
-        while let Some((secret, object, answer)) = answers.next().await {
-            // Nobody waits for as many time-outs as there are Secrets.
-            let is_lost = answer.as_ref().is_err_and(Trouble::is_silence);
-            let stored = match answer {
+        let mut results = pin!(stream::iter(requests).buffered(CONCURRENCY));
+        let mut secrets: BTreeMap<_, _> = invalid
+            .into_iter()
+            .map(|secret| (secret, Stored::NotFound))
+            .collect();
+        while let Some((secret, object, result)) = results.next().await {
+            // Avoids one timeout per Secret.
+            let is_unresponsive = result.as_ref().is_err_and(Error::is_unresponsive);
+            let stored = match result {
                 Ok(secret) => secret.into(),
-                Err(Trouble::NotFound { .. }) => Stored::NotFound,
-                Err(trouble) => self.cannot_read(object, trouble),
+                Err(Error::NotFound { .. }) => Stored::NotFound,
+                Err(error) => self.cannot_read(object, error),
             };
             secrets.insert(secret, stored);
-            if is_lost {
+            if is_unresponsive {
                 break;
             }
         }
-        self.world.secrets = secrets;
+        self.data.secrets = secrets;
     }
 
-    fn cannot_read(&mut self, object: Object, trouble: Trouble) -> Stored {
-        match trouble {
-            Trouble::Forbidden { .. } => {
+    fn cannot_read(&mut self, object: Object, error: Error) -> Stored {
+        match error {
+            Error::Forbidden { .. } => {
                 self.forbidden.push(object);
                 Stored::Forbidden
             }
-            trouble => {
-                self.troubles.push(trouble);
+            error => {
+                self.errors.push(error);
                 Stored::Failed
             }
         }
     }
 
-    /// One sentence for everything that may not be read.
+    /// Returns a note about all objects that the user is not allowed to read.
     pub(crate) fn note(&self) -> Option<String> {
         let first = self.forbidden.first()?;
         let more = match self.forbidden.len() {
@@ -150,7 +127,7 @@ impl Found {
             count => format!(" and {} more", count - 1),
         };
         Some(format!(
-            "{first}{more}: may not be read, so STORED is - and not compared; have get on it granted (docs/reference/cli.md)"
+            "{first}{more}: forbidden, so STORED is - and is not compared; grant get on secrets to compare it"
         ))
     }
 }

@@ -1,7 +1,7 @@
 //! `kubectl portolan certs`: the certificate of each hostname, stored and served.
 //!
-//! [`gather`] reads the cluster; [`exposure`], [`source`], [`stored`], [`state`] and [`row`] make rows of what was
-//! read, without I/O; [`table`] and [`report`] show them.
+//! [`gather`] reads the cluster; [`exposure`], [`source`], [`stored`], [`state`] and [`row`] turn the data into
+//! rows, without I/O; [`table`] and [`report`] print them.
 
 mod exposure;
 mod gather;
@@ -18,92 +18,93 @@ use crate::cluster::{Connection, object_name};
 use clap::{Args, ValueEnum};
 use gather::{Found, Selection};
 use jiff::Timestamp;
-use report::Report;
+use report::CertificateReport;
 use row::Row;
 use std::env;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
-use table::Look;
+use table::TableStyle;
 
-/// What `kubectl portolan certs --help` ends with.
+/// End of `kubectl portolan certs --help`.
 pub(crate) const EXAMPLE: &str = r#"Examples:
   kubectl portolan certs                     this namespace, soonest to expire first
   kubectl portolan certs -A                  the whole cluster
   kubectl portolan certs shop -n team-a      one ExposedPort
-  kubectl portolan certs -A --check          for a script: 3 when something is wrong
+  kubectl portolan certs -A --check          for scripts: exit code 3 if there are problems
   kubectl portolan certs -A -o json | jq '.hostnames[] | select(.state != "Ok")'
 
 STORED is the certificate in the Secret, SERVED the one that every proxy presents:
-the beginning of its SHA-256 fingerprint, `same` when it is the stored one, `none`,
-or `-` where nothing is known or needed. LEFT and RENEWS count from now. Rows without a
-certificate come first. The states are explained in docs/reference/cli.md.
+the start of its SHA-256 fingerprint, `same` if it is the stored one, `none`, or `-` if
+unknown or not needed. LEFT and RENEWS are relative to now. Rows without a certificate
+come first. docs/reference/cli.md explains the states.
 
-Only tls.crt of a Secret is looked at. Who may not read Secrets sees all the rest.
-Exit codes: 0 ok, 1 failed or not found, 2 usage, 3 --check found something."#;
+Only tls.crt of a Secret is read. Without access to Secrets, everything else is shown.
+Exit codes: 0 ok, 1 failed or not found, 2 usage, 3 --check found problems."#;
 
-/// The code of a check that found something.
-const FOUND: u8 = 3;
+/// Exit code of a check that found problems.
+const CHECK_FAILED: u8 = 3;
 
-/// Which hostnames, and how they are shown.
+/// Options of `certs`.
 #[derive(Debug, Args)]
 pub(crate) struct Certs {
-    /// Names of ExposedPorts; all when none is given
+    /// Names of ExposedPorts. If omitted, all are shown
     #[arg(value_name = "NAME", value_parser = object_name, conflicts_with_all = ["all_namespaces", "selector"])]
     names: Vec<String>,
-    /// The namespace; else that of the context
+    /// Namespace. Defaults to that of the context
     #[arg(short, long, value_parser = object_name)]
     namespace: Option<String>,
-    /// All namespaces, whatever --namespace says
+    /// Show all namespaces; overrides --namespace
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Those with these labels, such as app=shop,tier!=test
+    /// Label selector, such as app=shop,tier!=test
     #[arg(short = 'l', long)]
     selector: Option<String>,
-    /// How they are shown
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// The table without its first line
+    /// Omit the header of the table
     #[arg(long)]
     no_headers: bool,
-    /// End with code 3, and say why on standard error, when a certificate is missing, expired, or not the
-    /// one that is served
+    /// Exit with code 3 if a certificate is missing, expired, or not the one that is served, and print
+    /// the problems to standard error
     #[arg(long)]
     check: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// How rows are shown.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A line for each hostname
+    /// One line per hostname
     #[default]
     Table,
     /// One JSON object
     Json,
-    /// The same as YAML
+    /// The same in YAML
     Yaml,
 }
 
 impl Certs {
-    /// Shows them.
+    /// Prints the certificates.
     ///
     /// # Errors
-    /// When the ExposedPorts cannot be read, or nobody reads the answer.
+    /// The ExposedPorts cannot be read, or writing failed.
     pub(crate) async fn run(&self) -> anyhow::Result<ExitCode> {
         let (cluster, namespace) = self.connection.open().await?;
         let selection = self.selection(namespace);
         let found = Found::gather(&cluster, &selection).await?;
         let now = Timestamp::now();
-        let rows = found.world.rows(now);
+        let rows = found.data.rows(now);
         self.show(&rows, &selection, now)?;
         Ok(self.conclude(&found, &rows))
     }
 
     fn selection(&self, of_context: String) -> Selection {
-        let namespace = match self.all_namespaces {
-            true => String::new(),
-            false => self.namespace.clone().unwrap_or(of_context),
+        let namespace = if self.all_namespaces {
+            String::new()
+        } else {
+            self.namespace.clone().unwrap_or(of_context)
         };
         match self.names.as_slice() {
             [] => Selection::All {
@@ -128,28 +129,32 @@ impl Certs {
                     eprintln!("No hostnames found in namespace {namespace}");
                 }
                 ([], Selection::Named { .. }) => {}
-                (rows, _) => table::write(rows, self.look(), now, &mut out)?,
+                (rows, _) => table::write(rows, self.style(), now, &mut out)?,
             },
             Output::Json => {
-                let text = serde_json::to_string_pretty(&Report::new(rows, now))?;
+                let text = serde_json::to_string_pretty(&CertificateReport::new(rows, now))?;
                 writeln!(out, "{text}")?;
             }
-            Output::Yaml => write!(out, "{}", serde_yaml::to_string(&Report::new(rows, now))?)?,
+            Output::Yaml => write!(
+                out,
+                "{}",
+                serde_yaml::to_string(&CertificateReport::new(rows, now))?
+            )?,
         }
         Ok(out.flush()?)
     }
 
-    fn look(&self) -> Look {
-        // no-color.org: set to anything but nothing.
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Look {
+    fn style(&self) -> TableStyle {
+        // no-color.org: set and not empty.
+        let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        TableStyle {
             namespaces: self.all_namespaces,
             headers: !self.no_headers,
-            colours: io::stdout().is_terminal() && !refused,
+            colours: io::stdout().is_terminal() && !no_color,
         }
     }
 
-    /// Says on standard error what a person should know beside the rows.
+    /// Prints notes, problems and errors to standard error.
     fn conclude(&self, found: &Found, rows: &[Row]) -> ExitCode {
         if let Some(note) = found.note() {
             eprintln!("note: {note}");
@@ -157,15 +162,15 @@ impl Certs {
         let failing: Vec<_> = rows.iter().filter(|row| row.state.is_failing()).collect();
         if self.check {
             for row in &failing {
-                eprintln!("{}: {}", row.state.as_str(), row.complaint());
+                eprintln!("{}: {}", row.state.as_str(), row.message());
             }
         }
-        for trouble in &found.troubles {
-            eprintln!("error: {trouble}");
+        for error in &found.errors {
+            eprintln!("error: {error}");
         }
-        match (found.troubles.as_slice(), self.check && !failing.is_empty()) {
+        match (found.errors.as_slice(), self.check && !failing.is_empty()) {
             ([], false) => ExitCode::SUCCESS,
-            ([], true) => FOUND.into(),
+            ([], true) => CHECK_FAILED.into(),
             _ => ExitCode::FAILURE,
         }
     }

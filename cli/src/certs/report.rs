@@ -1,9 +1,9 @@
-//! Rows for programs. Every field is always there, null or empty where nothing is known; later versions only
-//! add fields, and words of `state` and `outcome`. docs/reference/cli.md describes each.
+//! Rows in JSON and YAML. Every field is always present, null or empty if unknown; later versions only
+//! add fields, and values of `state` and `outcome`. docs/reference/cli.md describes each.
 
-use super::exposure::{SecretId, Served};
+use super::exposure::{SecretId, ServedCertificate};
 use super::row::Row;
-use super::state::{Evidence, State};
+use super::state::{CertificateInfo, State};
 use super::stored::Stored;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde::Serialize;
 /// All rows, in their order.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Report<'a> {
+pub(crate) struct CertificateReport<'a> {
     checked_at: Timestamp,
     hostnames: Vec<Hostname<'a>>,
 }
@@ -30,7 +30,7 @@ struct Hostname<'a> {
     seconds_left: Option<i64>,
     renewal_time: Option<Timestamp>,
     served: Option<Presented<'a>>,
-    stored: Vec<Read<'a>>,
+    stored: Vec<SecretResult<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,10 +40,10 @@ struct Presented<'a> {
     not_after: Option<Timestamp>,
 }
 
-/// What was found in one Secret.
+/// Result of reading one Secret.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Read<'a> {
+struct SecretResult<'a> {
     secret_namespace: &'a str,
     secret_name: &'a str,
     outcome: &'static str,
@@ -59,7 +59,7 @@ struct Certificate<'a> {
     not_after: Timestamp,
 }
 
-impl<'a> Report<'a> {
+impl<'a> CertificateReport<'a> {
     pub(crate) fn new(rows: &'a [Row], now: Timestamp) -> Self {
         Self {
             checked_at: now,
@@ -70,9 +70,9 @@ impl<'a> Report<'a> {
 
 impl<'a> Hostname<'a> {
     fn new(row: &'a Row, now: Timestamp) -> Self {
-        let evidence = row.evidence.as_ref();
-        let stored = evidence.map(|it| it.stored.as_slice()).unwrap_or_default();
-        let served = evidence.and_then(|it| it.served.as_ref());
+        let info = row.certificate.as_ref();
+        let stored = info.map(|info| info.stored.as_slice()).unwrap_or_default();
+        let served = info.and_then(|info| info.served.as_ref());
         let not_after = row.not_after();
         Self {
             namespace: &row.namespace,
@@ -81,22 +81,22 @@ impl<'a> Hostname<'a> {
             class_name: &row.class,
             state: row.state,
             problem: &row.problem,
-            issuer: evidence.map(issuer).unwrap_or_default(),
+            issuer: info.map(issuer).unwrap_or_default(),
             not_after,
             seconds_left: not_after.map(|at| at.duration_since(now).as_secs()),
-            renewal_time: evidence.and_then(|it| it.renewal_time),
+            renewal_time: info.and_then(|info| info.renewal_time),
             served: served.map(Presented::new),
-            stored: stored.iter().map(Read::new).collect(),
+            stored: stored.iter().map(SecretResult::new).collect(),
         }
     }
 }
 
-fn issuer(evidence: &Evidence) -> &str {
-    &evidence.issuer
+fn issuer(info: &CertificateInfo) -> &str {
+    &info.issuer
 }
 
 impl<'a> Presented<'a> {
-    fn new(served: &'a Served) -> Self {
+    fn new(served: &'a ServedCertificate) -> Self {
         Self {
             fingerprint: &served.fingerprint,
             not_after: served.not_after,
@@ -104,7 +104,7 @@ impl<'a> Presented<'a> {
     }
 }
 
-impl<'a> Read<'a> {
+impl<'a> SecretResult<'a> {
     fn new((secret, stored): &'a (SecretId, Stored)) -> Self {
         Self {
             secret_namespace: &secret.namespace,
@@ -118,7 +118,7 @@ impl<'a> Read<'a> {
             },
             certificate: stored.leaf().map(|leaf| Certificate {
                 fingerprint: &leaf.fingerprint,
-                dns_names: &leaf.dns_names,
+                dns_names: leaf.dns_names.as_slice(),
                 not_before: leaf.not_before,
                 not_after: leaf.not_after,
             }),

@@ -1,17 +1,16 @@
-//! A row for each hostname, from what was read and the time: pure, so that every case can be shown to it.
+//! Computes a row for each hostname from the data and the time. Pure, so that every case can be tested.
 
 use super::exposure::{Exposure, Host, HostTls, SecretId};
-use super::source::{self, Classes};
-use super::state::{Evidence, State};
+use super::source;
+use super::state::{CertificateInfo, State};
 use super::stored::Stored;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// Everything that was read.
+/// Objects that were read.
 #[derive(Debug, Default)]
-pub(crate) struct World {
+pub(crate) struct ClusterData {
     pub(crate) exposures: Vec<Exposure>,
-    pub(crate) classes: Classes,
     pub(crate) secrets: BTreeMap<SecretId, Stored>,
 }
 
@@ -21,72 +20,76 @@ pub(crate) struct Row {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) hostname: String,
-    /// Empty: none was chosen yet.
+    /// Empty if none is chosen yet.
     pub(crate) class: String,
     pub(crate) state: State,
-    /// What is wrong, and what would be right; empty: nothing.
+    /// Problem and remedy; empty if there is none.
     pub(crate) problem: String,
-    /// Absent where there is nothing to be certified.
-    pub(crate) evidence: Option<Evidence>,
+    /// Absent without TLS termination.
+    pub(crate) certificate: Option<CertificateInfo>,
 }
 
-impl World {
-    /// The Secrets that are to be read.
+impl ClusterData {
+    /// Returns the Secrets to read.
     pub(crate) fn secrets_needed(&self) -> Vec<SecretId> {
         let hosts = self
             .exposures
             .iter()
-            .flat_map(|it| it.hosts.iter().map(move |host| (it, host)));
+            .flat_map(|exposure| exposure.hosts.iter().map(move |host| (exposure, host)));
         let mut needed: Vec<_> = hosts
-            .filter_map(|(exposure, host)| self.places(exposure, host))
-            .flatten()
+            .flat_map(|(exposure, host)| self.secrets_of(exposure, host))
             .collect();
         needed.sort();
         needed.dedup();
         needed
     }
 
-    /// What a person should look at first comes first: those without any certificate, then by the time that
-    /// is left, at last those that need none.
+    /// Returns the rows, most urgent first: those without a certificate, then by remaining time, last
+    /// those that need none.
     pub(crate) fn rows(&self, now: Timestamp) -> Vec<Row> {
-        let living = self.exposures.iter().filter(|it| !it.is_over);
-        let mut rows: Vec<_> = living
+        let active = self
+            .exposures
+            .iter()
+            .filter(|exposure| !exposure.is_expired);
+        let mut rows: Vec<_> = active
             .flat_map(|exposure| {
-                let told = exposure
+                let reported = exposure
                     .hosts
                     .iter()
                     .map(|host| self.row(exposure, host, now));
-                told.chain(exposure.untold().map(|host| untold(exposure, host)))
+                reported.chain(exposure.unreported().map(|host| unreported(exposure, host)))
             })
             .collect();
         rows.sort_by_cached_key(Row::urgency);
         rows
     }
 
-    fn places(&self, exposure: &Exposure, host: &Host) -> Option<Vec<SecretId>> {
-        let HostTls::Certified(told) = &host.tls else {
-            return None;
-        };
-        source::secrets(&self.exposures, &self.classes, exposure, &host.name, told)
+    fn secrets_of(&self, exposure: &Exposure, host: &Host) -> Vec<SecretId> {
+        match &host.tls {
+            HostTls::Terminated(status) => {
+                source::secrets(&self.exposures, exposure, &host.name, status)
+            }
+            HostTls::Disabled | HostTls::HeldBy(_) | HostTls::Pending => Vec::new(),
+        }
     }
 
     fn row(&self, exposure: &Exposure, host: &Host, now: Timestamp) -> Row {
         let (state, problem) = match &host.tls {
-            HostTls::Certified(told) => {
-                let places = self.places(exposure, host).unwrap_or_default();
-                let stored = places.into_iter().map(|secret| {
+            HostTls::Terminated(status) => {
+                let secrets = self.secrets_of(exposure, host).into_iter();
+                let stored = secrets.map(|secret| {
                     let stored = self.secrets.get(&secret).cloned();
                     (secret, stored.unwrap_or(Stored::Failed))
                 });
-                let evidence = Evidence::new(told, stored.collect());
-                let judged = evidence.judge(&host.name, &host.message, now);
-                return Row::new(exposure, &host.name, judged, Some(evidence));
+                let certificate = CertificateInfo::new(status, stored.collect());
+                let result = certificate.check(&host.name, &host.message, now);
+                return Row::new(exposure, &host.name, result, Some(certificate));
             }
             HostTls::Disabled => (State::NoTls, String::new()),
             HostTls::HeldBy(holder) => (
                 State::NotHeld,
                 format!(
-                    "{holder} holds the hostname; choose another one, or have it given up there"
+                    "already in use by {holder}; choose another hostname or ask its owner to release it"
                 ),
             ),
             HostTls::Pending => (State::Pending, PENDING.to_owned()),
@@ -95,15 +98,17 @@ impl World {
     }
 }
 
-const PENDING: &str = "the operator has not judged it yet; wait a moment, or see whether it runs";
+const PENDING: &str =
+    "not processed by the operator yet; if this persists, check that the operator is running";
 
-/// A hostname of the spec that status does not list.
-fn untold(exposure: &Exposure, host: &str) -> Row {
-    let judged = match exposure.is_judged {
-        true => (State::Rejected, exposure.description.clone()),
-        false => (State::Pending, PENDING.to_owned()),
+/// Returns the row of a hostname of the spec that is not in status.
+fn unreported(exposure: &Exposure, host: &str) -> Row {
+    let result = if exposure.is_observed {
+        (State::Rejected, exposure.description.clone())
+    } else {
+        (State::Pending, PENDING.to_owned())
     };
-    Row::new(exposure, host, judged, None)
+    Row::new(exposure, host, result, None)
 }
 
 impl Row {
@@ -111,7 +116,7 @@ impl Row {
         exposure: &Exposure,
         hostname: &str,
         (state, problem): (State, String),
-        evidence: Option<Evidence>,
+        certificate: Option<CertificateInfo>,
     ) -> Self {
         Self {
             namespace: exposure.namespace.clone(),
@@ -120,17 +125,19 @@ impl Row {
             hostname: hostname.to_owned(),
             state,
             problem,
-            evidence,
+            certificate,
         }
     }
 
-    /// When clients will be turned away.
+    /// Returns the time from which clients reject the certificate.
     pub(crate) fn not_after(&self) -> Option<Timestamp> {
-        self.evidence.as_ref().and_then(Evidence::not_after)
+        self.certificate
+            .as_ref()
+            .and_then(CertificateInfo::not_after)
     }
 
-    /// For the person who asked: object, hostname, problem, and what would be right.
-    pub(crate) fn complaint(&self) -> String {
+    /// Returns object, hostname, problem and remedy.
+    pub(crate) fn message(&self) -> String {
         let Self {
             namespace,
             name,
@@ -153,7 +160,7 @@ impl Row {
     }
 }
 
-/// As much of a fingerprint as tells two certificates apart.
+/// Returns the start of a fingerprint, enough to distinguish certificates.
 pub(crate) fn short(fingerprint: &str) -> &str {
     fingerprint.get(..12).unwrap_or(fingerprint)
 }

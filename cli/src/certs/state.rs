@@ -1,39 +1,39 @@
-//! What a person is to think of a hostname's certificate: the first check that applies, in a word and in a
-//! sentence.
+//! State of a hostname's certificate: the first check that fails, as a word and a message.
 
-use super::exposure::{SecretId, Served, Told};
+use super::exposure::{ReportedStatus, SecretId, ServedCertificate};
 use super::row::short;
-use super::stored::{Leaf, Stored};
+use super::stored::Stored;
 use jiff::{SignedDuration, Timestamp};
+use portolan_certificate::LeafCertificate;
 use serde::Serialize;
 
-/// How long a renewal may take before it is worth a look: issuers answer within minutes, and are tried again.
+/// Time that a renewal may take before it counts as overdue: issuers take minutes, and are retried.
 const RENEWAL_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a person is to think of it.
+/// State of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum State {
     /// No certificate is stored.
     Missing,
-    /// The object is not accepted, so its hostnames have none.
+    /// The object is not accepted, so its hostnames have no certificate.
     Rejected,
-    /// Somebody else holds the hostname.
+    /// The hostname is in use by another namespace or object.
     NotHeld,
-    /// The operator has not judged it yet.
+    /// The operator has not processed it yet.
     Pending,
-    /// It is past its time.
+    /// The certificate has expired.
     Expired,
-    /// What is stored cannot be served under this hostname.
+    /// The stored certificate cannot be served for this hostname.
     Unusable,
-    /// Not every proxy presents it, or there is no proxy.
+    /// Not every proxy presents it, or no proxy is ready.
     NotServed,
-    /// Another one than the stored one is served.
+    /// The served certificate differs from the stored one.
     Differs,
-    /// It was to be renewed an hour ago or longer.
+    /// The renewal was due more than an hour ago.
     Overdue,
-    /// It is served, and stored as far as that is known.
+    /// It is served, and is the stored one as far as known.
     Ok,
-    /// Plain HTTP, on purpose.
+    /// Plain HTTP, as configured.
     #[serde(rename = "NoTLS")]
     NoTls,
 }
@@ -55,33 +55,33 @@ impl State {
         }
     }
 
-    /// Whether clients meet no certificate, or not the one that is stored: what `--check` is for.
+    /// Returns true if clients get no certificate, or not the stored one; `--check` fails on these.
     pub(crate) fn is_failing(self) -> bool {
         !matches!(self, Self::Overdue | Self::Ok | Self::NoTls)
     }
 }
 
-/// What is known of one certificate.
+/// Reported and stored certificate of one hostname.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Evidence {
+pub(crate) struct CertificateInfo {
     pub(crate) issuer: String,
     pub(crate) renewal_time: Option<Timestamp>,
-    pub(crate) served: Option<Served>,
-    /// One for each Secret, the one that status names first; empty: where it is stored is not known.
+    pub(crate) served: Option<ServedCertificate>,
+    /// One for each Secret, the one that status names first.
     pub(crate) stored: Vec<(SecretId, Stored)>,
 }
 
-impl Evidence {
-    pub(crate) fn new(told: &Told, stored: Vec<(SecretId, Stored)>) -> Self {
+impl CertificateInfo {
+    pub(crate) fn new(status: &ReportedStatus, stored: Vec<(SecretId, Stored)>) -> Self {
         Self {
-            issuer: told.issuer.clone(),
-            renewal_time: told.renewal_time,
-            served: told.served.clone(),
+            issuer: status.issuer.clone(),
+            renewal_time: status.renewal_time,
+            served: status.served.clone(),
             stored,
         }
     }
 
-    /// The stored one that counts: that which is served, else the first.
+    /// Returns the stored certificate that is served, else the first.
     pub(crate) fn shown(&self) -> Option<&(SecretId, Stored)> {
         let is_served = |(_, stored): &&(SecretId, Stored)| {
             let leaf = stored.leaf();
@@ -93,13 +93,13 @@ impl Evidence {
             .or_else(|| self.stored.first())
     }
 
-    /// Whether this very certificate is served.
-    pub(crate) fn serves(&self, leaf: &Leaf) -> bool {
+    /// Returns true if this certificate is served.
+    pub(crate) fn serves(&self, leaf: &LeafCertificate) -> bool {
         let served = self.served.as_ref();
         served.is_some_and(|served| served.fingerprint == leaf.fingerprint)
     }
 
-    /// When clients will be turned away: the end of what is served, else of what is stored.
+    /// Returns the end of the served certificate, else of the stored one.
     pub(crate) fn not_after(&self) -> Option<Timestamp> {
         let leaf = self.shown().and_then(|(_, stored)| stored.leaf());
         match &self.served {
@@ -111,123 +111,108 @@ impl Evidence {
         }
     }
 
-    /// `message` is what status says of the hostname.
-    pub(crate) fn judge(&self, host: &str, message: &str, now: Timestamp) -> (State, String) {
+    /// Returns the first failing check. `message` is that of the hostname in status.
+    pub(crate) fn check(&self, host: &str, message: &str, now: Timestamp) -> (State, String) {
         let checks = [
-            self.is_expired(now),
-            self.is_stored_and_usable(host, message, now),
-            self.is_served(host, message),
-            self.is_the_stored_one(),
-            self.is_renewed_in_time(now),
+            self.check_expiry(now),
+            self.check_stored(host, message, now),
+            self.check_served(host, message),
+            self.check_same(),
+            self.check_renewal(now),
         ];
         let found = checks.into_iter().flatten().next();
         found.unwrap_or((State::Ok, String::new()))
     }
 
-    fn is_expired(&self, now: Timestamp) -> Option<(State, String)> {
+    fn check_expiry(&self, now: Timestamp) -> Option<(State, String)> {
         let at = self.not_after().filter(|at| *at <= now)?;
-        let told = format!("the certificate has expired at {at}; {}", self.remedy());
-        Some((State::Expired, told))
+        let problem = format!("certificate expired at {at}; {}", self.remedy());
+        Some((State::Expired, problem))
     }
 
-    fn is_stored_and_usable(
-        &self,
-        host: &str,
-        message: &str,
-        now: Timestamp,
-    ) -> Option<(State, String)> {
+    fn check_stored(&self, host: &str, message: &str, now: Timestamp) -> Option<(State, String)> {
         let (secret, stored) = self.shown()?;
         let SecretId { namespace, name } = secret;
         let problem = match stored {
             Stored::Forbidden | Stored::Failed => return None,
             Stored::NotFound => {
-                let told = format!(
-                    "no certificate is stored in Secret {namespace}/{name}{}; {}",
-                    aside(host, message),
+                let problem = format!(
+                    "no certificate in Secret {namespace}/{name}{}; {}",
+                    parenthesised(host, message),
                     self.remedy()
                 );
-                return Some((State::Missing, told));
+                return Some((State::Missing, problem));
             }
             Stored::Unreadable(problem) => (*problem).to_owned(),
             Stored::Certificate(leaf) if leaf.not_after <= now => {
-                format!("the certificate there has expired at {}", leaf.not_after)
+                format!("certificate expired at {}", leaf.not_after)
             }
             Stored::Certificate(leaf) if leaf.not_before > now => {
-                format!("the certificate there is good from {} on", leaf.not_before)
+                format!("certificate is not valid before {}", leaf.not_before)
             }
-            Stored::Certificate(leaf) if !leaf.is_for(host) => {
-                format!("the certificate there is for {}", few(&leaf.dns_names))
+            Stored::Certificate(leaf) if !leaf.dns_names.covers(host) => {
+                format!("certificate is for {}", leaf.dns_names)
             }
             Stored::Certificate(_) => return None,
         };
-        let told = format!("Secret {namespace}/{name}: {problem}; {}", self.remedy());
-        Some((State::Unusable, told))
+        let problem = format!("Secret {namespace}/{name}: {problem}; {}", self.remedy());
+        Some((State::Unusable, problem))
     }
 
-    fn is_served(&self, host: &str, message: &str) -> Option<(State, String)> {
+    fn check_served(&self, host: &str, message: &str) -> Option<(State, String)> {
         if self.served.is_some() {
             return None;
         }
-        let told = format!(
-            "not every proxy presents a certificate{}; see whether the proxies of the class are ready",
-            aside(host, message)
+        let problem = format!(
+            "not every proxy presents a certificate{}; check that the proxies of the class are ready",
+            parenthesised(host, message)
         );
-        Some((State::NotServed, told))
+        Some((State::NotServed, problem))
     }
 
-    fn is_the_stored_one(&self) -> Option<(State, String)> {
+    fn check_same(&self) -> Option<(State, String)> {
         let served = self.served.as_ref()?;
         let (secret, stored) = self.shown()?;
         let leaf = stored.leaf()?;
-        // One that may not be read may be the one.
-        if self.serves(leaf) || !self.stored.iter().all(|(_, it)| it.is_known()) {
+        // A Secret that cannot be read may hold the served one.
+        if self.serves(leaf) || !self.stored.iter().all(|(_, stored)| stored.is_known()) {
             return None;
         }
-        let told = format!(
-            "proxies present {}, Secret {}/{} holds {}; wait a moment, then look at the proxies and the operator",
+        let problem = format!(
+            "proxies present {}, Secret {}/{} holds {}; if this persists, check the proxies and the operator",
             short(&served.fingerprint),
             secret.namespace,
             secret.name,
             short(&leaf.fingerprint)
         );
-        Some((State::Differs, told))
+        Some((State::Differs, problem))
     }
 
-    fn is_renewed_in_time(&self, now: Timestamp) -> Option<(State, String)> {
+    fn check_renewal(&self, now: Timestamp) -> Option<(State, String)> {
         let at = self.renewal_time?;
         if now.duration_since(at) < RENEWAL_GRACE {
             return None;
         }
-        let told = format!("it was to be renewed at {at}; {}", self.remedy());
-        Some((State::Overdue, told))
+        let problem = format!("renewal was due at {at}; {}", self.remedy());
+        Some((State::Overdue, problem))
     }
 
     fn remedy(&self) -> String {
         match self.stored.first() {
-            // cert-manager's Certificate has the name of the Secret that it is put into.
+            // cert-manager's Certificate has the name of its Secret.
             Some((SecretId { namespace, name }, _)) if !self.issuer.is_empty() => {
                 format!("see `kubectl -n {namespace} describe certificate {name}`")
             }
-            Some(_) | None => "have a good one stored in the Secret".to_owned(),
+            Some(_) | None => "store a valid certificate in the Secret".to_owned(),
         }
     }
 }
 
-/// What status says beside, without the hostname before it.
-fn aside(host: &str, message: &str) -> String {
-    let said = message.strip_prefix(host).unwrap_or(message);
-    let said = said.trim_start_matches([':', ' ']);
-    match said {
+/// Formats the message of status in parentheses, without its leading hostname.
+fn parenthesised(host: &str, message: &str) -> String {
+    let detail = message.strip_prefix(host).unwrap_or(message);
+    match detail.trim_start_matches([':', ' ']) {
         "" => String::new(),
-        said => format!(" ({said})"),
-    }
-}
-
-/// A certificate may have hundreds of names.
-fn few(names: &[String]) -> String {
-    match names {
-        [] => "no DNS name".to_owned(),
-        [first] => first.clone(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        detail => format!(" ({detail})"),
     }
 }

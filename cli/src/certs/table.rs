@@ -1,15 +1,15 @@
-//! Rows for a person: aligned columns, as kubectl has them.
+//! Rows as a table, aligned like that of kubectl.
 
 use super::row::{Row, short};
-use super::state::{Evidence, State};
+use super::state::{CertificateInfo, State};
 use super::stored::Stored;
 use jiff::{SignedDuration, Timestamp};
 use std::io::{self, Write};
 
-/// How a table looks.
+/// Style of a table.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    /// A column for the namespace: rows come from several.
+pub(crate) struct TableStyle {
+    /// Adds a column for the namespace.
     pub(crate) namespaces: bool,
     pub(crate) headers: bool,
     pub(crate) colours: bool,
@@ -28,24 +28,24 @@ const HEADERS: [&str; COLUMNS] = [
     "ISSUER",
 ];
 const COLUMNS: usize = 10;
-/// Where the state stands.
+/// Index of the state column.
 const STATE: usize = 3;
-/// What kubectl puts between columns.
+/// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
-/// Nothing to say, or nothing known.
-const NOTHING: &str = "-";
+/// Cell of a value that is unknown or not needed.
+const EMPTY: &str = "-";
 
 /// Writes the table.
 ///
 /// # Errors
-/// When nobody reads it.
+/// Writing failed.
 pub(crate) fn write(
     rows: &[Row],
-    look: Look,
+    style: TableStyle,
     now: Timestamp,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let headers = look.headers.then(|| (None, HEADERS.map(str::to_owned)));
+    let headers = style.headers.then(|| (None, HEADERS.map(str::to_owned)));
     let cells = rows.iter().map(|row| (Some(row.state), cells(row, now)));
     let lines: Vec<_> = headers.into_iter().chain(cells).collect();
     let mut widths = [0; COLUMNS];
@@ -57,10 +57,10 @@ pub(crate) fn write(
     for (state, cells) in &lines {
         let mut text = String::new();
         for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-            if column == 0 && !look.namespaces {
+            if column == 0 && !style.namespaces {
                 continue;
             }
-            let paint = state.filter(|_| column == STATE && look.colours);
+            let paint = state.filter(|_| column == STATE && style.colours);
             match paint.map(colour) {
                 Some(colour) => text.push_str(&format!("\u{1b}[{colour}m{cell}\u{1b}[0m")),
                 None => text.push_str(cell),
@@ -83,48 +83,48 @@ fn colour(state: State) -> &'static str {
 }
 
 fn cells(row: &Row, now: Timestamp) -> [String; COLUMNS] {
-    let evidence = row.evidence.as_ref();
+    let info = row.certificate.as_ref();
     let not_after = row.not_after();
     let until = |at: Option<Timestamp>| at.map(|at| duration(at.duration_since(now)));
-    let renews = until(evidence.and_then(|it| it.renewal_time));
-    let issuer = evidence.map(|it| it.issuer.clone());
+    let renews = until(info.and_then(|info| info.renewal_time));
+    let issuer = info.map(|info| info.issuer.clone());
     let issuer = issuer.filter(|issuer| !issuer.is_empty());
-    let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
+    let or_empty = |text: Option<String>| text.unwrap_or_else(|| EMPTY.to_owned());
     [
         row.namespace.clone(),
         row.name.clone(),
         row.hostname.clone(),
         row.state.as_str().to_owned(),
-        or_nothing(evidence.map(stored)),
-        or_nothing(evidence.map(served)),
-        or_nothing(not_after.map(|at| at.to_string())),
-        or_nothing(until(not_after)),
-        or_nothing(renews),
-        or_nothing(issuer),
+        or_empty(info.map(stored)),
+        or_empty(info.map(served)),
+        or_empty(not_after.map(|at| at.to_string())),
+        or_empty(until(not_after)),
+        or_empty(renews),
+        or_empty(issuer),
     ]
 }
 
-fn stored(evidence: &Evidence) -> String {
-    let word = match evidence.shown().map(|(_, stored)| stored) {
+fn stored(info: &CertificateInfo) -> String {
+    let word = match info.shown().map(|(_, stored)| stored) {
         Some(Stored::Certificate(leaf)) => short(&leaf.fingerprint),
         Some(Stored::NotFound) => "none",
         Some(Stored::Unreadable(_)) => "unreadable",
-        Some(Stored::Forbidden | Stored::Failed) | None => NOTHING,
+        Some(Stored::Forbidden | Stored::Failed) | None => EMPTY,
     };
     word.to_owned()
 }
 
-fn served(evidence: &Evidence) -> String {
-    let leaf = evidence.shown().and_then(|(_, stored)| stored.leaf());
-    let word = match &evidence.served {
+fn served(info: &CertificateInfo) -> String {
+    let leaf = info.shown().and_then(|(_, stored)| stored.leaf());
+    let word = match &info.served {
         None => "none",
-        Some(_) if leaf.is_some_and(|leaf| evidence.serves(leaf)) => "same",
+        Some(_) if leaf.is_some_and(|leaf| info.serves(leaf)) => "same",
         Some(served) => short(&served.fingerprint),
     };
     word.to_owned()
 }
 
-/// As kubectl says ages, finer the shorter they are; with a minus what is over.
+/// Formats a duration like ages in kubectl, finer the shorter it is; negative in the past.
 fn duration(time: SignedDuration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -135,7 +135,7 @@ fn duration(time: SignedDuration) -> String {
         0 => format!("{}{name}", seconds / unit),
         rest => format!("{}{name}{rest}{small_name}", seconds / unit),
     };
-    let said = match seconds {
+    let text = match seconds {
         s if s < 2 * MINUTE => format!("{s}s"),
         s if s < 10 * MINUTE => two(MINUTE, "m", 1, "s"),
         s if s < 3 * HOUR => format!("{}m", s / MINUTE),
@@ -146,9 +146,10 @@ fn duration(time: SignedDuration) -> String {
         s if s < 8 * YEAR => two(YEAR, "y", DAY, "d"),
         s => format!("{}y", s / YEAR),
     };
-    match time.is_negative() && seconds > 0 {
-        true => format!("-{said}"),
-        false => said,
+    if time.is_negative() && seconds > 0 {
+        format!("-{text}")
+    } else {
+        text
     }
 }
 
@@ -157,18 +158,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_kubectl_says_them() {
-        let said = |seconds| duration(SignedDuration::from_secs(seconds));
-        assert_eq!(said(0), "0s");
-        assert_eq!(said(119), "119s");
-        assert_eq!(said(125), "2m5s");
-        assert_eq!(said(3600), "60m");
-        assert_eq!(said(5 * 3600 + 59), "5h");
-        assert_eq!(said(5 * 3600 + 61), "5h1m");
-        assert_eq!(said(40 * 3600), "40h");
-        assert_eq!(said(3 * 86_400 + 7_200), "3d2h");
-        assert_eq!(said(83 * 86_400), "83d");
-        assert_eq!(said(3 * 365 * 86_400), "3y");
-        assert_eq!(said(-3 * 86_400), "-3d");
+    fn formats_durations_like_kubectl() {
+        let text = |seconds| duration(SignedDuration::from_secs(seconds));
+        assert_eq!(text(0), "0s");
+        assert_eq!(text(119), "119s");
+        assert_eq!(text(125), "2m5s");
+        assert_eq!(text(3600), "60m");
+        assert_eq!(text(5 * 3600 + 59), "5h");
+        assert_eq!(text(5 * 3600 + 61), "5h1m");
+        assert_eq!(text(40 * 3600), "40h");
+        assert_eq!(text(3 * 86_400 + 7_200), "3d2h");
+        assert_eq!(text(83 * 86_400), "83d");
+        assert_eq!(text(3 * 365 * 86_400), "3y");
+        assert_eq!(text(-3 * 86_400), "-3d");
     }
 }

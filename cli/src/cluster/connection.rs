@@ -1,6 +1,6 @@
-//! Which cluster, and as whom: the flags of kubectl by the names that kubectl gives them.
+//! Connection flags, named as those of kubectl.
 
-use super::{Cluster, Trouble};
+use super::{Cluster, Error};
 use clap::Args;
 use http::{HeaderValue, header};
 use jiff::SignedDuration;
@@ -9,64 +9,64 @@ use kube::{Client, Config};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The longest name of an object (RFC 1123).
+/// Maximum length of the name of an object (RFC 1123).
 const NAME_MAX: usize = 253;
 
-/// Which cluster, and as whom.
+/// Cluster and user of requests.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Which cluster")]
+#[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// The kubeconfig; else KUBECONFIG, else ~/.kube/config
+    /// Path to the kubeconfig. Defaults to KUBECONFIG, then ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig; else its current one
+    /// Context of the kubeconfig. Defaults to its current context
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// The cluster of the kubeconfig; else that of the context
+    /// Cluster of the kubeconfig. Defaults to that of the context
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
-    /// The user of the kubeconfig; else that of the context
+    /// User of the kubeconfig. Defaults to that of the context
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Ask as somebody else, such as system:serviceaccount:team-a:ci
+    /// User to impersonate, such as system:serviceaccount:team-a:ci
     #[arg(long = "as", value_name = "USER")]
     impersonated: Option<String>,
-    /// A group of that somebody; as often as you like
+    /// Group to impersonate. May be repeated
     #[arg(long = "as-group", value_name = "GROUP", requires = "impersonated")]
     impersonated_groups: Vec<String>,
-    /// How long each request may take, such as 5s or 1m; a number is seconds, 0 is for ever
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
-    request_timeout: Patience,
+    /// Timeout of each request, such as 5s or 1m. A number is seconds, 0 is no timeout
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = request_timeout)]
+    request_timeout: RequestTimeout,
 }
 
-/// How long a request may take.
+/// Timeout of a request; `None` is no timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Patience(Option<Duration>);
+struct RequestTimeout(Option<Duration>);
 
 impl Connection {
-    /// The cluster, and the namespace of its context.
+    /// Connects to the cluster and returns the namespace of its context.
     ///
     /// # Errors
-    /// When kubeconfig and flags lead to none.
-    pub(crate) async fn open(&self) -> Result<(Cluster, String), Trouble> {
+    /// Kubeconfig and flags do not select a cluster.
+    pub(crate) async fn open(&self) -> Result<(Cluster, String), Error> {
         let mut config = self.config().await?;
         if config.proxy_url.is_some() {
-            return Err(Trouble::Proxy);
+            return Err(Error::Proxy);
         }
         if let Some(user) = &self.impersonated {
             config.auth_info.impersonate = Some(user.clone());
             config.auth_info.impersonate_groups = Some(self.impersonated_groups.clone());
         }
-        // So that an audit log tells whose request it was.
+        // Identifies requests in audit logs.
         let name =
             HeaderValue::from_static(concat!("kubectl-portolan/", env!("CARGO_PKG_VERSION")));
         config.headers.push((header::USER_AGENT, name));
         let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(Trouble::kubeconfig)?;
+        let client = Client::try_from(config).map_err(Error::kubeconfig)?;
         Ok((Cluster::new(client, self.request_timeout.0), namespace))
     }
 
-    async fn config(&self) -> Result<Config, Trouble> {
+    async fn config(&self) -> Result<Config, Error> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
             cluster: self.cluster.clone(),
@@ -81,43 +81,48 @@ impl Connection {
         };
         match from_file {
             Ok(config) => Ok(config),
-            // As kubectl does in a pod, where nobody asks for another cluster.
-            Err(error) if self.asks_for_nothing() => {
-                Config::incluster().map_err(|_| Trouble::kubeconfig(error))
+            // Like kubectl in a pod, unless another cluster is requested.
+            Err(error) if self.uses_defaults() => {
+                Config::incluster().map_err(|_| Error::kubeconfig(error))
             }
-            Err(error) => Err(Trouble::kubeconfig(error)),
+            Err(error) => Err(Error::kubeconfig(error)),
         }
     }
 
-    fn asks_for_nothing(&self) -> bool {
+    fn uses_defaults(&self) -> bool {
         let names = [&self.context, &self.cluster, &self.user];
         self.kubeconfig.is_none() && names.iter().all(|name| name.is_none())
     }
 }
 
-/// A time as kubectl takes it.
-fn patience(text: &str) -> Result<Patience, String> {
-    let wrong =
-        || format!("{text:?} is no time; write 5s, 1m30s, a number of seconds, or 0 for ever");
+/// Parses a timeout like kubectl.
+fn request_timeout(text: &str) -> Result<RequestTimeout, String> {
+    let invalid = || {
+        format!(
+            "must be a duration such as 5s or 1m30s, a number of seconds, or 0 for no timeout, not {text:?}"
+        )
+    };
     let time = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let time: SignedDuration = text.parse().map_err(|_| wrong())?;
-            Duration::try_from(time).map_err(|_| wrong())?
+            let time: SignedDuration = text.parse().map_err(|_| invalid())?;
+            Duration::try_from(time).map_err(|_| invalid())?
         }
     };
-    Ok(Patience(Some(time).filter(|time| !time.is_zero())))
+    Ok(RequestTimeout(Some(time).filter(|time| !time.is_zero())))
 }
 
-/// The name of an object or namespace: it becomes a part of a path, so nothing else may stand there.
+/// Parses the name of an object or namespace. It becomes part of a path, so nothing else is allowed.
 pub(crate) fn object_name(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    match starts && text.len() <= NAME_MAX && text.chars().all(fits) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
-            "{text:?} is no name; write lower-case letters, digits, hyphens and dots, and the namespace with -n"
-        )),
+    if starts && text.len() <= NAME_MAX && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "must consist of lower-case letters, digits, hyphens and dots; set the namespace with -n"
+                .to_owned(),
+        )
     }
 }
 
@@ -126,43 +131,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_kubectl_reads_them() {
-        let seconds = |seconds| Ok(Patience(Some(Duration::from_secs(seconds))));
-        assert_eq!(patience("5s"), seconds(5));
-        assert_eq!(patience("1m30s"), seconds(90));
-        assert_eq!(patience("7"), seconds(7));
+    fn parses_timeouts_like_kubectl() {
+        let seconds = |seconds| Ok(RequestTimeout(Some(Duration::from_secs(seconds))));
+        assert_eq!(request_timeout("5s"), seconds(5));
+        assert_eq!(request_timeout("1m30s"), seconds(90));
+        assert_eq!(request_timeout("7"), seconds(7));
         assert_eq!(
-            patience("250ms"),
-            Ok(Patience(Some(Duration::from_millis(250))))
+            request_timeout("250ms"),
+            Ok(RequestTimeout(Some(Duration::from_millis(250))))
         );
-        assert_eq!(patience("0"), Ok(Patience(None)));
-        assert_eq!(patience("0s"), Ok(Patience(None)));
-        for wrong in ["", "-5s", "soon", "1mo"] {
-            assert!(patience(wrong).is_err(), "{wrong}");
+        assert_eq!(request_timeout("0"), Ok(RequestTimeout(None)));
+        assert_eq!(request_timeout("0s"), Ok(RequestTimeout(None)));
+        for invalid in ["", "-5s", "soon", "1mo"] {
+            assert!(request_timeout(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn a_name_cannot_lead_elsewhere() {
-        for right in ["shop", "a.b-c.9", "0"] {
-            assert_eq!(object_name(right).as_deref(), Ok(right));
+    fn names_cannot_change_the_path() {
+        for valid in ["shop", "a.b-c.9", "0"] {
+            assert_eq!(object_name(valid).as_deref(), Ok(valid));
         }
         let long = "a".repeat(NAME_MAX + 1);
-        for wrong in ["", "Shop", "a/b", "..", "-a", "a?b", "a%2fb", &long] {
-            assert!(object_name(wrong).is_err(), "{wrong}");
+        for invalid in ["", "Shop", "a/b", "..", "-a", "a?b", "a%2fb", &long] {
+            assert!(object_name(invalid).is_err(), "{invalid}");
         }
     }
 
     #[tokio::test]
-    async fn a_kubeconfig_that_is_named_must_be_there() {
+    async fn a_given_kubeconfig_must_exist() {
         let connection = Connection {
             kubeconfig: Some("/nonexistent/kubeconfig".into()),
             ..Connection::default()
         };
-        let refused = connection.open().await.map(|_| ());
+        let result = connection.open().await.map(|_| ());
         assert!(
-            matches!(refused, Err(Trouble::Kubeconfig { .. })),
-            "{refused:?}"
+            matches!(result, Err(Error::Kubeconfig { .. })),
+            "{result:?}"
         );
     }
 

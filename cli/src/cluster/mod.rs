@@ -1,15 +1,15 @@
-//! The way to the API server: connected as kubectl would, every request bounded in time, only ever reading.
+//! Client of the API server: connected like kubectl, with a timeout for every request, read-only.
 //!
-//! Objects come as text and are read by whoever asks, so that a part of a Secret that nobody asked for
-//! is neither kept nor logged.
+//! Objects are returned as text and parsed by the caller, so that parts of a Secret that are not needed
+//! are neither kept nor logged.
 
 mod connection;
+mod error;
 mod object;
-mod trouble;
 
 pub(crate) use connection::{Connection, object_name};
+pub(crate) use error::Error;
 pub(crate) use object::Object;
-pub(crate) use trouble::Trouble;
 
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
@@ -21,19 +21,19 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
-/// How many objects are asked for at once, as kubectl does.
-const PAGE: u32 = 500;
+/// Objects per page of a list, as kubectl uses.
+const PAGE_SIZE: u32 = 500;
 
-/// A cluster, and how long it is waited for.
+/// A cluster, with the timeout of requests.
 pub(crate) struct Cluster {
     client: Client,
-    /// How long one request may take; absent: for ever.
-    patience: Option<Duration>,
+    /// Timeout of one request; absent: none.
+    timeout: Option<Duration>,
 }
 
-/// A part of a list. Its objects are read one by one, so that one that cannot be read costs only itself.
+/// Page of a list. Its objects are parsed one by one, so that an invalid one does not affect others.
 #[derive(Deserialize)]
-struct Page {
+struct ListPage {
     #[serde(default)]
     metadata: ListMeta,
     #[serde(default)]
@@ -41,16 +41,15 @@ struct Page {
 }
 
 impl Cluster {
-    pub(crate) fn new(client: Client, patience: Option<Duration>) -> Self {
-        Self { client, patience }
+    pub(crate) fn new(client: Client, timeout: Option<Duration>) -> Self {
+        Self { client, timeout }
     }
 
     /// Reads one object.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, object: &Object) -> Result<T, Trouble> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, object: &Object) -> Result<T, Error> {
         let request = request::Request::new(object.collection());
-        let what = object.to_string();
-        let text = self.ask(&what, request.get(object.name(), &GetParams::default()));
-        read(&what, &text.await?)
+        let text = self.send(object, request.get(object.name(), &GetParams::default()));
+        parse(object, &text.await?)
     }
 
     /// Reads all objects of a kind in a namespace, or in all of them, by a label selector.
@@ -58,24 +57,23 @@ impl Cluster {
         &self,
         collection: &Object,
         selector: Option<&str>,
-    ) -> Result<Vec<Value>, Trouble> {
-        let what = collection.to_string();
+    ) -> Result<Vec<Value>, Error> {
         let request = request::Request::new(collection.collection());
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default().limit(PAGE_SIZE);
         params.label_selector = selector.map(str::to_owned);
         let mut items = Vec::new();
         loop {
-            let page = match self.ask(&what, request.list(&params)).await {
-                // What the first page was of is compacted by now: all at once cannot grow old.
-                Err(Trouble::TooOld { .. }) if params.continue_token.is_some() => {
+            let page = match self.send(collection, request.list(&params)).await {
+                // The version of the first page is compacted: a list in one page cannot expire.
+                Err(Error::Expired { .. }) if params.continue_token.is_some() => {
                     items.clear();
                     params.continue_token = None;
                     params.limit = None;
                     continue;
                 }
-                answer => answer?,
+                result => result?,
             };
-            let page: Page = read(&what, &page)?;
+            let page: ListPage = parse(collection, &page)?;
             items.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
@@ -84,25 +82,25 @@ impl Cluster {
         }
     }
 
-    async fn ask(
+    async fn send(
         &self,
-        what: &str,
+        object: &Object,
         request: Result<Request<Vec<u8>>, request::Error>,
-    ) -> Result<String, Trouble> {
+    ) -> Result<String, Error> {
         let request =
-            request.map_err(|error| Trouble::of(what, kube::Error::BuildRequest(error)))?;
-        let answer = self.client.request_text(request);
-        let answer = match self.patience {
-            None => answer.await,
-            Some(patience) => match tokio::time::timeout(patience, answer).await {
-                Ok(answer) => answer,
-                Err(_) => return Err(Trouble::late(what, patience)),
+            request.map_err(|error| Error::request(object, kube::Error::BuildRequest(error)))?;
+        let response = self.client.request_text(request);
+        let response = match self.timeout {
+            None => response.await,
+            Some(timeout) => match tokio::time::timeout(timeout, response).await {
+                Ok(response) => response,
+                Err(_) => return Err(Error::timeout(object, timeout)),
             },
         };
-        answer.map_err(|error| Trouble::of(what, error))
+        response.map_err(|error| Error::request(object, error))
     }
 }
 
-fn read<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, Trouble> {
-    serde_json::from_str(text).map_err(|error| Trouble::garbled(what, &error))
+fn parse<T: DeserializeOwned>(object: &Object, text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::malformed(object, &error))
 }

@@ -1,4 +1,4 @@
-//! An API server as far as this program asks one: over a real socket, answers by path, requests kept.
+//! A fake API server on a real socket: responses by path, requests recorded.
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What it was asked, and how it answers.
+/// Fake API server.
 pub(crate) struct Api {
     folder: tempfile::TempDir,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-type Answer = dyn Fn(&str) -> Option<(u16, Value)> + Send + Sync;
+type Respond = dyn Fn(&str) -> Option<(u16, Value)> + Send + Sync;
 
 impl Api {
-    /// Answers what the function gives for path and query; with `None`, never.
-    pub(crate) fn answering(
-        answer: impl Fn(&str) -> Option<(u16, Value)> + Send + Sync + 'static,
+    /// Responds with the result of the function for path and query; with `None`, never.
+    pub(crate) fn responding(
+        respond: impl Fn(&str) -> Option<(u16, Value)> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer): (_, Arc<Answer>) = (asked.clone(), Arc::new(answer));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (recorded, respond): (_, Arc<Respond>) = (requests.clone(), Arc::new(respond));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (kept, answer) = (kept.clone(), answer.clone());
-                thread::spawn(move || serve(stream, &kept, answer.as_ref()));
+                let (recorded, respond) = (recorded.clone(), respond.clone());
+                thread::spawn(move || serve(stream, &recorded, respond.as_ref()));
             }
         });
         let folder = tempfile::tempdir().unwrap();
@@ -38,20 +38,20 @@ impl Api {
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "team-a"}}],
         });
         std::fs::write(folder.path().join("config"), kubeconfig.to_string()).unwrap();
-        Self { folder, asked }
+        Self { folder, requests }
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         Path::join(self.folder.path(), "config")
     }
 
-    /// Heads of requests, in their order.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    /// Returns the heads of requests, in order.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
-fn serve(stream: TcpStream, asked: &Mutex<Vec<String>>, answer: &Answer) {
+fn serve(stream: TcpStream, requests: &Mutex<Vec<String>>, respond: &Respond) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
     loop {
@@ -62,10 +62,10 @@ fn serve(stream: TcpStream, asked: &Mutex<Vec<String>>, answer: &Answer) {
                 _ => return,
             }
         }
-        asked.lock().unwrap().push(head.clone());
+        requests.lock().unwrap().push(head.clone());
         let path = head.split(' ').nth(1).unwrap();
-        let Some((code, body)) = answer(path) else {
-            // The client gives up and closes.
+        let Some((code, body)) = respond(path) else {
+            // The client times out and closes.
             let _ = reader.read_line(&mut String::new());
             return;
         };
@@ -81,11 +81,11 @@ fn serve(stream: TcpStream, asked: &Mutex<Vec<String>>, answer: &Answer) {
     }
 }
 
-/// The answer for an object that is not there, or that may not be read.
+/// Returns an error status, for an object that does not exist or is forbidden.
 pub(crate) fn status(code: u16, name: &str) -> (u16, Value) {
     let body = json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
-        "message": "as the server says", "reason": "Some", "details": {"name": name},
+        "message": "message of the server", "reason": "Some", "details": {"name": name},
     });
     (code, body)
 }

@@ -1,4 +1,4 @@
-//! The program as it is run: what it asks an API server, what it prints where, and its exit codes.
+//! Runs the program: its requests to the API server, its output, and its exit codes.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // A test that cannot go on panics.
 
@@ -14,7 +14,7 @@ use std::process::Command;
 const PORTS: &str = "/apis/portolan.dev/v1alpha1/namespaces/team-a/exposedports";
 const SECRETS: &str = "/api/v1/namespaces/team-a/secrets";
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug)]
 struct Outcome {
     code: i32,
@@ -42,7 +42,7 @@ fn run_with(api: &Api, arguments: &[&str], environment: &[(&str, &str)]) -> Outc
     }
 }
 
-/// A certificate for a hostname, its key, and its fingerprint.
+/// A certificate for a hostname, with its key and fingerprint.
 struct Pair {
     secret: Value,
     key: String,
@@ -71,7 +71,7 @@ fn exposed(name: &str, host: &str, fingerprint: &str) -> Value {
         "spec": {"hostnames": [host]},
         "status": {"observedGeneration": 1, "className": "public", "hostnames": [{
             "name": host, "url": format!("https://{host}"), "ready": true, "certificate": {
-                "secretName": "x", "issuer": "ClusterIssuer/a", "servedFingerprint": fingerprint,
+                "secretName": "x", "secretNamespace": "team-a", "issuer": "ClusterIssuer/a", "servedFingerprint": fingerprint,
                 "notAfter": "2200-01-01T00:00:00Z",
             },
         }]},
@@ -89,7 +89,7 @@ fn list(items: Value, token: &str) -> (u16, Value) {
 /// A namespace with one ExposedPort, and this in its Secret.
 fn one(fingerprint: &str, secret: (u16, Value)) -> Api {
     let shop = exposed("shop", "shop.example.com", fingerprint);
-    Api::answering(move |path| match path.split_once('?') {
+    Api::responding(move |path| match path.split_once('?') {
         Some((PORTS, _)) => Some(list(json!([shop]), "")),
         None if path == format!("{PORTS}/shop") => Some((200, shop.clone())),
         None if path == format!("{SECRETS}/x") => Some(secret.clone()),
@@ -98,12 +98,12 @@ fn one(fingerprint: &str, secret: (u16, Value)) -> Api {
 }
 
 #[test]
-fn what_is_stored_is_compared_with_what_is_served_and_no_key_is_printed() {
+fn compares_stored_and_served_and_prints_no_key() {
     let pair = pair("shop.example.com");
     let api = one(&pair.fingerprint, (200, pair.secret.clone()));
-    let told = run(&api, &["certs", "--check"]);
-    assert_eq!((told.code, told.err.as_str()), (0, ""), "{told:?}");
-    let row = told.out.lines().nth(1).unwrap();
+    let outcome = run(&api, &["certs", "--check"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{outcome:?}");
+    let row = outcome.out.lines().nth(1).unwrap();
     let cells: Vec<_> = row.split_whitespace().take(5).collect();
     let expected = [
         "shop",
@@ -113,17 +113,20 @@ fn what_is_stored_is_compared_with_what_is_served_and_no_key_is_printed() {
         "same",
     ];
     assert_eq!(cells, expected);
-    assert!(!told.out.contains('\u{1b}'), "colours without a terminal");
+    assert!(
+        !outcome.out.contains('\u{1b}'),
+        "colours without a terminal"
+    );
     for form in ["json", "yaml"] {
-        let told = run(&api, &["certs", "-o", form]);
-        assert_eq!(told.code, 0, "{told:?}");
-        assert!(told.out.contains(&pair.fingerprint) && !told.out.contains(&pair.key));
-        let report: Value = serde_yaml::from_str(&told.out).unwrap();
+        let outcome = run(&api, &["certs", "-o", form]);
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+        assert!(outcome.out.contains(&pair.fingerprint) && !outcome.out.contains(&pair.key));
+        let report: Value = serde_yaml::from_str(&outcome.out).unwrap();
         assert_eq!(report["hostnames"][0]["state"], "Ok");
         let names = &report["hostnames"][0]["stored"][0]["certificate"]["dnsNames"];
         assert_eq!(names, &json!(["shop.example.com"]));
     }
-    let heads = api.asked();
+    let heads = api.requests();
     assert!(
         heads.iter().all(|head| head.starts_with("GET ")),
         "{heads:?}"
@@ -133,57 +136,56 @@ fn what_is_stored_is_compared_with_what_is_served_and_no_key_is_printed() {
 }
 
 #[test]
-fn another_one_fails_a_check_and_only_a_check() {
+fn a_different_certificate_fails_only_a_check() {
     let api = one(&"a".repeat(64), (200, pair("shop.example.com").secret));
     assert_eq!(run(&api, &["certs"]).code, 0);
-    let told = run(&api, &["certs", "--check"]);
-    assert_eq!(told.code, 3);
-    let sentence =
+    let outcome = run(&api, &["certs", "--check"]);
+    assert_eq!(outcome.code, 3);
+    let expected =
         "Differs: ExposedPort team-a/shop: shop.example.com: proxies present aaaaaaaaaaaa";
-    assert!(told.err.starts_with(sentence), "{}", told.err);
+    assert!(outcome.err.starts_with(expected), "{}", outcome.err);
 }
 
 #[test]
-fn who_may_not_read_secrets_gets_a_note_and_all_the_rest() {
+fn without_access_to_secrets_prints_a_note() {
     let api = one(&"a".repeat(64), status(403, "x"));
-    let told = run(&api, &["certs", "--check"]);
-    assert_eq!(told.code, 0, "{told:?}");
+    let outcome = run(&api, &["certs", "--check"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
     assert!(
-        told.err
-            .starts_with("note: Secret team-a/x: may not be read"),
+        outcome.err.starts_with("note: Secret team-a/x: forbidden"),
         "{}",
-        told.err
+        outcome.err
     );
-    assert_eq!(told.err.lines().count(), 1);
-    let row = told.out.lines().nth(1).unwrap();
+    assert_eq!(outcome.err.lines().count(), 1);
+    let row = outcome.out.lines().nth(1).unwrap();
     let cells: Vec<_> = row.split_whitespace().skip(2).take(4).collect();
     assert_eq!(cells, ["Ok", "-", "aaaaaaaaaaaa", "2200-01-01T00:00:00Z"]);
 }
 
 #[test]
-fn a_secret_that_is_not_there_is_a_missing_certificate() {
+fn a_missing_secret_is_a_missing_certificate() {
     let api = one("", status(404, "x"));
-    let told = run(&api, &["certs", "shop", "--check"]);
-    assert_eq!(told.code, 3, "{told:?}");
-    assert!(told.err.starts_with("Missing: "), "{}", told.err);
+    let outcome = run(&api, &["certs", "shop", "--check"]);
+    assert_eq!(outcome.code, 3, "{outcome:?}");
+    assert!(outcome.err.starts_with("Missing: "), "{}", outcome.err);
 }
 
 #[test]
-fn what_is_named_and_not_there_fails_beside_what_is_shown() {
+fn a_missing_name_fails_and_others_are_shown() {
     let pair = pair("shop.example.com");
     let api = one(&pair.fingerprint, (200, pair.secret));
-    let told = run(&api, &["certs", "shop", "blog"]);
-    assert_eq!(told.code, 1);
-    assert!(told.out.contains("shop.example.com"), "{}", told.out);
-    let sentence = "error: ExposedPort team-a/blog: metadata.name: there is none";
-    assert!(told.err.starts_with(sentence), "{}", told.err);
+    let outcome = run(&api, &["certs", "shop", "blog"]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.out.contains("shop.example.com"), "{}", outcome.out);
+    let expected = "error: exposedports.portolan.dev \"blog\" not found";
+    assert!(outcome.err.starts_with(expected), "{}", outcome.err);
 }
 
 #[test]
-fn long_lists_come_in_pages_and_one_that_grew_old_at_once() {
+fn lists_are_paged_and_restart_when_expired() {
     let port = |name: &str| exposed(name, &format!("{name}.example.com"), "aa");
     let (one, two) = (port("one"), port("two"));
-    let api = Api::answering(move |path| {
+    let api = Api::responding(move |path| {
         let query = path.split_once('?').map(|(_, query)| query);
         Some(match query {
             Some(query) if query.contains("continue=old") => status(410, ""),
@@ -193,10 +195,14 @@ fn long_lists_come_in_pages_and_one_that_grew_old_at_once() {
             None => status(403, "x"),
         })
     });
-    let told = run(&api, &["certs", "-A", "-l", "app=shop", "--no-headers"]);
-    assert_eq!((told.code, told.out.lines().count()), (0, 2), "{told:?}");
-    assert!(told.out.starts_with("team-a "), "{}", told.out);
-    let lists: Vec<_> = api.asked();
+    let outcome = run(&api, &["certs", "-A", "-l", "app=shop", "--no-headers"]);
+    assert_eq!(
+        (outcome.code, outcome.out.lines().count()),
+        (0, 2),
+        "{outcome:?}"
+    );
+    assert!(outcome.out.starts_with("team-a "), "{}", outcome.out);
+    let lists: Vec<_> = api.requests();
     let lists = lists
         .iter()
         .filter(|head| head.contains("/v1alpha1/exposedports?"));
@@ -209,50 +215,58 @@ fn long_lists_come_in_pages_and_one_that_grew_old_at_once() {
 }
 
 #[test]
-fn an_object_that_cannot_be_read_costs_only_itself() {
+fn an_invalid_object_does_not_affect_others() {
     let pair = pair("shop.example.com");
     let shop = exposed("shop", "shop.example.com", &pair.fingerprint);
     let broken = json!({"metadata": {"namespace": "team-a", "name": "broken"}});
-    let api = Api::answering(move |path| match path.contains("/secrets/") {
-        true => Some((200, pair.secret.clone())),
-        false => Some(list(json!([broken, shop]), "")),
+    let api = Api::responding(move |path| {
+        if path.contains("/secrets/") {
+            Some((200, pair.secret.clone()))
+        } else {
+            Some(list(json!([broken, shop]), ""))
+        }
     });
-    let told = run(&api, &["certs", "--no-headers"]);
-    assert_eq!((told.code, told.out.lines().count()), (1, 1), "{told:?}");
+    let outcome = run(&api, &["certs", "--no-headers"]);
+    assert_eq!(
+        (outcome.code, outcome.out.lines().count()),
+        (1, 1),
+        "{outcome:?}"
+    );
     assert!(
-        told.err
-            .contains("ExposedPort team-a/broken: cannot be read"),
+        outcome
+            .err
+            .contains("ExposedPort team-a/broken: unexpected response"),
         "{}",
-        told.err
+        outcome.err
     );
 }
 
 #[test]
-fn a_secrets_name_leads_nowhere_else() {
+fn the_name_of_a_secret_cannot_change_the_path() {
     let mut shop = exposed("shop", "shop.example.com", "");
     let elsewhere = "../../team-b/secrets/x";
     shop["spec"]["tls"] = json!({"secret": {"name": elsewhere}});
     shop["status"]["hostnames"][0]["certificate"] = json!({"secretName": elsewhere});
-    let api = Api::answering(move |_| Some(list(json!([shop]), "")));
-    let told = run(&api, &["certs", "--check"]);
-    assert_eq!(told.code, 3, "{told:?}");
-    assert_eq!(api.asked().len(), 1, "{:?}", api.asked());
+    let api = Api::responding(move |_| Some(list(json!([shop]), "")));
+    let outcome = run(&api, &["certs", "--check"]);
+    assert_eq!(outcome.code, 3, "{outcome:?}");
+    assert_eq!(api.requests().len(), 1, "{:?}", api.requests());
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
-    let api = Api::answering(|_| None);
-    let told = run(&api, &["certs", "--request-timeout", "200ms"]);
-    assert_eq!(told.code, 1);
+fn times_out_if_the_server_does_not_respond() {
+    let api = Api::responding(|_| None);
+    let outcome = run(&api, &["certs", "--request-timeout", "200ms"]);
+    assert_eq!(outcome.code, 1);
     assert!(
-        told.err.contains("did not answer within 200ms"),
+        outcome.err.contains("did not respond within 200ms"),
         "{}",
-        told.err
+        outcome.err
     );
 }
 
 #[test]
-fn a_server_that_falls_silent_is_not_waited_for_once_for_each_secret() {
+fn an_unresponsive_server_costs_one_timeout() {
     let ports: Vec<_> = (0..40)
         .map(|number| {
             let mut port = exposed(&format!("shop-{number}"), "shop.example.com", "aa");
@@ -261,74 +275,84 @@ fn a_server_that_falls_silent_is_not_waited_for_once_for_each_secret() {
             port
         })
         .collect();
-    let api = Api::answering(move |path| match path.contains("/secrets/") {
-        true => None,
-        false => Some(list(json!(ports), "")),
+    let api = Api::responding(move |path| {
+        if path.contains("/secrets/") {
+            None
+        } else {
+            Some(list(json!(ports), ""))
+        }
     });
-    let told = run(
+    let outcome = run(
         &api,
         &["certs", "--request-timeout", "500ms", "--no-headers"],
     );
-    assert_eq!((told.code, told.out.lines().count()), (1, 40), "{told:?}");
-    assert_eq!(told.err.lines().count(), 1, "{}", told.err);
+    assert_eq!(
+        (outcome.code, outcome.out.lines().count()),
+        (1, 40),
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
     let secrets = api
-        .asked()
+        .requests()
         .iter()
-        .filter(|it| it.contains("/secrets/"))
+        .filter(|head| head.contains("/secrets/"))
         .count();
     assert!((1..=8).contains(&secrets), "{secrets} requests");
 }
 
 #[test]
-fn a_cluster_without_portolan_is_told_as_such() {
-    let api = Api::answering(|_| Some((404, json!("404 page not found"))));
-    let told = run(&api, &["certs"]);
-    assert_eq!((told.code, told.out.as_str()), (1, ""));
-    let sentence =
-        "error: ExposedPorts of namespace team-a: apiVersion: the cluster does not know this kind";
-    assert!(told.err.starts_with(sentence), "{}", told.err);
+fn reports_a_cluster_without_portolan() {
+    let api = Api::responding(|_| Some((404, json!("404 page not found"))));
+    let outcome = run(&api, &["certs"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+    let expected = "error: the server doesn't have a resource type \"exposedports.portolan.dev\"; install the CRDs";
+    assert!(outcome.err.starts_with(expected), "{}", outcome.err);
 }
 
 #[test]
-fn a_way_through_a_proxy_is_refused_without_telling_its_password() {
-    let api = Api::answering(|_| Some(list(json!([]), "")));
-    let proxy = ("HTTPS_PROXY", "http://somebody:password@proxy.test:3128");
-    let told = run_with(&api, &["certs"], &[proxy]);
-    assert_eq!((told.code, api.asked().len()), (1, 0), "{told:?}");
+fn rejects_a_proxy_without_printing_its_password() {
+    let api = Api::responding(|_| Some(list(json!([]), "")));
+    let proxy = ("HTTPS_PROXY", "http://user:password@proxy.test:3128");
+    let outcome = run_with(&api, &["certs"], &[proxy]);
+    assert_eq!((outcome.code, api.requests().len()), (1, 0), "{outcome:?}");
     assert!(
-        told.err.starts_with("error: kubeconfig: proxy-url: "),
+        outcome.err.starts_with("error: kubeconfig: proxies "),
         "{}",
-        told.err
+        outcome.err
     );
-    assert!(!told.err.contains("password"), "{}", told.err);
+    assert!(!outcome.err.contains("password"), "{}", outcome.err);
 }
 
 #[test]
-fn nothing_is_found_without_failing() {
-    let api = Api::answering(|_| Some(list(json!([]), "")));
-    let told = run(&api, &["certs"]);
-    assert_eq!((told.code, told.out.as_str()), (0, ""));
-    assert_eq!(told.err, "No hostnames found in namespace team-a\n");
-    let told = run(&api, &["certs", "-A", "-o", "json"]);
-    let report: Value = serde_json::from_str(&told.out).unwrap();
+fn no_hostnames_is_no_error() {
+    let api = Api::responding(|_| Some(list(json!([]), "")));
+    let outcome = run(&api, &["certs"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, ""));
+    assert_eq!(outcome.err, "No hostnames found in namespace team-a\n");
+    let outcome = run(&api, &["certs", "-A", "-o", "json"]);
+    let report: Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(report["hostnames"], json!([]));
 }
 
 #[test]
-fn wrong_usage_is_2_and_help_says_how_kubectl_is_asked() {
-    let api = Api::answering(|_| None);
-    let told = run(&api, &["certs", "shop", "-A"]);
-    assert_eq!(told.code, 2);
-    assert!(told.err.contains("kubectl portolan certs"), "{}", told.err);
-    let told = run(&api, &["--version"]);
-    let version = concat!("kubectl-portolan ", env!("CARGO_PKG_VERSION"), "\n");
-    assert_eq!((told.code, told.out.as_str()), (0, version));
-    let told = run(&api, &["completion", "bash"]);
-    assert!(told.out.contains("kubectl-portolan"), "{}", told.out);
-    let told = run(&api, &["__complete", "certs", "--output", "j"]);
+fn usage_errors_exit_2_and_help_names_kubectl() {
+    let api = Api::responding(|_| None);
+    let outcome = run(&api, &["certs", "shop", "-A"]);
+    assert_eq!(outcome.code, 2);
     assert!(
-        told.out.starts_with("json") && told.out.ends_with(":4\n"),
+        outcome.err.contains("kubectl portolan certs"),
         "{}",
-        told.out
+        outcome.err
+    );
+    let outcome = run(&api, &["--version"]);
+    let version = concat!("kubectl-portolan ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, version));
+    let outcome = run(&api, &["completion", "bash"]);
+    assert!(outcome.out.contains("kubectl-portolan"), "{}", outcome.out);
+    let outcome = run(&api, &["__complete", "certs", "--output", "j"]);
+    assert!(
+        outcome.out.starts_with("json") && outcome.out.ends_with(":4\n"),
+        "{}",
+        outcome.out
     );
 }

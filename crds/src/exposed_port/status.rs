@@ -95,8 +95,11 @@ pub struct HostnameStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
-    /// The Secret that it is read from.
+    /// Name of the Secret that the certificate is read from.
     pub secret_name: String,
+    /// Namespace of that Secret.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub secret_namespace: String,
     /// When the certificate that is served expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,

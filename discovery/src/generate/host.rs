@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::time::Duration;
 
-/// A virtual host before its references are chosen from what is there.
+/// A virtual host before its references are chosen from the existing resources.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     hostname: &'static str,
@@ -61,7 +61,7 @@ impl Plan {
             certificates: plan
                 .certificates
                 .iter()
-                .map(|it| it.get(&named.certificates).name.clone())
+                .map(|index| index.get(&named.certificates).name.clone())
                 .collect(),
             client_ca: plan.client_ca.map(|(trust, mode)| ClientCa {
                 trust: trust.get(&named.trust).name.clone(),

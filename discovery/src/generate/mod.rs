@@ -1,4 +1,4 @@
-//! Random tables for property tests, in the sizes and shapes where deltas go wrong.
+//! Random tables for property tests, in the sizes and shapes where deltas can go wrong.
 
 mod host;
 mod route;
@@ -20,11 +20,13 @@ pub(crate) type State = BTreeMap<ResourceName, Update>;
 const NAMES: [&str; 4] = ["team/a", "team/b", "other/a", "other/ü"];
 
 pub(crate) fn versions(state: &State) -> BTreeMap<ResourceName, Version> {
-    let pairs = state.iter().map(|(name, it)| (name.clone(), it.version));
+    let pairs = state
+        .iter()
+        .map(|(name, update)| (name.clone(), update.version));
     pairs.collect()
 }
 
-/// What a virtual host can name.
+/// Resources that a virtual host can reference.
 #[derive(Clone, Debug)]
 struct Named {
     sets: Vec<EndpointSet>,
@@ -32,7 +34,7 @@ struct Named {
     trust: Vec<TrustAnchors>,
 }
 
-/// A table in which everything that is named is there.
+/// Generates a table without dangling references.
 pub(crate) fn closed_state() -> impl Strategy<Value = State> {
     let named = (
         prop::collection::vec(endpoint_set(), 1..4),
@@ -52,7 +54,10 @@ pub(crate) fn closed_state() -> impl Strategy<Value = State> {
             let hosts = hosts.into_iter().map(|plan| plan.build(&named));
             let mut resources: Vec<_> = hosts.map(Resource::VirtualHost).collect();
             let settings = settings.map(|settings| ClassSettings {
-                default_certificate: named.certificates.first().map(|it| it.name.clone()),
+                default_certificate: named
+                    .certificates
+                    .first()
+                    .map(|certificate| certificate.name.clone()),
                 ..settings
             });
             resources.extend(settings.map(Resource::ClassSettings));
@@ -60,7 +65,8 @@ pub(crate) fn closed_state() -> impl Strategy<Value = State> {
             resources.extend(named.certificates.into_iter().map(Resource::Certificate));
             resources.extend(named.trust.into_iter().map(Resource::TrustAnchors));
             resources.extend(listeners.into_iter().map(Resource::Listener));
-            let named = |it: Resource| (it.name(), Update::new(it, origins.clone()));
+            let named =
+                |resource: Resource| (resource.name(), Update::new(resource, origins.clone()));
             resources.into_iter().map(named).collect()
         },
     )
@@ -129,9 +135,9 @@ pub(crate) fn origins() -> impl Strategy<Value = Vec<Origin>> {
     prop::collection::vec(origin, 0..3)
 }
 
-/// A generator that never makes the interesting case proves nothing.
+/// A generator that never makes the interesting cases proves nothing.
 #[test]
-fn generated_states_contain_what_deltas_get_wrong() {
+fn generates_the_cases_that_deltas_can_get_wrong() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
@@ -141,20 +147,24 @@ fn generated_states_contain_what_deltas_get_wrong() {
         let (held, wanted) = (draw(), draw());
         let common = held
             .iter()
-            .filter_map(|(name, it)| Some((it, wanted.get(name)?)));
+            .filter_map(|(name, update)| Some((update, wanted.get(name)?)));
         let changed = common.filter(|(old, new)| old.version != new.version);
-        let references = |it: &State| it.values().any(|it| !it.resource.references().is_empty());
+        let references = |state: &State| {
+            let mut updates = state.values();
+            updates.any(|update| !update.resource.references().is_empty())
+        };
         let cases = [
-            ("a virtual host refers to something", references(&wanted)),
+            ("a virtual host references a resource", references(&wanted)),
             ("a resource is replaced", changed.count() > 0),
             (
-                "a resource is removed while another refers",
+                "a resource is removed while another has references",
                 references(&held) && held.keys().any(|name| !wanted.contains_key(name)),
             ),
             (
                 "a virtual host is removed",
-                held.iter().any(|(name, it)| {
-                    matches!(it.resource, Resource::VirtualHost(_)) && !wanted.contains_key(name)
+                held.iter().any(|(name, update)| {
+                    matches!(update.resource, Resource::VirtualHost(_))
+                        && !wanted.contains_key(name)
                 }),
             ),
         ];

@@ -12,10 +12,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::time::Duration;
 
-/// A route before its backends are chosen from what is there.
+/// A route before its backends are chosen from the existing resources.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// Takes the place of the action.
+    /// Replaces the action.
     backends: Option<Vec<BackendPlan>>,
     route: Route,
 }
@@ -38,7 +38,7 @@ impl Plan {
             weight: plan.weight,
             protocol: plan.protocol,
             tls: plan.tls.map(|(trust, tls)| BackendTls {
-                trust: trust.map(|it| it.get(&named.trust).name.clone()),
+                trust: trust.map(|index| index.get(&named.trust).name.clone()),
                 ..tls
             }),
         };

@@ -15,7 +15,7 @@ pub mod to_operator {
         #[prost(message, tag = "3")]
         Ack(super::Ack),
         #[prost(message, tag = "4")]
-        Report(super::Report),
+        Report(super::ProxyReport),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -92,12 +92,12 @@ pub struct Ack {
     #[prost(uint64, tag = "1")]
     pub transaction: u64,
     #[prost(message, repeated, tag = "2")]
-    pub verdicts: ::prost::alloc::vec::Vec<Verdict>,
+    pub verdicts: ::prost::alloc::vec::Vec<ResourceAck>,
     #[prost(message, repeated, tag = "3")]
     pub removed: ::prost::alloc::vec::Vec<ResourceName>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Verdict {
+pub struct ResourceAck {
     #[prost(message, optional, tag = "1")]
     pub name: ::core::option::Option<ResourceName>,
     #[prost(bytes = "vec", tag = "2")]
@@ -108,16 +108,16 @@ pub struct Verdict {
     pub refused: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Report {
+pub struct ProxyReport {
     #[prost(bool, tag = "1")]
     pub ready: bool,
     #[prost(message, repeated, tag = "2")]
-    pub served: ::prost::alloc::vec::Vec<Served>,
+    pub served: ::prost::alloc::vec::Vec<PresentedCertificate>,
     #[prost(string, repeated, tag = "3")]
     pub unserved: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Served {
+pub struct PresentedCertificate {
     #[prost(string, tag = "1")]
     pub server_name: ::prost::alloc::string::String,
     /// Name of the certificate resource.
@@ -404,7 +404,7 @@ pub mod path_rewrite {
         Full(::prost::alloc::string::String),
     }
 }
-/// Absent: the default of the proxy; zero: no limit.
+/// If absent, the default of the proxy applies; zero is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timeouts {
     #[prost(uint64, optional, tag = "1")]

@@ -1,12 +1,13 @@
-//! The door: what is said on a stream, from wire to plain types and back.
+//! Converts messages of a stream to plain types and back.
 //!
-//! Into the wire cannot fail. Out of it everything is judged, and an error names the field:
-//! `transaction.upserts[3].resource.virtual_host.routes[0].path: is absent`.
+//! Encoding cannot fail. Decoding checks everything, and an error names the field:
+//! `transaction.upserts[3].resource.virtual_host.routes[0].path: is missing`.
 
 use super::generated as proto;
 use crate::delta::{Batch, Update};
 use crate::session::{
-    Ack, Heartbeat, Hello, Report, Served, ToOperator, ToProxy, Transaction, Verdict,
+    Ack, Heartbeat, Hello, PresentedCertificate, ProxyReport, ResourceAck, ToOperator, ToProxy,
+    Transaction,
 };
 use crate::table::{Kind, Origin, Resource, ResourceName};
 use crate::version::Version;
@@ -18,33 +19,33 @@ use thiserror::Error;
 pub struct WireError {
     /// The path to the field, as in the proto file.
     pub field: String,
-    /// What is wrong with it.
+    /// Reason why it is invalid.
     pub problem: Problem,
 }
 
-/// What can be wrong with a field.
+/// Reason why a field is invalid.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Problem {
-    /// A message, or a choice between messages, that must be there.
-    #[error("is absent, or of a kind that this version does not know")]
-    Absent,
+    /// A required message, or choice between messages.
+    #[error("is missing, or of a kind that this version does not know")]
+    Missing,
     /// An enum without a known value.
-    #[error("has no known value")]
+    #[error("has an unknown value")]
     Unknown,
     /// Not 16 bytes.
-    #[error("is no version; 16 bytes are")]
+    #[error("is not a version; must be 16 bytes")]
     Version,
     /// Not `address:port`.
-    #[error("is no address; `10.0.0.1:8080` and `[fd00::1]:8080` are")]
+    #[error("is not an address; must be like `10.0.0.1:8080` or `[fd00::1]:8080`")]
     Address,
     /// Above 65535.
-    #[error("is no port; 0 to 65535 are")]
+    #[error("is not a port; must be from 0 to 65535")]
     Port,
     /// Not from 100 to 599.
-    #[error("is no status; 100 to 599 are")]
+    #[error("is not a status; must be from 100 to 599")]
     Status,
     /// Not 32 bytes.
-    #[error("is no seed of tickets; 32 bytes are")]
+    #[error("is not a seed of tickets; must be 32 bytes")]
     TicketSeed,
 }
 
@@ -57,7 +58,7 @@ impl WireError {
     }
 }
 
-/// Puts the name of the surrounding field before the path of an error.
+/// Prefixes the path of an error with the name of the surrounding field.
 pub(super) trait Within<T> {
     fn within(self, field: &str) -> Result<T, WireError>;
 }
@@ -71,16 +72,16 @@ impl<T> Within<T> for Result<T, WireError> {
     }
 }
 
-/// A part that must be there.
+/// Converts a required message.
 pub(super) fn present<M, T>(field: &str, part: Option<M>) -> Result<T, WireError>
 where
     T: TryFrom<M, Error = WireError>,
 {
-    let part = part.ok_or_else(|| WireError::new(field, Problem::Absent))?;
+    let part = part.ok_or_else(|| WireError::new(field, Problem::Missing))?;
     T::try_from(part).within(field)
 }
 
-/// Every element of a repeated field.
+/// Converts every element of a repeated field.
 pub(super) fn each<M, T, C>(field: &str, elements: Vec<M>) -> Result<C, WireError>
 where
     T: TryFrom<M, Error = WireError>,
@@ -88,7 +89,7 @@ where
 {
     let elements = elements.into_iter().enumerate();
     elements
-        .map(|(index, it)| T::try_from(it).within(&format!("{field}[{index}]")))
+        .map(|(index, element)| T::try_from(element).within(&format!("{field}[{index}]")))
         .collect()
 }
 
@@ -107,10 +108,10 @@ impl From<ToOperator> for proto::ToOperator {
     fn from(message: ToOperator) -> Self {
         use proto::to_operator::Message;
         let message = match message {
-            ToOperator::Hello(it) => Message::Hello(it.into()),
+            ToOperator::Hello(hello) => Message::Hello(hello.into()),
             ToOperator::Follow(follow) => Message::Follow(proto::Follow { follow }),
-            ToOperator::Ack(it) => Message::Ack(it.into()),
-            ToOperator::Report(it) => Message::Report(it.into()),
+            ToOperator::Ack(ack) => Message::Ack(ack.into()),
+            ToOperator::Report(report) => Message::Report(report.into()),
         };
         Self {
             message: Some(message),
@@ -124,11 +125,11 @@ impl TryFrom<proto::ToOperator> for ToOperator {
     fn try_from(message: proto::ToOperator) -> Result<Self, WireError> {
         use proto::to_operator::Message;
         Ok(match message.message {
-            Some(Message::Hello(it)) => Self::Hello(it.try_into().within("hello")?),
-            Some(Message::Follow(it)) => Self::Follow(it.follow),
-            Some(Message::Ack(it)) => Self::Ack(it.try_into().within("ack")?),
-            Some(Message::Report(it)) => Self::Report(it.into()),
-            None => return Err(WireError::new("message", Problem::Absent)),
+            Some(Message::Hello(hello)) => Self::Hello(hello.try_into().within("hello")?),
+            Some(Message::Follow(message)) => Self::Follow(message.follow),
+            Some(Message::Ack(ack)) => Self::Ack(ack.try_into().within("ack")?),
+            Some(Message::Report(report)) => Self::Report(report.into()),
+            None => return Err(WireError::new("message", Problem::Missing)),
         })
     }
 }
@@ -137,7 +138,7 @@ impl From<ToProxy> for proto::ToProxy {
     fn from(message: ToProxy) -> Self {
         use proto::to_proxy::Message;
         let message = match message {
-            ToProxy::Transaction(it) => Message::Transaction(it.into()),
+            ToProxy::Transaction(transaction) => Message::Transaction(transaction.into()),
             ToProxy::Heartbeat(Heartbeat { epoch, leader }) => {
                 Message::Heartbeat(proto::Heartbeat { epoch, leader })
             }
@@ -154,13 +155,13 @@ impl TryFrom<proto::ToProxy> for ToProxy {
     fn try_from(message: proto::ToProxy) -> Result<Self, WireError> {
         use proto::to_proxy::Message;
         Ok(match message.message {
-            Some(Message::Transaction(it)) => {
-                Self::Transaction(it.try_into().within("transaction")?)
+            Some(Message::Transaction(transaction)) => {
+                Self::Transaction(transaction.try_into().within("transaction")?)
             }
             Some(Message::Heartbeat(proto::Heartbeat { epoch, leader })) => {
                 Self::Heartbeat(Heartbeat { epoch, leader })
             }
-            None => return Err(WireError::new("message", Problem::Absent)),
+            None => return Err(WireError::new("message", Problem::Missing)),
         })
     }
 }
@@ -247,8 +248,8 @@ impl From<Update> for proto::Update {
 impl TryFrom<proto::Update> for Update {
     type Error = WireError;
 
-    /// The version is taken as it was said: a proxy of another release, whose canonical bytes may
-    /// differ, must acknowledge the name that the operator gave.
+    /// Keeps the version as it was sent: a proxy of another release, whose canonical bytes may
+    /// differ, must acknowledge the version that the operator gave.
     fn try_from(update: proto::Update) -> Result<Self, WireError> {
         Ok(Self {
             version: version(&update.version)?,
@@ -274,14 +275,14 @@ impl TryFrom<proto::Ack> for Ack {
     fn try_from(ack: proto::Ack) -> Result<Self, WireError> {
         Ok(Self {
             transaction: (ack.transaction != 0).then_some(ack.transaction),
-            verdicts: each::<_, Verdict, _>("verdicts", ack.verdicts)?,
+            verdicts: each::<_, ResourceAck, _>("verdicts", ack.verdicts)?,
             removed: each::<_, ResourceName, _>("removed", ack.removed)?,
         })
     }
 }
 
-impl From<Verdict> for proto::Verdict {
-    fn from(verdict: Verdict) -> Self {
+impl From<ResourceAck> for proto::ResourceAck {
+    fn from(verdict: ResourceAck) -> Self {
         Self {
             name: Some(verdict.name.into()),
             version: verdict.version.0.to_vec(),
@@ -291,10 +292,10 @@ impl From<Verdict> for proto::Verdict {
     }
 }
 
-impl TryFrom<proto::Verdict> for Verdict {
+impl TryFrom<proto::ResourceAck> for ResourceAck {
     type Error = WireError;
 
-    fn try_from(verdict: proto::Verdict) -> Result<Self, WireError> {
+    fn try_from(verdict: proto::ResourceAck) -> Result<Self, WireError> {
         Ok(Self {
             name: present("name", verdict.name)?,
             version: version(&verdict.version)?,
@@ -304,8 +305,8 @@ impl TryFrom<proto::Verdict> for Verdict {
     }
 }
 
-impl From<Report> for proto::Report {
-    fn from(report: Report) -> Self {
+impl From<ProxyReport> for proto::ProxyReport {
+    fn from(report: ProxyReport) -> Self {
         Self {
             ready: report.ready,
             served: into_all(report.served),
@@ -314,8 +315,8 @@ impl From<Report> for proto::Report {
     }
 }
 
-impl From<proto::Report> for Report {
-    fn from(report: proto::Report) -> Self {
+impl From<proto::ProxyReport> for ProxyReport {
+    fn from(report: proto::ProxyReport) -> Self {
         Self {
             ready: report.ready,
             served: into_all(report.served),
@@ -324,8 +325,8 @@ impl From<proto::Report> for Report {
     }
 }
 
-impl From<Served> for proto::Served {
-    fn from(served: Served) -> Self {
+impl From<PresentedCertificate> for proto::PresentedCertificate {
+    fn from(served: PresentedCertificate) -> Self {
         Self {
             server_name: served.server_name,
             certificate: served.certificate.name,
@@ -335,8 +336,8 @@ impl From<Served> for proto::Served {
     }
 }
 
-impl From<proto::Served> for Served {
-    fn from(served: proto::Served) -> Self {
+impl From<proto::PresentedCertificate> for PresentedCertificate {
+    fn from(served: proto::PresentedCertificate) -> Self {
         Self {
             server_name: served.server_name,
             certificate: ResourceName {

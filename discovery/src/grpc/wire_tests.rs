@@ -1,12 +1,11 @@
 use super::*;
-use crate::delta::between;
 use crate::generate::{State, closed_state, origins, versions};
+use crate::grpc::batch::between;
 use crate::table::{Listener, Protocol};
-use crate::weight::weight;
 use proptest::prelude::*;
 use prost::Message;
 
-/// Through bytes, as a peer would get it.
+/// Encodes and decodes a message, as a peer would get it.
 fn to_proxy(message: ToProxy) -> Result<ToProxy, WireError> {
     let bytes = proto::ToProxy::from(message).encode_to_vec();
     proto::ToProxy::decode(bytes.as_slice()).unwrap().try_into()
@@ -19,7 +18,7 @@ fn to_operator(message: ToOperator) -> Result<ToOperator, WireError> {
 }
 
 fn ack_of(state: &State, transaction: Option<u64>, refused: Option<String>) -> Ack {
-    let verdicts = state.iter().map(|(name, update)| Verdict {
+    let verdicts = state.iter().map(|(name, update)| ResourceAck {
         name: name.clone(),
         version: update.version,
         origins: update.origins.clone(),
@@ -34,7 +33,7 @@ fn ack_of(state: &State, transaction: Option<u64>, refused: Option<String>) -> A
 
 proptest! {
     #[test]
-    fn a_transaction_comes_out_as_it_went_in(
+    fn a_transaction_survives_a_round_trip(
         held in closed_state(), wanted in closed_state(), id in any::<u64>(), epoch in any::<u64>(),
     ) {
         for batch in between(&versions(&held), &wanted) {
@@ -44,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_proxy_says_comes_out_as_it_went_in(
+    fn messages_of_a_proxy_survive_a_round_trip(
         state in closed_state(),
         texts in prop::array::uniform4(".{0,20}"),
         transaction in prop::option::of(1..=u64::MAX),
@@ -54,13 +53,13 @@ proptest! {
         origins in origins(),
     ) {
         let [class, pod_name, pod_uid, fingerprint] = texts;
-        let served = state.keys().map(|name| Served {
+        let served = state.keys().map(|name| PresentedCertificate {
             server_name: class.clone(),
             certificate: ResourceName { kind: Kind::Certificate, name: name.name.clone() },
             fingerprint: fingerprint.clone(),
             not_after_unix,
         });
-        let report = Report {
+        let report = ProxyReport {
             ready: follow,
             served: served.collect(),
             unserved: vec![pod_name.clone()],
@@ -80,22 +79,6 @@ proptest! {
         }
     }
 
-    /// Batches are cut by the plain types; the limit is meant for the wire.
-    #[test]
-    fn nothing_takes_more_bytes_than_it_is_weighed_with(state in closed_state()) {
-        for update in state.into_values() {
-            let weighed = weight(&update);
-            let message = proto::Transaction {
-                upserts: vec![update.clone().into()],
-                removals: vec![update.resource.name().into()],
-                ..proto::Transaction::default()
-            };
-            let name = update.resource.name();
-            let removal = 32 + name.name.len();
-            prop_assert!(message.encoded_len() <= weighed + removal);
-        }
-    }
-
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(message) = proto::ToProxy::decode(bytes.as_slice()) {
@@ -108,7 +91,7 @@ proptest! {
 }
 
 #[test]
-fn a_heartbeat_comes_out_as_it_went_in() {
+fn a_heartbeat_survives_a_round_trip() {
     for leader in [true, false] {
         let message = ToProxy::Heartbeat(Heartbeat { epoch: 7, leader });
         assert_eq!(to_proxy(message.clone()), Ok(message));
@@ -137,7 +120,7 @@ fn error(message: proto::ToProxy) -> String {
 }
 
 #[test]
-fn an_absent_part_is_named() {
+fn names_a_missing_message() {
     let route = proto::Route {
         action: Some(proto::route::Action::Forward(proto::Forward::default())),
         ..proto::Route::default()
@@ -151,12 +134,12 @@ fn an_absent_part_is_named() {
             host
         ))),
         "transaction.upserts[0].resource.virtual_host.routes[0].matches: \
-         is absent, or of a kind that this version does not know"
+         is missing, or of a kind that this version does not know"
     );
 }
 
 #[test]
-fn an_address_that_is_none_is_named() {
+fn names_an_invalid_address() {
     let endpoint = proto::Endpoint {
         address: "10.0.0.1".into(),
         uid: String::new(),
@@ -174,7 +157,7 @@ fn an_address_that_is_none_is_named() {
 }
 
 #[test]
-fn a_port_above_65535_and_an_unknown_protocol_are_named() {
+fn names_an_invalid_port_and_an_unknown_protocol() {
     let good = proto::Listener::from(Listener {
         name: "http".into(),
         port: 8080,
@@ -205,7 +188,7 @@ fn a_port_above_65535_and_an_unknown_protocol_are_named() {
 }
 
 #[test]
-fn what_an_endpoint_speaks_is_named_when_it_is_unknown() {
+fn names_an_unknown_upstream_protocol() {
     for protocol in [0, 9] {
         let backend = proto::Backend {
             protocol,
@@ -226,13 +209,13 @@ fn what_an_endpoint_speaks_is_named_when_it_is_unknown() {
                 host
             ))),
             "transaction.upserts[0].resource.virtual_host.routes[0].forward.backends[0].protocol: \
-             has no known value"
+             has an unknown value"
         );
     }
 }
 
 #[test]
-fn a_version_of_another_length_is_named() {
+fn names_a_version_of_another_length() {
     let held = proto::Held {
         name: Some(proto::ResourceName {
             kind: proto::Kind::Listener.into(),
@@ -249,7 +232,7 @@ fn a_version_of_another_length_is_named() {
 }
 
 #[test]
-fn a_key_is_never_printed() {
+fn debug_output_omits_the_key() {
     let certificate = proto::Certificate {
         name: "team/cert".into(),
         chain_pem: String::new(),

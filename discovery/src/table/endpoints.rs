@@ -1,25 +1,25 @@
-//! Where requests can go.
+//! Destinations of requests.
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// What stands behind a Service port.
+/// Endpoints of a Service port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSet {
     /// `namespace/service:port`.
     pub name: String,
     /// Ready pods, sorted by address, without duplicates. Empty for an external name.
     pub endpoints: Vec<Endpoint>,
-    /// The addresses of this name are the endpoints, as long as DNS says so.
+    /// A DNS name whose addresses are the endpoints, resolved by every proxy.
     pub external: Option<ExternalName>,
 }
 
-/// One pod that takes requests.
+/// Address that accepts requests, usually of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Where it listens.
+    /// Address and port.
     pub address: SocketAddr,
-    /// The pod's UID, empty when the endpoint is no pod: a new pod on an old address is a new endpoint.
+    /// UID of the pod, empty when the endpoint is not a pod: a new pod on an old address is a new endpoint.
     pub uid: String,
 }
 

@@ -1,30 +1,33 @@
-//! A hostname: how TLS is spoken for it, and its routes.
+//! Virtual hosts: the TLS settings and routes of a hostname.
 
 use super::{Action, Kind, Route};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Everything that is served under one hostname.
+/// Settings and routes of one hostname.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VirtualHost {
     /// Lower case, without a trailing dot; perhaps `*.` and a domain, which matches exactly one label.
     pub hostname: String,
-    /// Absent: the host is served on plain HTTP only.
+    /// If absent, the host is served on plain HTTP only.
     pub tls: Option<HostTls>,
-    /// Most specific first; the first that matches is taken.
+    /// Routes, most specific first; the first match wins.
     pub routes: Vec<Route>,
 }
 
 impl VirtualHost {
-    /// What the host names, by kind.
+    /// Returns the names of the resources that the host references, by kind.
     pub(super) fn references(&self) -> impl Iterator<Item = (Kind, &String)> {
         let tls = self.tls.iter().flat_map(|tls| {
-            let certificates = tls.certificates.iter().map(|it| (Kind::Certificate, it));
+            let certificates = tls
+                .certificates
+                .iter()
+                .map(|name| (Kind::Certificate, name));
             let client_ca = tls
                 .client_ca
                 .iter()
-                .map(|it| (Kind::TrustAnchors, &it.trust));
+                .map(|ca| (Kind::TrustAnchors, &ca.trust));
             certificates.chain(client_ca)
         });
         let backends = self.routes.iter().flat_map(|route| match &route.action {
@@ -33,7 +36,7 @@ impl VirtualHost {
         });
         let backends = backends.flat_map(|backend| {
             let trust = backend.tls.iter().filter_map(|tls| tls.trust.as_ref());
-            let trust = trust.map(|it| (Kind::TrustAnchors, it));
+            let trust = trust.map(|name| (Kind::TrustAnchors, name));
             [(Kind::Endpoints, &backend.endpoints)]
                 .into_iter()
                 .chain(trust)
@@ -42,18 +45,18 @@ impl VirtualHost {
     }
 }
 
-/// How TLS is terminated for a host.
+/// TLS termination of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostTls {
     /// The names of the [`Certificate`]s; the client's signature algorithms choose among them.
-    /// Empty while none was issued: plain HTTP answers 503 `CertificatePending`, and the server
+    /// Empty while none was issued: the response on plain HTTP is 503 `CertificatePending`, and the server
     /// name is unknown to TLS.
     pub certificates: Vec<String>,
-    /// The oldest version that is spoken.
+    /// Minimum version.
     pub min_version: TlsVersion,
-    /// The newest version that is spoken.
+    /// Maximum version.
     pub max_version: TlsVersion,
-    /// Clients show a certificate of one of these authorities.
+    /// Authorities that client certificates are verified against.
     pub client_ca: Option<ClientCa>,
     /// Plain HTTP is redirected to HTTPS, but for routes with [`Route::permit_insecure`].
     pub redirect: bool,
@@ -75,7 +78,7 @@ impl Default for HostTls {
     }
 }
 
-/// The versions of TLS that are spoken; older ones are not (RFC 8996).
+/// Supported versions of TLS; older ones are deprecated (RFC 8996).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TlsVersion {
     /// RFC 5246.
@@ -89,41 +92,41 @@ pub enum TlsVersion {
 pub struct ClientCa {
     /// The name of the [`TrustAnchors`].
     pub trust: String,
-    /// Whether a client may come without a certificate.
+    /// Requirement for a client certificate.
     pub mode: ClientCaMode,
 }
 
-/// What happens to a client without a certificate. One whose certificate does not hold is refused always.
+/// Handling of a client without a certificate. An invalid certificate is always rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ClientCaMode {
-    /// It is refused.
+    /// Rejected.
     Require,
-    /// It is served.
+    /// Served.
     Optional,
 }
 
 /// `Strict-Transport-Security` (RFC 6797 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hsts {
-    /// For how long a browser remembers; whole seconds count.
+    /// `max-age`, in whole seconds.
     pub max_age: Duration,
-    /// Names below this one are meant too.
+    /// `includeSubDomains`.
     pub include_sub_domains: bool,
 }
 
-/// A certificate chain and its key, both PEM, checked to fit each other by whoever compiled them.
+/// A certificate chain and its key, both PEM, checked by the operator to match.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// `namespace/secret`.
     pub name: String,
-    /// The leaf first, then its issuers.
+    /// The leaf, followed by its issuers.
     pub chain_pem: String,
     /// PKCS#8, PKCS#1 or SEC1.
     pub key_pem: String,
 }
 
 impl fmt::Debug for Certificate {
-    /// Never shows the key.
+    /// Omits the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
             .field("name", &self.name)
@@ -131,11 +134,11 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// Authorities that a peer's certificate is checked against: a client's, or an endpoint's.
+/// Authorities that the certificates of clients or endpoints are verified against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustAnchors {
     /// `namespace/secret`.
     pub name: String,
-    /// One certificate or more.
+    /// One or more certificates in PEM.
     pub ca_pem: String,
 }

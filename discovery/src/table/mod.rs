@@ -1,6 +1,6 @@
-//! What a proxy can be told: named resources, each replaced as a whole.
+//! Configuration of a proxy: named resources, each replaced as a whole.
 //!
-//! A proxy knows nothing but these. They refer to one another by name only, so that the
+//! A proxy has no other configuration. Resources reference one another by name only, so that the
 //! endpoints of a Service that serves a thousand hosts are sent once.
 
 mod endpoints;
@@ -22,27 +22,27 @@ pub use settings::{ClassSettings, Listener, Protocol, TicketSeed};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The kinds of resource, in the order in which they are added; removals go in reverse.
+/// Kinds of resources, in the order in which they are added; removals go in reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// Addresses behind a Service port.
+    /// Addresses of a Service port.
     Endpoints,
     /// A certificate chain with its private key.
     Certificate,
-    /// Certificates of authorities that a peer's certificate is checked against.
+    /// Certificates of authorities that peers are verified against.
     TrustAnchors,
-    /// What holds for every host of the class.
+    /// Settings of every host of the class.
     ClassSettings,
-    /// Everything that is served under one hostname.
+    /// Settings and routes of one hostname.
     VirtualHost,
-    /// A port that is open.
+    /// An open port.
     Listener,
 }
 
-/// The name of a resource: unique within one class.
+/// Name of a resource, unique within one class.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ResourceName {
-    /// What kind of resource it is.
+    /// Kind of the resource.
     pub kind: Kind,
     /// Endpoints: `namespace/service:port-name-or-number`. Certificate and trust anchors:
     /// `namespace/secret`. Class settings: [`ClassSettings::NAME`]. Virtual host: the hostname.
@@ -56,9 +56,9 @@ impl fmt::Display for ResourceName {
     }
 }
 
-/// The object and the generation of it that a resource was compiled from.
+/// Object and generation that a resource was compiled from.
 ///
-/// Travels with the resource and comes back with its acknowledgement; it is no part of
+/// Sent with the resource and returned with its acknowledgement; not part of
 /// the version, so a new generation that compiles to the same bytes sends nothing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
@@ -86,15 +86,15 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Under which name the resource is sent, acknowledged and removed.
+    /// Returns the name under which the resource is sent, acknowledged and removed.
     pub fn name(&self) -> ResourceName {
         let (kind, name) = match self {
-            Self::Endpoints(it) => (Kind::Endpoints, it.name.as_str()),
-            Self::Certificate(it) => (Kind::Certificate, it.name.as_str()),
-            Self::TrustAnchors(it) => (Kind::TrustAnchors, it.name.as_str()),
+            Self::Endpoints(set) => (Kind::Endpoints, set.name.as_str()),
+            Self::Certificate(certificate) => (Kind::Certificate, certificate.name.as_str()),
+            Self::TrustAnchors(anchors) => (Kind::TrustAnchors, anchors.name.as_str()),
             Self::ClassSettings(_) => (Kind::ClassSettings, ClassSettings::NAME),
-            Self::VirtualHost(it) => (Kind::VirtualHost, it.hostname.as_str()),
-            Self::Listener(it) => (Kind::Listener, it.name.as_str()),
+            Self::VirtualHost(host) => (Kind::VirtualHost, host.hostname.as_str()),
+            Self::Listener(listener) => (Kind::Listener, listener.name.as_str()),
         };
         ResourceName {
             kind,
@@ -102,18 +102,21 @@ impl Resource {
         }
     }
 
-    /// The names of the resources that must be there before this one can be served.
+    /// Returns the names of the resources that must exist before this one can be served.
     pub fn references(&self) -> Vec<ResourceName> {
         let name = |kind: Kind, name: &String| ResourceName {
             kind,
             name: name.clone(),
         };
         match self {
-            Self::VirtualHost(host) => host.references().map(|(kind, it)| name(kind, it)).collect(),
+            Self::VirtualHost(host) => host
+                .references()
+                .map(|(kind, text)| name(kind, text))
+                .collect(),
             Self::ClassSettings(settings) => settings
                 .default_certificate
                 .iter()
-                .map(|it| name(Kind::Certificate, it))
+                .map(|text| name(Kind::Certificate, text))
                 .collect(),
             Self::Endpoints(_)
             | Self::Certificate(_)

@@ -1,35 +1,35 @@
-//! A row of a virtual host: which requests it takes, and what is done with them.
+//! Routes of a virtual host: matches, actions and policies.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// One row of a virtual host.
+/// One route of a virtual host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// Which requests it takes.
+    /// Requests that the route applies to.
     pub matches: RouteMatch,
-    /// What is done with the request.
+    /// Action on a matched request.
     pub action: Action,
-    /// Served on plain HTTP too, where the host redirects to HTTPS.
+    /// Serves plain HTTP too, where the host redirects to HTTPS.
     pub permit_insecure: bool,
-    /// How the path changes on its way to the endpoint.
+    /// Change of the path before the request is forwarded.
     pub rewrite: Option<PathRewrite>,
-    /// How long things may take.
+    /// Timeouts of the route.
     pub timeouts: Timeouts,
-    /// Absent: one more attempt when nothing was sent, and no other.
+    /// If absent, one more attempt is made when nothing was sent, and no other.
     pub retries: Option<Retries>,
-    /// A WebSocket may be opened (RFC 6455).
+    /// Allows WebSocket upgrades (RFC 6455).
     pub websockets: bool,
-    /// Changes to the request's header.
+    /// Changes to the header fields of the request.
     pub request_headers: HeaderEdits,
-    /// Changes to the response's header.
+    /// Changes to the header fields of the response.
     pub response_headers: HeaderEdits,
-    /// Which other origins a browser may call from.
+    /// Origins that browsers may send cross-origin requests from.
     pub cors: Option<Cors>,
 }
 
 impl Route {
-    /// A route with every default: WebSockets allowed, nothing rewritten, no retries.
+    /// Returns a route with every default: WebSockets allowed, nothing rewritten, no retries.
     pub fn new(matches: RouteMatch, action: Action) -> Self {
         Self {
             matches,
@@ -46,12 +46,12 @@ impl Route {
     }
 }
 
-/// Which requests a route takes: those that every part of it takes.
+/// Conditions on a request, all of which must match.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RouteMatch {
     /// The path, normalised.
     pub path: PathMatch,
-    /// The method, exactly; absent takes all.
+    /// The method, exactly; if absent, every method matches.
     pub method: Option<String>,
     /// Header fields, all of which must match.
     pub headers: Vec<FieldMatch>,
@@ -60,7 +60,7 @@ pub struct RouteMatch {
 }
 
 impl From<PathMatch> for RouteMatch {
-    /// Takes every request with such a path.
+    /// Matches every request with such a path.
     fn from(path: PathMatch) -> Self {
         Self {
             path,
@@ -71,70 +71,70 @@ impl From<PathMatch> for RouteMatch {
     }
 }
 
-/// How a path is matched.
+/// Condition on the path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PathMatch {
-    /// This path and no other.
+    /// Exactly this path.
     Exact(String),
-    /// By whole segments: `/blog` takes `/blog` and `/blog/x`, never `/blogger`. `/` takes everything.
+    /// By whole segments: `/blog` matches `/blog` and `/blog/x`, never `/blogger`. `/` matches every path.
     Prefix(String),
     /// The whole path matches this regular expression (syntax of the `regex` crate).
     Regex(String),
 }
 
-/// A header field or query parameter that must be there.
+/// Condition on a header field or query parameter, which must be present.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FieldMatch {
-    /// Of a header field: in lower case. Of a query parameter: as it is after decoding.
+    /// For a header field, in lower case; for a query parameter, after decoding.
     pub name: String,
-    /// What its value must be.
+    /// Condition on its value.
     pub value: ValueMatch,
 }
 
-/// How a value is matched.
+/// Condition on a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ValueMatch {
-    /// Byte by byte.
+    /// Equal, byte by byte.
     Exact(String),
     /// The whole value matches this regular expression (syntax of the `regex` crate).
     Regex(String),
-    /// Any value will do.
+    /// Any value.
     Present,
 }
 
-/// What is done with a request.
+/// Action on a matched request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// Sent on to a ready endpoint; 503 `NoReadyEndpoints` when there is none.
+    /// Forwards it to a ready endpoint; 503 `NoReadyEndpoints` when there is none.
     Forward {
         /// Chosen by weight.
         backends: Vec<Backend>,
     },
-    /// Sent elsewhere.
+    /// Redirects the client.
     Redirect(Redirect),
-    /// Answered by the proxy.
+    /// Sends a configured response.
     Respond(Respond),
-    /// Answered 503 with this value in `x-portolan-reason`, because the route cannot be resolved.
+    /// Responds with 503 and this value in `x-portolan-reason`, because the route cannot be resolved.
     Unavailable {
         /// A documented reason, such as `ServiceNotFound`.
         reason: String,
     },
 }
 
-/// A share of a route's requests.
+/// Destination of a share of the requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// The name of the [`super::EndpointSet`].
     pub endpoints: String,
     /// Relative to the route's other backends; 0 gets nothing.
     pub weight: u32,
-    /// What is spoken there.
+    /// Protocol of its endpoints.
     pub protocol: UpstreamProtocol,
-    /// Absent: in the clear.
+    /// If absent, connections are not encrypted.
     pub tls: Option<BackendTls>,
 }
 
-/// The version of HTTP that an endpoint speaks.
+/// Version of HTTP of an endpoint.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -142,49 +142,49 @@ pub enum UpstreamProtocol {
     /// HTTP/1.1 (RFC 9112).
     #[default]
     Http1,
-    /// HTTP/2 (RFC 9113): by prior knowledge in the clear (3.3), by ALPN over TLS (3.2).
+    /// HTTP/2 (RFC 9113): by prior knowledge over plaintext (3.3), by ALPN over TLS (3.2).
     Http2,
 }
 
 /// TLS to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BackendTls {
-    /// What is asked for (RFC 6066 3), a DNS name.
+    /// DNS name sent in SNI (RFC 6066 3).
     pub server_name: String,
-    /// The name of the [`super::TrustAnchors`] that the endpoint's certificate is checked against.
-    /// Absent: encrypted, but nobody knows to whom.
+    /// The name of the [`super::TrustAnchors`] that the endpoint's certificate is verified against.
+    /// If absent, connections are encrypted but the certificate is not verified.
     pub trust: Option<String>,
-    /// The name that the endpoint's certificate must have; absent means `server_name`.
+    /// Name that the endpoint's certificate must have. Defaults to `server_name`.
     pub subject_name: Option<String>,
 }
 
-/// Sends a client elsewhere. What is absent stays as the client has it.
+/// Redirect. Absent parts stay as in the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirect {
     /// `http` or `https`.
     pub scheme: Option<String>,
     /// A DNS name.
     pub hostname: Option<String>,
-    /// Absent: none is written when the scheme or the hostname changes, else the client's.
+    /// If absent, no port is written when the scheme or the hostname changes, else that of the request.
     pub port: Option<u16>,
-    /// How the path changes; the query is kept.
+    /// Change of the path; the query is kept.
     pub path: Option<PathRewrite>,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
 }
 
-/// An answer of the proxy itself.
+/// Configured response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Respond {
     /// 200 to 599.
     pub status: u16,
-    /// What the answer says.
+    /// Body of the response.
     pub body: String,
-    /// Of the body.
+    /// Content type of the body.
     pub content_type: String,
 }
 
-/// How a path changes.
+/// Change of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PathRewrite {
     /// The matched prefix is replaced by this one, by whole segments.
@@ -193,50 +193,50 @@ pub enum PathRewrite {
     Full(String),
 }
 
-/// How long things may take on a route. Absent: the default of the proxy; zero: no limit.
+/// Timeouts of a route. If absent, the default of the proxy applies; zero is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
-    /// For an endpoint to take a connection.
+    /// For connecting to an endpoint.
     pub connect: Option<Duration>,
     /// For the first byte of the response, once the request was sent.
     pub response: Option<Duration>,
     /// For the whole request, with its retries.
     pub request: Option<Duration>,
-    /// For a connection on which nothing moves, a WebSocket included.
+    /// For a connection without traffic, including WebSockets.
     pub idle: Option<Duration>,
 }
 
-/// More than one attempt.
+/// Retry policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
-    /// How many attempts after the first.
+    /// Number of retries after the first attempt.
     pub count: u32,
-    /// How long each may take; absent: no limit of its own.
+    /// Time limit of each attempt; if absent, attempts have no limit of their own.
     pub per_try_timeout: Option<Duration>,
-    /// What is worth another attempt, sorted; empty means every one of them, for idempotent
+    /// Conditions for a retry, sorted; empty means every one of them, for idempotent
     /// methods only (RFC 9110 9.2.2).
     pub retry_on: Vec<RetryOn>,
 }
 
-/// What is worth another attempt.
+/// Condition for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RetryOn {
-    /// No connection could be made.
+    /// The connection failed.
     ConnectFailure,
-    /// The connection broke before a byte of the response came.
+    /// The connection was reset before the first byte of the response.
     Reset,
     /// A response with a status of 500 to 599.
     ServerError,
 }
 
-/// Changes to a header. Removals come first, then what is set, then what is added.
+/// Changes to header fields: first `remove`, then `set`, then `add`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderEdits {
     /// Replaces every field of that name. `host` in a request changes what the endpoint gets.
     pub set: Vec<(FieldName, String)>,
-    /// Stands beside the fields of that name.
+    /// Adds a field beside those of that name.
     pub add: Vec<(FieldName, String)>,
-    /// Every field of that name goes.
+    /// Removes every field of that name.
     pub remove: Vec<FieldName>,
 }
 
@@ -246,26 +246,26 @@ pub type FieldName = String;
 /// Cross-origin resource sharing (Fetch standard, section "HTTP CORS protocol").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cors {
-    /// Who may call.
+    /// Allowed origins.
     pub allow_origins: AllowedOrigins,
-    /// Methods beyond GET, HEAD and POST; empty allows what the browser asks for.
+    /// Methods beyond GET, HEAD and POST; empty allows what the browser requests.
     pub allow_methods: Vec<String>,
-    /// Fields beyond the safelisted ones, in lower case; empty allows what the browser asks for.
+    /// Fields beyond the safelisted ones, in lower case; empty allows what the browser requests.
     pub allow_headers: Vec<FieldName>,
     /// Fields of the response that scripts may read.
     pub expose_headers: Vec<FieldName>,
-    /// Cookies and other credentials may be sent.
+    /// Allows cookies and other credentials.
     pub allow_credentials: bool,
-    /// For how long a browser remembers the answer to a preflight.
+    /// Time for which a browser caches the response to a preflight.
     pub max_age: Option<Duration>,
 }
 
-/// Which origins may call.
+/// Allowed origins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AllowedOrigins {
-    /// All.
+    /// Every origin.
     Any,
-    /// These, as a browser writes them: `https://app.example.com`; `https://*.example.com` takes
-    /// names of exactly one label more.
+    /// These, as a browser writes them: `https://app.example.com`; `https://*.example.com` matches
+    /// names of exactly one more label.
     These(Vec<String>),
 }

@@ -1,26 +1,26 @@
-//! What holds for a whole class: open ports, and rules for every host.
+//! Settings of a whole class: open ports, and rules for every host.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What holds for every host of the class. There is one, or none: then the defaults hold.
+/// Settings of every host of the class. At most one; without it the defaults apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassSettings {
-    /// The name of the [`super::Certificate`] for clients that ask for no server name; absent:
-    /// they are refused.
+    /// The name of the [`super::Certificate`] for clients that send no server name; if
+    /// absent, they are rejected.
     pub default_certificate: Option<String>,
-    /// From which the keys of TLS session tickets are derived: the current one first, then those
-    /// that are still accepted. Empty: no session is resumed.
+    /// Seeds of the keys of TLS session tickets: the current one first, then those that are still
+    /// accepted. If empty, no session is resumed.
     pub ticket_seeds: Vec<TicketSeed>,
-    /// Networks in CIDR form in which no endpoint is ever contacted, beside [`Self::DENIED_CIDRS`].
+    /// Networks in CIDR form to which no connection is made, in addition to [`Self::DENIED_CIDRS`].
     pub denied_cidrs: Vec<String>,
 }
 
 impl ClassSettings {
-    /// The name under which they are sent.
+    /// Name of the resource.
     pub const NAME: &str = "class";
-    /// The networks that are denied in every cluster: the host itself, its links with the
-    /// metadata services on them, and what is no address of one host.
+    /// Networks that are denied in every cluster: loopback, link-local addresses with their metadata
+    /// services, and addresses that are not of one host.
     pub const DENIED_CIDRS: [&str; 10] = [
         "0.0.0.0/8",
         "127.0.0.0/8",
@@ -35,32 +35,32 @@ impl ClassSettings {
     ];
 }
 
-/// A secret from which the keys of tickets are derived (RFC 5077, RFC 8446 4.6.1).
+/// Secret from which the keys of tickets are derived (RFC 5077, RFC 8446 4.6.1).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketSeed(pub [u8; 32]);
 
 impl fmt::Debug for TicketSeed {
-    /// Never shows the secret.
+    /// Omits the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TicketSeed(..)")
     }
 }
 
-/// A port that is open on every proxy of the class.
+/// Open port of every proxy of the class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// `http` or `https`.
     pub name: String,
     /// The pod's port.
     pub port: u16,
-    /// What is spoken there.
+    /// Protocol of the port.
     pub protocol: Protocol,
 }
 
-/// What is spoken on a listener.
+/// Protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Protocol {
-    /// HTTP in the clear.
+    /// Plain HTTP.
     Http,
     /// HTTP over TLS, the certificate chosen by server name.
     Https,

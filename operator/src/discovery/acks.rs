@@ -5,7 +5,7 @@
 
 use super::changes::{AckChanges, Changes, Scope};
 use portolan_core::AckState;
-use portolan_discovery::session::{Ack, Hello, Report, Served};
+use portolan_discovery::session::{Ack, Hello, PresentedCertificate, ProxyReport};
 use portolan_discovery::table::{Kind, ResourceName};
 use portolan_discovery::version::Version;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +51,7 @@ struct Said {
     ready: bool,
     held: BTreeMap<ResourceName, Version>,
     refused: BTreeMap<ResourceName, (Version, String)>,
-    served: BTreeMap<String, Served>,
+    served: BTreeMap<String, PresentedCertificate>,
 }
 
 impl Acks {
@@ -74,7 +74,11 @@ impl Acks {
 
     /// The certificate that each connected proxy of the class was seen to present for a server
     /// name; a proxy that presents none is absent.
-    pub fn served(&self, class: &str, server_name: &str) -> BTreeMap<ProxyPod, Served> {
+    pub fn served(
+        &self,
+        class: &str,
+        server_name: &str,
+    ) -> BTreeMap<ProxyPod, PresentedCertificate> {
         self.each(class, |said| said.served.get(server_name).cloned())
     }
 
@@ -162,7 +166,7 @@ impl Said {
         judged.chain(&ack.removed).cloned().collect()
     }
 
-    fn note_report(&mut self, report: Report) -> Scope {
+    fn note_report(&mut self, report: ProxyReport) -> Scope {
         let changed = report.served.iter().map(|served| &served.server_name);
         let hosts: BTreeSet<ResourceName> = changed
             .chain(&report.unserved)
@@ -201,7 +205,7 @@ impl Session {
     }
 
     /// Notes readiness and what is presented.
-    pub(super) fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: ProxyReport) {
         self.change(|said| said.note_report(report));
     }
 

@@ -23,7 +23,7 @@ fn hello(uid: &str, held: &[(&str, u8)]) -> Hello {
 fn ack(name: &str, version: u8, refused: Option<&str>) -> Ack {
     Ack {
         transaction: Some(1),
-        verdicts: vec![session::Verdict {
+        verdicts: vec![session::ResourceAck {
             name: host(name),
             version: Version([version; 16]),
             origins: Vec::new(),
@@ -69,15 +69,15 @@ async fn changes_name_what_was_judged_and_a_new_readiness_concerns_everything() 
     session.ack(&ack("a", 1, None));
     let expected = Scope::Names([host("a")].into());
     assert_eq!(changes.changed().await["public"], expected);
-    session.report(Report {
+    session.report(ProxyReport {
         ready: true,
-        ..Report::default()
+        ..ProxyReport::default()
     });
     assert_eq!(changes.changed().await["public"], Scope::Everything);
-    session.report(Report {
+    session.report(ProxyReport {
         ready: true,
         unserved: vec!["b".into()],
-        ..Report::default()
+        ..ProxyReport::default()
     });
     let expected = Scope::Names([host("b")].into());
     assert_eq!(changes.changed().await["public"], expected);
@@ -102,7 +102,7 @@ fn an_old_session_of_the_same_pod_neither_writes_nor_erases() {
 fn what_is_presented_is_known_by_server_name_until_it_is_no_more() {
     let (acks, _changes) = Acks::new();
     let session = acks.begin(&hello("u", &[]));
-    let served = Served {
+    let served = PresentedCertificate {
         server_name: "a.example.com".into(),
         certificate: ResourceName {
             kind: Kind::Certificate,
@@ -111,7 +111,7 @@ fn what_is_presented_is_known_by_server_name_until_it_is_no_more() {
         fingerprint: "00".into(),
         not_after_unix: 1,
     };
-    session.report(Report {
+    session.report(ProxyReport {
         ready: true,
         served: vec![served.clone()],
         unserved: Vec::new(),
@@ -119,7 +119,7 @@ fn what_is_presented_is_known_by_server_name_until_it_is_no_more() {
     let seen = acks.served("public", "a.example.com");
     assert_eq!(seen.into_values().collect::<Vec<_>>(), [served]);
     assert!(acks.served("public", "b.example.com").is_empty());
-    session.report(Report {
+    session.report(ProxyReport {
         ready: true,
         served: Vec::new(),
         unserved: vec!["a.example.com".into()],

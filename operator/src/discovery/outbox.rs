@@ -3,7 +3,8 @@
 //! It keeps names and versions only; contents are read from the table when a batch is cut, so that
 //! of ten changes to a name while a batch was in flight the last one is sent, once.
 
-use portolan_discovery::delta::{Update, difference, next_batch};
+use portolan_discovery::delta::{Update, difference};
+use portolan_discovery::grpc::batch::next_batch;
 use portolan_discovery::session::{Ack, Transaction};
 use portolan_discovery::table::ResourceName;
 use portolan_discovery::version::Version;

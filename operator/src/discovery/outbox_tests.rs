@@ -1,5 +1,5 @@
 use super::*;
-use portolan_discovery::session::Verdict;
+use portolan_discovery::session::ResourceAck;
 use portolan_discovery::table::{Certificate, Resource};
 
 fn name(name: &str) -> ResourceName {
@@ -24,7 +24,7 @@ fn wanted(contents: &[(&str, &str)]) -> Wanted {
 }
 
 fn ack(transaction: &Transaction, refused: Option<&str>) -> Ack {
-    let verdicts = transaction.batch.upserts.iter().map(|update| Verdict {
+    let verdicts = transaction.batch.upserts.iter().map(|update| ResourceAck {
         name: update.resource.name(),
         version: update.version,
         origins: Vec::new(),
@@ -137,7 +137,7 @@ fn what_another_operator_had_applied_is_not_sent_when_it_is_this_ones_turn() {
     let mut outbox = Outbox::default();
     let by_the_other = Ack {
         transaction: None,
-        verdicts: vec![Verdict {
+        verdicts: vec![ResourceAck {
             name: name("a"),
             version: table[&name("a")].version,
             origins: Vec::new(),

@@ -14,7 +14,7 @@ use portolan_core::AckState;
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_client::DiscoveryClient;
 use portolan_discovery::session::{
-    self, Ack, Heartbeat, Hello, Report, ToOperator, ToProxy, Transaction,
+    self, Ack, Heartbeat, Hello, ProxyReport, ToOperator, ToProxy, Transaction,
 };
 use portolan_discovery::table::{Certificate, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
@@ -213,7 +213,7 @@ impl Proxy {
 
     async fn ack(&self, transaction: &Transaction, refused: Option<&str>) {
         let verdicts = transaction.batch.upserts.iter();
-        let verdicts = verdicts.map(|update| session::Verdict {
+        let verdicts = verdicts.map(|update| session::ResourceAck {
             name: update.resource.name(),
             version: update.version,
             origins: update.origins.clone(),
@@ -370,9 +370,9 @@ async fn nothing_is_sent_before_every_input_was_listed() {
     let held = BTreeMap::from([(named("a"), Version::of(&certificate("a", "1")))]);
     let mut proxy = operator.proxy("proxy-0", held).await;
     proxy.say(ToOperator::Follow(true)).await;
-    let ready = Report {
+    let ready = ProxyReport {
         ready: true,
-        ..Report::default()
+        ..ProxyReport::default()
     };
     proxy.say(ToOperator::Report(ready)).await;
     soon("the report, which comes after the wish to follow", async {

@@ -1,23 +1,23 @@
-//! What is in force: a function of the files, but for those that are broken.
+//! Effective objects: a function of the files, except for those that are invalid.
 
 use super::field_in;
 use super::object::{Key, Object};
-use super::read::{self, Fault, Home, Outcome};
+use super::read::{self, DocumentError, Outcome, Target};
 use super::walk::Contents;
 use super::yaml::{self, Lines};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Every file as it was read last, and what is in force of it.
+/// Files as they were last read, and the effective objects.
 #[derive(Debug, Default)]
 pub(crate) struct Folder {
-    home: Home,
+    target: Target,
     files: BTreeMap<String, File>,
-    in_force: BTreeMap<Key, Entry>,
+    effective: BTreeMap<Key, Entry>,
 }
 
-/// A file as it was read last, so that one that did not change costs no parsing.
+/// A file as it was last read, so that an unchanged one is not parsed again.
 #[derive(Debug)]
 struct File {
     digest: [u8; 32],
@@ -26,31 +26,31 @@ struct File {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
-    place: Place,
+    location: Location,
     object: Object,
 }
 
-/// Where an object stands.
+/// Location of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     /// Relative to the folder.
     pub(crate) file: String,
     pub(crate) lines: Lines,
 }
 
-/// Something that is not in force, and why.
+/// Error in a file or object, with its location.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Trouble {
+pub(crate) struct Diagnostic {
     pub(crate) file: String,
-    /// 0 when the whole file is meant.
+    /// 0 for the whole file.
     pub(crate) line: usize,
-    /// Such as `ExposedPort default/shop`; empty when that is unknown.
+    /// Such as `ExposedPort default/shop`; empty if unknown.
     pub(crate) object: String,
     pub(crate) field: String,
     pub(crate) problem: String,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if self.line > 0 {
@@ -65,38 +65,38 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// What became different, and what is wrong now.
+/// Changes of objects, and current diagnostics.
 #[derive(Debug, Default)]
 pub(crate) struct Update {
-    /// New or different.
+    /// New or changed objects.
     pub(crate) applied: Vec<Object>,
-    pub(crate) gone: Vec<Key>,
-    /// Everything that is wrong, in the order of the files.
-    pub(crate) troubles: Vec<Trouble>,
-    /// Kinds that are passed over, with how many objects of each there are.
-    pub(crate) passed_over: BTreeMap<String, usize>,
+    pub(crate) deleted: Vec<Key>,
+    /// Current diagnostics, in the order of the files.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Number of skipped objects by kind.
+    pub(crate) skipped: BTreeMap<String, usize>,
 }
 
 impl Folder {
-    /// An empty one, for objects that will live in a cluster.
+    /// Returns an empty folder for objects of a cluster.
     pub(crate) fn for_cluster() -> Self {
         Self {
-            home: Home::Cluster,
+            target: Target::Cluster,
             ..Self::default()
         }
     }
 
-    /// Where an object stands that is in force.
-    pub(crate) fn place(&self, key: &Key) -> Option<&Place> {
-        Some(&self.in_force.get(key)?.place)
+    /// Returns the location of an effective object.
+    pub(crate) fn location(&self, key: &Key) -> Option<&Location> {
+        Some(&self.effective.get(key)?.location)
     }
 
-    /// What a sentence says of an object that is in force.
-    pub(crate) fn trouble(&self, key: &Key, sentence: &str) -> Option<Trouble> {
-        let Place { file, lines } = self.place(key)?;
-        let field = field_in(sentence);
-        let problem = sentence.strip_prefix(field).unwrap_or(sentence);
-        Some(Trouble {
+    /// Returns the diagnostic for a message about an effective object.
+    pub(crate) fn diagnostic(&self, key: &Key, message: &str) -> Option<Diagnostic> {
+        let Location { file, lines } = self.location(key)?;
+        let field = field_in(message);
+        let problem = message.strip_prefix(field).unwrap_or(message);
+        Some(Diagnostic {
             file: file.clone(),
             line: lines.of(field),
             object: key.to_string(),
@@ -105,8 +105,8 @@ impl Folder {
         })
     }
 
-    /// Takes in what the files contain now.
-    pub(crate) fn take_in(&mut self, contents: Contents) -> Update {
+    /// Replaces the contents of the files.
+    pub(crate) fn update(&mut self, contents: Contents) -> Update {
         let mut update = Update::default();
         let mut unreadable = BTreeMap::new();
         let mut files = BTreeMap::new();
@@ -116,7 +116,7 @@ impl Folder {
                     let digest = Sha256::digest(&bytes).into();
                     let file = match self.files.remove(&name) {
                         Some(file) if file.digest == digest => file,
-                        _ => File::parse(digest, &bytes, self.home),
+                        _ => File::parse(digest, &bytes, self.target),
                     };
                     files.insert(name, file);
                 }
@@ -126,69 +126,69 @@ impl Folder {
             }
         }
         self.files = files;
-        let now = self.judge(&unreadable, &mut update);
-        let before = std::mem::replace(&mut self.in_force, now);
-        for (key, entry) in &self.in_force {
-            if before.get(key).map(|it| &it.object) != Some(&entry.object) {
+        let now = self.resolve(&unreadable, &mut update);
+        let before = std::mem::replace(&mut self.effective, now);
+        for (key, entry) in &self.effective {
+            if before.get(key).map(|entry| &entry.object) != Some(&entry.object) {
                 update.applied.push(entry.object.clone());
             }
         }
-        let gone = before
+        let deleted = before
             .into_keys()
-            .filter(|key| !self.in_force.contains_key(key));
-        update.gone = gone.collect();
+            .filter(|key| !self.effective.contains_key(key));
+        update.deleted = deleted.collect();
         update
     }
 
-    /// What is in force now.
-    fn judge(
+    /// Determines the effective objects.
+    fn resolve(
         &self,
         unreadable: &BTreeMap<String, String>,
         update: &mut Update,
     ) -> BTreeMap<Key, Entry> {
         let mut now: BTreeMap<Key, Entry> = BTreeMap::new();
-        // What each broken file may have meant: these objects of it, or any that it had.
-        let mut doubtful: BTreeSet<Key> = BTreeSet::new();
-        let mut doubtful_files: BTreeSet<&str> = BTreeSet::new();
+        // Objects that invalid documents may define: these, or any of these files.
+        let mut uncertain: BTreeSet<Key> = BTreeSet::new();
+        let mut uncertain_files: BTreeSet<&str> = BTreeSet::new();
         for (name, file) in &self.files {
             for outcome in &file.outcomes {
                 match outcome {
-                    Outcome::Other { kind } => {
-                        *update.passed_over.entry(kind.clone()).or_default() += 1;
+                    Outcome::Skipped { kind } => {
+                        *update.skipped.entry(kind.clone()).or_default() += 1;
                     }
-                    Outcome::Broken(fault) => {
-                        match &fault.object {
-                            Some(key) => drop(doubtful.insert(key.clone())),
-                            None => drop(doubtful_files.insert(name)),
+                    Outcome::Invalid(error) => {
+                        match &error.object {
+                            Some(key) => drop(uncertain.insert(key.clone())),
+                            None => drop(uncertain_files.insert(name)),
                         }
-                        update.troubles.push(trouble(name, fault));
+                        update.diagnostics.push(diagnostic(name, error));
                     }
-                    Outcome::Read { key, lines, object } => match now.get(key) {
+                    Outcome::Object { key, lines, object } => match now.get(key) {
                         Some(first) => {
-                            let Place { file, lines: other } = &first.place;
+                            let Location { file, lines: other } = &first.location;
                             let line = other.of("");
-                            update.troubles.push(Trouble {
+                            update.diagnostics.push(Diagnostic {
                                 file: name.clone(),
                                 line: lines.of(""),
                                 object: key.to_string(),
                                 field: String::new(),
-                                problem: format!("the object is there already, at {file}:{line}; remove one of them"),
+                                problem: format!("Duplicate value: already defined at {file}:{line}; remove one of them"),
                             });
                         }
                         None => {
-                            let place = Place {
+                            let location = Location {
                                 file: name.clone(),
                                 lines: lines.clone(),
                             };
                             let object = object.clone();
-                            now.insert(key.clone(), Entry { place, object });
+                            now.insert(key.clone(), Entry { location, object });
                         }
                     },
                 }
             }
         }
         for (name, problem) in unreadable {
-            update.troubles.push(Trouble {
+            update.diagnostics.push(Diagnostic {
                 file: name.clone(),
                 line: 0,
                 object: String::new(),
@@ -196,13 +196,13 @@ impl Folder {
                 problem: problem.clone(),
             });
         }
-        let lost = |file: &str| {
+        let is_unread = |file: &str| {
             let below = |name: &String| file == name || file.starts_with(&format!("{name}/"));
-            doubtful_files.contains(file)
+            uncertain_files.contains(file)
                 || unreadable.keys().any(|name| name == "." || below(name))
         };
-        for (key, entry) in &self.in_force {
-            if doubtful.contains(key) || lost(&entry.place.file) {
+        for (key, entry) in &self.effective {
+            if uncertain.contains(key) || is_unread(&entry.location.file) {
                 now.entry(key.clone()).or_insert_with(|| entry.clone());
             }
         }
@@ -211,9 +211,9 @@ impl Folder {
 }
 
 impl File {
-    fn parse(digest: [u8; 32], bytes: &[u8], home: Home) -> Self {
-        let broken = |line, field, problem| {
-            vec![Outcome::Broken(Fault {
+    fn parse(digest: [u8; 32], bytes: &[u8], target: Target) -> Self {
+        let invalid = |line, field, problem| {
+            vec![Outcome::Invalid(DocumentError {
                 line,
                 object: None,
                 field,
@@ -224,27 +224,27 @@ impl File {
             Ok(text) => yaml::documents(text)
                 .into_iter()
                 .flat_map(|document| match document {
-                    Ok(document) => read::read(document, home),
-                    Err(it) => broken(it.line, it.field, it.problem),
+                    Ok(document) => read::read(document, target),
+                    Err(error) => invalid(error.line, error.field, error.problem),
                 })
                 .collect(),
-            Err(_) => broken(0, String::new(), "this is no text in UTF-8".to_owned()),
+            Err(_) => invalid(0, String::new(), "invalid UTF-8".to_owned()),
         };
         Self { digest, outcomes }
     }
 }
 
-fn trouble(file: &str, fault: &Fault) -> Trouble {
-    Trouble {
+fn diagnostic(file: &str, error: &DocumentError) -> Diagnostic {
+    Diagnostic {
         file: file.to_owned(),
-        line: fault.line,
-        object: fault
+        line: error.line,
+        object: error
             .object
             .as_ref()
             .map(Key::to_string)
             .unwrap_or_default(),
-        field: fault.field.clone(),
-        problem: fault.problem.clone(),
+        field: error.field.clone(),
+        problem: error.problem.clone(),
     }
 }
 
@@ -263,122 +263,127 @@ mod tests {
         files.iter().map(read).collect()
     }
 
-    /// What is applied and gone, and what is wrong, by name.
-    fn told(update: &Update) -> (Vec<String>, Vec<String>, Vec<String>) {
+    /// Names of applied and deleted objects, and diagnostics.
+    fn summary(update: &Update) -> (Vec<String>, Vec<String>, Vec<String>) {
         let name = |object: &Object| object.clone().metadata().name.clone().unwrap();
         (
             update.applied.iter().map(name).collect(),
             update
-                .gone
+                .deleted
                 .iter()
                 .map(|key| key.object.name.clone())
                 .collect(),
-            update.troubles.iter().map(ToString::to_string).collect(),
+            update.diagnostics.iter().map(ToString::to_string).collect(),
         )
     }
 
     #[test]
-    fn only_what_differs_is_told() {
+    fn reports_only_changes() {
         let mut folder = Folder::default();
         let two = service("a", "80") + &service("b", "80");
-        let update = folder.take_in(contents(&[("x.yaml", &two)]));
+        let update = folder.update(contents(&[("x.yaml", &two)]));
         assert_eq!(
-            told(&update),
+            summary(&update),
             (vec!["a".into(), "b".into()], vec![], vec![])
         );
         let two = service("a", "81") + &service("c", "80");
-        let update = folder.take_in(contents(&[("x.yaml", &two)]));
+        let update = folder.update(contents(&[("x.yaml", &two)]));
         assert_eq!(
-            told(&update),
+            summary(&update),
             (vec!["a".into(), "c".into()], vec!["b".into()], vec![])
         );
-        let update = folder.take_in(contents(&[("y.yaml", &two)]));
+        let update = folder.update(contents(&[("y.yaml", &two)]));
         assert_eq!(
-            told(&update),
+            summary(&update),
             (vec![], vec![], vec![]),
             "a file may be renamed"
         );
     }
 
     #[test]
-    fn a_broken_object_keeps_its_last_good_state_and_its_neighbours_change() {
+    fn an_invalid_object_keeps_its_last_valid_state() {
         let mut folder = Folder::default();
-        folder.take_in(contents(&[(
+        folder.update(contents(&[(
             "x.yaml",
             &(service("a", "80") + &service("b", "80")),
         )]));
-        let broken = service("a", "eighty") + &service("b", "81");
-        let (applied, gone, troubles) = told(&folder.take_in(contents(&[("x.yaml", &broken)])));
-        assert_eq!((applied, gone), (vec!["b".to_owned()], vec![]));
+        let invalid = service("a", "eighty") + &service("b", "81");
+        let (applied, deleted, diagnostics) =
+            summary(&folder.update(contents(&[("x.yaml", &invalid)])));
+        assert_eq!((applied, deleted), (vec!["b".to_owned()], vec![]));
         assert!(
-            troubles[0].starts_with("x.yaml:5: Service default/a: spec.ports[0].port: "),
-            "{troubles:?}"
+            diagnostics[0].starts_with("x.yaml:5: Service default/a: spec.ports[0].port: "),
+            "{diagnostics:?}"
         );
-        let (applied, gone, troubles) =
-            told(&folder.take_in(contents(&[("x.yaml", &service("b", "81"))])));
+        let (applied, deleted, diagnostics) =
+            summary(&folder.update(contents(&[("x.yaml", &service("b", "81"))])));
         assert_eq!(
-            (applied, gone, troubles),
+            (applied, deleted, diagnostics),
             (vec![], vec!["a".to_owned()], vec![])
         );
     }
 
     #[test]
-    fn a_document_that_nobody_can_name_keeps_whatever_the_file_had() {
+    fn an_unnamed_document_keeps_all_objects_of_its_file() {
         let mut folder = Folder::default();
-        folder.take_in(contents(&[
+        folder.update(contents(&[
             ("x.yaml", &(service("a", "80") + &service("b", "80"))),
             ("y.yaml", &service("c", "80")),
         ]));
         let torn = service("a", "81") + "kind: [\n";
-        let (applied, gone, troubles) = told(&folder.take_in(contents(&[("x.yaml", &torn)])));
+        let (applied, deleted, diagnostics) =
+            summary(&folder.update(contents(&[("x.yaml", &torn)])));
         assert_eq!(
-            (applied, gone),
+            (applied, deleted),
             (vec!["a".to_owned()], vec!["c".to_owned()])
         );
-        assert_eq!(troubles.len(), 1);
+        assert_eq!(diagnostics.len(), 1);
     }
 
     #[test]
-    fn what_cannot_be_opened_keeps_everything_below_it() {
+    fn an_unreadable_folder_keeps_its_objects() {
         let mut folder = Folder::default();
         let files = [
             ("d/x.yaml", service("a", "80")),
             ("y.yaml", service("b", "80")),
         ];
-        folder.take_in(contents(
+        folder.update(contents(
             &files.each_ref().map(|(name, text)| (*name, text.as_str())),
         ));
-        let shut = |name: &str| -> Contents {
+        let unreadable = |name: &str| -> Contents {
             [(name.to_owned(), Err("no permission".to_owned()))].into()
         };
-        assert_eq!(told(&folder.take_in(shut("."))).1, Vec::<String>::new());
-        let (applied, gone, troubles) = told(&folder.take_in(shut("d")));
-        assert_eq!((applied, gone), (vec![], vec!["b".to_owned()]));
-        assert_eq!(troubles, ["d: no permission"]);
+        assert_eq!(
+            summary(&folder.update(unreadable("."))).1,
+            Vec::<String>::new()
+        );
+        let (applied, deleted, diagnostics) = summary(&folder.update(unreadable("d")));
+        assert_eq!((applied, deleted), (vec![], vec!["b".to_owned()]));
+        assert_eq!(diagnostics, ["d: no permission"]);
     }
 
     #[test]
-    fn of_two_with_one_name_the_first_counts_and_the_other_is_told() {
+    fn the_first_of_two_objects_with_one_name_wins() {
         let mut folder = Folder::default();
         let (first, second) = (service("a", "80"), service("a", "81"));
-        let update = folder.take_in(contents(&[("x.yaml", &first), ("y.yaml", &second)]));
-        let (applied, _, troubles) = told(&update);
+        let update = folder.update(contents(&[("x.yaml", &first), ("y.yaml", &second)]));
+        let (applied, _, diagnostics) = summary(&update);
         assert_eq!(applied, ["a"]);
         assert_eq!(
-            troubles,
+            diagnostics,
             [
-                "y.yaml:1: Service default/a: the object is there already, at x.yaml:1; remove one of them"
+                "y.yaml:1: Service default/a: Duplicate value: already defined at x.yaml:1; remove one of them"
             ]
         );
-        let update = folder.take_in(contents(&[("y.yaml", &second)]));
-        assert_eq!(told(&update).0, ["a"], "the other one counts now");
+        let update = folder.update(contents(&[("y.yaml", &second)]));
+        assert_eq!(summary(&update).0, ["a"], "the other one is effective now");
     }
 
     #[test]
-    fn other_kinds_are_counted() {
+    fn counts_skipped_kinds() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n".repeat(2);
-        let update = Folder::default().take_in(contents(&[("x.yaml", &text)]));
-        assert_eq!(update.passed_over, [("ConfigMap".to_owned(), 2)].into());
-        assert!(update.troubles.is_empty());
+        let update = Folder::default().update(contents(&[("x.yaml", &text)]));
+        assert_eq!(update.skipped, [("ConfigMap".to_owned(), 2)].into());
+        assert!(update.diagnostics.is_empty());
     }
 }

@@ -1,10 +1,10 @@
-//! What stands in files, and what is in force of it.
+//! Reads objects from files, and determines the effective ones.
 //!
 //! ```text
-//! walk: files as bytes ──► yaml: documents ──► read: objects and faults ──► folder: what is in force
+//! walk: files as bytes ──► yaml: documents ──► read: objects and errors ──► folder: effective objects
 //! ```
-//! Only `walk` and `watch` touch the disk. What cannot be read keeps the last good state of exactly the
-//! objects that it may have changed; everything else goes on.
+//! Only `walk` and `watch` access the disk. A file or document that cannot be read keeps the last valid
+//! state of exactly the objects that it may have changed; everything else is updated.
 
 mod folder;
 mod object;
@@ -13,15 +13,15 @@ mod walk;
 pub(crate) mod watch;
 mod yaml;
 
-pub(crate) use folder::{Folder, Trouble, Update};
+pub(crate) use folder::{Diagnostic, Folder, Update};
 pub(crate) use object::{Key, Kind, Object};
 pub(crate) use read::bare_namespace;
-pub(crate) use walk::{gather, walk};
+pub(crate) use walk::{walk, walk_paths};
 
-/// The field that a sentence begins with: `spec.port: …` speaks of `spec.port`.
-pub(crate) fn field_in(sentence: &str) -> &str {
-    let field = sentence.split_once(": ").map_or("", |(field, _)| field);
-    // A sentence may name two fields that exclude each other; the first one is as good.
+/// Returns the field that a message begins with: `spec.port` of `spec.port: …`.
+pub(crate) fn field_in(message: &str) -> &str {
+    let field = message.split_once(": ").map_or("", |(field, _)| field);
+    // A message may name two fields that exclude each other; the first one is used.
     let field = field.split(", ").next().unwrap_or_default();
     let is_path = |text: &str| {
         let begins = text.starts_with("spec") || text.starts_with("metadata.");
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_may_begin_with_a_field() {
+    fn finds_the_field_of_a_message() {
         assert_eq!(
             field_in("spec.hostnames[1]: \"-a\" is wrong"),
             "spec.hostnames[1]"

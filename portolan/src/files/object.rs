@@ -1,4 +1,4 @@
-//! The objects that are read from files, and what the index is told of them.
+//! Objects that are read from files, and their events for the index.
 
 use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -9,7 +9,7 @@ use portolan_crds::gateway::ReferenceGrant;
 use portolan_crds::{ExposeClass, ExposedPort};
 use std::fmt;
 
-/// The kinds that are read; in the order in which they are taken in.
+/// Supported kinds, in the order in which they are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     ExposeClass,
@@ -23,14 +23,14 @@ pub(crate) enum Kind {
     Ingress,
 }
 
-/// Which object is meant.
+/// Identity of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
     pub(crate) object: ObjectRef,
 }
 
-/// An object as it stands in a file.
+/// An object of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Object {
     ExposeClass(Box<ExposeClass>),
@@ -88,8 +88,8 @@ impl Key {
         }
     }
 
-    /// What the index is told when the object is there no more.
-    pub(crate) fn gone(&self) -> Event {
+    /// Returns the event for the deleted object.
+    pub(crate) fn deleted(&self) -> Event {
         let object = self.object.clone();
         match self.kind {
             Kind::ExposeClass => Event::ExposeClass(Change::Deleted(object)),
@@ -106,47 +106,49 @@ impl Key {
 }
 
 impl Object {
-    /// What the index is told when the object is like this.
+    /// Returns the event for the new or changed object.
     pub(crate) fn applied(self) -> Event {
         match self {
-            Self::ExposeClass(it) => Event::ExposeClass(Change::Applied(it)),
-            Self::IngressClass(it) => Event::IngressClass(Change::Applied(it)),
-            Self::Namespace(it) => Event::Namespace(Change::Applied(it)),
-            Self::Service(it) => Event::Service(Change::Applied(it)),
-            Self::EndpointSlice(it) => Event::EndpointSlice(Change::Applied(it)),
-            Self::Secret(it) => Event::Secret(Change::Applied(it)),
-            Self::ReferenceGrant(it) => Event::ReferenceGrant(Change::Applied(it)),
-            Self::ExposedPort(it) => Event::ExposedPort(Change::Applied(it)),
-            Self::Ingress(it) => Event::Ingress(Change::Applied(it)),
+            Self::ExposeClass(class) => Event::ExposeClass(Change::Applied(class)),
+            Self::IngressClass(class) => Event::IngressClass(Change::Applied(class)),
+            Self::Namespace(namespace) => Event::Namespace(Change::Applied(namespace)),
+            Self::Service(service) => Event::Service(Change::Applied(service)),
+            Self::EndpointSlice(slice) => Event::EndpointSlice(Change::Applied(slice)),
+            Self::Secret(secret) => Event::Secret(Change::Applied(secret)),
+            Self::ReferenceGrant(grant) => Event::ReferenceGrant(Change::Applied(grant)),
+            Self::ExposedPort(exposed_port) => Event::ExposedPort(Change::Applied(exposed_port)),
+            Self::Ingress(ingress) => Event::Ingress(Change::Applied(ingress)),
         }
     }
 
     pub(crate) fn key(&self) -> Key {
         let (kind, object) = match self {
-            Self::ExposeClass(it) => (Kind::ExposeClass, ObjectRef::of(it.as_ref())),
-            Self::IngressClass(it) => (Kind::IngressClass, ObjectRef::of(it.as_ref())),
-            Self::Namespace(it) => (Kind::Namespace, ObjectRef::of(it.as_ref())),
-            Self::Service(it) => (Kind::Service, ObjectRef::of(it.as_ref())),
-            Self::EndpointSlice(it) => (Kind::EndpointSlice, ObjectRef::of(it.as_ref())),
-            Self::Secret(it) => (Kind::Secret, ObjectRef::of(it.as_ref())),
-            Self::ReferenceGrant(it) => (Kind::ReferenceGrant, ObjectRef::of(it.as_ref())),
-            Self::ExposedPort(it) => (Kind::ExposedPort, ObjectRef::of(it.as_ref())),
-            Self::Ingress(it) => (Kind::Ingress, ObjectRef::of(it.as_ref())),
+            Self::ExposeClass(class) => (Kind::ExposeClass, ObjectRef::of(class.as_ref())),
+            Self::IngressClass(class) => (Kind::IngressClass, ObjectRef::of(class.as_ref())),
+            Self::Namespace(namespace) => (Kind::Namespace, ObjectRef::of(namespace.as_ref())),
+            Self::Service(service) => (Kind::Service, ObjectRef::of(service.as_ref())),
+            Self::EndpointSlice(slice) => (Kind::EndpointSlice, ObjectRef::of(slice.as_ref())),
+            Self::Secret(secret) => (Kind::Secret, ObjectRef::of(secret.as_ref())),
+            Self::ReferenceGrant(grant) => (Kind::ReferenceGrant, ObjectRef::of(grant.as_ref())),
+            Self::ExposedPort(exposed_port) => {
+                (Kind::ExposedPort, ObjectRef::of(exposed_port.as_ref()))
+            }
+            Self::Ingress(ingress) => (Kind::Ingress, ObjectRef::of(ingress.as_ref())),
         };
         Key { kind, object }
     }
 
     pub(crate) fn metadata(&mut self) -> &mut ObjectMeta {
         match self {
-            Self::ExposeClass(it) => &mut it.metadata,
-            Self::IngressClass(it) => &mut it.metadata,
-            Self::Namespace(it) => &mut it.metadata,
-            Self::Service(it) => &mut it.metadata,
-            Self::EndpointSlice(it) => &mut it.metadata,
-            Self::Secret(it) => &mut it.metadata,
-            Self::ReferenceGrant(it) => &mut it.metadata,
-            Self::ExposedPort(it) => &mut it.metadata,
-            Self::Ingress(it) => &mut it.metadata,
+            Self::ExposeClass(class) => &mut class.metadata,
+            Self::IngressClass(class) => &mut class.metadata,
+            Self::Namespace(namespace) => &mut namespace.metadata,
+            Self::Service(service) => &mut service.metadata,
+            Self::EndpointSlice(slice) => &mut slice.metadata,
+            Self::Secret(secret) => &mut secret.metadata,
+            Self::ReferenceGrant(grant) => &mut grant.metadata,
+            Self::ExposedPort(exposed_port) => &mut exposed_port.metadata,
+            Self::Ingress(ingress) => &mut ingress.metadata,
         }
     }
 }

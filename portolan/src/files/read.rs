@@ -1,4 +1,4 @@
-//! A document as an object: its kind, its name, its fields, each fault with its place.
+//! Parses documents into objects. Errors name line and field.
 
 use super::object::{Key, Kind, Object};
 use super::yaml::{Document, Lines};
@@ -8,54 +8,54 @@ use portolan_crds::{AllowedEndpoints, GROUP};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Where an object is that names no namespace.
+/// Namespace of objects that set none.
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Who is to do what the objects say.
+/// Environment that the objects are for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Home {
-    /// This process, which has no pods.
+pub(crate) enum Target {
+    /// This process, without a cluster.
     #[default]
-    Here,
+    Standalone,
     /// A cluster.
     Cluster,
 }
 
-/// What is wrong with a document, and where.
+/// Error in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct DocumentError {
     pub(crate) line: usize,
-    /// The object, once that much is known.
+    /// The object, if its identity is known.
     pub(crate) object: Option<Key>,
-    /// Empty when it is about the whole document.
+    /// Empty for the whole document.
     pub(crate) field: String,
     pub(crate) problem: String,
 }
 
-/// What became of a document.
+/// Result of parsing a document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    Read {
+    Object {
         key: Key,
         lines: Lines,
         object: Object,
     },
-    /// Of a kind that is not ours to read.
-    Other {
+    /// Of a kind that is not supported.
+    Skipped {
         kind: String,
     },
-    Broken(Fault),
+    Invalid(DocumentError),
 }
 
-/// Reads a document: one object, or the items of a List, as `kubectl get -o yaml` prints one.
-pub(crate) fn read(document: Document, home: Home) -> Vec<Outcome> {
+/// Parses a document: one object, or the items of a List, as `kubectl get -o yaml` prints it.
+pub(crate) fn read(document: Document, target: Target) -> Vec<Outcome> {
     let Document { mut value, lines } = document;
     let is_list = text(&value, "kind") == Some("List") && text(&value, "apiVersion") == Some("v1");
     let Some(Value::Array(items)) = value.get_mut("items").filter(|_| is_list).map(Value::take)
     else {
-        return vec![one(value, lines, home)];
+        return vec![one(value, lines, target)];
     };
-    let item = |(index, item)| one(item, lines.below(&format!("items[{index}]")), home);
+    let item = |(index, item)| one(item, lines.below(&format!("items[{index}]")), target);
     items.into_iter().enumerate().map(item).collect()
 }
 
@@ -63,9 +63,9 @@ fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field)?.as_str()
 }
 
-fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
-    let fault = |object: Option<&Key>, field: &str, problem: String| {
-        Outcome::Broken(Fault {
+fn one(mut value: Value, lines: Lines, target: Target) -> Outcome {
+    let error = |object: Option<&Key>, field: &str, problem: String| {
+        Outcome::Invalid(DocumentError {
             line: lines.of(field),
             object: object.cloned(),
             field: field.to_owned(),
@@ -76,21 +76,21 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
         Ok(Some(kind)) => kind,
         Ok(None) => {
             let kind = text(&value, "kind").unwrap_or_default().to_owned();
-            return Outcome::Other { kind };
+            return Outcome::Skipped { kind };
         }
-        Err((field, problem)) => return fault(None, field, problem),
+        Err((field, problem)) => return error(None, field, problem),
     };
-    let of_ingresses = [Kind::Ingress, Kind::IngressClass].contains(&kind);
-    if home == Home::Here && of_ingresses {
+    let is_ingress = [Kind::Ingress, Kind::IngressClass].contains(&kind);
+    if target == Target::Standalone && is_ingress {
         let kind = kind.as_str().to_owned();
-        return Outcome::Other { kind };
+        return Outcome::Skipped { kind };
     }
     let object = match identity(&value, kind) {
         Ok(object) => object,
-        Err((field, problem)) => return fault(None, field, problem),
+        Err((field, problem)) => return error(None, field, problem),
     };
     let key = Key { kind, object };
-    // What a cluster said about the object is nothing that it says.
+    // The status of a cluster is not part of the object.
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
     }
@@ -107,44 +107,41 @@ fn one(mut value: Value, lines: Lines, home: Home) -> Outcome {
     };
     let mut object = match read {
         Ok(object) => object,
-        Err((field, problem)) => return fault(Some(&key), &field, problem),
+        Err((field, problem)) => return error(Some(&key), &field, problem),
     };
-    if let (Home::Here, Err((field, problem))) = (home, needs_cluster(&object)) {
-        return fault(Some(&key), field, problem);
+    if let (Target::Standalone, Err((field, problem))) = (target, needs_cluster(&object)) {
+        return error(Some(&key), field, problem);
     }
     match &mut object {
         Object::Secret(secret) => merge_string_data(secret),
         Object::Namespace(namespace) => add_name(namespace),
         _ => {}
     }
-    object.metadata().namespace = Some(key.object.namespace.clone()).filter(|it| !it.is_empty());
-    Outcome::Read { key, lines, object }
+    object.metadata().namespace =
+        Some(key.object.namespace.clone()).filter(|namespace| !namespace.is_empty());
+    Outcome::Object { key, lines, object }
 }
 
 type Problem = (&'static str, String);
 
-/// `None` for what others read.
+/// Returns the kind; `None` if it is not supported.
 fn kind(value: &Value) -> Result<Option<Kind>, Problem> {
     if !value.is_object() {
-        let problem = "this is no object; write apiVersion, kind, metadata and spec".to_owned();
+        let problem =
+            "Invalid value: must be an object with apiVersion, kind, metadata and spec".to_owned();
         return Err(("", problem));
     }
     let required = |field: &'static str, example: &str| {
         text(value, field)
             .filter(|text| !text.is_empty())
-            .ok_or_else(|| {
-                (
-                    field,
-                    format!("it is missing or no text; write it, such as {example}"),
-                )
-            })
+            .ok_or_else(|| (field, format!("Required value: such as {example}")))
     };
     let version = required("apiVersion", "portolan.dev/v1alpha1")?;
     let kind = required("kind", "ExposedPort")?;
     Ok(Some(match (version, kind) {
         ("portolan.dev/v1alpha1", "ExposedPort") => Kind::ExposedPort,
         ("portolan.dev/v1alpha1", "ExposeClass") => Kind::ExposeClass,
-        // The operator's own note, in a folder that was copied from a cluster; here holds are made anew.
+        // Written by the operator; a folder copied from a cluster may have some. Hostnames are reserved again.
         ("portolan.dev/v1alpha1", "HostnameHold") => return Ok(None),
         ("v1", "Service") => Kind::Service,
         ("v1", "Secret") => Kind::Secret,
@@ -157,18 +154,21 @@ fn kind(value: &Value) -> Result<Option<Kind>, Problem> {
             "ReferenceGrant",
         ) => Kind::ReferenceGrant,
         (_, "ExposedPort" | "ExposeClass") => {
-            let problem = format!("{version} is unknown; write {GROUP}/v1alpha1");
+            let problem =
+                format!("Unsupported value: {version:?}: supported values: \"{GROUP}/v1alpha1\"");
             return Err(("apiVersion", problem));
         }
         _ if version.starts_with(GROUP) => {
-            let problem = format!("{kind} is unknown; the kinds are ExposedPort and ExposeClass");
+            let problem = format!(
+                "Unsupported value: {kind:?}: supported values: \"ExposedPort\", \"ExposeClass\""
+            );
             return Err(("kind", problem));
         }
         _ => return Ok(None),
     }))
 }
 
-const NO_LABEL: &str = "it is no DNS label; write at most 63 small letters, digits and inner hyphens, in quotes where YAML takes them for something else";
+const LABEL_REQUIRED: &str = "Invalid value: must be a DNS label: at most 63 lower-case letters, digits and inner hyphens; quote it if YAML reads it as another type";
 
 fn identity(value: &Value, kind: Kind) -> Result<ObjectRef, Problem> {
     let metadata = value.get("metadata");
@@ -176,15 +176,15 @@ fn identity(value: &Value, kind: Kind) -> Result<ObjectRef, Problem> {
     let name = part("name").unwrap_or_default();
     if kind == Kind::ExposeClass {
         if ClassName::parse(name).is_none() {
-            let problem = "the name of a class is a DNS label; write at most 63 small letters, digits and inner hyphens";
+            let problem = "Invalid value: must be a DNS label: at most 63 lower-case letters, digits and inner hyphens";
             return Err(("metadata.name", problem.to_owned()));
         }
         return Ok(ObjectRef::cluster(name));
     }
-    let wrong =
-        "it is missing or no DNS name; write small letters, digits, and inner hyphens and dots";
+    let invalid =
+        "Invalid value: must be a DNS name: lower-case letters, digits, and inner hyphens and dots";
     if !is_name(name) {
-        return Err(("metadata.name", wrong.to_owned()));
+        return Err(("metadata.name", invalid.to_owned()));
     }
     if kind == Kind::IngressClass {
         return Ok(ObjectRef::cluster(name));
@@ -192,20 +192,20 @@ fn identity(value: &Value, kind: Kind) -> Result<ObjectRef, Problem> {
     if kind == Kind::Namespace {
         return is_label(name)
             .then(|| ObjectRef::cluster(name))
-            .ok_or_else(|| ("metadata.name", NO_LABEL.to_owned()));
+            .ok_or_else(|| ("metadata.name", LABEL_REQUIRED.to_owned()));
     }
     let namespace = match metadata.and_then(|metadata| metadata.get("namespace")) {
         None | Some(Value::Null) => DEFAULT_NAMESPACE,
-        // A plain `n` is no text, as it is none for kubectl.
+        // A plain `n` is not a string, as for kubectl.
         Some(other) => other.as_str().unwrap_or_default(),
     };
     if !is_label(namespace) {
-        return Err(("metadata.namespace", NO_LABEL.to_owned()));
+        return Err(("metadata.namespace", LABEL_REQUIRED.to_owned()));
     }
     Ok(ObjectRef::new(namespace, name))
 }
 
-/// A DNS name, as most objects have one.
+/// Returns true for a DNS name, as required of most objects.
 fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     (1..=253).contains(&text.len())
@@ -214,27 +214,27 @@ fn is_name(text: &str) -> bool {
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// A DNS label, as namespaces have one.
+/// Returns true for a DNS label, as required of namespaces.
 fn is_label(text: &str) -> bool {
     is_name(text) && text.len() <= 63 && !text.contains('.')
 }
 
-/// Strict, as `kubectl apply` is: a field that nobody knows is a slip of the pen.
+/// Deserializes an object strictly, like `kubectl apply`: an unknown field is an error.
 fn typed<K: DeserializeOwned>(value: &Value) -> Result<Box<K>, (String, String)> {
     let mut unknown: Option<String> = None;
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
     let read = serde_ignored::deserialize(tracked, |path| {
         let field = field_of(&path);
-        // Judged before; not every type keeps them.
+        // Checked before; not every type has them.
         if !matches!(field.as_str(), "apiVersion" | "kind") {
             unknown.get_or_insert(field);
         }
     });
     match (read, unknown) {
-        // Before anything that is missing: perhaps it is what was meant.
+        // Takes precedence over a missing field, which may be the same with a typo.
         (_, Some(field)) => {
-            let problem = "there is no such field; correct its name, or remove it".to_owned();
+            let problem = "unknown field; correct its name or remove it".to_owned();
             Err((field, problem))
         }
         (Err(error), None) => {
@@ -246,7 +246,7 @@ fn typed<K: DeserializeOwned>(value: &Value) -> Result<Box<K>, (String, String)>
     }
 }
 
-/// As fields are written everywhere else: `spec.hostnames[1]`.
+/// Formats a path like `spec.hostnames[1]`.
 fn field_of(path: &serde_ignored::Path<'_>) -> String {
     use serde_ignored::Path;
     match path {
@@ -262,37 +262,37 @@ fn field_of(path: &serde_ignored::Path<'_>) -> String {
     }
 }
 
-/// What a cluster would do and nobody does here.
+/// Rejects fields that need a cluster.
 fn needs_cluster(object: &Object) -> Result<(), Problem> {
     match object {
-        Object::ExposedPort(it) if it.spec.selector.is_some() => Err((
+        Object::ExposedPort(port) if port.spec.selector.is_some() => Err((
             "spec.selector",
-            "there are no pods here whose labels could match; write service with the name of a Service, and its endpoints as an EndpointSlice".to_owned(),
+            "Forbidden: there are no pods without a cluster; set service, and list its endpoints in an EndpointSlice".to_owned(),
         )),
-        Object::ExposedPort(it) if it.spec.lease.is_some() => Err((
+        Object::ExposedPort(port) if port.spec.lease.is_some() => Err((
             "spec.lease",
-            "there are no Leases here that could be renewed; leave it out, and remove the file when the object is to go".to_owned(),
+            "Forbidden: there are no Leases without a cluster; remove it, and delete the file to delete the object".to_owned(),
         )),
-        Object::ExposeClass(it) if it.spec.endpoints == Some(AllowedEndpoints::PodsOnly) => Err((
+        Object::ExposeClass(class) if class.spec.endpoints == Some(AllowedEndpoints::PodsOnly) => Err((
             "spec.endpoints",
-            "there are no pods here that requests could go to; remove it".to_owned(),
+            "Forbidden: there are no pods without a cluster; remove it".to_owned(),
         )),
-        Object::Service(it) => {
-            let selector = it.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        Object::Service(service) => {
+            let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
             if selector.is_none_or(|labels| labels.is_empty()) {
                 return Ok(());
             }
-            let name = it.metadata.name.as_deref().unwrap_or_default();
+            let name = service.metadata.name.as_deref().unwrap_or_default();
             Err((
                 "spec.selector",
-                format!("there are no pods here whose labels could match; remove it, and write the endpoints as an EndpointSlice with the label kubernetes.io/service-name: {name}"),
+                format!("Forbidden: there are no pods without a cluster; remove it, and list the endpoints in an EndpointSlice with the label kubernetes.io/service-name: {name}"),
             ))
         }
         _ => Ok(()),
     }
 }
 
-/// A namespace that nothing is said about.
+/// Returns a namespace without further labels.
 pub(crate) fn bare_namespace(name: &str) -> Namespace {
     let mut namespace = Namespace::default();
     namespace.metadata.name = Some(name.to_owned());
@@ -300,14 +300,14 @@ pub(crate) fn bare_namespace(name: &str) -> Namespace {
     namespace
 }
 
-/// The API server does so on writing, whatever the object says of it.
+/// Sets the label of the name, like the API server.
 fn add_name(namespace: &mut Namespace) {
     let name = namespace.metadata.name.clone().unwrap_or_default();
     let labels = namespace.metadata.labels.get_or_insert_default();
     labels.insert("kubernetes.io/metadata.name".to_owned(), name);
 }
 
-/// The API server does so on writing; nobody else reads `stringData`.
+/// Moves `stringData` into `data`, like the API server.
 fn merge_string_data(secret: &mut Secret) {
     let texts = secret.string_data.take().into_iter().flatten();
     let data = secret.data.get_or_insert_default();
@@ -322,13 +322,13 @@ mod tests {
     fn outcomes(text: &str) -> Vec<Outcome> {
         let documents = documents(text).into_iter().map(Result::unwrap);
         documents
-            .flat_map(|document| read(document, Home::Here))
+            .flat_map(|document| read(document, Target::Standalone))
             .collect()
     }
 
-    fn fault(text: &str) -> (usize, String, String) {
+    fn error(text: &str) -> (usize, String, String) {
         match outcomes(text).remove(0) {
-            Outcome::Broken(fault) => (fault.line, fault.field, fault.problem),
+            Outcome::Invalid(error) => (error.line, error.field, error.problem),
             other => panic!("{other:?}"),
         }
     }
@@ -340,9 +340,9 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_namespace_is_in_default() {
+    fn objects_without_namespace_are_in_default() {
         let text = exposed_port("  port: 80\n  service: shop\n  hostnames: [shop.test]\n");
-        let Outcome::Read {
+        let Outcome::Object {
             key,
             mut object,
             lines,
@@ -356,9 +356,9 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_bears_its_name_as_a_label_whatever_it_says() {
+    fn a_namespace_always_has_the_label_of_its_name() {
         let text = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n  labels: {tier: gold, kubernetes.io/metadata.name: other}\n";
-        let Outcome::Read {
+        let Outcome::Object {
             key,
             object: Object::Namespace(namespace),
             ..
@@ -371,25 +371,31 @@ mod tests {
         assert_eq!(labels["tier"], "gold");
         assert_eq!(labels["kubernetes.io/metadata.name"], "web");
         let dotted = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n";
-        assert_eq!(fault(dotted).1, "metadata.name");
+        assert_eq!(error(dotted).1, "metadata.name");
     }
 
     #[test]
-    fn a_class_for_pods_only_is_of_no_use_without_pods() {
+    fn rejects_pods_only_without_a_cluster() {
         let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: public}\nspec: {endpoints: PodsOnly}";
-        let (_, field, problem) = fault(class);
+        let (_, field, problem) = error(class);
         assert_eq!(field, "spec.endpoints");
-        assert!(problem.starts_with("there are no pods here"), "{problem}");
+        assert!(
+            problem.starts_with("Forbidden: there are no pods"),
+            "{problem}"
+        );
         assert_eq!(outcomes(&class.replace("PodsOnly", "Any")).len(), 1);
         let document = documents(class).remove(0).unwrap();
-        let there = read(document, Home::Cluster).remove(0);
-        assert!(matches!(there, Outcome::Read { .. }), "a cluster has pods");
+        let in_cluster = read(document, Target::Cluster).remove(0);
+        assert!(
+            matches!(in_cluster, Outcome::Object { .. }),
+            "a cluster has pods"
+        );
     }
 
     #[test]
-    fn a_fault_names_line_and_field() {
+    fn errors_name_line_and_field() {
         let of = |spec: &str| {
-            let (line, field, _) = fault(&exposed_port(spec));
+            let (line, field, _) = error(&exposed_port(spec));
             (line, field)
         };
         let unknown =
@@ -402,31 +408,31 @@ mod tests {
         let leased =
             "  port: 80\n  service: shop\n  hostnames: [shop.test]\n  lease: {duration: 30s}\n";
         assert_eq!(of(leased), (9, "spec.lease".into()));
-        let (_, field, problem) = fault("kind: Service\nmetadata: {name: x}\n");
+        let (_, field, problem) = error("kind: Service\nmetadata: {name: x}\n");
         assert_eq!(field, "apiVersion", "{problem}");
-        assert_eq!(fault("apiVersion: v1\nkind: Service\n").1, "metadata.name");
+        assert_eq!(error("apiVersion: v1\nkind: Service\n").1, "metadata.name");
         let namespace = "apiVersion: v1\nkind: Service\nmetadata:\n  name: x\n  namespace: n\n";
-        let (line, field, _) = fault(namespace);
+        let (line, field, _) = error(namespace);
         assert_eq!((line, field.as_str()), (5, "metadata.namespace"));
-        assert_eq!(fault("[1]").1, "");
+        assert_eq!(error("[1]").1, "");
         assert_eq!(
-            fault("apiVersion: portolan.dev/v1\nkind: ExposedPort\n").1,
+            error("apiVersion: portolan.dev/v1\nkind: ExposedPort\n").1,
             "apiVersion"
         );
         assert_eq!(
-            fault("apiVersion: portolan.dev/v1alpha1\nkind: ExposedPorts\n").1,
+            error("apiVersion: portolan.dev/v1alpha1\nkind: ExposedPorts\n").1,
             "kind"
         );
         let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: a.b}\nspec: {}\n";
-        assert_eq!(fault(class).1, "metadata.name");
+        assert_eq!(error(class).1, "metadata.name");
         let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {tls.crt: '!'}\n";
-        assert_eq!(fault(secret).0, 4);
+        assert_eq!(error(secret).0, 4);
     }
 
     #[test]
-    fn a_service_with_a_selector_is_told_to_list_its_endpoints() {
+    fn rejects_a_selector_without_a_cluster() {
         let service = "apiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec:\n  ports: [{port: 80}]\n  selector: {app: shop}\n";
-        let (line, field, problem) = fault(service);
+        let (line, field, problem) = error(service);
         assert_eq!((line, field.as_str()), (6, "spec.selector"));
         assert!(
             problem.contains("kubernetes.io/service-name: shop"),
@@ -435,32 +441,32 @@ mod tests {
     }
 
     #[test]
-    fn what_others_read_is_passed_over() {
+    fn skips_other_kinds() {
         let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n";
-        let deployment = Outcome::Other {
+        let deployment = Outcome::Skipped {
             kind: "Deployment".into(),
         };
         assert_eq!(outcomes(text), [deployment]);
     }
 
     #[test]
-    fn a_list_is_its_items() {
+    fn expands_lists() {
         let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n  spec: {}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b, namespace: web}\n  spec: {prots: []}\n";
         let all = outcomes(text);
         assert!(
-            matches!(&all[0], Outcome::Read { key, .. } if key.to_string() == "Service default/a")
+            matches!(&all[0], Outcome::Object { key, .. } if key.to_string() == "Service default/a")
         );
-        let Outcome::Broken(fault) = &all[1] else {
+        let Outcome::Invalid(error) = &all[1] else {
             panic!("{all:?}")
         };
-        assert_eq!(fault.object.as_ref().unwrap().to_string(), "Service web/b");
-        assert_eq!((fault.line, fault.field.as_str()), (11, "spec.prots"));
+        assert_eq!(error.object.as_ref().unwrap().to_string(), "Service web/b");
+        assert_eq!((error.line, error.field.as_str()), (11, "spec.prots"));
     }
 
     #[test]
-    fn the_texts_of_a_secret_become_its_data_and_a_status_is_nothing_said() {
+    fn merges_string_data_and_drops_status() {
         let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: eA==}\nstringData: {tls.crt: pem}\nstatus: {x: 1}\n";
-        let Outcome::Read {
+        let Outcome::Object {
             object: Object::Secret(secret),
             ..
         } = outcomes(text).remove(0)

@@ -1,31 +1,31 @@
-//! Reads the files of a folder, and of the folders in it.
+//! Reads the files of a folder and its subfolders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// What is in each file, by its path relative to the folder; or why it, or a folder, cannot be read.
+/// Contents of files by path relative to the folder, or the error for a file or folder.
 pub(crate) type Contents = BTreeMap<String, Result<Vec<u8>, String>>;
 
-/// A larger file is refused.
+/// Maximum size of a file.
 const FILE_BYTES: u64 = 16 * 1024 * 1024;
-/// More files are refused.
+/// Maximum number of files.
 const FILES: usize = 100_000;
-/// Folders in folders.
+/// Maximum nesting of folders.
 const DEPTH: usize = 32;
 
-/// Reads every `.yaml`, `.yml` and `.json`. What begins with a dot is passed over: editors and mounted
-/// ConfigMaps keep their own things there. Links are followed, a folder is read once.
+/// Reads every `.yaml`, `.yml` and `.json`. Names that begin with a dot are skipped, as editors and
+/// mounted ConfigMaps use them. Links are followed, and each folder is read once.
 pub(crate) fn walk(root: &Path) -> Contents {
     let mut walk = Walk::new(root);
     walk.folder(root, 0);
     walk.contents
 }
 
-/// Reads what is named: a file whatever it is called, a folder as [`walk`] does, and for `-` standard
-/// input. Each has the name that it was given.
-pub(crate) fn gather(paths: &[PathBuf]) -> Contents {
+/// Reads these paths: a file of any name, a folder like [`walk`], and standard input for `-`. Contents
+/// are keyed by the given path.
+pub(crate) fn walk_paths(paths: &[PathBuf]) -> Contents {
     let mut walk = Walk::new(Path::new(""));
     for path in paths {
         if path.as_os_str() == "-" {
@@ -34,7 +34,7 @@ pub(crate) fn gather(paths: &[PathBuf]) -> Contents {
             continue;
         }
         match fs::metadata(path) {
-            Ok(it) if it.is_dir() => walk.folder(path, 0),
+            Ok(metadata) if metadata.is_dir() => walk.folder(path, 0),
             Ok(_) => walk.file(path),
             Err(error) => walk.unreadable(path, &error),
         }
@@ -42,7 +42,7 @@ pub(crate) fn gather(paths: &[PathBuf]) -> Contents {
     walk.contents
 }
 
-/// What standard input is called.
+/// Name of standard input.
 const STDIN: &str = "<stdin>";
 
 fn read(from: impl io::Read) -> Result<Vec<u8>, String> {
@@ -50,7 +50,7 @@ fn read(from: impl io::Read) -> Result<Vec<u8>, String> {
     let read = from.take(FILE_BYTES + 1).read_to_end(&mut bytes);
     match read {
         Ok(_) if bytes.len() as u64 > FILE_BYTES => {
-            Err(format!("larger than {FILE_BYTES} bytes; divide it"))
+            Err(format!("larger than {FILE_BYTES} bytes; split it"))
         }
         Ok(_) => Ok(bytes),
         Err(error) => Err(format!("cannot be read: {error}")),
@@ -60,7 +60,7 @@ fn read(from: impl io::Read) -> Result<Vec<u8>, String> {
 struct Walk<'a> {
     root: &'a Path,
     contents: Contents,
-    /// Folders by what they really are, so that a link back up ends.
+    /// Canonical paths of folders, so that cyclic links end.
     seen: BTreeSet<PathBuf>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
 
     fn folder(&mut self, at: &Path, depth: usize) {
         if depth > DEPTH {
-            return self.refuse(at, format!("more than {DEPTH} folders in one another"));
+            return self.fail(at, format!("folders are nested more than {DEPTH} deep"));
         }
         match fs::canonicalize(at) {
             Ok(real) => {
@@ -99,20 +99,20 @@ impl<'a> Walk<'a> {
     }
 
     fn entry(&mut self, path: &Path, depth: usize) {
-        // Follows links. What is gone by now is as good as never seen.
+        // Follows links. A file that was deleted meanwhile is ignored.
         match fs::metadata(path) {
-            Ok(it) if it.is_dir() => self.folder(path, depth + 1),
-            Ok(it) if it.is_file() && is_ours(path) => self.file(path),
+            Ok(metadata) if metadata.is_dir() => self.folder(path, depth + 1),
+            Ok(metadata) if metadata.is_file() && has_known_extension(path) => self.file(path),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if is_ours(path) => self.unreadable(path, &error),
+            Err(error) if has_known_extension(path) => self.unreadable(path, &error),
             Err(_) => {}
         }
     }
 
     fn file(&mut self, path: &Path) {
         if self.contents.len() >= FILES {
-            return self.refuse(self.root, format!("more than {FILES} files"));
+            return self.fail(self.root, format!("more than {FILES} files"));
         }
         match fs::File::open(path) {
             Ok(file) => drop(self.contents.insert(self.name(path), read(file))),
@@ -122,15 +122,15 @@ impl<'a> Walk<'a> {
     }
 
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        self.refuse(path, format!("cannot be read: {error}"));
+        self.fail(path, format!("cannot be read: {error}"));
     }
 
-    fn refuse(&mut self, path: &Path, problem: String) {
+    fn fail(&mut self, path: &Path, problem: String) {
         let name = self.name(path);
         self.contents.insert(name, Err(problem));
     }
 
-    /// Relative to the root, which itself is `.`.
+    /// Returns the path relative to the root, which itself is `.`.
     fn name(&self, path: &Path) -> String {
         let relative = path.strip_prefix(self.root).unwrap_or(path);
         match relative.to_string_lossy() {
@@ -145,8 +145,8 @@ fn is_hidden(path: &Path) -> bool {
     name.is_none_or(|name| name.starts_with('.'))
 }
 
-fn is_ours(path: &Path) -> bool {
-    let extension = path.extension().and_then(|it| it.to_str());
+fn has_known_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
@@ -156,7 +156,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn folders_are_read_with_what_is_in_them_and_links_end() {
+    fn reads_subfolders_and_follows_links_once() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("a/b")).unwrap();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_absent_is_told_by_name() {
+    fn reports_large_and_missing_files() {
         let root = tempfile::tempdir().unwrap();
         let large = fs::File::create(root.path().join("large.yaml")).unwrap();
         large.set_len(FILE_BYTES + 1).unwrap();

@@ -1,8 +1,7 @@
-//! Says when the folder may have changed.
+//! Watches a folder for changes.
 //!
-//! The kernel tells of changes at once, and changes that come together are told as one. Links to places
-//! outside of the folder, and network file systems, tell nothing: therefore the folder is looked at now
-//! and then in any case.
+//! The kernel reports changes at once, and changes in quick succession are combined. Links to places
+//! outside the folder and network file systems report nothing, so the folder is also polled.
 
 use anyhow::Context as _;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -11,34 +10,34 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// So long nothing more may come before what came is told: whoever writes several files is waited for.
-const QUIET: Duration = Duration::from_millis(100);
-/// But no longer than this.
-const LONGEST: Duration = Duration::from_secs(1);
-/// After so long without a word the folder is looked at.
-const REGULARLY: Duration = Duration::from_secs(30);
+/// Time without further changes before a change is reported, so that several files are read together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// Maximum delay of a report.
+const MAX_DELAY: Duration = Duration::from_secs(1);
+/// Interval of polling.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A folder that is watched.
+/// Watch of a folder.
 pub(crate) struct Watch {
     changes: mpsc::Receiver<()>,
     _watcher: RecommendedWatcher,
 }
 
 impl Watch {
-    /// Begins to watch.
+    /// Starts watching.
     ///
     /// # Errors
-    /// The folder is not there, or the kernel watches no more folders.
+    /// The folder does not exist, or the kernel has reached its limit of watches.
     pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
-        // One word that waits says everything.
-        let (told, changes) = mpsc::channel(1);
+        // One pending notification is enough.
+        let (notify_change, changes) = mpsc::channel(1);
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                let concerns =
+                let is_change =
                     event.map_or(true, |event| !matches!(event.kind, EventKind::Access(_)));
-                if concerns {
-                    // A full channel holds the same word already.
-                    let _ = told.try_send(());
+                if is_change {
+                    // A full channel already holds a notification.
+                    let _ = notify_change.try_send(());
                 }
             })
             .context("watching for changes")?;
@@ -51,13 +50,13 @@ impl Watch {
         })
     }
 
-    /// Waits until the folder may differ.
+    /// Waits until the folder may have changed.
     pub(crate) async fn changed(&mut self) {
-        if timeout(REGULARLY, self.changes.recv()).await.is_err() {
+        if timeout(POLL_INTERVAL, self.changes.recv()).await.is_err() {
             return;
         }
-        let end = Instant::now() + LONGEST;
-        while let quiet = Instant::now() + QUIET
+        let end = Instant::now() + MAX_DELAY;
+        while let quiet = Instant::now() + DEBOUNCE
             && let Ok(Some(())) = timeout_at(end.min(quiet), self.changes.recv()).await
         {}
     }
@@ -68,17 +67,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_written_into_a_new_folder_is_told() {
+    async fn reports_changes_in_a_new_folder() {
         let root = tempfile::tempdir().unwrap();
         let mut watch = Watch::start(root.path()).unwrap();
         std::fs::create_dir(root.path().join("new")).unwrap();
-        timeout(REGULARLY / 2, watch.changed()).await.unwrap();
+        timeout(POLL_INTERVAL / 2, watch.changed()).await.unwrap();
         std::fs::write(root.path().join("new/x.yaml"), "x").unwrap();
-        timeout(REGULARLY / 2, watch.changed()).await.unwrap();
+        timeout(POLL_INTERVAL / 2, watch.changed()).await.unwrap();
     }
 
     #[test]
-    fn a_folder_that_is_absent_cannot_be_watched() {
+    fn rejects_a_missing_folder() {
         let root = tempfile::tempdir().unwrap();
         assert!(Watch::start(&root.path().join("absent")).is_err());
     }

@@ -1,19 +1,18 @@
 //! YAML as `kubectl apply` reads it, with the line of every field.
 //!
-//! kubectl turns YAML into JSON by the rules of YAML 1.1: a plain `on` is true, a plain `0777` is 511.
-//! A folder must mean here what it means in a cluster, so the same rules hold here, and a text where a
-//! truth value was meant is told instead of taken.
+//! kubectl converts YAML to JSON by the rules of YAML 1.1: a plain `on` is true, a plain `0777` is 511.
+//! A folder must mean here what it means in a cluster, so the same rules apply.
 //!
-//! Everything is bounded: nesting, and how much aliases may grow a document.
+//! Everything is bounded: nesting, and the growth of a document by aliases.
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag, options};
 use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// How deep collections may nest; the deepest field of a Kubernetes object is at about 20.
+/// Maximum nesting of collections; the deepest field of a Kubernetes object is at about 20.
 const NESTING: usize = 64;
-/// How many values one document may have, those that an alias repeats counted each time.
+/// Maximum number of values of a document, counting those that aliases repeat each time.
 const VALUES: usize = 200_000;
 
 /// One document of a file.
@@ -23,25 +22,25 @@ pub(super) struct Document {
     pub(super) lines: Lines,
 }
 
-/// On which line of its file each field of a document begins.
+/// Line of each field of a document in its file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Lines {
     first: usize,
-    /// By paths such as `spec.hostnames[1]`.
+    /// Lines by paths such as `spec.hostnames[1]`.
     fields: HashMap<String, usize>,
 }
 
-/// Why a text is no document, and where.
+/// Error in the syntax of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct SyntaxError {
     pub(super) line: usize,
-    /// Empty for trouble with the syntax.
+    /// Empty if unknown.
     pub(super) field: String,
     pub(super) problem: String,
 }
 
 impl Lines {
-    /// The line of a field; of what it stands in, when it is absent.
+    /// Returns the line of a field, or of its nearest present parent.
     pub(crate) fn of(&self, field: &str) -> usize {
         let mut path = field;
         loop {
@@ -55,7 +54,7 @@ impl Lines {
         }
     }
 
-    /// The fields of an item, as if it were a document by itself.
+    /// Returns the lines of an item, as if it were a document.
     pub(super) fn below(&self, prefix: &str) -> Self {
         let inner = self.fields.iter().filter_map(|(path, line)| {
             let rest = path.strip_prefix(prefix)?.strip_prefix('.')?;
@@ -68,8 +67,8 @@ impl Lines {
     }
 }
 
-/// Every document of a file, empty ones left out. A broken one does not hide those behind it.
-pub(super) fn documents(text: &str) -> Vec<Result<Document, Trouble>> {
+/// Parses the documents of a file, without empty ones. An invalid one does not affect those after it.
+pub(super) fn documents(text: &str) -> Vec<Result<Document, SyntaxError>> {
     let options = options! {
         emit_comments: false,
         flow_nesting_limit: NESTING,
@@ -83,8 +82,8 @@ pub(super) fn documents(text: &str) -> Vec<Result<Document, Trouble>> {
             Ok(Some(document)) if document.value.is_null() => {}
             Ok(Some(document)) => documents.push(Ok(document)),
             Ok(None) => return documents,
-            Err(trouble) => {
-                documents.push(Err(trouble));
+            Err(error) => {
+                documents.push(Err(error));
                 if !events.proceed_next_document().unwrap_or(false) {
                     return documents;
                 }
@@ -93,10 +92,10 @@ pub(super) fn documents(text: &str) -> Vec<Result<Document, Trouble>> {
     }
 }
 
-/// Makes one value of the events of one document.
+/// Builds a value from the events of a document.
 struct Composer<'p, 'text> {
     events: &'p mut Parser<'text, StrInput<'text>>,
-    /// What each anchor stands for, and how many values that is.
+    /// Value of each anchor, and its number of values.
     anchors: HashMap<usize, (Value, usize)>,
     lines: Lines,
     path: String,
@@ -114,8 +113,8 @@ impl<'p, 'text> Composer<'p, 'text> {
         }
     }
 
-    /// The next document; `None` at the end of the file.
-    fn document(&mut self) -> Result<Option<Document>, Trouble> {
+    /// Returns the next document; `None` at the end of the file.
+    fn document(&mut self) -> Result<Option<Document>, SyntaxError> {
         loop {
             let Some((event, _)) = self.next()? else {
                 return Ok(None);
@@ -135,42 +134,42 @@ impl<'p, 'text> Composer<'p, 'text> {
         }))
     }
 
-    fn next(&mut self) -> Result<Option<(Event<'text>, Span)>, Trouble> {
+    fn next(&mut self) -> Result<Option<(Event<'text>, Span)>, SyntaxError> {
         let next = self.events.next_event().transpose();
-        next.map_err(|error| Trouble {
+        next.map_err(|error| SyntaxError {
             line: error.marker().line(),
             field: String::new(),
-            problem: format!("this is no YAML: {}", error.info()),
+            problem: format!("invalid YAML: {}", error.info()),
         })
     }
 
-    fn expect(&mut self) -> Result<(Event<'text>, Span), Trouble> {
+    fn expect(&mut self) -> Result<(Event<'text>, Span), SyntaxError> {
         let line = self.lines.first;
-        self.next()?.ok_or_else(|| Trouble {
+        self.next()?.ok_or_else(|| SyntaxError {
             line,
             field: String::new(),
-            problem: "the document ends too early".to_owned(),
+            problem: "unexpected end of document".to_owned(),
         })
     }
 
-    fn trouble(&self, span: Span, problem: impl Into<String>) -> Trouble {
-        Trouble {
+    fn error(&self, span: Span, problem: impl Into<String>) -> SyntaxError {
+        SyntaxError {
             line: span.start.line(),
             field: self.path.clone(),
             problem: problem.into(),
         }
     }
 
-    fn count(&mut self, span: Span, values: usize) -> Result<(), Trouble> {
+    fn count(&mut self, span: Span, values: usize) -> Result<(), SyntaxError> {
         self.values = self.values.saturating_add(values);
         if self.values > VALUES {
-            let problem = format!("the document has more than {VALUES} values; divide it");
-            return Err(self.trouble(span, problem));
+            let problem = format!("Too many: the document has more than {VALUES} values; split it");
+            return Err(self.error(span, problem));
         }
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'text>, span: Span) -> Result<Value, Trouble> {
+    fn node(&mut self, event: Event<'text>, span: Span) -> Result<Value, SyntaxError> {
         self.count(span, 1)?;
         if !self.path.is_empty() {
             let line = span.start.line();
@@ -190,14 +189,14 @@ impl<'p, 'text> Composer<'p, 'text> {
                 (anchor, self.mapping(span)?)
             }
             Event::Alias(anchor) => {
-                // An alias inside of its own anchor finds nothing: the anchor is not complete yet.
+                // An alias inside its own anchor is unknown: the anchor is not complete yet.
                 let Some((value, values)) = self.anchors.get(&anchor).cloned() else {
-                    return Err(self.trouble(span, "the alias stands for nothing that is complete"));
+                    return Err(self.error(span, "unknown alias"));
                 };
                 self.count(span, values)?;
                 return Ok(value);
             }
-            _ => return Err(self.trouble(span, "a value is missing")),
+            _ => return Err(self.error(span, "missing value")),
         };
         if anchor != 0 {
             let values = self.values - before + 1;
@@ -206,7 +205,7 @@ impl<'p, 'text> Composer<'p, 'text> {
         Ok(value)
     }
 
-    fn sequence(&mut self) -> Result<Value, Trouble> {
+    fn sequence(&mut self) -> Result<Value, SyntaxError> {
         let mut items = Vec::new();
         let length = self.path.len();
         loop {
@@ -220,7 +219,7 @@ impl<'p, 'text> Composer<'p, 'text> {
         }
     }
 
-    fn mapping(&mut self, start: Span) -> Result<Value, Trouble> {
+    fn mapping(&mut self, start: Span) -> Result<Value, SyntaxError> {
         let mut fields = Map::new();
         let mut merged = Vec::new();
         let length = self.path.len();
@@ -244,7 +243,7 @@ impl<'p, 'text> Composer<'p, 'text> {
             if merges {
                 merged.push(value);
             } else if fields.insert(key, value).is_some() {
-                return Err(self.trouble(span, "the field is there twice; keep one"));
+                return Err(self.error(span, "duplicate field; keep one"));
             }
             self.path.truncate(length);
         }
@@ -252,20 +251,20 @@ impl<'p, 'text> Composer<'p, 'text> {
         Ok(Value::Object(fields))
     }
 
-    /// YAML 1.1, merge keys: what stands in the mapping itself comes first, then the earlier source.
+    /// Merges keys (YAML 1.1): those of the mapping itself take precedence, then earlier sources.
     fn merge(
         &self,
         into: &mut Map<String, Value>,
         merged: Vec<Value>,
         span: Span,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SyntaxError> {
         let sources = merged.into_iter().flat_map(|value| match value {
             Value::Array(values) => values,
             value => vec![value],
         });
         for source in sources {
             let Value::Object(fields) = source else {
-                return Err(self.trouble(span, "`<<` takes a mapping, or a list of them"));
+                return Err(self.error(span, "`<<` must be a mapping or a list of mappings"));
             };
             for (key, value) in fields {
                 into.entry(key).or_insert(value);
@@ -274,15 +273,15 @@ impl<'p, 'text> Composer<'p, 'text> {
         Ok(())
     }
 
-    /// Keys are text in JSON, whatever they are in YAML.
-    fn key(&mut self, event: Event<'text>, span: Span) -> Result<String, Trouble> {
+    /// Converts a key to a string, as in JSON.
+    fn key(&mut self, event: Event<'text>, span: Span) -> Result<String, SyntaxError> {
         self.count(span, 1)?;
         let Event::Scalar(text, style, _, tag) = event else {
-            return Err(self.trouble(span, "the name of a field is text"));
+            return Err(self.error(span, "field names must be strings"));
         };
         match self.scalar(&text, style, tag.as_deref(), span)? {
             Value::String(text) => Ok(text),
-            Value::Null => Err(self.trouble(span, "the name of a field is missing")),
+            Value::Null => Err(self.error(span, "missing field name")),
             other => Ok(other.to_string()),
         }
     }
@@ -293,17 +292,17 @@ impl<'p, 'text> Composer<'p, 'text> {
         style: ScalarStyle,
         tag: Option<&Tag>,
         span: Span,
-    ) -> Result<Value, Trouble> {
+    ) -> Result<Value, SyntaxError> {
         let string = || Value::String(text.to_owned());
         let Some(tag) = tag else {
             return match style {
-                ScalarStyle::Plain => resolve(text).map_err(|problem| self.trouble(span, problem)),
+                ScalarStyle::Plain => resolve(text).map_err(|problem| self.error(span, problem)),
                 _ => Ok(string()),
             };
         };
-        let wanted = tag.core_suffix();
-        let resolved = resolve(text).map_err(|problem| self.trouble(span, problem))?;
-        let fits = match wanted {
+        let tag_type = tag.core_suffix();
+        let resolved = resolve(text).map_err(|problem| self.error(span, problem))?;
+        let fits = match tag_type {
             Some("str") => return Ok(string()),
             Some("null") => resolved.is_null(),
             Some("bool") => resolved.is_boolean(),
@@ -314,24 +313,27 @@ impl<'p, 'text> Composer<'p, 'text> {
         if fits {
             return Ok(resolved);
         }
-        Err(self.trouble(
+        Err(self.error(
             span,
-            format!("{text:?} cannot be read as {}", tag.original()),
+            format!(
+                "Invalid value: {text:?}: must be of type {}",
+                tag.original()
+            ),
         ))
     }
 
-    fn only_core(&self, tag: Option<Cow<'_, Tag>>, span: Span) -> Result<(), Trouble> {
+    fn only_core(&self, tag: Option<Cow<'_, Tag>>, span: Span) -> Result<(), SyntaxError> {
         match tag {
-            Some(tag) if !matches!(tag.core_suffix(), Some("map" | "seq")) => Err(self.trouble(
+            Some(tag) if !matches!(tag.core_suffix(), Some("map" | "seq")) => Err(self.error(
                 span,
-                format!("the tag {} is not read; remove it", tag.original()),
+                format!("unsupported tag {}; remove it", tag.original()),
             )),
             _ => Ok(()),
         }
     }
 }
 
-/// A plain scalar, as Go's yaml.v2 takes it, which is what kubectl reads with.
+/// Resolves a plain scalar like Go's yaml.v2, which kubectl uses.
 fn resolve(text: &str) -> Result<Value, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
@@ -342,7 +344,7 @@ fn resolve(text: &str) -> Result<Value, String> {
             return Ok(Value::Bool(false));
         }
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
-        | "-.inf" | "-.Inf" | "-.INF" => return Err(format!("{text} is no number of JSON")),
+        | "-.inf" | "-.Inf" | "-.INF" => return Err(format!("{text} is not a JSON number")),
         _ => {}
     }
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
@@ -394,12 +396,12 @@ mod tests {
         all.remove(0).unwrap().value
     }
 
-    fn trouble(text: &str) -> Trouble {
+    fn error(text: &str) -> SyntaxError {
         documents(text).into_iter().find_map(Result::err).unwrap()
     }
 
     #[test]
-    fn scalars_are_what_kubectl_takes_them_for() {
+    fn resolves_scalars_like_kubectl() {
         for (text, value) in [
             ("on", json!(true)),
             ("y", json!(true)),
@@ -433,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_knows_its_line() {
+    fn records_the_line_of_every_field() {
         let text = "# first\nkind: X\nspec:\n  hosts:\n  - a\n  - b\n  tls: {mode:\n    c}\n---\nkind: Y\n";
         let all = documents(text);
         let first = all[0].as_ref().unwrap();
@@ -452,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_document_does_not_hide_the_next_one() {
+    fn an_invalid_document_does_not_hide_the_next_one() {
         let all = documents("a: 1\n---\nb: [\n---\nc: 3\n");
         assert_eq!(all.len(), 3, "{all:?}");
         assert!(all[1].is_err());
@@ -460,18 +462,18 @@ mod tests {
     }
 
     #[test]
-    fn what_kubectl_would_not_take_is_told_with_its_line() {
-        let twice = trouble("a: 1\nb:\n  c: 1\n  c: 2\n");
+    fn rejects_what_kubectl_rejects_with_its_line() {
+        let twice = error("a: 1\nb:\n  c: 1\n  c: 2\n");
         assert_eq!((twice.line, twice.field.as_str()), (4, "b.c"));
-        assert_eq!(trouble("a: !x 1").line, 1);
-        assert_eq!(trouble("a: !!int x").field, "a");
-        assert!(trouble("a: .nan").problem.contains("no number"));
-        assert!(trouble("a:\n\t- b").problem.starts_with("this is no YAML"));
-        assert!(trouble("a: *nobody").line == 1);
+        assert_eq!(error("a: !x 1").line, 1);
+        assert_eq!(error("a: !!int x").field, "a");
+        assert!(error("a: .nan").problem.contains("not a JSON number"));
+        assert!(error("a:\n\t- b").problem.starts_with("invalid YAML"));
+        assert!(error("a: *missing").line == 1);
     }
 
     #[test]
-    fn anchors_and_merge_keys_are_followed() {
+    fn resolves_anchors_and_merge_keys() {
         let text = "base: &b {x: 1, z: 2}\nmade:\n  <<: *b\n  z: 3\nmore: *b\n";
         let made = one(text);
         assert_eq!(made["made"], json!({"x": 1, "z": 3}));
@@ -479,19 +481,19 @@ mod tests {
     }
 
     #[test]
-    fn aliases_cannot_grow_without_bound() {
+    fn limits_the_growth_by_aliases() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}, ", level - 1).repeat(10);
             text.push_str(&format!("a{level}: &a{level} [{below}]\n"));
         }
-        assert!(trouble(&text).problem.contains("200000"));
+        assert!(error(&text).problem.contains("200000"));
         let deep = format!("a: {}", "[".repeat(1000));
-        assert_eq!(trouble(&deep).line, 1);
+        assert_eq!(error(&deep).line, 1);
     }
 
     #[test]
-    fn json_is_read_too() {
+    fn reads_json_too() {
         let text = "{\n\t\"kind\": \"X\",\n\t\"spec\": {\"a\": [true, 1.5, \"\\u00e9\"]}\n}\n";
         assert_eq!(
             one(text),
@@ -501,7 +503,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_json_is_written_is_read_back(
+        fn reads_back_any_json(
             keys in prop::collection::btree_set("[a-z]{1,8}", 0..6),
             text in "\\PC{0,20}", number in any::<i64>(), flag in any::<bool>(),
         ) {
@@ -512,10 +514,10 @@ mod tests {
         }
 
         #[test]
-        fn no_text_does_harm(text in "[-a-z:{}\\[\\]&*!|>'\"#% \\n\\t.,?]{0,80}") {
+        fn never_panics(text in "[-a-z:{}\\[\\]&*!|>'\"#% \\n\\t.,?]{0,80}") {
             for document in documents(&text) {
-                if let Err(trouble) = document {
-                    prop_assert!(!trouble.problem.is_empty());
+                if let Err(error) = document {
+                    prop_assert!(!error.problem.is_empty());
                 }
             }
         }

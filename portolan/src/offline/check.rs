@@ -1,82 +1,83 @@
-//! `portolan check`: what stands against the objects in files, for repositories whose changes are judged
-//! before they reach a cluster.
+//! `portolan check`: validates the objects in files before they reach a cluster.
 
 use super::Files;
 use super::model::Model;
-use super::weight::{Weight, weight};
-use crate::files::{Key, Kind, Trouble};
+use super::severity::{Severity, severity};
+use crate::files::{Diagnostic, Key, Kind};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::{Diagnostic, ObjectRef};
+use portolan_core::{Diagnostic as ObjectDiagnostic, ObjectRef};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
-/// What `portolan check --help` ends with.
+/// End of `portolan check --help`.
 pub(crate) const CHECK_EXAMPLE: &str = "\
 Examples:
   portolan check -f deploy/                      a folder of a repository
-  kustomize build . | portolan check -f -        what a tool makes
-  portolan check -f deploy/ --strict -o json     for a script
+  kustomize build . | portolan check -f -        output of a tool
+  portolan check -f deploy/ --strict -o json     for scripts
 
-Every line says file, line, weight, object, and what would be right:
+Every line has file, line, severity, object and message:
   deploy/shop.yaml:9: error: ExposedPort team-a/shop: spec.hostnames[0]: …
 
-An error is wrong in any cluster. A warning is about something that the files
-refer to and do not have, such as a Service that a Helm chart brings, or about
-something lawful that is rarely meant; with --strict it is an error. What only a cluster can tell
-(certificates, pods, proxies) is not judged. Of Ingresses those are judged that
-name a class of the files, or public. Without an ExposeClass among the files, the classes that objects name are assumed to have an issuer and a domain.
+An error is wrong in any cluster. A warning is about an object that is
+referenced but not among the files, such as a Service of a Helm chart, or about
+something valid that is rarely intended; with --strict it is an error. Anything
+that depends on the cluster (certificates, pods, proxies) is not checked.
+Ingresses are checked if their class is among the files, or public. Without an
+ExposeClass among the files, referenced classes are assumed to have an issuer
+and a domain.
 Exit codes: 0 no error, 1 errors, 2 usage.";
 
-/// What is judged, and how that is told.
+/// Options of `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     files: Files,
-    /// Take warnings for errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
-    /// How findings are written
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
-/// How findings are written.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A line for each.
+    /// One line per finding.
     #[default]
     Text,
     /// One JSON object.
     Json,
 }
 
-/// Something that stands against an object, or a file.
+/// Problem of an object or file.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Finding {
     file: String,
-    /// 0 when the whole file is meant.
+    /// 0 for the whole file.
     line: usize,
-    weight: Weight,
-    /// Such as `ExposedPort team-a/shop`; empty when that is unknown.
+    severity: Severity,
+    /// Such as `ExposedPort team-a/shop`; empty if unknown.
     object: String,
-    /// The word of a status; empty for what is no object at all.
+    /// Reason as in status; empty for what cannot be parsed.
     reason: &'static str,
     message: String,
 }
 
-/// All of it.
+/// All findings.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+struct CheckReport {
     files: usize,
     exposed_ports: usize,
-    /// Those that Portolan would serve.
+    /// Number of Ingresses of a class of Portolan.
     ingresses: usize,
-    /// Objects of kinds that were not judged.
-    passed_over: BTreeMap<String, usize>,
+    /// Number of objects that were not checked, by kind.
+    skipped: BTreeMap<String, usize>,
     assumed_classes: Vec<String>,
     errors: usize,
     warnings: usize,
@@ -84,13 +85,13 @@ struct Report {
 }
 
 impl Check {
-    /// Writes what was found.
+    /// Prints the findings.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// Writing failed.
     pub(crate) fn run(&self) -> io::Result<ExitCode> {
         let model = Model::read(&self.files.paths, Timestamp::now());
-        let report = Report::of(&model, self.strict);
+        let report = CheckReport::of(&model, self.strict);
         let mut out = io::stdout().lock();
         match self.output {
             Output::Text => report.lines(&mut out, io::stdout().is_terminal())?,
@@ -105,59 +106,77 @@ impl Check {
     }
 }
 
-impl Report {
+impl CheckReport {
     fn of(model: &Model, strict: bool) -> Self {
         let objects: Vec<_> = model.store.objects().cloned().collect();
-        let mut findings: Vec<_> = model.troubles.iter().map(unreadable).collect();
-        findings.extend(objects.iter().flat_map(|object| judge(model, object)));
-        findings.extend(model.store.classes().flat_map(|it| judge_class(model, it)));
-        let (ours, others): (Vec<_>, Vec<_>) = model
+        let mut findings: Vec<_> = model.diagnostics.iter().map(parse_error).collect();
+        findings.extend(
+            objects
+                .iter()
+                .flat_map(|object| check_object(model, object)),
+        );
+        findings.extend(
+            model
+                .store
+                .classes()
+                .flat_map(|class| check_class(model, class)),
+        );
+        let (served, others): (Vec<_>, Vec<_>) = model
             .store
             .ingresses()
-            .partition(|it| model.store.index.is_ours(it));
-        findings.extend(ours.iter().flat_map(|it| judge_ingress(model, it)));
-        let mut passed_over = model.passed_over.clone();
+            .partition(|ingress| model.store.index.is_ours(ingress));
+        findings.extend(
+            served
+                .iter()
+                .flat_map(|ingress| check_ingress(model, ingress)),
+        );
+        let mut skipped = model.skipped.clone();
         if !others.is_empty() {
-            passed_over.insert(Kind::Ingress.as_str().to_owned(), others.len());
+            skipped.insert(Kind::Ingress.as_str().to_owned(), others.len());
         }
         if strict {
             for finding in &mut findings {
-                finding.weight = Weight::Error;
+                finding.severity = Severity::Error;
             }
         }
         findings.sort();
-        let count = |weight| findings.iter().filter(|it| it.weight == weight).count();
+        let count = |severity| {
+            let found = findings.iter();
+            found.filter(|finding| finding.severity == severity).count()
+        };
         Self {
             files: model.files,
             exposed_ports: objects.len(),
-            ingresses: ours.len(),
-            passed_over,
+            ingresses: served.len(),
+            skipped,
             assumed_classes: model.assumed.iter().cloned().collect(),
-            errors: count(Weight::Error),
-            warnings: count(Weight::Warning),
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
             findings,
         }
     }
 
     fn lines(&self, out: &mut impl Write, colour: bool) -> io::Result<()> {
-        for it in &self.findings {
-            let (word, paint) = match it.weight {
-                Weight::Error => ("error", "31"),
-                Weight::Warning | Weight::Nothing => ("warning", "33"),
+        for finding in &self.findings {
+            let (word, paint) = match finding.severity {
+                Severity::Error => ("error", "31"),
+                Severity::Warning | Severity::None => ("warning", "33"),
             };
-            let word = match colour {
-                true => format!("\u{1b}[{paint}m{word}\u{1b}[0m"),
-                false => word.to_owned(),
+            let word = if colour {
+                format!("\u{1b}[{paint}m{word}\u{1b}[0m")
+            } else {
+                word.to_owned()
             };
-            let line = match it.line {
+            let line = match finding.line {
                 0 => String::new(),
                 line => format!("{line}:"),
             };
-            let object = match it.object.as_str() {
+            let object = match finding.object.as_str() {
                 "" => String::new(),
                 object => format!(" {object}:"),
             };
-            writeln!(out, "{}:{line} {word}:{object} {}", it.file, it.message)?;
+            let (file, message) = (&finding.file, &finding.message);
+            writeln!(out, "{file}:{line} {word}:{object} {message}")?;
         }
         Ok(())
     }
@@ -175,13 +194,13 @@ impl Report {
             counted(self.errors, "error"),
             counted(self.warnings, "warning")
         );
-        if !self.passed_over.is_empty() {
+        if !self.skipped.is_empty() {
             let kinds: Vec<_> = self
-                .passed_over
+                .skipped
                 .iter()
                 .map(|(kind, count)| format!("{count} {kind}"))
                 .collect();
-            text.push_str(&format!("; not judged: {}", kinds.join(", ")));
+            text.push_str(&format!("; skipped: {}", kinds.join(", ")));
         }
         if !self.assumed_classes.is_empty() {
             let classes = self.assumed_classes.join(", ");
@@ -196,18 +215,18 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{s}")
 }
 
-fn unreadable(trouble: &Trouble) -> Finding {
-    let Trouble {
+fn parse_error(diagnostic: &Diagnostic) -> Finding {
+    let Diagnostic {
         file,
         line,
         object,
         field,
         problem,
-    } = trouble;
+    } = diagnostic;
     Finding {
         file: file.clone(),
         line: *line,
-        weight: Weight::Error,
+        severity: Severity::Error,
         object: object.clone(),
         reason: "",
         message: match field.as_str() {
@@ -217,46 +236,49 @@ fn unreadable(trouble: &Trouble) -> Finding {
     }
 }
 
-fn judge(model: &Model, object: &ObjectRef) -> Vec<Finding> {
-    let seen = model.seen(object);
-    let diagnostics = model.store.index.diagnostics(object, &seen, model.now());
-    told(model, &Key::exposed_port(object), diagnostics)
+fn check_object(model: &Model, object: &ObjectRef) -> Vec<Finding> {
+    let observed = model.observed(object);
+    let diagnostics = model
+        .store
+        .index
+        .diagnostics(object, &observed, model.now());
+    findings(model, &Key::exposed_port(object), diagnostics)
 }
 
-/// Each hostname by itself, in the fields of the Ingress.
-fn judge_ingress(model: &Model, ingress: &ObjectRef) -> Vec<Finding> {
+/// Checks each hostname, and reports fields of the Ingress.
+fn check_ingress(model: &Model, ingress: &ObjectRef) -> Vec<Finding> {
     let index = &model.store.index;
     let hosts = index.hosts_of_ingress(ingress);
     let of_hosts = hosts.iter().flat_map(|host| {
-        let diagnostics = index.diagnostics(host, &model.seen(host), model.now());
-        diagnostics.into_iter().map(|it| Diagnostic {
-            message: index.in_terms_of_ingress(host, &it.message),
-            reason: it.reason,
+        let diagnostics = index.diagnostics(host, &model.observed(host), model.now());
+        diagnostics.into_iter().map(|diagnostic| ObjectDiagnostic {
+            message: index.in_terms_of_ingress(host, &diagnostic.message),
+            reason: diagnostic.reason,
         })
     });
     let all = index.ingress_diagnostics(ingress).into_iter();
-    told(model, &Key::ingress(ingress), all.chain(of_hosts).collect())
+    findings(model, &Key::ingress(ingress), all.chain(of_hosts).collect())
 }
 
-fn judge_class(model: &Model, class: &ObjectRef) -> Vec<Finding> {
-    let diagnostics = model.store.complaints_of_class(class);
-    told(model, &Key::expose_class(class), diagnostics)
+fn check_class(model: &Model, class: &ObjectRef) -> Vec<Finding> {
+    let diagnostics = model.store.class_diagnostics(class);
+    findings(model, &Key::expose_class(class), diagnostics)
 }
 
-fn told(model: &Model, key: &Key, diagnostics: Vec<Diagnostic>) -> Vec<Finding> {
-    let findings = diagnostics.into_iter().map(|it| {
-        let (file, line) = model.place(key, &it.message);
+fn findings(model: &Model, key: &Key, diagnostics: Vec<ObjectDiagnostic>) -> Vec<Finding> {
+    let findings = diagnostics.into_iter().map(|diagnostic| {
+        let (file, line) = model.location(key, &diagnostic.message);
         Finding {
             file: file.to_owned(),
             line,
-            weight: weight(it.reason),
+            severity: severity(diagnostic.reason),
             object: key.to_string(),
-            reason: it.reason.as_str(),
-            message: it.message,
+            reason: diagnostic.reason.as_str(),
+            message: diagnostic.message,
         }
     });
     findings
-        .filter(|finding| finding.weight != Weight::Nothing)
+        .filter(|finding| finding.severity != Severity::None)
         .collect()
 }
 

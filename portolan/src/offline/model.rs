@@ -1,7 +1,7 @@
-//! The files as the operator would understand them.
+//! Model of the files in the operator's core.
 
-use crate::files::{Folder, Key, Object, Trouble, field_in, gather};
-use crate::store::{RELEASE_NAMESPACE, Store};
+use crate::files::{Diagnostic, Folder, Key, Object, field_in, walk_paths};
+use crate::store::{ObjectStore, RELEASE_NAMESPACE};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
@@ -13,31 +13,31 @@ use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// The class of objects that name none; the chart calls its own so.
+/// Class of objects that set none; the name of the chart's class.
 const CLASS: &str = "public";
-/// Where `shop.*` lies when nobody says so (RFC 6761, 6.4).
+/// Domain of `shop.*` for assumed classes (RFC 6761, 6.4).
 const ASSUMED_DOMAIN: &str = "domain-of-the-class.invalid";
 const ASSUMED_ISSUER: &str = "issuer-of-the-class";
 
-/// What stands in the files, and what follows from it.
+/// Objects of the files, applied to the core.
 pub(super) struct Model {
-    pub(super) store: Store,
+    pub(super) store: ObjectStore,
     folder: Folder,
-    pub(super) troubles: Vec<Trouble>,
-    /// Kinds that others read, with how many objects of each there are.
-    pub(super) passed_over: BTreeMap<String, usize>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    /// Number of skipped objects by kind.
+    pub(super) skipped: BTreeMap<String, usize>,
     pub(super) files: usize,
-    /// Classes that objects need and no file has.
+    /// Classes that objects reference and no file defines.
     pub(super) assumed: BTreeSet<String>,
     now: Timestamp,
 }
 
 impl Model {
     pub(super) fn read(paths: &[PathBuf], now: Timestamp) -> Self {
-        let contents = gather(paths);
+        let contents = walk_paths(paths);
         let files = contents.len();
         let mut folder = Folder::for_cluster();
-        let mut update = folder.take_in(contents);
+        let mut update = folder.update(contents);
         let assumed = assumed_classes(&update.applied);
         for name in &assumed {
             let class = ExposeClass::new(name, assumed_class(name));
@@ -45,58 +45,61 @@ impl Model {
         }
         let ingress_classes = ingress_classes(&update.applied);
         let index = Index::new(RELEASE_NAMESPACE);
-        // Only a name: the class that it stands for is replaced by those of the files, or assumed.
+        // Only a name: the built-in class is replaced by those of the files, or the assumed ones.
         let class = ClassName::parse(CLASS).unwrap_or_else(|| unreachable!("a DNS label"));
-        let (mut store, _) = Store::new(index, class, now);
+        let (mut store, _) = ObjectStore::new(index, class, now);
         store.apply([Event::CertManager(true), Event::ReferenceGrants(true)]);
-        store.take_in(update.applied, update.gone, now);
+        store.update(update.applied, update.deleted, now);
         store.apply(ingress_classes);
         let services = services(&store);
         store.apply(services);
-        let leases: Vec<_> = store.objects().map(|it| renewed(it, now)).collect();
+        let leases: Vec<_> = store
+            .objects()
+            .map(|object| renewed_lease(object, now))
+            .collect();
         store.apply(leases);
         Self {
             store,
             folder,
-            troubles: update.troubles,
-            passed_over: update.passed_over,
+            diagnostics: update.diagnostics,
+            skipped: update.skipped,
             files,
             assumed,
             now,
         }
     }
 
-    /// What is seen of an object as soon as it is applied: its children are stored, and no proxy runs.
-    pub(super) fn seen(&self, object: &ObjectRef) -> Observed {
-        self.store.seen(object, Vec::new())
+    /// Returns the observed state of an object: its children are applied, and no proxy runs.
+    pub(super) fn observed(&self, object: &ObjectRef) -> Observed {
+        self.store.observed(object, Vec::new())
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The file and the line of an object, or of the field that a sentence about it begins with.
-    pub(super) fn place(&self, object: &Key, sentence: &str) -> (&str, usize) {
-        let place = self.folder.place(object);
-        place.map_or(("", 0), |place| {
-            (place.file.as_str(), place.lines.of(field_in(sentence)))
+    /// Returns file and line of an object, or of the field that a message about it begins with.
+    pub(super) fn location(&self, object: &Key, message: &str) -> (&str, usize) {
+        let location = self.folder.location(object);
+        location.map_or(("", 0), |location| {
+            (location.file.as_str(), location.lines.of(field_in(message)))
         })
     }
 }
 
-/// The IngressClass that the operator would make for each class, where the files have none of its name.
+/// Returns the IngressClass that the operator creates for each class, unless the files define it.
 fn ingress_classes(objects: &[Object]) -> Vec<Event> {
-    let written = |name: &Option<String>| {
-        objects
-            .iter()
-            .any(|it| matches!(it, Object::IngressClass(it) if it.metadata.name == *name))
+    let is_defined = |name: &Option<String>| {
+        objects.iter().any(
+            |object| matches!(object, Object::IngressClass(class) if class.metadata.name == *name),
+        )
     };
-    let names = objects.iter().filter_map(|it| match it {
+    let names = objects.iter().filter_map(|object| match object {
         Object::ExposeClass(class) => Some(class.metadata.name.clone()),
         _ => None,
     });
     names
-        .filter(|name| !written(name))
+        .filter(|name| !is_defined(name))
         .map(|name| {
             let class = IngressClass {
                 metadata: ObjectMeta {
@@ -113,9 +116,11 @@ fn ingress_classes(objects: &[Object]) -> Vec<Event> {
         .collect()
 }
 
-/// The Services that the operator would make: routes go to their endpoints.
-fn services(store: &Store) -> Vec<Event> {
-    let children = store.objects().flat_map(|it| store.index.children(it));
+/// Returns the Services that the operator creates for selectors.
+fn services(store: &ObjectStore) -> Vec<Event> {
+    let children = store
+        .objects()
+        .flat_map(|object| store.index.children(object));
     let services = children.filter(|child| child.kind == "Service");
     services
         .filter_map(|child| {
@@ -125,8 +130,8 @@ fn services(store: &Store) -> Vec<Event> {
         .collect()
 }
 
-/// Files hold no Leases: whoever makes the object in a cluster renews one there.
-fn renewed(object: &ObjectRef, now: Timestamp) -> Event {
+/// Returns a renewed Lease: files have none, as clients renew them in a cluster.
+fn renewed_lease(object: &ObjectRef, now: Timestamp) -> Event {
     let label = (EXPOSED_PORT.to_owned(), object.name.clone());
     let metadata = ObjectMeta {
         name: Some(object.name.clone()),
@@ -145,23 +150,23 @@ fn renewed(object: &ObjectRef, now: Timestamp) -> Event {
     })))
 }
 
-/// A repository of applications has none of the platform's classes; then those that its objects name
-/// are taken to be there, able to do what a class can do. With one class in the files, all are.
+/// Returns the classes to assume. A repository of applications has none of the platform's classes, so
+/// those that its objects reference are assumed to exist. If the files define a class, none is assumed.
 fn assumed_classes(objects: &[Object]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for object in objects {
         match object {
             Object::ExposeClass(_) => return BTreeSet::new(),
-            Object::ExposedPort(it) if it.spec.allowed_parents.is_empty() => {
-                let name = it.spec.class_name.as_deref().unwrap_or(CLASS);
+            Object::ExposedPort(port) if port.spec.allowed_parents.is_empty() => {
+                let name = port.spec.class_name.as_deref().unwrap_or(CLASS);
                 names.extend(ClassName::parse(name).map(|name| name.as_str().to_owned()));
             }
-            // That of any other name is more likely another controller's.
-            Object::Ingress(it)
-                if it
+            // A class of any other name more likely belongs to another controller.
+            Object::Ingress(ingress)
+                if ingress
                     .spec
                     .as_ref()
-                    .and_then(|it| it.ingress_class_name.as_deref())
+                    .and_then(|spec| spec.ingress_class_name.as_deref())
                     == Some(CLASS) =>
             {
                 names.insert(CLASS.to_owned());

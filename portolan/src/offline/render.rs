@@ -1,4 +1,4 @@
-//! `portolan render`: what the operator would make of files.
+//! `portolan render`: result of the operator for files.
 
 use super::Files;
 use super::model::Model;
@@ -15,33 +15,31 @@ use std::process::ExitCode;
 
 mod host;
 
-/// What `portolan render --help` ends with.
+/// End of `portolan render --help`.
 pub(crate) const RENDER_EXAMPLE: &str = "\
 Examples:
   portolan render -f deploy/                     everything
   portolan render -f shop.yaml -o json | jq '.virtualHosts[].routes'
 
-For each ExposedPort, and each hostname of an Ingress that is served: the
-objects that the operator would make for it, and the status that it would write
-before any proxy runs. For each ExposeClass: the
-NetworkPolicies that it would store in the namespaces that the class restricts,
-as far as these are among the files. For each hostname: the routes in the order
-in which they are tried, with every value in force, whether it comes from the
-route, the object, the class or Portolan. Private keys are not shown. What
-cannot be read is told on standard error, and the rest is rendered.
-Exit codes: 0 ok, 1 something could not be read, 2 usage.";
+For each ExposedPort, and each served hostname of an Ingress: the objects that
+the operator would create for it, and its status before any proxy runs. For each
+ExposeClass: its NetworkPolicies in the restricted namespaces that are among the
+files. For each hostname: the routes in the order of matching, with every
+effective value, from the route, the object, the class or Portolan. Private keys
+are omitted. Errors are printed to standard error, and the rest is rendered.
+Exit codes: 0 ok, 1 some files are invalid, 2 usage.";
 
-/// What is rendered, and how.
+/// Options of `render`.
 #[derive(Debug, Args)]
 pub(crate) struct Render {
     #[command(flatten)]
     files: Files,
-    /// How it is written
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 }
 
-/// How it is written.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// A YAML document.
@@ -51,7 +49,7 @@ enum Output {
     Json,
 }
 
-/// Everything that follows from the files.
+/// Result of the operator.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Rendered {
@@ -66,11 +64,11 @@ struct Rendered {
 struct Exposed {
     namespace: String,
     name: String,
-    /// Of an Ingress: which of its hostnames.
+    /// Hostname of an Ingress.
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
     /// File and line.
-    place: String,
+    location: String,
     status: Option<Value>,
     children: Vec<Value>,
 }
@@ -80,24 +78,24 @@ struct Exposed {
 struct Class {
     name: String,
     /// File and line.
-    place: String,
-    /// What is stored in the namespaces of others.
+    location: String,
+    /// NetworkPolicies in restricted namespaces.
     network_policies: Vec<Value>,
 }
 
 impl Render {
-    /// Writes it.
+    /// Prints the result.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// Writing failed.
     pub(crate) fn run(&self) -> io::Result<ExitCode> {
         let model = Model::read(&self.files.paths, Timestamp::now());
-        for trouble in &model.troubles {
-            eprintln!("{trouble}");
+        for diagnostic in &model.diagnostics {
+            eprintln!("error: {diagnostic}");
         }
         for class in &model.assumed {
             eprintln!(
-                "ExposeClass {class}: not among the files; assumed to have an issuer and a domain"
+                "warning: ExposeClass {class}: not among the files; assumed to have an issuer and a domain"
             );
         }
         let rendered = Rendered::of(&model)?;
@@ -106,9 +104,10 @@ impl Render {
             Output::Json => serde_json::to_string_pretty(&rendered)? + "\n",
         };
         io::stdout().lock().write_all(text.as_bytes())?;
-        Ok(match model.troubles.is_empty() {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
+        Ok(if model.diagnostics.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
         })
     }
 }
@@ -119,7 +118,7 @@ impl Rendered {
         let objects: Vec<_> = model.store.objects().cloned().collect();
         let ingresses = model.store.ingresses();
         let of_ingresses: Vec<_> = ingresses
-            .flat_map(|it| index.hosts_of_ingress(it))
+            .flat_map(|ingress| index.hosts_of_ingress(ingress))
             .collect();
         let all = objects.iter().chain(&of_ingresses);
         let resources = all.flat_map(|object| index.resources_of(object));
@@ -136,14 +135,14 @@ impl Rendered {
             hosts
                 .iter()
                 .filter_map(|(class, name)| match index.resource(class, name)?.0 {
-                    Resource::VirtualHost(it) => Some(host::render(class, &it)),
+                    Resource::VirtualHost(host) => Some(host::render(class, &host)),
                     _ => None,
                 });
         let classes = model.store.classes();
         Ok(Self {
             exposed_ports: each(&objects)?,
             ingresses: each(&of_ingresses)?,
-            expose_classes: classes.filter_map(|it| class(model, it)).collect(),
+            expose_classes: classes.filter_map(|name| class(model, name)).collect(),
             virtual_hosts: virtual_hosts.collect(),
         })
     }
@@ -153,31 +152,31 @@ fn class(model: &Model, class: &ObjectRef) -> Option<Class> {
     let name = ClassName::parse(&class.name)?;
     let denials = model.store.index.denials(&name).into_iter();
     Some(Class {
-        place: place(model, &Key::expose_class(class)),
+        location: location(model, &Key::expose_class(class)),
         name: class.name.clone(),
         network_policies: denials.map(|child| child.value).collect(),
     })
 }
 
-fn place(model: &Model, key: &Key) -> String {
-    let (file, line) = model.place(key, "");
+fn location(model: &Model, key: &Key) -> String {
+    let (file, line) = model.location(key, "");
     format!("{file}:{line}")
 }
 
 fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
     let index = &model.store.index;
-    let status = index.status(object, &model.seen(object), model.now());
+    let status = index.status(object, &model.observed(object), model.now());
     let status = status.map(|mut status| {
-        let told = |text: &mut String| *text = index.in_terms_of_ingress(object, text);
-        told(&mut status.description);
+        let reword = |text: &mut String| *text = index.in_terms_of_ingress(object, text);
+        reword(&mut status.description);
         status
             .conditions
             .iter_mut()
-            .for_each(|it| told(&mut it.message));
+            .for_each(|condition| reword(&mut condition.message));
         status
             .hostnames
             .iter_mut()
-            .for_each(|it| told(&mut it.message));
+            .for_each(|host| reword(&mut host.message));
         status
     });
     let children = index.children(object).into_iter();
@@ -189,7 +188,7 @@ fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
         namespace: object.namespace.clone(),
         name: object.short_name().to_owned(),
         hostname: object.ingress_host().map(str::to_owned),
-        place: place(model, &key),
+        location: location(model, &key),
         status: status.map(serde_json::to_value).transpose()?,
         children: children.map(|child| child.value).collect(),
     })

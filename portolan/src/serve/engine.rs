@@ -1,9 +1,9 @@
-//! What happens to what comes in: no I/O, so that every order of events can be tried.
+//! Handles events. Without I/O, so that every order of events can be tested.
 
+use super::environment::{Affected, Environment};
 use super::report::{Changes, Row};
 use super::table::Table;
-use super::world::{Consequences, World};
-use crate::files::{Folder, Key, Trouble, Update, field_in};
+use crate::files::{Diagnostic, Folder, Key, Update, field_in};
 use jiff::Timestamp;
 use portolan_core::ObjectRef;
 use portolan_discovery::delta::Batch;
@@ -11,133 +11,140 @@ use portolan_discovery::session;
 use portolan_discovery::table::ResourceName;
 use std::collections::BTreeSet;
 
-/// The world and the table, kept in step.
+/// Environment and table, kept consistent.
 pub(super) struct Engine {
-    world: World,
+    environment: Environment,
     table: Table,
-    troubles: BTreeSet<Trouble>,
+    diagnostics: BTreeSet<Diagnostic>,
     changes: Changes,
 }
 
 impl Engine {
-    pub(super) fn new((world, consequences): (World, Consequences), now: Timestamp) -> Self {
+    pub(super) fn new((environment, affected): (Environment, Affected), now: Timestamp) -> Self {
         let mut engine = Self {
-            world,
+            environment,
             table: Table::default(),
-            troubles: BTreeSet::new(),
+            diagnostics: BTreeSet::new(),
             changes: Changes::default(),
         };
-        engine.follow(consequences, &Folder::default(), now);
+        engine.follow(affected, &Folder::default(), now);
         engine
     }
 
-    /// The folder differs.
-    pub(super) fn take_in(&mut self, update: Update, folder: &Folder, now: Timestamp) {
-        let consequences = self.world.take_in(update.applied, update.gone, now);
-        self.follow(consequences, folder, now);
-        let mut troubles: BTreeSet<Trouble> = update.troubles.into_iter().collect();
-        let (class, mistakes) = self.world.mistakes_of_class();
+    /// Applies changes of the folder.
+    pub(super) fn update(&mut self, update: Update, folder: &Folder, now: Timestamp) {
+        let affected = self.environment.update(update.applied, update.deleted, now);
+        self.follow(affected, folder, now);
+        let mut diagnostics: BTreeSet<Diagnostic> = update.diagnostics.into_iter().collect();
+        let (class, messages) = self.environment.class_errors();
         let class = Key::expose_class(&class);
-        let told = mistakes
+        let of_class = messages
             .iter()
-            .filter_map(|told| folder.trouble(&class, told));
-        troubles.extend(told);
-        let before = std::mem::replace(&mut self.troubles, troubles);
-        for solved in before.difference(&self.troubles) {
-            // What was not told yet need not be taken back.
-            if !self.changes.new_troubles.remove(solved) {
-                self.changes.solved.insert(solved.clone());
+            .filter_map(|message| folder.diagnostic(&class, message));
+        diagnostics.extend(of_class);
+        let before = std::mem::replace(&mut self.diagnostics, diagnostics);
+        for diagnostic in before.difference(&self.diagnostics) {
+            // An error that was not reported yet need not be resolved.
+            if !self.changes.errors.remove(diagnostic) {
+                self.changes.resolved.insert(diagnostic.clone());
             }
         }
-        for new in self.troubles.difference(&before) {
-            if !self.changes.solved.remove(new) {
-                self.changes.new_troubles.insert(new.clone());
+        for diagnostic in self.diagnostics.difference(&before) {
+            if !self.changes.resolved.remove(diagnostic) {
+                self.changes.errors.insert(diagnostic.clone());
             }
         }
     }
 
-    /// What the data plane is to be told now.
+    /// Returns the next batch for the data plane.
     pub(super) fn batch(&mut self) -> Option<Batch> {
         self.table.batch()
     }
 
-    /// The data plane has applied a batch.
-    pub(super) fn hear(
+    /// Records that the data plane has applied a batch.
+    pub(super) fn record_acks(
         &mut self,
-        verdicts: Vec<session::Verdict>,
+        acks: Vec<session::ResourceAck>,
         removed: &[ResourceName],
         folder: &Folder,
         now: Timestamp,
     ) {
-        let names = self.table.hear(verdicts, removed);
-        self.judge_users(names, folder, now);
+        let names = self.table.record_acks(acks, removed);
+        self.update_users(names, folder, now);
     }
 
-    /// Clients are shown other certificates.
-    pub(super) fn shown(&mut self, served: &[session::Served], folder: &Folder, now: Timestamp) {
-        let names = self.table.shown(served);
-        self.judge_users(names, folder, now);
+    /// Records the certificates that the data plane presents.
+    pub(super) fn record_certificates(
+        &mut self,
+        served: &[session::PresentedCertificate],
+        folder: &Folder,
+        now: Timestamp,
+    ) {
+        let names = self.table.record_certificates(served);
+        self.update_users(names, folder, now);
     }
 
-    /// Whether requests are taken may have changed.
+    /// Records the readiness of the data plane.
     pub(super) fn set_ready(&mut self, ready: bool, folder: &Folder, now: Timestamp) {
         if self.table.set_ready(ready) {
-            self.judge(self.world.objects(), folder, now);
+            self.update_statuses(self.environment.objects(), folder, now);
         }
     }
 
-    /// Time has passed.
+    /// Applies the passing of time.
     pub(super) fn wake(&mut self, folder: &Folder, now: Timestamp) {
-        let consequences = self.world.take_time(now);
-        self.follow(consequences, folder, now);
-        self.judge(self.world.due(now), folder, now);
+        let affected = self.environment.advance_clock(now);
+        self.follow(affected, folder, now);
+        self.update_statuses(self.environment.due(now), folder, now);
     }
 
+    /// Returns the time of the next [`Self::wake`].
     pub(super) fn wake_at(&self) -> Timestamp {
-        self.world.wake_at()
+        self.environment.wake_at()
     }
 
-    /// Why a listener is not open.
-    pub(super) fn refused_listener(&self) -> Option<&str> {
-        self.table.refused_listener()
+    /// Returns the error of a listener.
+    pub(super) fn listener_error(&self) -> Option<&str> {
+        self.table.listener_error()
     }
 
-    pub(super) fn has_news(&self) -> bool {
-        !self.changes.is_empty() && self.table.is_told()
+    /// Returns true if there are changes to report, and none is waiting for the data plane.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty() && self.table.is_sent()
     }
 
-    /// What changed since the last time.
-    pub(super) fn news(&mut self) -> Changes {
+    /// Returns the changes since the last call.
+    pub(super) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
     }
 
-    fn follow(&mut self, consequences: Consequences, folder: &Folder, now: Timestamp) {
-        self.table.want(consequences.resources);
-        self.judge(consequences.objects, folder, now);
+    fn follow(&mut self, affected: Affected, folder: &Folder, now: Timestamp) {
+        self.table.want(affected.resources);
+        self.update_statuses(affected.objects, folder, now);
     }
 
-    fn judge_users(&mut self, names: BTreeSet<ResourceName>, folder: &Folder, now: Timestamp) {
+    fn update_users(&mut self, names: BTreeSet<ResourceName>, folder: &Folder, now: Timestamp) {
         let users = names
             .iter()
-            .flat_map(|name| self.world.users(name))
+            .flat_map(|name| self.environment.users(name))
             .collect();
-        self.judge(users, folder, now);
+        self.update_statuses(users, folder, now);
     }
 
-    fn judge(&mut self, objects: BTreeSet<ObjectRef>, folder: &Folder, now: Timestamp) {
+    fn update_statuses(&mut self, objects: BTreeSet<ObjectRef>, folder: &Folder, now: Timestamp) {
         for object in objects {
             let key = Key::exposed_port(&object);
-            let Some(place) = folder.place(&key) else {
+            let Some(location) = folder.location(&key) else {
                 self.changes.objects.insert(object, None);
                 continue;
             };
-            let seen = self.table.observe(&self.world.resources_of(&object));
-            let Some(status) = self.world.judge(&object, seen, now) else {
+            let observed = self.table.observe(&self.environment.resources_of(&object));
+            let Some(status) = self.environment.update_status(&object, observed, now) else {
                 continue;
             };
-            let line = place.lines.of(field_in(&status.description));
+            let line = location.lines.of(field_in(&status.description));
             let row = Row {
-                place: format!("{}:{line}", place.file),
+                location: format!("{}:{line}", location.file),
                 status,
             };
             self.changes.objects.insert(object, Some(row));

@@ -1,19 +1,19 @@
 //! `portolan serve --files`: the core and the data plane in one process, without Kubernetes.
 //!
 //! ```text
-//! files ──► world (the operator's core, over a store in memory) ──► table ──batch──► data plane
+//! files ──► environment (the operator's core, over a store in memory) ──► table ──batch──► data plane
 //!   ▲                              │   ▲                                                  │
-//! watch                         report └───────────── verdicts, what is shown ────────────┘
+//! watch                         report └───────── acks, presented certificates ───────────┘
 //! ```
-//! The same path as in a cluster, in one direction: a folder in the place of the API server, one call in
-//! the place of discovery.
+//! The same path as in a cluster, in one direction: a folder instead of the API server, a function call
+//! instead of discovery.
 
 mod engine;
+mod environment;
 mod options;
 mod report;
 mod run;
 mod table;
-mod world;
 
 pub(crate) use options::{EXAMPLE, Options};
 pub(crate) use run::run;

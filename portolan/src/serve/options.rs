@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `portolan serve --help` ends with.
+/// End of `portolan serve --help`.
 pub(crate) const EXAMPLE: &str = "\
 Example: requests for shop.localhost go to a program on port 3000.
 
@@ -33,18 +33,18 @@ Example: requests for shop.localhost go to a program on port 3000.
   portolan serve --files demo &
   curl http://shop.localhost:8080/
 
-Files are read again when they change. What is broken in one keeps its last
-good state and is told with file, line and field; everything else goes on.
-TERM or ^C ends, after the requests under way; a second one ends at once.
-Exit codes: 0 ended as asked, 1 failed, 2 usage.";
+Files are read again when they change. An invalid object keeps its last valid
+state and is reported with file, line and field; everything else is updated.
+SIGTERM or ^C drains requests in flight and exits; a second one exits at once.
+Exit codes: 0 terminated by signal, 1 failed, 2 usage.";
 
-/// What is served, and where.
+/// Options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// The folder with ExposedPorts, ExposeClasses, Services, EndpointSlices and Secrets (.yaml, .yml, .json)
+    /// Folder with ExposedPorts, ExposeClasses, Services, EndpointSlices and Secrets (.yaml, .yml, .json)
     #[arg(long, env = "PORTOLAN_FILES", value_name = "FOLDER")]
     pub(super) files: PathBuf,
-    /// Where plain HTTP is taken; [::] is every address of this host, of both families
+    /// Address of plain HTTP; [::] is every address of this host, IPv4 and IPv6
     #[arg(
         long,
         env = "PORTOLAN_HTTP",
@@ -52,7 +52,7 @@ pub(crate) struct Options {
         default_value = "[::]:8080"
     )]
     pub(super) http: SocketAddr,
-    /// Where HTTPS is taken; on the same address as --http
+    /// Address of HTTPS; must have the IP of --http
     #[arg(
         long,
         env = "PORTOLAN_HTTPS",
@@ -60,7 +60,7 @@ pub(crate) struct Options {
         default_value = "[::]:8443"
     )]
     pub(super) https: SocketAddr,
-    /// Where /metrics, /livez and /readyz are answered
+    /// Address of /metrics, /livez and /readyz
     #[arg(
         long,
         env = "PORTOLAN_ADMIN",
@@ -68,10 +68,10 @@ pub(crate) struct Options {
         default_value = "127.0.0.1:9090"
     )]
     pub(super) admin: SocketAddr,
-    /// The ExposeClass to serve; absent: the default one of the folder
+    /// ExposeClass to serve. Defaults to the default class of the folder
     #[arg(long, env = "PORTOLAN_CLASS", value_name = "NAME", value_parser = class)]
     pub(super) class: Option<ClassName>,
-    /// Where externalNames are looked up; absent: the servers of /etc/resolv.conf
+    /// DNS servers for externalName. Defaults to those of /etc/resolv.conf
     #[arg(
         long,
         env = "PORTOLAN_NAME_SERVERS",
@@ -79,8 +79,8 @@ pub(crate) struct Options {
         value_delimiter = ','
     )]
     pub(super) name_servers: Vec<SocketAddr>,
-    /// Networks in which no endpoint is contacted, beside those of the class; absent: link-local (with metadata
-    /// services), multicast and unspecified addresses. Unlike in a cluster, loopback is allowed
+    /// Networks to which no connection is made, in addition to those of the class. Defaults to link-local (with
+    /// metadata services), multicast and unspecified addresses. Unlike in a cluster, loopback is allowed
     #[arg(
         long,
         env = "PORTOLAN_DENIED_CIDRS",
@@ -88,36 +88,35 @@ pub(crate) struct Options {
         value_delimiter = ','
     )]
     pub(super) denied_cidrs: Option<Vec<String>>,
-    /// How many worker threads; absent: one for each CPU of the limit, at most 4
+    /// Number of worker threads. Defaults to one per CPU of the limit, at most 4
     #[arg(long, env = "PORTOLAN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) workers: Option<u16>,
-    /// What is written to stdout for each request
+    /// Format of the access log on stdout
     #[arg(long, env = "PORTOLAN_ACCESS_LOG", value_enum, default_value = "off")]
     pub(super) access_log: AccessLogFormat,
-    /// How the status of objects is written to stdout when it changes
+    /// Format of status changes on stdout
     #[arg(short, long, value_enum, default_value_t)]
     pub(super) output: Output,
-    /// On TERM: how long connections are still accepted, such as 15s, so that whoever sends clients here hears of it
+    /// Time after SIGTERM during which connections are still accepted, such as 15s, so that load balancers notice
     #[arg(long, env = "PORTOLAN_DRAIN_DELAY", value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub(super) drain_delay: Duration,
-    /// Then: how long requests under way may take
+    /// Time after the drain delay for requests in flight
     #[arg(long, env = "PORTOLAN_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub(super) drain_timeout: Duration,
 }
 
-/// How the status of objects is written.
+/// Format of status changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// A table of what changed.
+    /// A table of changed objects.
     #[default]
     Table,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 fn class(text: &str) -> Result<ClassName, String> {
     ClassName::parse(text).ok_or_else(|| {
-        "the name of a class is a DNS label: at most 63 small letters, digits and inner hyphens"
-            .to_owned()
+        "must be a DNS label: at most 63 lower-case letters, digits and inner hyphens".to_owned()
     })
 }

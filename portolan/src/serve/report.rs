@@ -1,17 +1,17 @@
-//! What is written to standard output when the status of an object changes.
+//! Output of status changes and errors on stdout.
 
 use super::options::Output;
-use crate::files::Trouble;
+use crate::files::Diagnostic;
 use portolan_core::ObjectRef;
 use portolan_crds::ExposedPortStatus;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// How many rows a table has at most; a folder may have thousands of objects.
-const ROWS: usize = 100;
+/// Maximum number of rows of a table; a folder may have thousands of objects.
+const MAX_ROWS: usize = 100;
 
-/// How things are written: ports that differ from the usual ones are part of an address.
+/// Style of the output: ports that differ from the default ones are part of a URL.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     pub(super) output: Output,
@@ -20,26 +20,26 @@ pub(super) struct Style {
     pub(super) https: u16,
 }
 
-/// What changed since the last report.
+/// Changes since the last report.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// `None` for an object that is gone.
+    /// `None` for a deleted object.
     pub(super) objects: BTreeMap<ObjectRef, Option<Row>>,
-    pub(super) new_troubles: BTreeSet<Trouble>,
-    pub(super) solved: BTreeSet<Trouble>,
+    pub(super) errors: BTreeSet<Diagnostic>,
+    pub(super) resolved: BTreeSet<Diagnostic>,
 }
 
-/// An object as it is told.
+/// Status of an object with its location.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     /// `file:line` of the object, or of the field that its description names.
-    pub(super) place: String,
+    pub(super) location: String,
     pub(super) status: ExposedPortStatus,
 }
 
 impl Changes {
     pub(super) fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.new_troubles.is_empty() && self.solved.is_empty()
+        self.objects.is_empty() && self.errors.is_empty() && self.resolved.is_empty()
     }
 }
 
@@ -65,7 +65,7 @@ impl Style {
             ]
             .map(str::to_owned),
         ];
-        let shown = changes.objects.iter().take(ROWS);
+        let shown = changes.objects.iter().take(MAX_ROWS);
         rows.extend(shown.map(|(object, row)| self.row(object, row.as_ref())));
         let mut text = String::new();
         if !changes.objects.is_empty() {
@@ -92,21 +92,21 @@ impl Style {
                 let _ = writeln!(text, "{}", line.trim_end());
             }
         }
-        let more = changes.objects.len().saturating_sub(ROWS);
+        let more = changes.objects.len().saturating_sub(MAX_ROWS);
         if more > 0 {
             let _ = writeln!(text, "and {more} more");
         }
-        for trouble in &changes.new_troubles {
-            let _ = writeln!(text, "{} {trouble}", self.paint("31", "not in force:"));
+        for diagnostic in &changes.errors {
+            let _ = writeln!(text, "{} {diagnostic}", self.paint("31", "error:"));
         }
-        for trouble in &changes.solved {
-            let Trouble { file, object, .. } = trouble;
-            let whose = if object.is_empty() { file } else { object };
+        for diagnostic in &changes.resolved {
+            let Diagnostic { file, object, .. } = diagnostic;
+            let subject = if object.is_empty() { file } else { object };
             let _ = writeln!(
                 text,
-                "{} {whose}: {}",
-                self.paint("32", "put right:"),
-                trouble.problem
+                "{} {subject}: {}",
+                self.paint("32", "resolved:"),
+                diagnostic.problem
             );
         }
         text
@@ -114,13 +114,13 @@ impl Style {
 
     fn row(self, object: &ObjectRef, row: Option<&Row>) -> [String; 8] {
         let ObjectRef { namespace, name } = object.clone();
-        let Some(Row { place, status }) = row else {
+        let Some(Row { location, status }) = row else {
             let none = String::new;
             return [
                 namespace,
                 name,
                 none(),
-                "Gone".to_owned(),
+                "Deleted".to_owned(),
                 none(),
                 none(),
                 none(),
@@ -128,7 +128,10 @@ impl Style {
             ];
         };
         let summary = status.summary.clone().unwrap_or_default();
-        let ready = status.conditions.iter().find(|it| it.type_ == "Ready");
+        let ready = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready");
         let url = status
             .hostnames
             .first()
@@ -136,14 +139,16 @@ impl Style {
             .unwrap_or_default();
         let description = match status.description.as_str() {
             "valid" => String::new(),
-            told => format!("{place}: {told}"),
+            description => format!("{location}: {description}"),
         };
         [
             namespace,
             name,
             summary.hosts,
             summary.status,
-            ready.map(|it| it.status.clone()).unwrap_or_default(),
+            ready
+                .map(|condition| condition.status.clone())
+                .unwrap_or_default(),
             url,
             summary.certificate_expires,
             description,
@@ -151,13 +156,13 @@ impl Style {
     }
 
     fn with_port(self, url: &str) -> String {
-        let (scheme, usual, port) = match url.split_once("://") {
+        let (scheme, default, port) = match url.split_once("://") {
             Some((scheme @ "https", _)) => (scheme, 443, self.https),
             Some((scheme, _)) => (scheme, 80, self.http),
             None => return String::new(),
         };
         let host = url.strip_prefix(scheme).unwrap_or(url);
-        if port == usual {
+        if port == default {
             format!("{scheme}{host}")
         } else {
             format!("{scheme}{host}:{port}")
@@ -168,7 +173,7 @@ impl Style {
         match status {
             "Ready" => self.paint("32", status),
             "Pending" | "Degraded" => self.paint("33", status),
-            "Gone" => self.paint("2", status),
+            "Deleted" => self.paint("2", status),
             _ => self.paint("31", status),
         }
     }
@@ -189,34 +194,34 @@ enum Line<'a> {
     Status {
         namespace: &'a str,
         name: &'a str,
-        place: &'a str,
+        location: &'a str,
         status: &'a ExposedPortStatus,
     },
-    Gone {
+    Deleted {
         namespace: &'a str,
         name: &'a str,
     },
-    Trouble(Told<'a>),
-    Solved(Told<'a>),
+    Error(DiagnosticLine<'a>),
+    Resolved(DiagnosticLine<'a>),
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct DiagnosticLine<'a> {
     file: &'a str,
     line: usize,
     object: &'a str,
     field: &'a str,
-    problem: &'a str,
+    message: &'a str,
 }
 
-impl<'a> From<&'a Trouble> for Told<'a> {
-    fn from(trouble: &'a Trouble) -> Self {
+impl<'a> From<&'a Diagnostic> for DiagnosticLine<'a> {
+    fn from(diagnostic: &'a Diagnostic) -> Self {
         Self {
-            file: &trouble.file,
-            line: trouble.line,
-            object: &trouble.object,
-            field: &trouble.field,
-            problem: &trouble.problem,
+            file: &diagnostic.file,
+            line: diagnostic.line,
+            object: &diagnostic.object,
+            field: &diagnostic.field,
+            message: &diagnostic.problem,
         }
     }
 }
@@ -226,22 +231,21 @@ fn lines(changes: &Changes) -> String {
         Some(row) => Line::Status {
             namespace: &object.namespace,
             name: &object.name,
-            place: &row.place,
+            location: &row.location,
             status: &row.status,
         },
-        None => Line::Gone {
+        None => Line::Deleted {
             namespace: &object.namespace,
             name: &object.name,
         },
     });
-    let troubles = changes
-        .new_troubles
-        .iter()
-        .map(|it| Line::Trouble(it.into()));
-    let solved = changes.solved.iter().map(|it| Line::Solved(it.into()));
+    let errors = changes.errors.iter();
+    let errors = errors.map(|diagnostic| Line::Error(diagnostic.into()));
+    let resolved = changes.resolved.iter();
+    let resolved = resolved.map(|diagnostic| Line::Resolved(diagnostic.into()));
     let mut text = String::new();
-    for line in objects.chain(troubles).chain(solved) {
-        // Text, numbers and lists of them: nothing that JSON could not hold.
+    for line in objects.chain(errors).chain(resolved) {
+        // Strings, numbers and lists: always representable in JSON.
         if let Ok(json) = serde_json::to_string(&line) {
             let _ = writeln!(text, "{json}");
         }
@@ -261,16 +265,16 @@ mod tests {
             "hostnames": [{"name": "shop.test", "url": "https://shop.test", "ready": true}],
         });
         let row = |status: Value| Row {
-            place: "shop.yaml:3".to_owned(),
+            location: "shop.yaml:3".to_owned(),
             status: serde_json::from_value(status).unwrap(),
         };
         let bad = json!({"summary": {"status": "Invalid"}, "description": "spec.port: is no port"});
-        let trouble = Trouble {
+        let diagnostic = Diagnostic {
             file: "x.yaml".into(),
             line: 7,
             object: "Service default/a".into(),
             field: "spec.prots".into(),
-            problem: "there is no such field".into(),
+            problem: "unknown field".into(),
         };
         Changes {
             objects: [
@@ -279,8 +283,8 @@ mod tests {
                 (ObjectRef::new("default", "old"), None),
             ]
             .into(),
-            new_troubles: [trouble.clone()].into(),
-            solved: BTreeSet::new(),
+            errors: [diagnostic.clone()].into(),
+            resolved: BTreeSet::new(),
         }
     }
 
@@ -303,17 +307,17 @@ mod tests {
                 && lines[1].ends_with("shop.yaml:3: spec.port: is no port"),
             "{text}"
         );
-        assert!(lines[2].contains("Gone"), "{text}");
+        assert!(lines[2].contains("Deleted"), "{text}");
         assert!(lines[3].contains("https://shop.test:8443"), "{text}");
         assert_eq!(
             lines[4],
-            "not in force: x.yaml:7: Service default/a: spec.prots: there is no such field"
+            "error: x.yaml:7: Service default/a: spec.prots: unknown field"
         );
         assert!(!text.contains('\u{1b}'));
     }
 
     #[test]
-    fn every_line_of_json_says_what_it_is() {
+    fn every_line_of_json_has_a_type() {
         let text = style(Output::Json).render(&changes());
         let types: Vec<String> = text
             .lines()
@@ -324,11 +328,11 @@ mod tests {
                     .to_owned()
             })
             .collect();
-        assert_eq!(types, ["status", "gone", "status", "trouble"]);
+        assert_eq!(types, ["status", "deleted", "status", "error"]);
     }
 
     #[test]
-    fn the_usual_port_is_no_part_of_an_address() {
+    fn default_ports_are_not_part_of_urls() {
         let style = style(Output::Table);
         assert_eq!(style.with_port("http://a.test"), "http://a.test");
         assert_eq!(style.with_port("https://a.test"), "https://a.test:8443");

@@ -1,15 +1,15 @@
-//! The process around it: reads, tells the data plane, writes reports, ends.
+//! Event loop of the process: reads files, updates the data plane, prints changes, drains.
 
 use super::engine::Engine;
+use super::environment::{Environment, ServingConfig};
 use super::options::Options;
 use super::report::Style;
-use super::world::{Serving, World};
 use crate::files::watch::Watch;
 use crate::files::{Folder, Object, Update, walk};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::Timestamp;
 use portolan_core::{ClassName, TicketKey};
-use portolan_discovery::session::Verdict;
+use portolan_discovery::session::ResourceAck;
 use portolan_discovery::table::{ClassSettings, ResourceName};
 use portolan_proxy::control::Control;
 use portolan_proxy::data_plane::{DataPlane, Drain, Settings};
@@ -29,32 +29,36 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-/// What changes within so long is reported together: a change passes through a few states at once.
-const GATHER: Duration = Duration::from_millis(200);
-/// Reports that may wait for whoever reads standard output.
-const REPORTS: usize = 16;
-/// The class when neither a flag nor the folder names one; the name that the chart gives its own.
+/// Delay of reports, so that intermediate states of a change are not printed.
+const REPORT_DELAY: Duration = Duration::from_millis(200);
+/// Maximum number of reports waiting for the reader of stdout.
+const REPORT_QUEUE: usize = 16;
+/// Class if neither a flag nor the folder sets one; the name of the chart's class.
 const CLASS: &str = "public";
 
-/// Serves a folder until TERM or INT.
+/// Serves a folder until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The folder cannot be read, or an address cannot be bound.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     ensure!(
         options.http.ip() == options.https.ip(),
-        "--https: {} is another address than that of --http; write {}:{}",
+        "--https: {} must be the address of --http; use {}:{}",
         options.https.ip(),
         options.http.ip(),
         options.https.port()
     );
     let descriptors = descriptors::raise_limit();
-    let mut terminate = signal(SignalKind::terminate()).context("listening for TERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listening for INT")?;
-    // Before the first look, so that no change falls between.
+    let mut terminate = signal(SignalKind::terminate()).context("handling SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("handling SIGINT")?;
+    // Before the first read, so that no change is missed.
     let changed = watch(&options.files)?;
     let (folder, update) = read(Folder::default(), options.files.clone()).await?;
-    if let Some(unreadable) = update.troubles.iter().find(|it| it.file == ".") {
+    if let Some(unreadable) = update
+        .diagnostics
+        .iter()
+        .find(|diagnostic| diagnostic.file == ".")
+    {
         bail!(
             "--files: {}: {}",
             options.files.display(),
@@ -66,7 +70,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let data_plane = DataPlane::start(Settings {
         class: class.as_str().to_owned(),
         workers,
-        addresses: listened_on(options.http.ip()),
+        addresses: listen_addresses(options.http.ip()),
         https_port: options.https.port(),
         limits: Limits::default(),
         connections: descriptors::connections(descriptors),
@@ -77,40 +81,40 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         access_log: options.access_log,
     })?;
     let admin = admin::bind(options.admin)
-        .with_context(|| format!("--admin: {} cannot be bound", options.admin))?;
+        .with_context(|| format!("--admin: cannot bind {}", options.admin))?;
     let admin = tokio::spawn(data_plane.admin(admin));
     tracing::info!(%class, workers, http = %options.http, https = %options.https, admin = %options.admin, "started");
     let mut server = Server::new(&options, class, data_plane.control(), changed)?;
-    server.take_in(folder, update);
+    server.update(folder, update);
     tokio::select! {
         ended = server.run() => ended?,
-        _ = terminate.recv() => tracing::info!("asked to end; draining"),
-        _ = interrupt.recv() => tracing::info!("interrupted; draining"),
+        _ = terminate.recv() => tracing::info!("received SIGTERM, draining"),
+        _ = interrupt.recv() => tracing::info!("received SIGINT, draining"),
     }
     let drain = Drain {
         delay: options.drain_delay,
         timeout: options.drain_timeout,
     };
     tokio::select! {
-        all_ended = data_plane.drain(drain) => if !all_ended {
-            tracing::warn!("not every request ended in time");
+        drained = data_plane.drain(drain) => if !drained {
+            tracing::warn!("drain timeout exceeded, closing connections");
         },
-        _ = terminate.recv() => tracing::warn!("asked again; not every request ended"),
-        _ = interrupt.recv() => tracing::warn!("asked again; not every request ended"),
+        _ = terminate.recv() => tracing::warn!("received second SIGTERM, closing connections"),
+        _ = interrupt.recv() => tracing::warn!("received SIGINT while draining, closing connections"),
     }
     admin.abort();
     Ok(())
 }
 
-/// Each family has a socket of its own; IPv4 comes first, for every host has it.
-fn listened_on(address: IpAddr) -> Vec<IpAddr> {
+/// Returns the addresses to listen on: one socket per family, IPv4 first.
+fn listen_addresses(address: IpAddr) -> Vec<IpAddr> {
     match address {
-        IpAddr::V6(it) if it.is_unspecified() => vec![Ipv4Addr::UNSPECIFIED.into(), it.into()],
+        IpAddr::V6(v6) if v6.is_unspecified() => vec![Ipv4Addr::UNSPECIFIED.into(), v6.into()],
         address => vec![address],
     }
 }
 
-/// What is denied in a cluster, but for loopback: here programs run beside one another.
+/// Returns the denied networks: those of a cluster without loopback, as endpoints run on this host.
 fn denied(options: &Options) -> Vec<String> {
     let loopback = ["127.0.0.0/8", "::1/128"];
     options.denied_cidrs.clone().unwrap_or_else(|| {
@@ -120,30 +124,30 @@ fn denied(options: &Options) -> Vec<String> {
     })
 }
 
-/// Watches on a task of its own: what it gathers is not lost when something else comes first.
+/// Watches on its own task, so that no change is lost while other events are handled.
 fn watch(files: &Path) -> anyhow::Result<Arc<Notify>> {
     let mut watch = Watch::start(files)?;
     let changed = Arc::new(Notify::new());
-    let told = Arc::clone(&changed);
+    let notify = Arc::clone(&changed);
     tokio::spawn(async move {
         loop {
             watch.changed().await;
-            told.notify_one();
+            notify.notify_one();
         }
     });
     Ok(changed)
 }
 
-/// Off the main thread: a folder may be large, a disk slow.
+/// Reads the files on another thread: a folder may be large, a disk slow.
 async fn read(mut folder: Folder, files: PathBuf) -> anyhow::Result<(Folder, Update)> {
     let reading = tokio::task::spawn_blocking(move || {
-        let update = folder.take_in(walk(&files));
+        let update = folder.update(walk(&files));
         (folder, update)
     });
     reading.await.context("reading the files")
 }
 
-/// By flag; else the default class of the folder, or its only one.
+/// Returns the class of the flag, else the default class of the folder, or its only one.
 fn served_class(options: &Options, objects: &[Object]) -> anyhow::Result<ClassName> {
     if let Some(class) = &options.class {
         return Ok(class.clone());
@@ -169,18 +173,19 @@ fn served_class(options: &Options, objects: &[Object]) -> anyhow::Result<ClassNa
             first.metadata.name.as_deref().unwrap_or_default()
         }
         [first, rest @ ..] => bail!(
-            "--class: the folder has {} ExposeClasses and none is the default; name the one to serve, such as {}",
+            "--class: Required value: the folder has {} ExposeClasses and none is the default; choose one, such as {}",
             rest.len() + 1,
             first.metadata.name.as_deref().unwrap_or_default()
         ),
     };
-    ClassName::parse(name).with_context(|| format!("--class: {name:?} is no name of a class"))
+    ClassName::parse(name)
+        .with_context(|| format!("--class: Invalid value: {name:?}: must be a DNS label"))
 }
 
-/// A batch on its way through the data plane.
+/// A batch that the data plane is applying.
 struct Applying {
     removed: Vec<ResourceName>,
-    verdicts: Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>,
+    acks: Pin<Box<dyn Future<Output = Vec<ResourceAck>> + Send>>,
 }
 
 struct Server {
@@ -189,7 +194,7 @@ struct Server {
     engine: Engine,
     folder: Folder,
     changed: Arc<Notify>,
-    passed_over: BTreeMap<String, usize>,
+    skipped: BTreeMap<String, usize>,
     style: Style,
     reports: mpsc::Sender<String>,
 }
@@ -201,7 +206,7 @@ impl Server {
         control: Control,
         changed: Arc<Notify>,
     ) -> anyhow::Result<Self> {
-        let serving = Serving {
+        let config = ServingConfig {
             class,
             http: options.http.port(),
             https: options.https.port(),
@@ -214,10 +219,10 @@ impl Server {
         Ok(Self {
             files: options.files.clone(),
             control,
-            engine: Engine::new(World::new(serving, ticket_key()?, now), now),
+            engine: Engine::new(Environment::new(config, ticket_key()?, now), now),
             folder: Folder::default(),
             changed,
-            passed_over: BTreeMap::new(),
+            skipped: BTreeMap::new(),
             style: Style {
                 output: options.output,
                 colour: std::io::stdout().is_terminal(),
@@ -228,7 +233,7 @@ impl Server {
         })
     }
 
-    /// Until something fails that cannot be waited out.
+    /// Runs until a permanent failure.
     async fn run(&mut self) -> anyhow::Result<()> {
         let mut readiness = self.control.readiness();
         let mut served = self.control.served();
@@ -239,20 +244,20 @@ impl Server {
             if applying.is_none() {
                 applying = self.next_batch();
             }
-            if report_at.is_none() && self.engine.has_news() {
-                report_at = Some(Instant::now() + GATHER);
+            if report_at.is_none() && self.engine.has_changes() {
+                report_at = Some(Instant::now() + REPORT_DELAY);
             }
             tokio::select! {
                 () = self.changed.notified() => {
                     let folder = std::mem::take(&mut self.folder);
                     let (folder, update) = read(folder, self.files.clone()).await?;
-                    self.take_in(folder, update);
+                    self.update(folder, update);
                 }
-                (verdicts, removed) = finish(&mut applying) => {
-                    self.engine.hear(verdicts, &removed, &self.folder, Timestamp::now());
-                    // Its ports never change, so the first answer tells whether they are open.
-                    if std::mem::take(&mut first) && let Some(refused) = self.engine.refused_listener() {
-                        bail!("{refused}");
+                (acks, removed) = finish(&mut applying) => {
+                    self.engine.record_acks(acks, &removed, &self.folder, Timestamp::now());
+                    // The ports never change, so the first result shows if they are open.
+                    if std::mem::take(&mut first) && let Some(error) = self.engine.listener_error() {
+                        bail!("{error}");
                     }
                 }
                 Ok(()) = readiness.changed() => {
@@ -260,8 +265,8 @@ impl Server {
                     self.engine.set_ready(ready, &self.folder, Timestamp::now());
                 }
                 Ok(()) = served.changed() => {
-                    let shown = Arc::clone(&served.borrow_and_update());
-                    self.engine.shown(&shown, &self.folder, Timestamp::now());
+                    let presented = Arc::clone(&served.borrow_and_update());
+                    self.engine.record_certificates(&presented, &self.folder, Timestamp::now());
                 }
                 () = until(self.engine.wake_at()) => self.engine.wake(&self.folder, Timestamp::now()),
                 () = at(report_at) => {
@@ -272,51 +277,48 @@ impl Server {
         }
     }
 
-    fn take_in(&mut self, folder: Folder, mut update: Update) {
+    fn update(&mut self, folder: Folder, mut update: Update) {
         self.folder = folder;
-        let passed_over = std::mem::take(&mut update.passed_over);
-        if passed_over != self.passed_over && !passed_over.is_empty() {
-            let kinds: Vec<_> = passed_over
+        let skipped = std::mem::take(&mut update.skipped);
+        if skipped != self.skipped && !skipped.is_empty() {
+            let kinds: Vec<_> = skipped
                 .iter()
                 .map(|(kind, count)| format!("{count} {kind}"))
                 .collect();
-            tracing::info!(
-                "objects of other kinds are passed over: {}",
-                kinds.join(", ")
-            );
+            tracing::info!(kinds = kinds.join(", "), "skipped objects of other kinds");
         }
-        self.passed_over = passed_over;
-        self.engine.take_in(update, &self.folder, Timestamp::now());
+        self.skipped = skipped;
+        self.engine.update(update, &self.folder, Timestamp::now());
     }
 
     fn next_batch(&mut self) -> Option<Applying> {
         let batch = self.engine.batch()?;
         let removed = batch.removals.clone();
         let control = self.control.clone();
-        let verdicts = Box::pin(async move { control.apply(batch).await });
-        Some(Applying { removed, verdicts })
+        let acks = Box::pin(async move { control.apply(batch).await });
+        Some(Applying { removed, acks })
     }
 
     fn report(&mut self) {
-        // Whoever does not read gets everything later, gathered.
-        if let Ok(room) = self.reports.try_reserve() {
-            room.send(self.style.render(&self.engine.news()));
+        // Without a permit, changes accumulate until the reader catches up.
+        if let Ok(permit) = self.reports.try_reserve() {
+            permit.send(self.style.render(&self.engine.take_changes()));
         }
     }
 }
 
-/// By chance: no other process serves the same clients, so none has to read its tickets.
+/// Returns a random key: no other process serves the same clients, so the key is not shared.
 fn ticket_key() -> anyhow::Result<TicketKey> {
     let mut key = [0; 32];
     let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
     let filled = random.fill(&mut key);
-    filled.map_err(|_| anyhow!("the system gives no random numbers"))?;
+    filled.map_err(|_| anyhow!("failed to generate random numbers"))?;
     Ok(TicketKey(key))
 }
 
-/// Writes on a thread of its own: a terminal that is held up holds up nothing else.
+/// Writes on its own thread, so that a blocked terminal blocks nothing else.
 fn printer() -> mpsc::Sender<String> {
-    let (reports, mut waiting) = mpsc::channel::<String>(REPORTS);
+    let (reports, mut waiting) = mpsc::channel::<String>(REPORT_QUEUE);
     tokio::task::spawn_blocking(move || {
         while let Some(report) = waiting.blocking_recv() {
             let mut out = std::io::stdout().lock();
@@ -325,7 +327,7 @@ fn printer() -> mpsc::Sender<String> {
                 .and_then(|()| out.flush())
                 .is_err()
             {
-                // Nobody reads any more; the channel stays, so that nothing piles up.
+                // The reader is gone; drain the channel, so that nothing accumulates.
                 while waiting.blocking_recv().is_some() {}
             }
         }
@@ -333,30 +335,30 @@ fn printer() -> mpsc::Sender<String> {
     reports
 }
 
-/// Waits for the batch in work and takes it out; for ever when there is none.
-async fn finish(applying: &mut Option<Applying>) -> (Vec<Verdict>, Vec<ResourceName>) {
-    let verdicts = match applying {
-        Some(applying) => applying.verdicts.as_mut().await,
+/// Waits for the current batch and returns its result; pending if there is none.
+async fn finish(applying: &mut Option<Applying>) -> (Vec<ResourceAck>, Vec<ResourceName>) {
+    let acks = match applying {
+        Some(applying) => applying.acks.as_mut().await,
         None => return pending().await,
     };
     match applying.take() {
-        Some(done) => (verdicts, done.removed),
+        Some(done) => (acks, done.removed),
         None => pending().await,
     }
 }
 
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
         None => pending().await,
     }
 }
 
-/// A moment of the wall clock, or an hour: that clock may be set.
-async fn until(moment: Timestamp) {
-    const LONGEST: Duration = Duration::from_secs(3600);
-    let left = moment.duration_since(Timestamp::now());
+/// Waits until a time of the wall clock, at most an hour, as that clock may be set.
+async fn until(time: Timestamp) {
+    const MAX_WAIT: Duration = Duration::from_secs(3600);
+    let left = time.duration_since(Timestamp::now());
     let left = Duration::try_from(left).unwrap_or_default();
-    // Just after it, so that it has passed by then.
-    tokio::time::sleep(left.min(LONGEST) + Duration::from_millis(10)).await;
+    // Slightly later, so that the time has passed.
+    tokio::time::sleep(left.min(MAX_WAIT) + Duration::from_millis(10)).await;
 }

@@ -1,4 +1,4 @@
-//! What the data plane shall have, what it was told, and what it says about it.
+//! Routing table of this process: wanted resources, and their acknowledgements.
 
 use jiff::Timestamp;
 use portolan_core::{AckState, ObservedProxy, ServedCertificate};
@@ -8,20 +8,20 @@ use portolan_discovery::table::{Kind, ResourceName};
 use portolan_discovery::version::Version;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The routing table of this process, as the core wants it and as the data plane has it.
+/// Wanted resources of the core, and their state in the data plane.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     wanted: BTreeMap<ResourceName, Update>,
-    /// Names that the data plane has not been told of since they changed.
+    /// Changed resources that were not sent yet.
     pending: BTreeSet<ResourceName>,
-    /// What the data plane said last of each resource: of which version, and why it refuses it.
-    said: BTreeMap<ResourceName, (Version, Option<String>)>,
+    /// Last acknowledgement of each resource: version, and reason of a rejection.
+    acks: BTreeMap<ResourceName, (Version, Option<String>)>,
     served: BTreeMap<String, ServedCertificate>,
     ready: bool,
 }
 
 impl Table {
-    /// Notes what is wanted now.
+    /// Sets the wanted resources.
     pub(crate) fn want(&mut self, resources: BTreeMap<ResourceName, Option<Update>>) {
         for (name, update) in resources {
             let version = update.as_ref().map(|update| update.version);
@@ -35,7 +35,7 @@ impl Table {
         }
     }
 
-    /// Everything that the data plane has not been told of yet, as one step: no request sees half of it.
+    /// Returns all pending changes as one batch, so that no request sees a partial change.
     pub(crate) fn batch(&mut self) -> Option<Batch> {
         let pending = std::mem::take(&mut self.pending);
         if pending.is_empty() {
@@ -46,52 +46,55 @@ impl Table {
             .filter_map(|name| self.wanted.get(name))
             .cloned()
             .collect();
-        // In reverse: what refers to others goes before them.
-        let gone = pending
+        // In reverse, so that references are removed before their targets.
+        let removals = pending
             .iter()
             .rev()
             .filter(|name| !self.wanted.contains_key(*name));
         Some(Batch {
             upserts,
-            removals: gone.cloned().collect(),
+            removals: removals.cloned().collect(),
             end_of_snapshot: true,
         })
     }
 
-    /// Whether the data plane was told everything.
-    pub(crate) fn is_told(&self) -> bool {
+    /// Returns true if every change was sent.
+    pub(crate) fn is_sent(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Takes in the verdicts on a batch, and what was removed with it. Gives the names that are concerned.
-    pub(crate) fn hear(
+    /// Records the result of a batch, and returns the names whose state changed.
+    pub(crate) fn record_acks(
         &mut self,
-        verdicts: Vec<session::Verdict>,
+        acks: Vec<session::ResourceAck>,
         removed: &[ResourceName],
     ) -> BTreeSet<ResourceName> {
         for name in removed {
-            self.said.remove(name);
+            self.acks.remove(name);
         }
-        let mut concerned = BTreeSet::new();
-        for verdict in verdicts {
-            let said = (verdict.version, verdict.refused);
-            if self.said.insert(verdict.name.clone(), said.clone()) != Some(said) {
-                concerned.insert(verdict.name);
+        let mut changed = BTreeSet::new();
+        for ack in acks {
+            let state = (ack.version, ack.refused);
+            if self.acks.insert(ack.name.clone(), state.clone()) != Some(state) {
+                changed.insert(ack.name);
             }
         }
-        concerned
+        changed
     }
 
-    /// Takes in what clients are shown. Gives the hosts for which that differs.
-    pub(crate) fn shown(&mut self, served: &[session::Served]) -> BTreeSet<ResourceName> {
+    /// Records the presented certificates, and returns the hosts whose certificate changed.
+    pub(crate) fn record_certificates(
+        &mut self,
+        served: &[session::PresentedCertificate],
+    ) -> BTreeSet<ResourceName> {
         let now: BTreeMap<String, ServedCertificate> = served
             .iter()
-            .filter_map(|it| {
+            .filter_map(|presented| {
                 let certificate = ServedCertificate {
-                    fingerprint: it.fingerprint.clone(),
-                    not_after: Timestamp::from_second(it.not_after_unix).ok()?,
+                    fingerprint: presented.fingerprint.clone(),
+                    not_after: Timestamp::from_second(presented.not_after_unix).ok()?,
                 };
-                Some((it.server_name.clone(), certificate))
+                Some((presented.server_name.clone(), certificate))
             })
             .collect();
         let before = std::mem::replace(&mut self.served, now);
@@ -104,18 +107,20 @@ impl Table {
         differs.map(name).collect()
     }
 
-    /// Whether requests are taken; gives whether that is new.
+    /// Records readiness; returns true if it changed.
     pub(crate) fn set_ready(&mut self, ready: bool) -> bool {
         std::mem::replace(&mut self.ready, ready) != ready
     }
 
-    /// What the data plane says of these resources, as the core is told of a proxy.
+    /// Returns the state of these resources in the form of an observed proxy.
     pub(crate) fn observe(&self, names: &[ResourceName]) -> ObservedProxy {
         let acks = names.iter().filter_map(|name| {
             let wanted = self.wanted.get(name)?.version;
-            let verdict = match self.said.get(name) {
+            let verdict = match self.acks.get(name) {
                 Some((version, None)) if *version == wanted => AckState::Acknowledged,
-                Some((version, Some(why))) if *version == wanted => AckState::Refused(why.clone()),
+                Some((version, Some(reason))) if *version == wanted => {
+                    AckState::Refused(reason.clone())
+                }
                 _ => AckState::Behind,
             };
             Some((name.clone(), verdict))
@@ -133,10 +138,10 @@ impl Table {
         }
     }
 
-    /// Why a listener is not open.
-    pub(crate) fn refused_listener(&self) -> Option<&str> {
+    /// Returns the error of a listener.
+    pub(crate) fn listener_error(&self) -> Option<&str> {
         let listeners = self
-            .said
+            .acks
             .iter()
             .filter(|(name, _)| name.kind == Kind::Listener);
         listeners
@@ -163,7 +168,7 @@ mod tests {
         (resource.name(), Some(Update::new(resource, Vec::new())))
     }
 
-    fn accepted(batch: &Batch) -> Vec<session::Verdict> {
+    fn accepted(batch: &Batch) -> Vec<session::ResourceAck> {
         batch
             .upserts
             .iter()
@@ -172,21 +177,24 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_once_and_is_behind_until_it_is_acknowledged() {
+    fn a_change_is_sent_once_and_behind_until_acknowledged() {
         let mut table = Table::default();
         let (name, first) = set("n/s:80", 1);
         table.want([(name.clone(), first)].into());
         let batch = table.batch().unwrap();
-        assert!(table.batch().is_none() && table.is_told());
+        assert!(table.batch().is_none() && table.is_sent());
         let names = [name.clone()];
         assert_eq!(table.observe(&names).acks[&name], AckState::Behind);
-        assert_eq!(table.hear(accepted(&batch), &[]), [name.clone()].into());
+        assert_eq!(
+            table.record_acks(accepted(&batch), &[]),
+            [name.clone()].into()
+        );
         assert_eq!(table.observe(&names).acks[&name], AckState::Acknowledged);
         table.want([set("n/s:80", 2)].into());
         assert_eq!(table.observe(&names).acks[&name], AckState::Behind);
         let batch = table.batch().unwrap();
-        let refused = vec![batch.upserts[0].verdict(Some("no".into()))];
-        table.hear(refused, &[]);
+        let rejected = vec![batch.upserts[0].verdict(Some("no".into()))];
+        table.record_acks(rejected, &[]);
         assert_eq!(
             table.observe(&names).acks[&name],
             AckState::Refused("no".into())
@@ -194,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_differ_is_not_told_and_what_is_gone_is_removed() {
+    fn sends_only_changes_and_removals() {
         let mut table = Table::default();
         table.want([set("n/s:80", 1)].into());
         let batch = table.batch().unwrap();
-        table.hear(accepted(&batch), &[]);
+        table.record_acks(accepted(&batch), &[]);
         table.want([set("n/s:80", 1)].into());
         assert!(table.batch().is_none());
         let (name, _) = set("n/s:80", 1);
@@ -208,7 +216,7 @@ mod tests {
             (batch.upserts.len(), &batch.removals),
             (0, &vec![name.clone()])
         );
-        table.hear(Vec::new(), &batch.removals);
+        table.record_acks(Vec::new(), &batch.removals);
         assert!(table.observe(&[name]).acks.is_empty());
     }
 }

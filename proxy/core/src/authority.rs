@@ -1,16 +1,16 @@
-//! The one type of name: for the server name of TLS, the Host field and configuration.
+//! Authorities and host patterns: one type for SNI, the Host field and configuration.
 //!
 //! One canonical form (lower case, no trailing dot) is matched, logged and redirected to, so
-//! that two spellings never reach two different places.
+//! that two spellings never reach two different hosts.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
 use thiserror::Error;
 
-/// RFC 1035 2.3.4, without the root label.
+/// Maximum length of a host (RFC 1035 2.3.4), without the root label.
 const MAX_HOST: usize = 253;
-/// RFC 1035 2.3.4.
+/// Maximum length of a label (RFC 1035 2.3.4).
 const MAX_LABEL: usize = 63;
 
 /// A host with an optional port, canonical. Borrows unless it had to be changed.
@@ -20,17 +20,17 @@ pub struct Authority<'a> {
     port: Option<u16>,
 }
 
-/// Why a text is no authority.
+/// Reason why a text is not an authority.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum AuthorityError {
-    /// There is no host before the port, or nothing at all.
+    /// No host before the port, or empty.
     #[error("the host is empty")]
     Empty,
-    /// A label is empty, too long, or the whole is.
+    /// A label is empty or too long, or the host is.
     #[error("the host has an empty or overlong label")]
     Label,
-    /// A character that no hostname has; user information too.
-    #[error("the host has a character that does not belong there")]
+    /// A character that is not allowed in a hostname, or user information.
+    #[error("the host has an invalid character")]
     Character,
     /// Not a number from 1 to 65535.
     #[error("the port is not a number from 1 to 65535")]
@@ -38,7 +38,7 @@ pub enum AuthorityError {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads `host`, `host:port`, `[ipv6]` or `[ipv6]:port` (RFC 3986 3.2, without user information).
+    /// Parses `host`, `host:port`, `[ipv6]` or `[ipv6]:port` (RFC 3986 3.2, without user information).
     ///
     /// ```
     /// # use portolan_proxy_core::authority::Authority;
@@ -47,7 +47,7 @@ impl<'a> Authority<'a> {
     /// ```
     ///
     /// # Errors
-    /// Anything else, with what is wrong about it.
+    /// The text is not an authority.
     pub fn parse(text: &'a [u8]) -> Result<Self, AuthorityError> {
         let text = std::str::from_utf8(text).map_err(|_| AuthorityError::Character)?;
         if let Some(bracketed) = text.strip_prefix('[') {
@@ -82,12 +82,12 @@ impl<'a> Authority<'a> {
         })
     }
 
-    /// The canonical host; an IPv6 address with its brackets.
+    /// Returns the canonical host; an IPv6 address with its brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, when one was written.
+    /// Returns the port, if there is one.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
@@ -102,20 +102,20 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
-/// A host as configuration names it: one name, or all names of one more label.
+/// Host in configuration: one name, or all names with one more label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// `shop.example.com`
     Exact(Box<str>),
-    /// The part after `*.`: `example.com` takes `a.example.com`, never `a.b.example.com`.
+    /// The part after `*.`: `example.com` matches `a.example.com`, never `a.b.example.com`.
     Wildcard(Box<str>),
 }
 
 impl HostPattern {
-    /// Reads a hostname that may begin with `*.`.
+    /// Parses a hostname that may begin with `*.`.
     ///
     /// # Errors
-    /// Not a canonical hostname: configuration is refused, not corrected, so that its name
+    /// Not a canonical hostname: configuration is rejected, not corrected, so that its name
     /// stays the one that is acknowledged.
     pub fn parse(text: &str) -> Result<Self, AuthorityError> {
         let (suffix, wildcard) = match text.strip_prefix("*.") {
@@ -165,7 +165,7 @@ fn canonical(host: &str) -> Result<Cow<'_, str>, AuthorityError> {
         match byte {
             b'.' if label == 0 => return Err(AuthorityError::Label),
             b'.' => label = 0,
-            // Underscores are no hostname (RFC 952) but do occur; such a host is merely unknown.
+            // Underscores are not allowed in hostnames (RFC 952) but do occur; such a host is merely unknown.
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => label += 1,
             _ => return Err(AuthorityError::Character),
         }
@@ -193,11 +193,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn parsed(text: &str) -> Result<(String, Option<u16>), AuthorityError> {
-        Authority::parse(text.as_bytes()).map(|it| (it.host().to_owned(), it.port()))
+        Authority::parse(text.as_bytes())
+            .map(|authority| (authority.host().to_owned(), authority.port()))
     }
 
     #[test]
-    fn spellings_of_one_name_are_one_name() {
+    fn spellings_of_a_name_are_equal() {
         for text in ["shop.example.com", "SHOP.example.COM", "shop.example.com."] {
             assert_eq!(parsed(text).unwrap().0, "shop.example.com", "{text}");
         }
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_addresses() {
+    fn parses_ports_and_addresses() {
         assert_eq!(parsed("a:443").unwrap().1, Some(443));
         assert_eq!(parsed("10.0.0.1:80").unwrap().0, "10.0.0.1");
         assert_eq!(
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn rejects_everything_else() {
         for text in ["", ".", ":80"] {
             assert_eq!(parsed(text), Err(AuthorityError::Empty), "{text}");
         }
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_is_refused_rather_than_corrected() {
+    fn rejects_configuration_rather_than_correcting_it() {
         for text in ["*.example.com", "a.b"] {
             assert_eq!(HostPattern::parse(text).unwrap().to_string(), text);
         }

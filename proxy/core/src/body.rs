@@ -1,35 +1,35 @@
-//! How long a body is, and how much of it is still to come.
+//! Framing of bodies, and readers that follow it.
 
 use crate::chunk::{ChunkDecoder, ChunkError, Decoded};
 
-/// How the end of a body is known.
+/// Framing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// There is no body.
+    /// No body.
     None,
-    /// So many bytes.
+    /// `Content-Length`.
     Length(u64),
-    /// The chunked coding.
+    /// Chunked transfer coding.
     Chunked,
-    /// A response that ends with its connection.
+    /// A response that ends when the connection closes.
     UntilClose,
 }
 
 impl Framing {
-    /// No byte of body can come.
+    /// Returns true if the body is empty.
     pub fn is_empty(self) -> bool {
         matches!(self, Self::None | Self::Length(0))
     }
 }
 
-/// Reads a body by its framing.
+/// Reads a body according to its framing.
 #[derive(Clone, Debug)]
 pub enum BodyReader {
-    /// So many bytes to come; none means done.
+    /// Remaining bytes; 0 means done.
     Length(u64),
-    /// In the chunked coding.
+    /// In chunked transfer coding.
     Chunked(Box<ChunkDecoder>),
-    /// All that comes.
+    /// Everything until the connection closes.
     UntilClose,
 }
 
@@ -45,14 +45,15 @@ impl From<Framing> for BodyReader {
 }
 
 impl BodyReader {
-    /// The next run of body bytes in the input; see [`ChunkDecoder::decode`].
+    /// Returns the next run of body bytes in the input; see [`ChunkDecoder::decode`].
     ///
     /// # Errors
-    /// The chunked coding is broken.
+    /// The chunked coding is malformed.
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, ChunkError> {
         match self {
             Self::Length(left) => {
-                let length = usize::try_from(*left).map_or(input.len(), |it| it.min(input.len()));
+                let length =
+                    usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= length as u64;
                 Ok(Decoded {
                     consumed: length,
@@ -69,7 +70,7 @@ impl BodyReader {
         }
     }
 
-    /// The trailer section, once the body is done.
+    /// Returns the trailer section, once the body is done.
     pub fn trailers(&self) -> &[u8] {
         match self {
             Self::Chunked(decoder) => decoder.trailers(),
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_ends_where_it_says() {
+    fn a_length_ends_after_its_bytes() {
         let mut body = BodyReader::from(Framing::Length(5));
         let first = body.decode(b"abc").unwrap();
         assert_eq!((first.consumed, first.done), (3, false));
@@ -92,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn no_body_is_done_at_once_and_takes_nothing() {
+    fn no_body_is_done_at_once() {
         let decoded = BodyReader::from(Framing::None).decode(b"GET /").unwrap();
         assert_eq!((decoded.consumed, decoded.done), (0, true));
     }
 
     #[test]
-    fn until_close_takes_all_and_never_ends_by_itself() {
+    fn until_close_never_ends_by_itself() {
         let decoded = BodyReader::from(Framing::UntilClose)
             .decode(b"abc")
             .unwrap();

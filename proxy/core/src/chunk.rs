@@ -1,23 +1,23 @@
-//! The chunked coding (RFC 9112 7.1), read strictly, in pieces of any size.
+//! Strict decoder and encoder of the chunked coding (RFC 9112 7.1), for input in pieces of any size.
 //!
-//! httparse's chunk-size function reads an empty line as 0 and lets more pass than the
-//! grammar does; this state machine takes the grammar and nothing else.
+//! httparse's chunk-size function reads an empty line as 0 and accepts more than the
+//! grammar; this state machine accepts exactly the grammar.
 
 use std::ops::Range;
 use thiserror::Error;
 
-/// Extensions are ignored, so a long one only wastes the reader's time.
+/// Maximum length of an extension, in bytes; extensions are ignored.
 const MAX_EXTENSION: u16 = 256;
-/// The longest trailer section, in bytes.
+/// Maximum length of the trailer section, in bytes.
 pub const MAX_TRAILERS: usize = 8 * 1024;
-/// How far the framing may outweigh the data: a flood of tiny chunks with long extensions costs
-/// our time and is refused (as CVE-2023-39326 taught).
+/// Maximum excess of framing over data, in bytes: a flood of tiny chunks with long extensions wastes
+/// CPU and is rejected (CVE-2023-39326).
 const MAX_EXCESS: u64 = 16 * 1024;
-/// Framing that each chunk may have for nothing, so that a lawful stream of tiny chunks, such as
-/// a terminal's, is never refused.
+/// Framing per chunk that does not count, so that a legitimate stream of tiny chunks, such as
+/// a terminal's, is never rejected.
 const FREE_FRAMING: u64 = 16;
 
-/// Why a chunked body is refused. Nothing behind it may be read as a message.
+/// Reason why a chunked body is rejected. Nothing after it may be read as a message.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ChunkError {
     /// Not 1 to 16 hexadecimal digits followed by a line end or an extension.
@@ -26,7 +26,7 @@ pub enum ChunkError {
     /// Longer than 256 bytes, or with a control character.
     #[error("a chunk extension is too long or has control characters")]
     Extension,
-    /// CR LF missing where it must be.
+    /// CR LF is missing.
     #[error("a chunk does not end in CR LF")]
     LineEnd,
     /// Longer than 8 KiB, or a line that does not end in CR LF.
@@ -49,7 +49,7 @@ enum State {
     Done,
 }
 
-/// Reads a chunked body.
+/// Decoder of a chunked body.
 #[derive(Clone, Debug)]
 pub struct ChunkDecoder {
     state: State,
@@ -57,12 +57,12 @@ pub struct ChunkDecoder {
     excess: u64,
 }
 
-/// What a piece of input gave.
+/// Result of decoding a piece of input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
-    /// How much of the input was used; more than `data.end` only when framing follows the data.
+    /// Bytes of the input that were consumed; more than `data.end` only when framing follows the data.
     pub consumed: usize,
-    /// The part of the input that is body.
+    /// Range of the input that is body data.
     pub data: Range<usize>,
     /// The body is complete; input after `consumed` is the next message's.
     pub done: bool,
@@ -79,8 +79,8 @@ impl Default for ChunkDecoder {
 }
 
 impl ChunkDecoder {
-    /// Reads framing up to the next run of data, and that run. To be called again with the rest
-    /// until nothing is consumed.
+    /// Reads framing up to the next run of data, and that run. Call again with the rest until
+    /// nothing is consumed.
     ///
     /// # Errors
     /// The first byte that the grammar does not allow.
@@ -90,7 +90,8 @@ impl ChunkDecoder {
             match self.state {
                 State::Data { left } => {
                     let available = input.len() - at;
-                    let length = usize::try_from(left).map_or(available, |it| it.min(available));
+                    let length =
+                        usize::try_from(left).map_or(available, |left| left.min(available));
                     let left = left - length as u64;
                     self.state = match left {
                         0 => State::DataCr,
@@ -116,7 +117,7 @@ impl ChunkDecoder {
         })
     }
 
-    /// The trailer section as it came, without its empty line.
+    /// Returns the trailer section as received, without its empty line.
     pub fn trailers(&self) -> &[u8] {
         self.trailers.strip_suffix(b"\r\n").unwrap_or_default()
     }
@@ -177,9 +178,9 @@ impl ChunkDecoder {
     }
 }
 
-/// A chunk that is being written: what is appended to the output until its end is its data.
+/// A chunk being written: everything appended to the output until [`Self::end`] is its data.
 ///
-/// Many small chunks that came in together go out as one, so that a flood of them is not passed on.
+/// Many small chunks that were received together are sent as one, so that a flood of them is not passed on.
 #[derive(Debug)]
 #[must_use = "a chunk that is not ended is malformed"]
 pub struct OpenChunk {
@@ -187,9 +188,9 @@ pub struct OpenChunk {
 }
 
 impl OpenChunk {
-    /// Room for the size, which is known at the end; leading zeros are allowed (RFC 9112 7.1).
+    /// Placeholder for the size, which is known at the end; leading zeros are allowed (RFC 9112 7.1).
     const BLANK: &[u8] = b"0000\r\n";
-    /// The largest chunk that fits the room.
+    /// Maximum size of a chunk, which fits the placeholder.
     pub const MAX: usize = 0xffff;
 
     /// Begins a chunk at the end of the output.
@@ -199,12 +200,12 @@ impl OpenChunk {
         Self { at }
     }
 
-    /// How much data the chunk has so far.
+    /// Returns the number of data bytes so far.
     pub fn len(&self, out: &[u8]) -> usize {
         out.len().saturating_sub(self.at + Self::BLANK.len())
     }
 
-    /// Ends the chunk; one without data leaves nothing behind, as it would end the body.
+    /// Ends the chunk; one without data is removed, as it would end the body.
     pub fn end(self, out: &mut Vec<u8>) {
         let length = self.len(out);
         if length == 0 {
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The body, its trailers, and what is left for the next message.
+    /// The body, its trailers, and the rest, which belongs to the next message.
     type Read = Result<(Vec<u8>, Vec<u8>, Vec<u8>), ChunkError>;
 
     /// `None` when the input ends before the body.
@@ -257,12 +258,14 @@ mod tests {
         None
     }
 
-    fn refused(input: &str) -> ChunkError {
-        read(&[input.as_bytes()]).expect("judged").expect_err(input)
+    fn rejection(input: &str) -> ChunkError {
+        read(&[input.as_bytes()])
+            .expect("decided")
+            .expect_err(input)
     }
 
     #[test]
-    fn a_body_is_read_with_extensions_and_trailers() {
+    fn reads_a_body_with_extensions_and_trailers() {
         let input =
             b"5;name=\"x\"\r\nhello\r\n00a\r\n, chunks!!\r\n0\r\nGrpc-Status: 0\r\n\r\nGET /";
         let (body, trailers, next) = read(&[input]).unwrap().unwrap();
@@ -272,26 +275,26 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_does_not_have_is_refused() {
+    fn rejects_anything_outside_the_grammar() {
         for input in [
             "\r\n", "g\r\n", " 5\r\n", "5 \r\n", "5\n", "+5\r\n", "0x5\r\n", "-1\r\n", ";\r\n",
         ] {
-            assert_eq!(refused(input), ChunkError::Size, "{input:?}");
+            assert_eq!(rejection(input), ChunkError::Size, "{input:?}");
         }
-        assert_eq!(refused("00000000000000001\r\n"), ChunkError::Size);
-        assert_eq!(refused("5;a\nb\r\n"), ChunkError::Extension);
+        assert_eq!(rejection("00000000000000001\r\n"), ChunkError::Size);
+        assert_eq!(rejection("5;a\nb\r\n"), ChunkError::Extension);
         assert_eq!(
-            refused(&format!("5;{}\r\n", "x".repeat(257))),
+            rejection(&format!("5;{}\r\n", "x".repeat(257))),
             ChunkError::Extension
         );
         for input in ["5\rx", "5\r\nhello\n", "5\r\nhelloX", "5\r\nhello\rX"] {
-            assert_eq!(refused(input), ChunkError::LineEnd, "{input:?}");
+            assert_eq!(rejection(input), ChunkError::LineEnd, "{input:?}");
         }
         for input in ["0\r\n\n", "0\r\na: b\n\r\n", "0\r\na\rb", "0\r\n\r\r"] {
-            assert_eq!(refused(input), ChunkError::Trailers, "{input:?}");
+            assert_eq!(rejection(input), ChunkError::Trailers, "{input:?}");
         }
         let long = format!("0\r\na: {}\r\n\r\n", "x".repeat(MAX_TRAILERS));
-        assert_eq!(refused(&long), ChunkError::Trailers);
+        assert_eq!(rejection(&long), ChunkError::Trailers);
     }
 
     #[test]
@@ -303,16 +306,16 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_framing_is_refused_and_small_chunks_are_not() {
+    fn rejects_a_flood_of_framing_but_not_small_chunks() {
         let extended = "1;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\na\r\n".repeat(1000);
-        assert_eq!(refused(&extended), ChunkError::Flood);
+        assert_eq!(rejection(&extended), ChunkError::Flood);
         let terminal = "1\r\na\r\n".repeat(100_000) + "0\r\n\r\n";
         let (body, ..) = read(&[terminal.as_bytes()]).unwrap().unwrap();
         assert_eq!(body.len(), 100_000);
     }
 
     #[test]
-    fn chunks_are_written_as_they_are_read() {
+    fn written_chunks_can_be_read() {
         for length in [1, 15, 16, 255, 4096, OpenChunk::MAX] {
             let mut out = b"head".to_vec();
             let chunk = OpenChunk::begin(&mut out);
@@ -357,14 +360,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn split_anywhere_it_reads_the_same(input in chunked(), cuts in prop::collection::vec(any::<usize>(), 0..12)) {
+        fn input_may_be_split_anywhere(input in chunked(), cuts in prop::collection::vec(any::<usize>(), 0..12)) {
             let whole = read(&[&input]);
             prop_assert!(matches!(whole, Some(Ok(_))));
             prop_assert_eq!(read(&pieces(&input, &cuts)), whole);
         }
 
         #[test]
-        fn damaged_and_split_it_is_judged_the_same(
+        fn damaged_input_may_be_split_anywhere(
             mut input in chunked(), at in any::<usize>(), byte in any::<u8>(),
             cuts in prop::collection::vec(any::<usize>(), 0..12)) {
             let at = at % input.len();

@@ -1,41 +1,41 @@
-//! Sets of networks, asked about addresses in their canonical form.
+//! Sets of networks, matched against addresses in canonical form.
 //!
 //! An IPv4 address can be written as an IPv6 one in several ways; a socket to any of them reaches the
-//! same host. So `::ffff:10.0.0.1` is 10.0.0.1 (RFC 4291 2.5.5.2), on both sides of the question, and
-//! what a translator would make of `64:ff9b::a00:1` (RFC 6052) is asked about as well.
+//! same host. So `::ffff:10.0.0.1` is 10.0.0.1 (RFC 4291 2.5.5.2), in networks and in addresses, and
+//! the address that a translator maps `64:ff9b::a00:1` to (RFC 6052) is matched as well.
 
 use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, Ipv4Addr};
 use thiserror::Error;
 
-/// A set of networks. A handful of them, asked once for each new connection: a list is enough.
+/// Set of networks. There are few, checked once per new connection: a list is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks(Box<[IpNet]>);
 
-/// Why a text is no network.
+/// A text that is not a network.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no network; write one such as 10.0.0.0/8, or an address")]
+#[error("{0:?}: must be a network such as 10.0.0.0/8, or an address")]
 pub struct NetworkError(String);
 
 impl Networks {
-    /// Reads networks in CIDR form; an address alone is the network of it.
+    /// Parses networks in CIDR form; an address alone is a network of one.
     ///
     /// # Errors
-    /// The first text that is no network.
+    /// The first text that is not a network.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, NetworkError> {
         let parsed: Result<Vec<IpNet>, _> =
             texts.iter().map(|text| network(text.as_ref())).collect();
         Ok(Self(parsed?.into()))
     }
 
-    /// Whether the address, in whatever form, is in one of them.
+    /// Returns true if the address, in any form, is in one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let canonical = address.to_canonical();
         let has = |address: IpAddr| self.0.iter().any(|network| network.contains(&address));
         has(canonical) || translated(canonical).is_some_and(|inner| has(inner.into()))
     }
 
-    /// Whether nothing is in them.
+    /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -50,7 +50,7 @@ fn network(text: &str) -> Result<IpNet, NetworkError> {
     let IpNet::V6(wide) = parsed else {
         return Ok(parsed.trunc());
     };
-    // Canonical addresses are never in the mapped range, so a network in there is one of IPv4.
+    // Canonical addresses are never in the mapped range, so a network in it is one of IPv4.
     match (
         wide.addr().to_ipv4_mapped(),
         wide.prefix_len().checked_sub(96),
@@ -63,7 +63,7 @@ fn network(text: &str) -> Result<IpNet, NetworkError> {
     }
 }
 
-/// The IPv4 address in the well-known prefix of translators.
+/// Returns the IPv4 address inside the well-known prefix of translators.
 fn translated(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(address) = address else {
         return None;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_found_in_every_form() {
+    fn matches_an_address_in_every_form() {
         let networks = Networks::parse(&["10.0.0.0/8", "fd00::/8", "192.0.2.7"]).unwrap();
         for inside in [
             "10.1.2.3",
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_mapped_addresses_is_one_of_ipv4() {
+    fn a_mapped_network_is_an_ipv4_network() {
         let networks = Networks::parse(&["::ffff:10.0.0.0/104"]).unwrap();
         assert!(has(&networks, "10.200.0.1") && !has(&networks, "11.0.0.1"));
         let all = Networks::parse(&["::/0"]).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_told() {
+    fn rejects_what_is_not_a_network() {
         for text in [
             "",
             "10.0.0.0/33",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_denied_by_default_is_the_host_itself_its_links_and_its_metadata() {
+    fn denies_loopback_link_local_and_metadata_by_default() {
         let denied = Networks::parse(&ClassSettings::DENIED_CIDRS).unwrap();
         for address in [
             "127.0.0.1",
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_mapped_form_never_makes_a_difference(address: [u8; 4], network: [u8; 4], length in 0u8..=32) {
+        fn the_mapped_form_makes_no_difference(address: [u8; 4], network: [u8; 4], length in 0u8..=32) {
             let network = format!("{}/{length}", Ipv4Addr::from(network));
             let networks = Networks::parse(&[network]).unwrap();
             let address = Ipv4Addr::from(address);

@@ -1,93 +1,87 @@
-//! What is done with a request: one pure function, whatever the codec it came through.
+//! Decides how a request is handled: one pure function for every protocol.
 
-use crate::answer::Answer;
 use crate::authority::{AuthorityError, HostPattern};
 use crate::head::Head;
+use crate::local_response::LocalResponse;
 use crate::reason::{Reason, redirect_status};
-use crate::route::compile::Surroundings;
 use crate::route::cors::Preflight;
 use crate::route::redirect::on_https;
-use crate::route::{Action, Conditions, Fault, ResponsePolicy, Route, RouteIndex};
+use crate::route::{Action, Conditions, ResponsePolicy, Route, RouteError, RouteIndex};
 use portolan_discovery::table;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// A virtual host, compiled: names parsed, expressions built, endpoint sets found. Shared by all
-/// workers, never changed.
+/// Compiled virtual host: names parsed, expressions built, endpoint sets resolved. Immutable, shared
+/// by all workers.
 #[derive(Debug)]
 pub struct VirtualHost<B> {
-    /// Which hosts it takes.
+    /// Hosts that it serves.
     pub pattern: HostPattern,
     plain_http: PlainHttp,
-    /// The port at which clients reach HTTPS.
+    /// Port at which clients reach HTTPS.
     https_port: u16,
     hsts: Option<Arc<str>>,
     routes: RouteIndex<B>,
 }
 
-/// What becomes of a request that came in the clear.
+/// Handling of requests over plain HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PlainHttp {
-    /// It is served.
+    /// Serves them.
     Served,
-    /// It is sent to HTTPS, but for routes that permit it.
+    /// Redirects them to HTTPS, except on routes that permit plain HTTP.
     Redirected,
-    /// As before, and there is no certificate to serve HTTPS with yet.
+    /// As before, but there is no certificate for HTTPS yet.
     Pending,
 }
 
-/// What a virtual host cannot be compiled for.
+/// Reason why a virtual host cannot be compiled.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CompileError {
-    /// Its name.
+    /// The hostname is invalid.
     #[error("hostname: {0}")]
     Hostname(#[from] AuthorityError),
-    /// One of its routes.
-    #[error("routes[{index}]: {fault}")]
+    /// A route is invalid.
+    #[error("routes[{index}]: {error}")]
     Route {
-        /// Which route.
+        /// Index of the route.
         index: usize,
-        /// What is wrong with it.
-        fault: Fault,
+        /// Reason why it is invalid.
+        error: RouteError,
     },
 }
 
-/// Where a virtual host is compiled for.
+/// Properties of the proxy that a virtual host is compiled for.
 #[derive(Clone, Copy, Debug)]
-pub struct Site {
-    /// How many workers there are.
+pub struct CompileContext {
+    /// Number of workers.
     pub workers: usize,
-    /// Where turns begin: by chance, so that not every proxy begins with the same endpoint.
+    /// Random start of round-robin, so that not every proxy begins with the same endpoint.
     pub seed: u32,
-    /// The port at which clients reach HTTPS, whatever the listener's own is.
+    /// Port at which clients reach HTTPS, which may differ from the listener's own.
     pub https_port: u16,
 }
 
 impl<B> VirtualHost<B> {
-    /// Compiles a host; `backend` makes a backend of what the table says, unless its endpoints are
-    /// absent.
+    /// Compiles a host; `backend` resolves a backend of the table, or returns `None` if its endpoints
+    /// are missing.
     ///
     /// # Errors
-    /// The host cannot be served as it is told.
+    /// The host is invalid.
     pub fn compile(
         host: &table::VirtualHost,
         backend: impl Fn(&table::Backend) -> Option<B>,
-        site: Site,
+        context: CompileContext,
     ) -> Result<Self, CompileError> {
-        let surroundings = Surroundings {
-            backend: &backend,
-            workers: site.workers,
-            seed: site.seed,
-        };
         let mut routes = RouteIndex::default();
         for (index, route) in host.routes.iter().enumerate() {
             let conditions = Conditions::compile(&route.matches);
             conditions
                 .and_then(|conditions| {
-                    let compiled = Route::compile(route, &surroundings)?;
+                    let compiled = Route::compile(route, &backend, context)?;
                     routes.push(&route.matches.path, conditions, compiled)
                 })
-                .map_err(|fault| CompileError::Route { index, fault })?;
+                .map_err(|error| CompileError::Route { index, error })?;
         }
         routes.finish();
         let plain_http = match &host.tls {
@@ -99,82 +93,91 @@ impl<B> VirtualHost<B> {
         Ok(Self {
             pattern: HostPattern::parse(&host.hostname)?,
             plain_http,
-            https_port: site.https_port,
+            https_port: context.https_port,
             hsts: hsts.map(hsts_value),
             routes,
         })
     }
 }
 
-/// RFC 6797 6.1.
+/// Formats `Strict-Transport-Security` (RFC 6797 6.1).
 fn hsts_value(hsts: &table::Hsts) -> Arc<str> {
     let seconds = hsts.max_age.as_secs();
-    match hsts.include_sub_domains {
-        true => format!("max-age={seconds}; includeSubDomains").into(),
-        false => format!("max-age={seconds}").into(),
+    if hsts.include_sub_domains {
+        format!("max-age={seconds}; includeSubDomains").into()
+    } else {
+        format!("max-age={seconds}").into()
     }
 }
 
-/// What is to be done.
+/// Handling of a request.
 #[derive(Debug)]
 pub enum Decision<'t, B> {
-    /// Send it to one of the route's backends, as the route says, and the response back.
+    /// Forwards it to one of the route's backends.
     Forward {
-        /// What pins everything that happens after.
+        /// The route, which the request holds until it ends.
         route: &'t Arc<Route<B>>,
-        /// What is done to the response.
+        /// Changes to the response.
         response: ResponsePolicy,
     },
-    /// Answer it.
-    Answer(Answer),
+    /// Sends a local response.
+    LocalResponse(LocalResponse),
 }
 
-/// Decides. That the host is the one that TLS was negotiated for has been checked before.
+/// Decides how a request is handled. The caller has checked that the host is the one that TLS was
+/// negotiated for.
 pub fn decide<'t, B>(head: &Head<'_>, host: &'t VirtualHost<B>) -> Decision<'t, B> {
     let preflight = Preflight::of(head);
-    // A preflight is for the route that will take the request it announces.
+    // A preflight is handled by the route that matches the announced request.
     let announced = preflight.and_then(|preflight| {
         let method = preflight.method;
         let route = host.routes.find(&Head { method, ..*head });
         route.filter(|route| route.cors().is_some())
     });
     let route = announced.or_else(|| host.routes.find(head));
-    let rules = route.and_then(|it| it.response.as_ref());
+    let rules = route.and_then(|route| route.response.as_ref());
     let response = ResponsePolicy::new(head, rules, host.hsts.as_ref());
-    if !head.client.secure && !route.is_some_and(|it| it.permit_insecure) {
+    if !head.client.secure && !route.is_some_and(|route| route.permit_insecure) {
         match host.plain_http {
             PlainHttp::Served => {}
             PlainHttp::Redirected => {
                 let location = on_https(head, host.https_port);
                 let status = redirect_status(head.method);
                 let reason = Reason::RedirectToHttps;
-                return Decision::Answer(Answer::redirect(reason, status, location, response));
+                return Decision::LocalResponse(LocalResponse::redirect(
+                    reason, status, location, response,
+                ));
             }
             PlainHttp::Pending => {
-                return Decision::Answer(Answer::new(Reason::CertificatePending, response));
+                return Decision::LocalResponse(LocalResponse::new(
+                    Reason::CertificatePending,
+                    response,
+                ));
             }
         }
     }
     let Some(route) = route else {
-        return Decision::Answer(Answer::new(Reason::NoRoute, response));
+        return Decision::LocalResponse(LocalResponse::new(Reason::NoRoute, response));
     };
     if let (Some(preflight), Some(cors)) = (&preflight, route.cors()) {
-        return Decision::Answer(Answer::preflight(cors, preflight, response));
+        return Decision::LocalResponse(LocalResponse::preflight(cors, preflight, response));
     }
-    let answer = match &route.action {
+    let local_response = match &route.action {
         Action::Forward(_) if head.websocket && !route.websockets => {
-            Answer::new(Reason::WebSocketRefused, response)
+            LocalResponse::new(Reason::WebSocketRefused, response)
         }
         Action::Forward(_) => return Decision::Forward { route, response },
         Action::Redirect(redirect) => {
             let location = redirect.location(head, host.https_port);
-            Answer::redirect(Reason::Redirect, redirect.status(), location, response)
+            LocalResponse::redirect(Reason::Redirect, redirect.status(), location, response)
         }
-        Action::Respond(respond) => Answer::content(respond.status, &respond.content, response),
-        Action::Refuse(reason) => Answer::new(*reason, response),
-        Action::Unavailable(reason) => Answer::unavailable(reason, response),
+        Action::Respond(respond) => {
+            LocalResponse::content(respond.status, &respond.content, response)
+        }
+        Action::Reject(reason) => LocalResponse::new(*reason, response),
+        Action::Unavailable(reason) => LocalResponse::unavailable(reason, response),
     };
-    Decision::Answer(answer)
+    Decision::LocalResponse(local_response)
 }
 
 #[cfg(test)]
@@ -225,12 +228,12 @@ mod tests {
             routes,
         };
         let find = |backend: &Backend| (backend.endpoints == "known").then_some(());
-        let site = Site {
+        let context = CompileContext {
             workers: 1,
             seed: 0,
             https_port: 443,
         };
-        VirtualHost::compile(&host, find, site)
+        VirtualHost::compile(&host, find, context)
     }
 
     fn tls(certificate: Option<&str>) -> HostTls {
@@ -240,42 +243,43 @@ mod tests {
         }
     }
 
-    /// `forward`, or status and reason of the answer.
-    fn told(head: &Head<'_>, host: &VirtualHost<()>) -> String {
+    /// `forward`, or status and reason of the local response.
+    fn outcome(head: &Head<'_>, host: &VirtualHost<()>) -> String {
         match decide(head, host) {
             Decision::Forward { .. } => "forward".into(),
-            Decision::Answer(answer) => format!("{} {}", answer.status, answer.reason.as_str()),
+            Decision::LocalResponse(local) => format!("{} {}", local.status, local.reason.as_str()),
         }
     }
 
     fn get(host: &VirtualHost<()>, path: &str) -> String {
         let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-        head_of(&text, |head| told(head, host))
+        head_of(&text, |head| outcome(head, host))
     }
 
     fn secure_get(host: &VirtualHost<()>, path: &str) -> String {
         let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
-        secure_head_of(&text, |head| told(head, host))
+        secure_head_of(&text, |head| outcome(head, host))
     }
 
-    /// The fields of the answer to a request, or of every response on the route it goes to.
+    /// The fields of the local response to a request, or of every response on its route.
     fn fields(text: &str, host: &VirtualHost<()>, secure: bool) -> String {
         let decided = |head: &Head<'_>| {
             let mut out = Vec::new();
             match decide(head, host) {
                 Decision::Forward { response, .. } => response.put(&mut out),
-                Decision::Answer(answer) => answer.put_fields(&mut out, "id", "now"),
+                Decision::LocalResponse(local) => local.put_fields(&mut out, "id", "now"),
             }
             String::from_utf8(out).unwrap()
         };
-        match secure {
-            true => secure_head_of(text, decided),
-            false => head_of(text, decided),
+        if secure {
+            secure_head_of(text, decided)
+        } else {
+            head_of(text, decided)
         }
     }
 
     #[test]
-    fn the_first_route_that_takes_the_path_is_taken() {
+    fn the_first_matching_route_wins() {
         let routes = vec![
             unavailable("/a", "First"),
             forward("/b"),
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_depends_on_how_far_tls_is() {
+    fn plain_http_depends_on_tls_and_its_certificate() {
         let with = |tls| {
             let open = table::Route {
                 permit_insecure: true,
@@ -313,19 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn a_path_without_a_route_is_sent_to_https_like_any_other() {
+    fn unknown_paths_are_redirected_to_https_too() {
         let host = compile(Some(tls(Some("c"))), vec![forward("/a")]).unwrap();
         assert_eq!(get(&host, "/b"), "301 RedirectToHttps");
         assert_eq!(secure_get(&host, "/b"), "404 NoRoute");
         let post = "POST /a HTTP/1.1\r\nHost: shop.test\r\n\r\n";
         assert_eq!(
-            head_of(post, |head| told(head, &host)),
+            head_of(post, |head| outcome(head, &host)),
             "308 RedirectToHttps"
         );
     }
 
     #[test]
-    fn routes_answer_and_redirect() {
+    fn routes_respond_and_redirect() {
         let redirect = Action::Redirect(Redirect {
             scheme: None,
             hostname: Some("new.test".into()),
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_may_refuse_websockets_and_nothing_else() {
+    fn a_route_may_reject_websockets_alone() {
         let refusing = table::Route {
             websockets: false,
             ..forward("/")
@@ -365,14 +369,14 @@ mod tests {
             Connection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         assert_eq!(
-            head_of(upgrade, |head| told(head, &host)),
+            head_of(upgrade, |head| outcome(head, &host)),
             "403 WebSocketRefused"
         );
         assert_eq!(get(&host, "/"), "forward");
     }
 
     #[test]
-    fn strict_transport_security_is_said_over_tls_alone() {
+    fn sends_hsts_over_tls_only() {
         let with_hsts = HostTls {
             hsts: Some(Hsts {
                 max_age: Duration::from_secs(31_536_000),
@@ -383,18 +387,18 @@ mod tests {
         };
         let host = compile(Some(with_hsts), vec![forward("/a")]).unwrap();
         let expected = "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n";
-        for (path, secure, said) in [("/a", true, true), ("/b", true, true), ("/a", false, false)] {
+        for (path, secure, sent) in [("/a", true, true), ("/b", true, true), ("/a", false, false)] {
             let text = format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n\r\n");
             assert_eq!(
                 fields(&text, &host, secure).contains(expected),
-                said,
+                sent,
                 "{path}"
             );
         }
     }
 
     #[test]
-    fn a_preflight_is_answered_for_the_request_that_it_announces() {
+    fn a_preflight_follows_the_announced_request() {
         let cors = Cors {
             allow_origins: AllowedOrigins::These(vec!["https://app.test".into()]),
             allow_methods: Vec::new(),
@@ -417,38 +421,38 @@ mod tests {
         };
         let allowed = preflight("POST", "https://app.test");
         assert_eq!(
-            head_of(&allowed, |head| told(head, &host)),
+            head_of(&allowed, |head| outcome(head, &host)),
             "204 CorsPreflight"
         );
-        let said = fields(&allowed, &host, false);
+        let response = fields(&allowed, &host, false);
         assert!(
-            said.contains("Access-Control-Allow-Origin: https://app.test\r\n"),
-            "{said}"
+            response.contains("Access-Control-Allow-Origin: https://app.test\r\n"),
+            "{response}"
         );
         assert!(
-            said.contains("Access-Control-Allow-Methods: POST\r\n"),
-            "{said}"
+            response.contains("Access-Control-Allow-Methods: POST\r\n"),
+            "{response}"
         );
         let stranger = fields(&preflight("POST", "https://evil.test"), &host, false);
         assert!(!stranger.contains("Access-Control-Allow"), "{stranger}");
-        // Where no rules are, the endpoint answers.
+        // Without CORS rules, the endpoint responds.
         let put = preflight("PUT", "https://app.test");
-        assert_eq!(head_of(&put, |head| told(head, &host)), "forward");
+        assert_eq!(head_of(&put, |head| outcome(head, &host)), "forward");
         let post = "POST / HTTP/1.1\r\nHost: shop.test\r\nOrigin: https://app.test\r\n\r\n";
-        let said = fields(post, &host, false);
+        let response = fields(post, &host, false);
         assert_eq!(
-            said,
+            response,
             "Vary: Origin\r\nAccess-Control-Allow-Origin: https://app.test\r\n"
         );
     }
 
     #[test]
-    fn what_cannot_be_compiled_is_named() {
+    fn compile_errors_name_the_route() {
         let gone = route(PathMatch::Prefix("/".into()), to(&[("gone", 1)]));
         let absent = compile(None, vec![gone]).unwrap_err();
         assert_eq!(
             absent.to_string(),
-            "routes[0]: the endpoints gone are absent"
+            "routes[0]: endpoints \"gone\" not found"
         );
         let path = compile(None, vec![forward("/"), forward("x")]).unwrap_err();
         assert!(path.to_string().starts_with("routes[1]: path: "), "{path}");

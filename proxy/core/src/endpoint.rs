@@ -1,4 +1,4 @@
-//! Endpoints as all workers share them, and the choice between them.
+//! Endpoints, shared by all workers, and load balancing between them.
 
 use arc_swap::ArcSwap;
 use portolan_discovery::table;
@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// One endpoint. It survives every change of its set that leaves it in place, and with it what
-/// is counted here.
+/// One endpoint. It keeps its identity and counters across changes of its set, as long as it is a
+/// member.
 #[derive(Debug)]
 pub struct Endpoint {
     address: SocketAddr,
@@ -16,8 +16,8 @@ pub struct Endpoint {
     state: State,
 }
 
-/// What changes with every request: on a cache line of its own, so that reading the address of
-/// an endpoint never waits for another core.
+/// Counters that change with every request, on a cache line of their own so that reading the address
+/// of an endpoint never waits for another core.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct State {
@@ -35,39 +35,39 @@ impl Endpoint {
         }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Requests that are under way there, over all workers.
+    /// Returns the requests in flight, over all workers.
     pub fn in_flight(&self) -> u32 {
         self.state.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Connections to it that wait for their next request, over all workers.
+    /// Returns the idle connections, over all workers.
     pub fn idle(&self) -> u32 {
         self.state.idle.load(Ordering::Relaxed)
     }
 
-    /// It is in no set any more: no connection to it is worth keeping.
+    /// Returns true once it is in no set: its connections need not be kept.
     pub fn is_removed(&self) -> bool {
         self.state.removed.load(Ordering::Acquire)
     }
 }
 
-/// A request under way at an endpoint; dropping it ends the count.
+/// Counts a request in flight at an endpoint until dropped.
 #[derive(Debug)]
 pub struct InFlight(Arc<Endpoint>);
 
 impl InFlight {
-    /// Counts one request.
+    /// Counts a request.
     pub fn begin(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.state.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(endpoint))
     }
 
-    /// Where the request went.
+    /// Returns the endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.0
     }
@@ -79,15 +79,15 @@ impl Drop for InFlight {
     }
 }
 
-/// The place of one waiting connection to an endpoint; dropping it gives the place to another.
+/// Permit for one idle connection to an endpoint; released when dropped.
 #[derive(Debug)]
 pub struct IdlePlace(Arc<Endpoint>);
 
 impl IdlePlace {
-    /// A place, unless `most` are taken: the bound holds over all workers together.
-    pub fn claim(endpoint: &Arc<Endpoint>, most: u32) -> Option<Self> {
+    /// Claims a permit, unless `max` are taken over all workers.
+    pub fn claim(endpoint: &Arc<Endpoint>, max: u32) -> Option<Self> {
         let idle = &endpoint.state.idle;
-        if idle.fetch_add(1, Ordering::Relaxed) >= most {
+        if idle.fetch_add(1, Ordering::Relaxed) >= max {
             idle.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
@@ -101,13 +101,13 @@ impl Drop for IdlePlace {
     }
 }
 
-/// The turn of one worker, alone on its cache line.
+/// Round-robin position of one worker, on its own cache line.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Turn(AtomicU32);
 
-/// The ready endpoints under one name. Hosts refer to the set, so that a change of endpoints
-/// recompiles no host.
+/// Ready endpoints under one name. Hosts reference the set, so that a change of endpoints recompiles
+/// no host.
 #[derive(Debug)]
 pub struct EndpointSet {
     members: ArcSwap<Vec<Arc<Endpoint>>>,
@@ -115,8 +115,8 @@ pub struct EndpointSet {
 }
 
 impl EndpointSet {
-    /// An empty set for so many workers. Each takes turns from a start of its own, made from
-    /// `seed`: were all to begin at the first endpoint, it would get the most after each restart.
+    /// Creates an empty set. Each worker starts round-robin at its own position, derived from `seed`:
+    /// if all began at the first endpoint, it would get the most requests after each restart.
     pub fn new(workers: usize, seed: u32) -> Self {
         let turn = |worker: usize| {
             let offset = (worker as u32).wrapping_mul(GOLDEN);
@@ -128,8 +128,8 @@ impl EndpointSet {
         }
     }
 
-    /// Replaces the members. One that stays (same address, same pod) stays the same value; one
-    /// that is gone is marked as removed. Called by one thread only.
+    /// Replaces the members. A member that stays (same address, same pod) keeps its value; one that
+    /// is gone is marked as removed. Called by one thread only.
     pub fn replace(&self, members: &[table::Endpoint]) {
         let before = self.members.load_full();
         let mut old: HashMap<(SocketAddr, &str), &Arc<Endpoint>> = before
@@ -149,7 +149,7 @@ impl EndpointSet {
         }
     }
 
-    /// The next endpoint in the worker's turn (RoundRobin), another than `not` if there is one.
+    /// Returns the worker's next endpoint (round-robin), avoiding `not` if there is another one.
     pub fn next(&self, worker: usize, not: Option<&Arc<Endpoint>>) -> Option<Arc<Endpoint>> {
         let members = self.members.load();
         let turn = self.turns.get(worker)?;
@@ -163,49 +163,49 @@ impl EndpointSet {
         None
     }
 
-    /// Requests that are under way at the members.
+    /// Returns the requests in flight at the members.
     pub fn in_flight(&self) -> u64 {
         self.members
             .load()
             .iter()
-            .map(|it| u64::from(it.in_flight()))
+            .map(|member| u64::from(member.in_flight()))
             .sum()
     }
 
-    /// Connections to the members that wait for their next request.
+    /// Returns the idle connections to the members.
     pub fn idle(&self) -> u64 {
         self.members
             .load()
             .iter()
-            .map(|it| u64::from(it.idle()))
+            .map(|member| u64::from(member.idle()))
             .sum()
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.members.load().len()
     }
 
-    /// Whether nothing is ready.
+    /// Returns true if no endpoint is ready.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 /// 2^32 divided by the golden ratio: multiples of it, cut to 32 bits, fall evenly over the
-/// circle however many are taken.
+/// circle for any number of them.
 const GOLDEN: u32 = 0x9E37_79B9;
 
-/// A route's backends with their weights.
+/// Backends of a route with their weights.
 #[derive(Debug)]
 pub struct Backends<B> {
-    /// With the sum of weights up to and including its own; those of weight 0 are left out.
+    /// Each with the sum of weights up to and including its own; weights of 0 are left out.
     shares: Box<[(u64, B)]>,
     turns: Box<[Turn]>,
 }
 
 impl<B> Backends<B> {
-    /// For so many workers, each beginning at a place of its own made from `seed`.
+    /// Creates the backends; each worker starts at its own position, derived from `seed`.
     pub fn new(backends: impl IntoIterator<Item = (u32, B)>, workers: usize, seed: u32) -> Self {
         let mut total = 0;
         let shares = backends
@@ -227,10 +227,10 @@ impl<B> Backends<B> {
         }
     }
 
-    /// The backend that the worker's next request goes to; `None` when every weight is 0.
+    /// Chooses the backend of the worker's next request; `None` if every weight is 0.
     ///
-    /// A low-discrepancy sequence instead of chance: after any number of requests the shares are
-    /// nearly exact, and no run of luck overloads a small backend.
+    /// Uses a low-discrepancy sequence rather than random numbers: after any number of requests the
+    /// shares are nearly exact, and no streak overloads a small backend.
     pub fn choose(&self, worker: usize) -> Option<usize> {
         if self.shares.len() == 1 {
             return Some(0);
@@ -245,7 +245,7 @@ impl<B> Backends<B> {
         (at < self.shares.len()).then_some(at)
     }
 
-    /// One that was chosen.
+    /// Returns a chosen backend.
     pub fn get(&self, chosen: usize) -> Option<&B> {
         self.shares.get(chosen).map(|(_, backend)| backend)
     }
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn each_endpoint_has_its_turn() {
+    fn round_robin_reaches_every_endpoint() {
         let set = set(&[1, 2, 3], u32::MAX - 1);
         let mut counts = BTreeMap::new();
         for _ in 0..30 {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_begin_at_different_places() {
+    fn workers_begin_at_different_endpoints() {
         let set = set(&[1, 2, 3, 4, 5, 6, 7], 0);
         assert_ne!(
             set.next(0, None).unwrap().address(),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_try_goes_elsewhere_or_nowhere() {
+    fn a_retry_avoids_the_failed_endpoint() {
         let pair = set(&[1, 2], 0);
         for _ in 0..4 {
             let first = pair.next(0, None).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn places_for_waiting_connections_are_bounded_and_given_back() {
+    fn idle_permits_are_bounded_and_released() {
         let endpoint = set(&[1], 0).next(0, None).unwrap();
         let places: Vec<_> = (0..3)
             .filter_map(|_| IdlePlace::claim(&endpoint, 2))
@@ -323,11 +323,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_survives_and_what_goes_is_marked() {
+    fn members_keep_their_identity_or_are_marked_removed() {
         let set = set(&[1, 2], 0);
         let of = |port| {
             let members = set.members.load();
-            members.iter().find(|it| it.address.port() == port).cloned()
+            members
+                .iter()
+                .find(|member| member.address.port() == port)
+                .cloned()
         };
         let (first, second) = (of(1).unwrap(), of(2).unwrap());
         let _busy = InFlight::begin(&first);
@@ -343,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_of_nothing_choose_nothing() {
+    fn zero_weights_choose_nothing() {
         assert!(Backends::new([(0, set(&[1], 0))], 1, 0).choose(0).is_none());
         assert!(Backends::<()>::new([], 1, 0).choose(0).is_none());
     }
@@ -357,7 +360,7 @@ mod tests {
             let rounds = 1000;
             let mut counts = vec![0u32; weights.len()];
             for _ in 0..rounds {
-                match backends.choose(0).and_then(|it| backends.get(it)) {
+                match backends.choose(0).and_then(|chosen| backends.get(chosen)) {
                     Some(chosen) => {
                         let index = sets.iter().position(|set| Arc::ptr_eq(set, chosen)).unwrap();
                         counts[index] += 1;

@@ -1,25 +1,25 @@
-//! What a header field is to a proxy, judged by its name alone.
+//! Roles of header fields for a proxy, determined by name.
 
 use crate::request::Connection;
 use httparse::Header;
 
-/// How many fields a message may have.
+/// Maximum number of fields of a message.
 pub const MAX_FIELDS: usize = 100;
 
-/// Room for the fields of one head; lives on the stack while the head is judged.
+/// Storage for the fields of one head; lives on the stack while the head is parsed.
 pub type Slots<'b> = [std::mem::MaybeUninit<Header<'b>>; MAX_FIELDS];
 
-/// Fresh room.
+/// Returns uninitialised storage.
 pub fn slots<'b>() -> Slots<'b> {
     [const { std::mem::MaybeUninit::uninit() }; MAX_FIELDS]
 }
 
-/// The part a field plays. Everything but `EndToEnd` is read here and written anew, or dropped.
+/// Role of a field. Everything but `EndToEnd` is interpreted and rewritten, or dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Passed on as it is.
+    /// Passed on unchanged.
     EndToEnd,
-    /// Who is asked.
+    /// The authority (RFC 9110 7.2).
     Host,
     /// RFC 9112 6.2.
     ContentLength,
@@ -33,16 +33,16 @@ pub enum Role {
     Expect,
     /// Belongs to one hop and is not passed on.
     Hop,
-    /// Says who the client is, and is believed only from a trusted peer; nobody is trusted yet.
+    /// Identifies the client; trusted only from a trusted peer, and no peer is trusted yet.
     Identity,
-    /// Ours to say, in a response.
+    /// Set by the proxy itself, in a response.
     Own,
     /// Spelled with underscores like one of the above; a CGI-like upstream would take it for that one.
     Lookalike,
 }
 
 impl Role {
-    /// The role of a field name, in any case.
+    /// Returns the role of a field name, in any case.
     pub fn of(name: &str) -> Self {
         let role = Self::of_spelling(name);
         if role != Self::EndToEnd && name.as_bytes().contains(&b'_') {
@@ -51,7 +51,7 @@ impl Role {
         role
     }
 
-    /// `-` and `_` alike. By length first: most names are told apart without a comparison.
+    /// Treats `-` and `_` alike. Matches by length first: most names differ without a comparison.
     fn of_spelling(name: &str) -> Self {
         let is = |known: &str| same_name(name, known);
         match name.len() {
@@ -77,8 +77,8 @@ impl Role {
         }
     }
 
-    /// Whether a Connection field may nominate the name: what frames, routes or authorises the
-    /// message may not be removed from it by its sender.
+    /// Returns true if a Connection field may nominate the name: a sender must not remove fields that
+    /// frame, route or authorise the message.
     pub fn may_be_nominated(name: &str) -> bool {
         let forbidden = ["authorization", "cookie"];
         match Self::of(name) {
@@ -88,8 +88,8 @@ impl Role {
         }
     }
 
-    /// Whether a trailer may carry the field (RFC 9110 6.5.1): nothing that frames, routes,
-    /// authorises or is ours.
+    /// Returns true if a trailer may carry the field (RFC 9110 6.5.1): nothing that frames, routes or
+    /// authorises, and nothing that the proxy sets.
     pub fn may_trail(name: &str) -> bool {
         let forbidden = [
             "authorization",
@@ -109,7 +109,7 @@ impl Role {
     }
 }
 
-/// `known` is lower case with hyphens.
+/// Compares names; `known` is lower case with hyphens.
 pub(crate) fn same_name(name: &str, known: &str) -> bool {
     name.len() == known.len() && starts_with(name, known)
 }
@@ -121,19 +121,19 @@ fn starts_with(name: &str, known: &str) -> bool {
         })
 }
 
-/// Which fields of a head are passed on: those that are end-to-end and that no Connection field
-/// nominates. Known when the head was judged, so that nobody judges a name twice.
+/// Fields of a head that are passed on: end-to-end and not nominated by a Connection field.
+/// Determined while the head is parsed, so that no name is classified twice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PassedOn<'a> {
     fields: &'a [Header<'a>],
-    /// One for each field, from the lowest.
+    /// One bit per field, from the lowest.
     bits: u128,
 }
 
 const _: () = assert!(MAX_FIELDS <= u128::BITS as usize);
 
 impl<'a> PassedOn<'a> {
-    /// Of these fields; `bits` says which are end-to-end, from the lowest.
+    /// Selects from these fields; `bits` marks those that are end-to-end.
     pub(crate) fn new(
         fields: &'a [Header<'a>],
         bits: EndToEnd,
@@ -146,38 +146,38 @@ impl<'a> PassedOn<'a> {
         if !connection.nominates_any() {
             return all;
         }
-        let nominated = |it: &(usize, &Header<'_>)| connection.nominates(it.1.name);
+        let nominated = |(_, field): &(usize, &Header<'_>)| connection.nominates(field.name);
         let nominated = fields.iter().enumerate().filter(nominated);
         let bits = nominated.fold(all.bits, |bits, (index, _)| bits & !(1 << index));
         Self { bits, ..all }
     }
 
-    /// The fields, in their order.
+    /// Returns the fields, in their order.
     pub fn iter(self) -> impl Iterator<Item = &'a Header<'a>> {
         let bits = self.bits;
-        let passed = move |it: &(usize, &'a Header<'a>)| bits & (1 << it.0) != 0;
+        let passed = move |(index, _): &(usize, &'a Header<'a>)| bits & (1 << index) != 0;
         let fields = self.fields.iter().enumerate().filter(passed);
         fields.map(|(_, field)| field)
     }
 }
 
-/// Which fields are end-to-end, collected while a head is judged.
+/// Set of end-to-end fields, collected while a head is parsed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct EndToEnd(u128);
 
 impl EndToEnd {
-    /// The field of this index is.
+    /// Marks the field of this index.
     pub(crate) fn add(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
 
-    /// The field of this index is not.
+    /// Unmarks the field of this index.
     pub(crate) fn remove(&mut self, index: usize) {
         self.0 &= !(1 << index);
     }
 }
 
-/// The elements of a comma-separated list (RFC 9110 5.6.1), trimmed, empty ones left out.
+/// Returns the elements of a comma-separated list (RFC 9110 5.6.1), trimmed, empty ones left out.
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|byte| *byte == b',')
@@ -185,7 +185,7 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|element| !element.is_empty())
 }
 
-/// A decimal number and nothing else: no sign, no space, no list (RFC 9112 6.3).
+/// Parses a decimal number: no sign, no space, no list (RFC 9112 6.3).
 pub fn content_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -200,7 +200,7 @@ mod tests {
     use proptest::sample::select;
 
     #[test]
-    fn names_are_told_in_any_case_and_lookalikes_with_underscores() {
+    fn recognises_names_in_any_case_and_lookalikes() {
         assert_eq!(Role::of("HoSt"), Role::Host);
         assert_eq!(Role::of("X-Forwarded-For"), Role::Identity);
         assert_eq!(Role::of("x-forwarded-anything"), Role::Identity);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_may_not_nominate_what_protects() {
+    fn connection_may_not_nominate_protective_fields() {
         for name in [
             "host",
             "X-Forwarded-For",
@@ -243,9 +243,9 @@ mod tests {
         }
     }
 
-    /// The operator judges by `portolan_discovery::field` what is dropped or written here.
+    /// The operator checks names with `portolan_discovery::field`; both must agree.
     #[test]
-    fn what_a_route_may_touch_is_what_is_passed_on() {
+    fn routes_may_change_exactly_end_to_end_fields() {
         let names = "te host proxy expect upgrade forwarded x-real-ip connection keep-alive \
             x-request-id content-length http2-settings proxy-connection transfer-encoding \
             x-portolan-reason x-envoy-original-path x-forwarded-for x-forwarded-x x-ssl-cert \
@@ -258,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn passed_on_is_what_is_end_to_end_and_not_nominated(
+        fn passes_on_end_to_end_fields_not_nominated(
             names in prop::collection::vec(select(&["X-A", "x-b", "Host", "TE", "x_real_ip"]), 0..=MAX_FIELDS),
             nominated in prop::option::of(select(&["x-a", "X-B", "x-c"])),
         ) {
@@ -273,7 +273,7 @@ mod tests {
                 bits.add(index);
             }
             let passed = PassedOn::new(&fields, bits, &connection).iter().map(|field| field.name);
-            let left_out = |name: &str| nominated.is_some_and(|it| it.eq_ignore_ascii_case(name));
+            let left_out = |name: &str| nominated.is_some_and(|nominated| nominated.eq_ignore_ascii_case(name));
             let expected = names.iter().copied().filter(|name| ends(name) && !left_out(name));
             prop_assert!(passed.eq(expected));
         }

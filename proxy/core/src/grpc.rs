@@ -1,21 +1,21 @@
-//! What a proxy must know of gRPC over HTTP/2: how a call names its deadline, and how an answer of
-//! ours is told to a client that reads trailers instead of a status.
+//! gRPC over HTTP/2: recognises calls and their deadlines, and converts local responses for clients
+//! that read trailers instead of a status.
 
 use crate::head::Head;
 use std::time::Duration;
 
-/// Fields of a call's answer that is told at once, without a body.
+/// `Content-Type` of gRPC calls and of "Trailers-Only" responses.
 pub const CONTENT_TYPE: &str = "application/grpc";
 
 /// A gRPC call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// How long the client waits for the whole call (`grpc-timeout`); absent: for ever.
+    /// Deadline of the whole call (`grpc-timeout`); if absent, there is none.
     pub timeout: Option<Duration>,
 }
 
 impl Call {
-    /// Reads a request that is one.
+    /// Recognises a gRPC call.
     pub fn of(head: &Head<'_>) -> Option<Self> {
         let media_type = head.single("content-type")?;
         let rest = media_type.strip_prefix(CONTENT_TYPE.as_bytes())?;
@@ -26,7 +26,7 @@ impl Call {
     }
 }
 
-/// One to eight digits and a unit. Anything else is the endpoint's to refuse.
+/// Parses one to eight digits and a unit. Anything else is left to the endpoint.
 fn timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
@@ -44,8 +44,8 @@ fn timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// The gRPC status that stands for an HTTP status ("HTTP to gRPC Status Code Mapping"; 413, 414 and
-/// 431, which are not in it, are limits, and 504 is a deadline of ours).
+/// Returns the gRPC status for an HTTP status ("HTTP to gRPC Status Code Mapping"; 413, 414 and
+/// 431, which are not in it, are limits, and 504 is a deadline of the proxy).
 pub fn status(http: u16) -> &'static str {
     const UNKNOWN: &str = "2";
     const DEADLINE_EXCEEDED: &str = "4";
@@ -67,7 +67,7 @@ pub fn status(http: u16) -> &'static str {
     }
 }
 
-/// A sentence as `grpc-message` has it: printable ASCII as it is, but for `%`.
+/// Encodes a sentence for `grpc-message`: printable ASCII except `%` stays, the rest is percent-encoded.
 pub fn message(sentence: &str) -> String {
     let mut message = String::with_capacity(sentence.len());
     for byte in sentence.bytes() {
@@ -76,7 +76,7 @@ pub fn message(sentence: &str) -> String {
             _ => {
                 let digit = |nibble: u8| {
                     char::from_digit(u32::from(nibble), 16)
-                        .map_or('0', |it| it.to_ascii_uppercase())
+                        .map_or('0', |digit| digit.to_ascii_uppercase())
                 };
                 message.extend(['%', digit(byte >> 4), digit(byte & 15)]);
             }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_told_by_its_media_type() {
+    fn recognises_a_call_by_its_media_type() {
         let with = |value: &str| call(&format!("Content-Type: {value}\r\n")).is_some();
         for value in [
             "application/grpc",
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_read_in_its_unit() {
+    fn parses_deadlines_in_every_unit() {
         let timeout = |value: &str| {
             let fields = format!("Content-Type: application/grpc\r\ngrpc-timeout: {value}\r\n");
             call(&fields).unwrap().timeout
@@ -132,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_kept_within_printable_ascii() {
+    fn encodes_messages_as_printable_ascii() {
         assert_eq!(message("Nothing is ready."), "Nothing is ready.");
         assert_eq!(message("100%\n\u{e9}"), "100%25%0A%C3%A9");
     }
 
     #[test]
-    fn what_may_pass_is_unavailable() {
+    fn maps_http_statuses() {
         assert_eq!(status(503), "14");
         assert_eq!(status(504), "4");
         assert_eq!(status(404), "12");

@@ -1,6 +1,6 @@
-//! Heads that came over HTTP/2 (RFC 9113 8), judged into the same forms as those of HTTP/1. What
-//! frames a message there belongs to the codec; what could be understood differently by whoever
-//! reads the message as HTTP/1 after us is refused here.
+//! Validates heads received over HTTP/2 (RFC 9113 8) and converts them to the same types as those of
+//! HTTP/1. The codec checks the framing of HTTP/2; this module rejects everything that a reader of
+//! the message as HTTP/1 could interpret differently.
 
 use crate::authority::Authority;
 use crate::body::Framing;
@@ -13,13 +13,13 @@ use crate::websocket::Handshake;
 use httparse::Header;
 use std::borrow::Cow;
 
-/// The pseudo-header fields of a request (RFC 9113 8.3.1; RFC 8441 4), each of which its codec has
-/// seen at most once.
+/// The pseudo-header fields of a request (RFC 9113 8.3.1; RFC 8441 4), each of which occurs at most
+/// once.
 #[derive(Clone, Copy, Debug)]
 pub struct Pseudo<'b> {
     /// `:method`.
     pub method: &'b str,
-    /// `:scheme`, where there is an authority.
+    /// `:scheme`.
     pub scheme: Option<&'b str>,
     /// `:authority`.
     pub authority: Option<&'b str>,
@@ -30,10 +30,10 @@ pub struct Pseudo<'b> {
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
-    /// Judges a head whose field names are lower case; `ended` when no body follows it.
+    /// Validates a head whose field names are lower case; `ended` if no body follows it.
     ///
     /// # Errors
-    /// The answer that is due. The other requests of the connection are not concerned.
+    /// The reason of the local response. Other requests of the connection are not affected.
     pub fn of_http2(
         pseudo: Pseudo<'b>,
         fields: &'h [Header<'b>],
@@ -45,10 +45,10 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         if fields.len() > MAX_FIELDS {
             return Err(Reason::HeadTooLarge);
         }
-        // Which of the two is told decides nothing: the connection does.
+        // Either is accepted: the connection determines the scheme.
         let known = |scheme: &str| matches!(scheme, "http" | "https");
         let schemed = pseudo.authority.is_none() || pseudo.scheme.is_some_and(known);
-        if !schemed || !fields.iter().all(|field| may_stand(field)) {
+        if !schemed || !fields.iter().all(|field| is_allowed(field)) {
             return Err(Reason::MalformedRequest);
         }
         let websocket = websocket(pseudo, fields, ended)?;
@@ -57,23 +57,24 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             (None, "CONNECT" | "TRACE") => return Err(Reason::MethodNotAllowed),
             (None, method) => method,
         };
-        let mut judged = Fields::judge(fields, Version::Http2)?;
-        let authority = authority(pseudo.authority, judged.host)?;
+        let mut parsed = Fields::parse(fields, Version::Http2)?;
+        let authority = authority(pseudo.authority, parsed.host)?;
         let target = target(method, pseudo.path)?;
-        let framing = match (judged.framing, ended, websocket) {
-            // What flows through a tunnel is no body.
+        let framing = match (parsed.framing, ended, websocket) {
+            // Data of a tunnel is not a body.
             (_, _, Some(_)) | (Framing::None, true, None) => Framing::None,
             (Framing::Length(0), true, None) => Framing::Length(0),
-            // The sum of DATA is not what was told (RFC 9113 8.1.1).
+            // The sum of DATA differs from Content-Length (RFC 9113 8.1.1).
             (_, true, None) => return Err(Reason::MalformedRequest),
             (Framing::Length(length), false, None) => Framing::Length(length),
             (_, false, None) => Framing::Chunked,
         };
         if websocket.is_some() {
-            // RFC 8441 5: not used here, and we have a key of our own for an endpoint.
-            let keys = |it: &(usize, &Header<'_>)| same_name(it.1.name, "sec-websocket-key");
+            // RFC 8441 5: not used over HTTP/2; a key is generated for the endpoint.
+            let keys =
+                |(_, field): &(usize, &Header<'_>)| same_name(field.name, "sec-websocket-key");
             for (index, _) in fields.iter().enumerate().filter(keys) {
-                judged.end_to_end.remove(index);
+                parsed.end_to_end.remove(index);
             }
         }
         Ok(Self {
@@ -82,17 +83,17 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             authority: Some(authority),
             target,
             fields,
-            end_to_end: judged.end_to_end,
+            end_to_end: parsed.end_to_end,
             framing,
-            connection: judged.connection,
-            expects_continue: judged.expects_continue && !framing.is_empty(),
-            takes_trailers: judged.takes_trailers,
+            connection: parsed.connection,
+            expects_continue: parsed.expects_continue && !framing.is_empty(),
+            takes_trailers: parsed.takes_trailers,
             websocket,
         })
     }
 }
 
-/// RFC 8441 4: only WebSocket, and only with all that its handshake needs.
+/// Parses extended CONNECT (RFC 8441 4): WebSocket only, with everything that its handshake needs.
 fn websocket<'b>(
     pseudo: Pseudo<'b>,
     fields: &[Header<'b>],
@@ -105,10 +106,11 @@ fn websocket<'b>(
                 .iter()
                 .filter(|field| field.name == "sec-websocket-version");
             let version = versions.next().filter(|_| versions.next().is_none());
-            let known = version.is_some_and(|it| it.value == b"13");
-            match known && !ended {
-                true => Ok(Some(Handshake::Connect)),
-                false => Err(Reason::MalformedRequest),
+            let known = version.is_some_and(|field| field.value == b"13");
+            if known && !ended {
+                Ok(Some(Handshake::Connect))
+            } else {
+                Err(Reason::MalformedRequest)
             }
         }
         ("CONNECT", Some(_)) => Err(Reason::MethodNotAllowed),
@@ -116,8 +118,8 @@ fn websocket<'b>(
     }
 }
 
-/// Whether a field may stand in a message of HTTP/2 (RFC 9113 8.2.1, 8.2.2).
-fn may_stand(field: &Header<'_>) -> bool {
+/// Returns true if a field is allowed in a message of HTTP/2 (RFC 9113 8.2.1, 8.2.2).
+fn is_allowed(field: &Header<'_>) -> bool {
     let padded = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let of_connection = match Role::of(field.name) {
         Role::Connection | Role::TransferEncoding | Role::Upgrade => true,
@@ -128,8 +130,8 @@ fn may_stand(field: &Header<'_>) -> bool {
     !of_connection && !padded(field.value.first()) && !padded(field.value.last())
 }
 
-/// Who is asked: by `:authority`, by Host, or by both alike (RFC 9113 8.3.1; that they agree is
-/// stricter, on purpose).
+/// Parses the authority from `:authority`, Host, or both if equal (RFC 9113 8.3.1; requiring that
+/// they agree is stricter, on purpose).
 fn authority<'b>(
     authority: Option<&'b str>,
     host: Option<&'b [u8]>,
@@ -141,9 +143,10 @@ fn authority<'b>(
         (None, Some(host)) => parse(host),
         (Some(authority), Some(host)) => {
             let authority = parse(authority.as_bytes())?;
-            match parse(host)? == authority {
-                true => Ok(authority),
-                false => Err(Reason::MalformedRequest),
+            if parse(host)? == authority {
+                Ok(authority)
+            } else {
+                Err(Reason::MalformedRequest)
             }
         }
     }
@@ -160,11 +163,11 @@ fn target<'b>(method: &str, path: &'b str) -> Result<PathAndQuery<'b>, Reason> {
 }
 
 impl<'h, 'b> ResponseHead<'h, 'b> {
-    /// Judges a head whose field names are lower case, an answer to `method`; `ended` when no body
-    /// follows it.
+    /// Validates the head of a response to `method`, whose field names are lower case; `ended` if no
+    /// body follows it.
     ///
     /// # Errors
-    /// It breaks a rule of HTTP.
+    /// It violates HTTP.
     pub fn of_http2(
         status: u16,
         fields: &'h [Header<'b>],
@@ -172,8 +175,8 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         method: &str,
     ) -> Result<Self, MalformedResponse> {
         // RFC 9113 8.6: there is no 101.
-        let lawful = (100..600).contains(&status) && status != 101 && fields.len() <= MAX_FIELDS;
-        if !lawful || !fields.iter().all(may_stand) {
+        let valid = (100..600).contains(&status) && status != 101 && fields.len() <= MAX_FIELDS;
+        if !valid || !fields.iter().all(is_allowed) {
             return Err(MalformedResponse);
         }
         let mut length: Option<u64> = None;
@@ -197,13 +200,13 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             (false, None | Some(0)) => Framing::UntilClose,
             (false, Some(length)) => Framing::Length(length),
         };
-        // The stream ended before what was told to come.
+        // The stream ended before the declared length.
         if ended && !bodiless && length.is_some_and(|length| length > 0) {
             return Err(MalformedResponse);
         }
-        let told_length = match status {
+        let declared_length = match status {
             100..200 | 204 => None,
-            // Of an empty body HTTP/1 has to be told.
+            // HTTP/1 needs the length of an empty body.
             _ if !bodiless && ended => Some(0),
             _ => length.filter(|_| framing == Framing::None),
         };
@@ -213,7 +216,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             fields,
             end_to_end,
             framing,
-            told_length,
+            declared_length,
             connection: Connection::default(),
             keeps_alive: true,
         })
@@ -241,13 +244,13 @@ mod tests {
         pairs.iter().map(field).collect()
     }
 
-    fn refused(pseudo: Pseudo<'_>, pairs: &[(&str, &str)], ended: bool) -> Option<Reason> {
+    fn rejection(pseudo: Pseudo<'_>, pairs: &[(&str, &str)], ended: bool) -> Option<Reason> {
         let fields = fields(pairs);
         RequestHead::of_http2(pseudo, &fields, ended).err()
     }
 
     #[test]
-    fn a_request_is_read_into_the_form_of_any_other() {
+    fn parses_a_request_like_http1() {
         let fields = fields(&[("accept", "*/*"), ("te", "trailers"), ("x-real-ip", "6")]);
         let head = RequestHead::of_http2(GET, &fields, true).unwrap();
         let authority = head.authority.as_ref().unwrap();
@@ -265,37 +268,37 @@ mod tests {
     }
 
     #[test]
-    fn authority_and_host_agree() {
-        let host = |host: &'static str| refused(GET, &[("host", host)], true);
+    fn authority_and_host_must_agree() {
+        let host = |host: &'static str| rejection(GET, &[("host", host)], true);
         assert_eq!(host("shop.example:8443"), None);
         assert_eq!(host("other.example:8443"), Some(Reason::MalformedRequest));
         assert_eq!(host("shop.example"), Some(Reason::MalformedRequest));
         let with = |authority| Pseudo { authority, ..GET };
-        assert_eq!(refused(with(None), &[("host", "a")], true), None);
+        assert_eq!(rejection(with(None), &[("host", "a")], true), None);
         for authority in [None, Some(""), Some("u@a"), Some("a b"), Some("a,b")] {
-            let refused = refused(with(authority), &[], true);
+            let refused = rejection(with(authority), &[], true);
             assert_eq!(refused, Some(Reason::MalformedRequest), "{authority:?}");
         }
     }
 
     #[test]
-    fn a_scheme_is_one_of_two() {
-        for (scheme, lawful) in [
+    fn accepts_http_and_https_schemes() {
+        for (scheme, valid) in [
             (Some("http"), true),
             (Some("https"), true),
             (Some("ftp"), false),
             (Some(""), false),
             (None, false),
         ] {
-            let refused = refused(Pseudo { scheme, ..GET }, &[], true);
-            assert_eq!(refused.is_none(), lawful, "{scheme:?}");
+            let refused = rejection(Pseudo { scheme, ..GET }, &[], true);
+            assert_eq!(refused.is_none(), valid, "{scheme:?}");
         }
     }
 
     #[test]
-    fn a_path_is_absolute_or_everything() {
+    fn rejects_paths_that_are_not_absolute() {
         let with = |method, path| {
-            refused(
+            rejection(
                 Pseudo {
                     method,
                     path,
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_a_connection_is_refused() {
+    fn rejects_connection_specific_fields() {
         for (name, value) in [
             ("connection", "close"),
             ("keep-alive", "5"),
@@ -329,13 +332,13 @@ mod tests {
             ("a", "b\t"),
             ("content-length", "+5"),
         ] {
-            let refused = refused(GET, &[(name, value)], false);
+            let refused = rejection(GET, &[(name, value)], false);
             assert_eq!(refused, Some(Reason::MalformedRequest), "{name}: {value}");
         }
     }
 
     #[test]
-    fn a_length_is_what_follows() {
+    fn framing_follows_length_and_end_of_stream() {
         let framing = |pairs: &[(&str, &str)], ended| {
             let fields = fields(pairs);
             RequestHead::of_http2(GET, &fields, ended).map(|head| head.framing)
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_is_asked_for_by_extended_connect_alone() {
+    fn accepts_websockets_by_extended_connect_only() {
         let connect = |protocol| Pseudo {
             method: "CONNECT",
             protocol,
@@ -368,28 +371,31 @@ mod tests {
         };
         let view = head.view(head.authority.as_ref().unwrap(), client);
         assert!(view.values("sec-websocket-key").next().is_none());
-        let refused = |pseudo, pairs: &[_], ended| refused(pseudo, pairs, ended).unwrap();
+        let rejection = |pseudo, pairs: &[_], ended| rejection(pseudo, pairs, ended).unwrap();
         let websocket = connect(Some("websocket"));
-        assert_eq!(refused(websocket, &[], false), Reason::MalformedRequest);
+        assert_eq!(rejection(websocket, &[], false), Reason::MalformedRequest);
         assert_eq!(
-            refused(websocket, &[version], true),
+            rejection(websocket, &[version], true),
             Reason::MalformedRequest
         );
         let other = connect(Some("connect-udp"));
-        assert_eq!(refused(other, &[version], false), Reason::MethodNotAllowed);
+        assert_eq!(
+            rejection(other, &[version], false),
+            Reason::MethodNotAllowed
+        );
         let get = Pseudo {
             protocol: Some("websocket"),
             ..GET
         };
-        assert_eq!(refused(get, &[version], false), Reason::MalformedRequest);
+        assert_eq!(rejection(get, &[version], false), Reason::MalformedRequest);
     }
 
     #[test]
-    fn a_response_is_read_into_the_form_of_any_other() {
+    fn parses_a_response_like_http1() {
         let read = |status, pairs: &[(&str, &str)], ended, method: &str| {
             let fields = fields(pairs);
             ResponseHead::of_http2(status, &fields, ended, method)
-                .map(|head| (head.framing, head.told_length))
+                .map(|head| (head.framing, head.declared_length))
         };
         let length = [("content-length", "5")];
         assert_eq!(
@@ -424,9 +430,9 @@ mod tests {
     }
 
     proptest! {
-        /// What is read from HTTP/2 says nothing in HTTP/1 that it did not say before.
+        /// A head parsed from HTTP/2 means the same in HTTP/1.
         #[test]
-        fn any_head_is_judged_and_framed_once(
+        fn any_head_is_rejected_or_framed_once(
             path in "(/[a-z%.#?*]{0,8}|[a-z*]{0,3})",
             authority in prop::option::of("[a-zA-Z0-9.:@-]{0,12}"),
             names in prop::collection::vec("[a-z_-]{1,18}", 0..6),

@@ -1,12 +1,13 @@
-//! Which virtual host a name belongs to.
+//! Finds the virtual host of a name.
 
 use crate::authority::HostPattern;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
-/// Values by host pattern: an exact name comes before a wildcard, and a wildcard takes exactly one label.
+/// Map from host patterns to values: an exact name precedes a wildcard, and a wildcard matches exactly
+/// one label.
 ///
-/// Two look-ups at most, whatever the number of hosts.
+/// At most two look-ups for any number of hosts.
 #[derive(Clone, Debug)]
 pub struct HostMap<T> {
     exact: HashMap<Box<str>, T, RandomState>,
@@ -23,7 +24,7 @@ impl<T> Default for HostMap<T> {
 }
 
 impl<T> HostMap<T> {
-    /// The value for a canonical host.
+    /// Returns the value for a canonical host.
     pub fn get(&self, host: &str) -> Option<&T> {
         self.exact.get(host).or_else(|| {
             let (_, parent) = host.split_once('.')?;
@@ -31,7 +32,7 @@ impl<T> HostMap<T> {
         })
     }
 
-    /// Sets the value of a pattern; the former one is returned.
+    /// Sets the value of a pattern and returns the previous one.
     pub fn insert(&mut self, pattern: HostPattern, value: T) -> Option<T> {
         match pattern {
             HostPattern::Exact(name) => self.exact.insert(name, value),
@@ -39,7 +40,7 @@ impl<T> HostMap<T> {
         }
     }
 
-    /// Forgets a pattern.
+    /// Removes a pattern.
     pub fn remove(&mut self, pattern: &HostPattern) -> Option<T> {
         match pattern {
             HostPattern::Exact(name) => self.exact.remove(name),
@@ -47,12 +48,12 @@ impl<T> HostMap<T> {
         }
     }
 
-    /// How many patterns there are.
+    /// Returns the number of patterns.
     pub fn len(&self) -> usize {
         self.exact.len() + self.wildcard.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -71,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn exact_comes_before_wildcard() {
+    fn exact_names_precede_wildcards() {
         let map = map(&["*.example.com", "shop.example.com"]);
         assert_eq!(map.get("shop.example.com").unwrap(), "shop.example.com");
         assert_eq!(map.get("blog.example.com").unwrap(), "*.example.com");
     }
 
     #[test]
-    fn a_wildcard_takes_exactly_one_label() {
+    fn a_wildcard_matches_exactly_one_label() {
         let map = map(&["*.example.com"]);
         assert_eq!(map.get("example.com"), None);
         assert_eq!(map.get("a.b.example.com"), None);
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrower_wildcard_hides_nothing_of_the_wider_one() {
+    fn a_narrower_wildcard_does_not_hide_a_wider_one() {
         let mut map = map(&["*.example.com", "*.b.example.com"]);
         assert_eq!(map.get("a.b.example.com").unwrap(), "*.b.example.com");
         assert_eq!(map.get("b.example.com").unwrap(), "*.example.com");

@@ -1,9 +1,9 @@
-//! Answers of our own: why, with which status, in which words. The page of answers in the docs is made
+//! Reasons of local responses, with status and body. The reference page of proxy responses is generated
 //! from them.
 
-macro_rules! answers {
+macro_rules! reasons {
     ($(#[doc = $doc:literal] $name:ident = $status:literal, $sentence:literal;)+) => {
-        /// The value of `x-portolan-reason`, and what goes with it.
+        /// Value of `x-portolan-reason`, with its status and body.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Reason {
             $(#[doc = $doc] $name,)+
@@ -13,29 +13,29 @@ macro_rules! answers {
             /// Every reason, in the order of the page.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// As it stands in `x-portolan-reason`.
+            /// Returns the value of `x-portolan-reason`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)+
                 }
             }
 
-            /// The status of the answer. (A redirect's depends on the
-            /// method or the route, that of a route that answers on the route.)
+            /// Returns the status of the response. (That of a redirect depends on the method or the
+            /// route, that of a configured response on the route.)
             pub fn status(self) -> u16 {
                 match self {
                     $(Self::$name => $status,)+
                 }
             }
 
-            /// One sentence for the person who sees it.
+            /// Returns the body, one sentence.
             pub fn sentence(self) -> &'static str {
                 match self {
                     $(Self::$name => $sentence,)+
                 }
             }
 
-            /// When it is given.
+            /// Returns the meaning.
             pub fn doc(self) -> &'static str {
                 match self {
                     $(Self::$name => $doc,)+
@@ -45,77 +45,70 @@ macro_rules! answers {
     };
 }
 
-answers! {
-    /// The request breaks a rule of HTTP, or one of ours that keeps two readers from disagreeing.
+reasons! {
+    /// The request violates HTTP, or a stricter rule of Portolan that prevents request smuggling.
     MalformedRequest = 400, "The request is malformed.";
-    /// The target is longer than we read.
+    /// The request target is longer than 16 KiB.
     TargetTooLong = 414, "The request target is too long.";
-    /// The head is longer than we read, or has too many fields.
+    /// The request head is larger than 64 KiB, or has more than 100 fields.
     HeadTooLarge = 431, "The request head is too large.";
-    /// The head or the body did not arrive in time.
+    /// The request head or body did not arrive in time.
     RequestTimeout = 408, "The request did not arrive in time.";
-    /// CONNECT and TRACE are not offered.
-    MethodNotAllowed = 405, "The method is not offered here.";
-    /// An `Expect` that is not `100-continue`.
-    ExpectationFailed = 417, "Only the expectation 100-continue is met.";
-    /// Not HTTP/1.0, HTTP/1.1 or HTTP/2.
-    VersionNotSupported = 505, "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here.";
-    /// Nothing is served under this host.
-    UnknownHost = 404, "Nothing is served under this host.";
-    /// The host has no route for this path.
-    NoRoute = 404, "Nothing is served under this path.";
-    /// The host has another certificate, client authority or TLS versions than the connection.
-    MisdirectedRequest = 421, "This host needs a connection of its own.";
-    /// The route opens no WebSockets (`websockets: false`).
-    WebSocketRefused = 403, "WebSockets are not offered here.";
-    /// The endpoint speaks HTTP/2 without extended CONNECT (RFC 8441), which a WebSocket needs.
-    WebSocketNotOffered = 502, "The endpoint opens no WebSockets over HTTP/2.";
-    /// The route sends its clients elsewhere.
-    Redirect = 302, "Served elsewhere.";
-    /// The route answers by itself (`respond`).
-    DirectResponse = 200, "Answered by the route.";
-    /// A browser asked whether another origin's script may send a request (CORS), and the route has rules for that.
-    CorsPreflight = 204, "Said in the fields.";
-    /// The host is served on HTTPS.
-    RedirectToHttps = 308, "Served over HTTPS.";
-    /// The host waits for its first certificate.
+    /// CONNECT and TRACE are not supported.
+    MethodNotAllowed = 405, "The method is not allowed.";
+    /// `Expect` is not `100-continue`.
+    ExpectationFailed = 417, "Only the expectation 100-continue is supported.";
+    /// The version is not HTTP/1.0, HTTP/1.1 or HTTP/2.
+    VersionNotSupported = 505, "Only HTTP/1.0, HTTP/1.1 and HTTP/2 are supported.";
+    /// No virtual host has this hostname.
+    UnknownHost = 404, "No such host.";
+    /// No route of the host matches the request.
+    NoRoute = 404, "No route matches this request.";
+    /// The host has a different certificate, client authority or TLS version policy than the connection.
+    MisdirectedRequest = 421, "This host requires a separate connection.";
+    /// The route does not allow WebSockets (`websockets: false`).
+    WebSocketRefused = 403, "WebSockets are not allowed.";
+    /// The endpoint does not support extended CONNECT over HTTP/2 (RFC 8441), which WebSockets need.
+    WebSocketNotOffered = 502, "The endpoint does not support WebSockets over HTTP/2.";
+    /// The route redirects.
+    Redirect = 302, "Redirected.";
+    /// The route has a configured response (`respond`).
+    DirectResponse = 200, "Configured response.";
+    /// Response to a CORS preflight on a route with `cors`.
+    CorsPreflight = 204, "";
+    /// The host redirects plain HTTP to HTTPS.
+    RedirectToHttps = 308, "Redirected to HTTPS.";
+    /// The first certificate of the host has not been issued yet.
     CertificatePending = 503, "The certificate of this host has not been issued yet.";
     /// Every backend of the route has weight 0.
     AllWeightsZero = 503, "Every backend of this route has weight 0.";
     /// No endpoint of the chosen backend is ready.
-    NoReadyEndpoints = 503, "Nothing that serves this host is ready.";
-    /// The endpoint has an address that the class denies (`deniedCIDRs`), such as loopback.
-    DeniedAddress = 503, "The endpoint has an address that is never contacted.";
-    /// The proxy has no memory or no descriptor left for the request.
+    NoReadyEndpoints = 503, "No endpoint is ready.";
+    /// The address of the endpoint is denied, by default (such as loopback) or by the class (`deniedCIDRs`).
+    DeniedAddress = 503, "The address of the endpoint is denied.";
+    /// The proxy has no memory or file descriptors left for the request.
     Overloaded = 503, "The proxy is overloaded.";
-    /// The request came by for the fifth time, or its endpoint is this proxy itself.
-    LoopDetected = 508, "The request goes round in circles.";
-    /// No endpoint took the connection.
-    ConnectFailed = 502, "The endpoint refused the connection.";
-    /// The endpoint did not take the connection in time.
-    ConnectTimeout = 504, "The endpoint did not take the connection in time.";
-    /// The endpoint did not begin its response in time.
-    ResponseTimeout = 504, "The endpoint did not answer in time.";
-    /// No attempt led to a response within the time that the whole request may take.
-    DeadlineExceeded = 504, "The request was not answered in time.";
-    /// The endpoint's certificate has expired, is for another name, or of another authority.
-    UpstreamCertificateInvalid = 502, "The endpoint could not prove who it is.";
-    /// The endpoint does not speak TLS, or in no way that is spoken here.
-    UpstreamTlsFailed = 502, "The endpoint does not speak TLS as it should.";
+    /// The request passed this proxy for the fifth time, or its endpoint is the proxy itself.
+    LoopDetected = 508, "Loop detected.";
+    /// Connecting to the endpoint failed.
+    ConnectFailed = 502, "The connection to the endpoint failed.";
+    /// The endpoint did not accept the connection in time.
+    ConnectTimeout = 504, "The endpoint did not accept the connection in time.";
+    /// The endpoint did not start its response in time.
+    ResponseTimeout = 504, "The endpoint did not respond in time.";
+    /// The deadline of the whole request, including retries, passed without a response.
+    DeadlineExceeded = 504, "The request was not completed in time.";
+    /// The certificate of the endpoint has expired, is for another name, or from another authority.
+    UpstreamCertificateInvalid = 502, "The certificate of the endpoint is invalid.";
+    /// The TLS handshake with the endpoint failed: it does not use TLS, or no common version or cipher suite.
+    UpstreamTlsFailed = 502, "The TLS handshake with the endpoint failed.";
     /// The endpoint closed the connection without a response.
-    UpstreamClosed = 502, "The endpoint closed the connection without an answer.";
-    /// The endpoint's response breaks a rule of HTTP.
-    MalformedResponse = 502, "The endpoint's answer is malformed.";
+    UpstreamClosed = 502, "The endpoint closed the connection without a response.";
+    /// The response of the endpoint violates HTTP.
+    MalformedResponse = 502, "The response of the endpoint is malformed.";
 }
 
-impl Reason {
-    /// Whether trying again a little later may help.
-    pub fn is_passing(self) -> bool {
-        self.status() == 503
-    }
-}
-
-/// 301 where every client keeps the method anyway, else 308, which forbids changing it (RFC 9110 15.4.9).
+/// Returns 301 where every client keeps the method anyway, else 308, which forbids changing it (RFC 9110 15.4.9).
 pub fn redirect_status(method: &str) -> u16 {
     match method {
         "GET" | "HEAD" => 301,
@@ -123,7 +116,7 @@ pub fn redirect_status(method: &str) -> u16 {
     }
 }
 
-/// The reason phrase of a status (the registry of RFC 9110 16.2.1); nothing of an unregistered one.
+/// Returns the reason phrase of a status (registry of RFC 9110 16.2.1); empty for an unregistered one.
 pub fn phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",

@@ -1,5 +1,5 @@
-//! A request head, read strictly: whatever two readers could understand differently is refused
-//! before anything is routed (RFC 9112 11.2).
+//! Strict parser of request heads: everything that two readers could interpret differently is rejected
+//! before routing (RFC 9112 11.2).
 
 use crate::authority::Authority;
 use crate::body::Framing;
@@ -12,24 +12,24 @@ use httparse::Header;
 use memchr::memchr;
 use std::borrow::Cow;
 
-/// The longest target that is read, in bytes (RFC 9112 3 asks for at least 8000).
+/// Maximum length of a target, in bytes (RFC 9112 3 recommends at least 8000).
 pub const MAX_TARGET: usize = 16 * 1024;
-/// How many names the Connection fields of one message may nominate.
+/// Maximum number of names that the Connection fields of one message may nominate.
 const MAX_NOMINATED: usize = 16;
 
-/// Which version of HTTP the peer speaks.
+/// Version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// Closes after each message unless told otherwise; has no chunks.
+    /// Closes after each message by default; has no chunked coding.
     Http10,
-    /// Stays open unless told otherwise.
+    /// Persistent by default.
     Http11,
     /// Many requests at a time over one connection (RFC 9113).
     Http2,
 }
 
-/// RFC 9110 2.5: a minor version that is higher than ours is read as the highest that we know. Written over
-/// where it stands, before anything is read, so that nobody can read it differently after us.
+/// Replaces a higher minor version by the highest supported one (RFC 9110 2.5), in place and before
+/// anything is parsed, so that no later reader can interpret it differently.
 ///
 /// Takes a whole head, as [`RequestHead::parse`] does, and changes one digit of its first line or nothing.
 pub fn settle_version(head: &mut [u8]) {
@@ -52,50 +52,50 @@ pub fn settle_version(head: &mut [u8]) {
     }
 }
 
-/// What the Connection fields say.
+/// Options of the Connection fields.
 #[derive(Clone, Debug, Default)]
 pub struct Connection<'b> {
-    /// `close` was said.
+    /// `close` is present.
     pub close: bool,
-    /// `keep-alive` was said.
+    /// `keep-alive` is present.
     pub keep_alive: bool,
-    /// `upgrade` was said.
+    /// `upgrade` is present.
     pub upgrade: bool,
     nominated: Vec<&'b str>,
 }
 
-/// One request head, valid in itself. Borrows the bytes that it was read from.
+/// A valid request head. Borrows the bytes that it was parsed from.
 #[derive(Clone, Debug)]
 pub struct RequestHead<'h, 'b> {
-    /// An RFC 9110 token; never CONNECT or TRACE. GET for a WebSocket, whichever way it is asked for.
+    /// An RFC 9110 token; never CONNECT or TRACE. GET for a WebSocket over either protocol.
     pub method: &'b str,
-    /// What the client speaks.
+    /// Version of the client.
     pub version: Version,
-    /// Who is asked; absent only on HTTP/1.0.
+    /// The authority; absent only on HTTP/1.0.
     pub authority: Option<Authority<'b>>,
-    /// What is asked for, normalised. `*` for a server-wide OPTIONS.
+    /// The target, normalised. `*` for a server-wide OPTIONS.
     pub target: PathAndQuery<'b>,
     /// All fields, in their order.
     pub fields: &'h [Header<'b>],
     pub(crate) end_to_end: EndToEnd,
-    /// How the body ends.
+    /// Framing of the body.
     pub framing: Framing,
-    /// What belongs to this hop.
+    /// Options of the Connection fields.
     pub connection: Connection<'b>,
     /// The client waits for 100 before it sends its body.
     pub expects_continue: bool,
-    /// The client takes trailers (RFC 9110 10.1.4).
+    /// The client accepts trailers (RFC 9110 10.1.4).
     pub takes_trailers: bool,
-    /// A well-formed wish to speak WebSocket.
+    /// A valid WebSocket handshake.
     pub websocket: Option<Handshake<'b>>,
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
-    /// Reads a head that ends with its empty line and whose lines end in CR LF ([`crate::scan`]), and whose
+    /// Parses a head that ends with its empty line, whose lines end in CR LF ([`crate::scan`]), and whose
     /// version is settled ([`settle_version`]).
     ///
     /// # Errors
-    /// The answer that is due. The connection cannot be trusted after it.
+    /// The reason of the local response. The connection must be closed after it.
     pub fn parse(bytes: &'b [u8], slots: &'h mut Slots<'b>) -> Result<Self, Reason> {
         let mut parsed = httparse::Request::new(&mut []);
         match parsed.parse_with_uninit_headers(bytes, slots) {
@@ -120,35 +120,35 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         if matches!(method, "CONNECT" | "TRACE") {
             return Err(Reason::MethodNotAllowed);
         }
-        let judged = Fields::judge(fields, version)?;
-        // RFC 9112 3.2: also when the target names one.
-        if judged.host.is_none() && version == Version::Http11 {
+        let common = Fields::parse(fields, version)?;
+        // RFC 9112 3.2: required even if the target has an authority.
+        if common.host.is_none() && version == Version::Http11 {
             return Err(Reason::MalformedRequest);
         }
-        let (target, authority) = target_and_authority(method, target, judged.host)?;
+        let (target, authority) = target_and_authority(method, target, common.host)?;
         let mut head = Self {
             method,
             version,
             authority,
             target,
             fields,
-            framing: judged.framing,
-            end_to_end: judged.end_to_end,
-            connection: judged.connection,
-            expects_continue: judged.expects_continue,
-            takes_trailers: judged.takes_trailers,
+            framing: common.framing,
+            end_to_end: common.end_to_end,
+            connection: common.connection,
+            expects_continue: common.expects_continue,
+            takes_trailers: common.takes_trailers,
             websocket: None,
         };
         head.websocket = websocket::upgrade(&head);
         Ok(head)
     }
 
-    /// The fields that are passed on.
+    /// Returns the fields that are passed on.
     fn passed_on(&self) -> PassedOn<'_> {
         PassedOn::new(self.fields, self.end_to_end, &self.connection)
     }
 
-    /// The view that policy decides from.
+    /// Returns the view that decisions are made from.
     pub fn view<'v>(&'v self, authority: &'v Authority<'v>, client: Client<'v>) -> Head<'v> {
         Head {
             protocol: match self.version {
@@ -167,8 +167,8 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         }
     }
 
-    /// Whether the client wants the connection kept after this exchange. Of HTTP/2 a request says
-    /// nothing about its connection.
+    /// Returns true if the client keeps the connection open after this exchange. A request over HTTP/2
+    /// has no such option.
     pub fn keeps_alive(&self) -> bool {
         match self.version {
             Version::Http2 => true,
@@ -179,12 +179,12 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 }
 
 impl Connection<'_> {
-    /// Whether any field belongs to this hop because the sender said so.
+    /// Returns true if any field is nominated.
     pub(crate) fn nominates_any(&self) -> bool {
         !self.nominated.is_empty()
     }
 
-    /// Whether the field does.
+    /// Returns true if the field is nominated.
     pub fn nominates(&self, name: &str) -> bool {
         self.nominated
             .iter()
@@ -193,7 +193,7 @@ impl Connection<'_> {
 }
 
 impl<'b> Connection<'b> {
-    /// Takes in one Connection field; all tokens of all of them count.
+    /// Adds one Connection field; the tokens of all of them count.
     pub(crate) fn read(&mut self, value: &'b [u8]) -> Result<(), Reason> {
         for token in elements(value) {
             let token = std::str::from_utf8(token).map_err(|_| Reason::MalformedRequest)?;
@@ -213,7 +213,7 @@ impl<'b> Connection<'b> {
     }
 }
 
-/// What the fields say together.
+/// Result of the fields that the proxy interprets.
 pub(crate) struct Fields<'b> {
     pub(crate) host: Option<&'b [u8]>,
     pub(crate) framing: Framing,
@@ -224,7 +224,7 @@ pub(crate) struct Fields<'b> {
 }
 
 impl<'b> Fields<'b> {
-    pub(crate) fn judge(fields: &[Header<'b>], version: Version) -> Result<Self, Reason> {
+    pub(crate) fn parse(fields: &[Header<'b>], version: Version) -> Result<Self, Reason> {
         let mut host = None;
         let mut length = None;
         let mut chunked = false;
@@ -240,7 +240,7 @@ impl<'b> Fields<'b> {
                     once(&mut length, value)?;
                 }
                 Role::TransferEncoding => {
-                    // Any other coding, any list, any second field: refused rather than understood.
+                    // Any other coding, list or second field is rejected.
                     let known = field.value.eq_ignore_ascii_case(b"chunked");
                     if !known || chunked || version == Version::Http10 {
                         return Err(Reason::MalformedRequest);
@@ -252,7 +252,7 @@ impl<'b> Fields<'b> {
                 Role::EndToEnd => end_to_end.add(index),
                 Role::Hop if field.name.eq_ignore_ascii_case("te") => {
                     takes_trailers |=
-                        elements(field.value).any(|it| it.eq_ignore_ascii_case(b"trailers"));
+                        elements(field.value).any(|token| token.eq_ignore_ascii_case(b"trailers"));
                 }
                 Role::Upgrade | Role::Hop | Role::Identity | Role::Own | Role::Lookalike => {}
             }
@@ -267,7 +267,7 @@ impl<'b> Fields<'b> {
             // RFC 9110 10.1.1: ignored on HTTP/1.0, and pointless without a body.
             None => false,
             Some(_) if version == Version::Http10 => false,
-            // Over HTTP/2 a body may come without any word of it.
+            // Over HTTP/2 a body may come without being declared.
             Some(value) if value.eq_ignore_ascii_case(b"100-continue") => {
                 version == Version::Http2 || !framing.is_empty()
             }
@@ -285,9 +285,9 @@ impl<'b> Fields<'b> {
     }
 }
 
-/// Whether a head can be of somebody who speaks HTTP/1 at all: a first line of three words, of which the
-/// second names nothing and the third no version of HTTP, is said by somebody to whom an answer would say
-/// as little (RFC 9113 3.4 has such a line for servers to close on).
+/// Returns true if a head may come from a client of HTTP/1: a first line of three words, of which the
+/// second is no target and the third no version of HTTP, comes from a client that would not understand
+/// a response either (RFC 9113 3.4 has such a line for servers to close on).
 pub fn may_be_http(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
@@ -298,7 +298,7 @@ pub fn may_be_http(head: &[u8]) -> bool {
     version.starts_with(b"HTTP/") || target.contains(&b'/') || target == b"*"
 }
 
-/// Whether the request line ends in a version that could be one (RFC 9112 2.3), just not one of ours.
+/// Returns true if the request line ends in a well-formed version (RFC 9112 2.3) that is not supported.
 fn names_a_version(head: &[u8]) -> bool {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
@@ -309,7 +309,7 @@ fn names_a_version(head: &[u8]) -> bool {
     )
 }
 
-/// A field that may stand once.
+/// Stores the value of a field that may occur once.
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reason> {
     match slot.replace(value) {
         None => Ok(()),
@@ -317,7 +317,8 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), Reason> {
     }
 }
 
-/// RFC 9112 3.2. An absolute target must agree with Host: stricter than 3.2.2, on purpose.
+/// Parses the target (RFC 9112 3.2). An absolute target must agree with Host: stricter than 3.2.2, on
+/// purpose.
 fn target_and_authority<'b>(
     method: &str,
     target: &'b str,
@@ -355,27 +356,27 @@ fn target_and_authority<'b>(
     Ok((PathAndQuery::parse(path).map_err(malformed)?, Some(named)))
 }
 
-/// The view of a head, for the tests of what is decided from it.
+/// Parses a head and passes its view, for tests.
 #[cfg(test)]
-pub(crate) fn head_of<T>(text: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
-    view_of(text, false, look)
+pub(crate) fn head_of<T>(text: &str, use_head: impl FnOnce(&Head<'_>) -> T) -> T {
+    view_of(text, false, use_head)
 }
 
-/// As before, of a request that came over TLS.
+/// As before, for a request over TLS.
 #[cfg(test)]
-pub(crate) fn secure_head_of<T>(text: &str, look: impl FnOnce(&Head<'_>) -> T) -> T {
-    view_of(text, true, look)
+pub(crate) fn secure_head_of<T>(text: &str, use_head: impl FnOnce(&Head<'_>) -> T) -> T {
+    view_of(text, true, use_head)
 }
 
 #[cfg(test)]
-fn view_of<T>(text: &str, secure: bool, look: impl FnOnce(&Head<'_>) -> T) -> T {
+fn view_of<T>(text: &str, secure: bool, use_head: impl FnOnce(&Head<'_>) -> T) -> T {
     let mut room = crate::field::slots();
     let head = RequestHead::parse(text.as_bytes(), &mut room).unwrap();
     let client = Client {
         address: "192.0.2.7",
         secure,
     };
-    look(&head.view(head.authority.as_ref().unwrap(), client))
+    use_head(&head.view(head.authority.as_ref().unwrap(), client))
 }
 
 #[cfg(test)]
@@ -384,26 +385,26 @@ mod tests {
     use crate::field::slots;
     use proptest::prelude::*;
 
-    /// Judges a head and gives what matters of it, or the refusal.
-    fn judge<T>(text: &str, give: impl FnOnce(RequestHead<'_, '_>) -> T) -> Result<T, Reason> {
-        RequestHead::parse(text.as_bytes(), &mut slots()).map(give)
+    /// Parses a head and returns a part of it, or the error.
+    fn parse<T>(text: &str, select: impl FnOnce(RequestHead<'_, '_>) -> T) -> Result<T, Reason> {
+        RequestHead::parse(text.as_bytes(), &mut slots()).map(select)
     }
 
     fn with(fields: &str) -> Result<Framing, Reason> {
-        judge(
+        parse(
             &format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"),
-            |it| it.framing,
+            |head| head.framing,
         )
     }
 
-    fn refused(text: &str) -> Reason {
-        judge(text, |_| ()).expect_err(text)
+    fn rejection(text: &str) -> Reason {
+        parse(text, |_| ()).expect_err(text)
     }
 
     #[test]
-    fn a_plain_request_is_read() {
+    fn parses_a_plain_request() {
         let text = "GET /a/../b?c HTTP/1.1\r\nHost: Shop.example:8080\r\nX: y\r\n\r\n";
-        judge(text, |head| {
+        parse(text, |head| {
             assert_eq!((head.method, &*head.target.path), ("GET", "/b"));
             assert_eq!(head.authority.as_ref().unwrap().host(), "shop.example");
             assert_eq!((head.framing, head.keeps_alive()), (Framing::None, true));
@@ -412,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_two_readers_could_read_differently() {
+    fn rejects_ambiguous_framing() {
         assert_eq!(with("Content-Length: 5\r\n"), Ok(Framing::Length(5)));
         assert_eq!(with("Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
         for fields in [
@@ -442,11 +443,11 @@ mod tests {
             assert_eq!(with(fields), Err(Reason::MalformedRequest), "{fields:?}");
         }
         let old = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(refused(old), Reason::MalformedRequest);
+        assert_eq!(rejection(old), Reason::MalformedRequest);
     }
 
     #[test]
-    fn host_stands_once_and_is_well_formed() {
+    fn requires_one_well_formed_host() {
         for text in [
             "GET / HTTP/1.1\r\n\r\n",
             "GET http://a/ HTTP/1.1\r\n\r\n",
@@ -468,7 +469,7 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    refused(text),
+                    rejection(text),
                     Reason::MalformedRequest | Reason::VersionNotSupported
                 ),
                 "{text:?}"
@@ -476,26 +477,29 @@ mod tests {
         }
         let absolute = "GET http://A?q HTTP/1.1\r\nHost: a\r\n\r\n";
         // An absolute target may have an empty path only when nothing follows it.
-        assert_eq!(refused(absolute), Reason::MalformedRequest);
+        assert_eq!(rejection(absolute), Reason::MalformedRequest);
         let absolute = "GET HTTP://A HTTP/1.1\r\nHost: a\r\n\r\n";
         assert_eq!(
-            judge(absolute, |it| it.target.path.into_owned()).unwrap(),
+            parse(absolute, |head| head.target.path.into_owned()).unwrap(),
             "/"
         );
         let old = "GET / HTTP/1.0\r\n\r\n";
-        assert!(judge(old, |it| it.authority.is_none() && !it.keeps_alive()).unwrap());
+        assert!(parse(old, |head| head.authority.is_none() && !head.keeps_alive()).unwrap());
     }
 
     #[test]
-    fn methods_versions_and_sizes_have_their_own_answers() {
+    fn methods_versions_and_sizes_have_their_own_reasons() {
         let head = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
-        assert_eq!(refused(&head("TRACE / HTTP/1.1")), Reason::MethodNotAllowed);
         assert_eq!(
-            refused(&head("CONNECT a:1 HTTP/1.1")),
+            rejection(&head("TRACE / HTTP/1.1")),
             Reason::MethodNotAllowed
         );
         assert_eq!(
-            refused(&head("GET / HTTP/2.0")),
+            rejection(&head("CONNECT a:1 HTTP/1.1")),
+            Reason::MethodNotAllowed
+        );
+        assert_eq!(
+            rejection(&head("GET / HTTP/2.0")),
             Reason::VersionNotSupported
         );
         for line in [
@@ -504,20 +508,20 @@ mod tests {
             "GET /  HTTP/1.1",
             "GET / HTTP/2",
         ] {
-            assert_eq!(refused(&head(line)), Reason::MalformedRequest, "{line}");
+            assert_eq!(rejection(&head(line)), Reason::MalformedRequest, "{line}");
         }
         let long = format!("GET /{} HTTP/1.1", "a".repeat(MAX_TARGET));
-        assert_eq!(refused(&head(&long)), Reason::TargetTooLong);
+        assert_eq!(rejection(&head(&long)), Reason::TargetTooLong);
         let many = format!(
             "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
             "a: b\r\n".repeat(100)
         );
-        assert_eq!(refused(&many), Reason::HeadTooLarge);
-        assert!(judge(&head("OPTIONS * HTTP/1.1"), |_| ()).is_ok());
+        assert_eq!(rejection(&many), Reason::HeadTooLarge);
+        assert!(parse(&head("OPTIONS * HTTP/1.1"), |_| ()).is_ok());
     }
 
     #[test]
-    fn who_does_not_speak_http_is_told_by_the_first_line() {
+    fn recognises_other_protocols_by_the_first_line() {
         for line in [
             "GET / HTTP/1.1",
             "GET x HTTP/9",
@@ -532,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_minor_version_is_read_as_the_highest_that_is_known() {
+    fn settles_higher_minor_versions() {
         let settled = |line: &str| {
             let mut head = format!("{line}\r\nHost: HTTP/1.2\r\n\r\n").into_bytes();
             settle_version(&mut head);
@@ -566,13 +570,13 @@ mod tests {
     }
 
     #[test]
-    fn connection_says_what_it_may() {
+    fn rejects_forbidden_connection_options() {
         let connection = |value: &str| {
             let text =
                 format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\nX-Hop: 1\r\n\r\n");
-            judge(&text, |it| {
-                let passes = it.passed_on().iter().any(|field| field.name == "X-Hop");
-                (it.keeps_alive(), !passes)
+            parse(&text, |head| {
+                let passes = head.passed_on().iter().any(|field| field.name == "X-Hop");
+                (head.keeps_alive(), !passes)
             })
         };
         assert_eq!(connection("close"), Ok((false, false)));
@@ -589,10 +593,10 @@ mod tests {
     }
 
     #[test]
-    fn expectations() {
+    fn supports_only_100_continue() {
         let expect = |version: &str, fields: &str| {
             let text = format!("PUT / {version}\r\nHost: a\r\nContent-Length: 1\r\n{fields}\r\n");
-            judge(&text, |it| it.expects_continue)
+            parse(&text, |head| head.expects_continue)
         };
         assert_eq!(expect("HTTP/1.1", "Expect: 100-Continue\r\n"), Ok(true));
         assert_eq!(expect("HTTP/1.0", "Expect: 100-continue\r\n"), Ok(false));
@@ -606,13 +610,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = RequestHead::parse(&bytes, &mut slots());
         }
 
         /// Mutations of a good head reach deeper than noise does.
         #[test]
-        fn a_damaged_head_is_judged_without_panic(at in 0usize..100, byte in any::<u8>()) {
+        fn never_panics_on_a_damaged_head(at in 0usize..100, byte in any::<u8>()) {
             let mut bytes = b"POST /a/%2e?b HTTP/1.1\r\nHost: a.b:80\r\nContent-Length: 12\r\n\
                 Connection: close, x\r\nExpect: 100-continue\r\n\r\n".to_vec();
             let at = at % bytes.len();

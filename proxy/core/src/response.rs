@@ -1,5 +1,5 @@
-//! A response head from an endpoint, judged as strictly as a request: a response that two
-//! readers could split differently is answered with 502 and its connection never used again.
+//! Strict parser of response heads: a response that two readers could frame differently becomes a 502,
+//! and its connection is not reused.
 
 use crate::body::Framing;
 use crate::field::{EndToEnd, PassedOn, Role, Slots, content_length, elements};
@@ -7,37 +7,37 @@ use crate::request::{Connection, Version};
 use httparse::Header;
 use thiserror::Error;
 
-/// The response breaks a rule of HTTP.
+/// The response violates HTTP.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the response is malformed")]
 pub struct MalformedResponse;
 
-/// One response head, valid in itself.
+/// A valid response head.
 #[derive(Clone, Debug)]
 pub struct ResponseHead<'h, 'b> {
     /// 100 to 599.
     pub status: u16,
-    /// As the endpoint wrote it.
+    /// Reason phrase of the endpoint.
     pub phrase: &'b str,
     /// All fields, in their order.
     pub fields: &'h [Header<'b>],
     pub(crate) end_to_end: EndToEnd,
-    /// How the body ends; none where HTTP says so, whatever the fields say.
+    /// Framing of the body; none where HTTP forbids a body, regardless of the fields.
     pub framing: Framing,
-    /// The length that is told though there is no body: of an empty one, or of the one that a
-    /// response to HEAD or a 304 leaves out.
-    pub told_length: Option<u64>,
-    /// What belongs to this hop.
+    /// `Content-Length` without a body: of an empty body, or of the one that a response to HEAD or a
+    /// 304 omits.
+    pub declared_length: Option<u64>,
+    /// Options of the Connection fields.
     pub connection: Connection<'b>,
-    /// The endpoint keeps the connection, as far as it says.
+    /// The endpoint keeps the connection open.
     pub keeps_alive: bool,
 }
 
 impl<'h, 'b> ResponseHead<'h, 'b> {
-    /// Reads a head whose lines end in CR LF ([`crate::scan`]), an answer to `method`.
+    /// Parses the head of a response to `method`, whose lines end in CR LF ([`crate::scan`]).
     ///
     /// # Errors
-    /// It breaks a rule of HTTP.
+    /// It violates HTTP.
     pub fn parse(
         bytes: &'b [u8],
         slots: &'h mut Slots<'b>,
@@ -93,8 +93,8 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             (false, false, Some(length)) => Framing::Length(length),
             (false, false, None) => Framing::UntilClose,
         };
-        let told_length = match status {
-            // RFC 9110 8.6: these never tell a length.
+        let declared_length = match status {
+            // RFC 9110 8.6: these have no Content-Length.
             100..200 | 204 => None,
             _ => length.filter(|_| framing == Framing::None),
         };
@@ -109,23 +109,23 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             fields,
             end_to_end,
             framing,
-            told_length,
+            declared_length,
             connection,
             keeps_alive,
         })
     }
 
-    /// The fields that are passed on.
+    /// Returns the fields that are passed on.
     pub fn passed_on(&self) -> PassedOn<'_> {
         PassedOn::new(self.fields, self.end_to_end, &self.connection)
     }
 
-    /// An interim response (RFC 9110 15.2); another follows.
+    /// Returns true for an interim response (RFC 9110 15.2); another follows.
     pub fn is_interim(&self) -> bool {
         self.status < 200
     }
 
-    /// Whether this 101 accepts the WebSocket handshake with `accept`.
+    /// Returns true if this 101 accepts the WebSocket handshake with `accept`.
     pub fn accepts_websocket(&self, accept: &str) -> bool {
         let values = |name: &'static str| {
             self.fields
@@ -138,7 +138,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
             && self.connection.upgrade
             && values("upgrade")
                 .flat_map(elements)
-                .all(|it| it.eq_ignore_ascii_case(b"websocket"))
+                .all(|token| token.eq_ignore_ascii_case(b"websocket"))
             && values("upgrade").next().is_some()
             && accepts.next() == Some(accept.as_bytes())
             && accepts.next().is_none()
@@ -151,48 +151,51 @@ mod tests {
     use crate::field::slots;
     use proptest::prelude::*;
 
-    fn judge(method: &str, text: &str) -> Result<(u16, Framing, bool), MalformedResponse> {
+    fn parse(method: &str, text: &str) -> Result<(u16, Framing, bool), MalformedResponse> {
         ResponseHead::parse(text.as_bytes(), &mut slots(), method)
-            .map(|it| (it.status, it.framing, it.keeps_alive))
+            .map(|head| (head.status, head.framing, head.keeps_alive))
     }
 
     #[test]
-    fn framing_by_status_method_and_fields() {
+    fn framing_follows_status_method_and_fields() {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        assert_eq!(judge("GET", ok), Ok((200, Framing::Length(5), true)));
-        assert_eq!(judge("HEAD", ok), Ok((200, Framing::None, true)));
+        assert_eq!(parse("GET", ok), Ok((200, Framing::Length(5), true)));
+        assert_eq!(parse("HEAD", ok), Ok((200, Framing::None, true)));
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(judge("GET", chunked), Ok((200, Framing::Chunked, true)));
+        assert_eq!(parse("GET", chunked), Ok((200, Framing::Chunked, true)));
         let close = "HTTP/1.1 200 OK\r\n\r\n";
-        assert_eq!(judge("GET", close), Ok((200, Framing::UntilClose, false)));
+        assert_eq!(parse("GET", close), Ok((200, Framing::UntilClose, false)));
         let unchanged = "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n";
-        assert_eq!(judge("GET", unchanged), Ok((304, Framing::None, true)));
+        assert_eq!(parse("GET", unchanged), Ok((304, Framing::None, true)));
         let none = "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(judge("GET", none), Ok((204, Framing::None, true)));
+        assert_eq!(parse("GET", none), Ok((204, Framing::None, true)));
         let old = "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n";
-        assert_eq!(judge("GET", old), Ok((200, Framing::Length(1), false)));
+        assert_eq!(parse("GET", old), Ok((200, Framing::Length(1), false)));
     }
 
     #[test]
-    fn a_told_length_is_kept_where_it_may_stand() {
-        let told = |method, status| {
+    fn keeps_a_declared_length_where_allowed() {
+        let declared = |method, status| {
             let text = format!("HTTP/1.1 {status} X\r\nContent-Length: 7\r\n\r\n");
             ResponseHead::parse(text.as_bytes(), &mut slots(), method)
                 .unwrap()
-                .told_length
+                .declared_length
         };
-        assert_eq!(told("HEAD", 200), Some(7));
-        assert_eq!(told("GET", 304), Some(7));
-        assert_eq!(told("GET", 204), None);
-        assert_eq!(told("GET", 200), None);
+        assert_eq!(declared("HEAD", 200), Some(7));
+        assert_eq!(declared("GET", 304), Some(7));
+        assert_eq!(declared("GET", 204), None);
+        assert_eq!(declared("GET", 200), None);
         let empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         let mut room = slots();
         let empty = ResponseHead::parse(empty, &mut room, "GET").unwrap();
-        assert_eq!((empty.framing, empty.told_length), (Framing::None, Some(0)));
+        assert_eq!(
+            (empty.framing, empty.declared_length),
+            (Framing::None, Some(0))
+        );
     }
 
     #[test]
-    fn what_two_readers_could_split_differently_is_refused() {
+    fn rejects_ambiguous_framing() {
         for text in [
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -208,12 +211,12 @@ mod tests {
             "HTTP/2 200 OK\r\n\r\n",
             "hello\r\n\r\n",
         ] {
-            assert_eq!(judge("GET", text), Err(MalformedResponse), "{text:?}");
+            assert_eq!(parse("GET", text), Err(MalformedResponse), "{text:?}");
         }
     }
 
     #[test]
-    fn a_tunnel_opens_only_for_the_matching_answer() {
+    fn a_tunnel_opens_only_for_the_matching_accept() {
         let accepts = |fields: &str| {
             let text = format!("HTTP/1.1 101 Switching\r\n{fields}\r\n");
             ResponseHead::parse(text.as_bytes(), &mut slots(), "GET")
@@ -230,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = ResponseHead::parse(&bytes, &mut slots(), "GET");
         }
     }

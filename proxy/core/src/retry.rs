@@ -1,21 +1,21 @@
-//! Whether a request that failed is sent once more.
+//! Decides whether a failed request is retried.
 //!
-//! A request may be processed twice only where somebody has said so (a route's `retries`) or
-//! where that is harmless (RFC 9110 9.2.2); and retries must not turn an endpoint's bad minute
-//! into a flood, so they have a budget.
+//! A request may be processed twice only if the route allows it (`retries`) or if that is harmless
+//! (RFC 9110 9.2.2). Retries have a budget, so that they never overload an endpoint that has
+//! problems.
 
 use portolan_discovery::table::{self, RetryOn};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The largest body that is kept for another attempt, in bytes.
+/// Maximum size of a body that is kept for a retry, in bytes.
 pub const MAX_REPLAYED: usize = 64 * 1024;
 
-/// How often a request that no endpoint took a byte of is sent again without a policy: while an
-/// application is replaced, several of its pods may end before that is known here.
-const MOST_FREE: u8 = 3;
+/// Maximum retries without a policy of a request that no endpoint received a byte of: during a rollout,
+/// several pods may end before the proxy is updated.
+const MAX_FREE: u8 = 3;
 
-/// A route's retries, compiled; shared by all workers.
+/// Compiled retry policy of a route; shared by all workers.
 #[derive(Debug)]
 pub struct RetryPolicy {
     count: u32,
@@ -33,7 +33,7 @@ impl From<&table::Retries> for RetryPolicy {
         let on = |condition| all || retries.retry_on.contains(&condition);
         Self {
             count: retries.count,
-            per_try: retries.per_try_timeout.filter(|it| !it.is_zero()),
+            per_try: retries.per_try_timeout.filter(|timeout| !timeout.is_zero()),
             connect_failure: on(RetryOn::ConnectFailure),
             reset: on(RetryOn::Reset),
             server_error: on(RetryOn::ServerError),
@@ -44,7 +44,7 @@ impl From<&table::Retries> for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How long one attempt may take until its response begins; absent: no limit of its own.
+    /// Returns the time limit of one attempt until its response begins; `None` is no limit.
     pub fn per_try(&self) -> Option<Duration> {
         self.per_try
     }
@@ -58,41 +58,41 @@ impl RetryPolicy {
     }
 }
 
-/// What ended an attempt before a byte of its response was passed on.
+/// Failure of an attempt before a byte of its response was passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The endpoint took no connection, or not one byte over it: nothing can happen twice.
+    /// The connection failed, or no byte was sent over it: nothing can be processed twice.
     Unsent,
-    /// As before, and there is no other endpoint or connection that could be tried at once.
+    /// As before, and there is no other endpoint or connection to try at once.
     Unreachable,
-    /// A connection that had served before ended without a byte of a response: the endpoint closed it,
-    /// most likely as idle, while the request was on its way (RFC 9112 9.3.1).
+    /// A reused connection ended without a byte of a response: the endpoint closed it, most likely as
+    /// idle, while the request was in transit (RFC 9112 9.3.1).
     Stale,
-    /// The connection ended, or the endpoint did not answer in time.
+    /// The connection ended, or the endpoint did not respond in time.
     Reset,
-    /// The endpoint answered, with this status.
+    /// The endpoint responded with this status.
     Status(u16),
 }
 
 impl Failure {
-    /// No endpoint can have begun to process the request.
+    /// Returns true if no endpoint can have begun to process the request.
     fn is_harmless(self) -> bool {
         matches!(self, Self::Unsent | Self::Unreachable)
     }
 }
 
-/// The attempts of one request.
+/// Retries of one request.
 #[derive(Debug)]
 pub struct Retries<'r> {
     policy: Option<&'r RetryPolicy>,
     idempotent: bool,
-    /// Of those that cost: all but the free ones.
+    /// Retries from the budget, without the free ones.
     made: u32,
     free: u8,
 }
 
 impl<'r> Retries<'r> {
-    /// A request has arrived on a route with this policy; see [`is_idempotent`].
+    /// Starts a request on a route with this policy; see [`is_idempotent`].
     pub fn new(policy: Option<&'r RetryPolicy>, idempotent: bool) -> Self {
         if let Some(policy) = policy {
             policy.budget.deposit();
@@ -105,35 +105,35 @@ impl<'r> Retries<'r> {
         }
     }
 
-    /// The route's policy.
+    /// Returns the policy of the route.
     pub fn policy(&self) -> Option<&'r RetryPolicy> {
         self.policy
     }
 
-    /// How many attempts after the first may have been processed by an endpoint.
+    /// Returns the number of retries that an endpoint may have processed.
     pub fn made(&self) -> u32 {
         self.made
     }
 
-    /// Whether what is sent must be kept: another attempt may need it.
+    /// Returns true if sent data must be kept for a retry.
     pub fn needs_replay(&self) -> bool {
         self.policy.is_some_and(|policy| self.made < policy.count)
     }
 
-    /// Whether the request is sent once more after this failure; `replayable` when all that was
-    /// sent of it is still there, `now` is the time since any fixed point. A yes is counted: the
-    /// attempt must follow.
-    pub fn once_more(&mut self, failure: Failure, replayable: bool, now: Duration) -> bool {
+    /// Returns true if the request is to be retried after this failure, and counts the retry, so the
+    /// attempt must follow. `replayable` means that everything sent is still available; `now` is the
+    /// time since any fixed point.
+    pub fn try_retry(&mut self, failure: Failure, replayable: bool, now: Duration) -> bool {
         if !replayable {
             return false;
         }
-        let most_free = match failure {
-            Failure::Unsent => MOST_FREE,
-            // The endpoint may have processed it, and must not get it again and again.
+        let max_free = match failure {
+            Failure::Unsent => MAX_FREE,
+            // The endpoint may have processed it, and must not get it repeatedly.
             Failure::Stale if self.idempotent => 1,
             Failure::Stale | Failure::Unreachable | Failure::Reset | Failure::Status(_) => 0,
         };
-        if self.free < most_free {
+        if self.free < max_free {
             self.free += 1;
             return true;
         }
@@ -141,16 +141,16 @@ impl<'r> Retries<'r> {
             return false;
         };
         let harmless = self.idempotent || policy.any_method || failure.is_harmless();
-        let yes = self.made < policy.count
+        let allowed = self.made < policy.count
             && policy.covers(failure)
             && harmless
             && policy.budget.withdraw(now);
-        self.made += u32::from(yes);
-        yes
+        self.made += u32::from(allowed);
+        allowed
     }
 }
 
-/// Whether a request with this method may be processed twice (RFC 9110 9.2.2).
+/// Returns true if a request with this method may be processed twice (RFC 9110 9.2.2).
 pub fn is_idempotent(method: &str) -> bool {
     matches!(
         method,
@@ -158,26 +158,26 @@ pub fn is_idempotent(method: &str) -> bool {
     )
 }
 
-/// How many retries a route may make: one for five requests, up to a hundred saved up, and ten a
-/// second whatever the number of requests.
+/// Retry budget of a route: one retry per five requests, up to a hundred saved, and ten a second
+/// regardless of the number of requests.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct RetryBudget {
-    /// In requests: a retry costs five.
+    /// Savings in requests: a retry costs five.
     saved: AtomicU32,
-    /// When the last of those ten a second will have been earned, in milliseconds.
+    /// Time at which the last of those ten a second will have been earned, in milliseconds.
     floor: AtomicU64,
 }
 
 const REQUESTS_PER_RETRY: u32 = 5;
-const MOST_SAVED: u32 = 100 * REQUESTS_PER_RETRY;
+const MAX_SAVED: u32 = 100 * REQUESTS_PER_RETRY;
 const FLOOR_INTERVAL: u64 = 100;
 const FLOOR_BURST: u64 = 10 * FLOOR_INTERVAL;
 
 impl RetryBudget {
     fn deposit(&self) {
-        // Read first: a route without failures stays at its most, and its line stays shared.
-        if self.saved.load(Ordering::Relaxed) < MOST_SAVED {
+        // Read first: a route without failures stays at its maximum, and the cache line stays shared.
+        if self.saved.load(Ordering::Relaxed) < MAX_SAVED {
             self.saved.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -214,55 +214,55 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_only_what_was_not_sent_is_sent_again_and_not_for_ever() {
+    fn without_a_policy_only_unsent_requests_are_retried() {
         for idempotent in [true, false] {
             let mut retries = Retries::new(None, idempotent);
-            assert!(!retries.once_more(Failure::Reset, true, NOW));
-            assert!(!retries.once_more(Failure::Status(503), true, NOW));
-            assert!(!retries.once_more(Failure::Unreachable, true, NOW));
-            for _ in 0..MOST_FREE {
-                assert!(retries.once_more(Failure::Unsent, true, NOW));
+            assert!(!retries.try_retry(Failure::Reset, true, NOW));
+            assert!(!retries.try_retry(Failure::Status(503), true, NOW));
+            assert!(!retries.try_retry(Failure::Unreachable, true, NOW));
+            for _ in 0..MAX_FREE {
+                assert!(retries.try_retry(Failure::Unsent, true, NOW));
             }
-            assert!(!retries.once_more(Failure::Unsent, true, NOW));
+            assert!(!retries.try_retry(Failure::Unsent, true, NOW));
             assert!(!retries.needs_replay());
         }
     }
 
     #[test]
-    fn a_connection_that_was_closed_as_idle_costs_an_idempotent_request_nothing() {
+    fn a_stale_connection_is_a_free_retry_if_idempotent() {
         let mut retries = Retries::new(None, true);
-        assert!(retries.once_more(Failure::Stale, true, NOW));
-        assert!(!retries.once_more(Failure::Stale, true, NOW), "once");
+        assert!(retries.try_retry(Failure::Stale, true, NOW));
+        assert!(!retries.try_retry(Failure::Stale, true, NOW), "once");
         assert!(
-            retries.once_more(Failure::Unsent, true, NOW),
+            retries.try_retry(Failure::Unsent, true, NOW),
             "the next pod has ended, too"
         );
         assert_eq!(retries.made(), 0);
-        assert!(!Retries::new(None, false).once_more(Failure::Stale, true, NOW));
-        let told = policy(1, &[RetryOn::Reset]);
-        assert!(Retries::new(Some(&told), false).once_more(Failure::Stale, true, NOW));
+        assert!(!Retries::new(None, false).try_retry(Failure::Stale, true, NOW));
+        let explicit = policy(1, &[RetryOn::Reset]);
+        assert!(Retries::new(Some(&explicit), false).try_retry(Failure::Stale, true, NOW));
     }
 
     #[test]
-    fn what_may_be_processed_twice_depends_on_method_and_consent() {
-        let silent = policy(1, &[]);
-        let told = policy(1, &[RetryOn::Reset]);
+    fn reprocessing_depends_on_method_and_policy() {
+        let default = policy(1, &[]);
+        let explicit = policy(1, &[RetryOn::Reset]);
         let once = |policy, method, failure| {
-            Retries::new(Some(policy), is_idempotent(method)).once_more(failure, true, NOW)
+            Retries::new(Some(policy), is_idempotent(method)).try_retry(failure, true, NOW)
         };
         for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"] {
-            assert!(once(&silent, method, Failure::Reset), "{method}");
+            assert!(once(&default, method, Failure::Reset), "{method}");
         }
         for method in ["POST", "PATCH", "get", "LOCK"] {
-            assert!(!once(&silent, method, Failure::Reset), "{method}");
-            assert!(once(&told, method, Failure::Reset), "{method}");
+            assert!(!once(&default, method, Failure::Reset), "{method}");
+            assert!(once(&explicit, method, Failure::Reset), "{method}");
         }
-        assert!(!once(&told, "GET", Failure::Status(503)));
-        assert!(once(&silent, "POST", Failure::Unreachable));
+        assert!(!once(&explicit, "GET", Failure::Status(503)));
+        assert!(once(&default, "POST", Failure::Unreachable));
     }
 
     #[test]
-    fn only_server_errors_are_a_failure_of_the_endpoint() {
+    fn retries_only_server_errors() {
         let policy = policy(1, &[RetryOn::ServerError]);
         for (status, expected) in [
             (500, true),
@@ -272,22 +272,22 @@ mod tests {
             (200, false),
         ] {
             let mut retries = Retries::new(Some(&policy), true);
-            let yes = retries.once_more(Failure::Status(status), true, NOW);
-            assert_eq!(yes, expected, "{status}");
+            let retried = retries.try_retry(Failure::Status(status), true, NOW);
+            assert_eq!(retried, expected, "{status}");
         }
     }
 
     #[test]
-    fn what_is_not_kept_is_not_sent_again() {
+    fn retries_need_the_sent_data() {
         let policy = policy(3, &[]);
         let mut retries = Retries::new(Some(&policy), true);
-        assert!(!retries.once_more(Failure::Reset, false, NOW));
-        assert!(!retries.once_more(Failure::Unsent, false, NOW));
+        assert!(!retries.try_retry(Failure::Reset, false, NOW));
+        assert!(!retries.try_retry(Failure::Unsent, false, NOW));
         assert_eq!(retries.made(), 0);
     }
 
     #[test]
-    fn ten_a_second_are_allowed_however_few_requests_there_are() {
+    fn allows_ten_retries_a_second_with_few_requests() {
         let budget = RetryBudget::default();
         let allowed = |now| (0..100).filter(|_| budget.withdraw(now)).count();
         assert_eq!(allowed(NOW), 10);
@@ -297,7 +297,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_request_is_processed_at_most_twice_and_count_times(
+        fn the_count_limits_retries(
             count in 0u32..6,
             failures in prop::collection::vec(
                 prop_oneof![
@@ -314,15 +314,15 @@ mod tests {
             let mut retries = Retries::new(Some(&policy), true);
             let processed = failures
                 .into_iter()
-                .map(|failure| (failure, retries.once_more(failure, true, NOW)))
-                .filter(|(failure, yes)| *yes && *failure != Failure::Unsent)
+                .map(|failure| (failure, retries.try_retry(failure, true, NOW)))
+                .filter(|(failure, retried)| *retried && *failure != Failure::Unsent)
                 .count();
-            // One that a stale connection took may have been.
+            // One on a stale connection may have been processed.
             prop_assert!(processed <= count as usize + 1);
             prop_assert!(retries.made() <= count);
         }
 
-        /// However requests and failures are spread, retries are at most a fifth of the requests, ten
+        /// For any sequence of requests and failures, retries are at most a fifth of the requests, ten
         /// a second, and ten at the start.
         #[test]
         fn the_budget_holds(events in prop::collection::vec((0u64..200, any::<bool>()), 1..2000)) {
@@ -332,7 +332,7 @@ mod tests {
                 now += after;
                 requests += 1;
                 budget.deposit();
-                // Each failure asks for as many as it can get.
+                // Each failure retries as often as it can.
                 while fails && budget.withdraw(Duration::from_millis(now)) {
                     retries += 1;
                 }

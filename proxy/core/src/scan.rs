@@ -1,12 +1,12 @@
-//! Where a head ends, and that its lines end as lines do.
+//! Finds the end of a message head and rejects bare CR or LF.
 //!
-//! httparse accepts a bare LF as a line end; whoever sits before or behind us may not, and two
-//! readings of one message are request smuggling. So a head reaches httparse only after this pass.
+//! httparse accepts a bare LF as a line end; another proxy or server may not, and two readings of
+//! one message are request smuggling. So a head reaches httparse only after this pass.
 
 use memchr::memchr2;
 use thiserror::Error;
 
-/// The longest head that is read, in bytes.
+/// Maximum size of a head, in bytes.
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// A CR without LF, or an LF without CR.
@@ -14,7 +14,7 @@ pub const MAX_HEAD: usize = 64 * 1024;
 #[error("a line does not end in CR LF")]
 pub struct BadLineEnd;
 
-/// Finds the end of a head that arrives in pieces, looking at each byte once.
+/// Finds the end of a head that arrives in pieces, scanning each byte once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadScan {
     scanned: usize,
@@ -22,8 +22,8 @@ pub struct HeadScan {
 }
 
 impl HeadScan {
-    /// The length of the head, its empty line included, once `bytes` holds all of it.
-    /// `bytes` must begin with what was given before.
+    /// Returns the length of the head, including its empty line, once `bytes` holds all of it.
+    /// `bytes` must begin with the bytes of the previous call.
     ///
     /// # Errors
     /// A line that does not end in CR LF.
@@ -51,7 +51,7 @@ impl HeadScan {
         Ok(None)
     }
 
-    /// Whether the first line has ended: tells an overlong target from overlong fields.
+    /// Returns true once the first line has ended: distinguishes an overlong target from overlong fields.
     pub fn past_first_line(&self) -> bool {
         self.line_start > 0
     }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_line_ends_are_refused() {
+    fn rejects_bare_line_ends() {
         for bytes in [
             &b"GET / HTTP/1.1\n"[..],
             b"a\r\rb",
@@ -92,7 +92,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_give_what_the_whole_gives(text in "(a|b|\r\n|\r|\n){0,24}", cuts in prop::collection::vec(0usize..40, 0..6)) {
+        fn input_may_be_split_anywhere(text in "(a|b|\r\n|\r|\n){0,24}", cuts in prop::collection::vec(0usize..40, 0..6)) {
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
             cuts.sort_unstable();

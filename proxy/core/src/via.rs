@@ -1,15 +1,14 @@
-//! Requests that come back: each hop says that it was passed (RFC 9110 7.6.3), and who sees its own
+//! Loop detection: each hop adds its name to `Via` (RFC 9110 7.6.3), and a proxy that finds its own
 //! name too often has found a loop.
 
 use httparse::Header;
 use thiserror::Error;
 
-/// How often a request may have come by before. A class may lawfully stand before itself once or
-/// twice: a route to a Service whose pods call another route of the same class.
-pub const MOST_PASSES: usize = 4;
+/// Maximum number of earlier passes of a request. A class may legitimately be passed more than once:
+/// by a route to a Service whose pods call another route of the same class.
+pub const MAX_PASSES: usize = 4;
 
-/// Under which name this installation stands in `Via`: it tells others where a request passed, and
-/// nothing about hosts or versions.
+/// Name of this installation in `Via`, which reveals neither hosts nor versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pseudonym(Box<str>);
 
@@ -19,9 +18,9 @@ impl Default for Pseudonym {
     }
 }
 
-/// What a pseudonym must be.
+/// Not a pseudonym.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("a name of 1 to 64 letters, digits, hyphens, underscores and dots")]
+#[error("must be 1 to 64 letters, digits, hyphens, underscores and dots")]
 pub struct BadPseudonym;
 
 impl std::str::FromStr for Pseudonym {
@@ -29,28 +28,29 @@ impl std::str::FromStr for Pseudonym {
 
     fn from_str(text: &str) -> Result<Self, BadPseudonym> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        match (1..=64).contains(&text.len()) && text.bytes().all(plain) {
-            true => Ok(Self(text.into())),
-            false => Err(BadPseudonym),
+        if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadPseudonym)
         }
     }
 }
 
 impl Pseudonym {
-    /// As it is written.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a request with these fields has passed here too often.
+    /// Returns true if a request with these fields has passed here too often.
     pub fn is_looping(&self, fields: &[Header<'_>]) -> bool {
         let via = fields
             .iter()
             .filter(|field| field.name.eq_ignore_ascii_case("via"));
-        via.map(|field| self.passes(field.value)).sum::<usize>() > MOST_PASSES
+        via.map(|field| self.passes(field.value)).sum::<usize>() > MAX_PASSES
     }
 
-    /// How often a `Via` value names us: as the second word of a member, after the protocol.
+    /// Counts this name in a `Via` value: as the second word of a member, after the protocol.
     fn passes(&self, value: &[u8]) -> usize {
         let members = value.split(|byte| *byte == b',');
         members
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn five_passes_are_a_loop_however_they_are_written() {
+    fn five_passes_are_a_loop_in_every_spelling() {
         assert!(!looping(&[]));
         assert!(!looping(&["1.1 shop-edge"; 4]));
         assert!(looping(&["1.1 shop-edge"; 5]));
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_not_us() {
+    fn ignores_other_names() {
         assert!(!looping(&["1.1 shop-edge-2"; 9]));
         assert!(!looping(&["shop-edge 1.1"; 9]));
         assert!(!looping(&["1.1 other (shop-edge)"; 9]));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pseudonym_fits_into_a_field() {
+    fn rejects_names_that_do_not_fit_a_field() {
         for bad in ["", "a b", "a,b", "a\r\n", "é", &"x".repeat(65)] {
             assert!(bad.parse::<Pseudonym>().is_err(), "{bad:?}");
         }

@@ -12,7 +12,7 @@ pub(crate) mod table;
 pub(crate) mod thread;
 
 pub use portolan_discovery::delta::{Batch, Update};
-pub use portolan_discovery::session::{Served, Verdict};
+pub use portolan_discovery::session::{PresentedCertificate, ResourceAck};
 use portolan_discovery::table::ResourceName;
 use portolan_discovery::version::Version;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// Apply a batch, then answer.
     Apply {
         batch: Batch,
-        answer: oneshot::Sender<Vec<Verdict>>,
+        answer: oneshot::Sender<Vec<ResourceAck>>,
     },
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Command {
 pub struct Control {
     commands: mpsc::Sender<Command>,
     held: Arc<Held>,
-    served: watch::Receiver<Arc<Vec<Served>>>,
+    served: watch::Receiver<Arc<Vec<PresentedCertificate>>>,
     readiness: watch::Receiver<bool>,
 }
 
@@ -51,8 +51,8 @@ impl Control {
     ///
     /// A host that names something absent delays the answer until the absent arrives (with
     /// another call), at most 5 s.
-    pub async fn apply(&self, batch: Batch) -> Vec<Verdict> {
-        let stopped: Vec<Verdict> = batch.upserts.iter().map(not_applied).collect();
+    pub async fn apply(&self, batch: Batch) -> Vec<ResourceAck> {
+        let stopped: Vec<ResourceAck> = batch.upserts.iter().map(not_applied).collect();
         let (answer, verdicts) = oneshot::channel();
         let command = Command::Apply { batch, answer };
         if self.commands.send(command).await.is_err() {
@@ -67,7 +67,7 @@ impl Control {
     }
 
     /// What clients are shown, found anew after each certificate swap and every minute.
-    pub fn served(&self) -> watch::Receiver<Arc<Vec<Served>>> {
+    pub fn served(&self) -> watch::Receiver<Arc<Vec<PresentedCertificate>>> {
         self.served.clone()
     }
 
@@ -77,7 +77,7 @@ impl Control {
     }
 }
 
-fn not_applied(update: &Update) -> Verdict {
+fn not_applied(update: &Update) -> ResourceAck {
     update.verdict(Some("the data plane is stopping".to_owned()))
 }
 
@@ -106,7 +106,7 @@ impl Held {
 pub(crate) struct Ends {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) held: Arc<Held>,
-    pub(crate) served: watch::Sender<Arc<Vec<Served>>>,
+    pub(crate) served: watch::Sender<Arc<Vec<PresentedCertificate>>>,
     pub(crate) readiness: watch::Sender<bool>,
 }
 

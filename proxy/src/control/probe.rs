@@ -10,7 +10,7 @@ mod targets;
 
 pub(crate) use targets::Targets;
 
-use crate::control::Served;
+use crate::control::PresentedCertificate;
 use crate::tls::certificate::{fingerprint, not_after};
 use crate::tls::{OWN, provider};
 use anyhow::{Context as _, anyhow};
@@ -40,7 +40,7 @@ const TELL: Duration = Duration::from_millis(250);
 /// Looks for ever; ends with the runtime that it runs on.
 pub(crate) async fn run(
     targets: Rc<Targets>,
-    served: watch::Sender<Arc<Vec<Served>>>,
+    served: watch::Sender<Arc<Vec<PresentedCertificate>>>,
     every: Duration,
 ) {
     let client = match client() {
@@ -93,7 +93,7 @@ struct Found {
 /// What has been found, by hostname.
 #[derive(Default)]
 struct Known {
-    served: BTreeMap<String, Served>,
+    served: BTreeMap<String, PresentedCertificate>,
     untold: bool,
 }
 
@@ -110,7 +110,7 @@ impl Known {
     }
 
     fn set(&mut self, hostname: &str, look: &Look, found: &Found) {
-        let new = Served {
+        let new = PresentedCertificate {
             server_name: hostname.to_owned(),
             certificate: ResourceName {
                 kind: Kind::Certificate,
@@ -131,7 +131,7 @@ impl Known {
         }
     }
 
-    fn tell(&mut self, to: &watch::Sender<Arc<Vec<Served>>>) {
+    fn tell(&mut self, to: &watch::Sender<Arc<Vec<PresentedCertificate>>>) {
         if std::mem::take(&mut self.untold) {
             to.send_replace(Arc::new(self.served.values().cloned().collect()));
         }

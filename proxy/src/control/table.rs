@@ -5,7 +5,7 @@
 //! host that names something absent waits, its old version in service.
 
 use crate::control::credentials::Credentials;
-use crate::control::{Update, Verdict};
+use crate::control::{ResourceAck, Update};
 use crate::external::Names;
 use crate::host::{Backend, Host};
 use crate::telemetry::inventory::Inventory;
@@ -20,7 +20,7 @@ use portolan_discovery::table::{
 use portolan_discovery::version::Version;
 use portolan_proxy_core::authority::HostPattern;
 use portolan_proxy_core::cidr::Networks;
-use portolan_proxy_core::decide::{Site, VirtualHost};
+use portolan_proxy_core::decide::{CompileContext, VirtualHost};
 use portolan_proxy_core::endpoint::EndpointSet;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct Step {
     /// Of this batch, and of earlier hosts whose wait is over.
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<ResourceAck>,
     /// For the workers.
     pub(crate) hosts: Vec<HostChange>,
     /// Certificates that are shown from now on.
@@ -143,7 +143,7 @@ impl Table {
     }
 
     /// Refuses a host that has waited long enough. It goes on waiting, silently.
-    pub(crate) fn give_up(&mut self, hostname: &str) -> Option<Verdict> {
+    pub(crate) fn give_up(&mut self, hostname: &str) -> Option<ResourceAck> {
         let absent: Vec<String> = {
             let waiting = self.waiting.get(hostname)?;
             let names = waiting.update.resource.references();
@@ -241,7 +241,7 @@ impl Table {
                 None => Compiled::Waits,
             };
         }
-        let site = Site {
+        let context = CompileContext {
             workers: self.workers,
             seed: self.random.u32(..),
             https_port: self.https_port,
@@ -263,7 +263,7 @@ impl Table {
                 },
             })
         };
-        let policy = match VirtualHost::compile(host, find, site) {
+        let policy = match VirtualHost::compile(host, find, context) {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
         };

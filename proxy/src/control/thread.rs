@@ -3,7 +3,7 @@
 use crate::control::listeners::{Listeners, Opening};
 use crate::control::probe::{self, Targets};
 use crate::control::table::{Step, Table};
-use crate::control::{Batch, Command, Ends, Update, Verdict};
+use crate::control::{Batch, Command, Ends, ResourceAck, Update};
 use crate::external::{self, Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
@@ -55,8 +55,8 @@ struct Memory {
 
 /// The answer to a batch with a host that names something absent.
 struct Parked {
-    answer: oneshot::Sender<Vec<Verdict>>,
-    verdicts: Vec<Verdict>,
+    answer: oneshot::Sender<Vec<ResourceAck>>,
+    verdicts: Vec<ResourceAck>,
     hosts: BTreeMap<String, Version>,
     until: Instant,
 }
@@ -120,7 +120,7 @@ impl Keeper {
         &mut self,
         memory: &mut Memory,
         batch: Batch,
-        answer: oneshot::Sender<Vec<Verdict>>,
+        answer: oneshot::Sender<Vec<ResourceAck>>,
     ) {
         let (listeners, others): (Vec<Update>, Vec<Update>) = batch
             .upserts
@@ -153,7 +153,7 @@ impl Keeper {
         memory: &mut Memory,
         update: &Update,
         open: &mut [Vec<OpenListener>],
-    ) -> Verdict {
+    ) -> ResourceAck {
         let Resource::Listener(listener) = &update.resource else {
             return update.verdict(None);
         };
@@ -234,7 +234,7 @@ impl Keeper {
         }
     }
 
-    fn hold(&self, verdicts: &[Verdict], removals: &[ResourceName]) {
+    fn hold(&self, verdicts: &[ResourceAck], removals: &[ResourceName]) {
         self.ends.held.change(|held| {
             for verdict in verdicts.iter().filter(|verdict| verdict.refused.is_none()) {
                 held.insert(verdict.name.clone(), verdict.version);
@@ -248,7 +248,7 @@ impl Keeper {
 
     /// Answers with the verdicts of this batch, and hands verdicts on earlier hosts to whoever
     /// waits for them; what nobody waits for comes along with this answer.
-    fn answer(&self, memory: &mut Memory, step: Step, answer: oneshot::Sender<Vec<Verdict>>) {
+    fn answer(&self, memory: &mut Memory, step: Step, answer: oneshot::Sender<Vec<ResourceAck>>) {
         let mut own = Vec::new();
         for verdict in step.verdicts {
             if let Some(verdict) = memory.deliver(verdict) {
@@ -305,7 +305,7 @@ async fn observe(ledger: Arc<Ledger>) {
 
 impl Memory {
     /// Gives a verdict to the answer that waits for it, or back.
-    fn deliver(&mut self, verdict: Verdict) -> Option<Verdict> {
+    fn deliver(&mut self, verdict: ResourceAck) -> Option<ResourceAck> {
         let waits = |parked: &&mut Parked| {
             verdict.name.kind == Kind::VirtualHost
                 && parked.hosts.get(&verdict.name.name) == Some(&verdict.version)

@@ -5,7 +5,7 @@
 
 use super::snapshot::State;
 use portolan_discovery::delta::Update;
-use portolan_discovery::session::Verdict;
+use portolan_discovery::session::ResourceAck;
 use portolan_discovery::table::ResourceName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Applied {
     }
 
     /// Notes what became of it.
-    pub(super) fn end(&mut self, verdicts: &[Verdict], removed: &[ResourceName]) {
+    pub(super) fn end(&mut self, verdicts: &[ResourceAck], removed: &[ResourceName]) {
         let state = Arc::make_mut(&mut self.state);
         for verdict in verdicts {
             let tried = self.trying.get(&verdict.name);
@@ -68,8 +68,8 @@ mod tests {
         Update::new(Resource::Endpoints(set), Vec::new())
     }
 
-    fn verdict(update: &Update, refused: Option<&str>) -> Verdict {
-        Verdict {
+    fn verdict(update: &Update, refused: Option<&str>) -> ResourceAck {
+        ResourceAck {
             name: update.resource.name(),
             version: update.version,
             origins: Vec::new(),

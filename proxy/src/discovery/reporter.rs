@@ -1,6 +1,6 @@
 //! What the proxy sees of itself, told to one operator as differences to what it was told before.
 
-use portolan_discovery::session::{Report, Served};
+use portolan_discovery::session::{PresentedCertificate, ProxyReport};
 use std::collections::BTreeMap;
 
 /// So many server names go into one report, which then stays far below the limit of a message.
@@ -10,39 +10,43 @@ const NAMES: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
     ready: Option<bool>,
-    served: BTreeMap<String, Served>,
+    served: BTreeMap<String, PresentedCertificate>,
 }
 
 impl Reporter {
     /// What has to be said now: nothing when nothing changed, readiness at least the first time.
-    pub(super) fn reports(&mut self, ready: bool, served: &[Served]) -> Vec<Report> {
-        let now: BTreeMap<String, Served> = served
+    pub(super) fn reports(
+        &mut self,
+        ready: bool,
+        served: &[PresentedCertificate],
+    ) -> Vec<ProxyReport> {
+        let now: BTreeMap<String, PresentedCertificate> = served
             .iter()
             .map(|it| (it.server_name.clone(), it.clone()))
             .collect();
         let changed = now
             .iter()
             .filter(|(name, it)| self.served.get(*name) != Some(it));
-        let changed: Vec<Served> = changed.map(|(_, it)| it.clone()).collect();
+        let changed: Vec<PresentedCertificate> = changed.map(|(_, it)| it.clone()).collect();
         let gone = self.served.keys().filter(|name| !now.contains_key(*name));
         let gone: Vec<String> = gone.cloned().collect();
-        let mut reports: Vec<Report> = changed
+        let mut reports: Vec<ProxyReport> = changed
             .chunks(NAMES)
-            .map(|served| Report {
+            .map(|served| ProxyReport {
                 ready,
                 served: served.to_vec(),
                 unserved: Vec::new(),
             })
-            .chain(gone.chunks(NAMES).map(|unserved| Report {
+            .chain(gone.chunks(NAMES).map(|unserved| ProxyReport {
                 ready,
                 served: Vec::new(),
                 unserved: unserved.to_vec(),
             }))
             .collect();
         if reports.is_empty() && self.ready != Some(ready) {
-            reports.push(Report {
+            reports.push(ProxyReport {
                 ready,
-                ..Report::default()
+                ..ProxyReport::default()
             });
         }
         self.ready = Some(ready);
@@ -56,8 +60,8 @@ mod tests {
     use super::*;
     use portolan_discovery::table::{Kind, ResourceName};
 
-    fn served(name: &str, fingerprint: &str) -> Served {
-        Served {
+    fn served(name: &str, fingerprint: &str) -> PresentedCertificate {
+        PresentedCertificate {
             server_name: name.into(),
             certificate: ResourceName {
                 kind: Kind::Certificate,
@@ -72,7 +76,7 @@ mod tests {
     fn only_differences_are_told() {
         let mut reporter = Reporter::default();
         let first = reporter.reports(false, &[]);
-        assert_eq!(first, [Report::default()]);
+        assert_eq!(first, [ProxyReport::default()]);
         assert_eq!(reporter.reports(false, &[]), []);
         let (a, b) = (served("a", "1"), served("b", "1"));
         let both = reporter.reports(true, &[a.clone(), b.clone()]);

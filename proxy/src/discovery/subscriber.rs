@@ -12,7 +12,7 @@ use super::snapshot::State;
 use crate::control::Control;
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
-use portolan_discovery::session::{Ack, Hello, ToOperator, ToProxy, Transaction, Verdict};
+use portolan_discovery::session::{Ack, Hello, ResourceAck, ToOperator, ToProxy, Transaction};
 use portolan_discovery::table::ResourceName;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -45,7 +45,7 @@ struct Applying {
     transaction: u64,
     removals: Vec<ResourceName>,
     end_of_snapshot: bool,
-    verdicts: Pin<Box<dyn Future<Output = Vec<Verdict>> + Send>>,
+    verdicts: Pin<Box<dyn Future<Output = Vec<ResourceAck>> + Send>>,
 }
 
 impl Subscriber {
@@ -188,7 +188,7 @@ impl Subscriber {
     }
 
     /// A transaction is done: acknowledges to all, saves when the state is whole.
-    fn applied(&mut self, done: &Applying, verdicts: Vec<Verdict>) {
+    fn applied(&mut self, done: &Applying, verdicts: Vec<ResourceAck>) {
         self.applied.end(&verdicts, &done.removals);
         if done.end_of_snapshot {
             self.states.send_replace(self.applied.state());
@@ -245,7 +245,7 @@ impl Subscriber {
 }
 
 /// Waits for the transaction in work and takes it out; for ever when there is none.
-async fn finish(applying: &mut Option<Applying>) -> (Vec<Verdict>, Applying) {
+async fn finish(applying: &mut Option<Applying>) -> (Vec<ResourceAck>, Applying) {
     let verdicts = match applying {
         Some(applying) => applying.verdicts.as_mut().await,
         None => std::future::pending().await,

@@ -3,12 +3,12 @@
 
 use super::resolve::{Resolve, ResolveError};
 use super::{OperatorAddress, Restored, Settings};
-use crate::control::{self, Command, Control, Ends, Verdict};
+use crate::control::{self, Command, Control, Ends, ResourceAck};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_server::{Discovery, DiscoveryServer};
 use portolan_discovery::session::{
-    Ack, Heartbeat, Hello, Report, ToOperator, ToProxy, Transaction,
+    Ack, Heartbeat, Hello, ProxyReport, ToOperator, ToProxy, Transaction,
 };
 use portolan_discovery::table::{Certificate, Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
@@ -181,7 +181,7 @@ impl Stream {
         }
     }
 
-    async fn report(&mut self) -> Report {
+    async fn report(&mut self) -> ProxyReport {
         loop {
             match self.hear().await {
                 Some(ToOperator::Report(report)) => return report,
@@ -314,7 +314,7 @@ async fn data_plane(mut ends: Ends) {
             let bad = update.resource.name().name == "bad";
             update.verdict(bad.then(|| "it is bad".to_owned()))
         });
-        let verdicts: Vec<Verdict> = verdicts.collect();
+        let verdicts: Vec<ResourceAck> = verdicts.collect();
         ends.held.change(|held| {
             let good = verdicts.iter().filter(|it| it.refused.is_none());
             held.extend(good.map(|it| (it.name.clone(), it.version)));

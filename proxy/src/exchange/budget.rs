@@ -138,12 +138,12 @@ impl<'r> Effort<'r> {
     }
 
     /// Whether the request is sent once more after this failure. A yes is counted: the attempt must
-    /// follow. See [`Retries::once_more`].
+    /// follow. See [`Retries::try_retry`].
     pub(crate) fn once_more(&mut self, failure: Failure, possible: bool) -> bool {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let in_time = self.left() != Some(Duration::ZERO);
         self.retries
-            .once_more(failure, possible && in_time, START.elapsed())
+            .try_retry(failure, possible && in_time, START.elapsed())
     }
 
     /// How long to wait at most before the next attempt; `None` before one that costs nothing.

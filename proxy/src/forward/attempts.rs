@@ -14,7 +14,7 @@ use crate::http1::upstream::Http1Upstream;
 use crate::http2::upstream::Http2Upstream;
 use crate::memory::Step;
 use crate::worker::Worker;
-use portolan_proxy_core::answer;
+use portolan_proxy_core::local_response;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::retry::{Failure, MAX_REPLAYED, Retries};
 use std::future::{Future, poll_fn};
@@ -260,7 +260,7 @@ impl Request {
             http10: terms.http10,
             grpc: terms.grpc,
             keep_client: terms.keep_client && self.framing.is_empty(),
-            answer: answer::Answer::new(reason, terms.response.clone()),
+            answer: local_response::LocalResponse::new(reason, terms.response.clone()),
         }
     }
 }
@@ -277,7 +277,7 @@ mod tests {
     use crate::worker::Worker;
     use portolan_discovery::table;
     use portolan_proxy_core::body::Framing;
-    use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
+    use portolan_proxy_core::decide::{CompileContext, Decision, VirtualHost, decide};
     use portolan_proxy_core::endpoint::EndpointSet;
     use portolan_proxy_core::field::slots;
     use portolan_proxy_core::head;
@@ -305,7 +305,7 @@ mod tests {
             tls: None,
             routes: vec![table::Route::new(path.into(), action)],
         };
-        let site = Site {
+        let context = CompileContext {
             workers: 1,
             seed: 0,
             https_port: 443,
@@ -317,7 +317,7 @@ mod tests {
                 tls: None,
             })
         };
-        let host = VirtualHost::compile(&host, backend, site).unwrap();
+        let host = VirtualHost::compile(&host, backend, context).unwrap();
         let mut room = slots();
         let head = RequestHead::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &mut room).unwrap();
         let client = head::Client {
@@ -326,7 +326,7 @@ mod tests {
         };
         match decide(&head.view(head.authority.as_ref().unwrap(), client), &host) {
             Decision::Forward { route, .. } => Arc::clone(route),
-            Decision::Answer(answer) => panic!("{answer:?}"),
+            Decision::LocalResponse(answer) => panic!("{answer:?}"),
         }
     }
 

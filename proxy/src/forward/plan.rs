@@ -9,12 +9,12 @@ use crate::http2::sent::Sent;
 use crate::telemetry::access_log::Record;
 use crate::worker::Worker;
 use portolan_discovery::table::UpstreamProtocol;
-use portolan_proxy_core::answer;
 use portolan_proxy_core::body::Framing;
 use portolan_proxy_core::decide::{Decision, decide};
-use portolan_proxy_core::edit::{self, Hop};
 use portolan_proxy_core::grpc::Call;
 use portolan_proxy_core::head::{Client, Head};
+use portolan_proxy_core::headers::{self, Hop};
+use portolan_proxy_core::local_response;
 use portolan_proxy_core::reason::Reason;
 use portolan_proxy_core::request::{RequestHead, Version};
 use portolan_proxy_core::retry::is_idempotent;
@@ -60,7 +60,7 @@ pub(crate) struct Request {
 
 /// An answer of our own, and what becomes of the connection.
 pub(crate) struct Answer {
-    pub(crate) answer: answer::Answer,
+    pub(crate) answer: local_response::LocalResponse,
     pub(crate) head_only: bool,
     pub(crate) http10: bool,
     /// The client is told by a gRPC status.
@@ -137,14 +137,14 @@ pub(crate) fn judge(
         return refuse(Reason::MisdirectedRequest);
     }
     let (route, response) = match decide(&view, &host.policy) {
-        Decision::Answer(said) => return answer(said, call.is_some()),
+        Decision::LocalResponse(said) => return answer(said, call.is_some()),
         Decision::Forward { route, response } => (route, response),
     };
     let chosen = route.choose_backend(worker.index);
     let chosen = chosen.and_then(|it| Some((it, route.backend(it)?)));
     let Some((index, backend)) = chosen else {
         return answer(
-            answer::Answer::new(Reason::NoReadyEndpoints, response),
+            local_response::LocalResponse::new(Reason::NoReadyEndpoints, response),
             call.is_some(),
         );
     };
@@ -208,7 +208,7 @@ fn message(
         UpstreamProtocol::Http1 => {
             let mut written = worker.buffers.room();
             let rules = route.request();
-            edit::request(&mut written, view, rules, hop, head.framing, own_key);
+            headers::request(&mut written, view, rules, hop, head.framing, own_key);
             let coding = match head.framing {
                 Framing::Chunked => Coding::Chunked,
                 _ => Coding::Plain,

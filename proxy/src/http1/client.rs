@@ -6,7 +6,7 @@ use crate::http1::wire::{Coding, Wire, Written};
 use crate::transport::Transport;
 use crate::worker::buffer::{BUFFER, Buffer, Buffers};
 use portolan_proxy_core::body::Framing;
-use portolan_proxy_core::edit::{self, Persistence};
+use portolan_proxy_core::headers::{self, Persistence};
 use portolan_proxy_core::response::ResponseHead;
 use std::io;
 use std::pin::Pin;
@@ -64,7 +64,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
     }
 
     fn note(&mut self, notes: &mut Notes, head: &ResponseHead<'_, '_>) {
-        edit::interim(&mut notes.bytes, head);
+        headers::interim(&mut notes.bytes, head);
     }
 
     fn poll_notes(&mut self, notes: &mut Notes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -110,7 +110,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
         let keep = terms.keep_client && request_sent && body != Framing::UntilClose;
         let persistence = Persistence::of(keep, terms.http10);
         let mut written = notes.bytes;
-        edit::response(&mut written, head, body, persistence, &terms.response);
+        headers::response(&mut written, head, body, persistence, &terms.response);
         (Written::new(written, coding), keep)
     }
 
@@ -121,7 +121,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
         buffers: &Buffers,
     ) -> Written {
         let mut switching = buffers.room();
-        edit::switching(&mut switching, head, accept);
+        headers::switching(&mut switching, head, accept);
         Written::new(switching, Coding::Plain)
     }
 

@@ -7,7 +7,7 @@ use crate::worker::buffer::{BUFFER, Buffer, Buffers};
 use bytes::Bytes;
 use portolan_proxy_core::body::{BodyReader, Framing};
 use portolan_proxy_core::chunk::{ChunkError, Decoded, OpenChunk};
-use portolan_proxy_core::edit::{self, FieldSink};
+use portolan_proxy_core::headers::{self, FieldSink};
 use portolan_proxy_core::retry::MAX_REPLAYED;
 use std::io;
 use std::pin::Pin;
@@ -74,7 +74,7 @@ impl<S: AsyncRead + Unpin> Source for Wire<S> {
     }
 
     fn trailers(incoming: &BodyReader, out: &mut impl FieldSink) -> Result<(), ChunkError> {
-        edit::trailers(out, incoming.trailers())
+        headers::trailers(out, incoming.trailers())
     }
 
     fn tidy(&mut self, buffers: &Buffers) {

@@ -14,7 +14,7 @@ use h2::server::SendResponse;
 use h2::{Reason as Code, RecvStream, SendStream};
 use http::{Response, StatusCode};
 use portolan_proxy_core::body::Framing;
-use portolan_proxy_core::edit;
+use portolan_proxy_core::headers;
 use portolan_proxy_core::response::ResponseHead;
 use std::future::poll_fn;
 use std::io;
@@ -124,7 +124,7 @@ impl Downstream for Client {
 
     fn note(&mut self, _notes: &mut (), head: &ResponseHead<'_, '_>) {
         let mut fields = Fields::default();
-        edit::interim_fields(&mut fields, head);
+        headers::interim_fields(&mut fields, head);
         if let Ok(status) = StatusCode::from_u16(head.status) {
             self.inform(status, fields);
         }
@@ -148,8 +148,8 @@ impl Downstream for Client {
         _request_sent: bool,
     ) -> (Sent, bool) {
         let mut fields = Fields::default();
-        edit::response_fields(&mut fields, head, &terms.response);
-        match (head.told_length, head.framing) {
+        headers::response_fields(&mut fields, head, &terms.response);
+        match (head.declared_length, head.framing) {
             (Some(length), _) | (None, Framing::Length(length)) => fields.length(length),
             (None, Framing::None | Framing::Chunked | Framing::UntilClose) => {}
         }
@@ -166,7 +166,7 @@ impl Downstream for Client {
         _buffers: &Buffers,
     ) -> Sent {
         let mut fields = Fields::default();
-        edit::tunnel_fields(&mut fields, head);
+        headers::tunnel_fields(&mut fields, head);
         // RFC 8441 5: not 101.
         self.respond(200, fields, false);
         Sent::body()

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::Header;
-use portolan_proxy_core::edit::FieldSink;
+use portolan_proxy_core::headers::FieldSink;
 use std::fmt::Write as _;
 
 /// Takes fields as HTTP/2 has them: names in lower case.

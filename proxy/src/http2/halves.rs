@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{Reason as Code, SendStream};
 use portolan_proxy_core::body::Framing;
 use portolan_proxy_core::chunk::{ChunkError, Decoded};
-use portolan_proxy_core::edit::FieldSink;
+use portolan_proxy_core::headers::FieldSink;
 use std::io;
 use std::task::{Context, Poll};
 

@@ -7,8 +7,8 @@ use bytes::{Buf as _, Bytes};
 use h2::{Reason as Code, RecvStream};
 use http::HeaderMap;
 use portolan_proxy_core::chunk::Decoded;
-use portolan_proxy_core::edit::FieldSink;
 use portolan_proxy_core::field::Role;
+use portolan_proxy_core::headers::FieldSink;
 use std::io;
 use std::task::{Context, Poll, ready};
 

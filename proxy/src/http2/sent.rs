@@ -11,8 +11,8 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use portolan_proxy_core::body::Framing;
 use portolan_proxy_core::chunk::ChunkError;
-use portolan_proxy_core::edit::{self, Hop};
 use portolan_proxy_core::head::Head;
+use portolan_proxy_core::headers::{self, Hop};
 use portolan_proxy_core::retry::MAX_REPLAYED;
 use portolan_proxy_core::route::RequestRules;
 use std::io;
@@ -69,9 +69,9 @@ impl Sent {
         secure: bool,
     ) -> Option<Self> {
         let mut target = Vec::new();
-        edit::request_target(&mut target, head, rules);
+        headers::request_target(&mut target, head, rules);
         let mut authority = Vec::new();
-        edit::request_authority(&mut authority, head, rules);
+        headers::request_authority(&mut authority, head, rules);
         let uri = Uri::builder()
             .scheme(match secure {
                 true => Scheme::HTTPS,
@@ -80,7 +80,7 @@ impl Sent {
             .authority(Authority::from_maybe_shared(Bytes::from(authority)).ok()?)
             .path_and_query(PathAndQuery::from_maybe_shared(Bytes::from(target)).ok()?);
         let mut fields = Fields(HeaderMap::with_capacity(24));
-        edit::request_fields(&mut fields, head, rules, hop);
+        headers::request_fields(&mut fields, head, rules, hop);
         if head.takes_trailers {
             // RFC 9113 8.2.2: the one value that it may have here.
             let trailers = HeaderValue::from_static("trailers");

@@ -4,7 +4,7 @@ use crate::exchange::Counted;
 use crate::forward::plan::Answer;
 use crate::server::http1::{After, Connection};
 use crate::transport::Transport;
-use portolan_proxy_core::edit::{self, Delivery, Persistence};
+use portolan_proxy_core::headers::{self, Delivery, Persistence};
 use std::time::SystemTime;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ impl<S: Transport> Connection<S> {
             head_only: answer.head_only,
             persistence: Persistence::of(answer.keep_client, answer.http10),
         };
-        edit::answer(&mut out, said, delivery);
+        headers::local_response(&mut out, said, delivery);
         let stream = &mut self.wire.stream;
         let writing = async {
             stream.write_all(&out).await?;

@@ -8,7 +8,7 @@ use portolan_discovery::table::{
     PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, UpstreamProtocol, VirtualHost,
 };
 use portolan_discovery::version::Version;
-use portolan_proxy::control::{Batch, Control, Update, Verdict};
+use portolan_proxy::control::{Batch, Control, ResourceAck, Update};
 use portolan_proxy::data_plane::{DataPlane, Settings};
 use portolan_proxy::limits::Limits;
 use portolan_proxy::telemetry::access_log::AccessLogFormat;
@@ -129,7 +129,7 @@ impl Proxy {
         ]
     }
 
-    pub(crate) async fn apply(&self, resources: Vec<Resource>) -> Vec<Verdict> {
+    pub(crate) async fn apply(&self, resources: Vec<Resource>) -> Vec<ResourceAck> {
         self.change(resources, Vec::new()).await
     }
 
@@ -137,7 +137,7 @@ impl Proxy {
         &self,
         resources: Vec<Resource>,
         removals: Vec<ResourceName>,
-    ) -> Vec<Verdict> {
+    ) -> Vec<ResourceAck> {
         let batch = batch(resources, removals, true);
         soon("applying", self.control.apply(batch)).await
     }

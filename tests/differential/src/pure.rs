@@ -5,10 +5,10 @@ use crate::grammar::HOSTS;
 use crate::peer;
 use portolan_proxy_core::body::{BodyReader, Framing};
 use portolan_proxy_core::chunk::{ChunkError, OpenChunk};
-use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
-use portolan_proxy_core::edit::{self, Hop};
+use portolan_proxy_core::decide::{CompileContext, Decision, VirtualHost, decide};
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::head::Client;
+use portolan_proxy_core::headers::{self, Hop};
 use portolan_proxy_core::request::{RequestHead, settle_version};
 use portolan_proxy_core::scan::{HeadScan, MAX_HEAD};
 use portolan_proxy_core::via::Pseudonym;
@@ -41,13 +41,13 @@ impl Pure {
     /// # Errors
     /// The table cannot be compiled.
     pub fn new() -> anyhow::Result<Self> {
-        let site = Site {
+        let context = CompileContext {
             workers: 1,
             seed: 0,
             https_port: 443,
         };
         let table = peer::host_to_origin(HOSTS[0]);
-        Ok(Self(VirtualHost::compile(&table, |_| Some(()), site)?))
+        Ok(Self(VirtualHost::compile(&table, |_| Some(()), context)?))
     }
 
     /// Reads one request in pieces of this size, as a connection does.
@@ -97,7 +97,7 @@ impl Pure {
             via: &Pseudonym::default(),
         };
         let mut sent = Vec::new();
-        edit::request(&mut sent, &view, route.request(), hop, parsed.framing, None);
+        headers::request(&mut sent, &view, route.request(), hop, parsed.framing, None);
         Some(sent)
     }
 }
@@ -148,7 +148,7 @@ fn body(
             if decoded.done {
                 if chunked {
                     sent.extend_from_slice(b"0\r\n");
-                    edit::trailers(sent, reader.trailers())?;
+                    headers::trailers(sent, reader.trailers())?;
                     sent.extend_from_slice(b"\r\n");
                 }
                 return Ok(Some(used));

@@ -1,24 +1,23 @@
-//! Every case is shown to the pure part: objects as the API server gives them, Secrets as they were read, and a
-//! time.
+//! Tests of the pure part: objects as the API server returns them, Secrets as they were read, and a time.
 
-mod shown;
+mod output;
 mod states;
 
 use super::exposure::{Exposure, SecretId};
-use super::row::{Row, World};
-use super::source::Class;
-use super::stored::{Leaf, Stored};
+use super::row::{ClusterData, Row};
+use super::stored::Stored;
 use jiff::Timestamp;
+use portolan_certificate::LeafCertificate;
 use serde_json::{Value, json};
 
-/// When the tests happen.
+/// Time of the tests.
 const NOW: &str = "2027-01-10T12:00:00Z";
 
 fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// So many days from now, as it stands in a status.
+/// A number of days from now, as in status.
 fn in_days(days: i64) -> String {
     at(days).to_string()
 }
@@ -34,27 +33,28 @@ fn fingerprint(digit: char) -> String {
 
 /// The certificate with this digit, for these names, until so many days from now.
 fn leaf(digit: char, names: &[&str], days: i64) -> Stored {
-    Stored::Certificate(Leaf {
+    Stored::Certificate(LeafCertificate {
         fingerprint: fingerprint(digit),
         not_before: at(-60),
         not_after: at(days),
-        dns_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        dns_names: names.iter().collect(),
     })
 }
 
-/// What status says of a certificate.
-struct Says {
-    secret: &'static str,
+/// Certificate in status.
+struct Reported {
+    /// Namespace and name.
+    secret: (&'static str, &'static str),
     issuer: &'static str,
     served: Option<(char, i64)>,
     renews: Option<i64>,
 }
 
-impl Says {
-    /// Of one that cert-manager put into a Secret, and that proxies present.
-    fn issued(secret: &'static str, digit: char, days: i64) -> Self {
+impl Reported {
+    /// Issued by cert-manager into this Secret, and presented by proxies.
+    fn issued(namespace: &'static str, name: &'static str, digit: char, days: i64) -> Self {
         Self {
-            secret,
+            secret: (namespace, name),
             issuer: "ClusterIssuer/letsencrypt",
             served: Some((digit, days)),
             renews: Some(days - 30),
@@ -62,7 +62,10 @@ impl Says {
     }
 
     fn value(&self) -> Value {
-        let mut value = json!({"secretName": self.secret, "issuer": self.issuer});
+        let (namespace, name) = self.secret;
+        let mut value = json!({
+            "secretName": name, "secretNamespace": namespace, "issuer": self.issuer,
+        });
         if let Some((digit, days)) = self.served {
             value["servedFingerprint"] = json!(fingerprint(digit));
             value["notAfter"] = json!(in_days(days));
@@ -74,15 +77,15 @@ impl Says {
     }
 }
 
-/// Status of a hostname that is held and has a certificate.
-fn host(name: &str, says: &Says) -> Value {
+/// Status of a reserved hostname with a certificate.
+fn host(name: &str, reported: &Reported) -> Value {
     json!({
         "name": name, "url": format!("https://{name}"), "ready": true,
-        "heldSince": in_days(-90), "certificate": says.value(),
+        "heldSince": in_days(-90), "certificate": reported.value(),
     })
 }
 
-/// An ExposedPort whose status speaks of it.
+/// An ExposedPort whose status is current.
 fn exposed(namespace: &str, name: &str, tls: Value, hosts: &[Value]) -> Exposure {
     let names: Vec<_> = hosts.iter().map(|host| host["name"].clone()).collect();
     let status = json!({"observedGeneration": 1, "className": "public", "hostnames": hosts});
@@ -102,64 +105,69 @@ fn read(namespace: &str, name: &str, spec: Value, status: Value) -> Exposure {
     .unwrap()
 }
 
-fn world(exposures: Vec<Exposure>, secrets: &[(&str, &str, Stored)]) -> World {
+fn data(exposures: Vec<Exposure>, secrets: &[(&str, &str, Stored)]) -> ClusterData {
     let secrets = secrets
         .iter()
         .map(|(namespace, name, stored)| (SecretId::new(*namespace, *name), stored.clone()));
-    World {
+    ClusterData {
         exposures,
         secrets: secrets.collect(),
-        ..World::default()
     }
 }
 
 /// The only row of an object with one hostname and one Secret `x` in its namespace.
-fn only(says: &Says, stored: Stored) -> Row {
-    let shop = exposed("team-a", "shop", json!({}), &[host(SHOP, says)]);
-    let rows = world(vec![shop], &[("team-a", "x", stored)]).rows(now());
+fn only(reported: &Reported, stored: Stored) -> Row {
+    let shop = exposed("team-a", "shop", json!({}), &[host(SHOP, reported)]);
+    let rows = data(vec![shop], &[("team-a", "x", stored)]).rows(now());
     assert_eq!(rows.len(), 1);
     rows.into_iter().next().unwrap()
 }
 
 const SHOP: &str = "shop.example.com";
 
-/// A namespace with one of everything, and its neighbours.
-fn everything() -> World {
+/// Namespaces with an object in each state.
+fn everything() -> ClusterData {
     let shop = [
-        host(SHOP, &Says::issued("shop-1", 'a', 83)),
+        host(SHOP, &Reported::issued("team-a", "shop-1", 'a', 83)),
         host(
             "new.example.com",
-            &Says {
+            &Reported {
                 served: None,
                 renews: None,
-                ..Says::issued("new-1", '0', 0)
+                ..Reported::issued("team-a", "new-1", '0', 0)
             },
         ),
-        host("old.example.com", &Says::issued("old-1", 'b', -3)),
+        host(
+            "old.example.com",
+            &Reported::issued("team-a", "old-1", 'b', -3),
+        ),
     ];
     let own = json!({"secret": {"name": "wildcard", "namespace": "bought"}});
-    let says = |digit, days| Says {
-        secret: "wildcard",
+    let reported = |digit, days| Reported {
+        secret: ("bought", "wildcard"),
         issuer: "",
         served: Some((digit, days)),
         renews: None,
     };
     let api = [
-        host("*.api.example.com", &says('c', 20)),
-        host("v1.api.example.com", &says('d', 4)),
+        host("*.api.example.com", &reported('c', 20)),
+        host("v1.api.example.com", &reported('d', 4)),
     ];
-    let shared = Says {
-        secret: "star",
+    let shared = Reported {
+        secret: ("certs", "star"),
         issuer: "",
         served: Some(('e', 40)),
         renews: None,
     };
     let plain =
         json!({"name": "plain.example.com", "url": "http://plain.example.com", "ready": true});
-    let lost = json!({"name": "lost.example.com", "ready": false, "heldBy": "team-b"});
-    let rejected = json!({"observedGeneration": 1, "description": "spec.tls: wrong; put it right"});
-    let over = json!({"observedGeneration": 1, "summary": {"status": "Expired"}});
-    let hidden = host("hidden.example.com", &Says::issued("hidden-1", 'f', 12));
+    let held = json!({"name": "lost.example.com", "ready": false, "heldBy": "team-b"});
+    let rejected = json!({"observedGeneration": 1, "description": "spec.tls: Invalid value"});
+    let expired = json!({"observedGeneration": 1, "summary": {"status": "Expired"}});
+    let hidden = host(
+        "hidden.example.com",
+        &Reported::issued("team-b", "hidden-1", 'f', 12),
+    );
     let exposures = vec![
         exposed("team-a", "shop", json!({}), &shop),
         exposed("team-a", "api", own, &api),
@@ -169,7 +177,7 @@ fn everything() -> World {
             json!({}),
             &[host("blog.apps.test", &shared)],
         ),
-        exposed("team-b", "front", json!({}), &[plain, lost]),
+        exposed("team-b", "front", json!({}), &[plain, held]),
         exposed("team-b", "hidden", json!({}), &[hidden]),
         read(
             "team-c",
@@ -187,7 +195,7 @@ fn everything() -> World {
             "team-c",
             "over",
             json!({"hostnames": ["over.example.com"]}),
-            over,
+            expired,
         ),
         read(
             "team-c",
@@ -196,7 +204,7 @@ fn everything() -> World {
             json!({}),
         ),
     ];
-    let mut world = world(
+    data(
         exposures,
         &[
             ("team-a", "shop-1", leaf('a', &[SHOP], 83)),
@@ -206,10 +214,5 @@ fn everything() -> World {
             ("certs", "star", leaf('e', &["*.apps.test"], 40)),
             ("team-b", "hidden-1", Stored::Forbidden),
         ],
-    );
-    let shared =
-        json!([{"secret": {"namespace": "certs", "name": "star"}, "hostnames": ["*.apps.test"]}]);
-    let class = Class::Known(serde_json::from_value(shared).unwrap());
-    world.classes.insert("public".into(), class);
-    world
+    )
 }

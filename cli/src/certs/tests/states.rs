@@ -1,63 +1,73 @@
-//! What is thought of each case.
+//! State of each case.
 
 use super::*;
 use crate::certs::state::State;
 
 #[test]
 fn served_as_stored_is_ok() {
-    let row = only(&Says::issued("x", 'a', 80), leaf('a', &[SHOP], 80));
+    let row = only(
+        &Reported::issued("team-a", "x", 'a', 80),
+        leaf('a', &[SHOP], 80),
+    );
     assert_eq!((row.state, row.problem.as_str()), (State::Ok, ""));
     assert_eq!(row.not_after(), Some(at(80)));
 }
 
 #[test]
-fn one_that_is_not_stored_yet_is_missing_and_says_why() {
-    let says = Says {
+fn a_certificate_not_stored_yet_is_missing() {
+    let reported = Reported {
         served: None,
         renews: None,
-        ..Says::issued("x", '0', 0)
+        ..Reported::issued("team-a", "x", '0', 0)
     };
-    let mut status = host(SHOP, &says);
-    status["message"] = json!("shop.example.com: the certificate is being issued");
+    let mut status = host(SHOP, &reported);
+    status["message"] = json!("shop.example.com: waiting for the certificate to be issued");
     let shop = exposed("team-a", "shop", json!({}), &[status]);
-    let rows = world(vec![shop], &[("team-a", "x", Stored::NotFound)]).rows(now());
+    let rows = data(vec![shop], &[("team-a", "x", Stored::NotFound)]).rows(now());
     assert_eq!(rows[0].state, State::Missing);
     assert_eq!(
-        rows[0].complaint(),
-        "ExposedPort team-a/shop: shop.example.com: no certificate is stored in Secret team-a/x (the certificate is \
-         being issued); see `kubectl -n team-a describe certificate x`"
+        rows[0].message(),
+        "ExposedPort team-a/shop: shop.example.com: no certificate in Secret team-a/x (waiting for the \
+         certificate to be issued); see `kubectl -n team-a describe certificate x`"
     );
     assert_eq!(rows[0].not_after(), None);
 }
 
 #[test]
-fn what_clients_are_shown_decides_when_it_expires() {
-    let row = only(&Says::issued("x", 'a', -1), leaf('b', &[SHOP], 80));
+fn the_served_certificate_decides_the_expiry() {
+    let row = only(
+        &Reported::issued("team-a", "x", 'a', -1),
+        leaf('b', &[SHOP], 80),
+    );
     assert_eq!((row.state, row.not_after()), (State::Expired, Some(at(-1))));
     assert!(
-        row.problem.contains("has expired at 2027-01-09T12:00:00Z"),
+        row.problem
+            .contains("certificate expired at 2027-01-09T12:00:00Z"),
         "{}",
         row.problem
     );
-    // Nothing is served: what is stored would be.
-    let says = Says {
+    // Nothing is served, so the stored one counts.
+    let reported = Reported {
         served: None,
-        ..Says::issued("x", '0', 80)
+        ..Reported::issued("team-a", "x", '0', 80)
     };
-    let row = only(&says, leaf('b', &[SHOP], -1));
+    let row = only(&reported, leaf('b', &[SHOP], -1));
     assert_eq!((row.state, row.not_after()), (State::Expired, Some(at(-1))));
-    // To the second.
-    let row = only(&Says::issued("x", 'a', 0), leaf('a', &[SHOP], 0));
+    // Exact to the second.
+    let row = only(
+        &Reported::issued("team-a", "x", 'a', 0),
+        leaf('a', &[SHOP], 0),
+    );
     assert_eq!(row.state, State::Expired);
 }
 
 #[test]
-fn what_cannot_be_served_is_unusable_while_the_last_good_one_is() {
-    let says = Says::issued("x", 'a', 80);
-    for (stored, told) in [
+fn a_stored_certificate_that_cannot_be_served_is_unusable() {
+    let reported = Reported::issued("team-a", "x", 'a', 80);
+    for (stored, expected) in [
         (
-            Stored::Unreadable("tls.crt is no certificate in PEM"),
-            "is no certificate",
+            Stored::Unreadable("tls.crt is not a certificate in PEM"),
+            "is not a certificate",
         ),
         (
             leaf('b', &["other.example.com"], 80),
@@ -68,61 +78,64 @@ fn what_cannot_be_served_is_unusable_while_the_last_good_one_is() {
             "is for a.test and 1 more",
         ),
         (leaf('b', &[], 80), "is for no DNS name"),
-        (leaf('b', &[SHOP], -1), "has expired at"),
+        (leaf('b', &[SHOP], -1), "certificate expired at"),
     ] {
-        let row = only(&says, stored);
+        let row = only(&reported, stored);
         assert_eq!(
             (row.state, row.not_after()),
             (State::Unusable, Some(at(80))),
-            "{told}"
+            "{expected}"
         );
-        assert!(row.problem.contains(told), "{}", row.problem);
+        assert!(row.problem.contains(expected), "{}", row.problem);
     }
     let Stored::Certificate(early) = leaf('b', &[SHOP], 80) else {
         panic!("a certificate")
     };
-    let early = Leaf {
+    let early = LeafCertificate {
         not_before: at(1),
         ..early
     };
-    let row = only(&says, Stored::Certificate(early));
+    let row = only(&reported, Stored::Certificate(early));
     assert_eq!(row.state, State::Unusable);
 }
 
 #[test]
-fn another_one_than_the_stored_one_differs() {
-    let row = only(&Says::issued("x", 'a', 10), leaf('b', &[SHOP], 90));
+fn a_served_certificate_that_is_not_stored_differs() {
+    let row = only(
+        &Reported::issued("team-a", "x", 'a', 10),
+        leaf('b', &[SHOP], 90),
+    );
     assert_eq!((row.state, row.not_after()), (State::Differs, Some(at(10))));
-    let told = "proxies present aaaaaaaaaaaa, Secret team-a/x holds bbbbbbbbbbbb";
-    assert!(row.problem.contains(told), "{}", row.problem);
+    let expected = "proxies present aaaaaaaaaaaa, Secret team-a/x holds bbbbbbbbbbbb";
+    assert!(row.problem.contains(expected), "{}", row.problem);
 }
 
 #[test]
-fn one_that_some_proxy_does_not_present_is_not_served() {
-    let says = Says {
+fn a_certificate_missing_on_a_proxy_is_not_served() {
+    let reported = Reported {
         served: None,
-        ..Says::issued("x", '0', 80)
+        ..Reported::issued("team-a", "x", '0', 80)
     };
     for stored in [leaf('a', &[SHOP], 80), Stored::Forbidden] {
-        assert_eq!(only(&says, stored).state, State::NotServed);
+        assert_eq!(only(&reported, stored).state, State::NotServed);
     }
 }
 
 #[test]
-fn who_may_not_read_secrets_is_told_what_is_served() {
+fn without_access_to_secrets_shows_what_is_served() {
     for stored in [Stored::Forbidden, Stored::Failed] {
-        let row = only(&Says::issued("x", 'a', 80), stored.clone());
+        let row = only(&Reported::issued("team-a", "x", 'a', 80), stored.clone());
         assert_eq!((row.state, row.not_after()), (State::Ok, Some(at(80))));
-        let row = only(&Says::issued("x", 'a', -1), stored);
+        let row = only(&Reported::issued("team-a", "x", 'a', -1), stored);
         assert_eq!(row.state, State::Expired);
     }
 }
 
 #[test]
-fn a_renewal_that_does_not_come_is_overdue() {
-    let renews = |days| Says {
+fn a_late_renewal_is_overdue() {
+    let renews = |days| Reported {
         renews: Some(days),
-        ..Says::issued("x", 'a', 20)
+        ..Reported::issued("team-a", "x", 'a', 20)
     };
     let row = only(&renews(-1), leaf('a', &[SHOP], 20));
     assert_eq!(row.state, State::Overdue);
@@ -131,56 +144,38 @@ fn a_renewal_that_does_not_come_is_overdue() {
         "{}",
         row.problem
     );
-    // An issuer has a while for it.
+    // Within the grace period.
     assert_eq!(only(&renews(0), leaf('a', &[SHOP], 20)).state, State::Ok);
 }
 
 #[test]
-fn of_several_secrets_the_one_that_is_served_counts() {
+fn of_several_secrets_the_served_one_counts() {
     let tls = json!({"secret": {"name": "x"}, "additionalSecrets": [{"name": "rsa", "namespace": "bought"}]});
-    let says = Says {
+    let reported = Reported {
         issuer: "",
         renews: None,
-        ..Says::issued("x", 'b', 30)
+        ..Reported::issued("team-a", "x", 'b', 30)
     };
-    let judged = |second: Stored| {
-        let shop = exposed("team-a", "shop", tls.clone(), &[host(SHOP, &says)]);
+    let state = |second: Stored| {
+        let shop = exposed("team-a", "shop", tls.clone(), &[host(SHOP, &reported)]);
         let secrets = [
             ("team-a", "x", leaf('a', &[SHOP], 80)),
             ("bought", "rsa", second),
         ];
-        world(vec![shop], &secrets).rows(now())[0].state
+        data(vec![shop], &secrets).rows(now())[0].state
     };
-    assert_eq!(judged(leaf('b', &[SHOP], 30)), State::Ok);
-    assert_eq!(judged(leaf('c', &[SHOP], 30)), State::Differs);
-    // It may be the one that is served.
-    assert_eq!(judged(Stored::Forbidden), State::Ok);
+    assert_eq!(state(leaf('b', &[SHOP], 30)), State::Ok);
+    assert_eq!(state(leaf('c', &[SHOP], 30)), State::Differs);
+    // It may be the served one.
+    assert_eq!(state(Stored::Forbidden), State::Ok);
 }
 
 #[test]
-fn where_the_class_may_not_be_read_nothing_is_compared() {
-    let says = Says {
-        issuer: "",
-        renews: None,
-        ..Says::issued("star", 'a', 30)
-    };
-    let shop = exposed("team-a", "shop", json!({}), &[host(SHOP, &says)]);
-    let mut world = world(vec![shop], &[]);
-    world.classes.insert("public".into(), Class::Unknown);
-    assert!(world.secrets_needed().is_empty());
-    let rows = world.rows(now());
-    assert_eq!(
-        (rows[0].state, rows[0].not_after()),
-        (State::Ok, Some(at(30)))
-    );
-}
-
-#[test]
-fn each_secret_is_asked_for_once() {
+fn each_secret_is_requested_once() {
     let needed = everything().secrets_needed();
-    let told: Vec<_> = needed
+    let names: Vec<_> = needed
         .iter()
-        .map(|it| format!("{}/{}", it.namespace, it.name))
+        .map(|secret| format!("{}/{}", secret.namespace, secret.name))
         .collect();
     let expected = [
         "bought/wildcard",
@@ -190,11 +185,11 @@ fn each_secret_is_asked_for_once() {
         "team-a/shop-1",
         "team-b/hidden-1",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(names, expected);
 }
 
 #[test]
-fn a_check_fails_where_clients_meet_no_certificate_or_another_one() {
+fn checks_fail_without_the_stored_certificate() {
     let rows = everything().rows(now());
     let failing: Vec<_> = rows
         .iter()

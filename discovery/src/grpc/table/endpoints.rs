@@ -1,15 +1,15 @@
-//! Endpoints and certificates.
+//! Converts endpoints and certificates.
 
 use crate::grpc::generated as proto;
 use crate::grpc::wire::{Problem, WireError, Within, each, into_all};
 use crate::table::{Certificate, Endpoint, EndpointSet, ExternalName, TrustAnchors};
 
 impl From<EndpointSet> for proto::EndpointSet {
-    fn from(it: EndpointSet) -> Self {
+    fn from(set: EndpointSet) -> Self {
         Self {
-            name: it.name,
-            endpoints: into_all(it.endpoints),
-            external: it.external.map(Into::into),
+            name: set.name,
+            endpoints: into_all(set.endpoints),
+            external: set.external.map(Into::into),
         }
     }
 }
@@ -17,23 +17,23 @@ impl From<EndpointSet> for proto::EndpointSet {
 impl TryFrom<proto::EndpointSet> for EndpointSet {
     type Error = WireError;
 
-    fn try_from(it: proto::EndpointSet) -> Result<Self, WireError> {
+    fn try_from(set: proto::EndpointSet) -> Result<Self, WireError> {
         Ok(Self {
-            name: it.name,
-            endpoints: each::<_, Endpoint, _>("endpoints", it.endpoints)?,
-            external: it
+            name: set.name,
+            endpoints: each::<_, Endpoint, _>("endpoints", set.endpoints)?,
+            external: set
                 .external
-                .map(|it| it.try_into().within("external"))
+                .map(|name| name.try_into().within("external"))
                 .transpose()?,
         })
     }
 }
 
 impl From<ExternalName> for proto::ExternalName {
-    fn from(it: ExternalName) -> Self {
+    fn from(external: ExternalName) -> Self {
         Self {
-            host: it.host,
-            port: it.port.into(),
+            host: external.host,
+            port: external.port.into(),
         }
     }
 }
@@ -41,15 +41,15 @@ impl From<ExternalName> for proto::ExternalName {
 impl TryFrom<proto::ExternalName> for ExternalName {
     type Error = WireError;
 
-    fn try_from(it: proto::ExternalName) -> Result<Self, WireError> {
+    fn try_from(external: proto::ExternalName) -> Result<Self, WireError> {
         Ok(Self {
-            port: port("port", it.port)?,
-            host: it.host,
+            port: port("port", external.port)?,
+            host: external.host,
         })
     }
 }
 
-/// A port, which the wire carries as a wider number.
+/// Converts a port, which the wire carries as a wider number.
 pub(super) fn port(field: &str, port: u32) -> Result<u16, WireError> {
     u16::try_from(port).map_err(|_| WireError::new(field, Problem::Port))
 }
@@ -66,49 +66,49 @@ impl From<Endpoint> for proto::Endpoint {
 impl TryFrom<proto::Endpoint> for Endpoint {
     type Error = WireError;
 
-    fn try_from(it: proto::Endpoint) -> Result<Self, WireError> {
-        let address = it.address.parse();
+    fn try_from(endpoint: proto::Endpoint) -> Result<Self, WireError> {
+        let address = endpoint.address.parse();
         Ok(Self {
             address: address.map_err(|_| WireError::new("address", Problem::Address))?,
-            uid: it.uid,
+            uid: endpoint.uid,
         })
     }
 }
 
 impl From<Certificate> for proto::Certificate {
-    fn from(it: Certificate) -> Self {
+    fn from(certificate: Certificate) -> Self {
         Self {
-            name: it.name,
-            chain_pem: it.chain_pem,
-            key_pem: it.key_pem,
+            name: certificate.name,
+            chain_pem: certificate.chain_pem,
+            key_pem: certificate.key_pem,
         }
     }
 }
 
 impl From<proto::Certificate> for Certificate {
-    fn from(it: proto::Certificate) -> Self {
+    fn from(certificate: proto::Certificate) -> Self {
         Self {
-            name: it.name,
-            chain_pem: it.chain_pem,
-            key_pem: it.key_pem,
+            name: certificate.name,
+            chain_pem: certificate.chain_pem,
+            key_pem: certificate.key_pem,
         }
     }
 }
 
 impl From<TrustAnchors> for proto::TrustAnchors {
-    fn from(it: TrustAnchors) -> Self {
+    fn from(anchors: TrustAnchors) -> Self {
         Self {
-            name: it.name,
-            ca_pem: it.ca_pem,
+            name: anchors.name,
+            ca_pem: anchors.ca_pem,
         }
     }
 }
 
 impl From<proto::TrustAnchors> for TrustAnchors {
-    fn from(it: proto::TrustAnchors) -> Self {
+    fn from(anchors: proto::TrustAnchors) -> Self {
         Self {
-            name: it.name,
-            ca_pem: it.ca_pem,
+            name: anchors.name,
+            ca_pem: anchors.ca_pem,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Virtual hosts and their TLS.
+//! Converts virtual hosts and their TLS settings.
 
 use crate::grpc::generated as proto;
 use crate::grpc::wire::{Problem, WireError, Within, each, into_all};
@@ -76,40 +76,41 @@ fn version(field: &str, version: proto::TlsVersion) -> Result<TlsVersion, WireEr
 }
 
 impl From<ClientCa> for proto::ClientCa {
-    fn from(it: ClientCa) -> Self {
+    fn from(client_ca: ClientCa) -> Self {
         Self {
-            trust: it.trust,
-            optional: it.mode == ClientCaMode::Optional,
+            trust: client_ca.trust,
+            optional: client_ca.mode == ClientCaMode::Optional,
         }
     }
 }
 
 impl From<proto::ClientCa> for ClientCa {
-    fn from(it: proto::ClientCa) -> Self {
+    fn from(client_ca: proto::ClientCa) -> Self {
         Self {
-            trust: it.trust,
-            mode: match it.optional {
-                true => ClientCaMode::Optional,
-                false => ClientCaMode::Require,
+            trust: client_ca.trust,
+            mode: if client_ca.optional {
+                ClientCaMode::Optional
+            } else {
+                ClientCaMode::Require
             },
         }
     }
 }
 
 impl From<Hsts> for proto::Hsts {
-    fn from(it: Hsts) -> Self {
+    fn from(hsts: Hsts) -> Self {
         Self {
-            max_age_seconds: it.max_age.as_secs(),
-            include_sub_domains: it.include_sub_domains,
+            max_age_seconds: hsts.max_age.as_secs(),
+            include_sub_domains: hsts.include_sub_domains,
         }
     }
 }
 
 impl From<proto::Hsts> for Hsts {
-    fn from(it: proto::Hsts) -> Self {
+    fn from(hsts: proto::Hsts) -> Self {
         Self {
-            max_age: Duration::from_secs(it.max_age_seconds),
-            include_sub_domains: it.include_sub_domains,
+            max_age: Duration::from_secs(hsts.max_age_seconds),
+            include_sub_domains: hsts.include_sub_domains,
         }
     }
 }

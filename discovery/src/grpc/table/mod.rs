@@ -1,4 +1,4 @@
-//! The resources of the table, from wire to plain types and back; see [`super::wire`].
+//! Converts the resources of the table from the wire to plain types and back; see [`super::wire`].
 
 mod endpoints;
 mod host;
@@ -29,8 +29,8 @@ impl From<ResourceName> for proto::ResourceName {
 impl TryFrom<proto::ResourceName> for ResourceName {
     type Error = WireError;
 
-    fn try_from(it: proto::ResourceName) -> Result<Self, WireError> {
-        let kind = match it.kind() {
+    fn try_from(name: proto::ResourceName) -> Result<Self, WireError> {
+        let kind = match name.kind() {
             proto::Kind::Endpoints => Kind::Endpoints,
             proto::Kind::Certificate => Kind::Certificate,
             proto::Kind::TrustAnchors => Kind::TrustAnchors,
@@ -41,7 +41,7 @@ impl TryFrom<proto::ResourceName> for ResourceName {
         };
         Ok(Self {
             kind,
-            name: it.name,
+            name: name.name,
         })
     }
 }
@@ -50,12 +50,12 @@ impl From<Resource> for proto::Resource {
     fn from(resource: Resource) -> Self {
         use proto::resource::Resource as Choice;
         let resource = match resource {
-            Resource::Endpoints(it) => Choice::Endpoints(it.into()),
-            Resource::Certificate(it) => Choice::Certificate(it.into()),
-            Resource::TrustAnchors(it) => Choice::TrustAnchors(it.into()),
-            Resource::ClassSettings(it) => Choice::ClassSettings(it.into()),
-            Resource::VirtualHost(it) => Choice::VirtualHost(it.into()),
-            Resource::Listener(it) => Choice::Listener(it.into()),
+            Resource::Endpoints(set) => Choice::Endpoints(set.into()),
+            Resource::Certificate(certificate) => Choice::Certificate(certificate.into()),
+            Resource::TrustAnchors(anchors) => Choice::TrustAnchors(anchors.into()),
+            Resource::ClassSettings(settings) => Choice::ClassSettings(settings.into()),
+            Resource::VirtualHost(host) => Choice::VirtualHost(host.into()),
+            Resource::Listener(listener) => Choice::Listener(listener.into()),
         };
         Self {
             resource: Some(resource),
@@ -66,20 +66,22 @@ impl From<Resource> for proto::Resource {
 impl TryFrom<proto::Resource> for Resource {
     type Error = WireError;
 
-    fn try_from(it: proto::Resource) -> Result<Self, WireError> {
+    fn try_from(resource: proto::Resource) -> Result<Self, WireError> {
         use proto::resource::Resource as Choice;
-        Ok(match it.resource {
-            Some(Choice::Endpoints(it)) => Self::Endpoints(it.try_into().within("endpoints")?),
-            Some(Choice::Certificate(it)) => Self::Certificate(it.into()),
-            Some(Choice::TrustAnchors(it)) => Self::TrustAnchors(it.into()),
-            Some(Choice::ClassSettings(it)) => {
-                Self::ClassSettings(it.try_into().within("class_settings")?)
+        Ok(match resource.resource {
+            Some(Choice::Endpoints(set)) => Self::Endpoints(set.try_into().within("endpoints")?),
+            Some(Choice::Certificate(certificate)) => Self::Certificate(certificate.into()),
+            Some(Choice::TrustAnchors(anchors)) => Self::TrustAnchors(anchors.into()),
+            Some(Choice::ClassSettings(settings)) => {
+                Self::ClassSettings(settings.try_into().within("class_settings")?)
             }
-            Some(Choice::VirtualHost(it)) => {
-                Self::VirtualHost(it.try_into().within("virtual_host")?)
+            Some(Choice::VirtualHost(host)) => {
+                Self::VirtualHost(host.try_into().within("virtual_host")?)
             }
-            Some(Choice::Listener(it)) => Self::Listener(it.try_into().within("listener")?),
-            None => return Err(WireError::new("resource", Problem::Absent)),
+            Some(Choice::Listener(listener)) => {
+                Self::Listener(listener.try_into().within("listener")?)
+            }
+            None => return Err(WireError::new("resource", Problem::Missing)),
         })
     }
 }

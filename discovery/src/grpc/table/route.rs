@@ -1,4 +1,4 @@
-//! Routes.
+//! Converts routes.
 
 use super::endpoints::port;
 use crate::grpc::generated as proto;
@@ -17,8 +17,8 @@ impl From<Route> for proto::Route {
             Action::Forward { backends } => Choice::Forward(proto::Forward {
                 backends: into_all(backends),
             }),
-            Action::Redirect(it) => Choice::Redirect(it.into()),
-            Action::Respond(it) => Choice::Respond(it.into()),
+            Action::Redirect(redirect) => Choice::Redirect(redirect.into()),
+            Action::Respond(respond) => Choice::Respond(respond.into()),
             Action::Unavailable { reason } => Choice::Unavailable(proto::Unavailable { reason }),
         };
         Self {
@@ -42,13 +42,19 @@ impl TryFrom<proto::Route> for Route {
     fn try_from(route: proto::Route) -> Result<Self, WireError> {
         use proto::route::Action as Choice;
         let action = match route.action {
-            Some(Choice::Forward(it)) => Action::Forward {
-                backends: each("backends", it.backends).within("forward")?,
+            Some(Choice::Forward(forward)) => Action::Forward {
+                backends: each("backends", forward.backends).within("forward")?,
             },
-            Some(Choice::Redirect(it)) => Action::Redirect(it.try_into().within("redirect")?),
-            Some(Choice::Respond(it)) => Action::Respond(it.try_into().within("respond")?),
-            Some(Choice::Unavailable(it)) => Action::Unavailable { reason: it.reason },
-            None => return Err(WireError::new("action", Problem::Absent)),
+            Some(Choice::Redirect(redirect)) => {
+                Action::Redirect(redirect.try_into().within("redirect")?)
+            }
+            Some(Choice::Respond(respond)) => {
+                Action::Respond(respond.try_into().within("respond")?)
+            }
+            Some(Choice::Unavailable(unavailable)) => Action::Unavailable {
+                reason: unavailable.reason,
+            },
+            None => return Err(WireError::new("action", Problem::Missing)),
         };
         Ok(Self {
             matches: present("matches", route.matches)?,
@@ -58,7 +64,7 @@ impl TryFrom<proto::Route> for Route {
             timeouts: route.timeouts.unwrap_or_default().into(),
             retries: route
                 .retries
-                .map(|it| it.try_into().within("retries"))
+                .map(|retries| retries.try_into().within("retries"))
                 .transpose()?,
             websockets: route.websockets,
             request_headers: route.request_headers.unwrap_or_default().into(),
@@ -69,17 +75,17 @@ impl TryFrom<proto::Route> for Route {
 }
 
 impl From<RouteMatch> for proto::RouteMatch {
-    fn from(it: RouteMatch) -> Self {
+    fn from(matches: RouteMatch) -> Self {
         use proto::route_match::Path;
         Self {
-            path: Some(match it.path {
+            path: Some(match matches.path {
                 PathMatch::Exact(path) => Path::Exact(path),
                 PathMatch::Prefix(path) => Path::Prefix(path),
                 PathMatch::Regex(path) => Path::Regex(path),
             }),
-            method: it.method,
-            headers: into_all(it.headers),
-            query: into_all(it.query),
+            method: matches.method,
+            headers: into_all(matches.headers),
+            query: into_all(matches.query),
         }
     }
 }
@@ -87,28 +93,28 @@ impl From<RouteMatch> for proto::RouteMatch {
 impl TryFrom<proto::RouteMatch> for RouteMatch {
     type Error = WireError;
 
-    fn try_from(it: proto::RouteMatch) -> Result<Self, WireError> {
+    fn try_from(matches: proto::RouteMatch) -> Result<Self, WireError> {
         use proto::route_match::Path;
         Ok(Self {
-            path: match it.path {
+            path: match matches.path {
                 Some(Path::Exact(path)) => PathMatch::Exact(path),
                 Some(Path::Prefix(path)) => PathMatch::Prefix(path),
                 Some(Path::Regex(path)) => PathMatch::Regex(path),
-                None => return Err(WireError::new("path", Problem::Absent)),
+                None => return Err(WireError::new("path", Problem::Missing)),
             },
-            method: it.method,
-            headers: each::<_, FieldMatch, _>("headers", it.headers)?,
-            query: each::<_, FieldMatch, _>("query", it.query)?,
+            method: matches.method,
+            headers: each::<_, FieldMatch, _>("headers", matches.headers)?,
+            query: each::<_, FieldMatch, _>("query", matches.query)?,
         })
     }
 }
 
 impl From<FieldMatch> for proto::FieldMatch {
-    fn from(it: FieldMatch) -> Self {
+    fn from(field: FieldMatch) -> Self {
         use proto::field_match::Value;
         Self {
-            name: it.name,
-            value: Some(match it.value {
+            name: field.name,
+            value: Some(match field.value {
                 ValueMatch::Exact(value) => Value::Exact(value),
                 ValueMatch::Regex(value) => Value::Regex(value),
                 ValueMatch::Present => Value::Present(proto::Present {}),
@@ -120,31 +126,31 @@ impl From<FieldMatch> for proto::FieldMatch {
 impl TryFrom<proto::FieldMatch> for FieldMatch {
     type Error = WireError;
 
-    fn try_from(it: proto::FieldMatch) -> Result<Self, WireError> {
+    fn try_from(field: proto::FieldMatch) -> Result<Self, WireError> {
         use proto::field_match::Value;
         Ok(Self {
-            name: it.name,
-            value: match it.value {
+            name: field.name,
+            value: match field.value {
                 Some(Value::Exact(value)) => ValueMatch::Exact(value),
                 Some(Value::Regex(value)) => ValueMatch::Regex(value),
                 Some(Value::Present(_)) => ValueMatch::Present,
-                None => return Err(WireError::new("value", Problem::Absent)),
+                None => return Err(WireError::new("value", Problem::Missing)),
             },
         })
     }
 }
 
 impl From<Backend> for proto::Backend {
-    fn from(it: Backend) -> Self {
-        let protocol = match it.protocol {
+    fn from(backend: Backend) -> Self {
+        let protocol = match backend.protocol {
             UpstreamProtocol::Http1 => proto::UpstreamProtocol::Http1,
             UpstreamProtocol::Http2 => proto::UpstreamProtocol::Http2,
         };
         Self {
             protocol: protocol.into(),
-            endpoints: it.endpoints,
-            weight: it.weight,
-            tls: it.tls.map(|tls| proto::BackendTls {
+            endpoints: backend.endpoints,
+            weight: backend.weight,
+            tls: backend.tls.map(|tls| proto::BackendTls {
                 server_name: tls.server_name,
                 trust: tls.trust,
                 subject_name: tls.subject_name,
@@ -156,8 +162,8 @@ impl From<Backend> for proto::Backend {
 impl TryFrom<proto::Backend> for Backend {
     type Error = WireError;
 
-    fn try_from(it: proto::Backend) -> Result<Self, WireError> {
-        let protocol = match it.protocol() {
+    fn try_from(backend: proto::Backend) -> Result<Self, WireError> {
+        let protocol = match backend.protocol() {
             proto::UpstreamProtocol::Http1 => UpstreamProtocol::Http1,
             proto::UpstreamProtocol::Http2 => UpstreamProtocol::Http2,
             proto::UpstreamProtocol::Unspecified => {
@@ -166,9 +172,9 @@ impl TryFrom<proto::Backend> for Backend {
         };
         Ok(Self {
             protocol,
-            endpoints: it.endpoints,
-            weight: it.weight,
-            tls: it.tls.map(|tls| BackendTls {
+            endpoints: backend.endpoints,
+            weight: backend.weight,
+            tls: backend.tls.map(|tls| BackendTls {
                 server_name: tls.server_name,
                 trust: tls.trust,
                 subject_name: tls.subject_name,
@@ -178,13 +184,13 @@ impl TryFrom<proto::Backend> for Backend {
 }
 
 impl From<Redirect> for proto::Redirect {
-    fn from(it: Redirect) -> Self {
+    fn from(redirect: Redirect) -> Self {
         Self {
-            scheme: it.scheme,
-            hostname: it.hostname,
-            port: it.port.map(u32::from),
-            path: it.path.map(Into::into),
-            status: it.status.into(),
+            scheme: redirect.scheme,
+            hostname: redirect.hostname,
+            port: redirect.port.map(u32::from),
+            path: redirect.path.map(Into::into),
+            status: redirect.status.into(),
         }
     }
 }
@@ -192,23 +198,26 @@ impl From<Redirect> for proto::Redirect {
 impl TryFrom<proto::Redirect> for Redirect {
     type Error = WireError;
 
-    fn try_from(it: proto::Redirect) -> Result<Self, WireError> {
+    fn try_from(redirect: proto::Redirect) -> Result<Self, WireError> {
         Ok(Self {
-            scheme: it.scheme,
-            hostname: it.hostname,
-            port: it.port.map(|it| port("port", it)).transpose()?,
-            path: rewrite("path", it.path)?,
-            status: status(it.status)?,
+            scheme: redirect.scheme,
+            hostname: redirect.hostname,
+            port: redirect
+                .port
+                .map(|number| port("port", number))
+                .transpose()?,
+            path: rewrite("path", redirect.path)?,
+            status: status(redirect.status)?,
         })
     }
 }
 
 impl From<Respond> for proto::Respond {
-    fn from(it: Respond) -> Self {
+    fn from(respond: Respond) -> Self {
         Self {
-            status: it.status.into(),
-            body: it.body,
-            content_type: it.content_type,
+            status: respond.status.into(),
+            body: respond.body,
+            content_type: respond.content_type,
         }
     }
 }
@@ -216,16 +225,16 @@ impl From<Respond> for proto::Respond {
 impl TryFrom<proto::Respond> for Respond {
     type Error = WireError;
 
-    fn try_from(it: proto::Respond) -> Result<Self, WireError> {
+    fn try_from(respond: proto::Respond) -> Result<Self, WireError> {
         Ok(Self {
-            status: status(it.status)?,
-            body: it.body,
-            content_type: it.content_type,
+            status: status(respond.status)?,
+            body: respond.body,
+            content_type: respond.content_type,
         })
     }
 }
 
-/// RFC 9110 15: three digits, the first of them from 1 to 5.
+/// Checks a status (RFC 9110 15): three digits, the first of them from 1 to 5.
 fn status(status: u32) -> Result<u16, WireError> {
     match u16::try_from(status) {
         Ok(status @ 100..=599) => Ok(status),
@@ -234,10 +243,10 @@ fn status(status: u32) -> Result<u16, WireError> {
 }
 
 impl From<PathRewrite> for proto::PathRewrite {
-    fn from(it: PathRewrite) -> Self {
+    fn from(rewrite: PathRewrite) -> Self {
         use proto::path_rewrite::Rewrite;
         Self {
-            rewrite: Some(match it {
+            rewrite: Some(match rewrite {
                 PathRewrite::Prefix(path) => Rewrite::Prefix(path),
                 PathRewrite::Full(path) => Rewrite::Full(path),
             }),
@@ -250,51 +259,54 @@ fn rewrite(
     rewrite: Option<proto::PathRewrite>,
 ) -> Result<Option<PathRewrite>, WireError> {
     use proto::path_rewrite::Rewrite;
-    match rewrite.map(|it| it.rewrite) {
+    match rewrite.map(|message| message.rewrite) {
         None => Ok(None),
         Some(Some(Rewrite::Prefix(path))) => Ok(Some(PathRewrite::Prefix(path))),
         Some(Some(Rewrite::Full(path))) => Ok(Some(PathRewrite::Full(path))),
-        Some(None) => Err(WireError::new("rewrite", Problem::Absent)).within(field),
+        Some(None) => Err(WireError::new("rewrite", Problem::Missing)).within(field),
     }
 }
 
 impl From<Timeouts> for proto::Timeouts {
-    fn from(it: Timeouts) -> Self {
+    fn from(timeouts: Timeouts) -> Self {
         Self {
-            connect_millis: it.connect.map(millis),
-            response_millis: it.response.map(millis),
-            request_millis: it.request.map(millis),
-            idle_millis: it.idle.map(millis),
+            connect_millis: timeouts.connect.map(millis),
+            response_millis: timeouts.response.map(millis),
+            request_millis: timeouts.request.map(millis),
+            idle_millis: timeouts.idle.map(millis),
         }
     }
 }
 
 impl From<proto::Timeouts> for Timeouts {
-    fn from(it: proto::Timeouts) -> Self {
+    fn from(timeouts: proto::Timeouts) -> Self {
         Self {
-            connect: it.connect_millis.map(Duration::from_millis),
-            response: it.response_millis.map(Duration::from_millis),
-            request: it.request_millis.map(Duration::from_millis),
-            idle: it.idle_millis.map(Duration::from_millis),
+            connect: timeouts.connect_millis.map(Duration::from_millis),
+            response: timeouts.response_millis.map(Duration::from_millis),
+            request: timeouts.request_millis.map(Duration::from_millis),
+            idle: timeouts.idle_millis.map(Duration::from_millis),
         }
     }
 }
 
-/// Durations are written in milliseconds (GEP-2257), so nothing is lost.
+/// Converts a duration. Durations are configured in milliseconds (GEP-2257), so nothing is lost.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<Retries> for proto::Retries {
-    fn from(it: Retries) -> Self {
-        let retry_on = it.retry_on.into_iter().map(|it| match it {
-            RetryOn::ConnectFailure => proto::RetryOn::ConnectFailure.into(),
-            RetryOn::Reset => proto::RetryOn::Reset.into(),
-            RetryOn::ServerError => proto::RetryOn::ServerError.into(),
-        });
+    fn from(retries: Retries) -> Self {
+        let retry_on = retries
+            .retry_on
+            .into_iter()
+            .map(|condition| match condition {
+                RetryOn::ConnectFailure => proto::RetryOn::ConnectFailure.into(),
+                RetryOn::Reset => proto::RetryOn::Reset.into(),
+                RetryOn::ServerError => proto::RetryOn::ServerError.into(),
+            });
         Self {
-            count: it.count,
-            per_try_timeout_millis: it.per_try_timeout.map(millis),
+            count: retries.count,
+            per_try_timeout_millis: retries.per_try_timeout.map(millis),
             retry_on: retry_on.collect(),
         }
     }
@@ -303,8 +315,8 @@ impl From<Retries> for proto::Retries {
 impl TryFrom<proto::Retries> for Retries {
     type Error = WireError;
 
-    fn try_from(it: proto::Retries) -> Result<Self, WireError> {
-        let retry_on = it.retry_on().map(|it| match it {
+    fn try_from(retries: proto::Retries) -> Result<Self, WireError> {
+        let retry_on = retries.retry_on().map(|condition| match condition {
             proto::RetryOn::ConnectFailure => Ok(RetryOn::ConnectFailure),
             proto::RetryOn::Reset => Ok(RetryOn::Reset),
             proto::RetryOn::ServerError => Ok(RetryOn::ServerError),
@@ -312,14 +324,14 @@ impl TryFrom<proto::Retries> for Retries {
         });
         Ok(Self {
             retry_on: retry_on.collect::<Result<_, _>>()?,
-            count: it.count,
-            per_try_timeout: it.per_try_timeout_millis.map(Duration::from_millis),
+            count: retries.count,
+            per_try_timeout: retries.per_try_timeout_millis.map(Duration::from_millis),
         })
     }
 }
 
 impl From<HeaderEdits> for proto::HeaderEdits {
-    fn from(it: HeaderEdits) -> Self {
+    fn from(edits: HeaderEdits) -> Self {
         let fields = |fields: Vec<(String, String)>| {
             let fields = fields.into_iter();
             fields
@@ -327,57 +339,58 @@ impl From<HeaderEdits> for proto::HeaderEdits {
                 .collect()
         };
         Self {
-            set: fields(it.set),
-            add: fields(it.add),
-            remove: it.remove,
+            set: fields(edits.set),
+            add: fields(edits.add),
+            remove: edits.remove,
         }
     }
 }
 
 impl From<proto::HeaderEdits> for HeaderEdits {
-    fn from(it: proto::HeaderEdits) -> Self {
+    fn from(edits: proto::HeaderEdits) -> Self {
         let fields = |fields: Vec<proto::Field>| {
             let fields = fields.into_iter();
             fields.map(|field| (field.name, field.value)).collect()
         };
         Self {
-            set: fields(it.set),
-            add: fields(it.add),
-            remove: it.remove,
+            set: fields(edits.set),
+            add: fields(edits.add),
+            remove: edits.remove,
         }
     }
 }
 
 impl From<Cors> for proto::Cors {
-    fn from(it: Cors) -> Self {
-        let (allow_any_origin, allow_origins) = match it.allow_origins {
+    fn from(cors: Cors) -> Self {
+        let (allow_any_origin, allow_origins) = match cors.allow_origins {
             AllowedOrigins::Any => (true, Vec::new()),
             AllowedOrigins::These(origins) => (false, origins),
         };
         Self {
             allow_any_origin,
             allow_origins,
-            allow_methods: it.allow_methods,
-            allow_headers: it.allow_headers,
-            expose_headers: it.expose_headers,
-            allow_credentials: it.allow_credentials,
-            max_age_seconds: it.max_age.map(|age| age.as_secs()),
+            allow_methods: cors.allow_methods,
+            allow_headers: cors.allow_headers,
+            expose_headers: cors.expose_headers,
+            allow_credentials: cors.allow_credentials,
+            max_age_seconds: cors.max_age.map(|age| age.as_secs()),
         }
     }
 }
 
 impl From<proto::Cors> for Cors {
-    fn from(it: proto::Cors) -> Self {
+    fn from(cors: proto::Cors) -> Self {
         Self {
-            allow_origins: match it.allow_any_origin {
-                true => AllowedOrigins::Any,
-                false => AllowedOrigins::These(it.allow_origins),
+            allow_origins: if cors.allow_any_origin {
+                AllowedOrigins::Any
+            } else {
+                AllowedOrigins::These(cors.allow_origins)
             },
-            allow_methods: it.allow_methods,
-            allow_headers: it.allow_headers,
-            expose_headers: it.expose_headers,
-            allow_credentials: it.allow_credentials,
-            max_age: it.max_age_seconds.map(Duration::from_secs),
+            allow_methods: cors.allow_methods,
+            allow_headers: cors.allow_headers,
+            expose_headers: cors.expose_headers,
+            allow_credentials: cors.allow_credentials,
+            max_age: cors.max_age_seconds.map(Duration::from_secs),
         }
     }
 }

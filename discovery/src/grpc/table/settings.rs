@@ -1,4 +1,4 @@
-//! Listeners, and the settings of a class.
+//! Converts listeners and the settings of a class.
 
 use super::endpoints::port;
 use crate::grpc::generated as proto;
@@ -6,12 +6,12 @@ use crate::grpc::wire::{Problem, WireError};
 use crate::table::{ClassSettings, Listener, Protocol, TicketSeed};
 
 impl From<ClassSettings> for proto::ClassSettings {
-    fn from(it: ClassSettings) -> Self {
-        let seeds = it.ticket_seeds.into_iter();
+    fn from(settings: ClassSettings) -> Self {
+        let seeds = settings.ticket_seeds.into_iter();
         Self {
-            default_certificate: it.default_certificate,
+            default_certificate: settings.default_certificate,
             ticket_seeds: seeds.map(|TicketSeed(bytes)| bytes.to_vec()).collect(),
-            denied_cidrs: it.denied_cidrs,
+            denied_cidrs: settings.denied_cidrs,
         }
     }
 }
@@ -19,31 +19,31 @@ impl From<ClassSettings> for proto::ClassSettings {
 impl TryFrom<proto::ClassSettings> for ClassSettings {
     type Error = WireError;
 
-    fn try_from(it: proto::ClassSettings) -> Result<Self, WireError> {
+    fn try_from(settings: proto::ClassSettings) -> Result<Self, WireError> {
         let seed = |(index, bytes): (usize, Vec<u8>)| {
             let bytes = bytes.try_into();
             bytes
                 .map(TicketSeed)
                 .map_err(|_| WireError::new(&format!("ticket_seeds[{index}]"), Problem::TicketSeed))
         };
-        let seeds = it.ticket_seeds.into_iter().enumerate().map(seed);
+        let seeds = settings.ticket_seeds.into_iter().enumerate().map(seed);
         Ok(Self {
-            default_certificate: it.default_certificate,
+            default_certificate: settings.default_certificate,
             ticket_seeds: seeds.collect::<Result<_, _>>()?,
-            denied_cidrs: it.denied_cidrs,
+            denied_cidrs: settings.denied_cidrs,
         })
     }
 }
 
 impl From<Listener> for proto::Listener {
-    fn from(it: Listener) -> Self {
-        let protocol = match it.protocol {
+    fn from(listener: Listener) -> Self {
+        let protocol = match listener.protocol {
             Protocol::Http => proto::Protocol::Http,
             Protocol::Https => proto::Protocol::Https,
         };
         Self {
-            name: it.name,
-            port: it.port.into(),
+            name: listener.name,
+            port: listener.port.into(),
             protocol: protocol.into(),
         }
     }
@@ -52,8 +52,8 @@ impl From<Listener> for proto::Listener {
 impl TryFrom<proto::Listener> for Listener {
     type Error = WireError;
 
-    fn try_from(it: proto::Listener) -> Result<Self, WireError> {
-        let protocol = match it.protocol() {
+    fn try_from(listener: proto::Listener) -> Result<Self, WireError> {
+        let protocol = match listener.protocol() {
             proto::Protocol::Http => Protocol::Http,
             proto::Protocol::Https => Protocol::Https,
             proto::Protocol::Unspecified => {
@@ -61,8 +61,8 @@ impl TryFrom<proto::Listener> for Listener {
             }
         };
         Ok(Self {
-            port: port("port", it.port)?,
-            name: it.name,
+            port: port("port", listener.port)?,
+            name: listener.name,
             protocol,
         })
     }

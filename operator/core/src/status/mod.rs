@@ -420,6 +420,7 @@ fn certificate(context: &CheckContext<'_>, host: &Hostname) -> Option<Certificat
     };
     Some(CertificateStatus {
         secret_name: secret.name,
+        secret_namespace: secret.namespace,
         not_after: served.map(|served| Time(served.not_after)),
         renewal_time: renewal_time.map(Time),
         served_fingerprint: served

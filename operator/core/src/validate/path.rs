@@ -3,21 +3,20 @@
 
 use super::field_error::FieldError;
 use portolan_crds::PATH_MAX;
+use portolan_discovery::path;
 
 /// A path in the one form that requests are matched in.
 pub(super) fn parse(text: &str) -> Result<String, FieldError> {
-    let refused = || FieldError::Path(text.to_owned());
-    if !text.starts_with('/') || text.len() > PATH_MAX || !text.bytes().all(may_stand) {
-        return Err(refused());
-    }
-    let decoded = decode_unreserved(text).ok_or_else(refused)?;
-    let normal = remove_dot_segments(&decoded);
+    let normal = match path::normalise(text) {
+        Ok(normal) if text.len() <= PATH_MAX => normal,
+        _ => return Err(FieldError::Path(text.to_owned())),
+    };
     if normal == text {
-        Ok(normal)
+        Ok(normal.into_owned())
     } else {
         Err(FieldError::PathNotNormal {
             written: text.to_owned(),
-            normal,
+            normal: normal.into_owned(),
         })
     }
 }
@@ -38,59 +37,6 @@ pub(super) fn replacement(path: Result<String, FieldError>) -> Result<String, Fi
         path if path.starts_with("//") => Err(FieldError::PathOfHost(path)),
         path => Ok(path),
     }
-}
-
-/// What the proxy takes in a path: `pchar` of RFC 3986 3.3, `/`, `%`, and `| [ ]`, which browsers send.
-fn may_stand(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~/%!$&'()*+,;=:@|[]".contains(&byte)
-}
-
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-/// RFC 3986 6.2.2.2. `None` for `%` without two hexadecimal digits, and for `%00`.
-fn decode_unreserved(path: &str) -> Option<String> {
-    let mut decoded = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((before, after)) = rest.split_once('%') {
-        decoded.push_str(before);
-        let (digits, behind) = after.split_at_checked(2)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        match u8::from_str_radix(digits, 16).ok()? {
-            0 => return None,
-            byte if is_unreserved(byte) => decoded.push(char::from(byte)),
-            _ => {
-                decoded.push('%');
-                decoded.push_str(digits);
-            }
-        }
-        rest = behind;
-    }
-    decoded.push_str(rest);
-    Some(decoded)
-}
-
-/// RFC 3986 5.2.4.
-fn remove_dot_segments(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        match segment {
-            "." | ".." => {
-                if segment == ".." {
-                    kept.pop();
-                }
-                if segments.peek().is_none() {
-                    kept.push("");
-                }
-            }
-            _ => kept.push(segment),
-        }
-    }
-    kept.iter().flat_map(|segment| ["/", segment]).collect()
 }
 
 #[cfg(test)]

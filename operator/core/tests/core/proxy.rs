@@ -3,7 +3,7 @@
 
 use crate::world::*;
 use portolan_discovery::table::Resource;
-use portolan_proxy_core::decide::{Decision, Site, VirtualHost, decide};
+use portolan_proxy_core::decide::{CompileContext, Decision, VirtualHost, decide};
 use portolan_proxy_core::field::slots;
 use portolan_proxy_core::head::Client;
 use portolan_proxy_core::request::RequestHead;
@@ -29,12 +29,12 @@ fn told(routes: &[Value]) -> Option<portolan_discovery::table::VirtualHost> {
 
 fn compiled(routes: &[Value]) -> Option<VirtualHost<()>> {
     let host = told(routes)?;
-    let site = Site {
+    let context = CompileContext {
         workers: 1,
         seed: 0,
         https_port: 443,
     };
-    match VirtualHost::compile(&host, |_| Some(()), site) {
+    match VirtualHost::compile(&host, |_| Some(()), context) {
         Ok(compiled) => Some(compiled),
         Err(error) => panic!("the proxy refuses what the operator told it: {error}\n{host:#?}"),
     }
@@ -324,7 +324,7 @@ fn answered(host: &VirtualHost<()>, request: &Request) -> String {
         secure: false,
     };
     match decide(&head.view(head.authority.as_ref().unwrap(), client), host) {
-        Decision::Answer(answer) => answer.body().concat(),
+        Decision::LocalResponse(answer) => answer.body().concat(),
         Decision::Forward { .. } => panic!("every route answers by itself"),
     }
 }
@@ -346,7 +346,7 @@ proptest! {
             let first = fitting.min_by_key(|(index, it)| (rank(it), *index));
             let expected = match first {
                 Some((index, _)) => index.to_string(),
-                None => "Nothing is served under this path.\n".to_owned(),
+                None => "No route matches this request.\n".to_owned(),
             };
             prop_assert_eq!(answered(&host, request), expected, "{:?} among {:#?}", request, matches);
         }

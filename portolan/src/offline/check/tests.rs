@@ -2,7 +2,7 @@ use super::*;
 use std::fs;
 use std::path::Path;
 
-/// Checks files, and gives a line for each finding.
+/// Checks files, and returns a line for each finding.
 fn check(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -11,12 +11,12 @@ fn check(files: &[(&str, &str)]) -> Vec<String> {
     lines(&report(folder.path(), false), folder.path())
 }
 
-fn report(folder: &Path, strict: bool) -> Report {
+fn report(folder: &Path, strict: bool) -> CheckReport {
     let now = "2026-01-01T00:00:00Z".parse().unwrap();
-    Report::of(&Model::read(&[folder.to_owned()], now), strict)
+    CheckReport::of(&Model::read(&[folder.to_owned()], now), strict)
 }
 
-fn lines(report: &Report, folder: &Path) -> Vec<String> {
+fn lines(report: &CheckReport, folder: &Path) -> Vec<String> {
     let mut out = Vec::new();
     report.lines(&mut out, false).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -33,7 +33,7 @@ fn exposed(name: &str, spec: &str) -> String {
 const SHOP: &str = "  selector: {app: shop}\n  port: 8080\n  hostnames: [shop.test]";
 
 #[test]
-fn what_only_a_cluster_can_tell_is_not_judged() {
+fn ignores_what_depends_on_the_cluster() {
     assert_eq!(check(&[("shop.yaml", &exposed("shop", SHOP))]), [""; 0]);
     let short = SHOP.replace("shop.test", "shop.*");
     assert_eq!(check(&[("shop.yaml", &exposed("shop", &short))]), [""; 0]);
@@ -42,94 +42,94 @@ fn what_only_a_cluster_can_tell_is_not_judged() {
 #[test]
 fn an_error_has_the_line_of_its_field() {
     let spec = SHOP.replace("shop.test", "shop.test, \"-a.test\"");
-    let told = check(&[("shop.yaml", &(exposed("a", SHOP) + &exposed("shop", &spec)))]);
-    assert_eq!(told.len(), 1, "{told:?}");
+    let findings = check(&[("shop.yaml", &(exposed("a", SHOP) + &exposed("shop", &spec)))]);
+    assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(
-        told[0].starts_with(
+        findings[0].starts_with(
             "shop.yaml:15: error: ExposedPort t/shop: spec.hostnames[1]: \"-a\" of \"-a.test\""
         ),
-        "{told:?}"
+        "{findings:?}"
     );
 }
 
 #[test]
-fn a_file_that_cannot_be_read_and_a_field_that_does_not_exist_are_errors() {
+fn syntax_errors_and_unknown_fields_are_errors() {
     let typo = exposed("shop", &format!("{SHOP}\n  prot: 1"));
-    let told = check(&[("a.yaml", "kind: [\n"), ("b.yaml", &typo)]);
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("a.yaml:"), "{told:?}");
+    let findings = check(&[("a.yaml", "kind: [\n"), ("b.yaml", &typo)]);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].starts_with("a.yaml:"), "{findings:?}");
     assert!(
-        told[1].starts_with("b.yaml:8: error: ExposedPort t/shop: spec.prot: "),
-        "{told:?}"
+        findings[1].starts_with("b.yaml:8: error: ExposedPort t/shop: spec.prot: "),
+        "{findings:?}"
     );
 }
 
 #[test]
-fn what_the_files_refer_to_and_have_not_is_a_warning_and_with_strict_an_error() {
+fn missing_references_are_warnings_or_strict_errors() {
     let routes = "  hostnames: [shop.test]\n  routes:\n  - backends: [{service: a, port: 80}]\n  - match: {path: {prefix: /b}}\n    delegate: {name: b}\n";
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.yaml"), exposed("shop", routes)).unwrap();
-    let told = lines(&report(folder.path(), false), folder.path());
+    let findings = lines(&report(folder.path(), false), folder.path());
     let starts = [
         "x.yaml:7: warning: ExposedPort t/shop: spec.routes[0].backends[0]",
         "x.yaml:9: warning: ExposedPort t/shop: spec.routes[1].delegate",
     ];
-    assert_eq!(told.len(), 2, "{told:?}");
-    for (line, start) in told.iter().zip(starts) {
-        assert!(line.starts_with(start), "{told:?}");
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    for (line, start) in findings.iter().zip(starts) {
+        assert!(line.starts_with(start), "{findings:?}");
     }
     let strict = report(folder.path(), true);
     assert_eq!((strict.errors, strict.warnings), (2, 0));
 }
 
 #[test]
-fn a_hostname_of_two_namespaces_is_an_error_of_the_later_one() {
+fn a_hostname_conflict_is_an_error_of_the_later_object() {
     let theirs = exposed("shop", SHOP).replace("namespace: t", "namespace: u");
-    let told = check(&[("x.yaml", &(exposed("shop", SHOP) + &theirs))]);
-    assert_eq!(told.len(), 1, "{told:?}");
+    let findings = check(&[("x.yaml", &(exposed("shop", SHOP) + &theirs))]);
+    assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(
-        told[0].contains("ExposedPort u/shop") && told[0].contains("error"),
-        "{told:?}"
+        findings[0].contains("ExposedPort u/shop") && findings[0].contains("error"),
+        "{findings:?}"
     );
 }
 
 #[test]
-fn a_class_that_is_not_beside_the_others_is_missing() {
+fn a_missing_class_is_a_warning() {
     let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: inner}\nspec: {default: true}\n---\n";
     let other = exposed("other", &format!("{SHOP}\n  className: outer"));
-    let told = check(&[(
+    let findings = check(&[(
         "x.yaml",
         &(class.to_owned() + &exposed("shop", SHOP) + &other),
     )]);
-    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(
-        told[0].contains("warning: ExposedPort t/other: spec.className"),
-        "{told:?}"
+        findings[0].contains("warning: ExposedPort t/other: spec.className"),
+        "{findings:?}"
     );
 }
 
 #[test]
-fn a_mistake_of_a_class_is_an_error_and_takes_no_object_with_it() {
+fn an_error_of_a_class_does_not_affect_its_objects() {
     let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: public}\nspec:\n  default: true\n  defaults:\n    retries: {count: 11}\n    timeouts:\n      idle: soon\n---\n";
-    let told = check(&[("x.yaml", &(class.to_owned() + &exposed("shop", SHOP)))]);
-    assert_eq!(told.len(), 2, "{told:?}");
-    for (line, start) in told.iter().zip([
+    let findings = check(&[("x.yaml", &(class.to_owned() + &exposed("shop", SHOP)))]);
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    for (line, start) in findings.iter().zip([
         "x.yaml:7: error: ExposeClass public: spec.defaults.retries.count: 11 is no",
         "x.yaml:9: error: ExposeClass public: spec.defaults.timeouts.idle: \"soon\" is no",
     ]) {
-        assert!(line.starts_with(start), "{told:?}");
+        assert!(line.starts_with(start), "{findings:?}");
     }
 }
 
 #[test]
-fn the_summary_counts_and_says_what_was_not_judged() {
+fn the_summary_has_counts_and_skipped_kinds() {
     let folder = tempfile::tempdir().unwrap();
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n";
     let text = exposed("shop", SHOP) + other;
     fs::write(folder.path().join("x.yaml"), text).unwrap();
     assert_eq!(
         report(folder.path(), false).summary(),
-        "1 ExposedPort in 1 file: 0 errors, 0 warnings; not judged: 1 ConfigMap; assumed to exist: ExposeClass public"
+        "1 ExposedPort in 1 file: 0 errors, 0 warnings; skipped: 1 ConfigMap; assumed to exist: ExposeClass public"
     );
 }
 
@@ -159,31 +159,31 @@ spec:
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: t}\nspec: {ports: [{port: 80}], selector: {app: shop}}\n---\n";
 
 #[test]
-fn an_ingress_is_judged_in_its_own_fields_when_its_class_is_ours() {
-    let told = check(&[("a.yaml", &(ingress("public", "none") + SERVICE))]);
+fn checks_ingresses_of_portolan_in_their_own_fields() {
+    let findings = check(&[("a.yaml", &(ingress("public", "none") + SERVICE))]);
     let expected = [
         "a.yaml:13: warning: Ingress t/web: spec.rules[0].http.paths[0].backend.service.name: there is no Service none;",
         "a.yaml:14: error: Ingress t/web: spec.rules[1].host: is missing",
         "a.yaml:3: warning: Ingress t/web: metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: not read",
     ];
-    for sentence in expected {
+    for message in expected {
         assert!(
-            told.iter().any(|it| it.starts_with(sentence)),
-            "{sentence}: {told:#?}"
+            findings.iter().any(|line| line.starts_with(message)),
+            "{message}: {findings:#?}"
         );
     }
-    assert_eq!(told.len(), 3, "{told:#?}");
+    assert_eq!(findings.len(), 3, "{findings:#?}");
     assert_eq!(check(&[("a.yaml", &ingress("nginx", "none"))]), [""; 0]);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), ingress("nginx", "none")).unwrap();
     let report = report(folder.path(), false);
-    assert_eq!((report.ingresses, report.passed_over["Ingress"]), (0, 1));
-    // An IngressClass may stand for a class.
+    assert_eq!((report.ingresses, report.skipped["Ingress"]), (0, 1));
+    // An IngressClass may reference a class.
     let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: edge}\nspec: {}\n---\n";
     let named = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: nginx}\nspec: {controller: portolan.dev/ingress, parameters: {apiGroup: portolan.dev, kind: ExposeClass, name: edge}}\n---\n";
-    let told = check(&[(
+    let findings = check(&[(
         "a.yaml",
         &(ingress("nginx", "shop") + SERVICE + class + named),
     )]);
-    assert_eq!(told.len(), 2, "{told:#?}");
+    assert_eq!(findings.len(), 2, "{findings:#?}");
 }

@@ -1,4 +1,4 @@
-//! A virtual host of the proxies' table, in the words of the API.
+//! Renders a virtual host of the proxies' table in terms of the API.
 
 use portolan_core::ClassName;
 use portolan_discovery::table::{
@@ -10,7 +10,7 @@ use portolan_proxy::limits::Limits;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// With every value in force.
+/// Renders a virtual host with every effective value.
 pub(super) fn render(class: &ClassName, host: &VirtualHost) -> Value {
     object([
         ("hostname", json!(host.hostname)),
@@ -23,20 +23,22 @@ pub(super) fn render(class: &ClassName, host: &VirtualHost) -> Value {
     ])
 }
 
-/// Without what is absent.
+/// Builds an object without absent fields.
 fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    let there = fields.into_iter().filter(|(_, value)| match value {
+    let present = fields.into_iter().filter(|(_, value)| match value {
         Value::Null => false,
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
         _ => true,
     });
-    let fields: Map<String, Value> = there.map(|(name, it)| (name.to_owned(), it)).collect();
+    let fields: Map<String, Value> = present
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     Value::Object(fields)
 }
 
 fn tls(tls: &HostTls) -> Value {
-    let version = |it: TlsVersion| match it {
+    let version = |version: TlsVersion| match version {
         TlsVersion::V1_2 => "1.2",
         TlsVersion::V1_3 => "1.3",
     };
@@ -48,25 +50,25 @@ fn tls(tls: &HostTls) -> Value {
         ("redirectHTTP", json!(tls.redirect)),
         (
             "clientCA",
-            tls.client_ca.as_ref().map_or(Value::Null, |it| {
-                json!({"secret": it.trust, "mode": format!("{:?}", it.mode)})
+            tls.client_ca.as_ref().map_or(Value::Null, |ca| {
+                json!({"secret": ca.trust, "mode": format!("{:?}", ca.mode)})
             }),
         ),
         (
             "hsts",
-            tls.hsts.map_or(Value::Null, |it| {
-                json!({"maxAge": duration(it.max_age), "includeSubDomains": it.include_sub_domains})
+            tls.hsts.map_or(Value::Null, |hsts| {
+                json!({"maxAge": duration(hsts.max_age), "includeSubDomains": hsts.include_sub_domains})
             }),
         ),
     ])
 }
 
 fn route(route: &Route) -> Value {
-    let (action, told) = action(&route.action);
+    let (action, details) = action(&route.action);
     let forwards = matches!(route.action, Action::Forward { .. });
     object([
         ("match", matches(&route.matches)),
-        (action, told),
+        (action, details),
         ("permitInsecure", json!(route.permit_insecure)),
         (
             "rewrite",
@@ -129,10 +131,14 @@ fn field(field: &FieldMatch) -> Value {
 fn action(action: &Action) -> (&'static str, Value) {
     match action {
         Action::Forward { backends } => ("backends", backends.iter().map(backend).collect()),
-        Action::Redirect(it) => ("redirect", redirect(it)),
-        Action::Respond(it) => (
+        Action::Redirect(target) => ("redirect", redirect(target)),
+        Action::Respond(respond) => (
             "respond",
-            json!({"status": it.status, "contentType": it.content_type, "body": it.body}),
+            json!({
+                "status": respond.status,
+                "contentType": respond.content_type,
+                "body": respond.body,
+            }),
         ),
         Action::Unavailable { reason } => ("unavailable", json!(reason)),
     }
@@ -177,7 +183,7 @@ fn rewrite(rewrite: &PathRewrite) -> Value {
     }
 }
 
-/// Those of the proxy where nobody says anything.
+/// Renders timeouts, with the defaults of the proxy for those that are not set.
 fn timeouts(route: &Route) -> Value {
     let limits = Limits::default();
     let set = route.timeouts;
@@ -191,12 +197,12 @@ fn timeouts(route: &Route) -> Value {
 }
 
 fn retries(retries: &Retries) -> Value {
-    let on = |it: &RetryOn| match it {
+    let condition = |condition: &RetryOn| match condition {
         RetryOn::ConnectFailure => "connect-failure",
         RetryOn::Reset => "reset",
         RetryOn::ServerError => "5xx",
     };
-    let on: Vec<_> = retries.retry_on.iter().map(on).collect();
+    let on: Vec<_> = retries.retry_on.iter().map(condition).collect();
     object([
         ("count", json!(retries.count)),
         (
@@ -236,7 +242,7 @@ fn cors(cors: &Cors) -> Value {
     ])
 }
 
-/// As the API takes it (GEP-2257): `1h30m`, `15s`, `150ms`.
+/// Formats a duration like the API (GEP-2257): `1h30m`, `15s`, `150ms`.
 fn duration(duration: Duration) -> String {
     let all = duration.as_millis();
     if all == 0 {
@@ -259,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_those_of_the_api() {
+    fn formats_durations_like_the_api() {
         for (millis, text) in [
             (0, "0s"),
             (150, "150ms"),

@@ -7,7 +7,7 @@ fn rendered(text: &str) -> Value {
     fs::write(&file, text).unwrap();
     let now = "2026-01-01T00:00:00Z".parse().unwrap();
     let model = Model::read(&[file], now);
-    assert!(model.troubles.is_empty(), "{:?}", model.troubles);
+    assert!(model.diagnostics.is_empty(), "{:?}", model.diagnostics);
     serde_json::to_value(Rendered::of(&model).unwrap()).unwrap()
 }
 
@@ -30,32 +30,32 @@ spec:
 ";
 
 #[test]
-fn children_are_those_that_the_operator_would_store() {
+fn renders_the_children_of_the_operator() {
     let all = rendered(SHOP);
     let one = &all["exposedPorts"][0];
     assert_eq!(
         (&one["namespace"], &one["name"]),
         (&"t".into(), &"shop".into())
     );
-    assert!(one["place"].as_str().unwrap().ends_with("shop.yaml:1"));
+    assert!(one["location"].as_str().unwrap().ends_with("shop.yaml:1"));
     let children = one["children"].as_array().unwrap();
     let kinds: Vec<_> = children
         .iter()
-        .map(|it| it["kind"].as_str().unwrap())
+        .map(|child| child["kind"].as_str().unwrap())
         .collect();
     assert_eq!(kinds, ["Service", "Ingress", "Certificate"]);
     assert_eq!(one["status"]["summary"]["status"], "Pending");
 }
 
 #[test]
-fn routes_have_every_value_in_force_whoever_said_it() {
+fn routes_have_every_effective_value() {
     let all = rendered(SHOP);
     let host = &all["virtualHosts"][0];
     assert_eq!(host["hostname"], "shop.test");
     assert_eq!(host["tls"]["minVersion"], "1.2");
     let routes = host["routes"].as_array().unwrap();
     assert_eq!(routes[0]["redirect"]["path"]["path"], "/new");
-    assert_eq!(routes[0].get("timeouts"), None, "nothing is waited for");
+    assert_eq!(routes[0].get("timeouts"), None, "no endpoint is involved");
     assert_eq!(
         routes[1]["timeouts"],
         serde_json::json!({"connect": "5s", "response": "5m", "request": "1m", "idle": "0s"})
@@ -66,7 +66,7 @@ fn routes_have_every_value_in_force_whoever_said_it() {
 }
 
 #[test]
-fn what_neither_route_nor_object_says_is_what_the_class_says() {
+fn the_class_provides_defaults() {
     let class = "\
 ---
 apiVersion: portolan.dev/v1alpha1
@@ -87,7 +87,7 @@ spec:
 }
 
 #[test]
-fn an_invalid_object_has_a_status_and_nothing_else() {
+fn an_invalid_object_has_only_a_status() {
     let all = rendered(&SHOP.replace("shop.test", "-shop.test"));
     let one = &all["exposedPorts"][0];
     assert_eq!(one["status"]["summary"]["status"], "Invalid");
@@ -96,7 +96,7 @@ fn an_invalid_object_has_a_status_and_nothing_else() {
 }
 
 #[test]
-fn a_class_shows_the_policies_of_the_namespaces_that_it_restricts() {
+fn a_class_has_the_policies_of_restricted_namespaces() {
     let more = "\
 ---
 apiVersion: v1
@@ -120,14 +120,14 @@ spec:
     let policies = class["networkPolicies"].as_array().unwrap();
     let namespaces: Vec<_> = policies
         .iter()
-        .map(|it| &it["metadata"]["namespace"])
+        .map(|policy| &policy["metadata"]["namespace"])
         .collect();
     assert_eq!(namespaces, ["t"]);
     assert_eq!(policies[0]["spec"]["podSelector"], serde_json::json!({}));
 }
 
 #[test]
-fn no_key_is_shown() {
+fn omits_private_keys() {
     let pair = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
     let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
     let secret = format!(
@@ -143,7 +143,7 @@ fn no_key_is_shown() {
 }
 
 #[test]
-fn hostnames_of_an_ingress_are_rendered_beside_the_others() {
+fn renders_hostnames_of_ingresses() {
     let all = rendered(
         "\
 apiVersion: networking.k8s.io/v1
@@ -164,11 +164,11 @@ spec:
         (&one["name"], &one["hostname"]),
         (&"web".into(), &"web.test".into())
     );
-    assert!(one["place"].as_str().unwrap().ends_with("shop.yaml:1"));
+    assert!(one["location"].as_str().unwrap().ends_with("shop.yaml:1"));
     assert_eq!(one["children"][0]["kind"], "Certificate");
     let host = &all["virtualHosts"][0];
     assert_eq!(host["hostname"], "web.test");
-    let told = one["status"]["description"].as_str().unwrap();
+    let description = one["status"]["description"].as_str().unwrap();
     let field = "spec.rules[0].http.paths[0].backend.service.name: ";
-    assert!(told.starts_with(field), "{told}");
+    assert!(description.starts_with(field), "{description}");
 }

@@ -1,4 +1,4 @@
-//! `portolan check` and `portolan render` as a pipeline runs them: the program, files, its exit code.
+//! Runs `portolan check` and `portolan render` like CI: files in, output and exit code out.
 
 mod reasons;
 
@@ -18,7 +18,7 @@ spec:
   hostnames: [shop.example.com]
 ";
 
-/// Runs the program with this on its standard input.
+/// Runs the program with this standard input.
 fn portolan(arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portolan"))
         .args(arguments)
@@ -28,13 +28,13 @@ fn portolan(arguments: &[&str], input: &str) -> Output {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that refuses its arguments reads nothing.
+    // A program that rejects its arguments reads nothing.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     child.wait_with_output().unwrap()
 }
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
+fn result(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (
         output.status.code(),
@@ -44,8 +44,8 @@ fn said(output: &Output) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn what_is_valid_is_no_line_and_exit_code_0() {
-    let (code, out, err) = said(&portolan(&["check", "-f", "-"], SHOP));
+fn valid_files_print_nothing_and_exit_0() {
+    let (code, out, err) = result(&portolan(&["check", "-f", "-"], SHOP));
     assert_eq!((code, out.as_str()), (Some(0), ""));
     assert!(
         err.starts_with("1 ExposedPort in 1 file: 0 errors"),
@@ -54,60 +54,60 @@ fn what_is_valid_is_no_line_and_exit_code_0() {
 }
 
 #[test]
-fn an_error_is_a_line_and_exit_code_1() {
+fn an_error_prints_a_line_and_exits_1() {
     let bad = SHOP.replace("8080", "0");
-    let (code, out, _) = said(&portolan(&["check", "--filename", "-"], &bad));
+    let (code, out, _) = result(&portolan(&["check", "--filename", "-"], &bad));
     assert_eq!(code, Some(1));
     assert!(
         out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: is no port"),
         "{out}"
     );
-    let (code, out, _) = said(&portolan(&["check", "-f", "-", "-o", "json"], &bad));
+    let (code, out, _) = result(&portolan(&["check", "-f", "-", "-o", "json"], &bad));
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &report["errors"]), (Some(1), &1.into()));
     assert_eq!(report["findings"][0]["line"], 6);
-    assert_eq!(report["findings"][0]["weight"], "error");
+    assert_eq!(report["findings"][0]["severity"], "error");
     assert_eq!(report["findings"][0]["reason"], "InvalidSpec");
 }
 
 #[test]
-fn a_warning_is_an_error_when_that_is_asked_for() {
+fn strict_turns_warnings_into_errors() {
     let theirs = SHOP.replace("selector: {app: shop}", "service: theirs");
-    let (code, out, _) = said(&portolan(&["check", "-f", "-"], &theirs));
+    let (code, out, _) = result(&portolan(&["check", "-f", "-"], &theirs));
     assert_eq!(code, Some(0));
     assert!(out.contains(": warning: "), "{out}");
-    let (code, out, _) = said(&portolan(&["check", "--strict", "-f", "-"], &theirs));
+    let (code, out, _) = result(&portolan(&["check", "--strict", "-f", "-"], &theirs));
     assert_eq!(code, Some(1));
     assert!(out.contains(": error: "), "{out}");
 }
 
 #[test]
-fn what_is_not_there_is_told_by_name() {
+fn missing_files_are_named() {
     for command in ["check", "render"] {
-        let (code, out, err) = said(&portolan(&[command, "-f", "no/such.yaml"], ""));
+        let (code, out, err) = result(&portolan(&[command, "-f", "no/such.yaml"], ""));
         assert_eq!(code, Some(1), "{command}");
         assert!(
             (out + &err).contains("no/such.yaml: "),
-            "{command}: told neither way"
+            "{command}: not named"
         );
-        let (code, _, err) = said(&portolan(&[command], ""));
+        let (code, _, err) = result(&portolan(&[command], ""));
         assert_eq!(code, Some(2), "{command}: {err}");
     }
 }
 
-/// Even of an object that was read out of a cluster, where it is older than its lease.
+/// Even for an object exported from a cluster, which is older than its lease.
 #[test]
-fn a_lease_is_taken_to_be_renewed() {
+fn leases_count_as_renewed() {
     let leased = SHOP
         .replace(
             "namespace: team-a}",
             "namespace: team-a, creationTimestamp: 2020-01-01T00:00:00Z}",
         )
         .replace("  port:", "  lease: {duration: 30s}\n  port:");
-    let (code, out, err) = said(&portolan(&["check", "-f", "-"], &leased));
+    let (code, out, err) = result(&portolan(&["check", "-f", "-"], &leased));
     assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
     let short = leased.replace("30s", "4s");
-    let (code, out, _) = said(&portolan(&["check", "-f", "-"], &short));
+    let (code, out, _) = result(&portolan(&["check", "-f", "-"], &short));
     assert_eq!(code, Some(1));
     assert!(
         out.contains("spec.lease.duration: \"4s\" is no duration of a lease"),
@@ -116,28 +116,28 @@ fn a_lease_is_taken_to_be_renewed() {
 }
 
 #[test]
-fn rendered_is_a_document_of_either_form() {
-    let (code, out, _) = said(&portolan(&["render", "-f", "-", "-o", "json"], SHOP));
+fn renders_json_and_yaml() {
+    let (code, out, _) = result(&portolan(&["render", "-f", "-", "-o", "json"], SHOP));
     let json: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(code, Some(0));
     assert_eq!(json["virtualHosts"][0]["hostname"], "shop.example.com");
-    let (_, out, err) = said(&portolan(&["render", "-f", "-"], SHOP));
+    let (_, out, err) = result(&portolan(&["render", "-f", "-"], SHOP));
     assert!(out.starts_with("exposedPorts:\n"), "{out}");
     assert!(err.contains("ExposeClass public"), "{err}");
 }
 
-/// The examples of this repository are right, apart from what they leave to the reader.
+/// The examples of this repository have no errors.
 #[test]
 fn the_examples_are_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let examples = root.join("examples");
-    let (code, out, err) = said(&portolan(&["check", "-f", examples.to_str().unwrap()], ""));
+    let (code, out, err) = result(&portolan(&["check", "-f", examples.to_str().unwrap()], ""));
     assert_eq!(code, Some(0), "{out}{err}");
 }
 
-/// What a page says is wrong is told of it, and nothing else.
+/// Every error that a page documents is found, and no other.
 #[test]
-fn the_examples_of_the_book_are_valid_but_for_what_they_show_to_be_refused() {
+fn documented_examples_have_only_documented_errors() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/examples");
     let mut pages = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -148,19 +148,19 @@ fn the_examples_of_the_book_are_valid_but_for_what_they_show_to_be_refused() {
             continue;
         };
         let (yaml, behind) = behind.split_once("```").unwrap();
-        let (code, out, _) = said(&portolan(&["check", "-f", "-", "-o", "json"], yaml));
+        let (code, out, _) = result(&portolan(&["check", "-f", "-", "-o", "json"], yaml));
         let report: Value = serde_json::from_str(&out).unwrap();
         let findings = report["findings"].as_array().unwrap();
         let errors: Vec<_> = findings
             .iter()
-            .filter(|it| it["weight"] == "error")
-            .map(|it| it["reason"].as_str().unwrap())
+            .filter(|finding| finding["severity"] == "error")
+            .map(|finding| finding["reason"].as_str().unwrap())
             .collect();
         let shown: Vec<_> = behind
             .lines()
             .filter_map(|line| {
-                let refused = ["| Invalid, `", "| Pending, `"];
-                let (_, behind) = refused.iter().find_map(|it| line.split_once(it))?;
+                let documented = ["| Invalid, `", "| Pending, `"];
+                let (_, behind) = documented.iter().find_map(|start| line.split_once(start))?;
                 Some(behind.split_once('`')?.0)
             })
             .collect();

@@ -1,7 +1,7 @@
-//! Each reason that files can have is told of a file of tests/reasons, and each mistake that Contour
-//! names of one of tests/reasons/contour.
+//! Every reason that files can cause has a file in tests/reasons, and every error that Contour documents
+//! one in tests/reasons/contour.
 
-use super::{portolan, said};
+use super::{portolan, result};
 use portolan_core::Reason;
 use portolan_crds::{ExposedPort, manifest};
 use serde_json::Value;
@@ -9,63 +9,63 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What no file can bring about, and why; each occurs in the tests of the core, or on the cluster.
-const NOT_OF_FILES: &[(Reason, &str)] = &[
+/// Reasons that no file can cause; each is covered by tests of the core, or on the cluster.
+const NOT_FROM_FILES: &[(Reason, &str)] = &[
     (Reason::Programmed, "no proxy runs"),
     (Reason::Serving, "no proxy runs"),
     (Reason::CertificateNotServed, "no proxy runs"),
     (Reason::ProxiesBehind, "no proxy runs"),
     (Reason::ProxyRefused, "no proxy runs"),
-    (
-        Reason::NoAddress,
-        "it is told only when a proxy takes requests",
-    ),
+    (Reason::NoAddress, "reported only if a proxy is ready"),
     (Reason::ClassDeleting, "nothing in a file is being deleted"),
-    (Reason::LeaseLapsed, "every lease is taken to be renewed"),
+    (Reason::LeaseLapsed, "every lease counts as renewed"),
     (
         Reason::InUse,
-        "it stands in the status of a class, which is not rendered",
+        "reported in the status of a class, which is not rendered",
     ),
-    (Reason::HoldPending, "every hold is there at once"),
-    (Reason::Applying, "every child is stored at once"),
-    (Reason::ForeignObject, "every child is stored at once"),
+    (Reason::HoldPending, "hostnames are reserved at once"),
+    (Reason::Applying, "every child counts as applied"),
+    (Reason::ForeignObject, "every child counts as applied"),
     (
         Reason::ApplyFailed,
-        "there is no API server to refuse a child",
+        "there is no API server to reject a child",
     ),
     (
         Reason::CertManagerMissing,
-        "cert-manager is taken to be there",
+        "cert-manager is assumed to be installed",
     ),
-    (Reason::IssuerNotFound, "nobody issues certificates"),
-    (Reason::IssuerNotReady, "nobody issues certificates"),
-    (Reason::CertificateFailed, "nobody issues certificates"),
-    (Reason::ChallengeFailed, "nobody issues certificates"),
+    (Reason::IssuerNotFound, "no certificates are issued"),
+    (Reason::IssuerNotReady, "no certificates are issued"),
+    (Reason::CertificateFailed, "no certificates are issued"),
+    (Reason::ChallengeFailed, "no certificates are issued"),
     (
         Reason::AnnotationNotSupported,
-        "it is told of Ingresses, which have no status",
+        "reported for Ingresses, which have no status",
     ),
     (
         Reason::SeveralDefaults,
-        "it stands in the status of a class, which is not rendered",
+        "reported in the status of a class, which is not rendered",
     ),
-    (
-        Reason::TooManyRoutes,
-        "more than 2048 routes are as long as a book",
-    ),
+    (Reason::TooManyRoutes, "needs more than 2048 routes"),
 ];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reasons")
 }
 
-/// Names without `.yaml`, and what stands in the files.
+/// Names without `.yaml`, and contents of the files.
 fn files(folder: &Path) -> Vec<(String, String)> {
-    let paths = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+    let paths = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     paths
         .filter(|path| path.is_file())
         .map(|path| {
-            assert!(path.extension().is_some_and(|it| it == "yaml"), "{path:?}");
+            assert!(
+                path.extension()
+                    .is_some_and(|extension| extension == "yaml"),
+                "{path:?}"
+            );
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (name, fs::read_to_string(&path).unwrap())
         })
@@ -73,43 +73,41 @@ fn files(folder: &Path) -> Vec<(String, String)> {
 }
 
 /// Reason and message of each condition of each object.
-fn told(yaml: &str) -> BTreeSet<(String, String)> {
-    let (_, out, err) = said(&portolan(&["render", "-f", "-", "-o", "json"], yaml));
+fn conditions(yaml: &str) -> BTreeSet<(String, String)> {
+    let (_, out, err) = result(&portolan(&["render", "-f", "-", "-o", "json"], yaml));
     let rendered: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{err}"));
     let objects = rendered["exposedPorts"].as_array().unwrap().iter();
-    let conditions = objects.flat_map(|it| it["status"]["conditions"].as_array().unwrap());
+    let all = objects.flat_map(|object| object["status"]["conditions"].as_array().unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    conditions
-        .map(|it| (text(&it["reason"]), text(&it["message"])))
+    all.map(|condition| (text(&condition["reason"]), text(&condition["message"])))
         .collect()
 }
 
 #[test]
-fn each_reason_that_files_can_have_is_told_of_a_file() {
+fn every_reason_from_files_has_a_file() {
     let files = files(&folder());
     for (name, yaml) in &files {
-        let told = told(yaml);
+        let found = conditions(yaml);
         assert!(
-            told.iter().any(|(reason, _)| reason == name),
-            "{name}: {told:#?}"
+            found.iter().any(|(reason, _)| reason == name),
+            "{name}: {found:#?}"
         );
     }
     let missing: Vec<_> = Reason::all()
         .iter()
         .filter(|reason| !files.iter().any(|(name, _)| name == reason.as_str()))
         .collect();
-    let exempt: BTreeSet<_> = NOT_OF_FILES.iter().map(|(reason, _)| reason).collect();
+    let exempt: BTreeSet<_> = NOT_FROM_FILES.iter().map(|(reason, _)| reason).collect();
     assert_eq!(missing.into_iter().collect::<BTreeSet<_>>(), exempt);
 }
 
-/// What the head of a file says of it.
+/// Value of a comment in the head of a file.
 fn head<'a>(yaml: &'a str, field: &str) -> Option<&'a str> {
     let field = format!("# {field}: ");
     yaml.lines().find_map(|line| line.strip_prefix(&field))
 }
 
-/// Without the numbers in lists, which a schema does not know; the API server writes them before its
-/// sentence.
+/// Removes indices, which a schema does not know; the API server adds the path with them.
 fn without_numbers(sentence: &str) -> String {
     let mut parts = sentence.split('[');
     let mut text = parts.next().unwrap().to_owned();
@@ -117,19 +115,19 @@ fn without_numbers(sentence: &str) -> String {
     text
 }
 
-/// Every sentence in which the schema of ExposedPorts refuses.
-fn sentences_of_the_schema() -> BTreeSet<String> {
+/// Messages of the rules in the schema of ExposedPorts.
+fn schema_messages() -> BTreeSet<String> {
     fn collect(schema: &Value, found: &mut BTreeSet<String>) {
         let rules = schema["x-kubernetes-validations"].as_array();
         for rule in rules.into_iter().flatten() {
-            // Where there is an expression, this is only what is said when it fails.
+            // With a messageExpression, the message is only its fallback.
             if rule["messageExpression"].is_null() {
                 found.insert(rule["message"].as_str().unwrap().to_owned());
             }
         }
         match schema {
-            Value::Object(fields) => fields.values().for_each(|it| collect(it, found)),
-            Value::Array(items) => items.iter().for_each(|it| collect(it, found)),
+            Value::Object(fields) => fields.values().for_each(|value| collect(value, found)),
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
             _ => {}
         }
     }
@@ -139,17 +137,17 @@ fn sentences_of_the_schema() -> BTreeSet<String> {
 }
 
 #[test]
-fn each_mistake_that_contour_names_is_told_in_its_sentence_and_the_schema_uses_the_same() {
-    let of_schema = sentences_of_the_schema();
+fn contours_errors_have_the_same_message_in_schema() {
+    let of_schema = schema_messages();
     let mut refused = BTreeSet::new();
     let files = files(&folder().join("contour"));
     for (name, yaml) in &files {
-        assert!(yaml.starts_with("# Contour: "), "{name}: of what?");
+        assert!(yaml.starts_with("# Contour: "), "{name}: no comment");
         let reason = head(yaml, "reason").unwrap();
         let sentence = head(yaml, "sentence").unwrap();
-        let told = told(yaml);
+        let found = conditions(yaml);
         let expected = (reason.to_owned(), sentence.to_owned());
-        assert!(told.contains(&expected), "{name}: {told:#?}");
+        assert!(found.contains(&expected), "{name}: {found:#?}");
         let refuses = of_schema.contains(&without_numbers(sentence));
         assert_eq!(
             refuses,

@@ -1,6 +1,6 @@
-//! A program that has used all of its descriptors.
+//! Behaviour without free file descriptors.
 
-use super::stand::{Stand, origin};
+use super::fixture::{Fixture, origin};
 use super::{HOST, exposed_port, service};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,8 +14,8 @@ fn connect(to: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A request on a connection that stays; gives the status line's code and what the body ends with.
-fn ask(stream: &mut TcpStream) -> String {
+/// Sends a request on a persistent connection, and returns the response.
+fn request(stream: &mut TcpStream) -> String {
     write!(stream, "GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").unwrap();
     let mut response = Vec::new();
     while !response.ends_with(b"one") {
@@ -27,25 +27,25 @@ fn ask(stream: &mut TcpStream) -> String {
     String::from_utf8(response).unwrap()
 }
 
-/// However many connections others open and leave lying about, who works is served: accepting
-/// pauses, what lies about gives way, and a request still reaches its endpoint.
+/// With any number of idle connections, active clients are served: accepting pauses, idle connections
+/// are closed, and a request still reaches its endpoint.
 #[test]
-fn without_descriptors_those_who_work_are_served() {
-    let stand = Stand::start_with_descriptors(
+fn active_clients_are_served_without_descriptors() {
+    let fixture = Fixture::start_with_descriptors(
         &[
             ("shop.yaml", &exposed_port()),
             ("endpoints.yaml", &service(origin("one"))),
         ],
         48,
     );
-    stand.told_status("shop", "Ready");
-    let mut worker = connect(stand.http);
+    fixture.wait_for_status("shop", "Ready");
+    let mut active = connect(fixture.http);
     let mut idle = Vec::new();
     for _ in 0..60 {
-        idle.push(connect(stand.http));
-        assert!(ask(&mut worker).starts_with("HTTP/1.1 200 "));
+        idle.push(connect(fixture.http));
+        assert!(request(&mut active).starts_with("HTTP/1.1 200 "));
     }
-    // A new one comes in as well.
-    assert!(ask(&mut connect(stand.http)).starts_with("HTTP/1.1 200 "));
-    assert!(ask(&mut worker).starts_with("HTTP/1.1 200 "));
+    // A new connection is served as well.
+    assert!(request(&mut connect(fixture.http)).starts_with("HTTP/1.1 200 "));
+    assert!(request(&mut active).starts_with("HTTP/1.1 200 "));
 }

@@ -1,10 +1,10 @@
-//! `portolan serve --files` as a person runs it: the program, a folder, and clients.
+//! Runs `portolan serve --files` with a folder and clients.
 
 mod descriptors;
 mod examples;
-mod stand;
+mod fixture;
 
-use stand::{Stand, origin, program};
+use fixture::{Fixture, origin, program};
 
 const HOST: &str = "shop.test";
 
@@ -38,75 +38,75 @@ fn secret(chain: &str, key: &str) -> String {
 }
 
 #[test]
-fn a_folder_is_served_and_followed_until_term() {
-    let mut stand = Stand::start(&[
+fn serves_a_folder_until_sigterm() {
+    let mut fixture = Fixture::start(&[
         ("shop.yaml", &exposed_port()),
         ("endpoints.yaml", &service(origin("one"))),
     ]);
-    let ready = stand.told_status("shop", "Ready");
-    assert_eq!(ready["place"], "shop.yaml:1");
-    assert_eq!(stand.get(HOST), Some((200, "one".to_owned())));
-    assert_eq!(stand.get("other.test").unwrap().0, 404);
-    stand.write("endpoints.yaml", &service(origin("two")));
-    stand.until("the new endpoint", || {
-        stand.get(HOST).filter(|answer| answer.1 == "two")
+    let ready = fixture.wait_for_status("shop", "Ready");
+    assert_eq!(ready["location"], "shop.yaml:1");
+    assert_eq!(fixture.get(HOST), Some((200, "one".to_owned())));
+    assert_eq!(fixture.get("other.test").unwrap().0, 404);
+    fixture.write("endpoints.yaml", &service(origin("two")));
+    fixture.until("the new endpoint", || {
+        fixture.get(HOST).filter(|response| response.1 == "two")
     });
-    std::fs::remove_file(stand.path("shop.yaml")).unwrap();
-    stand.told("that it is gone", |line| line["type"] == "gone");
-    assert_eq!(stand.get(HOST).unwrap().0, 404);
-    assert_eq!(stand.terminate().code(), Some(0));
+    std::fs::remove_file(fixture.path("shop.yaml")).unwrap();
+    fixture.wait_for("the deletion", |line| line["type"] == "deleted");
+    assert_eq!(fixture.get(HOST).unwrap().0, 404);
+    assert_eq!(fixture.terminate().code(), Some(0));
 }
 
 #[test]
-fn a_broken_file_keeps_its_last_good_state_and_nothing_else_is_affected() {
-    let stand = Stand::start(&[
+fn an_invalid_file_keeps_its_last_valid_state() {
+    let fixture = Fixture::start(&[
         ("shop.yaml", &exposed_port()),
         ("endpoints.yaml", &service(origin("one"))),
     ]);
-    stand.told_status("shop", "Ready");
-    stand.write(
+    fixture.wait_for_status("shop", "Ready");
+    fixture.write(
         "shop.yaml",
         &exposed_port().replace("service: shop", "servcie: shop"),
     );
-    let trouble = stand.told("what is wrong", |line| line["type"] == "trouble");
-    assert_eq!(trouble["file"], "shop.yaml");
+    let error = fixture.wait_for("the error", |line| line["type"] == "error");
+    assert_eq!(error["file"], "shop.yaml");
     assert_eq!(
-        (&trouble["line"], &trouble["field"]),
+        (&error["line"], &error["field"]),
         (&5.into(), &"spec.servcie".into())
     );
-    assert_eq!(trouble["object"], "ExposedPort default/shop");
-    assert_eq!(stand.get(HOST), Some((200, "one".to_owned())));
-    stand.write("endpoints.yaml", &service(origin("two")));
-    stand.until("the new endpoint", || {
-        stand.get(HOST).filter(|answer| answer.1 == "two")
+    assert_eq!(error["object"], "ExposedPort default/shop");
+    assert_eq!(fixture.get(HOST), Some((200, "one".to_owned())));
+    fixture.write("endpoints.yaml", &service(origin("two")));
+    fixture.until("the new endpoint", || {
+        fixture.get(HOST).filter(|response| response.1 == "two")
     });
-    stand.write("shop.yaml", "kind: [");
-    stand.told("that it is no YAML", |line| {
-        line["type"] == "trouble"
-            && line["problem"]
+    fixture.write("shop.yaml", "kind: [");
+    fixture.wait_for("the syntax error", |line| {
+        line["type"] == "error"
+            && line["message"]
                 .as_str()
                 .unwrap()
-                .starts_with("this is no YAML")
+                .starts_with("invalid YAML")
     });
-    assert_eq!(stand.get(HOST), Some((200, "two".to_owned())));
-    stand.write("shop.yaml", &exposed_port().replace(HOST, "new.test"));
-    stand.told("that it is put right", |line| line["type"] == "solved");
-    stand.until("the new name", || {
-        stand.get("new.test").filter(|answer| answer.0 == 200)
+    assert_eq!(fixture.get(HOST), Some((200, "two".to_owned())));
+    fixture.write("shop.yaml", &exposed_port().replace(HOST, "new.test"));
+    fixture.wait_for("the resolution", |line| line["type"] == "resolved");
+    fixture.until("the new name", || {
+        fixture.get("new.test").filter(|response| response.0 == 200)
     });
-    assert_eq!(stand.get(HOST).unwrap().0, 404);
+    assert_eq!(fixture.get(HOST).unwrap().0, 404);
 }
 
 #[test]
-fn a_certificate_that_is_added_is_served_and_swapped() {
-    let stand = Stand::start(&[
+fn serves_and_replaces_an_added_certificate() {
+    let fixture = Fixture::start(&[
         (
             "shop.yaml",
             &(exposed_port() + "  tls: {secret: {name: own}}\n"),
         ),
         ("endpoints.yaml", &service(origin("one"))),
     ]);
-    let pending = stand.told_status("shop", "Pending");
+    let pending = fixture.wait_for_status("shop", "Pending");
     assert!(
         pending["status"]["description"]
             .as_str()
@@ -114,55 +114,55 @@ fn a_certificate_that_is_added_is_served_and_swapped() {
             .contains("there is no Secret own")
     );
     assert_eq!(
-        stand.get(HOST).unwrap().0,
+        fixture.get(HOST).unwrap().0,
         503,
         "until there is a certificate"
     );
     let mut last = None;
     for _ in 0..2 {
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
-        stand.write(
+        fixture.write(
             "secret.yaml",
             &secret(&made.cert.pem(), &made.signing_key.serialize_pem()),
         );
-        let answer = stand.until("the certificate", || stand.get_tls(HOST, made.cert.der()));
-        assert_eq!(answer, (200, "one".to_owned()));
+        let response = fixture.until("the certificate", || fixture.get_tls(HOST, made.cert.der()));
+        assert_eq!(response, (200, "one".to_owned()));
         last = Some(made);
     }
-    stand.told_status("shop", "Ready");
+    fixture.wait_for_status("shop", "Ready");
     assert_eq!(
-        stand.get(HOST).unwrap().0,
+        fixture.get(HOST).unwrap().0,
         301,
         "plain HTTP is redirected now"
     );
-    stand.write("secret.yaml", &secret("no certificate", "no key"));
-    stand.told_status("shop", "Degraded");
-    let answer = stand.get_tls(HOST, last.unwrap().cert.der());
+    fixture.write("secret.yaml", &secret("no certificate", "no key"));
+    fixture.wait_for_status("shop", "Degraded");
+    let response = fixture.get_tls(HOST, last.unwrap().cert.der());
     assert_eq!(
-        answer,
+        response,
         Some((200, "one".to_owned())),
-        "the last good one stays in service"
+        "the last valid one is still served"
     );
 }
 
 #[test]
-fn what_cannot_be_served_at_all_is_said_with_its_exit_code() {
-    let said = |arguments: &[&str]| {
+fn fails_with_an_exit_code_if_it_cannot_serve() {
+    let run = |arguments: &[&str]| {
         let output = program().arg("serve").args(arguments).output().unwrap();
         (
             output.status.code(),
             String::from_utf8(output.stderr).unwrap(),
         )
     };
-    let (code, text) = said(&["--files", "/nowhere/at/all"]);
+    let (code, text) = run(&["--files", "/nowhere/at/all"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("--files: watching /nowhere/at/all"), "{text}");
-    assert_eq!(said(&[]).0, Some(2));
+    assert_eq!(run(&[]).0, Some(2));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
-    let (code, text) = said(&[
+    let (code, text) = run(&[
         "--files",
         folder,
         "--http",
@@ -174,7 +174,7 @@ fn what_cannot_be_served_at_all_is_said_with_its_exit_code() {
     ]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains(&format!("{at} cannot be bound")), "{text}");
-    let (code, text) = said(&[
+    let (code, text) = run(&[
         "--files",
         folder,
         "--http",
@@ -187,7 +187,7 @@ fn what_cannot_be_served_at_all_is_said_with_its_exit_code() {
 }
 
 #[test]
-fn an_external_name_is_looked_up_and_judged_when_it_is_contacted() {
+fn resolves_external_names_and_checks_addresses() {
     let port = origin("named");
     // In /etc/hosts of every machine.
     let external = format!(
@@ -196,27 +196,27 @@ fn an_external_name_is_looked_up_and_judged_when_it_is_contacted() {
     );
     let shop = exposed_port().replace("port: 80", &format!("port: {port}"));
     let files = [("shop.yaml", shop.as_str()), ("external.yaml", &external)];
-    let stand = Stand::start(&files);
-    stand.until("the name", || {
-        stand.get(HOST).filter(|answer| answer.1 == "named")
+    let fixture = Fixture::start(&files);
+    fixture.until("the name", || {
+        fixture.get(HOST).filter(|response| response.1 == "named")
     });
-    let strict = Stand::start_with(&files, &["--denied-cidrs", "127.0.0.0/8,::1"]);
-    let refused = strict.until("the refusal", || {
+    let strict = Fixture::start_with(&files, &["--denied-cidrs", "127.0.0.0/8,::1"]);
+    let rejected = strict.until("the rejection", || {
         strict
             .get(HOST)
-            .filter(|answer| answer.1.contains("never contacted"))
+            .filter(|response| response.1.contains("is denied"))
     });
-    assert_eq!(refused.0, 503);
+    assert_eq!(rejected.0, 503);
 }
 
 #[test]
-fn everywhere_means_both_families() {
-    let stand = Stand::start_everywhere(&[
+fn unspecified_addresses_serve_both_families() {
+    let fixture = Fixture::start_everywhere(&[
         ("shop.yaml", &exposed_port()),
         ("endpoints.yaml", &service(origin("one"))),
     ]);
-    stand.told_status("shop", "Ready");
-    let answer = Some((200, "one".to_owned()));
-    assert_eq!(stand.get(HOST), answer);
-    assert_eq!(stand.get_v6(HOST), answer);
+    fixture.wait_for_status("shop", "Ready");
+    let response = Some((200, "one".to_owned()));
+    assert_eq!(fixture.get(HOST), response);
+    assert_eq!(fixture.get_v6(HOST), response);
 }

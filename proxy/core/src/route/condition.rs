@@ -1,13 +1,13 @@
-//! What a request must be beside its path, for a route to take it.
+//! Conditions of a route beside its path: method, header fields, query parameters.
 
 use crate::head::Head;
-use crate::route::compile::Fault;
+use crate::route::compile::RouteError;
 use portolan_discovery::table::{FieldMatch, RouteMatch, ValueMatch};
 use portolan_discovery::{field, pattern};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 
-/// All of them must hold.
+/// Conditions of a route, all of which must match.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
     method: Option<Box<str>>,
@@ -29,11 +29,12 @@ enum Value {
 }
 
 impl Conditions {
-    pub(crate) fn compile(matches: &RouteMatch) -> Result<Self, Fault> {
-        let header = |it: &FieldMatch| {
-            // What is not passed on is not matched: a client could say it of itself.
-            field::name(&it.name).map_err(|source| Fault::Field(it.name.clone(), source))?;
-            Condition::compile(it)
+    pub(crate) fn compile(matches: &RouteMatch) -> Result<Self, RouteError> {
+        let header = |field: &FieldMatch| {
+            // Fields that are not passed on are not matched: a client could forge them.
+            field::name(&field.name)
+                .map_err(|source| RouteError::Field(field.name.clone(), source))?;
+            Condition::compile(field)
         };
         let headers = matches.headers.iter().map(header);
         let query = matches.query.iter().map(Condition::compile);
@@ -44,16 +45,21 @@ impl Conditions {
         })
     }
 
-    pub(crate) fn hold(&self, head: &Head<'_>) -> bool {
+    pub(crate) fn match_request(&self, head: &Head<'_>) -> bool {
         let query = || head.query.unwrap_or_default();
-        self.method.as_ref().is_none_or(|it| **it == *head.method)
-            && self.headers.iter().all(|it| it.holds_for_header(head))
-            && self.query.iter().all(|it| it.holds_for_query(query()))
+        self.method
+            .as_ref()
+            .is_none_or(|method| **method == *head.method)
+            && self.headers.iter().all(|field| field.matches_header(head))
+            && self
+                .query
+                .iter()
+                .all(|parameter| parameter.matches_query(query()))
     }
 }
 
 impl Condition {
-    fn compile(matches: &FieldMatch) -> Result<Self, Fault> {
+    fn compile(matches: &FieldMatch) -> Result<Self, RouteError> {
         let value = match &matches.value {
             ValueMatch::Exact(value) => Value::Exact(value.as_str().into()),
             ValueMatch::Regex(text) => Value::Expression(pattern::whole(text)?),
@@ -65,8 +71,8 @@ impl Condition {
         })
     }
 
-    /// One line of the field is enough.
-    fn holds_for_header(&self, head: &Head<'_>) -> bool {
+    /// Returns true if one line of the field matches.
+    fn matches_header(&self, head: &Head<'_>) -> bool {
         head.values(&self.name).any(|value| match &self.value {
             Value::Exact(exact) => exact.as_bytes() == value,
             Value::Expression(regex) => regex.is_match(value),
@@ -74,11 +80,11 @@ impl Condition {
         })
     }
 
-    /// The first parameter of the name counts.
-    fn holds_for_query(&self, query: &str) -> bool {
+    /// Returns true if the first parameter of the name matches.
+    fn matches_query(&self, query: &str) -> bool {
         let parameters = query
             .split('&')
-            .map(|it| it.split_once('=').unwrap_or((it, "")));
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let mut named = parameters.filter(|(name, _)| decoded(name).eq(self.name.bytes()));
         let Some((_, value)) = named.next() else {
             return false;
@@ -86,9 +92,10 @@ impl Condition {
         match &self.value {
             Value::Exact(exact) => decoded(value).eq(exact.bytes()),
             Value::Expression(regex) => {
-                let value = match value.contains(['%', '+']) {
-                    true => Cow::Owned(decoded(value).collect()),
-                    false => Cow::Borrowed(value.as_bytes()),
+                let value = if value.contains(['%', '+']) {
+                    Cow::Owned(decoded(value).collect())
+                } else {
+                    Cow::Borrowed(value.as_bytes())
                 };
                 regex.is_match(&value)
             }
@@ -97,8 +104,8 @@ impl Condition {
     }
 }
 
-/// What a form means by a text (URL standard, `application/x-www-form-urlencoded` parsing): `+` is
-/// a space, escapes are decoded once, and a bad escape stands for itself.
+/// Decodes a form value (URL standard, `application/x-www-form-urlencoded` parsing): `+` is a space,
+/// escapes are decoded once, and a bad escape is kept.
 fn decoded(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();
     std::iter::from_fn(move || {
@@ -151,7 +158,7 @@ mod tests {
             ..matches()
         });
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        head_of(&text, |head| conditions.unwrap().hold(head))
+        head_of(&text, |head| conditions.unwrap().match_request(head))
     }
 
     fn query(condition: FieldMatch, query: &str) -> bool {
@@ -160,7 +167,7 @@ mod tests {
             ..matches()
         });
         let text = format!("GET /{query} HTTP/1.1\r\nHost: a\r\n\r\n");
-        head_of(&text, |head| conditions.unwrap().hold(head))
+        head_of(&text, |head| conditions.unwrap().match_request(head))
     }
 
     #[test]
@@ -172,13 +179,13 @@ mod tests {
         .unwrap();
         let holds = |method: &str| {
             let text = format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n");
-            head_of(&text, |head| conditions.hold(head))
+            head_of(&text, |head| conditions.match_request(head))
         };
         assert!(holds("POST") && !holds("GET") && !holds("post"));
     }
 
     #[test]
-    fn one_line_of_a_field_is_enough_and_names_have_no_case() {
+    fn one_line_of_a_field_is_enough() {
         assert!(header(exact("x-beta", "1"), "X-BETA: 1\r\n"));
         assert!(header(exact("x-beta", "1"), "x-beta: 0\r\nX-Beta: 1\r\n"));
         assert!(!header(exact("x-beta", "1"), "x-beta: 0, 1\r\n"));
@@ -197,21 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_passed_on_is_not_matched() {
+    fn fields_that_are_not_passed_on_do_not_match() {
         let nominated = "x-beta: 1\r\nConnection: X-Beta\r\n";
         assert!(!header(exact("x-beta", "1"), nominated));
         for name in ["x-forwarded-for", "connection", "x_real_ip", "X-Beta"] {
             let headers = vec![exact(name, "1")];
-            let refused = Conditions::compile(&RouteMatch {
+            let rejected = Conditions::compile(&RouteMatch {
                 headers,
                 ..matches()
             });
-            assert!(matches!(refused, Err(Fault::Field(..))), "{name}");
+            assert!(matches!(rejected, Err(RouteError::Field(..))), "{name}");
         }
     }
 
     #[test]
-    fn parameters_are_compared_as_a_form_means_them() {
+    fn query_parameters_are_decoded_as_forms() {
         for text in ["?v=2", "?a=1&v=2", "?%76=%32", "?v=2&v=3", "?&&v=2&="] {
             assert!(query(exact("v", "2"), text), "{text}");
         }
@@ -232,7 +239,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_escaped_is_read_back(text in "\\PC{0,20}") {
+        fn escaped_text_is_decoded(text in "\\PC{0,20}") {
             let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
             prop_assert!(decoded(&escaped).eq(text.bytes()));
         }

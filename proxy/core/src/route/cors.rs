@@ -1,18 +1,18 @@
-//! Cross-origin resource sharing (Fetch standard, "HTTP CORS protocol"): which other origins'
-//! scripts a browser lets read the responses of a route.
+//! Cross-origin resource sharing (Fetch standard, "HTTP CORS protocol"): the origins whose
+//! scripts may read the responses of a route.
 //!
-//! The proxy answers preflights by itself, and whatever an endpoint says about the matter is
-//! replaced: two answers are worse than one.
+//! The proxy responds to preflights itself and replaces the CORS fields of endpoints, so that a
+//! browser never gets contradicting ones.
 
 use crate::authority::Authority;
-use crate::edit::FieldSink;
 use crate::field::elements;
 use crate::head::Head;
-use crate::route::compile::Fault;
+use crate::headers::FieldSink;
+use crate::route::compile::RouteError;
 use portolan_discovery::field::{FieldError, is_token};
 use portolan_discovery::table::{self, AllowedOrigins};
 
-/// A route's rules, compiled.
+/// Compiled CORS rules of a route.
 #[derive(Debug)]
 pub(crate) struct Cors {
     origins: Origins,
@@ -32,30 +32,32 @@ enum Origins {
 #[derive(Debug, PartialEq, Eq)]
 enum Origin {
     Exact(Box<str>),
-    /// One label between the two: `https://` and `.example.com`.
+    /// One label between `https://` and `.example.com`.
     Below {
         before: Box<str>,
         after: Box<str>,
     },
 }
 
-/// What a browser asks before it sends a request that no form could have sent.
+/// Preflight request: sent by a browser before a request that no form could have sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preflight<'a> {
-    /// Of the request that is to come.
+    /// Method of the announced request.
     pub(crate) method: &'a str,
     headers: Option<&'a [u8]>,
 }
 
 impl<'a> Preflight<'a> {
-    /// Fetch standard, "CORS-preflight request".
+    /// Parses a preflight (Fetch standard, "CORS-preflight request").
     pub(crate) fn of(head: &Head<'a>) -> Option<Self> {
         if head.method != "OPTIONS" {
             return None;
         }
         head.single("origin")?;
         let method = head.single("access-control-request-method")?;
-        let method = std::str::from_utf8(method).ok().filter(|it| is_token(it))?;
+        let method = std::str::from_utf8(method)
+            .ok()
+            .filter(|method| is_token(method))?;
         Some(Self {
             method,
             headers: head.single("access-control-request-headers"),
@@ -64,27 +66,27 @@ impl<'a> Preflight<'a> {
 }
 
 impl Cors {
-    pub(crate) fn compile(cors: &table::Cors) -> Result<Self, Fault> {
+    pub(crate) fn compile(cors: &table::Cors) -> Result<Self, RouteError> {
         let names = cors.allow_headers.iter().chain(&cors.expose_headers);
         for name in names {
             if !is_token(name) {
-                return Err(Fault::Field(name.clone(), FieldError::Name));
+                return Err(RouteError::Field(name.clone(), FieldError::Name));
             }
         }
-        if let Some(method) = cors.allow_methods.iter().find(|it| !is_token(it)) {
-            return Err(Fault::Method(method.clone()));
+        if let Some(method) = cors.allow_methods.iter().find(|method| !is_token(method)) {
+            return Err(RouteError::Method(method.clone()));
         }
         let origins = match &cors.allow_origins {
             AllowedOrigins::Any => Origins::Any,
             AllowedOrigins::These(these) => {
-                let parsed = these.iter().map(|it| Origin::parse(it));
+                let parsed = these.iter().map(|origin| Origin::parse(origin));
                 Origins::These(parsed.collect::<Result<_, _>>()?)
             }
         };
-        let joined = |list: &[String]| Some(list.join(", ")).filter(|it| !it.is_empty());
-        let max_age = cors.max_age.map(|it| it.as_secs().to_string());
+        let joined = |list: &[String]| Some(list.join(", ")).filter(|list| !list.is_empty());
+        let max_age = cors.max_age.map(|age| age.as_secs().to_string());
         Ok(Self {
-            // Never to everybody: whoever allows all of them means public data.
+            // Never with every origin, which is meant for public data.
             credentials: cors.allow_credentials && !matches!(origins, Origins::Any),
             origins,
             methods: joined(&cors.allow_methods),
@@ -94,29 +96,29 @@ impl Cors {
         })
     }
 
-    /// The origin to name in the response, when the request comes from one that is allowed by name.
+    /// Returns the origin to name in the response, if that of the request is allowed by name.
     pub(crate) fn named(&self, head: &Head<'_>) -> Option<Box<str>> {
         let Origins::These(these) = &self.origins else {
             return None;
         };
         let origin = std::str::from_utf8(head.single("origin")?).ok()?;
-        let allowed = these.iter().any(|it| it.takes(origin));
+        let allowed = these.iter().any(|allowed| allowed.matches(origin));
         allowed.then(|| origin.into())
     }
 
-    /// Whether this field of an endpoint's response is replaced.
+    /// Returns true if this field of an endpoint's response is replaced.
     pub(crate) fn drops(&self, name: &str) -> bool {
         const PREFIX: &str = "access-control-";
         name.get(..PREFIX.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
     }
 
-    /// What every response says; `named` as [`Self::named`] gave it for the request.
+    /// Writes the fields of every response; `named` is the result of [`Self::named`] for the request.
     pub(crate) fn put(&self, named: Option<&str>, out: &mut impl FieldSink) {
         let origin = match (&self.origins, named) {
             (Origins::Any, _) => "*",
             (Origins::These(_), named) => {
-                // Also for requests without an origin: a cache must not hand theirs to one with.
+                // Also for requests without an origin: a cache must not reuse their response for one with.
                 out.field("Vary", &[b"Origin"]);
                 let Some(named) = named else { return };
                 named
@@ -131,8 +133,8 @@ impl Cors {
         }
     }
 
-    /// What the answer to a preflight says beside that.
-    pub(crate) fn answer(
+    /// Returns the further fields of the response to a preflight.
+    pub(crate) fn preflight_fields(
         &self,
         preflight: &Preflight<'_>,
         named: Option<&str>,
@@ -150,28 +152,28 @@ impl Cors {
         let headers = self
             .headers
             .clone()
-            .or_else(|| asked_for(preflight.headers?));
-        fields.extend(headers.map(|it| ("Access-Control-Allow-Headers", it)));
+            .or_else(|| requested_headers(preflight.headers?));
+        fields.extend(headers.map(|names| ("Access-Control-Allow-Headers", names)));
         let max_age = self.max_age.clone();
-        fields.extend(max_age.map(|it| ("Access-Control-Max-Age", it)));
+        fields.extend(max_age.map(|seconds| ("Access-Control-Max-Age", seconds)));
         fields
     }
 }
 
 impl Origin {
-    /// `https://app.example.com`, perhaps with a port, perhaps with `*.` before the domain.
-    fn parse(text: &str) -> Result<Self, Fault> {
-        let refused = || Fault::Origin(text.to_owned());
-        let (scheme, host) = text.split_once("://").ok_or_else(refused)?;
+    /// Parses `https://app.example.com`, with an optional port and an optional `*.` before the domain.
+    fn parse(text: &str) -> Result<Self, RouteError> {
+        let invalid = || RouteError::Origin(text.to_owned());
+        let (scheme, host) = text.split_once("://").ok_or_else(invalid)?;
         let wildcard = host.strip_prefix("*.");
         let authority = wildcard.unwrap_or(host);
         let parsed = Authority::parse(authority.as_bytes());
-        let canonical = parsed.is_ok_and(|it| it.to_string() == authority);
+        let canonical = parsed.is_ok_and(|parsed| parsed.to_string() == authority);
         // RFC 3986 3.1; an extension of a browser has a scheme of its own.
         let belongs = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.');
         let known = !scheme.is_empty() && scheme.bytes().all(belongs);
         if !canonical || !known {
-            return Err(refused());
+            return Err(invalid());
         }
         Ok(match wildcard {
             None => Self::Exact(text.into()),
@@ -182,13 +184,13 @@ impl Origin {
         })
     }
 
-    /// Byte by byte: browsers write origins in one form.
-    fn takes(&self, origin: &str) -> bool {
+    /// Compares byte by byte: browsers write origins in one form.
+    fn matches(&self, origin: &str) -> bool {
         match self {
             Self::Exact(exact) => **exact == *origin,
             Self::Below { before, after } => origin
                 .strip_prefix(&**before)
-                .and_then(|it| it.strip_suffix(&**after))
+                .and_then(|rest| rest.strip_suffix(&**after))
                 .is_some_and(is_label),
         }
     }
@@ -199,11 +201,13 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(belongs)
 }
 
-/// The names that a browser asked for, read and written anew.
-fn asked_for(value: &[u8]) -> Option<String> {
-    let names = elements(value).map(|it| std::str::from_utf8(it).ok().filter(|it| is_token(it)));
+/// Parses and rewrites the field names that a browser requests.
+fn requested_headers(value: &[u8]) -> Option<String> {
+    let names = elements(value)
+        .map(|name| std::str::from_utf8(name).ok())
+        .map(|name| name.filter(|name| is_token(name)));
     let names: Vec<&str> = names.collect::<Option<_>>()?;
-    Some(names.join(", ")).filter(|it| !it.is_empty())
+    Some(names.join(", ")).filter(|names| !names.is_empty())
 }
 
 #[cfg(test)]
@@ -227,10 +231,10 @@ mod tests {
         AllowedOrigins::These(origins.iter().map(ToString::to_string).collect())
     }
 
-    /// What a response says to a request from this origin.
+    /// Fields of the response to a request from this origin.
     fn response(cors: &table::Cors, origin: Option<&str>) -> String {
         let cors = Cors::compile(cors).unwrap();
-        let origin = origin.map_or(String::new(), |it| format!("Origin: {it}\r\n"));
+        let origin = origin.map_or(String::new(), |origin| format!("Origin: {origin}\r\n"));
         let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{origin}\r\n");
         let mut out = Vec::new();
         head_of(&text, |head| {
@@ -239,13 +243,13 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// What the answer to a preflight says beside that.
+    /// Further fields of the response to a preflight.
     fn preflight(cors: &table::Cors, fields: &str) -> Option<String> {
         let cors = Cors::compile(cors).unwrap();
         let text = format!("OPTIONS / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         head_of(&text, |head| {
             let preflight = Preflight::of(head)?;
-            let fields = cors.answer(&preflight, cors.named(head).as_deref());
+            let fields = cors.preflight_fields(&preflight, cors.named(head).as_deref());
             let lines = fields.into_iter().skip(1);
             Some(
                 lines
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_allowed_by_name_or_below_a_domain() {
+    fn allows_origins_by_name_or_below_a_domain() {
         let cors = rules(these(&["https://app.test", "http://*.dev.test:8080"]));
         for allowed in ["https://app.test", "http://a.dev.test:8080"] {
             let expected = format!("Vary: Origin\r\nAccess-Control-Allow-Origin: {allowed}\r\n");
@@ -279,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_allowed_without_credentials() {
+    fn allows_every_origin_without_credentials() {
         let cors = table::Cors {
             allow_credentials: true,
             expose_headers: vec!["x-a".into(), "x-b".into()],
@@ -301,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_is_told_what_is_allowed() {
+    fn a_preflight_gets_what_is_allowed() {
         let asks = "Origin: https://app.test\r\nAccess-Control-Request-Method: PUT\r\n";
         let open = rules(these(&["https://app.test"]));
         assert_eq!(
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_nothing_is_no_preflight() {
+    fn ignores_incomplete_preflights() {
         let open = rules(AllowedOrigins::Any);
         for fields in [
             "",
@@ -349,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_browser_sends_is_no_origin() {
+    fn rejects_invalid_origins_and_methods() {
         for origin in [
             "app.test",
             "https://",
@@ -359,13 +363,13 @@ mod tests {
             "https://*",
             "null",
         ] {
-            let refused = Cors::compile(&rules(these(&[origin])));
-            assert!(matches!(refused, Err(Fault::Origin(_))), "{origin}");
+            let rejected = Cors::compile(&rules(these(&[origin])));
+            assert!(matches!(rejected, Err(RouteError::Origin(_))), "{origin}");
         }
         let method = table::Cors {
             allow_methods: vec!["a b".into()],
             ..rules(AllowedOrigins::Any)
         };
-        assert!(matches!(Cors::compile(&method), Err(Fault::Method(_))));
+        assert!(matches!(Cors::compile(&method), Err(RouteError::Method(_))));
     }
 }

@@ -1,9 +1,9 @@
-//! Changes to a header, compiled into what is dropped and what is put.
+//! Changes to header fields, compiled into names to remove and fields to write.
 
 use crate::authority::Authority;
-use crate::edit::FieldSink;
 use crate::field::same_name;
-use crate::route::compile::Fault;
+use crate::headers::FieldSink;
+use crate::route::compile::RouteError;
 use portolan_discovery::field;
 use portolan_discovery::table::HeaderEdits;
 
@@ -14,7 +14,7 @@ pub(crate) struct Edits {
     put: Box<[(Box<str>, Box<str>)]>,
 }
 
-/// Changes to a request, which may change the host that the endpoint is asked for.
+/// Changes to the fields of a request, including the host that is sent to the endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct RequestEdits {
     pub(crate) fields: Edits,
@@ -22,14 +22,14 @@ pub(crate) struct RequestEdits {
 }
 
 impl RequestEdits {
-    pub(crate) fn compile(edits: &HeaderEdits) -> Result<Self, Fault> {
+    pub(crate) fn compile(edits: &HeaderEdits) -> Result<Self, RouteError> {
         let mut fields = edits.clone();
         let is_host = |(name, _): &(String, String)| name == "host";
-        fields.set.retain(|it| !is_host(it));
-        let host = edits.set.iter().rfind(|it| is_host(it));
+        fields.set.retain(|field| !is_host(field));
+        let host = edits.set.iter().rfind(|field| is_host(field));
         let host = host.map(|(_, host)| {
-            let authority = Authority::parse(host.as_bytes()).map_err(Fault::Hostname)?;
-            Ok::<_, Fault>(authority.to_string().into())
+            let authority = Authority::parse(host.as_bytes()).map_err(RouteError::Hostname)?;
+            Ok::<_, RouteError>(authority.to_string().into())
         });
         Ok(Self {
             fields: Edits::compile(&fields)?,
@@ -39,17 +39,17 @@ impl RequestEdits {
 }
 
 impl Edits {
-    pub(crate) fn compile(edits: &HeaderEdits) -> Result<Self, Fault> {
+    pub(crate) fn compile(edits: &HeaderEdits) -> Result<Self, RouteError> {
         let valued = edits.set.iter().chain(&edits.add);
         let names = valued.clone().map(|(name, _)| name).chain(&edits.remove);
         for name in names {
-            field::name(name).map_err(|source| Fault::Field(name.clone(), source))?;
+            field::name(name).map_err(|source| RouteError::Field(name.clone(), source))?;
         }
         for (name, value) in valued {
-            field::value(value).map_err(|source| Fault::Field(name.clone(), source))?;
+            field::value(value).map_err(|source| RouteError::Field(name.clone(), source))?;
         }
         let set = edits.set.iter().enumerate().filter(|(index, (name, _))| {
-            // The last one replaces those before it.
+            // The last one replaces earlier ones.
             !edits
                 .set
                 .iter()
@@ -69,13 +69,13 @@ impl Edits {
         })
     }
 
-    /// Nothing changes.
+    /// Returns true if nothing changes.
     pub(crate) fn is_empty(&self) -> bool {
         self.drop.is_empty() && self.put.is_empty()
     }
 
-    /// Whether a field of this name, as somebody else sent it, goes; `_` counts as `-`, so that no
-    /// client smuggles in what a server takes for the field that is set here.
+    /// Returns true if a received field of this name is removed; `_` counts as `-`, so that no client
+    /// smuggles in a field that a server takes for the one set here.
     pub(crate) fn drops(&self, name: &str) -> bool {
         self.drop.iter().any(|dropped| same_name(name, dropped))
     }
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_replaces_and_what_is_added_stands_beside() {
+    fn set_replaces_and_add_appends() {
         let edits = edits(&[("x-a", "1"), ("x-a", "2")], &[("x-b", "3")], &["x-c"]);
         let edits = Edits::compile(&edits).unwrap();
         assert_eq!(put(&edits), "x-a: 2\r\nx-b: 3\r\n");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_frames_or_says_who_asks_is_no_routes_to_change() {
+    fn rejects_changes_to_framing_and_identity() {
         for name in [
             "content-length",
             "transfer-encoding",
@@ -134,27 +134,27 @@ mod tests {
                 edits(&[], &[], &[name]),
             ] {
                 assert!(
-                    matches!(Edits::compile(&edits), Err(Fault::Field(..))),
+                    matches!(Edits::compile(&edits), Err(RouteError::Field(..))),
                     "{name}"
                 );
             }
         }
         let split = edits(&[("x-a", "1\r\nx-b: 2")], &[], &[]);
-        assert!(matches!(Edits::compile(&split), Err(Fault::Field(..))));
+        assert!(matches!(Edits::compile(&split), Err(RouteError::Field(..))));
     }
 
     #[test]
-    fn a_request_may_be_for_another_host() {
+    fn may_change_the_host_of_a_request() {
         let compiled =
             RequestEdits::compile(&edits(&[("host", "Inner.Test:81")], &[], &[])).unwrap();
         assert_eq!(compiled.host.as_deref(), Some("inner.test:81"));
         assert!(compiled.fields.is_empty());
-        for refused in [
+        for rejected in [
             edits(&[("host", "a b")], &[], &[]),
             edits(&[], &[("host", "a")], &[]),
             edits(&[], &[], &["host"]),
         ] {
-            assert!(RequestEdits::compile(&refused).is_err());
+            assert!(RequestEdits::compile(&rejected).is_err());
         }
         assert!(Edits::compile(&edits(&[("host", "a")], &[], &[])).is_err());
     }

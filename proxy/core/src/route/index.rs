@@ -1,16 +1,15 @@
-//! Which of a host's routes takes a request: the first whose path and conditions hold.
+//! Finds the route of a request: the first whose path and conditions match.
 //!
-//! The order of routes is their precedence, and is given; what is compiled here only avoids
-//! looking at those that cannot be meant. Exact paths and prefixes stand in a tree of segments,
-//! which is walked once, and regular expressions are asked together before any is asked alone.
+//! The order of routes is their precedence, and is given; the index only avoids looking at routes
+//! that cannot match. Exact paths and prefixes are in a tree of segments, which is walked once, and
+//! regular expressions are matched as one set before any is matched alone.
 
 use crate::head::Head;
-use crate::path;
 use crate::route::Route;
-use crate::route::compile::Fault;
+use crate::route::compile::RouteError;
 use crate::route::condition::Conditions;
-use portolan_discovery::pattern;
 use portolan_discovery::table::PathMatch;
+use portolan_discovery::{path, pattern};
 use regex::bytes::{Regex, RegexSet};
 use std::sync::Arc;
 
@@ -18,13 +17,13 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct RouteIndex<B> {
     routes: Vec<(Conditions, Arc<Route<B>>)>,
-    /// The root is the first; it stands for the path before its first slash.
+    /// The first is the root, the path before its first slash.
     nodes: Vec<Node>,
     expressions: Vec<(usize, Regex)>,
     any_expression: Option<RegexSet>,
 }
 
-/// What ends at one place in the tree of segments. Indices of routes ascend.
+/// Routes whose paths end at one node of the tree of segments. Indices of routes ascend.
 #[derive(Debug, Default)]
 struct Node {
     /// By segment, sorted.
@@ -45,13 +44,13 @@ impl<B> Default for RouteIndex<B> {
 }
 
 impl<B> RouteIndex<B> {
-    /// Adds a route behind those that are there.
+    /// Appends a route.
     pub(crate) fn push(
         &mut self,
         matched: &PathMatch,
         conditions: Conditions,
         route: Route<B>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RouteError> {
         let index = self.routes.len();
         match matched {
             PathMatch::Exact(path) => {
@@ -69,17 +68,17 @@ impl<B> RouteIndex<B> {
         Ok(())
     }
 
-    /// Ends the compilation.
+    /// Finishes the index.
     pub(crate) fn finish(&mut self) {
-        // One alone is asked as fast as it would be in a set; and were they too large together, each
-        // would be asked by itself.
+        // One alone is matched as fast as in a set; and if they are too large together, each is
+        // matched by itself.
         if let [_, _, ..] = &*self.expressions {
-            let expressions = self.expressions.iter().map(|(_, it)| it);
+            let expressions = self.expressions.iter().map(|(_, regex)| regex);
             self.any_expression = pattern::any_of(expressions).ok();
         }
     }
 
-    /// Changes the node where the path ends, which is made with those on the way to it.
+    /// Changes the node of a path, which is created with its parents.
     fn node(&mut self, path: &str, change: impl FnOnce(&mut Node)) {
         if self.nodes.is_empty() {
             self.nodes.push(Node::default());
@@ -102,7 +101,7 @@ impl<B> RouteIndex<B> {
         self.nodes.get_mut(at).map(change);
     }
 
-    /// The first route that takes the request.
+    /// Returns the first route that matches the request.
     pub(crate) fn find(&self, head: &Head<'_>) -> Option<&Arc<Route<B>>> {
         let mut first = First {
             routes: &self.routes,
@@ -110,7 +109,7 @@ impl<B> RouteIndex<B> {
             found: None,
         };
         self.walk(head.path, &mut first);
-        self.ask(head.path, &mut first);
+        self.match_expressions(head.path, &mut first);
         let (_, route) = self.routes.get(first.found?)?;
         Some(route)
     }
@@ -133,7 +132,7 @@ impl<B> RouteIndex<B> {
         first.among(&node.exact);
     }
 
-    fn ask(&self, path: &str, first: &mut First<'_, '_, B>) {
+    fn match_expressions(&self, path: &str, first: &mut First<'_, '_, B>) {
         let Some((index, _)) = self.expressions.first() else {
             return;
         };
@@ -153,7 +152,7 @@ impl<B> RouteIndex<B> {
 }
 
 impl Node {
-    /// The index of the child for a segment, or where among the children it would stand.
+    /// Returns the index of the child for a segment, or the position to insert it at.
     fn child(&self, segment: &str) -> Result<usize, usize> {
         let place = self
             .children
@@ -162,7 +161,7 @@ impl Node {
     }
 }
 
-/// The first of the routes that were looked at whose conditions hold.
+/// First matching route of those checked so far.
 struct First<'i, 'h, B> {
     routes: &'i [(Conditions, Arc<Route<B>>)],
     head: &'h Head<'h>,
@@ -170,19 +169,19 @@ struct First<'i, 'h, B> {
 }
 
 impl<B> First<'_, '_, B> {
-    /// Whether a route of this index would come before the one that was found.
+    /// Returns true if a route of this index would precede the one found.
     fn may_be(&self, index: usize) -> bool {
         self.found.is_none_or(|found| index < found)
     }
 
-    /// Looks at routes whose path fits.
+    /// Checks routes whose path matches.
     fn among(&mut self, indices: &[usize]) {
         for index in indices {
             if !self.may_be(*index) {
                 return;
             }
             let route = self.routes.get(*index);
-            if route.is_some_and(|(conditions, _)| conditions.hold(self.head)) {
+            if route.is_some_and(|(conditions, _)| conditions.match_request(self.head)) {
                 self.found = Some(*index);
                 return;
             }
@@ -190,7 +189,7 @@ impl<B> First<'_, '_, B> {
     }
 }
 
-/// What stands between and behind the slashes; nothing of the empty path.
+/// Returns the segments of a path; none for the empty path.
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/')
         .into_iter()
@@ -200,25 +199,25 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::CompileContext;
     use crate::request::head_of;
-    use crate::route::compile::Surroundings;
     use portolan_discovery::table::{self, FieldMatch, RouteMatch, ValueMatch};
     use proptest::prelude::*;
     use proptest::sample::select;
     use std::collections::BTreeMap;
 
-    fn index(matches: &[RouteMatch]) -> RouteIndex<()> {
+    fn index(routes: &[RouteMatch]) -> RouteIndex<()> {
         let mut index = RouteIndex::default();
-        let nowhere = Surroundings {
-            backend: &|_| None,
+        let context = CompileContext {
             workers: 1,
             seed: 0,
+            https_port: 443,
         };
-        for (number, matched) in matches.iter().enumerate() {
+        for (number, matched) in routes.iter().enumerate() {
             let reason = number.to_string();
             let action = table::Action::Unavailable { reason };
             let route = table::Route::new(matched.clone(), action);
-            let route = Route::compile(&route, &nowhere).unwrap();
+            let route = Route::compile(&route, &|_| None, context).unwrap();
             let conditions = Conditions::compile(matched).unwrap();
             index.push(&matched.path, conditions, route).unwrap();
         }
@@ -226,16 +225,18 @@ mod tests {
         index
     }
 
-    /// Which of the routes is taken, by its number.
-    fn taken(index: &RouteIndex<()>, head: &Head<'_>) -> Option<usize> {
+    /// Returns the number of the matching route.
+    fn matching(index: &RouteIndex<()>, head: &Head<'_>) -> Option<usize> {
         index.find(head).map(|route| {
             let mut routes = index.routes.iter();
-            routes.position(|(_, it)| Arc::ptr_eq(it, route)).unwrap()
+            routes
+                .position(|(_, other)| Arc::ptr_eq(other, route))
+                .unwrap()
         })
     }
 
-    /// The rule, as plainly as it can be said.
-    fn takes(matched: &RouteMatch, head: &Head<'_>) -> bool {
+    /// The specification in its simplest form.
+    fn matches(matched: &RouteMatch, head: &Head<'_>) -> bool {
         let whole = |text: &str| pattern::whole(text).unwrap();
         let path = match &matched.path {
             PathMatch::Prefix(prefix) => {
@@ -249,13 +250,17 @@ mod tests {
             PathMatch::Exact(path) => path == head.path,
             PathMatch::Regex(text) => whole(text).is_match(head.path.as_bytes()),
         };
-        path && Conditions::compile(matched).unwrap().hold(head)
+        path && Conditions::compile(matched).unwrap().match_request(head)
     }
 
     fn path() -> impl Strategy<Value = String> {
         let segment = select(&["", "a", "a", "a", "ab"]);
-        prop::collection::vec(segment, 1..4)
-            .prop_map(|it| it.iter().map(|it| format!("/{it}")).collect())
+        prop::collection::vec(segment, 1..4).prop_map(|segments| {
+            segments
+                .iter()
+                .map(|segment| format!("/{segment}"))
+                .collect()
+        })
     }
 
     fn matched() -> impl Strategy<Value = RouteMatch> {
@@ -263,7 +268,7 @@ mod tests {
         let path = prop_oneof![
             3 => path().prop_map(PathMatch::Exact),
             2 => path().prop_map(PathMatch::Prefix),
-            1 => expression.prop_map(|it| PathMatch::Regex(it.to_owned())),
+            1 => expression.prop_map(|text| PathMatch::Regex(text.to_owned())),
         ];
         let field = |name: &'static str| {
             let condition = FieldMatch {
@@ -296,20 +301,20 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
         #[test]
-        fn the_index_takes_what_the_first_match_takes(
-            matches in prop::collection::vec(matched(), 0..12),
+        fn finds_the_first_matching_route(
+            routes in prop::collection::vec(matched(), 0..12),
             request in request(),
         ) {
-            let compiled = index(&matches);
+            let compiled = index(&routes);
             head_of(&request, |head| {
-                let expected = matches.iter().position(|it| takes(it, head));
-                prop_assert_eq!(taken(&compiled, head), expected);
+                let expected = routes.iter().position(|route| matches(route, head));
+                prop_assert_eq!(matching(&compiled, head), expected);
                 Ok(())
             })?;
         }
     }
 
-    /// A generator that never makes the interesting case proves nothing.
+    /// A generator that never makes the interesting cases proves nothing.
     #[test]
     fn generated_routes_and_requests_meet() {
         use proptest::strategy::ValueTree;
@@ -318,10 +323,10 @@ mod tests {
         let strategy = (prop::collection::vec(matched(), 0..12), request());
         let (mut counts, rounds) = (BTreeMap::<&str, u32>::new(), 2000);
         for _ in 0..rounds {
-            let (matches, request) = strategy.new_tree(&mut runner).unwrap().current();
+            let (routes, request) = strategy.new_tree(&mut runner).unwrap().current();
             head_of(&request, |head| {
-                let mut fitting = matches.iter().filter(|it| takes(it, head));
-                let first = match fitting.next().map(|it| &it.path) {
+                let mut fitting = routes.iter().filter(|route| matches(route, head));
+                let first = match fitting.next().map(|route| &route.path) {
                     None => "none",
                     Some(PathMatch::Exact(_)) => "exact",
                     Some(PathMatch::Prefix(_)) => "prefix",
@@ -333,6 +338,9 @@ mod tests {
         }
         println!("{counts:?}");
         assert_eq!(counts.len(), 5, "{counts:?}");
-        assert!(counts.values().all(|it| it * 20 > rounds), "{counts:?}");
+        assert!(
+            counts.values().all(|count| count * 20 > rounds),
+            "{counts:?}"
+        );
     }
 }

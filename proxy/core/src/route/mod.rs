@@ -1,6 +1,6 @@
-//! A row of a virtual host, compiled once and shared by all workers: which requests it takes
-//! ([`condition`], [`index`]), and what is done with them ([`redirect`], [`rewrite`], [`edits`],
-//! [`cors`]). Everything is judged in [`compile`], so nothing can fail with a request at hand.
+//! Routes, compiled once and shared by all workers: matches ([`condition`], [`index`]) and actions
+//! ([`redirect`], [`rewrite`], [`edits`], [`cors`]). Everything is checked in [`compile`], so nothing
+//! can fail while a request is handled.
 
 pub(crate) mod compile;
 mod condition;
@@ -11,7 +11,7 @@ pub(crate) mod redirect;
 mod rewrite;
 mod rules;
 
-pub use compile::Fault;
+pub use compile::RouteError;
 pub(crate) use condition::Conditions;
 pub(crate) use index::RouteIndex;
 pub use rules::{RequestRules, ResponsePolicy};
@@ -25,8 +25,8 @@ use redirect::Redirect;
 use rules::ResponseRules;
 use std::sync::Arc;
 
-/// What is done with the requests that a row takes. A request holds the route it was given until
-/// it ends, whatever the table says by then. What a backend is, the caller says.
+/// Action and policies for the requests that match a route. A request holds its route until it ends,
+/// even if the table changes. The caller chooses the type of a backend.
 #[derive(Debug)]
 pub struct Route<B> {
     pub(crate) action: Action<B>,
@@ -42,54 +42,54 @@ pub struct Route<B> {
 pub(crate) enum Action<B> {
     /// Sends the request to an endpoint.
     Forward(Backends<B>),
-    /// Sends the client elsewhere.
+    /// Redirects the client.
     Redirect(Redirect),
-    /// Answers with what the route says.
+    /// Sends the configured response.
     Respond(Respond),
-    /// Answers with a reason of ours.
-    Refuse(Reason),
-    /// Answers 503 with the operator's reason.
+    /// Sends a local response with a reason of the proxy.
+    Reject(Reason),
+    /// Sends 503 with the operator's reason.
     Unavailable(Box<str>),
 }
 
-/// What a route answers.
+/// Configured response of a route.
 #[derive(Debug)]
 pub(crate) struct Respond {
     pub(crate) status: u16,
     pub(crate) content: Arc<Content>,
 }
 
-/// A body, and what it is.
+/// Body with its content type.
 #[derive(Debug)]
 pub struct Content {
-    /// The value of `Content-Type`.
+    /// Value of `Content-Type`.
     pub media_type: Box<str>,
     /// The body.
     pub body: Box<str>,
 }
 
 impl<B> Route<B> {
-    /// How long the steps of a request may take, where the route says so.
+    /// Returns the timeouts that the route sets.
     pub fn timeouts(&self) -> &table::Timeouts {
         &self.timeouts
     }
 
-    /// When a request may be sent more than once.
+    /// Returns the retry policy.
     pub fn retries(&self) -> Option<&RetryPolicy> {
         self.retries.as_ref()
     }
 
-    /// How requests change on their way to an endpoint.
+    /// Returns the changes to requests.
     pub fn request(&self) -> &RequestRules {
         &self.request
     }
 
-    /// Which backend the worker's next request on this route goes to; `None` when none takes any.
+    /// Chooses the backend of the worker's next request on this route; `None` if none has a weight.
     pub fn choose_backend(&self, worker: usize) -> Option<usize> {
         self.backends()?.choose(worker)
     }
 
-    /// One that was chosen.
+    /// Returns a chosen backend.
     pub fn backend(&self, chosen: usize) -> Option<&B> {
         self.backends()?.get(chosen)
     }
@@ -99,7 +99,7 @@ impl<B> Route<B> {
             Action::Forward(backends) => Some(backends),
             Action::Redirect(_)
             | Action::Respond(_)
-            | Action::Refuse(_)
+            | Action::Reject(_)
             | Action::Unavailable(_) => None,
         }
     }

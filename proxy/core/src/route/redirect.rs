@@ -1,12 +1,12 @@
-//! Where a client is sent.
+//! Redirects of routes, and of plain HTTP to HTTPS.
 
 use crate::authority::Authority;
 use crate::head::Head;
-use crate::route::compile::Fault;
+use crate::route::compile::RouteError;
 use crate::route::rewrite::{PathParts, Rewrite};
 use portolan_discovery::table;
 
-/// A route's redirect, compiled.
+/// Compiled redirect of a route.
 #[derive(Debug)]
 pub(crate) struct Redirect {
     scheme: Option<Scheme>,
@@ -24,9 +24,10 @@ pub(crate) enum Scheme {
 
 impl Scheme {
     fn of(head: &Head<'_>) -> Self {
-        match head.client.secure {
-            true => Self::Https,
-            false => Self::Http,
+        if head.client.secure {
+            Self::Https
+        } else {
+            Self::Http
         }
     }
 
@@ -49,28 +50,30 @@ impl Redirect {
     pub(crate) fn compile(
         redirect: &table::Redirect,
         matched: &table::PathMatch,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, RouteError> {
         let scheme = match redirect.scheme.as_deref() {
             None => None,
             Some("http") => Some(Scheme::Http),
             Some("https") => Some(Scheme::Https),
-            Some(_) => return Err(Fault::Scheme),
+            Some(_) => return Err(RouteError::Scheme),
         };
         if let Some(hostname) = &redirect.hostname {
-            let parsed = Authority::parse(hostname.as_bytes()).map_err(Fault::Hostname)?;
+            let parsed = Authority::parse(hostname.as_bytes()).map_err(RouteError::Hostname)?;
             if parsed.host() != hostname {
-                return Err(Fault::HostnameForm);
+                return Err(RouteError::HostnameForm);
             }
         }
         if !matches!(redirect.status, 301 | 302 | 303 | 307 | 308) {
-            return Err(Fault::Status);
+            return Err(RouteError::Status);
         }
         let path = redirect.path.as_ref();
         Ok(Self {
             scheme,
             hostname: redirect.hostname.as_deref().map(Into::into),
             port: redirect.port.filter(|port| *port > 0),
-            path: path.map(|it| Rewrite::compile(it, matched)).transpose()?,
+            path: path
+                .map(|path| Rewrite::compile(path, matched))
+                .transpose()?,
             status: redirect.status,
         })
     }
@@ -79,14 +82,14 @@ impl Redirect {
         self.status
     }
 
-    /// The value of `Location`; clients reach HTTPS at `https_port`.
+    /// Builds the value of `Location`; clients reach HTTPS at `https_port`.
     pub(crate) fn location(&self, head: &Head<'_>, https_port: u16) -> String {
         let scheme = self.scheme.unwrap_or(Scheme::of(head));
         let hostname = self.hostname.as_deref();
         let moved = hostname.is_some() || scheme != Scheme::of(head);
         let port = match (self.port, scheme) {
             (Some(port), _) => Some(port),
-            // The client's, while it is the same server that is asked.
+            // The port of the request, as long as scheme and hostname stay the same.
             (None, _) if !moved => head.authority.port(),
             (None, Scheme::Https) if hostname.is_none() => Some(https_port),
             (None, _) => None,
@@ -105,14 +108,14 @@ impl Redirect {
     }
 }
 
-/// The same URL on HTTPS.
+/// Builds the same URL on HTTPS.
 pub(crate) fn on_https(head: &Head<'_>, https_port: u16) -> String {
     let (host, path) = (head.authority.host(), head.path.into());
     location(Scheme::Https, host, Some(https_port), path, head.query)
 }
 
-/// An absolute URL in the canonical form that is matched: nothing of a client's spelling comes
-/// back, and no path is taken for a host.
+/// Builds an absolute URL in canonical form: nothing of the client's spelling is reflected, and no
+/// path is taken for a host.
 fn location(
     scheme: Scheme,
     host: &str,
@@ -153,7 +156,7 @@ mod tests {
         }
     }
 
-    fn compile(redirect: &table::Redirect) -> Result<Redirect, Fault> {
+    fn compile(redirect: &table::Redirect) -> Result<Redirect, RouteError> {
         Redirect::compile(redirect, &PathMatch::Prefix("/old".into()))
     }
 
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_stays() {
+    fn absent_parts_stay() {
         assert_eq!(to(&none()), "http://shop.test:8080/old/x?q");
         let path = Some(PathRewrite::Prefix("/new".into()));
         let redirect = table::Redirect { path, ..none() };
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_belongs_to_its_server() {
+    fn the_port_follows_the_server() {
         let scheme = Some("https".to_owned());
         let hostname = Some("example.com".to_owned());
         let redirect = table::Redirect {
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_url_on_https() {
+    fn redirects_to_the_same_url_on_https() {
         let location = |target: &str, port| {
             let text = format!("OPTIONS {target} HTTP/1.1\r\nHost: SHOP.test.:8080\r\n\r\n");
             head_of(&text, |head| on_https(head, port))
@@ -220,23 +223,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_redirect_is_refused() {
+    fn rejects_invalid_redirects() {
         let scheme = Some("ftp".to_owned());
         assert!(matches!(
             compile(&table::Redirect { scheme, ..none() }),
-            Err(Fault::Scheme)
+            Err(RouteError::Scheme)
         ));
         for hostname in ["a:80", "A.b", "a/b", "*.a"] {
             let hostname = Some(hostname.to_owned());
-            let refused = compile(&table::Redirect { hostname, ..none() });
+            let rejected = compile(&table::Redirect { hostname, ..none() });
             assert!(matches!(
-                refused,
-                Err(Fault::Hostname(_) | Fault::HostnameForm)
+                rejected,
+                Err(RouteError::Hostname(_) | RouteError::HostnameForm)
             ));
         }
         for status in [200, 300, 304, 309] {
-            let refused = compile(&table::Redirect { status, ..none() });
-            assert!(matches!(refused, Err(Fault::Status)));
+            let rejected = compile(&table::Redirect { status, ..none() });
+            assert!(matches!(rejected, Err(RouteError::Status)));
         }
     }
 }

@@ -1,19 +1,19 @@
-//! How a path changes on its way to an endpoint, or in a redirect.
+//! Changes of a path, before it is sent to an endpoint or in a redirect.
 
-use crate::path::{self, PathError};
-use crate::route::compile::Fault;
+use crate::route::compile::RouteError;
+use portolan_discovery::path::{self, PathError};
 use portolan_discovery::table::{PathMatch, PathRewrite};
 
-/// A change of path, compiled for the route that it stands on.
+/// Change of a path, compiled for the path match of its route.
 #[derive(Clone, Debug)]
 pub(crate) enum Rewrite {
-    /// The first so many bytes, which are whole segments, are replaced.
+    /// Replaces the first `length` bytes, which are whole segments.
     Prefix { length: usize, by: Box<str> },
-    /// The whole path is replaced.
+    /// Replaces the whole path.
     Full(Box<str>),
 }
 
-/// A path in two parts that belong together, so that changing one copies nothing.
+/// Path in two parts, so that a rewrite copies nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathParts<'a> {
     pub(crate) first: &'a str,
@@ -30,12 +30,12 @@ impl<'a> From<&'a str> for PathParts<'a> {
 }
 
 impl Rewrite {
-    /// For a route that takes such paths.
-    pub(crate) fn compile(rewrite: &PathRewrite, matched: &PathMatch) -> Result<Self, Fault> {
+    /// Compiles a rewrite for a route with this path match.
+    pub(crate) fn compile(rewrite: &PathRewrite, matched: &PathMatch) -> Result<Self, RouteError> {
         let (PathRewrite::Prefix(by) | PathRewrite::Full(by)) = rewrite;
         path::check(by)?;
         if by.starts_with("//") {
-            return Err(Fault::Path(PathError::TwoSlashes));
+            return Err(RouteError::Path(PathError::TwoSlashes));
         }
         match (rewrite, matched) {
             (PathRewrite::Full(by), _) | (PathRewrite::Prefix(by), PathMatch::Exact(_)) => {
@@ -45,12 +45,12 @@ impl Rewrite {
                 length: path::without_last_slash(prefix).len(),
                 by: path::without_last_slash(by).into(),
             }),
-            (PathRewrite::Prefix(_), PathMatch::Regex(_)) => Err(Fault::PrefixOfExpression),
+            (PathRewrite::Prefix(_), PathMatch::Regex(_)) => Err(RouteError::PrefixOfExpression),
         }
     }
 
-    /// The path instead of one that the route takes. It begins with one slash, so that nobody
-    /// takes it for a URL without scheme (RFC 3986 4.2); a server-wide `*` stays what it is.
+    /// Rewrites a path that the route matches. The result begins with one slash, so that it is never
+    /// taken for a URL without scheme (RFC 3986 4.2); a server-wide `*` stays.
     pub(crate) fn apply<'a>(&'a self, path: &'a str) -> PathParts<'a> {
         match self {
             _ if path == "*" => path.into(),
@@ -87,7 +87,7 @@ mod tests {
 
     /// The table of Gateway API's `ReplacePrefixMatch`.
     #[test]
-    fn prefixes_are_replaced_by_whole_segments() {
+    fn replaces_prefixes_by_whole_segments() {
         for (path, matched, by, expected) in [
             ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
             ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_paths_are_replaced() {
+    fn replaces_whole_paths() {
         let full = PathRewrite::Full("/new".into());
         let expression = PathMatch::Regex("/.*".into());
         assert_eq!(rewritten(expression.clone(), full.clone(), "/a/b"), "/new");
@@ -118,29 +118,29 @@ mod tests {
         assert_eq!(rewritten(exact, prefix.clone(), "/old"), "/new/");
         let everything = PathMatch::Prefix("/".into());
         assert_eq!(rewritten(everything, full, "*"), "*");
-        let refused = Rewrite::compile(&prefix, &expression);
-        assert!(matches!(refused, Err(Fault::PrefixOfExpression)));
+        let rejected = Rewrite::compile(&prefix, &expression);
+        assert!(matches!(rejected, Err(RouteError::PrefixOfExpression)));
     }
 
     #[test]
-    fn what_is_written_instead_is_a_path_in_its_one_form() {
+    fn rejects_replacements_not_in_normal_form() {
         for by in ["", "x", "//evil.example", "/a/../b", "/a?b", "/ä", "/%zz"] {
             for rewrite in [PathRewrite::Prefix(by.into()), PathRewrite::Full(by.into())] {
                 let matched = PathMatch::Prefix("/".into());
-                let refused = Rewrite::compile(&rewrite, &matched);
-                assert!(matches!(refused, Err(Fault::Path(_))), "{by}");
+                let rejected = Rewrite::compile(&rewrite, &matched);
+                assert!(matches!(rejected, Err(RouteError::Path(_))), "{by}");
             }
         }
     }
 
     proptest! {
         #[test]
-        fn a_rewritten_path_is_in_its_one_form_and_never_names_a_host(
+        fn rewritten_paths_are_normal_and_never_name_a_host(
             segments in prop::collection::vec("([a-z]{0,2}[.]?[a-z]|%2f[a-z]|[.]{3}|)", 0..4),
             rest in "(/[a-z]{0,2}){0,4}",
             by in "(/[a-z]{1,2}){0,3}/?",
         ) {
-            let matched: String = segments.iter().map(|it| format!("/{it}")).collect();
+            let matched: String = segments.iter().map(|segment| format!("/{segment}")).collect();
             let path = format!("{matched}{rest}");
             prop_assume!(path::check(&path).is_ok() && path::check(&matched).is_ok());
             prop_assume!(path::check(&by).is_ok());

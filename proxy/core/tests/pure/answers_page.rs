@@ -1,24 +1,24 @@
-//! `docs/reference/proxy-responses.md` says what the code says.
+//! Checks that `docs/reference/proxy-responses.md` is up to date with the code.
 //!
-//! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of judging it.
+//! With `PORTOLAN_REGENERATE=1` (`make generate`) the test writes the page instead of comparing it.
 
 use portolan_proxy_core::reason::Reason;
 use std::path::Path;
 
 const HEAD: &str = "\
-<!-- Made from proxy/core/src/reason.rs by `make generate`. -->
+<!-- Generated from proxy/core/src/reason.rs by `make generate`. -->
 # Proxy responses
 
-The responses that the proxy gives by itself. Each carries its reason in `x-portolan-reason`, and `x-request-id`;
+Responses that the proxy sends itself. Each carries its reason in `x-portolan-reason`, and `x-request-id`;
 503 also has `Retry-After`. A route that cannot be resolved gets 503 with one of the
 [status reasons](status-reasons.md).
 
-| reason | status | when |
+| Reason | Status | Meaning |
 |---|---|---|
 ";
 
 #[test]
-fn the_page_of_answers_is_what_the_code_says() {
+fn the_page_of_responses_is_up_to_date() {
     let mut page = HEAD.to_owned();
     for reason in Reason::ALL {
         let status = match reason {
@@ -39,6 +39,6 @@ fn the_page_of_answers_is_what_the_code_says() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == page,
-        "docs/reference/proxy-responses.md differs from proxy/core/src/reason.rs; run `make generate` and commit it"
+        "docs/reference/proxy-responses.md differs from proxy/core/src/reason.rs; run `make generate` and commit the result"
     );
 }

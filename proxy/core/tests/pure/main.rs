@@ -3,5 +3,4 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
 
 mod answers_page;
-mod paths;
 mod responses;

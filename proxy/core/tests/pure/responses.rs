@@ -1,9 +1,9 @@
-//! Responses over a grammar: whatever an endpoint writes, the client gets one head that every
-//! reader splits alike, or none.
+//! Responses from a grammar: for any response of an endpoint, the client gets one unambiguous head, or
+//! none.
 
 use portolan_proxy_core::body::Framing;
-use portolan_proxy_core::edit::{self, Persistence};
 use portolan_proxy_core::field::slots;
+use portolan_proxy_core::headers::{self, Persistence};
 use portolan_proxy_core::response::ResponseHead;
 use portolan_proxy_core::route::ResponsePolicy;
 use portolan_proxy_core::scan::HeadScan;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree as _;
 
-/// Lawful and unlawful field lines, without their line ends.
+/// Valid and invalid field lines, without their line ends.
 const LINES: &[&str] = &[
     "Content-Type: text/plain",
     "Set-Cookie: a=b",
@@ -59,7 +59,7 @@ fn head() -> impl Strategy<Value = String> {
     })
 }
 
-/// The head as it goes down, and how the body is framed.
+/// The head as sent to the client, and the framing of the body.
 fn passed_on(text: &str, method: &str) -> Option<(Vec<u8>, Framing)> {
     let mut scan = HeadScan::default();
     let length = scan.find(text.as_bytes()).ok()??;
@@ -70,11 +70,11 @@ fn passed_on(text: &str, method: &str) -> Option<(Vec<u8>, Framing)> {
         framing => framing,
     };
     let mut out = Vec::new();
-    edit::response(
+    headers::response(
         &mut out,
         &head,
         body,
-        Persistence::Kept,
+        Persistence::Persistent,
         &ResponsePolicy::default(),
     );
     Some((out, body))
@@ -82,7 +82,7 @@ fn passed_on(text: &str, method: &str) -> Option<(Vec<u8>, Framing)> {
 
 proptest! {
     #[test]
-    fn what_goes_down_is_one_head_that_reads_as_it_was_framed(
+    fn forwarded_heads_are_unambiguous(
         text in head(), method in select(&["GET", "HEAD"])) {
         if let Some((sent, body)) = passed_on(&text, method) {
             // Line ends only in pairs, and the empty line only at the end.
@@ -91,14 +91,14 @@ proptest! {
             let mut room = slots();
             let again = ResponseHead::parse(&sent, &mut room, method).unwrap();
             prop_assert_eq!(again.framing, body);
-            let lengths = again.fields.iter().filter(|it| it.name.eq_ignore_ascii_case("content-length"));
-            let codings = again.fields.iter().filter(|it| it.name.eq_ignore_ascii_case("transfer-encoding"));
+            let lengths = again.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("content-length"));
+            let codings = again.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("transfer-encoding"));
             prop_assert!(lengths.count() + codings.count() <= 1);
         }
     }
 
     #[test]
-    fn no_field_of_a_hop_or_of_ours_goes_down(text in head()) {
+    fn drops_hop_fields_and_reserved_fields(text in head()) {
         if let Some((sent, _)) = passed_on(&text, "GET") {
             let sent = String::from_utf8_lossy(&sent).to_ascii_lowercase();
             for name in ["connection", "keep-alive", "upgrade", "x-portolan-reason", "transfer_encoding"] {
@@ -109,20 +109,20 @@ proptest! {
     }
 }
 
-/// The grammar reaches both sides of the judgement, or the properties above say nothing.
+/// The grammar must produce both accepted and rejected heads, or the properties above prove nothing.
 #[test]
-fn the_grammar_has_enough_of_both_kinds() {
+fn the_grammar_produces_both_kinds() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut passed, mut refused) = (0, 0);
+    let (mut passed, mut rejected) = (0, 0);
     for _ in 0..2000 {
         let text = head().new_tree(&mut runner).unwrap().current();
         match passed_on(&text, "GET") {
             Some(_) => passed += 1,
-            None => refused += 1,
+            None => rejected += 1,
         }
     }
     assert!(
-        passed > 100 && refused > 100,
-        "{passed} passed, {refused} refused"
+        passed > 100 && rejected > 100,
+        "{passed} passed, {rejected} rejected"
     );
 }

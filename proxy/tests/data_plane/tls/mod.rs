@@ -244,7 +244,8 @@ async fn what_a_thousand_names_show_is_told_and_a_swap_reaches_all() {
     let began = std::time::Instant::now();
     let proxy = proxy.open(resources).await;
     let mut served = proxy.control.served();
-    let all = |served: &Arc<Vec<portolan_proxy::control::Served>>| served.len() == 1000;
+    let all =
+        |served: &Arc<Vec<portolan_proxy::control::PresentedCertificate>>| served.len() == 1000;
     soon("all names", served.wait_for(all)).await.unwrap();
     eprintln!("a thousand looks: {:?}", began.elapsed());
 
@@ -256,7 +257,7 @@ async fn what_a_thousand_names_show_is_told_and_a_swap_reaches_all() {
     let fingerprint = hex::encode(Sha256::digest(leaf.contents()));
     let began = std::time::Instant::now();
     proxy.apply(vec![renewed]).await;
-    let swapped = |served: &Arc<Vec<portolan_proxy::control::Served>>| {
+    let swapped = |served: &Arc<Vec<portolan_proxy::control::PresentedCertificate>>| {
         served.iter().all(|it| it.fingerprint == fingerprint)
     };
     soon("the swap", served.wait_for(swapped)).await.unwrap();

@@ -88,7 +88,7 @@ async fn plugin_shows_stored_and_served_certificates() -> Result<()> {
         ensure!(
             output
                 .err
-                .contains(&format!("ExposedPort {namespace}/absent: ")),
+                .contains("exposedports.portolan.dev \"absent\" not found"),
             "{output:?}"
         );
         let output = certs(&["shop", "-A"]).await?;

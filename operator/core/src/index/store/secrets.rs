@@ -7,13 +7,12 @@ use crate::names::Hostname;
 use crate::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use portolan_certificate::{DnsNames, LeafCertificate};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
-use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate and the key that fits it.
@@ -25,8 +24,8 @@ pub(crate) struct KeyPair {
     pub(crate) fingerprint: String,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
-    /// The DNS names that it is for, in lower case.
-    names: Vec<String>,
+    /// The DNS names that it is for.
+    names: DnsNames,
 }
 
 impl fmt::Debug for KeyPair {
@@ -119,8 +118,7 @@ pub(crate) fn read(secret: &Secret) -> Judged {
             false => unreadable("tls.key", error),
         }
     })?;
-    let (_, parsed) =
-        X509Certificate::from_der(&leaf).map_err(|error| unreadable("tls.crt", error))?;
+    let parsed = LeafCertificate::from_der(&leaf).map_err(|error| unreadable("tls.crt", error))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let key = provider
         .key_provider
@@ -138,10 +136,10 @@ pub(crate) fn read(secret: &Secret) -> Judged {
         Err(error) => return Err(unreadable("tls.crt", error)),
     }
     Ok(Arc::new(KeyPair {
-        fingerprint: hex::encode(Sha256::digest(&leaf)),
-        not_before: not_before(&parsed),
-        not_after: not_after(&parsed),
-        names: dns_names(&parsed),
+        fingerprint: parsed.fingerprint,
+        not_before: parsed.not_before,
+        not_after: parsed.not_after,
+        names: parsed.dns_names,
         chain_pem,
         key_pem,
     }))
@@ -184,17 +182,11 @@ impl KeyPair {
         now: Timestamp,
     ) -> Result<(), SecretProblem> {
         self.in_time(now)?;
-        // RFC 9525 6.3: a wildcard in a certificate stands for exactly one label. So does ours, which
-        // therefore needs the same wildcard in the certificate.
-        let above = hostname.wildcard_above();
-        let named = self.names.iter().any(|name| {
-            name == hostname.as_str() || above.as_ref().is_some_and(|w| name == w.as_str())
-        });
-        if named {
+        if self.names.covers(hostname.as_str()) {
             return Ok(());
         }
         Err(SecretProblem::WrongHostname {
-            names: told(&self.names),
+            names: self.names.to_string(),
             hostname: hostname.clone(),
         })
     }
@@ -222,35 +214,5 @@ fn unreadable(field: &'static str, detail: impl fmt::Display) -> SecretProblem {
     SecretProblem::Unreadable {
         field,
         detail: detail.to_string(),
-    }
-}
-
-fn not_before(certificate: &X509Certificate<'_>) -> Timestamp {
-    Timestamp::from_second(certificate.validity().not_before.timestamp()).unwrap_or(Timestamp::MIN)
-}
-
-/// A moment beyond what a timestamp can say (RFC 5280 4.1.2.5: 99991231235959Z, no end) is the latest there is.
-fn not_after(certificate: &X509Certificate<'_>) -> Timestamp {
-    Timestamp::from_second(certificate.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX)
-}
-
-fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let extension = certificate.subject_alternative_name().ok().flatten();
-    extension
-        .iter()
-        .flat_map(|extension| &extension.value.general_names)
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        })
-        .collect()
-}
-
-/// A few names for a sentence; a certificate may have hundreds.
-fn told(names: &[String]) -> String {
-    match names {
-        [] => "no DNS name".into(),
-        [first] => first.clone(),
-        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
 }

@@ -1,66 +1,66 @@
-//! Answers of the proxy's own, whatever the protocol they are given in.
+//! Local responses: sent by the proxy itself rather than by an endpoint, over any protocol.
 
-use crate::edit::FieldSink;
 use crate::grpc;
+use crate::headers::FieldSink;
 use crate::reason::{Reason, phrase};
 use crate::route::cors::{Cors, Preflight};
 use crate::route::{Content, ResponsePolicy};
 use std::sync::Arc;
 
-/// One answer, but for what belongs to its connection.
+/// One local response, without the fields that belong to its connection.
 #[derive(Debug)]
-pub struct Answer {
-    /// See [`Reason::status`]; redirects and routes that answer have their own.
+pub struct LocalResponse {
+    /// See [`Reason::status`]; redirects and configured responses have their own.
     pub status: u16,
-    /// The value of `x-portolan-reason`.
+    /// Value of `x-portolan-reason`.
     pub reason: Explanation,
-    /// What the route says instead of the reason's sentence.
+    /// Body of the route, instead of the reason's sentence.
     content: Option<Arc<Content>>,
-    /// `Location` and the like.
+    /// Further fields, such as `Location`.
     fields: Vec<(&'static str, String)>,
-    /// What every response on the route says.
+    /// Changes to every response on the route.
     response: ResponsePolicy,
 }
 
-/// Our reason, or the operator's.
+/// Reason of the proxy, or of the operator.
 #[derive(Debug)]
 pub enum Explanation {
     /// See [`Reason`].
-    Ours(Reason),
-    /// Why a route cannot be resolved.
-    Operators(Box<str>),
+    Proxy(Reason),
+    /// Reason why a route cannot be resolved.
+    Operator(Box<str>),
 }
 
 impl Explanation {
-    /// As it stands in `x-portolan-reason`.
+    /// Returns the value of `x-portolan-reason`.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Ours(reason) => reason.as_str(),
-            Self::Operators(reason) => reason,
+            Self::Proxy(reason) => reason.as_str(),
+            Self::Operator(reason) => reason,
         }
     }
 
     fn sentence(&self) -> &str {
         match self {
-            Self::Ours(reason) => reason.sentence(),
-            Self::Operators(_) => "This route cannot be served.",
+            Self::Proxy(reason) => reason.sentence(),
+            Self::Operator(_) => "This route cannot be served.",
         }
     }
 }
 
-impl From<Reason> for Answer {
-    /// The plain answer, where no route is known.
+impl From<Reason> for LocalResponse {
+    /// Builds the plain response for when no route is known.
     fn from(reason: Reason) -> Self {
         Self::new(reason, ResponsePolicy::default())
     }
 }
 
-impl Answer {
-    /// The answer to a request that was to be served under this policy.
+impl LocalResponse {
+    /// Builds the response to a request that was matched under this policy.
     pub fn new(reason: Reason, response: ResponsePolicy) -> Self {
         Self {
             status: reason.status(),
-            reason: Explanation::Ours(reason),
+            reason: Explanation::Proxy(reason),
             content: None,
             fields: Vec::new(),
             response,
@@ -69,7 +69,7 @@ impl Answer {
 
     pub(crate) fn unavailable(reason: &str, response: ResponsePolicy) -> Self {
         Self {
-            reason: Explanation::Operators(reason.into()),
+            reason: Explanation::Operator(reason.into()),
             ..Self::new(Reason::NoReadyEndpoints, response)
         }
     }
@@ -101,17 +101,17 @@ impl Answer {
         response: ResponsePolicy,
     ) -> Self {
         Self {
-            fields: cors.answer(preflight, response.origin()),
+            fields: cors.preflight_fields(preflight, response.origin()),
             ..Self::new(Reason::CorsPreflight, response)
         }
     }
 
-    /// The reason phrase of the status.
+    /// Returns the reason phrase of the status.
     pub fn phrase(&self) -> &'static str {
         phrase(self.status)
     }
 
-    /// The body. Nothing where HTTP allows none (RFC 9110 15.3.5, 15.3.6, 15.4.5).
+    /// Returns the body in two parts; empty where HTTP allows none (RFC 9110 15.3.5, 15.3.6, 15.4.5).
     pub fn body(&self) -> [&str; 2] {
         match (self.status, &self.content) {
             (204 | 205 | 304, _) => ["", ""],
@@ -120,13 +120,13 @@ impl Answer {
         }
     }
 
-    /// How many bytes that is; `None` where not even a length may be told.
+    /// Returns the length of the body; `None` where no `Content-Length` may be sent.
     pub fn length(&self) -> Option<u64> {
         let length = self.body().map(|part| part.len() as u64).iter().sum();
         (!matches!(self.status, 204 | 304)).then_some(length)
     }
 
-    /// The fields, but for the framing and what belongs to the connection.
+    /// Writes the fields, without framing and without those of the connection.
     pub fn put_fields(&self, out: &mut impl FieldSink, request_id: &str, date: &str) {
         let mut put = |name: &str, value: &str| {
             if !self.response.removes(name) {
@@ -147,23 +147,23 @@ impl Answer {
             put(name, value);
         }
         match self.reason {
-            // A route that answers says itself what it wants said.
-            Explanation::Ours(Reason::DirectResponse) => {}
-            // RFC 9110 15.5.6 asks for it.
-            Explanation::Ours(Reason::MethodNotAllowed) => put("Allow", OFFERED),
+            // A configured response sets its own fields.
+            Explanation::Proxy(Reason::DirectResponse) => {}
+            // Required by RFC 9110 15.5.6.
+            Explanation::Proxy(Reason::MethodNotAllowed) => put("Allow", ALLOWED_METHODS),
             _ if self.status == 503 => put("Retry-After", RETRY_AFTER),
             _ => {}
         }
         self.response.put(out);
     }
 
-    /// The status by which a gRPC client is told what went wrong; `None` for what a route says itself,
-    /// and for redirects.
+    /// Returns the gRPC status that represents the error; `None` for configured responses and
+    /// redirects.
     pub fn grpc_status(&self) -> Option<&'static str> {
         (self.status >= 400 && self.content.is_none()).then(|| grpc::status(self.status))
     }
 
-    /// The fields of an answer that is a gRPC status and nothing else ("Trailers-Only").
+    /// Writes the fields of a response that consists of a gRPC status ("Trailers-Only").
     pub fn put_grpc_fields(
         &self,
         out: &mut impl FieldSink,
@@ -186,10 +186,10 @@ impl Answer {
     }
 }
 
-/// What [`Reason::MethodNotAllowed`] leaves.
-const OFFERED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+/// `Allow` of [`Reason::MethodNotAllowed`].
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// Seconds after which a passing trouble is worth another try.
+/// `Retry-After` of temporary errors, in seconds.
 const RETRY_AFTER: &str = "1";
 
 #[cfg(test)]
@@ -197,70 +197,72 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grpc_client_is_told_by_a_status_of_its_own() {
-        let answer = Answer::from(Reason::NoReadyEndpoints);
+    fn grpc_clients_get_a_grpc_status() {
+        let response = LocalResponse::from(Reason::NoReadyEndpoints);
         let mut out = Vec::new();
-        let status = answer.grpc_status().unwrap();
-        answer.put_grpc_fields(&mut out, status, "id-1", "now");
+        let status = response.grpc_status().unwrap();
+        response.put_grpc_fields(&mut out, status, "id-1", "now");
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "Content-Type: application/grpc\r\ngrpc-status: 14\r\n\
-             grpc-message: Nothing that serves this host is ready.\r\nDate: now\r\n\
+             grpc-message: No endpoint is ready.\r\nDate: now\r\n\
              X-Portolan-Reason: NoReadyEndpoints\r\nX-Request-Id: id-1\r\n"
         );
         let content = Arc::new(Content {
             media_type: "text/plain".into(),
             body: "tea".into(),
         });
-        let own = Answer::content(418, &content, ResponsePolicy::default());
-        assert_eq!(own.grpc_status(), None);
-        assert_eq!(Answer::from(Reason::RedirectToHttps).grpc_status(), None);
+        let configured = LocalResponse::content(418, &content, ResponsePolicy::default());
+        assert_eq!(configured.grpc_status(), None);
+        assert_eq!(
+            LocalResponse::from(Reason::RedirectToHttps).grpc_status(),
+            None
+        );
     }
 
-    fn fields(answer: &Answer) -> String {
+    fn fields(response: &LocalResponse) -> String {
         let mut out = Vec::new();
-        answer.put_fields(&mut out, "id-1", "Sun, 06 Nov 1994 08:49:37 GMT");
+        response.put_fields(&mut out, "id-1", "Sun, 06 Nov 1994 08:49:37 GMT");
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn an_answer_of_our_own_says_why_and_for_which_request() {
-        let answer = Answer::from(Reason::NoReadyEndpoints);
+    fn carries_the_reason_and_the_request_id() {
+        let response = LocalResponse::from(Reason::NoReadyEndpoints);
         assert_eq!(
-            (answer.status, answer.phrase()),
+            (response.status, response.phrase()),
             (503, "Service Unavailable")
         );
         assert_eq!(
-            fields(&answer),
+            fields(&response),
             "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain; charset=utf-8\r\n\
              X-Portolan-Reason: NoReadyEndpoints\r\nX-Request-Id: id-1\r\nRetry-After: 1\r\n"
         );
-        assert_eq!(
-            answer.body().concat(),
-            "Nothing that serves this host is ready.\n"
+        assert_eq!(response.body().concat(), "No endpoint is ready.\n");
+        assert_eq!(response.length(), Some(22));
+        let response = LocalResponse::unavailable("ServiceNotFound", ResponsePolicy::default());
+        assert!(fields(&response).contains("X-Portolan-Reason: ServiceNotFound\r\n"));
+        assert!(
+            fields(&LocalResponse::from(Reason::MethodNotAllowed)).contains("Allow: GET, HEAD")
         );
-        assert_eq!(answer.length(), Some(40));
-        let answer = Answer::unavailable("ServiceNotFound", ResponsePolicy::default());
-        assert!(fields(&answer).contains("X-Portolan-Reason: ServiceNotFound\r\n"));
-        assert!(fields(&Answer::from(Reason::MethodNotAllowed)).contains("Allow: GET, HEAD"));
     }
 
     #[test]
-    fn a_route_that_answers_says_what_it_wants() {
+    fn configured_responses_set_their_own_fields() {
         let content = Arc::new(Content {
             media_type: "text/html".into(),
             body: "<p>back at nine".into(),
         });
-        let answer = Answer::content(503, &content, ResponsePolicy::default());
-        let text = fields(&answer);
+        let response = LocalResponse::content(503, &content, ResponsePolicy::default());
+        let text = fields(&response);
         assert!(text.contains("Content-Type: text/html\r\nX-Portolan-Reason: DirectResponse\r\n"));
         assert!(!text.contains("Retry-After"));
         assert_eq!(
-            (answer.body().concat().as_str(), answer.length()),
+            (response.body().concat().as_str(), response.length()),
             ("<p>back at nine", Some(15))
         );
         for (status, length) in [(204, None), (205, Some(0)), (304, None)] {
-            let empty = Answer::content(status, &content, ResponsePolicy::default());
+            let empty = LocalResponse::content(status, &content, ResponsePolicy::default());
             assert_eq!(
                 (empty.body().concat().as_str(), empty.length()),
                 ("", length)

@@ -1,23 +1,22 @@
-//! What a reason means for files that are in no cluster yet.
+//! Severity of reasons for files that are not in a cluster yet.
 
 use portolan_core::Reason;
 use serde::Serialize;
 
-/// How much a diagnostic about a file weighs.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Weight {
-    /// It would be wrong in any cluster.
+pub(super) enum Severity {
+    /// Wrong in any cluster.
     Error,
-    /// It is wrong unless the cluster has something that the files have not; or it is lawful, and rarely
-    /// meant.
+    /// Wrong unless the cluster has objects that the files do not; or valid, but rarely intended.
     Warning,
-    /// It says nothing about the files: only a cluster can tell.
-    Nothing,
+    /// Not about the files: depends on the cluster.
+    None,
 }
 
-/// Every reason by name, so that a new one is weighed, too.
-pub(super) fn weight(reason: Reason) -> Weight {
+/// Returns the severity of a reason. Lists every reason, so that a new one must be added.
+pub(super) fn severity(reason: Reason) -> Severity {
     use Reason as R;
     match reason {
         R::InvalidSpec
@@ -49,7 +48,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::SecretKeyMismatch
         | R::SecretWrongHostname
         | R::CertificateExpired
-        | R::ForeignObject => Weight::Error,
+        | R::ForeignObject => Severity::Error,
         R::NoClass
         | R::ClassNotFound
         | R::DelegateNotFound
@@ -63,7 +62,7 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::TlsVersionRaised
         | R::AnnotationNotAllowed
         | R::AnnotationNotSupported
-        | R::SeveralDefaults => Weight::Warning,
+        | R::SeveralDefaults => Severity::Warning,
         R::Accepted
         | R::ResolvedRefs
         | R::Programmed
@@ -93,6 +92,6 @@ pub(super) fn weight(reason: Reason) -> Weight {
         | R::NoAddress
         | R::ClassDeleting
         | R::InUse
-        | R::LeaseLapsed => Weight::Nothing,
+        | R::LeaseLapsed => Severity::None,
     }
 }

@@ -1,4 +1,4 @@
-//! A folder, the program that serves it, an origin behind it, and a client.
+//! Fixture: a folder, the program that serves it, an origin, and a client.
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -14,53 +14,53 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Ten times what any step should take.
+/// Ten times the expected duration of a step.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Where a test reaches what it starts.
+/// Address of the tests.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// A program under test; killed when the test ends before it does.
-pub(crate) struct Stand {
+/// A running program; killed when the test ends.
+pub(crate) struct Fixture {
     folder: TempDir,
     child: Child,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) admin: SocketAddr,
     /// Lines of `-o json`.
-    told: Mutex<Receiver<Value>>,
+    output: Mutex<Receiver<Value>>,
 }
 
-impl Drop for Stand {
+impl Drop for Fixture {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Stand {
+impl Fixture {
     /// Starts the program over these files, and waits until it is ready.
     pub(crate) fn start(files: &[(&str, &str)]) -> Self {
         Self::start_with(files, &[])
     }
 
-    /// With these flags too.
+    /// Starts the program with these flags.
     pub(crate) fn start_with(files: &[(&str, &str)], flags: &[&str]) -> Self {
         Self::start_as(program(), files, flags, LOOPBACK)
     }
 
-    /// The same with so many descriptors at most.
-    pub(crate) fn start_with_descriptors(files: &[(&str, &str)], most: u32) -> Self {
+    /// Starts the program with a limit of file descriptors.
+    pub(crate) fn start_with_descriptors(files: &[(&str, &str)], limit: u32) -> Self {
         let program = program();
         let mut limited = Command::new("sh");
         limited
-            .args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")])
+            .args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")])
             .arg(program.get_program())
             .env("RUST_LOG", "warn");
         Self::start_as(limited, files, &[], LOOPBACK)
     }
 
-    /// The same on every address of this host.
+    /// Starts the program on every address of this host.
     pub(crate) fn start_everywhere(files: &[(&str, &str)]) -> Self {
         let everywhere = IpAddr::from(Ipv6Addr::UNSPECIFIED);
         Self::start_as(program(), files, &[], everywhere)
@@ -82,45 +82,45 @@ impl Stand {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let told = Mutex::new(lines(child.stdout.take().unwrap()));
-        let stand = Self {
+        let output = Mutex::new(lines(child.stdout.take().unwrap()));
+        let fixture = Self {
             folder,
             child,
             http,
             https,
             admin,
-            told,
+            output,
         };
-        stand.until("ready", || {
-            let probe = get(connect(stand.admin).ok()?, "admin", "/readyz").ok()?;
+        fixture.until("ready", || {
+            let probe = get(connect(fixture.admin).ok()?, "admin", "/readyz").ok()?;
             (probe.0 == 200).then_some(())
         });
-        stand
+        fixture
     }
 
-    /// Writes a file as an editor does: beside, then renamed.
+    /// Writes a file like an editor: a temporary file, then renamed.
     pub(crate) fn write(&self, name: &str, text: &str) {
-        let beside = self.folder.path().join(format!(".{name}.tmp"));
-        fs::write(&beside, text).unwrap();
-        fs::rename(beside, self.path(name)).unwrap();
+        let temporary = self.folder.path().join(format!(".{name}.tmp"));
+        fs::write(&temporary, text).unwrap();
+        fs::rename(temporary, self.path(name)).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Status and body of a GET in the clear.
+    /// Sends a GET over plain HTTP, and returns status and body.
     pub(crate) fn get(&self, host: &str) -> Option<(u16, String)> {
         get(connect(self.http).ok()?, host, "/").ok()
     }
 
-    /// The same over IPv6.
+    /// Sends a GET over IPv6.
     pub(crate) fn get_v6(&self, host: &str) -> Option<(u16, String)> {
         let at = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), self.http.port());
         get(connect(at).ok()?, host, "/").ok()
     }
 
-    /// The same over TLS, trusting nothing but this certificate.
+    /// Sends a GET over TLS, trusting only this certificate.
     pub(crate) fn get_tls(
         &self,
         host: &str,
@@ -140,23 +140,23 @@ impl Stand {
         get(stream, host, "/").ok()
     }
 
-    /// Waits for a line that is told.
-    pub(crate) fn told(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let told = self.told.lock().unwrap();
+    /// Waits for a line of output.
+    pub(crate) fn wait_for(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        let output = self.output.lock().unwrap();
         let end = Instant::now() + DEADLINE;
         let mut others = Vec::new();
-        while let Ok(line) = told.recv_timeout(end.saturating_duration_since(Instant::now())) {
-            if is(&line) {
+        while let Ok(line) = output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if matches(&line) {
                 return line;
             }
             others.push(line);
         }
-        panic!("{what}: not told within {DEADLINE:?}; but {others:#?}");
+        panic!("{what}: no such line within {DEADLINE:?}, but {others:#?}");
     }
 
-    /// Waits until an object is told to be in a state.
-    pub(crate) fn told_status(&self, name: &str, status: &str) -> Value {
-        self.told(&format!("{name} is {status}"), |line| {
+    /// Waits until the status of an object is reported.
+    pub(crate) fn wait_for_status(&self, name: &str, status: &str) -> Value {
+        self.wait_for(&format!("{name} is {status}"), |line| {
             line["name"] == name && line["status"]["summary"]["status"] == status
         })
     }
@@ -172,7 +172,7 @@ impl Stand {
         }
     }
 
-    /// TERM, and how it ends.
+    /// Sends SIGTERM, and returns the exit status.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -183,7 +183,7 @@ impl Stand {
             }
             assert!(
                 Instant::now() < end,
-                "still running {DEADLINE:?} after TERM"
+                "still running {DEADLINE:?} after SIGTERM"
             );
             thread::sleep(Duration::from_millis(10));
         }
@@ -196,7 +196,7 @@ pub(crate) fn program() -> Command {
     program
 }
 
-/// Listens on a free port, and answers every request with this text.
+/// Starts a server on a free port that responds to every request with this text.
 pub(crate) fn origin(text: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -220,7 +220,7 @@ pub(crate) fn origin(text: &'static str) -> u16 {
     port
 }
 
-/// Below the range that outgoing connections take theirs from.
+/// Returns ports below the ephemeral range.
 fn free_ports() -> [SocketAddr; 3] {
     let held = [(); 3].map(|()| {
         let mut tries =
@@ -254,7 +254,7 @@ fn get(mut stream: impl Read + Write, host: &str, path: &str) -> std::io::Result
 }
 
 fn lines(stdout: ChildStdout) -> Receiver<Value> {
-    let (lines, told) = channel();
+    let (lines, output) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines() {
             let line = serde_json::from_str(&line.unwrap()).unwrap();
@@ -263,5 +263,5 @@ fn lines(stdout: ChildStdout) -> Receiver<Value> {
             }
         }
     });
-    told
+    output
 }

@@ -1,29 +1,29 @@
-//! What a person and a program get to see.
+//! Output as table, JSON and YAML.
 
 use super::*;
-use crate::certs::report::Report;
-use crate::certs::table::{Look, write};
+use crate::certs::report::CertificateReport;
+use crate::certs::table::{TableStyle, write};
 
-const PLAIN: Look = Look {
+const PLAIN: TableStyle = TableStyle {
     namespaces: true,
     headers: true,
     colours: false,
 };
 
-fn table(look: Look) -> String {
+fn table(style: TableStyle) -> String {
     let mut out = Vec::new();
-    write(&everything().rows(now()), look, now(), &mut out).unwrap();
+    write(&everything().rows(now()), style, now(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 #[test]
-fn the_table_begins_with_what_is_most_urgent() {
+fn table_begins_with_the_most_urgent() {
     insta::assert_snapshot!(table(PLAIN));
 }
 
 #[test]
-fn a_namespace_of_ones_own_and_headers_can_be_left_out() {
-    let text = table(Look {
+fn namespaces_and_headers_can_be_omitted() {
+    let text = table(TableStyle {
         namespaces: false,
         headers: false,
         ..PLAIN
@@ -45,8 +45,8 @@ fn a_namespace_of_ones_own_and_headers_can_be_left_out() {
 }
 
 #[test]
-fn colours_change_nothing_but_the_state() {
-    let coloured = table(Look {
+fn colours_change_only_the_state() {
+    let coloured = table(TableStyle {
         colours: true,
         ..PLAIN
     });
@@ -62,12 +62,12 @@ fn colours_change_nothing_but_the_state() {
 }
 
 #[test]
-fn programs_get_every_field() {
+fn json_has_every_field() {
     let rows = everything().rows(now());
-    let report = serde_json::to_value(Report::new(&rows, now())).unwrap();
+    let report = serde_json::to_value(CertificateReport::new(&rows, now())).unwrap();
     let of = |hostname: &str| {
         let all = report["hostnames"].as_array().unwrap();
-        let found = all.iter().find(|it| it["hostname"] == hostname);
+        let found = all.iter().find(|row| row["hostname"] == hostname);
         found.unwrap().clone()
     };
     assert_eq!(report["checkedAt"], NOW);
@@ -87,9 +87,9 @@ fn programs_get_every_field() {
 }
 
 #[test]
-fn yaml_says_what_json_says() {
+fn yaml_equals_json() {
     let rows = everything().rows(now());
-    let report = Report::new(&rows, now());
+    let report = CertificateReport::new(&rows, now());
     let yaml = serde_yaml::to_string(&report).unwrap();
     let back: Value = serde_yaml::from_str(&yaml).unwrap();
     assert_eq!(back, serde_json::to_value(&report).unwrap());

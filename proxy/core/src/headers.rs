@@ -1,24 +1,23 @@
-//! Heads as they are passed on: what belongs to a hop is dropped, what says who the client is
-//! is replaced by what we know, and the framing is written anew.
+//! Writes the heads of forwarded requests and responses: hop-by-hop fields are dropped, fields that
+//! identify the client are replaced, and framing is rewritten.
 
-use crate::answer::Answer;
 use crate::authority::Authority;
 use crate::body::Framing;
 use crate::chunk::ChunkError;
 use crate::field::{PassedOn, Role};
 use crate::head::Head;
+use crate::local_response::LocalResponse;
 use crate::response::ResponseHead;
 use crate::route::{RequestRules, ResponsePolicy};
 use crate::via::Pseudonym;
 
-/// Takes the fields of a head in the form of a protocol, so that what is said is written down
-/// once, and how it is spelled elsewhere.
+/// Writes fields in the encoding of a protocol, so that the choice of fields is independent of it.
 pub trait FieldSink {
-    /// One field. Its value comes in parts that belong together.
+    /// Writes one field. Its value is the concatenation of the parts.
     fn field(&mut self, name: &str, value: &[&[u8]]);
 }
 
-/// HTTP/1 (RFC 9112 5).
+/// Encoding of HTTP/1 (RFC 9112 5).
 impl FieldSink for Vec<u8> {
     fn field(&mut self, name: &str, value: &[&[u8]]) {
         put(self, &[name, ": "]);
@@ -29,17 +28,17 @@ impl FieldSink for Vec<u8> {
     }
 }
 
-/// What we say of our own part in a request.
+/// Properties of this hop.
 #[derive(Clone, Copy, Debug)]
 pub struct Hop<'a> {
     /// `x-request-id`.
     pub request_id: &'a str,
-    /// Who we are in `Via`.
+    /// Name of this proxy in `Via`.
     pub via: &'a Pseudonym,
 }
 
-/// Writes the head that an endpoint gets over HTTP/1.1; with a key of ours when the client asks for a
-/// WebSocket and has none.
+/// Writes the head of a request to an endpoint over HTTP/1.1; with a generated key if the client opens
+/// a WebSocket without one.
 pub fn request(
     out: &mut Vec<u8>,
     head: &Head<'_>,
@@ -64,7 +63,7 @@ pub fn request(
     put(out, &["\r\n"]);
 }
 
-/// Writes what the endpoint is asked for, in origin form.
+/// Writes the request target, in origin form.
 pub fn request_target(out: &mut Vec<u8>, head: &Head<'_>, rules: &RequestRules) {
     let path = rules.path(head.path);
     put(out, &[path.first, path.rest]);
@@ -73,7 +72,7 @@ pub fn request_target(out: &mut Vec<u8>, head: &Head<'_>, rules: &RequestRules) 
     }
 }
 
-/// Writes who is asked.
+/// Writes the authority of the request.
 pub fn request_authority(out: &mut Vec<u8>, head: &Head<'_>, rules: &RequestRules) {
     match rules.host() {
         Some(host) => put(out, &[host]),
@@ -81,10 +80,10 @@ pub fn request_authority(out: &mut Vec<u8>, head: &Head<'_>, rules: &RequestRule
     }
 }
 
-/// What the endpoint is told beside what is asked for and of whom.
+/// Writes the fields of a request to an endpoint, without its target and authority.
 ///
-/// Every peer is untrusted for now: what it says about an earlier hop (`Forwarded`,
-/// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) is dropped, in any spelling.
+/// No peer is trusted yet: fields about an earlier hop (`Forwarded`,
+/// `X-Forwarded-*`, `X-Real-IP`, `X-Request-Id`) are dropped, in any spelling.
 pub fn request_fields(
     out: &mut impl FieldSink,
     head: &Head<'_>,
@@ -101,8 +100,8 @@ pub fn request_fields(
     out.field("X-Real-IP", &[client.address.as_bytes()]);
     out.field("X-Forwarded-Proto", &[client.scheme().as_bytes()]);
     match head.authority.port() {
-        Some(written) => {
-            let port = port.format(written).as_bytes();
+        Some(explicit) => {
+            let port = port.format(explicit).as_bytes();
             out.field("X-Forwarded-Host", &[host, b":", port]);
             out.field("X-Forwarded-Port", &[port]);
         }
@@ -124,37 +123,37 @@ pub fn request_fields(
     rules.put(out);
 }
 
-/// What the client is told about its own connection.
+/// Persistence of the client's connection, as sent in `Connection`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Persistence {
-    /// Kept, which needs no word on HTTP/1.1.
-    Kept,
-    /// Kept, said aloud for HTTP/1.0.
-    KeptAloud,
+    /// Kept open, the default of HTTP/1.1.
+    Persistent,
+    /// Kept open with `keep-alive`, for HTTP/1.0.
+    KeepAlive,
     /// Closed after this response.
-    Closed,
+    Close,
 }
 
 impl Persistence {
-    /// Of a connection that is kept or not, to a client that speaks HTTP/1.0 or not.
+    /// Returns the persistence of a connection that is kept open or not, to a client of HTTP/1.0 or not.
     pub fn of(kept: bool, http10: bool) -> Self {
         match (kept, http10) {
-            (false, _) => Self::Closed,
-            (true, true) => Self::KeptAloud,
-            (true, false) => Self::Kept,
+            (false, _) => Self::Close,
+            (true, true) => Self::KeepAlive,
+            (true, false) => Self::Persistent,
         }
     }
 
     fn write(self, out: &mut Vec<u8>) {
         match self {
-            Self::Kept => {}
-            Self::KeptAloud => put(out, &["Connection: keep-alive\r\n"]),
-            Self::Closed => put(out, &["Connection: close\r\n"]),
+            Self::Persistent => {}
+            Self::KeepAlive => put(out, &["Connection: keep-alive\r\n"]),
+            Self::Close => put(out, &["Connection: close\r\n"]),
         }
     }
 }
 
-/// Writes the head that the client gets over HTTP/1.1, its body framed by `body`.
+/// Writes the head of a response to the client over HTTP/1.1, its body framed by `body`.
 pub fn response(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
@@ -164,7 +163,7 @@ pub fn response(
 ) {
     status_line(out, head.status, head.phrase);
     response_fields(out, head, policy);
-    match head.told_length {
+    match head.declared_length {
         Some(length) => framing(out, Framing::Length(length)),
         None => framing(out, body),
     }
@@ -172,7 +171,7 @@ pub fn response(
     put(out, &["\r\n"]);
 }
 
-/// The fields of a response, but for its framing and what belongs to its connection.
+/// Writes the fields of a response, without framing and without those of the connection.
 pub fn response_fields(
     out: &mut impl FieldSink,
     head: &ResponseHead<'_, '_>,
@@ -189,13 +188,13 @@ pub fn interim(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
     put(out, &["\r\n"]);
 }
 
-/// The fields of an interim response.
+/// Writes the fields of an interim response.
 pub fn interim_fields(out: &mut impl FieldSink, head: &ResponseHead<'_, '_>) {
     fields(out, head.passed_on(), |_| false);
 }
 
-/// Writes the 101 that opens a tunnel, whatever the endpoint opened it with, for a client that must
-/// be told `accept`.
+/// Writes the 101 that opens a tunnel, over any protocol of the endpoint, with `accept` for the
+/// client.
 pub fn switching(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, accept: &str) {
     status_line(out, 101, "Switching Protocols");
     tunnel_fields(out, head);
@@ -203,44 +202,44 @@ pub fn switching(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>, accept: &str) {
     put(out, &["Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"]);
 }
 
-/// The fields of the response that opens a tunnel, but for what proves it on HTTP/1.1.
+/// Writes the fields of the response that opens a tunnel, without `Sec-WebSocket-Accept`.
 pub fn tunnel_fields(out: &mut impl FieldSink, head: &ResponseHead<'_, '_>) {
     fields(out, head.passed_on(), |name| {
         name.eq_ignore_ascii_case("sec-websocket-accept")
     });
 }
 
-/// What an answer of our own says of its own delivery.
+/// Connection-specific fields of a local response.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
     /// `x-request-id`.
     pub request_id: &'a str,
     /// `Date`, in the form of RFC 9110 5.6.7.
     pub date: &'a str,
-    /// The answer is to HEAD: no body follows.
+    /// True for the response to HEAD: no body follows.
     pub head_only: bool,
-    /// What becomes of the connection.
+    /// Persistence of the connection.
     pub persistence: Persistence,
 }
 
-/// Writes a whole answer of our own.
-pub fn answer(out: &mut Vec<u8>, answer: &Answer, delivery: Delivery<'_>) {
-    status_line(out, answer.status, answer.phrase());
-    answer.put_fields(out, delivery.request_id, delivery.date);
-    if let Some(length) = answer.length() {
+/// Writes a whole local response over HTTP/1.1.
+pub fn local_response(out: &mut Vec<u8>, response: &LocalResponse, delivery: Delivery<'_>) {
+    status_line(out, response.status, response.phrase());
+    response.put_fields(out, delivery.request_id, delivery.date);
+    if let Some(length) = response.length() {
         framing(out, Framing::Length(length));
     }
     delivery.persistence.write(out);
     put(out, &["\r\n"]);
     if !delivery.head_only {
-        put(out, &answer.body());
+        put(out, &response.body());
     }
 }
 
-/// Those of the trailers in a trailer section of HTTP/1 that may pass.
+/// Writes the trailers of an HTTP/1 trailer section that may be passed on.
 ///
 /// # Errors
-/// The section does not consist of fields.
+/// The section is malformed.
 pub fn trailers(out: &mut impl FieldSink, section: &[u8]) -> Result<(), ChunkError> {
     if section.is_empty() {
         return Ok(());
@@ -314,7 +313,7 @@ mod tests {
         forwarded_on(text, |_| ())
     }
 
-    /// Over TLS, on a route with these changes.
+    /// Forwards a request over TLS, on a route with these changes.
     fn forwarded_on(text: &str, change: impl FnOnce(&mut table::Route)) -> String {
         let mut room = slots();
         let head = RequestHead::parse(text.as_bytes(), &mut room).unwrap();
@@ -351,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_learns_who_asks_from_us_alone() {
+    fn client_identity_comes_from_the_proxy_alone() {
         let head = forwarded(
             "GET /a/./b?q HTTP/1.1\r\nHost: Shop.Example\r\nAccept: */*\r\nX-Forwarded-For: 6.6.6.6\r\n\
              X_Forwarded_Proto: https\r\nForwarded: for=6.6.6.6\r\nX-Real-Ip: 6.6.6.6\r\n\
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_and_expectations_are_ours() {
+    fn rewrites_framing_and_expectations() {
         let head = forwarded(
             "POST / HTTP/1.1\r\nHost: a:8443\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
         );
@@ -381,13 +380,13 @@ mod tests {
     }
 
     #[test]
-    fn a_response_loses_its_hop_and_keeps_its_cookies_apart() {
+    fn drops_hop_fields_and_keeps_cookies_separate() {
         let head = passed_on(
             "GET",
             "HTTP/1.1 200 Fine\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nConnection: x\r\nX: 1\r\n\
              Keep-Alive: 1\r\nX-Portolan-Reason: lie\r\nContent-Length: 5\r\n\r\n",
             Framing::Length(5),
-            Persistence::Kept,
+            Persistence::Persistent,
         );
         assert_eq!(
             head,
@@ -396,20 +395,20 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_body_keeps_its_told_length() {
-        let told = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-        let head = passed_on("HEAD", told, Framing::None, Persistence::Closed);
+    fn an_absent_body_keeps_its_declared_length() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        let head = passed_on("HEAD", text, Framing::None, Persistence::Close);
         assert_eq!(
             head,
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
         );
         let empty = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        let head = passed_on("GET", empty, Framing::None, Persistence::KeptAloud);
+        let head = passed_on("GET", empty, Framing::None, Persistence::KeepAlive);
         assert!(head.contains("Content-Length: 0\r\nConnection: keep-alive\r\n"));
     }
 
     #[test]
-    fn trailers_that_frame_or_route_are_dropped() {
+    fn drops_trailers_that_frame_or_route() {
         let mut out = Vec::new();
         trailers(
             &mut out,
@@ -424,32 +423,32 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_head_has_no_body() {
+    fn a_local_response_to_head_has_no_body() {
         let delivery = |head_only| Delivery {
             request_id: "id-1",
             date: "Sun, 06 Nov 1994 08:49:37 GMT",
             head_only,
-            persistence: Persistence::Kept,
+            persistence: Persistence::Persistent,
         };
-        let no_route = Answer::from(crate::reason::Reason::NoRoute);
-        let written = |head_only| {
+        let no_route = LocalResponse::from(crate::reason::Reason::NoRoute);
+        let response = |head_only| {
             let mut out = Vec::new();
-            answer(&mut out, &no_route, delivery(head_only));
+            local_response(&mut out, &no_route, delivery(head_only));
             String::from_utf8(out).unwrap()
         };
-        let whole = written(false);
+        let whole = response(false);
         assert!(
             whole.starts_with("HTTP/1.1 404 Not Found\r\nDate: Sun"),
             "{whole}"
         );
         let (head, body) = whole.split_once("\r\n\r\n").unwrap();
-        assert_eq!(body, "Nothing is served under this path.\n");
-        assert!(head.ends_with("\r\nContent-Length: 35"), "{head}");
-        assert_eq!(written(true), format!("{head}\r\n\r\n"));
+        assert_eq!(body, "No route matches this request.\n");
+        assert!(head.ends_with("\r\nContent-Length: 31"), "{head}");
+        assert_eq!(response(true), format!("{head}\r\n\r\n"));
     }
 
     #[test]
-    fn a_route_changes_path_host_and_fields_on_the_way() {
+    fn applies_path_host_and_field_changes() {
         let edits = HeaderEdits {
             set: vec![
                 ("host".into(), "inner.test".into()),
