@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 /// How many requests are answered at a time; more wait.
 const CONCURRENT: usize = 16;
 /// For one request, from accept to close.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// A longer head is no probe's and no scraper's.
 const MAX_HEAD: usize = 8 * 1024;
 /// After an error of accept.
@@ -79,7 +79,7 @@ impl Admin {
                     let admin = Arc::clone(&admin);
                     tokio::spawn(async move {
                         // A prober that goes away has its own log.
-                        let _ = timeout(PATIENCE, admin.answer(stream)).await;
+                        let _ = timeout(REQUEST_TIMEOUT, admin.answer(stream)).await;
                         drop(permit);
                     });
                 }

@@ -145,7 +145,7 @@ impl Credentials {
     }
 
     /// How TLS is spoken with clients that ask for no server name.
-    pub(super) fn terminate_unnamed(
+    pub(super) fn default_termination(
         &mut self,
         certificate: &Arc<CertificateSlot>,
     ) -> Result<Termination, TerminationError> {

@@ -103,7 +103,7 @@ impl Held {
 
 /// The control thread's ends of what a [`Control`] holds.
 #[derive(Debug)]
-pub(crate) struct Ends {
+pub(crate) struct ControlReceiver {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) held: Arc<Held>,
     pub(crate) served: watch::Sender<Arc<Vec<Served>>>,
@@ -111,7 +111,7 @@ pub(crate) struct Ends {
 }
 
 /// A handle, and what the control thread works with.
-pub(crate) fn channel() -> (Control, Ends) {
+pub(crate) fn channel() -> (Control, ControlReceiver) {
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (served_sender, served) = watch::channel(Arc::default());
     let (readiness_sender, readiness) = watch::channel(false);
@@ -122,11 +122,11 @@ pub(crate) fn channel() -> (Control, Ends) {
         served,
         readiness,
     };
-    let ends = Ends {
+    let receiver = ControlReceiver {
         commands,
         held,
         served: served_sender,
         readiness: readiness_sender,
     };
-    (control, ends)
+    (control, receiver)
 }

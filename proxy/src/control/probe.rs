@@ -14,7 +14,7 @@ use crate::control::Served;
 use crate::tls::certificate::{fingerprint, not_after};
 use crate::tls::{OWN, provider};
 use anyhow::{Context as _, anyhow};
-use handshake::Witness;
+use handshake::CertificateRecorder;
 use portolan_discovery::table::{Kind, ResourceName};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -24,18 +24,18 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use targets::Look;
+use targets::ProbeTarget;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 /// For one handshake.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a handshake that failed, until the next look.
 const RETRY: Duration = Duration::from_secs(1);
 /// What was found is told after this time at the latest, also while there is more to look at.
-const TELL: Duration = Duration::from_millis(250);
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Looks for ever; ends with the runtime that it runs on.
 pub(crate) async fn run(
@@ -47,14 +47,14 @@ pub(crate) async fn run(
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "served certificates cannot be looked at"),
     };
-    let mut known = Known::default();
+    let mut known = Findings::default();
     let mut turn = tokio::time::interval(every);
     loop {
         tokio::select! {
             () = targets.changed() => {}
             _ = turn.tick() => targets.next_in_turn(),
         }
-        let mut untold_since = Instant::now();
+        let mut unpublished_since = Instant::now();
         loop {
             let mut failed = false;
             known.forget(targets.take_gone());
@@ -70,12 +70,12 @@ pub(crate) async fn run(
                         break;
                     }
                 }
-                if untold_since.elapsed() >= TELL {
-                    known.tell(&served);
-                    untold_since = Instant::now();
+                if unpublished_since.elapsed() >= PUBLISH_INTERVAL {
+                    known.publish(&served);
+                    unpublished_since = Instant::now();
                 }
             }
-            known.tell(&served);
+            known.publish(&served);
             if !failed {
                 break;
             }
@@ -92,13 +92,13 @@ struct Found {
 
 /// What has been found, by hostname.
 #[derive(Default)]
-struct Known {
+struct Findings {
     served: BTreeMap<String, Served>,
-    untold: bool,
+    unpublished: bool,
 }
 
-impl Known {
-    fn found(&mut self, look: &Look, found: &Found, targets: &Targets) {
+impl Findings {
+    fn found(&mut self, look: &ProbeTarget, found: &Found, targets: &Targets) {
         self.set(&look.hostname, look, found);
         if look.for_all {
             for hostname in targets.names_of(look.certificate.name()) {
@@ -109,7 +109,7 @@ impl Known {
         }
     }
 
-    fn set(&mut self, hostname: &str, look: &Look, found: &Found) {
+    fn set(&mut self, hostname: &str, look: &ProbeTarget, found: &Found) {
         let new = Served {
             server_name: hostname.to_owned(),
             certificate: ResourceName {
@@ -121,25 +121,29 @@ impl Known {
         };
         if self.served.get(hostname) != Some(&new) {
             self.served.insert(hostname.to_owned(), new);
-            self.untold = true;
+            self.unpublished = true;
         }
     }
 
     fn forget(&mut self, hostnames: impl IntoIterator<Item = String>) {
         for hostname in hostnames {
-            self.untold |= self.served.remove(&hostname).is_some();
+            self.unpublished |= self.served.remove(&hostname).is_some();
         }
     }
 
-    fn tell(&mut self, to: &watch::Sender<Arc<Vec<Served>>>) {
-        if std::mem::take(&mut self.untold) {
+    fn publish(&mut self, to: &watch::Sender<Arc<Vec<Served>>>) {
+        if std::mem::take(&mut self.unpublished) {
             to.send_replace(Arc::new(self.served.values().cloned().collect()));
         }
     }
 }
 
 /// Shakes hands as a client that asks for the hostname; gives what it was shown.
-async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyhow::Result<Found> {
+async fn look(
+    client: &ClientConfig,
+    listener: SocketAddr,
+    look: &ProbeTarget,
+) -> anyhow::Result<Found> {
     // Any one label stands for those that a wildcard takes.
     let name = match look.hostname.strip_prefix("*.") {
         Some(parent) => format!("portolan-probe.{parent}"),
@@ -147,9 +151,9 @@ async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyho
     };
     let name = ServerName::try_from(name)?;
     let algorithm = look.certificate.presented().certified.key.algorithm();
-    let witness = Arc::new(Witness::new(algorithm));
+    let recorder = Arc::new(CertificateRecorder::new(algorithm));
     let mut client = client.clone();
-    let verifier = Arc::clone(&witness);
+    let verifier = Arc::clone(&recorder);
     client.dangerous().set_certificate_verifier(verifier);
     let shaking = async {
         let stream = TcpStream::connect(listener).await?;
@@ -157,8 +161,10 @@ async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyho
             .connect(name, stream)
             .await
     };
-    let shaken = timeout(PATIENCE, shaking).await.context("no answer")?;
-    let Some(leaf) = witness.shown() else {
+    let shaken = timeout(HANDSHAKE_TIMEOUT, shaking)
+        .await
+        .context("no answer")?;
+    let Some(leaf) = recorder.shown() else {
         return Err(shaken.map_or_else(Into::into, |_| anyhow!("no certificate")));
     };
     Ok(Found {
@@ -169,11 +175,11 @@ async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyho
 
 fn client() -> Result<ClientConfig, rustls::Error> {
     // Replaced for each look.
-    let nobody = Arc::new(Witness::new(rustls::SignatureAlgorithm::ECDSA));
+    let placeholder = Arc::new(CertificateRecorder::new(rustls::SignatureAlgorithm::ECDSA));
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(nobody)
+        .with_custom_certificate_verifier(placeholder)
         .with_no_client_auth();
     config.alpn_protocols = vec![OWN.clone(), b"http/1.1".to_vec()];
     // A resumed session shows no certificate.

@@ -14,19 +14,19 @@ pub(super) struct StreamId(pub(super) u64);
 
 #[derive(Debug)]
 pub(super) struct Election {
-    heard: BTreeMap<StreamId, Life>,
+    heard: BTreeMap<StreamId, Liveness>,
     followed: Option<StreamId>,
     /// When a leader last gave a sign; at first, when we began to listen.
     led: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Life {
+struct Liveness {
     at: Instant,
     heartbeat: Heartbeat,
 }
 
-impl Life {
+impl Liveness {
     fn lasts(&self, now: Instant) -> bool {
         now < self.at + FAIL_OVER
     }
@@ -45,7 +45,7 @@ impl Election {
         if heartbeat.leader {
             self.led = now;
         }
-        self.heard.insert(id, Life { at: now, heartbeat });
+        self.heard.insert(id, Liveness { at: now, heartbeat });
     }
 
     pub(super) fn lost(&mut self, id: StreamId) {
@@ -54,10 +54,14 @@ impl Election {
 
     /// Whom to follow from now on.
     pub(super) fn decide(&mut self, now: Instant) -> Option<StreamId> {
-        let alive = || self.heard.iter().filter(|(_, life)| life.lasts(now));
-        let rank = |(id, life): &(&StreamId, &Life)| (life.heartbeat.epoch, **id);
+        let alive = || {
+            self.heard
+                .iter()
+                .filter(|(_, liveness)| liveness.lasts(now))
+        };
+        let rank = |(id, liveness): &(&StreamId, &Liveness)| (liveness.heartbeat.epoch, **id);
         let leader = alive()
-            .filter(|(_, life)| life.heartbeat.leader)
+            .filter(|(_, liveness)| liveness.heartbeat.leader)
             .max_by_key(rank);
         let kept = || alive().find(|(id, _)| Some(**id) == self.followed);
         let heir = || {
@@ -71,7 +75,7 @@ impl Election {
 
     /// When the passing of time alone may change the decision.
     pub(super) fn decide_again_at(&self, now: Instant) -> Option<Instant> {
-        let silences = self.heard.values().map(|life| life.at + FAIL_OVER);
+        let silences = self.heard.values().map(|liveness| liveness.at + FAIL_OVER);
         let leaderless = Some(self.led + FAIL_OVER).filter(|_| !self.heard.is_empty());
         silences.chain(leaderless).filter(|at| *at > now).min()
     }

@@ -34,7 +34,7 @@ pub(super) struct Snapshot {
 
 /// Why a state file is not used.
 #[derive(Debug, Error)]
-pub(super) enum Refused {
+pub(super) enum SnapshotError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("was not written by this release")]
@@ -100,20 +100,22 @@ impl Snapshot {
     }
 
     /// What was saved; `None` when nothing was.
-    pub(super) fn load(&self) -> Result<Option<State>, Refused> {
+    pub(super) fn load(&self) -> Result<Option<State>, SnapshotError> {
         let bytes = match fs::read(self.path()) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let rest = bytes.strip_prefix(FORMAT).ok_or(Refused::Format)?;
-        let (checksum, content) = rest.split_at_checked(CHECKSUM).ok_or(Refused::Checksum)?;
+        let rest = bytes.strip_prefix(FORMAT).ok_or(SnapshotError::Format)?;
+        let (checksum, content) = rest
+            .split_at_checked(CHECKSUM)
+            .ok_or(SnapshotError::Checksum)?;
         if Sha256::digest(content).as_slice() != checksum {
-            return Err(Refused::Checksum);
+            return Err(SnapshotError::Checksum);
         }
         let read: Read = postcard::from_bytes(content)?;
         if read.class != self.class {
-            return Err(Refused::Class(read.class));
+            return Err(SnapshotError::Class(read.class));
         }
         let updates = read.resources.into_iter().map(Arc::new);
         Ok(Some(updates.map(|it| (it.resource.name(), it)).collect()))

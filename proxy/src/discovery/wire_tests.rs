@@ -3,7 +3,7 @@
 
 use super::resolve::{Resolve, ResolveError};
 use super::{OperatorAddress, Restored, Settings};
-use crate::control::{self, Command, Control, Ends, Verdict};
+use crate::control::{self, Command, Control, ControlReceiver, Verdict};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_server::{Discovery, DiscoveryServer};
@@ -266,9 +266,9 @@ impl Pod {
     }
 
     fn process(&self, operators: &[&Operator]) -> Process {
-        let (control, ends) = control::channel();
-        let readiness = ends.readiness.clone();
-        tokio::spawn(data_plane(ends));
+        let (control, receiver) = control::channel();
+        let readiness = receiver.readiness.clone();
+        tokio::spawn(data_plane(receiver));
         let file = |name: &str| self.volumes.path().join(name);
         let settings = Settings {
             class: "public".into(),
@@ -308,14 +308,14 @@ impl Process {
     }
 }
 
-async fn data_plane(mut ends: Ends) {
-    while let Some(Command::Apply { batch, answer }) = ends.commands.recv().await {
+async fn data_plane(mut receiver: ControlReceiver) {
+    while let Some(Command::Apply { batch, answer }) = receiver.commands.recv().await {
         let verdicts = batch.upserts.iter().map(|update| {
             let bad = update.resource.name().name == "bad";
             update.verdict(bad.then(|| "it is bad".to_owned()))
         });
         let verdicts: Vec<Verdict> = verdicts.collect();
-        ends.held.change(|held| {
+        receiver.held.change(|held| {
             let good = verdicts.iter().filter(|it| it.refused.is_none());
             held.extend(good.map(|it| (it.name.clone(), it.version)));
             for name in &batch.removals {

@@ -16,13 +16,13 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// overwhelmed for a moment must not get the same request at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Two clocks that were set for the same time fire within it of one another.
-const SAME_MOMENT: Duration = Duration::from_millis(10);
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
 /// The pause grows no further.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long the steps of one request may take: what its route says, else what the data plane says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waits {
+pub(crate) struct EffectiveTimeouts {
     connect: Duration,
     response: Duration,
     request: Duration,
@@ -34,7 +34,7 @@ pub(crate) struct Waits {
     from_start: bool,
 }
 
-impl Waits {
+impl EffectiveTimeouts {
     /// A route's time-outs over the limits of the data plane; zero is no bound.
     ///
     /// A gRPC call is a stream of messages, and may be silent for as long as a tunnel. Its client says
@@ -65,8 +65,8 @@ impl Waits {
 
 /// The attempts of one request.
 #[derive(Debug)]
-pub(crate) struct Effort<'r> {
-    pub(crate) waits: Waits,
+pub(crate) struct RequestBudget<'r> {
+    pub(crate) timeouts: EffectiveTimeouts,
     retries: Retries<'r>,
     /// Until when a response must have begun; known once the request has been received whole, as
     /// nobody but the client decides how long that takes.
@@ -74,11 +74,11 @@ pub(crate) struct Effort<'r> {
     continued: bool,
 }
 
-impl<'r> Effort<'r> {
-    pub(crate) fn new(waits: Waits, retries: Retries<'r>) -> Self {
-        let deadline = waits.from_start.then(|| clock::now() + waits.request);
+impl<'r> RequestBudget<'r> {
+    pub(crate) fn new(timeouts: EffectiveTimeouts, retries: Retries<'r>) -> Self {
+        let deadline = timeouts.from_start.then(|| clock::now() + timeouts.request);
         Self {
-            waits,
+            timeouts,
             retries,
             deadline,
             continued: false,
@@ -88,7 +88,7 @@ impl<'r> Effort<'r> {
     /// The request has been received whole.
     pub(crate) fn received(&mut self) {
         self.deadline
-            .get_or_insert_with(|| clock::now() + self.waits.request);
+            .get_or_insert_with(|| clock::now() + self.timeouts.request);
     }
 
     /// Whether the client is told to go on (RFC 9110 10.1.1): once, however many attempts there are.
@@ -103,13 +103,13 @@ impl<'r> Effort<'r> {
 
     /// How long an endpoint may take to take a connection.
     pub(crate) fn for_connecting(&self) -> Duration {
-        self.bounded(self.waits.connect).0
+        self.bounded(self.timeouts.connect).0
     }
 
     /// How long an endpoint that has the whole request may take to begin its response, and what is
     /// wrong when it takes longer.
     pub(crate) fn for_response(&self) -> (Duration, Reason) {
-        self.bounded(self.waits.response)
+        self.bounded(self.timeouts.response)
     }
 
     fn bounded(&self, wait: Duration) -> (Duration, Reason) {
@@ -123,8 +123,9 @@ impl<'r> Effort<'r> {
 
     /// What is wrong when the endpoint ends an attempt: that, or that the time is over which the client
     /// gave. An endpoint is told that time too, and ends the call at the same moment.
-    pub(crate) fn blamed(&self, reason: Reason) -> Reason {
-        let over = self.waits.from_start && self.left().is_some_and(|left| left <= SAME_MOMENT);
+    pub(crate) fn classify(&self, reason: Reason) -> Reason {
+        let over =
+            self.timeouts.from_start && self.left().is_some_and(|left| left <= CLOCK_TOLERANCE);
         if over {
             Reason::DeadlineExceeded
         } else {
@@ -139,7 +140,7 @@ impl<'r> Effort<'r> {
 
     /// Whether the request is sent once more after this failure. A yes is counted: the attempt must
     /// follow. See [`Retries::once_more`].
-    pub(crate) fn once_more(&mut self, failure: Failure, possible: bool) -> bool {
+    pub(crate) fn try_retry(&mut self, failure: Failure, possible: bool) -> bool {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let in_time = self.left() != Some(Duration::ZERO);
         self.retries
@@ -159,8 +160,8 @@ mod tests {
     use portolan_discovery::table;
     use portolan_proxy_core::retry::RetryPolicy;
 
-    fn waits(timeouts: Timeouts) -> Waits {
-        Waits::new(&timeouts, &Limits::default(), None)
+    fn timeouts(timeouts: Timeouts) -> EffectiveTimeouts {
+        EffectiveTimeouts::new(&timeouts, &Limits::default(), None)
     }
 
     fn policy(count: u32, per_try: Option<Duration>) -> RetryPolicy {
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_route_comes_before_the_limits_and_zero_is_none() {
-        let own = waits(Timeouts {
+        let own = timeouts(Timeouts {
             connect: Some(Duration::from_secs(1)),
             response: Some(Duration::ZERO),
             request: None,
@@ -183,30 +184,30 @@ mod tests {
         assert_eq!(own.response, NEVER);
         assert_eq!(own.request, Limits::default().request);
         assert_eq!(own.idle, own.tunnel_idle);
-        let none = waits(Timeouts::default());
+        let none = timeouts(Timeouts::default());
         assert_eq!(none.tunnel_idle, Limits::default().tunnel_idle);
     }
 
     #[tokio::test(start_paused = true)]
     async fn all_attempts_together_have_a_deadline() {
-        let waits = waits(Timeouts {
+        let timeouts = timeouts(Timeouts {
             response: Some(Duration::from_secs(8)),
             request: Some(Duration::from_secs(10)),
             ..Timeouts::default()
         });
         let policy = policy(5, None);
-        let mut effort = Effort::new(waits, Retries::new(Some(&policy), true));
+        let mut budget = RequestBudget::new(timeouts, Retries::new(Some(&policy), true));
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(effort.for_response().0, Duration::from_secs(8));
-        effort.received();
+        assert_eq!(budget.for_response().0, Duration::from_secs(8));
+        budget.received();
         tokio::time::advance(Duration::from_secs(8)).await;
-        assert!(effort.once_more(Failure::Reset, true));
-        effort.received();
+        assert!(budget.try_retry(Failure::Reset, true));
+        budget.received();
         let left = (Duration::from_secs(2), Reason::DeadlineExceeded);
-        assert_eq!(effort.for_response(), left);
-        assert_eq!(effort.for_connecting(), Duration::from_secs(2));
+        assert_eq!(budget.for_response(), left);
+        assert_eq!(budget.for_connecting(), Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(!effort.once_more(Failure::Reset, true));
+        assert!(!budget.try_retry(Failure::Reset, true));
     }
 
     #[tokio::test(start_paused = true)]
@@ -214,39 +215,39 @@ mod tests {
         let call = |timeout| Some(Call { timeout });
         let told = call(Some(Duration::from_millis(300)));
         let of = |call| {
-            let waits = Waits::new(&Timeouts::default(), &Limits::default(), call);
-            Effort::new(waits, Retries::new(None, true))
+            let timeouts = EffectiveTimeouts::new(&Timeouts::default(), &Limits::default(), call);
+            RequestBudget::new(timeouts, Retries::new(None, true))
         };
         let (bounded, free) = (of(told), of(call(None)));
         let closed = Reason::UpstreamClosed;
-        assert_eq!(bounded.blamed(closed), closed);
+        assert_eq!(bounded.classify(closed), closed);
         tokio::time::advance(Duration::from_millis(295)).await;
-        assert_eq!(bounded.blamed(closed), Reason::DeadlineExceeded);
-        assert_eq!(free.blamed(closed), closed);
+        assert_eq!(bounded.classify(closed), Reason::DeadlineExceeded);
+        assert_eq!(free.classify(closed), closed);
     }
 
     #[test]
     fn an_attempt_may_have_less_time_than_the_response() {
         let policy = policy(1, Some(Duration::from_millis(150)));
-        let effort = Effort::new(
-            waits(Timeouts::default()),
+        let budget = RequestBudget::new(
+            timeouts(Timeouts::default()),
             Retries::new(Some(&policy), true),
         );
-        assert_eq!(effort.for_response().0, Duration::from_millis(150));
+        assert_eq!(budget.for_response().0, Duration::from_millis(150));
     }
 
     #[test]
     fn pauses_grow_up_to_a_bound_and_a_free_attempt_has_none() {
         let policy = policy(9, None);
-        let mut effort = Effort::new(
-            waits(Timeouts::default()),
+        let mut budget = RequestBudget::new(
+            timeouts(Timeouts::default()),
             Retries::new(Some(&policy), true),
         );
-        assert!(effort.once_more(Failure::Unsent, true));
-        assert_eq!(effort.longest_pause(), None);
+        assert!(budget.try_retry(Failure::Unsent, true));
+        assert_eq!(budget.longest_pause(), None);
         let mut pauses = Vec::new();
-        while effort.once_more(Failure::Reset, true) {
-            pauses.push(effort.longest_pause().unwrap().as_millis());
+        while budget.try_retry(Failure::Reset, true) {
+            pauses.push(budget.longest_pause().unwrap().as_millis());
         }
         assert_eq!(pauses[..5], [25, 50, 100, 200, 250]);
     }

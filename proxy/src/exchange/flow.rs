@@ -113,7 +113,7 @@ impl<I, O: Outgoing> Flow<I, O> {
             }
             self.waits_for = WaitsFor::Receiver;
             ready!(to.poll_write(&mut self.outgoing, from, cx)).map_err(FlowError::Write)?;
-            from.tidy(buffers);
+            from.release_if_empty(buffers);
             if self.ended {
                 let finished = ready!(to.poll_finish(&mut self.outgoing, cx));
                 return Poll::Ready(finished.map_err(FlowError::Write));
@@ -136,7 +136,8 @@ impl<I, O: Outgoing> Flow<I, O> {
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(FlowError::Read(error))),
                 Poll::Pending => {
-                    to.nudge(&mut self.outgoing, cx).map_err(FlowError::Write)?;
+                    to.flush_partial(&mut self.outgoing, cx)
+                        .map_err(FlowError::Write)?;
                     return Poll::Pending;
                 }
             }

@@ -1,7 +1,7 @@
 //! What an exchange needs of its two sides, whatever is spoken on them. A body moves with credit: it is
 //! read from one side only when the other has taken what was read before.
 
-use crate::exchange::Terms;
+use crate::exchange::RequestContext;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;
 use bytes::Bytes;
@@ -80,7 +80,7 @@ pub(crate) trait Source {
     fn trailers(incoming: &Self::Incoming, out: &mut impl FieldSink) -> Result<(), ChunkError>;
 
     /// Gives back a buffer that holds nothing.
-    fn tidy(&mut self, buffers: &Buffers);
+    fn release_if_empty(&mut self, buffers: &Buffers);
 }
 
 /// A message on its way out: what is written of it, and how.
@@ -140,7 +140,11 @@ pub(crate) trait Sink {
     ) -> Poll<io::Result<()>>;
 
     /// Sends off what was written: the rest of the message may take long.
-    fn nudge(&mut self, message: &mut Self::Outgoing, cx: &mut Context<'_>) -> io::Result<()>;
+    fn flush_partial(
+        &mut self,
+        message: &mut Self::Outgoing,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()>;
 
     /// Says that nothing more will come.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -150,7 +154,7 @@ pub(crate) trait Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// It waits.
-    Waits,
+    EffectiveTimeouts,
     /// It has just closed its side, and nothing came before that: it may still read, or have gone.
     Closed,
     /// It takes its request back.
@@ -162,7 +166,7 @@ pub(crate) trait Downstream {
     /// What bodies come from and messages go to.
     type Side: Source + Sink;
     /// Interim responses on their way.
-    type Notes;
+    type InterimResponses;
 
     /// What bodies come from and messages go to.
     fn side(&mut self) -> &mut Self::Side;
@@ -171,32 +175,35 @@ pub(crate) trait Downstream {
     fn is_silent(&self) -> bool;
 
     /// Room for interim responses.
-    fn notes(&self, buffers: &Buffers) -> Self::Notes;
+    fn interim_responses(&self, buffers: &Buffers) -> Self::InterimResponses;
 
     /// Tells the client to send its body (RFC 9110 15.2.1).
-    fn note_continue(&mut self, notes: &mut Self::Notes);
+    fn queue_continue(&mut self, interim: &mut Self::InterimResponses);
 
     /// Passes an interim response on.
-    fn note(&mut self, notes: &mut Self::Notes, head: &ResponseHead<'_, '_>);
+    fn queue_interim(&mut self, interim: &mut Self::InterimResponses, head: &ResponseHead<'_, '_>);
 
     /// Sends interim responses off.
-    fn poll_notes(&mut self, notes: &mut Self::Notes, cx: &mut Context<'_>)
-    -> Poll<io::Result<()>>;
+    fn poll_interim(
+        &mut self,
+        interim: &mut Self::InterimResponses,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>;
 
     /// Whether an interim response went down in part, so that nothing can follow but its rest.
-    fn is_within_a_note(notes: &Self::Notes) -> bool;
+    fn is_mid_interim(interim: &Self::InterimResponses) -> bool;
 
     /// Gives back the room.
-    fn drop_notes(notes: Self::Notes, buffers: &Buffers);
+    fn recycle_interim(interim: Self::InterimResponses, buffers: &Buffers);
 
     /// Begins a response, after the notes. Gives it with whether another request may follow on the
     /// connection, as far as the response is concerned; `request_sent` tells whether the whole
     /// request was read.
     fn begin(
         &mut self,
-        notes: Self::Notes,
+        interim: Self::InterimResponses,
         head: &ResponseHead<'_, '_>,
-        terms: &Terms,
+        context: &RequestContext,
         request_sent: bool,
     ) -> (<Self::Side as Sink>::Outgoing, bool);
 
@@ -235,13 +242,13 @@ pub(crate) struct HeadFault {
 
 /// What a response head says of the tunnel that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TunnelSaid {
+pub(crate) enum TunnelResponse {
     /// Nothing: it is a response like any other.
-    Nothing,
+    Ordinary,
     /// It is open.
     Open,
     /// It is open, but the endpoint did not prove that it understood.
-    Unproved,
+    BadAccept,
 }
 
 /// The side of an endpoint, for one request.
@@ -274,11 +281,11 @@ pub(crate) trait Upstream: Sized {
         &mut self,
         method: &str,
         buffers: &Buffers,
-        judge: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
+        handle: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
     ) -> T;
 
     /// What a head says to the wish for a tunnel; `accept` is what proves it on HTTP/1.1.
-    fn tunnel_said(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelSaid;
+    fn tunnel_response(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelResponse;
 
     /// What goes up through a tunnel.
     fn uplink() -> <Self::Side as Sink>::Outgoing;

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 /// What must be known of a request while its exchange goes on.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct RequestContext {
     /// The request was HEAD, whose responses have no body.
     pub(crate) head_only: bool,
     /// The client speaks HTTP/1.0.
@@ -48,7 +48,7 @@ pub(crate) struct Counted {
 }
 
 /// A request that has ended, however it did.
-pub(crate) struct Finished<'a> {
+pub(crate) struct RequestLog<'a> {
     pub(crate) client: &'a str,
     /// It came over TLS.
     pub(crate) secure: bool,
@@ -58,13 +58,13 @@ pub(crate) struct Finished<'a> {
     pub(crate) counted: Counted,
 }
 
-impl Finished<'_> {
+impl RequestLog<'_> {
     /// Counts it, and writes its line.
-    pub(crate) fn tell(&self, worker: &Worker, record: &Record) {
-        let cells = &worker.cells;
-        cells.finished(self.status);
-        cells.bytes_received.add(self.counted.received);
-        cells.bytes_sent.add(self.counted.sent);
+    pub(crate) fn record(&self, worker: &Worker, record: &Record) {
+        let counters = &worker.counters;
+        counters.finished(self.status);
+        counters.bytes_received.add(self.counted.received);
+        counters.bytes_sent.add(self.counted.sent);
         if !worker.log.is_on() {
             return;
         }
@@ -76,6 +76,8 @@ impl Finished<'_> {
             sent: self.counted.sent,
             took: self.started.elapsed(),
         };
-        worker.log.write(Timestamp::now(), record, outcome, cells);
+        worker
+            .log
+            .write(Timestamp::now(), record, outcome, counters);
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Progress {
 
 /// What one look found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct ProgressCheck {
     /// A client that is waited for is too slow.
     pub(super) slow: bool,
     /// An endpoint that is waited for is silent for too long.
@@ -53,7 +53,7 @@ impl Progress {
     }
 
     /// A look, so long after the last; `moved` counts all bytes so far.
-    pub(super) fn look(&mut self, moved: u64, passed: Duration) -> Verdict {
+    pub(super) fn look(&mut self, moved: u64, passed: Duration) -> ProgressCheck {
         self.silent = match moved == self.moved_before_look {
             true => self.silent + passed,
             false => Duration::ZERO,
@@ -68,7 +68,7 @@ impl Progress {
             self.measured = Duration::ZERO;
             self.moved_before_window = moved;
         }
-        Verdict {
+        ProgressCheck {
             slow,
             silent: self.silent >= self.idle,
         }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     /// A look, one tick after the last.
-    fn look(progress: &mut Progress, moved: u64) -> Verdict {
+    fn look(progress: &mut Progress, moved: u64) -> ProgressCheck {
         progress.look(moved, progress.tick())
     }
 

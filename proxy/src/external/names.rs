@@ -1,6 +1,6 @@
 //! Which names are followed, and the task that follows them.
 
-use super::known::{Known, Outcome};
+use super::known::{AddressCache, Outcome};
 use super::lookup::Dns;
 use super::order::{has_route, order};
 use crate::telemetry::inventory::Inventory;
@@ -79,7 +79,7 @@ impl Names {
 /// One name, while it is followed.
 #[derive(Debug)]
 struct Host {
-    known: Known,
+    known: AddressCache,
     /// `None` while it is being looked up.
     due: Option<Instant>,
 }
@@ -134,7 +134,7 @@ fn follow(names: &Names, hosts: &mut BTreeMap<String, Host>, denied: &Denied) {
     hosts.retain(|name, _| wanted.contains(name));
     for name in wanted {
         let host = hosts.entry(name.clone()).or_insert_with(|| Host {
-            known: Known::default(),
+            known: AddressCache::default(),
             due: Some(Instant::now()),
         });
         // A second set with the same name need not wait.
@@ -145,7 +145,7 @@ fn follow(names: &Names, hosts: &mut BTreeMap<String, Host>, denied: &Denied) {
 impl Host {
     fn hear(&mut self, name: &str, outcome: Outcome) {
         if let Outcome::Failed { why } = &outcome
-            && !self.known.is_in_doubt()
+            && !self.known.is_failing()
         {
             let kept = self.known.addresses.len();
             tracing::warn!(

@@ -1,7 +1,7 @@
 //! From a request's head to what will be done: everything that borrows the head happens here,
 //! between two waits, so that no waiting connection holds on to parsed fields.
 
-use crate::exchange::Terms;
+use crate::exchange::RequestContext;
 use crate::host::Backend;
 use crate::host::Negotiated;
 use crate::http1::wire::{Coding, Written};
@@ -23,15 +23,15 @@ use portolan_proxy_core::websocket::{self, Handshake};
 use std::sync::Arc;
 
 /// What will be done with a request.
-pub(crate) enum Judged {
+pub(crate) enum RequestPlan {
     /// Send it on.
-    Forward(Forward),
+    Forward(ForwardPlan),
     /// Answer it.
-    Answer(Answer),
+    Local(LocalResponse),
 }
 
 /// A request that is sent on.
-pub(crate) struct Forward {
+pub(crate) struct ForwardPlan {
     /// Held until the request has ended, whatever the table says by then.
     pub(crate) route: Arc<Route<Backend>>,
     /// Which of the route's backends it goes to.
@@ -49,7 +49,7 @@ pub(crate) enum Message {
 
 /// What all attempts of a request need to know of it.
 pub(crate) struct Request {
-    pub(crate) terms: Terms,
+    pub(crate) context: RequestContext,
     /// How its body is framed by the client.
     pub(crate) framing: Framing,
     /// It may be processed twice (RFC 9110 9.2.2).
@@ -59,8 +59,8 @@ pub(crate) struct Request {
 }
 
 /// An answer of our own, and what becomes of the connection.
-pub(crate) struct Answer {
-    pub(crate) answer: answer::Answer,
+pub(crate) struct LocalResponse {
+    pub(crate) response: answer::Answer,
     pub(crate) head_only: bool,
     pub(crate) http10: bool,
     /// The client is told by a gRPC status.
@@ -69,11 +69,11 @@ pub(crate) struct Answer {
     pub(crate) keep_client: bool,
 }
 
-impl Answer {
+impl LocalResponse {
     /// The end of a connection: what follows on it cannot be trusted.
     pub(crate) fn last(reason: Reason) -> Self {
         Self {
-            answer: reason.into(),
+            response: reason.into(),
             head_only: false,
             http10: false,
             grpc: false,
@@ -91,18 +91,18 @@ pub(crate) struct From<'a> {
 }
 
 /// Judges a whole head.
-pub(crate) fn judge(
+pub(crate) fn plan_request(
     worker: &Worker,
     head: &RequestHead<'_, '_>,
     from: From<'_>,
     record: &mut Record,
-) -> Judged {
+) -> RequestPlan {
     remember(worker, record, head);
     let keep_client = head.keeps_alive() && worker.is_serving();
     let http2 = head.version == Version::Http2;
-    let answer = |answer, grpc| {
-        Judged::Answer(Answer {
-            answer,
+    let respond = |response, grpc| {
+        RequestPlan::Local(LocalResponse {
+            response,
             head_only: head.method == "HEAD",
             http10: head.version == Version::Http10,
             grpc,
@@ -110,13 +110,13 @@ pub(crate) fn judge(
             keep_client: keep_client && (http2 || head.framing.is_empty()),
         })
     };
-    let refuse = |reason: Reason| answer(reason.into(), false);
+    let refuse = |reason: Reason| respond(reason.into(), false);
     if worker.is_overloaded() {
-        worker.cells.overload_refused.add(1);
-        return Judged::Answer(Answer {
+        worker.counters.overload_refused.add(1);
+        return RequestPlan::Local(LocalResponse {
             head_only: head.method == "HEAD",
             http10: head.version == Version::Http10,
-            ..Answer::last(Reason::Overloaded)
+            ..LocalResponse::last(Reason::Overloaded)
         });
     }
     if worker.via.is_looping(head.fields) {
@@ -128,7 +128,7 @@ pub(crate) fn judge(
     let view = head.view(authority, from.client);
     // A gRPC client of HTTP/1.1 does not exist; what says so there gets plain answers.
     let call = if http2 { Call::of(&view) } else { None };
-    let refuse = |reason: Reason| answer(reason.into(), call.is_some());
+    let refuse = |reason: Reason| respond(reason.into(), call.is_some());
     let hosts = worker.hosts.borrow();
     let Some(host) = hosts.get(authority.host()) else {
         return refuse(Reason::UnknownHost);
@@ -137,13 +137,13 @@ pub(crate) fn judge(
         return refuse(Reason::MisdirectedRequest);
     }
     let (route, response) = match decide(&view, &host.policy) {
-        Decision::Answer(said) => return answer(said, call.is_some()),
+        Decision::Answer(response) => return respond(response, call.is_some()),
         Decision::Forward { route, response } => (route, response),
     };
     let chosen = route.choose_backend(worker.index);
     let chosen = chosen.and_then(|it| Some((it, route.backend(it)?)));
     let Some((index, backend)) = chosen else {
-        return answer(
+        return respond(
             answer::Answer::new(Reason::NoReadyEndpoints, response),
             call.is_some(),
         );
@@ -157,12 +157,12 @@ pub(crate) fn judge(
     let Some(message) = message(worker, head, &view, route, backend, hop, own_key) else {
         return refuse(Reason::MalformedRequest);
     };
-    Judged::Forward(Forward {
+    RequestPlan::Forward(ForwardPlan {
         route: Arc::clone(route),
         backend: index,
         message,
         request: Request {
-            terms: terms(
+            context: context(
                 head,
                 keep_client,
                 accept.map(|it| it.expected),
@@ -176,14 +176,14 @@ pub(crate) fn judge(
     })
 }
 
-fn terms(
+fn context(
     head: &RequestHead<'_, '_>,
     keep_client: bool,
     accept: Option<String>,
     response: ResponsePolicy,
     call: Option<Call>,
-) -> Terms {
-    Terms {
+) -> RequestContext {
+    RequestContext {
         head_only: head.method == "HEAD",
         http10: head.version == Version::Http10,
         keep_client,

@@ -77,8 +77,8 @@ impl<S: AsyncRead + Unpin> Source for Wire<S> {
         edit::trailers(out, incoming.trailers())
     }
 
-    fn tidy(&mut self, buffers: &Buffers) {
-        buffers.tidy(&mut self.input);
+    fn release_if_empty(&mut self, buffers: &Buffers) {
+        buffers.release_if_empty(&mut self.input);
     }
 }
 
@@ -102,7 +102,7 @@ impl<S: AsyncWrite + Unpin> Sink for Wire<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn nudge(&mut self, message: &mut Written, cx: &mut Context<'_>) -> io::Result<()> {
+    fn flush_partial(&mut self, message: &mut Written, cx: &mut Context<'_>) -> io::Result<()> {
         // What was written must not wait in a TLS record for the rest of the body.
         if message.unflushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
             message.unflushed = false;
@@ -292,7 +292,7 @@ impl Outgoing for Written {
 mod tests {
     use super::*;
     use crate::exchange::flow::Flow;
-    use crate::memory::Account;
+    use crate::memory::WorkerMemory;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -336,7 +336,7 @@ mod tests {
     ) -> (Result<(), FlowError>, Vec<u8>) {
         let (mut from, mut to) = (wire(from), wire(to));
         let mut flow = flow(framing, coding);
-        let buffers = Buffers::new(Account::unlimited());
+        let buffers = Buffers::new(WorkerMemory::unlimited());
         let result = poll_fn(|cx| flow.poll(cx, &mut from, &mut to, &buffers)).await;
         (result, from.unread().to_vec())
     }
@@ -394,7 +394,7 @@ mod tests {
         let mut from = wire(from);
         let mut flow = flow(framing, coding);
         flow.keep();
-        let buffers = Buffers::new(Account::unlimited());
+        let buffers = Buffers::new(WorkerMemory::unlimited());
         let mut received = Vec::new();
         for _ in 0..2 {
             let (to, mut receiver) = duplex(1024 * 1024);

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// How often one looks whether the endpoint has said anything.
-const LOOK: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// An endpoint that is silent for so long, with requests under way, is asked to answer a PING.
 const SILENT: Duration = Duration::from_secs(10);
 /// One that does not even answer that in this time is gone (a node that lost its power sends no
@@ -33,7 +33,7 @@ pub(super) async fn drive(
     settled: oneshot::Sender<()>,
 ) {
     let mut settled = Some(settled);
-    let mut pulse = Pulse::new(connection.ping_pong());
+    let mut keep_alive = KeepAlive::new(connection.ping_pong());
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
             if let Err(error) = ended {
@@ -52,25 +52,25 @@ pub(super) async fn drive(
             // Whoever opened it may have given up.
             let _ = settled.send(());
         }
-        pulse.poll_gone(cx, heard, state.streams.get() > 0)
+        keep_alive.poll_gone(cx, heard, state.streams.get() > 0)
     })
     .await;
 }
 
 /// Whether somebody is at the other end.
-struct Pulse {
-    looks: Interval,
+struct KeepAlive {
+    checks: Interval,
     pings: Option<PingPong>,
     /// When it was asked to answer, with nothing heard since.
     asked: Option<Instant>,
 }
 
-impl Pulse {
+impl KeepAlive {
     fn new(pings: Option<PingPong>) -> Self {
-        let mut looks = interval_at(Instant::now() + LOOK, LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            looks,
+            checks,
             pings,
             asked: None,
         }
@@ -78,7 +78,7 @@ impl Pulse {
 
     /// Ready when nobody is; `heard` is when something was last read.
     fn poll_gone(&mut self, cx: &mut Context<'_>, heard: Instant, in_use: bool) -> Poll<()> {
-        while self.looks.poll_tick(cx).is_ready() {
+        while self.checks.poll_tick(cx).is_ready() {
             let now = clock::now();
             if !in_use || now - heard < SILENT {
                 self.asked = None;

@@ -3,7 +3,7 @@
 //! frame would cost more than all that is in them.
 
 use crate::clock;
-use crate::http2::begun::Begun;
+use crate::http2::frame_progress::FrameProgress;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use std::cell::RefCell;
@@ -36,7 +36,7 @@ struct Inner<S> {
     seen: bool,
     read_at: Option<Instant>,
     /// Of a client, which may begin what it never finishes.
-    begun: Option<Begun>,
+    frame_progress: Option<FrameProgress>,
 }
 
 impl<S> Clone for Link<S> {
@@ -56,20 +56,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             written: 0,
             seen: false,
             read_at: None,
-            begun: None,
+            frame_progress: None,
         })))
     }
 
     /// The same, following what the other side begins.
     pub(crate) fn of_client(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
         let link = Self::new(worker, stream, ahead);
-        link.0.borrow_mut().begun = Some(Begun::new(clock::now()));
+        link.0.borrow_mut().frame_progress = Some(FrameProgress::new(clock::now()));
         link
     }
 
     /// Since when something is unfinished that the other side began.
     pub(crate) fn unfinished_since(&self) -> Option<Instant> {
-        self.0.borrow().begun.as_ref()?.since()
+        self.0.borrow().frame_progress.as_ref()?.since()
     }
 
     /// When something was last read.
@@ -144,8 +144,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
         }
         let now = clock::now();
         inner.read_at = Some(now);
-        if let Some(begun) = &mut inner.begun {
-            begun.read(into.filled().get(before..).unwrap_or_default(), now);
+        if let Some(frame_progress) = &mut inner.frame_progress {
+            frame_progress.read(into.filled().get(before..).unwrap_or_default(), now);
         }
         Poll::Ready(Ok(()))
     }
@@ -222,13 +222,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Link<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     fn link(room: usize) -> (Link<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(room);
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
         (Link::new(worker, near, None), far)
     }
 

@@ -1,13 +1,13 @@
 //! An endpoint's stream, as an exchange sees it.
 
-use crate::exchange::budget::Effort;
+use crate::exchange::budget::RequestBudget;
 use crate::exchange::connect::Open;
-use crate::exchange::io::{HeadFault, TunnelSaid, Upstream};
+use crate::exchange::io::{HeadFault, TunnelResponse, Upstream};
 use crate::http2::connect;
 use crate::http2::fields::headers;
-use crate::http2::halves::{Halves, Start};
 use crate::http2::received::{Received, to_io};
 use crate::http2::sent::Sent;
+use crate::http2::stream_io::{BeginSending, StreamIo};
 use crate::upstream::http2_pool::StreamPermit;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
@@ -29,7 +29,7 @@ use std::task::{Context, Poll, ready};
 
 /// One request to an endpoint, on a connection that others use at the same time.
 pub(crate) struct Http2Upstream {
-    side: Halves<Requesting>,
+    side: StreamIo<Requesting>,
     in_flight: InFlight,
     connector: Option<Arc<Connector>>,
     reused: bool,
@@ -51,12 +51,12 @@ impl Open for Http2Upstream {
         worker: &Rc<Worker>,
         endpoint: &Arc<Endpoint>,
         connector: Option<&Arc<Connector>>,
-        effort: &Effort<'_>,
+        budget: &RequestBudget<'_>,
     ) -> Result<Self, Reason> {
         let in_flight = InFlight::begin(endpoint);
-        let (permit, reused) = connect::acquire(worker, endpoint, connector, effort).await?;
+        let (permit, reused) = connect::acquire(worker, endpoint, connector, budget).await?;
         Ok(Self {
-            side: Halves::new(
+            side: StreamIo::new(
                 Requesting {
                     permit,
                     response: None,
@@ -72,7 +72,11 @@ impl Open for Http2Upstream {
         })
     }
 
-    async fn open_anew(self, worker: &Rc<Worker>, effort: &Effort<'_>) -> Result<Self, Reason> {
+    async fn open_anew(
+        self,
+        worker: &Rc<Worker>,
+        budget: &RequestBudget<'_>,
+    ) -> Result<Self, Reason> {
         let Self {
             side,
             in_flight,
@@ -82,7 +86,7 @@ impl Open for Http2Upstream {
         // What refused one request for being about to close would refuse the next.
         side.start.permit.retire();
         drop(side);
-        Self::open(worker, in_flight.endpoint(), connector.as_ref(), effort).await
+        Self::open(worker, in_flight.endpoint(), connector.as_ref(), budget).await
     }
 }
 
@@ -111,7 +115,7 @@ impl Requesting {
     }
 }
 
-impl Start for Requesting {
+impl BeginSending for Requesting {
     fn start(&mut self, message: &mut Sent) -> io::Result<Option<SendStream<Bytes>>> {
         if message.asks_for_tunnel() && !self.permit.offers_tunnels() {
             self.fault = Some(HeadFault {
@@ -146,9 +150,9 @@ impl Start for Requesting {
 impl Upstream for Http2Upstream {
     const KEEPS: bool = true;
 
-    type Side = Halves<Requesting>;
+    type Side = StreamIo<Requesting>;
 
-    fn side(&mut self) -> &mut Halves<Requesting> {
+    fn side(&mut self) -> &mut StreamIo<Requesting> {
         &mut self.side
     }
 
@@ -194,21 +198,21 @@ impl Upstream for Http2Upstream {
         &mut self,
         method: &str,
         _buffers: &Buffers,
-        judge: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
+        handle: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
     ) -> T {
         let Some((parts, has_body)) = self.arrived.take() else {
-            return judge(Err(MalformedResponse));
+            return handle(Err(MalformedResponse));
         };
         let fields = headers(&parts.headers, "");
         let status = parts.status.as_u16();
-        judge(ResponseHead::of_http2(status, &fields, !has_body, method))
+        handle(ResponseHead::of_http2(status, &fields, !has_body, method))
     }
 
-    fn tunnel_said(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelSaid {
+    fn tunnel_response(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelResponse {
         // RFC 8441 5.
         match (head.status, accept) {
-            (200..300, Some(_)) => TunnelSaid::Open,
-            _ => TunnelSaid::Nothing,
+            (200..300, Some(_)) => TunnelResponse::Open,
+            _ => TunnelResponse::Ordinary,
         }
     }
 

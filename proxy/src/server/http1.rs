@@ -2,9 +2,9 @@
 
 use crate::clock;
 use crate::exchange::timer::Timer;
-use crate::exchange::{Counted, Finished};
+use crate::exchange::{Counted, RequestLog};
 use crate::forward::attempts::{self, Outcome};
-use crate::forward::plan::{Answer, Forward, From, Judged, judge};
+use crate::forward::plan::{ForwardPlan, From, LocalResponse, RequestPlan, plan_request};
 use crate::host::Negotiated;
 use crate::http1::client::Client;
 use crate::http1::wire::Wire;
@@ -67,11 +67,11 @@ pub(crate) enum Served {
 /// What becomes of a connection after a request.
 pub(super) enum After {
     /// The next request.
-    Kept,
+    KeepAlive,
     /// Closed, as the client wanted it, after all that it had to say.
-    Over,
+    ClientDone,
     /// Closed; the client may not have sent all of its request yet.
-    Closed,
+    Linger,
     /// Reset: the client must see that something is missing.
     Reset,
 }
@@ -106,7 +106,7 @@ impl<S: Transport> Connection<S> {
                 Next::Head(length) if first && self.head(length) == PREFACE => {
                     return Served::UpToHttp2;
                 }
-                Next::Head(length) if first && !may_be_http(self.head(length)) => After::Closed,
+                Next::Head(length) if first && !may_be_http(self.head(length)) => After::Linger,
                 Next::Head(length) => self.request(length).await,
                 Next::Refused(reason) => self.refuse(reason).await,
                 Next::End => {
@@ -118,9 +118,9 @@ impl<S: Transport> Connection<S> {
             };
             first = false;
             match after {
-                After::Kept => continue,
-                After::Over if self.has_said_no_more() => self.end().await,
-                After::Over | After::Closed => {
+                After::KeepAlive => continue,
+                After::ClientDone if self.has_said_no_more() => self.end().await,
+                After::ClientDone | After::Linger => {
                     let Wire { stream, input } = &mut self.wire;
                     linger(&self.worker, stream, input).await;
                 }
@@ -180,7 +180,7 @@ impl<S: Transport> Connection<S> {
                             empty_line_seen = true;
                             scan = HeadScan::default();
                             buffer.consume(2);
-                            worker.buffers.tidy(input);
+                            worker.buffers.release_if_empty(input);
                             continue;
                         }
                         Ok(Some(length)) if length <= MAX_HEAD => {
@@ -201,7 +201,7 @@ impl<S: Transport> Connection<S> {
                     }
                     if buffer.is_full() {
                         if worker.is_overloaded() {
-                            worker.cells.overload_refused.add(1);
+                            worker.counters.overload_refused.add(1);
                             return Poll::Ready(Next::Refused(Reason::Overloaded));
                         }
                         buffer.grow(MAX_HEAD);
@@ -244,20 +244,20 @@ impl<S: Transport> Connection<S> {
         if let Some(input) = &mut self.wire.input {
             settle_version(input.unread_mut());
         }
-        let judged = self.judged(length);
+        let plan = self.plan(length);
         if let Some(input) = &mut self.wire.input {
             input.consume(length);
         }
-        self.worker.buffers.tidy(&mut self.wire.input);
-        let (after, status, counted) = match judged {
-            Judged::Forward(forward) => self.forward(forward).await,
-            Judged::Answer(answer) => self.answer(answer).await,
+        self.worker.buffers.release_if_empty(&mut self.wire.input);
+        let (after, status, counted) = match plan {
+            RequestPlan::Forward(forward) => self.forward(forward).await,
+            RequestPlan::Local(response) => self.respond(response).await,
         };
         self.finished(started, status, counted);
         after
     }
 
-    fn judged(&mut self, length: usize) -> Judged {
+    fn plan(&mut self, length: usize) -> RequestPlan {
         let unread = self.wire.input.as_ref().map_or(&[][..], Buffer::unread);
         let bytes = unread.get(..length).unwrap_or_default();
         let from = From {
@@ -271,14 +271,14 @@ impl<S: Transport> Connection<S> {
         match RequestHead::parse(bytes, &mut room) {
             Ok(head) => {
                 self.says_no_more = !head.keeps_alive();
-                judge(&self.worker, &head, from, &mut self.record)
+                plan_request(&self.worker, &head, from, &mut self.record)
             }
-            Err(reason) => Judged::Answer(Answer::last(reason)),
+            Err(reason) => RequestPlan::Local(LocalResponse::last(reason)),
         }
     }
 
     /// Sends the request on and the response back.
-    async fn forward(&mut self, forward: Forward) -> (After, u16, Counted) {
+    async fn forward(&mut self, forward: ForwardPlan) -> (After, u16, Counted) {
         let Self {
             worker,
             wire,
@@ -290,8 +290,8 @@ impl<S: Transport> Connection<S> {
         let mut client = Client::new(wire);
         let seen = &mut record.endpoint;
         match attempts::run(worker, &mut client, timer, forward, seen).await {
-            Outcome::Answer(answer, counted) => {
-                let (after, status, own) = self.answer(answer).await;
+            Outcome::Local(response, counted) => {
+                let (after, status, own) = self.respond(response).await;
                 (after, status, counted.unwrap_or(own))
             }
             Outcome::Finished {
@@ -300,16 +300,16 @@ impl<S: Transport> Connection<S> {
                 whole,
                 counted,
             } => match keep_client {
-                true => (After::Kept, status, counted),
-                false if whole && *says_no_more => (After::Over, status, counted),
-                false => (After::Closed, status, counted),
+                true => (After::KeepAlive, status, counted),
+                false if whole && *says_no_more => (After::ClientDone, status, counted),
+                false => (After::Linger, status, counted),
             },
             Outcome::BrokenOff {
                 status, counted, ..
             } => (After::Reset, status, counted),
-            Outcome::Tunnelled(carried) => (After::Closed, 101, carried.counted),
+            Outcome::Tunnelled(carried) => (After::Linger, 101, carried.counted),
             Outcome::ClientGone(counted) => {
-                worker.cells.clients_gone.add(1);
+                worker.counters.clients_gone.add(1);
                 (After::Reset, 0, counted)
             }
         }
@@ -318,27 +318,27 @@ impl<S: Transport> Connection<S> {
     async fn refuse(&mut self, reason: Reason) -> After {
         self.record.clear();
         self.worker.new_request_id(&mut self.record.request_id);
-        let (after, status, counted) = self.answer(Answer::last(reason)).await;
+        let (after, status, counted) = self.respond(LocalResponse::last(reason)).await;
         self.finished(Instant::now(), status, counted);
         after
     }
 
     fn finished(&self, started: Instant, status: u16, counted: Counted) {
-        Finished {
+        RequestLog {
             client: &self.client,
             secure: self.negotiated.is_some(),
             started,
             status,
             counted,
         }
-        .tell(&self.worker, &self.record);
+        .record(&self.worker, &self.record);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::server::TlsStream;
@@ -349,7 +349,7 @@ mod tests {
     }
 
     async fn answer_to(request: &str, used: u64) -> String {
-        let memory = Ledger::new(Some(1000));
+        let memory = MemoryBudget::new(Some(1000));
         memory.observe(used);
         let worker = Rc::new(Worker::alone(memory));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -363,7 +363,7 @@ mod tests {
         let mut said = String::new();
         let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut said));
         read.unwrap();
-        let refused = worker.cells.overload_refused.get();
+        let refused = worker.counters.overload_refused.get();
         assert_eq!(refused, u64::from(said.contains("Overloaded")));
         said
     }

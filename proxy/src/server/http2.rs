@@ -5,7 +5,7 @@ use crate::exchange::timer::Timer;
 use crate::host::Negotiated;
 use crate::http2::link::Link;
 use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, STREAMS};
-use crate::memory::Step;
+use crate::memory::MemoryPressure;
 use crate::server::http2_stream::{self, Common};
 use crate::transport::Transport;
 use crate::worker::Worker;
@@ -31,8 +31,8 @@ pub(crate) async fn serve<S: Transport>(
     negotiated: Option<Negotiated>,
 ) {
     let link = Link::of_client(Rc::clone(&worker), stream, ahead);
-    let mut shaking = h2::server::Builder::new();
-    shaking
+    let mut handshaking = h2::server::Builder::new();
+    handshaking
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
@@ -40,7 +40,7 @@ pub(crate) async fn serve<S: Transport>(
         .max_header_list_size(MAX_HEAD as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_connect_protocol();
-    let handshake = shaking.handshake::<_, Bytes>(link.clone());
+    let handshake = handshaking.handshake::<_, Bytes>(link.clone());
     // Our settings leave before the client's have come: it may wait for them.
     let handshake = send_off_within(&link, handshake);
     if let Ok(Ok(connection)) = timeout(worker.limits.head, handshake).await {
@@ -117,7 +117,7 @@ impl<S: Transport> Serving<S> {
                 tracing::debug!(%error, "a client's connection broke");
                 return Poll::Ready(());
             }
-            self.fit_windows(worker.account.step());
+            self.fit_windows(worker.memory.pressure());
             self.await_what_is_due();
             if self.common.streams.get() > 0 {
                 waiting.work(cx);
@@ -210,8 +210,8 @@ impl<S: Transport> Serving<S> {
     }
 
     /// When memory is short, less of each body is let come before what was read has gone.
-    fn fit_windows(&mut self, step: Step) {
-        let narrow = step >= Step::HoldUp;
+    fn fit_windows(&mut self, pressure: MemoryPressure) {
+        let narrow = pressure >= MemoryPressure::HoldUp;
         if narrow != self.narrow {
             self.narrow = narrow;
             let window = if narrow {

@@ -35,27 +35,27 @@ pub(super) enum HandshakeError {
 }
 
 /// How a handshake ended.
-pub(super) type Shaken = Result<(TlsStream<TcpStream>, Negotiated), HandshakeError>;
+pub(super) type HandshakeResult = Result<(TlsStream<TcpStream>, Negotiated), HandshakeError>;
 
 /// Shakes hands, once there are not too many others under way, within the time that a head may
 /// take; counts how it ended.
-pub(super) async fn accept(worker: &Worker, stream: TcpStream) -> Shaken {
+pub(super) async fn accept(worker: &Worker, stream: TcpStream) -> HandshakeResult {
     let mut own = false;
-    let shaking = shake_hands(worker, stream, &mut own);
-    let shaken = timeout(worker.limits.head, shaking).await;
-    let shaken = shaken.unwrap_or(Err(HandshakeError::Timeout));
+    let handshaking = handshake(worker, stream, &mut own);
+    let handshake = timeout(worker.limits.head, handshaking).await;
+    let handshake = handshake.unwrap_or(Err(HandshakeError::Timeout));
     if !own {
-        let handshakes = &worker.cells.handshakes;
-        match &shaken {
+        let handshakes = &worker.counters.handshakes;
+        match &handshake {
             Ok((stream, _)) => handshakes.done(done(stream.get_ref().1)),
             Err(error) => handshakes.failed(error.failure()),
         }
     }
-    shaken
+    handshake
 }
 
 /// `own` tells whether the client is the data plane itself.
-async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shaken {
+async fn handshake(worker: &Worker, stream: TcpStream, own: &mut bool) -> HandshakeResult {
     let place = worker.handshakes.acquire().await;
     let _place = place.map_err(io::Error::other)?;
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
@@ -65,7 +65,7 @@ async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shak
         .alpn()
         .is_some_and(|mut protocols| protocols.any(is_own));
     let found = match hello.server_name() {
-        None => unnamed(worker).ok_or(HandshakeError::NoName),
+        None => default_termination(worker).ok_or(HandshakeError::NoName),
         Some(name) => find(worker, name).ok_or(HandshakeError::UnknownName),
     };
     let negotiated = match found {
@@ -79,15 +79,15 @@ async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shak
     let turn = worker.tls.signing.acquire().await;
     let turn = turn.map_err(io::Error::other)?;
     // Signs at once, whatever the version.
-    let shaking = start.into_stream(Arc::clone(&negotiated.termination.config));
+    let handshaking = start.into_stream(Arc::clone(&negotiated.termination.config));
     // The others of this turn go first, and the sockets are looked at.
     yield_now().await;
     drop(turn);
-    Ok((shaking.await?, negotiated))
+    Ok((handshaking.await?, negotiated))
 }
 
-fn unnamed(worker: &Worker) -> Option<Negotiated> {
-    let termination = worker.tls.unnamed()?;
+fn default_termination(worker: &Worker) -> Option<Negotiated> {
+    let termination = worker.tls.default_termination()?;
     Some(Negotiated {
         host: None,
         termination,
@@ -141,7 +141,7 @@ impl HandshakeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use crate::tls::certificate::{CertificateSlot, Presented};
     use crate::tls::provider;
     use crate::tls::termination::{Termination, Terminations, Versions};
@@ -251,9 +251,11 @@ mod tests {
         let (sender, receiver) = StdUnixStream::pair().unwrap();
         receiver.set_nonblocking(true).unwrap();
         let hello = hello().unwrap();
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
         let termination = termination(&signed, sender).unwrap();
-        worker.tls.set_unnamed(Some(Arc::new(termination)));
+        worker
+            .tls
+            .set_default_termination(Some(Arc::new(termination)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         runtime.block_on(async {
             let mut request = UnixStream::from_std(receiver).unwrap();

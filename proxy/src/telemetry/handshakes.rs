@@ -1,6 +1,6 @@
 //! TLS handshakes with clients, counted by how they ended.
 
-use crate::telemetry::counter::Cell;
+use crate::telemetry::counter::Counter;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -9,8 +9,8 @@ use std::fmt;
 /// The cells of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
-    done: [Cell; Done::ALL.len()],
-    failed: [Cell; Failure::ALL.len()],
+    done: [Counter; Done::ALL.len()],
+    failed: [Counter; Failure::ALL.len()],
 }
 
 /// A handshake that led to a connection.
@@ -105,7 +105,7 @@ impl Handshakes {
         for (index, done) in Done::ALL.iter().enumerate() {
             let sum = workers()
                 .filter_map(|it| it.done.get(index))
-                .map(Cell::get)
+                .map(Counter::get)
                 .sum();
             let labels = done.labels();
             ConstCounter::<u64>::new(sum).encode(family.encode_family(&labels)?)?;
@@ -116,7 +116,7 @@ impl Handshakes {
         for (index, failure) in Failure::ALL.iter().enumerate() {
             let sum = workers()
                 .filter_map(|it| it.failed.get(index))
-                .map(Cell::get)
+                .map(Counter::get)
                 .sum();
             let labels = [("reason", failure.label())];
             ConstCounter::<u64>::new(sum).encode(family.encode_family(&labels)?)?;
@@ -125,8 +125,8 @@ impl Handshakes {
     }
 }
 
-fn count<T: PartialEq>(all: &[T], cells: &[Cell], what: T) {
-    if let Some((_, cell)) = all.iter().zip(cells).find(|(it, _)| **it == what) {
-        cell.add(1);
+fn count<T: PartialEq>(all: &[T], counters: &[Counter], what: T) {
+    if let Some((_, counter)) = all.iter().zip(counters).find(|(it, _)| **it == what) {
+        counter.add(1);
     }
 }

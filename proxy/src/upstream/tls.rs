@@ -111,7 +111,7 @@ impl Connector {
         };
         let verifier: Arc<dyn ServerCertVerifier> = match (&wanted.trust, anchors) {
             (Some(_), Some(anchors)) => Arc::new(OneSubject::new(anchors, subject)?),
-            (None, _) if wanted.subject_name.is_none() => Arc::new(WhoeverItIs),
+            (None, _) if wanted.subject_name.is_none() => Arc::new(NoVerification),
             _ => return Err(UpstreamTlsError::NoAuthority),
         };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
@@ -240,9 +240,9 @@ impl ServerCertVerifier for OneSubject {
 /// Encrypts to whoever answers. Only for backends that name no authority and ask for no name: it
 /// keeps listeners on the way from reading, and nobody on the way from answering.
 #[derive(Debug)]
-struct WhoeverItIs;
+struct NoVerification;
 
-impl ServerCertVerifier for WhoeverItIs {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

@@ -1,6 +1,6 @@
 //! Buffers that belong to a worker and are lent to a connection while it has something to read.
 
-use crate::memory::{Account, Charge, Lent, Step};
+use crate::memory::{Charge, Lent, MemoryPressure, WorkerMemory};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -26,13 +26,13 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    fn new(capacity: usize, account: &Rc<Account>) -> Self {
-        account.lend();
+    fn new(capacity: usize, memory: &Rc<WorkerMemory>) -> Self {
+        memory.lend();
         Self {
             bytes: vec![0; capacity].into(),
             start: 0,
             end: 0,
-            charge: account.charge(capacity),
+            charge: memory.charge(capacity),
             lent: true,
         }
     }
@@ -72,7 +72,7 @@ impl Buffer {
     /// Makes room for a message head that does not fit.
     pub(crate) fn grow(&mut self, capacity: usize) {
         if capacity > self.bytes.len() {
-            let mut larger = Self::new(capacity, self.charge.account());
+            let mut larger = Self::new(capacity, self.charge.memory());
             let unread = self.unread();
             larger.end = unread.len();
             if let Some(front) = larger.bytes.get_mut(..unread.len()) {
@@ -104,7 +104,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if self.lent {
-            self.charge.account().give_back();
+            self.charge.memory().give_back();
         }
     }
 }
@@ -112,7 +112,7 @@ impl Drop for Buffer {
 /// The free buffers of one worker.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    account: Rc<Account>,
+    memory: Rc<WorkerMemory>,
     free: RefCell<Vec<Buffer>>,
     /// Empty vectors that heads were written to.
     rooms: RefCell<Vec<Vec<u8>>>,
@@ -120,9 +120,9 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Buffers that are counted there.
-    pub(crate) fn new(account: Rc<Account>) -> Self {
+    pub(crate) fn new(memory: Rc<WorkerMemory>) -> Self {
         Self {
-            account,
+            memory,
             free: RefCell::default(),
             rooms: RefCell::default(),
         }
@@ -132,33 +132,33 @@ impl Buffers {
         match self.free.borrow_mut().pop() {
             Some(mut spare) => {
                 spare.lent = true;
-                self.account.lend();
+                self.memory.lend();
                 spare
             }
-            None => Buffer::new(BUFFER, &self.account),
+            None => Buffer::new(BUFFER, &self.memory),
         }
     }
 
     /// Whether a body may be read that does not need one of these buffers; if not, its task is woken
     /// when it is worth asking again.
     pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
-        self.account.may_lend(cx, Step::HoldUp)
+        self.memory.may_lend(cx, MemoryPressure::HoldUp)
     }
 
     /// Counts what was read of such a body.
     pub(crate) fn lend_room(&self) -> Lent {
-        Lent::new(&self.account)
+        Lent::new(&self.memory)
     }
 
     /// Takes back a buffer that nobody reads from any more, whatever it still holds.
     pub(crate) fn take_back(&self, mut buffer: Buffer) {
         let mut free = self.free.borrow_mut();
-        let spare = free.len() < SPARE && self.account.step() == Step::Normal;
+        let spare = free.len() < SPARE && self.memory.pressure() == MemoryPressure::Normal;
         if spare && buffer.bytes.len() == BUFFER {
             buffer.clear();
             buffer.lent = false;
             free.push(buffer);
-            self.account.give_back();
+            self.memory.give_back();
         }
     }
 
@@ -178,7 +178,7 @@ impl Buffers {
     }
 
     /// Gives an empty buffer back.
-    pub(crate) fn tidy(&self, slot: &mut Option<Buffer>) {
+    pub(crate) fn release_if_empty(&self, slot: &mut Option<Buffer>) {
         if let Some(empty) = slot.take_if(|buffer| buffer.is_empty()) {
             self.take_back(empty);
         }
@@ -192,7 +192,7 @@ impl Buffers {
         from: &mut (impl AsyncRead + Unpin),
         slot: &mut Option<Buffer>,
     ) -> Poll<io::Result<usize>> {
-        match slot.is_some() || self.account.may_lend(cx, Step::Pause) {
+        match slot.is_some() || self.memory.may_lend(cx, MemoryPressure::Pause) {
             true => self.poll_fill(cx, from, slot),
             false => Poll::Pending,
         }
@@ -223,7 +223,7 @@ impl Buffers {
         let buffer = slot.get_or_insert_with(|| self.lend());
         let polled = buffer.poll_read(cx, from);
         if !matches!(polled, Poll::Ready(Ok(1..))) {
-            self.tidy(slot);
+            self.release_if_empty(slot);
         }
         polled
     }
@@ -235,7 +235,7 @@ mod tests {
     use tokio::io::{AsyncWriteExt, duplex};
 
     fn buffers() -> Buffers {
-        Buffers::new(Account::unlimited())
+        Buffers::new(WorkerMemory::unlimited())
     }
 
     async fn fill(
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn growing_keeps_what_is_unread() {
-        let mut buffer = Buffer::new(4, &buffers().account);
+        let mut buffer = Buffer::new(4, &buffers().memory);
         buffer.bytes.copy_from_slice(b"abcd");
         buffer.end = 4;
         buffer.consume(1);

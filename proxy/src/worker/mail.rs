@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 /// A change, applied as a whole between two polls.
 #[derive(Debug)]
-pub(crate) struct Mail {
+pub(crate) struct WorkerUpdate {
     pub(crate) hosts: Arc<[HostChange]>,
     pub(crate) open: Vec<OpenListener>,
     /// Names of listeners.
@@ -24,7 +24,7 @@ pub(crate) enum HostChange {
     Set(Arc<Host>),
     Remove(HostPattern),
     /// How TLS is spoken with clients that ask for no server name, if it is.
-    Unnamed(Option<Arc<Termination>>),
+    DefaultTermination(Option<Arc<Termination>>),
 }
 
 /// The worker's own sockets of a listener, bound.

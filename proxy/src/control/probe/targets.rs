@@ -22,7 +22,7 @@ pub(crate) struct Targets {
 
 /// A name to ask for.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct ProbeTarget {
     pub(super) hostname: String,
     /// What should be shown.
     pub(super) certificate: Arc<CertificateSlot>,
@@ -117,7 +117,7 @@ impl Targets {
     }
 
     /// What to do next: first one name for each certificate that was swapped, then the others.
-    pub(super) fn take(&self) -> Option<(SocketAddr, Look)> {
+    pub(super) fn take(&self) -> Option<(SocketAddr, ProbeTarget)> {
         let state = &mut *self.state.borrow_mut();
         let listener = state.listener?;
         while let Some(certificate) = state.swapped.pop_first() {
@@ -151,7 +151,7 @@ impl Targets {
     }
 
     /// A look led to nothing and must be done again.
-    pub(super) fn again(&self, look: Look) {
+    pub(super) fn again(&self, look: ProbeTarget) {
         let mut state = self.state.borrow_mut();
         if look.for_all {
             state.swapped.insert(look.certificate.name().to_owned());
@@ -163,9 +163,9 @@ impl Targets {
 }
 
 impl State {
-    fn look(&self, hostname: String, for_all: bool) -> Option<Look> {
+    fn look(&self, hostname: String, for_all: bool) -> Option<ProbeTarget> {
         let certificate = Arc::clone(self.hosts.get(&hostname)?);
-        Some(Look {
+        Some(ProbeTarget {
             hostname,
             certificate,
             for_all,
@@ -237,7 +237,7 @@ mod tests {
         }
         assert_eq!(taken(&targets).len(), 3);
         targets.swapped("t/wild");
-        targets.swapped("t/nobody");
+        targets.swapped("t/absent");
         assert_eq!(taken(&targets), [("a.test".to_owned(), true)]);
         assert_eq!(targets.names_of("t/wild").len(), 3);
     }

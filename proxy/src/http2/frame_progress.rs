@@ -13,7 +13,7 @@ const END_HEADERS: u8 = 4;
 
 /// Follows what is read.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct FrameProgress {
     /// Bytes to come of the preface or of a frame's payload.
     left: usize,
     /// The head of the frame that is read, as far as it has come.
@@ -26,7 +26,7 @@ pub(super) struct Begun {
     since: Option<Instant>,
 }
 
-impl Begun {
+impl FrameProgress {
     /// With a client's preface to come, and the settings behind it.
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -94,9 +94,11 @@ mod tests {
     fn unfinished(bytes: &[u8]) -> bool {
         let now = Instant::now();
         let after = |piece: usize| {
-            let mut begun = Begun::new(now);
-            bytes.chunks(piece).for_each(|it| begun.read(it, now));
-            begun.since().is_some()
+            let mut frame_progress = FrameProgress::new(now);
+            bytes
+                .chunks(piece)
+                .for_each(|it| frame_progress.read(it, now));
+            frame_progress.since().is_some()
         };
         let whole = after(bytes.len().max(1));
         for piece in 1..20 {
@@ -140,8 +142,8 @@ mod tests {
         assert!(!unfinished(&said));
         let start = Instant::now();
         let later = start + std::time::Duration::from_secs(5);
-        let mut begun = Begun::new(start);
-        begun.read(b"PRI", later);
-        assert_eq!(begun.since(), Some(start));
+        let mut frame_progress = FrameProgress::new(start);
+        frame_progress.read(b"PRI", later);
+        assert_eq!(frame_progress.since(), Some(start));
     }
 }
