@@ -25,7 +25,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 8 * 1024;
 /// After an error of accept.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What Prometheus takes (OpenMetrics 1.0).
+/// Content type of OpenMetrics 1.0, which Prometheus accepts.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -57,7 +57,7 @@ pub fn bind(at: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// What the admin port knows.
+/// State of the admin port.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) metrics: Metrics,
@@ -66,7 +66,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Answers for ever.
+    /// Serves requests until its runtime ends.
     pub(crate) async fn serve(self, listener: TcpListener) {
         let admin = Arc::new(self);
         let room = Arc::new(Semaphore::new(CONCURRENT));
@@ -84,7 +84,7 @@ impl Admin {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the admin port cannot accept now");
+                    tracing::warn!(%error, "failed to accept on the admin port");
                     sleep(PAUSE).await;
                 }
             }

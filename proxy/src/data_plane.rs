@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// What a data plane is started with. Ports come with its listeners.
+/// Settings of a data plane. Ports come with its listeners.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The ExposeClass that it serves; a label of its metrics.
@@ -53,7 +53,7 @@ pub struct Settings {
     pub denied: Networks,
     /// Where external names are looked up; empty for those of `/etc/resolv.conf`.
     pub name_servers: Vec<SocketAddr>,
-    /// What is written for each request.
+    /// Format of the access log.
     pub access_log: AccessLogFormat,
 }
 
@@ -177,7 +177,7 @@ impl DataPlane {
     }
 
     /// Ends: unready at once; still accepting for `delay`; then requests under way get `timeout`
-    /// to end. Gives whether all did.
+    /// to end. Returns whether all did.
     pub async fn drain(self, drain: Drain) -> bool {
         self.phase.send_replace(Phase::Draining);
         tokio::time::sleep(drain.delay).await;
@@ -220,7 +220,9 @@ fn spawn_control_thread(control_thread: ControlThread) -> anyhow::Result<JoinHan
         .name("control".into())
         .spawn(move || match runtime() {
             Ok(runtime) => runtime.block_on(control_thread.run()),
-            Err(error) => tracing::error!(%error, "the control thread cannot start its runtime"),
+            Err(error) => {
+                tracing::error!(%error, "failed to start the runtime of the control thread")
+            }
         })
         .context("starting the control thread")
 }

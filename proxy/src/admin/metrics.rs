@@ -78,25 +78,25 @@ impl Collector for Metrics {
             out,
             "connections_accepted",
             "Connections that clients opened",
-            |it| it.connections_accepted.get(),
+            |counters| counters.connections_accepted.get(),
         )?;
         counter(
             out,
             "connections_shed",
             "Connections without a request that gave way to new ones",
-            |it| it.connections_shed.get(),
+            |counters| counters.connections_shed.get(),
         )?;
         counter(
             out,
             "accept_pauses",
             "Times that no connection was accepted for a while, for want of memory or descriptors",
-            |it| it.accept_pauses.get(),
+            |counters| counters.accept_pauses.get(),
         )?;
         counter(
             out,
             "overload_refused",
             "Requests that were refused for want of memory",
-            |it| it.overload_refused.get(),
+            |counters| counters.overload_refused.get(),
         )?;
         let handshakes = || self.workers.iter().map(|counters| &counters.handshakes);
         Handshakes::encode(handshakes, out)?;
@@ -104,45 +104,66 @@ impl Collector for Metrics {
             out,
             "clients_gone",
             "Requests whose client went away before the response was whole",
-            |it| it.clients_gone.get(),
+            |counters| counters.clients_gone.get(),
         )?;
-        counter(out, "received_bytes", "Bytes of request bodies", |it| {
-            it.bytes_received.get()
-        })?;
-        counter(out, "sent_bytes", "Bytes of response bodies", |it| {
-            it.bytes_sent.get()
+        counter(
+            out,
+            "received_bytes",
+            "Bytes of request bodies",
+            |counters| counters.bytes_received.get(),
+        )?;
+        counter(out, "sent_bytes", "Bytes of response bodies", |counters| {
+            counters.bytes_sent.get()
         })?;
         counter(
             out,
             "upstream_connections_opened",
             "New connections to endpoints",
-            |it| it.upstream_connections_opened.get(),
+            |counters| counters.upstream_connections_opened.get(),
         )?;
         counter(
             out,
             "upstream_connections_reused",
             "Requests that went over a connection that was open already",
-            |it| it.upstream_connections_reused.get(),
+            |counters| counters.upstream_connections_reused.get(),
         )?;
         counter(
             out,
             "retries",
             "Requests that were sent once more after an endpoint may have seen them",
-            |it| it.retries.get(),
+            |counters| counters.retries.get(),
         )?;
         counter(
             out,
             "access_log_lines_dropped",
-            "Lines of the access log that nobody read in time",
-            |it| it.log_lines_dropped.get(),
+            "Lines of the access log that were dropped because the reader was too slow",
+            |counters| counters.log_lines_dropped.get(),
         )?;
         let errors = [
-            ("connect", self.sum(|it| it.upstream_connect_failed.get())),
-            ("tls", self.sum(|it| it.upstream_tls_failed.get())),
-            ("denied", self.sum(|it| it.upstream_denied.get())),
-            ("timeout", self.sum(|it| it.upstream_timed_out.get())),
-            ("malformed", self.sum(|it| it.upstream_malformed.get())),
-            ("closed", self.sum(|it| it.upstream_closed.get())),
+            (
+                "connect",
+                self.sum(|counters| counters.upstream_connect_failed.get()),
+            ),
+            (
+                "tls",
+                self.sum(|counters| counters.upstream_tls_failed.get()),
+            ),
+            (
+                "denied",
+                self.sum(|counters| counters.upstream_denied.get()),
+            ),
+            (
+                "timeout",
+                self.sum(|counters| counters.upstream_timed_out.get()),
+            ),
+            (
+                "malformed",
+                self.sum(|counters| counters.upstream_malformed.get()),
+            ),
+            (
+                "closed",
+                self.sum(|counters| counters.upstream_closed.get()),
+            ),
         ];
         counters(
             out,

@@ -1,4 +1,4 @@
-//! What clients are really shown: handshakes with the own listener. A certificate in a table is a
+//! Probes the certificates that clients are presented, by handshakes with the own listener. A certificate in a table is a
 //! belief; this is the fact.
 //!
 //! A name is looked at when its certificate becomes another one, and all names are looked at in
@@ -34,10 +34,10 @@ use tokio_rustls::TlsConnector;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a handshake that failed, until the next look.
 const RETRY: Duration = Duration::from_secs(1);
-/// What was found is told after this time at the latest, also while there is more to look at.
+/// Findings are published after this time at the latest, also while more targets are due.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Looks for ever; ends with the runtime that it runs on.
+/// Runs the probe until its runtime ends.
 pub(crate) async fn run(
     targets: Rc<Targets>,
     served: watch::Sender<Arc<Vec<Served>>>,
@@ -45,7 +45,7 @@ pub(crate) async fn run(
 ) {
     let client = match client() {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "served certificates cannot be looked at"),
+        Err(error) => return tracing::error!(%error, "failed to start the certificate probe"),
     };
     let mut known = Findings::default();
     let mut turn = tokio::time::interval(every);
@@ -63,7 +63,7 @@ pub(crate) async fn run(
                     Ok(found) => known.found(&next, &found, &targets),
                     Err(error) => {
                         let hostname = &next.hostname;
-                        tracing::warn!(%hostname, "the own listener shows no certificate: {error:#}");
+                        tracing::warn!(%hostname, "failed to probe the certificate of the own listener: {error:#}");
                         known.forget([next.hostname.clone()]);
                         targets.again(next);
                         failed = true;
@@ -84,13 +84,13 @@ pub(crate) async fn run(
     }
 }
 
-/// What a look saw.
+/// Certificate that one probe was presented.
 struct Found {
     fingerprint: String,
     not_after_unix: i64,
 }
 
-/// What has been found, by hostname.
+/// Findings by hostname.
 #[derive(Default)]
 struct Findings {
     served: BTreeMap<String, Served>,
@@ -138,7 +138,7 @@ impl Findings {
     }
 }
 
-/// Shakes hands as a client that asks for the hostname; gives what it was shown.
+/// Performs a handshake as a client of the hostname and returns the certificate that it was presented.
 async fn look(
     client: &ClientConfig,
     listener: SocketAddr,
@@ -163,9 +163,9 @@ async fn look(
     };
     let shaken = timeout(HANDSHAKE_TIMEOUT, shaking)
         .await
-        .context("no answer")?;
+        .context("handshake timed out")?;
     let Some(leaf) = recorder.shown() else {
-        return Err(shaken.map_or_else(Into::into, |_| anyhow!("no certificate")));
+        return Err(shaken.map_or_else(Into::into, |_| anyhow!("no certificate presented")));
     };
     Ok(Found {
         fingerprint: fingerprint(&leaf),

@@ -1,7 +1,7 @@
-//! What is held, compiled: a synchronous state machine from updates to changes for the workers.
+//! The compiled resources: a synchronous state machine from updates to changes for the workers.
 //!
 //! Endpoint sets and certificates are slots that hosts refer to, so their change reaches every
-//! worker at once and recompiles nothing; other authorities make the TLS of their hosts anew. A
+//! worker at once and recompiles nothing; other authorities rebuild the TLS of their hosts. A
 //! host that names something absent waits, its old version in service.
 
 use crate::control::credentials::Credentials;
@@ -25,7 +25,7 @@ use portolan_proxy_core::endpoint::EndpointSet;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What is held.
+/// The compiled resources.
 #[derive(Debug)]
 pub(crate) struct Table {
     workers: usize,
@@ -47,11 +47,11 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Waiting {
     update: Update,
-    /// It was refused already; when it can be served after all, that is told anew.
+    /// It was rejected already; when it can be served after all, that is reported again.
     rejected: bool,
 }
 
-/// What follows from a batch.
+/// Changes that follow from a batch.
 #[derive(Debug, Default)]
 pub(crate) struct TableChanges {
     /// Of this batch, and of earlier hosts whose wait is over.
@@ -64,7 +64,7 @@ pub(crate) struct TableChanges {
     pub(crate) waiting: BTreeMap<String, Version>,
 }
 
-/// What became of a host.
+/// Result of compiling a host.
 enum Compiled {
     Ready(Arc<Host>),
     /// Something that it names is absent and may come.
@@ -156,7 +156,7 @@ impl Table {
         };
         let waiting = self.waiting.get_mut(hostname)?;
         waiting.rejected = true;
-        let refusal = format!("it names what is absent: {}", absent.join(", "));
+        let refusal = format!("references not found: {}", absent.join(", "));
         Some(waiting.update.verdict(Some(refusal)))
     }
 
@@ -209,7 +209,7 @@ impl Table {
         if let Some(former) = self.waiting.remove(&hostname) {
             changes.waiting.remove(&hostname);
             if !former.rejected {
-                let refusal = "a newer version came before it could be applied";
+                let refusal = "superseded by a newer version before it could be applied";
                 changes
                     .verdicts
                     .push(former.update.verdict(Some(refusal.to_owned())));
@@ -247,7 +247,7 @@ impl Table {
         let names = update.resource.references();
         if let Some(absent) = names.iter().find(|name| !self.has(name)) {
             return match self.credentials.refusal(absent) {
-                Some(why) => Compiled::Blocked(format!("{absent} was refused: {why}")),
+                Some(why) => Compiled::Blocked(format!("{absent} was rejected: {why}")),
                 None => Compiled::Waits,
             };
         }
@@ -362,7 +362,7 @@ impl Table {
                 let made = self.credentials.default_termination(&slot);
                 made.map(Some).map_err(|error| error.to_string())
             }
-            None => Err(format!("{name} is absent or was refused")),
+            None => Err(format!("{name} not found or rejected")),
         }
     }
 
@@ -371,7 +371,7 @@ impl Table {
         let names = self
             .pending_settings
             .as_ref()
-            .map(|it| it.resource.references());
+            .map(|update| update.resource.references());
         if names.is_some_and(|names| names.iter().all(|name| self.has(name)))
             && let Some(update) = self.pending_settings.take()
         {
@@ -414,9 +414,13 @@ impl Table {
                 changes.hosts.push(HostChange::DefaultTermination(None));
             }
             Kind::VirtualHost => {
-                if let Some(waiting) = self.waiting.remove(&name.name).filter(|it| !it.rejected) {
+                if let Some(waiting) = self
+                    .waiting
+                    .remove(&name.name)
+                    .filter(|waiting| !waiting.rejected)
+                {
                     changes.waiting.remove(&name.name);
-                    let refusal = "it was removed before it could be applied".to_owned();
+                    let refusal = "removed before it could be applied".to_owned();
                     changes.verdicts.push(waiting.update.verdict(Some(refusal)));
                 }
                 self.hosts.remove(&name.name);
@@ -494,7 +498,7 @@ mod tests {
     fn refusals(changes: &TableChanges) -> Vec<(String, Option<String>)> {
         let verdicts = changes.verdicts.iter();
         verdicts
-            .map(|it| (it.name.name.clone(), it.refused.clone()))
+            .map(|verdict| (verdict.name.name.clone(), verdict.refused.clone()))
             .collect()
     }
 
@@ -507,7 +511,12 @@ mod tests {
             endpoints("t/s:80"),
         ];
         let changes = table.apply(batch, &[]);
-        assert!(changes.verdicts.iter().all(|it| it.refused.is_none()));
+        assert!(
+            changes
+                .verdicts
+                .iter()
+                .all(|verdict| verdict.refused.is_none())
+        );
         assert_eq!((changes.verdicts.len(), changes.hosts.len()), (3, 1));
         assert_eq!(table.certificate_of("shop.test").unwrap().name(), "t/c");
     }
@@ -528,17 +537,17 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_waited_too_long_is_refused_by_name_and_served_when_it_can_be() {
+    fn rejects_a_host_that_waited_too_long() {
         let mut table = table();
         table.apply(vec![host("shop.test", None, "t/a:80")], &[]);
         let refusal = table.reject_waiting("shop.test").unwrap().refused.unwrap();
-        assert_eq!(refusal, "it names what is absent: Endpoints t/a:80");
+        assert_eq!(refusal, "references not found: Endpoints t/a:80");
         let changes = table.apply(vec![endpoints("t/a:80")], &[]);
         assert!(refusals(&changes).contains(&("shop.test".into(), None)));
     }
 
     #[test]
-    fn a_bad_certificate_is_refused_and_blocks_only_hosts_that_have_no_other() {
+    fn rejects_a_bad_certificate_and_blocks_new_hosts() {
         let mut table = table();
         let bad = certificate("t/c", "shop.test", false);
         let changes = table.apply(
@@ -559,7 +568,7 @@ mod tests {
                 .1
                 .as_ref()
                 .unwrap()
-                .starts_with("Certificate t/c was refused: tls.key")
+                .starts_with("Certificate t/c was rejected: tls.key")
         );
         let changes = table.apply(vec![certificate("t/c", "shop.test", true)], &[]);
         assert!(refusals(&changes).contains(&("shop.test".into(), None)));
@@ -591,7 +600,7 @@ mod tests {
                 .1
                 .as_ref()
                 .unwrap()
-                .starts_with("a newer version")
+                .starts_with("superseded by a newer version")
         );
         assert_eq!(rejected[2].1, None);
     }
@@ -600,7 +609,7 @@ mod tests {
     fn removing_forgets() {
         let mut table = table();
         let batch = vec![endpoints("t/a:80"), host("shop.test", None, "t/a:80")];
-        let names: Vec<_> = batch.iter().map(|it| it.resource.name()).collect();
+        let names: Vec<_> = batch.iter().map(|update| update.resource.name()).collect();
         table.apply(batch, &[]);
         let changes = table.apply(Vec::new(), &names);
         assert!(matches!(changes.hosts[..], [HostChange::Remove(_)]));

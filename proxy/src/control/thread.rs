@@ -21,10 +21,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
-/// How often it is looked at what the process has in memory.
+/// Interval at which the resident memory of the process is read.
 const OBSERVED: Duration = Duration::from_secs(1);
 
-/// What the control thread works with.
+/// The control thread and the handles that it works with.
 pub(crate) struct ControlThread {
     pub(crate) receiver: ControlReceiver,
     pub(crate) table: Table,
@@ -40,7 +40,7 @@ pub(crate) struct ControlThread {
     pub(crate) denied: Denied,
 }
 
-/// What it remembers from batch to batch.
+/// State kept from batch to batch.
 struct ControlState {
     /// The first snapshot has ended: listeners may open.
     synced: bool,
@@ -62,7 +62,7 @@ struct Parked {
 }
 
 impl ControlThread {
-    /// Works until nobody can ask for anything any more or the data plane stops.
+    /// Runs until every handle is dropped or the data plane stops.
     pub(crate) async fn run(mut self) {
         let targets = Rc::new(Targets::default());
         let served = self.receiver.served.clone();
@@ -80,7 +80,9 @@ impl ControlThread {
                 self.denied.clone(),
                 Arc::clone(&self.inventory),
             ))),
-            Err(ref error) => tracing::warn!("external names have no endpoints: {error:#}"),
+            Err(ref error) => {
+                tracing::warn!("failed to set up DNS, external names have no endpoints: {error:#}")
+            }
         }
         let mut state = ControlState {
             synced: false,
@@ -143,7 +145,7 @@ impl ControlThread {
         let hosts = std::mem::take(&mut changes.hosts);
         self.send_update(hosts.into(), open, close).await;
         self.record_applied(&changes.verdicts, &batch.removals);
-        // First: whoever has the answer may rely on what `/readyz` says.
+        // First: a caller that has the result may rely on `/readyz`.
         self.update_readiness(state, *self.phase.borrow());
         self.answer(state, changes, answer);
     }
@@ -246,8 +248,8 @@ impl ControlThread {
         self.inventory.applied_now();
     }
 
-    /// Answers with the verdicts of this batch, and hands verdicts on earlier hosts to whoever
-    /// waits for them; what nobody waits for comes along with this answer.
+    /// Answers with the verdicts of this batch, and hands verdicts on earlier hosts to the callers that
+    /// wait for them; verdicts without a waiting caller come along with this one.
     fn answer(
         &self,
         state: &mut ControlState,
@@ -297,7 +299,7 @@ impl ControlThread {
     }
 }
 
-/// Tells the ledger what the process has in memory, for ever.
+/// Reports the resident memory of the process to the memory budget, until the runtime ends.
 async fn observe(budget: Arc<MemoryBudget>) {
     let mut each = tokio::time::interval(OBSERVED);
     loop {
@@ -309,7 +311,7 @@ async fn observe(budget: Arc<MemoryBudget>) {
 }
 
 impl ControlState {
-    /// Gives a verdict to the answer that waits for it, or back.
+    /// Returns a verdict to the answer that waits for it, or back.
     fn deliver(&mut self, verdict: Verdict) -> Option<Verdict> {
         let waits = |parked: &&mut Parked| {
             verdict.name.kind == Kind::VirtualHost
@@ -328,7 +330,7 @@ impl ControlState {
     fn send_complete(&mut self) {
         let complete = |parked: &mut Parked| parked.hosts.is_empty();
         for parked in self.parked.extract_if(.., complete) {
-            // Whoever asked may have gone away.
+            // The caller may have gone away.
             let _ = parked.answer.send(parked.verdicts);
         }
     }

@@ -1,7 +1,7 @@
 //! Which operator is followed. A synchronous state machine; time comes in as an argument.
 //!
 //! The leader with the highest epoch; without a leader for two seconds, whichever operator lives.
-//! An operator that lost the lease but lives is followed on until somebody leads again: it knows
+//! An operator that lost the lease but lives is followed on until there is a leader again: it knows
 //! as much as the others, and changing costs something.
 
 use portolan_discovery::session::{FAIL_OVER, Heartbeat};
@@ -52,7 +52,7 @@ impl Election {
         self.heard.remove(&id);
     }
 
-    /// Whom to follow from now on.
+    /// Decides which operator to follow from now on.
     pub(super) fn decide(&mut self, now: Instant) -> Option<StreamId> {
         let alive = || {
             self.heard
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leader_is_followed_at_once_and_a_standby_after_two_seconds() {
+    fn follows_a_leader_at_once_and_a_standby_after_two_seconds() {
         let start = Instant::now();
         let mut election = Election::new(start);
         election.heard(A, standby(0), start + ms(1500));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_claim_to_lead_the_one_with_the_higher_epoch_does() {
+    fn follows_the_leader_with_the_higher_epoch() {
         let start = Instant::now();
         let mut election = Election::new(start);
         election.heard(B, leader(6), start);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_that_lost_the_lease_is_followed_until_another_leads() {
+    fn follows_a_former_leader_until_another_leads() {
         let start = Instant::now();
         let mut election = Election::new(start);
         election.heard(A, leader(7), start);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_followed_when_nobody_lives() {
+    fn follows_no_operator_when_none_is_alive() {
         let start = Instant::now();
         let mut election = Election::new(start);
         assert_eq!(election.decide(start + ms(5000)), None);

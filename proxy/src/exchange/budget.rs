@@ -1,4 +1,4 @@
-//! What is done for one request over all its attempts: how often it may be sent, and until when.
+//! Retry budget and deadlines of one request across attempts.
 
 use crate::clock;
 use crate::limits::Limits;
@@ -20,7 +20,7 @@ const CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
 /// The pause grows no further.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long the steps of one request may take: what its route says, else what the data plane says.
+/// Timeouts of one request: those of its route, else those of the data plane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EffectiveTimeouts {
     connect: Duration,
@@ -35,41 +35,44 @@ pub(crate) struct EffectiveTimeouts {
 }
 
 impl EffectiveTimeouts {
-    /// A route's time-outs over the limits of the data plane; zero is no bound.
+    /// Combines a route's timeouts with the limits of the data plane; zero is no bound.
     ///
     /// A gRPC call is a stream of messages, and may be silent for as long as a tunnel. Its client says
     /// how long it waits, which comes before the limits but not before the route.
     pub(crate) fn new(route: &Timeouts, limits: &Limits, call: Option<Call>) -> Self {
-        let told = call.and_then(|call| call.timeout);
+        let call_timeout = call.and_then(|call| call.timeout);
         let wait = |own: Option<Duration>, default: Duration| match own.unwrap_or(default) {
             Duration::ZERO => NEVER,
             wait => wait.min(NEVER),
         };
-        let request = match told {
-            Some(told) => wait(route.request, NEVER).min(told),
+        let request = match call_timeout {
+            Some(call_timeout) => wait(route.request, NEVER).min(call_timeout),
             None => wait(route.request, limits.request),
         };
         Self {
             connect: wait(route.connect, limits.connect),
-            response: wait(route.response, told.map_or(limits.response, |_| NEVER)),
+            response: wait(
+                route.response,
+                call_timeout.map_or(limits.response, |_| NEVER),
+            ),
             request,
             idle: match call {
                 Some(_) => wait(route.idle, limits.tunnel_idle),
                 None => wait(route.idle, limits.idle),
             },
             tunnel_idle: wait(route.idle, limits.tunnel_idle),
-            from_start: told.is_some(),
+            from_start: call_timeout.is_some(),
         }
     }
 }
 
-/// The attempts of one request.
+/// Retry budget and deadline of one request.
 #[derive(Debug)]
 pub(crate) struct RequestBudget<'r> {
     pub(crate) timeouts: EffectiveTimeouts,
     retries: Retries<'r>,
     /// Until when a response must have begun; known once the request has been received whole, as
-    /// nobody but the client decides how long that takes.
+    /// only the client decides how long that takes.
     deadline: Option<Instant>,
     continued: bool,
 }
@@ -91,12 +94,12 @@ impl<'r> RequestBudget<'r> {
             .get_or_insert_with(|| clock::now() + self.timeouts.request);
     }
 
-    /// Whether the client is told to go on (RFC 9110 10.1.1): once, however many attempts there are.
+    /// Returns whether 100 (Continue) is due (RFC 9110 10.1.1): once, however many attempts there are.
     pub(crate) fn continues(&mut self) -> bool {
         !std::mem::replace(&mut self.continued, true)
     }
 
-    /// Whether what is sent must be kept for another attempt.
+    /// Returns whether what is sent must be kept for another attempt.
     pub(crate) fn needs_replay(&self) -> bool {
         self.retries.needs_replay()
     }
@@ -121,8 +124,8 @@ impl<'r> RequestBudget<'r> {
         }
     }
 
-    /// What is wrong when the endpoint ends an attempt: that, or that the time is over which the client
-    /// gave. An endpoint is told that time too, and ends the call at the same moment.
+    /// Classifies the end of an attempt by the endpoint: the reason given, or that the time is over which the client
+    /// gave. The endpoint gets that time too, and ends the call at the same moment.
     pub(crate) fn classify(&self, reason: Reason) -> Reason {
         let over =
             self.timeouts.from_start && self.left().is_some_and(|left| left <= CLOCK_TOLERANCE);
@@ -138,7 +141,7 @@ impl<'r> RequestBudget<'r> {
         Some(deadline.saturating_duration_since(clock::now()))
     }
 
-    /// Whether the request is sent once more after this failure. A yes is counted: the attempt must
+    /// Returns whether the request is sent once more after this failure. A yes is counted: the attempt must
     /// follow. See [`Retries::once_more`].
     pub(crate) fn try_retry(&mut self, failure: Failure, possible: bool) -> bool {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -211,14 +214,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_endpoint_that_ends_a_call_in_time_is_not_blamed() {
+    async fn classifies_a_call_ended_at_its_deadline() {
         let call = |timeout| Some(Call { timeout });
-        let told = call(Some(Duration::from_millis(300)));
+        let call_timeout = call(Some(Duration::from_millis(300)));
         let of = |call| {
             let timeouts = EffectiveTimeouts::new(&Timeouts::default(), &Limits::default(), call);
             RequestBudget::new(timeouts, Retries::new(None, true))
         };
-        let (bounded, free) = (of(told), of(call(None)));
+        let (bounded, free) = (of(call_timeout), of(call(None)));
         let closed = Reason::UpstreamClosed;
         assert_eq!(bounded.classify(closed), closed);
         tokio::time::advance(Duration::from_millis(295)).await;

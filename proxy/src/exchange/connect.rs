@@ -34,11 +34,7 @@ pub(crate) trait Open: Sized {
     ) -> Result<Self, Reason>;
 
     /// To the same endpoint, when the connection turned out to be closed.
-    async fn open_anew(
-        self,
-        worker: &Rc<Worker>,
-        budget: &RequestBudget<'_>,
-    ) -> Result<Self, Reason>;
+    async fn reopen(self, worker: &Rc<Worker>, budget: &RequestBudget<'_>) -> Result<Self, Reason>;
 }
 
 /// The way to one of the endpoints, to another than the one that `failed` where there is one.
@@ -55,14 +51,14 @@ pub(crate) async fn connect<U: Open>(
 
 /// The way to the same endpoint, whose connection turned out to be closed; to another one when it
 /// takes no new one, since it may have closed the old one to end.
-pub(crate) async fn connect_anew<U: Open>(
+pub(crate) async fn reconnect<U: Open>(
     worker: &Rc<Worker>,
     backend: &Backend,
     endpoint: Arc<Endpoint>,
     closed: U,
     budget: &mut RequestBudget<'_>,
 ) -> Result<U, Reason> {
-    let opened = closed.open_anew(worker, budget).await;
+    let opened = closed.reopen(worker, budget).await;
     passing_over(worker, backend, endpoint, opened, budget).await
 }
 
@@ -192,7 +188,7 @@ async fn connect_tcp(worker: &Worker, endpoint: &Endpoint) -> Result<TcpStream, 
     }
 }
 
-/// Closes connections to endpoints that have no request. Gives whether there was any.
+/// Closes connections to endpoints that have no request. Returns whether there was any.
 fn close_waiting(worker: &Worker) -> bool {
     worker.peers.close_waiting() | worker.http2_pool.close_idle()
 }

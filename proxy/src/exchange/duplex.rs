@@ -52,7 +52,7 @@ pub(crate) enum Ending<C: Downstream, U: Upstream> {
     },
     /// No byte of a response went down: it can be answered by us.
     Failed(Reason),
-    /// The response was broken off; nothing can be said any more.
+    /// The response was broken off; nothing more can be sent.
     BrokenOff { status: u16 },
     /// The client went away.
     ClientGone,
@@ -73,7 +73,7 @@ pub(crate) struct Exchange<'a, 'r, C: Downstream, U: Upstream> {
     looked: Instant,
     /// How long a response is waited for once the client has closed its side.
     half_closed: Duration,
-    /// What is wrong when the timer fires while a response is waited for.
+    /// Reason to report when the timer fires while a response is awaited.
     overdue: Reason,
     /// The timer was set nearer because the client has closed its side.
     abandoned: bool,
@@ -98,7 +98,7 @@ enum Download<C: Downstream, U: Upstream> {
     Body(Response<C, U>),
 }
 
-/// What is known while no final response head has come.
+/// State while no final response head has come.
 struct Awaiting<C: Downstream> {
     /// Interim responses on their way; taken when the response begins.
     interim: Option<C::InterimResponses>,
@@ -117,7 +117,7 @@ struct Response<C: Downstream, U: Upstream> {
     keep_upstream: bool,
 }
 
-/// What a response head leads to.
+/// Outcome of a response head.
 enum Arrived<C: Downstream, U: Upstream> {
     /// Another head follows.
     Interim,
@@ -240,7 +240,7 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             Poll::Ready(Err(FlowError::Write(_))) if untaken => {
                 return Some(self.fail(Reason::UpstreamClosed, Some(Failure::Unsent)));
             }
-            // The endpoint may have said why before it closed.
+            // The endpoint may have sent a response before it closed.
             Poll::Ready(Err(FlowError::Write(_))) => {
                 let kept = self.end_upload();
                 self.upload = Upload::Stopped { moved, kept };
@@ -470,7 +470,8 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             Some(_) => self.budget.classify(reason),
             None => reason,
         };
-        let Some(failure) = failure.filter(|it| self.budget.try_retry(*it, possible)) else {
+        let Some(failure) = failure.filter(|failure| self.budget.try_retry(*failure, possible))
+        else {
             return Ending::Failed(reason);
         };
         match self.take_upload() {
@@ -484,7 +485,7 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
 }
 
 impl<C: Downstream> Awaiting<C> {
-    /// Whether the client has got anything that came from the endpoint, or part of anything: then no
+    /// Returns whether the client has got anything that came from the endpoint, or part of anything: then no
     /// other endpoint may be asked.
     fn has_forwarded(&self) -> bool {
         self.passed_on || self.interim.as_ref().is_some_and(C::is_mid_interim)
@@ -496,7 +497,7 @@ impl<C: Downstream> Awaiting<C> {
         client: &mut C,
         context: &RequestContext,
     ) -> Arrived<C, U> {
-        // A 101 that nobody asked for is no interim response that can be passed on.
+        // An unrequested 101 is no interim response that can be passed on.
         if head.status == 101 || self.interim_count == MAX_INTERIM {
             return Arrived::Malformed;
         }
@@ -542,7 +543,7 @@ impl<C: Downstream, U: Upstream> Upload<C, U> {
         }
     }
 
-    /// Whether the request can be sent once more, from its beginning.
+    /// Returns whether the request can be sent once more, from its beginning.
     fn can_be_sent_again(&self) -> bool {
         match self {
             Self::Under(flow) => flow.can_be_sent_again(),
@@ -554,7 +555,7 @@ impl<C: Downstream, U: Upstream> Upload<C, U> {
 }
 
 impl<C: Downstream, U: Upstream> Download<C, U> {
-    /// Whether part of an interim response went down.
+    /// Returns whether part of an interim response went down.
     fn is_mid_interim(&self) -> bool {
         let Self::Head(awaiting) = self else {
             return false;

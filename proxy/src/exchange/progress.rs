@@ -1,9 +1,9 @@
-//! Whether bodies move fast enough, looked at now and then.
+//! Checks now and then that bodies move fast enough.
 
 use crate::limits::Limits;
 use std::time::Duration;
 
-/// What has moved since the last looks.
+/// Bytes moved since the last checks.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// Over how long a client's speed is taken, and how many bytes it must send or take in that time.
@@ -17,7 +17,7 @@ pub(super) struct Progress {
     moved_before_look: u64,
 }
 
-/// What one look found.
+/// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ProgressCheck {
     /// A client that is waited for is too slow.
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_within_the_window_is_allowed_however_often_one_looks() {
+    fn allows_a_pause_within_the_window() {
         let mut progress = progress(5);
         for _ in 0..5 {
             assert!(!look(&mut progress, 40 * 1024).slow);

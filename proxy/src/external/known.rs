@@ -1,4 +1,4 @@
-//! What is known of one name, and for how long.
+//! Cached addresses of one name, and for how long they hold.
 //!
 //! | DNS says | the endpoints | looked up again |
 //! |---|---|---|
@@ -22,7 +22,7 @@ const STALE: Duration = Duration::from_secs(3600);
 /// The pause after the first failure, doubled up to the longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a look at DNS came to.
+/// Outcome of a DNS lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The name has these addresses.
@@ -30,9 +30,9 @@ pub(crate) enum Outcome {
         addresses: Vec<IpAddr>,
         ttl: Duration,
     },
-    /// It has none, says whoever is responsible for it.
+    /// An authoritative server says that it has none.
     Absent { ttl: Option<Duration> },
-    /// Nobody knows.
+    /// The lookup failed.
     Failed { why: String },
 }
 
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// What is known of a name.
+/// Cached addresses of a name.
 #[derive(Debug, Default)]
 pub(super) struct AddressCache {
     pub(super) addresses: Vec<IpAddr>,
@@ -84,7 +84,7 @@ impl AddressCache {
         }
     }
 
-    /// Whether the last look failed.
+    /// Returns whether the last look failed.
     pub(super) fn is_failing(&self) -> bool {
         self.failures > 0
     }

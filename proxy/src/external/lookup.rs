@@ -32,7 +32,7 @@ impl Dns {
             let config = ResolverConfig::from_name_servers(servers.collect());
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
-        // What is known is kept by whoever asks, for as long as the TTL says.
+        // The caller caches results for their TTL.
         builder.options_mut().cache_size = 0;
         Ok(Self(builder.build().context("setting up the resolver")?))
     }

@@ -43,7 +43,7 @@ impl Names {
         }
     }
 
-    /// Somebody else says what the endpoints are, or the set is gone.
+    /// Stops following: the endpoints are listed elsewhere, or the set is gone.
     pub(crate) fn forget(&self, name: &str) {
         if self.lock().remove(name).is_some() {
             self.changed.notify_one();
@@ -58,13 +58,16 @@ impl Names {
         let followed = self.lock();
         followed
             .values()
-            .map(|it| it.external.host.clone())
+            .map(|followed| followed.external.host.clone())
             .collect()
     }
 
     /// Fills the sets that name this host.
     fn fill(&self, host: &str, addresses: &[IpAddr]) {
-        for Followed { external, set } in self.lock().values().filter(|it| it.external.host == host)
+        for Followed { external, set } in self
+            .lock()
+            .values()
+            .filter(|followed| followed.external.host == host)
         {
             let endpoint = |address: &IpAddr| Endpoint {
                 address: SocketAddr::new(*address, external.port),
@@ -96,7 +99,7 @@ pub(crate) async fn run(names: Arc<Names>, dns: Dns, denied: Denied, inventory: 
             () = names.changed.notified() => follow(&names, &mut hosts, &denied),
             Some(Ok((host, outcome))) = looking.join_next() => {
                 inventory.count_lookup(outcome.result());
-                // Else nobody follows it any more.
+                // Else it is not followed any more.
                 if let Some(followed) = hosts.get_mut(&host) {
                     followed.hear(&host, outcome);
                     names.fill(&host, &order(&followed.known.addresses, &denied, has_route));
@@ -148,17 +151,12 @@ impl Host {
             && !self.known.is_failing()
         {
             let kept = self.known.addresses.len();
-            tracing::warn!(
-                name,
-                why,
-                kept,
-                "an external name cannot be looked up; trying again"
-            );
+            tracing::warn!(name, why, kept, "failed to resolve external name, retrying");
         }
         let before = self.known.addresses.clone();
         self.due = Some(self.known.hear(outcome, Instant::now()));
         if self.known.addresses != before {
-            tracing::info!(name, addresses = ?self.known.addresses, "an external name points elsewhere");
+            tracing::info!(name, addresses = ?self.known.addresses, "resolved external name");
         }
     }
 }

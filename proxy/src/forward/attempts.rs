@@ -25,7 +25,7 @@ use std::task::Poll;
 
 /// How a request ended.
 pub(crate) enum Outcome {
-    /// It is to be answered by us; what was counted, where an endpoint had part of it.
+    /// A local response is due; with the bytes counted, where an endpoint had part of the request.
     Local(LocalResponse, Option<Counted>),
     /// The response went down whole.
     Finished {
@@ -90,7 +90,7 @@ pub(crate) async fn run<C: Downstream>(
     }
 }
 
-/// What the attempts of one request have in common.
+/// State that the attempts of one request share.
 struct Attempts<'a, 'r, C> {
     worker: &'a Rc<Worker>,
     client: &'a mut C,
@@ -151,7 +151,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                     // Boxed: most requests are not the larger for it.
                     connected = match failure {
                         Failure::Unsent if upstream.is_reused() => {
-                            Box::pin(self.anew(upstream)).await
+                            Box::pin(self.reconnect(upstream)).await
                         }
                         _ => Box::pin(self.another(upstream)).await,
                     };
@@ -159,7 +159,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                 Ending::Failed(reason) => {
                     worker.count_upstream_error(reason);
                     upstream.give_back(&worker.buffers);
-                    // Dropped before the answer: what the endpoint still works on, nobody waits for.
+                    // Dropped before the response: what the endpoint still works on is not awaited.
                     drop(upstream);
                     return Outcome::Local(request.failed(reason), Some(counted));
                 }
@@ -195,18 +195,18 @@ impl<C: Downstream> Attempts<'_, '_, C> {
         }
     }
 
-    /// The way on when a kept connection took nothing; see [`connect::connect_anew`].
-    async fn anew<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
+    /// Reconnects when a kept connection took nothing; see [`connect::reconnect`].
+    async fn reconnect<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
         let endpoint = closed.in_flight().endpoint().clone();
         let (worker, backend, budget) = (self.worker, self.backend, &mut self.budget);
-        let connecting = connect::connect_anew(worker, backend, endpoint, closed, budget);
+        let connecting = connect::reconnect(worker, backend, endpoint, closed, budget);
         unless_gone(self.client, pin!(connecting)).await
     }
 
-    /// The way to another endpoint, after a pause.
+    /// Connects to another endpoint, after a pause.
     async fn another<U: Upstream + Open>(&mut self, failed: U) -> Option<Result<U, Reason>> {
         let endpoint = failed.in_flight().endpoint().clone();
-        // What it still works on, nobody waits for.
+        // What it still works on is not awaited.
         drop(failed);
         let (worker, backend, budget) = (self.worker, self.backend, &mut self.budget);
         let connecting = async move {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     /// The race between a look at a pooled connection and its use, made certain: a connection that is
-    /// quiet, and takes not one byte. Gives the origin's end of it.
+    /// quiet, and takes not one byte. Returns the origin's end of it.
     async fn keep_stale(
         worker: &Worker,
         endpoints: &EndpointSet,
@@ -359,7 +359,10 @@ mod tests {
         let all: Vec<_> = (0..endpoints.len())
             .filter_map(|_| endpoints.next(0, None))
             .collect();
-        let endpoint = all.iter().find(|it| it.address() == address).unwrap();
+        let endpoint = all
+            .iter()
+            .find(|endpoint| endpoint.address() == address)
+            .unwrap();
         let stale = Stream::Plain(stale);
         worker.pool.keep(endpoint, stale, Instant::now());
         other
@@ -433,7 +436,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_connection_that_took_no_byte_is_replaced_for_any_method() {
+    async fn replaces_a_stale_connection_for_any_method() {
         let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = origin.local_addr().unwrap();
         let endpoints = endpoints(&[address]);
@@ -448,7 +451,7 @@ mod tests {
 
     /// A pod that ends closes its connections, and takes no new ones, before anybody hears of it.
     #[tokio::test]
-    async fn an_endpoint_that_ended_is_passed_over_when_its_connection_turns_out_to_be_closed() {
+    async fn skips_an_endpoint_that_ended() {
         let bind = || TcpListener::bind("127.0.0.1:0");
         let (ended, also, origin) = (
             bind().await.unwrap(),

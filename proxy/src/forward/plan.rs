@@ -1,4 +1,4 @@
-//! From a request's head to what will be done: everything that borrows the head happens here,
+//! Routes a parsed request: returns a local response or a plan for an upstream. All that borrows the head is here,
 //! between two waits, so that no waiting connection holds on to parsed fields.
 
 use crate::exchange::RequestContext;
@@ -22,11 +22,11 @@ use portolan_proxy_core::route::{ResponsePolicy, Route};
 use portolan_proxy_core::websocket::{self, Handshake};
 use std::sync::Arc;
 
-/// What will be done with a request.
+/// Plan for a request.
 pub(crate) enum RequestPlan {
     /// Send it on.
     Forward(ForwardPlan),
-    /// Answer it.
+    /// Respond locally.
     Local(LocalResponse),
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct ForwardPlan {
     pub(crate) route: Arc<Route<Backend>>,
     /// Which of the route's backends it goes to.
     pub(crate) backend: usize,
-    /// What its endpoint is sent.
+    /// Message for its endpoint.
     pub(crate) message: Message,
     pub(crate) request: Request,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Message {
     Http2(Box<Sent>),
 }
 
-/// What all attempts of a request need to know of it.
+/// Properties of a request that all attempts need.
 pub(crate) struct Request {
     pub(crate) context: RequestContext,
     /// How its body is framed by the client.
@@ -58,12 +58,12 @@ pub(crate) struct Request {
     pub(crate) call: Option<Call>,
 }
 
-/// An answer of our own, and what becomes of the connection.
+/// A local response, and how the connection continues.
 pub(crate) struct LocalResponse {
     pub(crate) response: answer::Answer,
     pub(crate) head_only: bool,
     pub(crate) http10: bool,
-    /// The client is told by a gRPC status.
+    /// The client gets it as a gRPC status.
     pub(crate) grpc: bool,
     /// The connection may go on.
     pub(crate) keep_client: bool,
@@ -86,11 +86,11 @@ impl LocalResponse {
 #[derive(Clone, Copy)]
 pub(crate) struct From<'a> {
     pub(crate) client: Client<'a>,
-    /// What the TLS handshake settled; absent in the clear.
+    /// Result of the TLS handshake; absent without TLS.
     pub(crate) negotiated: Option<&'a Negotiated>,
 }
 
-/// Judges a whole head.
+/// Plans a request from its whole head.
 pub(crate) fn plan_request(
     worker: &Worker,
     head: &RequestHead<'_, '_>,
@@ -106,7 +106,7 @@ pub(crate) fn plan_request(
             head_only: head.method == "HEAD",
             http10: head.version == Version::Http10,
             grpc,
-            // On HTTP/1 a body that nobody reads would be taken for the next request.
+            // On HTTP/1 an unread body would be taken for the next request.
             keep_client: keep_client && (http2 || head.framing.is_empty()),
         })
     };
@@ -133,7 +133,10 @@ pub(crate) fn plan_request(
     let Some(host) = hosts.get(authority.host()) else {
         return refuse(Reason::UnknownHost);
     };
-    if from.negotiated.is_some_and(|it| !host.may_share(it)) {
+    if from
+        .negotiated
+        .is_some_and(|negotiated| !host.may_share(negotiated))
+    {
         return refuse(Reason::MisdirectedRequest);
     }
     let (route, response) = match decide(&view, &host.policy) {
@@ -141,7 +144,7 @@ pub(crate) fn plan_request(
         Decision::Forward { route, response } => (route, response),
     };
     let chosen = route.choose_backend(worker.index);
-    let chosen = chosen.and_then(|it| Some((it, route.backend(it)?)));
+    let chosen = chosen.and_then(|index| Some((index, route.backend(index)?)));
     let Some((index, backend)) = chosen else {
         return respond(
             answer::Answer::new(Reason::NoReadyEndpoints, response),
@@ -153,7 +156,7 @@ pub(crate) fn plan_request(
         request_id: &record.request_id,
         via: &worker.via,
     };
-    let own_key = accept.as_ref().and_then(|it| it.own_key.as_deref());
+    let own_key = accept.as_ref().and_then(|accept| accept.own_key.as_deref());
     let Some(message) = message(worker, head, &view, route, backend, hop, own_key) else {
         return refuse(Reason::MalformedRequest);
     };
@@ -165,7 +168,7 @@ pub(crate) fn plan_request(
             context: context(
                 head,
                 keep_client,
-                accept.map(|it| it.expected),
+                accept.map(|accept| accept.expected),
                 response,
                 call,
             ),
@@ -194,7 +197,7 @@ fn context(
     }
 }
 
-/// What the endpoint gets. Nothing when HTTP/2 has no way to say it.
+/// Builds the message for the endpoint; `None` when HTTP/2 cannot express it.
 fn message(
     worker: &Worker,
     head: &RequestHead<'_, '_>,
@@ -227,7 +230,7 @@ fn message(
 struct Accept {
     /// Ours, where the client had none.
     own_key: Option<String>,
-    /// What the endpoint must answer, and the client is told.
+    /// Value that the endpoint must answer with, and that the client gets.
     expected: String,
 }
 

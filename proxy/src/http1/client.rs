@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/1, as an exchange sees it.
+//! The client's side of an exchange over HTTP/1.
 
 use crate::exchange::RequestContext;
 use crate::exchange::io::{Downstream, Watch};
@@ -105,7 +105,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
         context: &RequestContext,
         request_sent: bool,
     ) -> (Written, bool) {
-        // HTTP/1.0 has no chunks; HTTP/1.1 gets an end that can be told from a broken connection.
+        // HTTP/1.0 has no chunks; HTTP/1.1 gets an end that differs from a broken connection.
         let (body, coding) = match (head.framing, context.http10) {
             (Framing::Chunked | Framing::UntilClose, false) => (Framing::Chunked, Coding::Chunked),
             (Framing::Chunked | Framing::UntilClose, true) => (Framing::UntilClose, Coding::Plain),
@@ -133,7 +133,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
     fn poll_watch(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Watch {
         let Wire { stream, input } = &mut *self.wire;
         while !self.closed && !input.as_ref().is_some_and(Buffer::is_full) {
-            let ahead = input.as_ref().map_or(0, |it| it.unread().len());
+            let ahead = input.as_ref().map_or(0, |input| input.unread().len());
             if ahead >= BUFFER {
                 break;
             }
@@ -161,7 +161,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
     }
 
     async fn gone(&mut self) {
-        // Ready for nothing else can be told from a client that sends ahead.
+        // No other readiness differs from that of a client that sends ahead.
         while let Ok(ready) = self.wire.stream.tcp().ready(Interest::ERROR).await {
             if ready.is_error() {
                 return;

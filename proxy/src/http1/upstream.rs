@@ -1,4 +1,4 @@
-//! An endpoint that speaks HTTP/1.1, as an exchange sees it.
+//! The endpoint's side of an exchange over HTTP/1.1.
 
 use crate::clock;
 use crate::exchange::budget::RequestBudget;
@@ -66,11 +66,7 @@ impl Open for Http1Upstream {
         Ok(connected.into())
     }
 
-    async fn open_anew(
-        self,
-        worker: &Rc<Worker>,
-        budget: &RequestBudget<'_>,
-    ) -> Result<Self, Reason> {
+    async fn reopen(self, worker: &Rc<Worker>, budget: &RequestBudget<'_>) -> Result<Self, Reason> {
         let (endpoint, proved) = (self.in_flight.endpoint(), self.wire.stream.proved());
         let connected = connect::new(worker, endpoint, proved, budget).await?;
         Ok(connected.into())
@@ -116,7 +112,7 @@ impl Upstream for Http1Upstream {
                 Ok(None) if unread.len() < MAX_HEAD => {}
                 Ok(None) | Err(_) => return fault(Reason::MalformedResponse, None),
             }
-            if let Some(full) = input.as_mut().filter(|it| it.is_full()) {
+            if let Some(full) = input.as_mut().filter(|input| input.is_full()) {
                 full.grow(MAX_HEAD);
             }
             match ready!(buffers.poll_fill(cx, stream, input)) {

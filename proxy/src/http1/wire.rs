@@ -131,7 +131,7 @@ pub(crate) struct Written {
     /// The head, then encoded body, not all of it written yet.
     pending: Vec<u8>,
     written: usize,
-    /// What was written stays in `pending`, as long as it is no longer than this.
+    /// Written bytes stay in `pending`, as long as it is no longer than this.
     kept: Option<usize>,
     /// So many bytes at the front of what was read are body, to be written from where they are.
     direct: usize,
@@ -350,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_passes_a_small_pipe() {
-        let body: Vec<u8> = (0..200_000u32).map(|it| (it % 251) as u8).collect();
+        let body: Vec<u8> = (0..200_000u32).map(|index| (index % 251) as u8).collect();
         let framing = Framing::Length(body.len() as u64);
         let (result, out, _) = through(&body, framing, Coding::Plain).await;
         assert!(result.is_ok());
@@ -387,7 +387,7 @@ mod tests {
         }
     }
 
-    /// What a receiver gets of a kept flow, the first time and again.
+    /// Sends a kept flow twice and returns both outputs.
     async fn twice(body: &[u8], framing: Framing, coding: Coding) -> (Vec<u8>, Option<Vec<u8>>) {
         let (mut sender, from) = duplex(body.len().max(1));
         sender.write_all(body).await.unwrap();
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_before_a_broken_chunk_passes_and_the_break_is_told() {
+    async fn passes_data_before_a_malformed_chunk() {
         let (result, _, _) = through(b"3\r\nabcX", Framing::Chunked, Coding::Chunked).await;
         assert!(matches!(result, Err(FlowError::Malformed(_))));
     }

@@ -1,4 +1,4 @@
-//! A client's stream, as an exchange sees it.
+//! The client's side of an exchange over HTTP/2.
 
 use crate::exchange::RequestContext;
 use crate::exchange::io::{Downstream, Watch};
@@ -50,7 +50,7 @@ impl Client {
         }
     }
 
-    /// Begins a response. A stream that takes none is gone, which whoever writes to it is told.
+    /// Begins a response. A stream that takes none is gone, which the next write reports.
     pub(crate) fn respond(&mut self, status: u16, fields: Fields, ended: bool) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -65,7 +65,7 @@ impl Client {
             return;
         };
         let sending = poll_fn(|cx| message.poll_send(sending, cx));
-        // Whoever does not take it does without.
+        // A client that does not read it does without.
         let _ = timeout(worker.limits.head, sending).await;
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-/// A place on a connection to the endpoint, with whether the connection was used before.
+/// Acquires a permit on a connection to the endpoint; also returns whether the connection was used before.
 pub(crate) async fn acquire(
     worker: &Rc<Worker>,
     endpoint: &Arc<Endpoint>,
@@ -35,7 +35,7 @@ pub(crate) async fn acquire(
                 }
                 Found::Opening(opened) => opened.notified().await,
                 Found::Nothing(opened) => {
-                    // Those that wait look again however this ends, also when nobody waits for it.
+                    // Waiting requests look again however this ends, also when it is cancelled.
                     let _guard = OpeningGuard {
                         pool: &worker.http2_pool,
                         key,
@@ -53,7 +53,7 @@ pub(crate) async fn acquire(
     found.unwrap_or(Err(Reason::ConnectTimeout))
 }
 
-/// Opens a connection, which is of use once the endpoint has told its settings (RFC 9113 3.4): how
+/// Opens a connection, which is usable once the endpoint has sent its settings (RFC 9113 3.4): how
 /// many streams it allows, and whether there are tunnels.
 async fn open(
     worker: &Rc<Worker>,

@@ -1,5 +1,5 @@
-//! The bytes below a connection of HTTP/2. What is written gathers until everybody who has something
-//! to say in this turn of the worker's loop has said it, and leaves in one call: a write for each
+//! The byte stream below a connection of HTTP/2. Writes gather until every task that has something
+//! to send in this turn of the worker's loop has sent it, and leave in one call: a write for each
 //! frame would cost more than all that is in them.
 
 use crate::clock;
@@ -28,7 +28,7 @@ pub(crate) struct Link<S>(Rc<RefCell<Inner<S>>>);
 struct Inner<S> {
     worker: Rc<Worker>,
     stream: S,
-    /// What was read before the codec came.
+    /// Bytes read before the codec was set up.
     ahead: Option<Buffer>,
     gathered: Vec<u8>,
     written: usize,
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         if !inner.seen {
             inner.seen = true;
-            // Behind everybody who has been woken by now.
+            // Behind all tasks that have been woken by now.
             cx.waker().wake_by_ref();
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// The stream, when nobody else holds on to it.
+    /// Returns the stream, unless another clone exists.
     pub(crate) fn into_stream(self) -> Option<S> {
         Rc::try_unwrap(self.0)
             .ok()
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_said_in_one_turn_leaves_together_in_the_next() {
+    async fn writes_of_one_turn_leave_together_in_the_next() {
         let (mut link, mut far) = link(1024);
         link.write_all(b"one").await.unwrap();
         turn(&link).await;
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_write_waits_for_nobody_and_overtakes_nothing() {
+    async fn large_write_leaves_at_once_and_in_order() {
         let (mut link, mut far) = link(256 * 1024);
         link.write_all(&[1; LARGE]).await.unwrap();
         assert_eq!(at_hand(&mut far).await, LARGE);

@@ -1,10 +1,5 @@
 //! HTTP/2 (RFC 9113), with clients and with endpoints, over the `h2` crate.
 //!
-//! ```text
-//! connection ─► stream: head ─► forward::plan ─► forward::attempts ─► its response
-//!                                                       │
-//!                              channels: a connection ◄─┘ with room for one more stream
-//! ```
 //! A connection has a task of its own, which reads and writes frames over a [`link`]; so has every
 //! stream of a client. An exchange sees the two as its sides ([`client`], [`upstream`]).
 

@@ -22,15 +22,15 @@ use std::task::{Context, Poll, ready};
 /// this size: a peer takes thousands of tiny frames for an attack.
 const WORTH_A_FRAME: usize = 4096;
 
-/// How the end of a message is told.
+/// State of the end of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Not known yet.
     Open,
     /// Nothing follows what is queued but perhaps trailers.
     Due,
-    /// Told, or not ours to tell.
-    Told,
+    /// Sent, or not sent by this message.
+    Sent,
 }
 
 /// A message: its head, where that is not sent yet, and the body that is to be sent next.
@@ -43,9 +43,9 @@ pub(crate) struct Sent {
     queued: Bytes,
     trailers: Option<HeaderMap>,
     end: End,
-    /// The end is told by this message, not by its head or by another.
+    /// The end is sent by this message, not by its head or by another.
     ends: bool,
-    /// What was sent, as long as it is short.
+    /// Copy of what was sent, as long as it is short.
     kept: Option<Box<Kept>>,
     accepted: bool,
 }
@@ -60,7 +60,7 @@ struct Kept {
 }
 
 impl Sent {
-    /// The request that an endpoint gets. `None` when what is asked for cannot be said in HTTP/2.
+    /// Builds the request for an endpoint. `None` when HTTP/2 cannot express it.
     pub(crate) fn request(
         head: &Head<'_>,
         rules: &RequestRules,
@@ -114,7 +114,7 @@ impl Sent {
         })
     }
 
-    /// What follows a head that was sent.
+    /// Body that follows a head that was sent.
     pub(super) fn body() -> Self {
         Self {
             head: None,
@@ -137,10 +137,10 @@ impl Sent {
         }
     }
 
-    /// A message whose head said all.
+    /// A message that ended with its head.
     pub(super) fn nothing() -> Self {
         Self {
-            end: End::Told,
+            end: End::Sent,
             ends: false,
             ..Self::body()
         }
@@ -160,10 +160,10 @@ impl Sent {
         self.accepted = well || self.kept.is_none();
     }
 
-    /// Whether the head asks for a tunnel.
+    /// Returns whether the head asks for a tunnel.
     pub(super) fn asks_for_tunnel(&self) -> bool {
         let head = self.head.as_ref();
-        head.is_some_and(|it| it.extensions().get::<Protocol>().is_some())
+        head.is_some_and(|head| head.extensions().get::<Protocol>().is_some())
     }
 
     /// Sends what is queued, as fast as the receiver gives credit, and the end once it is due.
@@ -189,11 +189,11 @@ impl Sent {
             let last = self.queued.is_empty() && self.end == End::Due && self.trailers.is_none();
             stream.send_data(piece, last).map_err(to_io)?;
             if last {
-                self.end = End::Told;
+                self.end = End::Sent;
             }
         }
         if self.end == End::Due {
-            self.end = End::Told;
+            self.end = End::Sent;
             match self.trailers.take() {
                 Some(trailers) => stream.send_trailers(trailers),
                 None => stream.send_data(Bytes::new(), true),

@@ -1,4 +1,4 @@
-//! The two halves of a stream, from whichever side it was opened.
+//! The sending and the receiving half of a stream, for either side.
 
 use crate::exchange::io::FlowError;
 use crate::exchange::io::{Filled, Sink, Source};

@@ -1,4 +1,4 @@
-//! An endpoint's stream, as an exchange sees it.
+//! The endpoint's side of an exchange over HTTP/2.
 
 use crate::exchange::budget::RequestBudget;
 use crate::exchange::connect::Open;
@@ -37,7 +37,7 @@ pub(crate) struct Http2Upstream {
     arrived: Option<(Parts, bool)>,
 }
 
-/// A place on a connection, from which a stream is opened.
+/// A permit on a connection, from which a stream is opened.
 pub(crate) struct Requesting {
     permit: StreamPermit,
     response: Option<ResponseFuture>,
@@ -72,11 +72,7 @@ impl Open for Http2Upstream {
         })
     }
 
-    async fn open_anew(
-        self,
-        worker: &Rc<Worker>,
-        budget: &RequestBudget<'_>,
-    ) -> Result<Self, Reason> {
+    async fn reopen(self, worker: &Rc<Worker>, budget: &RequestBudget<'_>) -> Result<Self, Reason> {
         let Self {
             side,
             in_flight,
@@ -91,7 +87,7 @@ impl Open for Http2Upstream {
 }
 
 impl Requesting {
-    /// What follows from an error of the response.
+    /// Classifies an error of the response.
     fn fault_of(&mut self, error: &h2::Error) -> HeadFault {
         self.reset = error.reason().filter(|_| error.is_reset());
         let not_processed = error.is_remote()
@@ -228,6 +224,6 @@ impl Upstream for Http2Upstream {
     fn give_back(&mut self, _buffers: &Buffers) {}
 
     fn release(self, _keep: bool, _worker: &Worker) {
-        // Its place is free once its stream has ended, which dropping it sees to.
+        // Its permit is free once its stream has ended, which dropping it sees to.
     }
 }

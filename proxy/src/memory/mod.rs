@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use tokio::task::Id;
 
-/// How far it has come. Each step includes those before it.
+/// Level of memory use. Each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MemoryPressure {
     /// All is well.
@@ -28,7 +28,7 @@ pub(crate) enum MemoryPressure {
     Pause,
 }
 
-/// A worker tells the others of its changes in portions of this size.
+/// A worker reports its changes in portions of this size.
 const PORTION: i64 = 64 * 1024;
 /// So many buffers a worker lends however little memory there is: what is under way moves on, if slowly,
 /// and gives back what it holds.
@@ -40,7 +40,7 @@ pub(crate) struct MemoryBudget {
     limit: u64,
     /// From how many bytes each step after the first begins.
     thresholds: [(u64, MemoryPressure); 3],
-    /// What is not counted here: the rest of the process.
+    /// Memory that is not counted here: the rest of the process.
     rest: AtomicU64,
     counted: Counted,
     most_counted: AtomicI64,
@@ -73,7 +73,7 @@ impl MemoryBudget {
         self.limit
     }
 
-    /// What is used, in bytes.
+    /// Returns the memory in use, in bytes.
     pub(crate) fn used(&self) -> u64 {
         let counted = self.counted.0.load(Ordering::Relaxed);
         let rest = self.rest.load(Ordering::Relaxed);
@@ -86,7 +86,7 @@ impl MemoryBudget {
         reached.map_or(MemoryPressure::Normal, |(_, pressure)| *pressure)
     }
 
-    /// Told now and then what the process has in memory. What was counted at its most may still be
+    /// Takes in the resident memory of the process, now and then. What was counted at its most may still be
     /// with the allocator, and is there for the taking.
     pub(crate) fn observe(&self, resident: u64) {
         let counted = self.counted.0.load(Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl WorkerMemory {
         self.wake();
     }
 
-    /// Whether somebody who has to wait from a step on may have one more buffer; if not, the task is
+    /// Returns whether a task that has to wait from this pressure on may have one more buffer; if not, it is
     /// woken when it is worth asking again.
     pub(crate) fn may_lend(&self, cx: &Context<'_>, from: MemoryPressure) -> bool {
         if self.pressure() < from || self.lent.get() < ALWAYS_LENT {
@@ -269,13 +269,13 @@ mod tests {
         let workers = [(); 2].map(|()| Rc::new(WorkerMemory::new(Arc::clone(&budget))));
         let charges = workers.each_ref().map(|memory| memory.charge(100_000));
         let small = workers[0].charge(1);
-        assert_eq!(budget.used(), 200_000, "a single byte is not told yet");
+        assert_eq!(budget.used(), 200_000, "a single byte is not reported yet");
         drop((charges, small, workers));
         assert_eq!(budget.used(), 0);
     }
 
     #[test]
-    fn memory_that_the_allocator_keeps_does_not_count_as_the_rest() {
+    fn excludes_memory_kept_by_the_allocator() {
         let budget = Arc::new(MemoryBudget::new(Some(1_000_000)));
         budget.observe(100_000);
         let memory = Rc::new(WorkerMemory::new(Arc::clone(&budget)));
@@ -315,7 +315,7 @@ mod tests {
         memory.lend();
         assert!(
             memory.may_lend(&cx, MemoryPressure::Pause),
-            "not everybody waits from there"
+            "waits only from Pause on"
         );
         budget.observe(10);
         assert!(memory.may_lend(&cx, MemoryPressure::HoldUp));

@@ -30,12 +30,12 @@ use tokio_util::sync::CancellationToken;
 /// connections that exist go on, new ones wait in the kernel.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a connection is counted with in memory, beside its buffers.
+/// Memory counted for a connection, beside its buffers.
 const CONNECTION: usize = 4 * 1024;
 /// And what TLS needs: its keys and its own buffers.
 const TLS: usize = 24 * 1024;
 
-/// Accepts until told to stop, then what has already been promised.
+/// Accepts until `stop` is cancelled, then takes what the kernel has already accepted.
 pub(super) async fn run(
     worker: Rc<Worker>,
     socket: TcpListener,
@@ -44,7 +44,7 @@ pub(super) async fn run(
 ) {
     let listener = match watch(socket) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a listening socket cannot be watched"),
+        Err(error) => return tracing::error!(%error, "failed to register a listening socket"),
     };
     loop {
         let accepted = tokio::select! {
@@ -61,7 +61,7 @@ pub(super) async fn run(
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "connections cannot be accepted now");
+                tracing::warn!(%error, "failed to accept a connection, pausing");
                 worker.counters.accept_pauses.add(1);
                 if is_out_of_descriptors(&error) && !worker.peers.close_waiting() {
                     worker.shed();
@@ -163,7 +163,7 @@ pub(super) fn serve(worker: &Rc<Worker>, accepted: AcceptedConnection) {
     } = accepted;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
-        Err(error) => return tracing::warn!(%error, "a connection cannot be watched"),
+        Err(error) => return tracing::warn!(%error, "failed to register a connection"),
     };
     let worker = Rc::clone(worker);
     let charge = worker.memory.charge(match protocol {
@@ -203,7 +203,7 @@ async fn secure<T>(worker: Rc<Worker>, stream: TcpStream, client: Rc<str>, _held
     }
 }
 
-/// What a client of TLS speaks.
+/// Protocol of a TLS client.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is taken apart at once; a box would be one more allocation for each connection"
@@ -227,7 +227,7 @@ impl ClientProtocol {
                 Self::Http1(Connection::new(worker, stream, client, Some(negotiated)))
             }
             Err(reason) => {
-                tracing::debug!(%client, %reason, "a TLS handshake failed");
+                tracing::debug!(%client, %reason, "TLS handshake failed");
                 Self::Nothing
             }
         }

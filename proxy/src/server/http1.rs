@@ -33,11 +33,11 @@ pub(crate) struct Connection<S> {
     pub(super) wire: Wire<S>,
     /// The peer's address, canonical.
     client: Rc<str>,
-    /// What the TLS handshake settled; absent in the clear.
+    /// Result of the TLS handshake; absent without TLS.
     negotiated: Option<Negotiated>,
     timer: Timer,
-    /// The client has said that no request follows.
-    says_no_more: bool,
+    /// The client announced that no request follows.
+    last_request: bool,
     pub(super) record: Record,
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct Connection<S> {
 /// looks like a head of HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// What comes next on a connection.
+/// Next event on a connection.
 enum Next {
     /// A whole head of this length is at the front of the input.
     Head(usize),
-    /// What came is no head.
+    /// The input is not a valid head.
     Refused(Reason),
     /// Nothing more.
     End,
@@ -64,7 +64,7 @@ pub(crate) enum Served {
     UpToHttp2,
 }
 
-/// What becomes of a connection after a request.
+/// State of a connection after a request.
 pub(super) enum After {
     /// The next request.
     KeepAlive,
@@ -93,7 +93,7 @@ impl<S: Transport> Connection<S> {
             client,
             negotiated,
             timer,
-            says_no_more: false,
+            last_request: false,
             record: Record::default(),
         }
     }
@@ -119,7 +119,7 @@ impl<S: Transport> Connection<S> {
             first = false;
             match after {
                 After::KeepAlive => continue,
-                After::ClientDone if self.has_said_no_more() => self.end().await,
+                After::ClientDone if self.has_sent_no_more() => self.end().await,
                 After::ClientDone | After::Linger => {
                     let Wire { stream, input } = &mut self.wire;
                     linger(&self.worker, stream, input).await;
@@ -130,8 +130,8 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Whether the client keeps to having said its last request.
-    fn has_said_no_more(&self) -> bool {
+    /// Returns whether nothing came after the request that the client announced as its last.
+    fn has_sent_no_more(&self) -> bool {
         self.wire.input.is_none() && !self.wire.stream.has_unread()
     }
 
@@ -270,7 +270,7 @@ impl<S: Transport> Connection<S> {
         let mut room = slots();
         match RequestHead::parse(bytes, &mut room) {
             Ok(head) => {
-                self.says_no_more = !head.keeps_alive();
+                self.last_request = !head.keeps_alive();
                 plan_request(&self.worker, &head, from, &mut self.record)
             }
             Err(reason) => RequestPlan::Local(LocalResponse::last(reason)),
@@ -284,7 +284,7 @@ impl<S: Transport> Connection<S> {
             wire,
             timer,
             record,
-            says_no_more,
+            last_request,
             ..
         } = self;
         let mut client = Client::new(wire);
@@ -301,7 +301,7 @@ impl<S: Transport> Connection<S> {
                 counted,
             } => match keep_client {
                 true => (After::KeepAlive, status, counted),
-                false if whole && *says_no_more => (After::ClientDone, status, counted),
+                false if whole && *last_request => (After::ClientDone, status, counted),
                 false => (After::Linger, status, counted),
             },
             Outcome::BrokenOff {
@@ -343,7 +343,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::server::TlsStream;
 
-    /// What a worker says that has used so much of 1000 bytes.
+    /// Response of a worker that has used so much of 1000 bytes.
     async fn answer(used: u64) -> String {
         answer_to("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n", used).await
     }
@@ -360,12 +360,12 @@ mod tests {
         client.write_all(request.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();
         let mut connection = Connection::new(Rc::clone(&worker), near, "client".into(), None);
-        let mut said = String::new();
-        let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut said));
+        let mut response = String::new();
+        let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut response));
         read.unwrap();
         let refused = worker.counters.overload_refused.get();
-        assert_eq!(refused, u64::from(said.contains("Overloaded")));
-        said
+        assert_eq!(refused, u64::from(response.contains("Overloaded")));
+        response
     }
 
     /// Of what serves a connection, which is held as long as that is idle.
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_are_refused_when_nine_tenths_of_the_memory_are_used() {
+    async fn rejects_requests_at_90_percent_of_memory() {
         assert!(answer(899).await.starts_with("HTTP/1.1 404 "));
         let refused = answer(900).await;
         assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
@@ -397,9 +397,9 @@ mod tests {
         }
     }
 
-    /// Nobody may take memory by beginning what is never a request.
+    /// Memory must not be held by heads that never end.
     #[tokio::test]
-    async fn a_long_head_is_refused_before_it_is_whole_when_nine_tenths_are_used() {
+    async fn rejects_a_long_head_at_90_percent_of_memory() {
         let filler = "x".repeat(20 * 1024);
         let begun = format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Filler: {filler}");
         assert_eq!(answer_to(&begun, 899).await, "", "it never ends");

@@ -32,12 +32,12 @@ use tokio::time::Instant;
 const CANCELLED: u32 = 100;
 const CALM: Duration = Duration::from_secs(10);
 
-/// What the streams of a connection have in common.
+/// State that the streams of a connection share.
 pub(super) struct Common {
     pub(super) worker: Rc<Worker>,
     /// The peer's address, canonical.
     pub(super) client: Rc<str>,
-    /// What the TLS handshake settled; absent in the clear.
+    /// Result of the TLS handshake; absent without TLS.
     negotiated: Option<Negotiated>,
     /// How many are being served.
     pub(super) streams: Cell<usize>,
@@ -59,7 +59,7 @@ impl Common {
         }
     }
 
-    /// The client takes back more than anybody would in good faith.
+    /// Returns whether the client cancels more than one in good faith would.
     pub(super) fn is_too_much(&self) -> bool {
         self.cancelled.get().0 > CANCELLED
     }
@@ -136,7 +136,7 @@ pub(super) fn serve(
                     } => (status, counted),
                     Outcome::Tunnelled(carried) => {
                         if !carried.whole {
-                            // At once, so that nobody waits for the rest: as the endpoint response, or as
+                            // At once, so that the client does not wait for the rest: with the endpoint's code, or as
                             // RFC 8441 5 has it for a connection of HTTP/1.1.
                             client.reset(carried.code.map_or(Code::CANCEL, Code::from));
                         }
@@ -147,7 +147,7 @@ pub(super) fn serve(
                         code,
                         counted,
                     } => {
-                        // What the endpoint response, or that it is not the client's fault.
+                        // The endpoint's code, or that it is not the client's fault.
                         client.reset(code.map_or(Code::INTERNAL_ERROR, Code::from));
                         (status, counted)
                     }

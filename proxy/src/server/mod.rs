@@ -26,7 +26,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-/// What a worker is started with.
+/// Inputs of a worker thread.
 pub(crate) struct WorkerInputs {
     pub(crate) worker: WorkerConfig,
     pub(crate) updates: mpsc::Receiver<WorkerUpdate>,
@@ -48,7 +48,7 @@ pub(crate) fn spawn(inputs: WorkerInputs) -> anyhow::Result<JoinHandle<()>> {
         .spawn(move || match runtime() {
             Ok(runtime) => runtime.block_on(run(inputs)),
             // The mailbox closes, and the control thread says that the data plane is stopping.
-            Err(error) => tracing::error!(%error, "a worker cannot start its runtime"),
+            Err(error) => tracing::error!(%error, "failed to start the runtime of a worker"),
         })
         .context("starting a worker thread")
 }

@@ -1,4 +1,4 @@
-//! The TLS handshake: what is spoken is chosen by server name, from the worker's own table.
+//! The TLS handshake: the termination is chosen by server name, from the worker's own table.
 
 use crate::host::Negotiated;
 use crate::telemetry::handshakes::{Done, Failure};
@@ -24,13 +24,13 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// Why there is no TLS connection.
 #[derive(Debug, Error)]
 pub(super) enum HandshakeError {
-    #[error("it took too long")]
+    #[error("handshake timed out")]
     Timeout,
     #[error("{0}")]
     Failed(#[from] io::Error),
-    #[error("no server name was asked for")]
+    #[error("no server name requested")]
     NoName,
-    #[error("nothing is served under the server name")]
+    #[error("unknown server name")]
     UnknownName,
 }
 
@@ -164,7 +164,7 @@ mod tests {
     /// Fewer than the tasks that the runtime runs before it looks at its sockets by itself.
     const CLIENTS: usize = 32;
 
-    /// Counts its signatures. During the first, somebody's request arrives.
+    /// Counts its signatures. During the first, another client's request arrives.
     #[derive(Clone, Debug)]
     struct Key {
         key: Arc<dyn SigningKey>,
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// How TLS is spoken with this key.
+    /// Builds a termination with this key.
     fn termination(
         signed: &Arc<AtomicUsize>,
         request: StdUnixStream,
@@ -226,7 +226,7 @@ mod tests {
         Ok(made.unwrap())
     }
 
-    /// What a client says first that asks for no server name.
+    /// ClientHello without a server name.
     fn hello() -> Result<Vec<u8>, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
             .with_safe_default_protocol_versions()?
@@ -275,7 +275,7 @@ mod tests {
             served.await.unwrap().unwrap();
             let before = signed.load(Ordering::Relaxed);
             assert!(before <= 2 * SIGNATURES_PER_TURN, "{before} signatures");
-            // Nobody is forgotten.
+            // Every client is served.
             let all = async {
                 while signed.load(Ordering::Relaxed) < CLIENTS {
                     yield_now().await;

@@ -36,7 +36,7 @@ pub(super) async fn run_loop(
             }
             Some(update) = updates.recv() => apply(worker, &mut listeners, update),
             changed = phase.changed() => {
-                // Whoever held the other end is gone; nobody is left to drain for.
+                // The sender is gone: there is nothing left to drain for.
                 let now = changed.map_or(Phase::Stopped, |()| *phase.borrow_and_update());
                 worker.enter(now);
                 if now == Phase::Closing {
@@ -62,7 +62,7 @@ pub(super) async fn run_loop(
     }
 }
 
-/// Serves what others have sent, and refuses more: whoever still accepts keeps what it accepts. No
+/// Serves what other workers have sent, and takes no more: they keep what they still accept. No
 /// connection is lost in between, as one is either refused or comes out here.
 async fn drain_inbox(worker: &Rc<Worker>, inbox: &mut mpsc::Receiver<AcceptedConnection>) {
     inbox.close();
@@ -84,7 +84,7 @@ impl Listeners {
         let ports = listener
             .sockets
             .iter()
-            .filter_map(|it| it.local_addr().ok());
+            .filter_map(|socket| socket.local_addr().ok());
         let ports = ports.map(|at| at.port()).collect();
         for socket in listener.sockets {
             let accepting = accept::run(Rc::clone(worker), socket, listener.protocol, stop.clone());
@@ -169,7 +169,7 @@ mod tests {
         (accepted, tokio::net::TcpStream::from_std(far).unwrap())
     }
 
-    /// Whoever hands a connection to a worker that is closing either gets it back or has it served.
+    /// A connection handed to a closing worker is either given back or served.
     #[tokio::test]
     async fn no_connection_is_lost_when_an_inbox_closes() {
         LocalSet::new()

@@ -1,6 +1,6 @@
 //! One line for each request, on standard output.
 //!
-//! A worker never waits for whoever reads the log: lines gather in the worker, go in blocks to
+//! A worker never waits for the reader of the log: lines gather in the worker, go in blocks to
 //! a thread that writes them, and are dropped and counted when that thread is far behind.
 
 use crate::telemetry::counters::WorkerCounters;
@@ -28,7 +28,7 @@ pub enum AccessLogFormat {
     Json,
 }
 
-/// What is known of a request when it arrives; the rest follows when it ends.
+/// Fields known when a request arrives; the rest follows when it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) method: String,
@@ -103,7 +103,7 @@ impl LogSink {
 fn write_blocks(blocks: &Receiver<String>) {
     let mut stdout = std::io::stdout();
     while let Ok(block) = blocks.recv() {
-        // Nobody to tell that nobody reads.
+        // There is no place to report that stdout is closed.
         let _ = stdout
             .write_all(block.as_bytes())
             .and_then(|()| stdout.flush());
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_writes_drops_lines_and_counts_them() {
+    fn drops_and_counts_lines_when_the_writer_is_behind() {
         let (writer, _blocks) = sync_channel(0);
         let log = AccessLog {
             format: AccessLogFormat::Text,

@@ -1,10 +1,10 @@
-//! What a worker counts. Each has cells of its own, written by it alone and read when somebody asks.
+//! Counters of a worker. Each worker has its own, written by it alone and read by the metrics page.
 
 use crate::telemetry::counter::Counter;
 use crate::telemetry::handshakes::Handshakes;
 use std::sync::Arc;
 
-/// The cells of one worker, on cache lines of their own.
+/// Counters of one worker, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct WorkerCounters {

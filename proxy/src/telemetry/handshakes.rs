@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use std::fmt;
 
-/// The cells of one worker.
+/// Handshake counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
     done: [Counter; Done::ALL.len()],
@@ -54,7 +54,7 @@ pub(crate) enum Failure {
     Incompatible,
     /// The client ended it by an alert: often it does not trust the certificate it was shown.
     RefusedByClient,
-    /// What the client sent breaks a rule of TLS.
+    /// The client violated the TLS protocol.
     Malformed,
     /// The client closed the connection.
     Closed,
@@ -104,7 +104,7 @@ impl Handshakes {
         let mut family = out.encode_descriptor("handshakes", help, None, MetricType::Counter)?;
         for (index, done) in Done::ALL.iter().enumerate() {
             let sum = workers()
-                .filter_map(|it| it.done.get(index))
+                .filter_map(|counters| counters.done.get(index))
                 .map(Counter::get)
                 .sum();
             let labels = done.labels();
@@ -115,7 +115,7 @@ impl Handshakes {
         let mut family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (index, failure) in Failure::ALL.iter().enumerate() {
             let sum = workers()
-                .filter_map(|it| it.failed.get(index))
+                .filter_map(|counters| counters.failed.get(index))
                 .map(Counter::get)
                 .sum();
             let labels = [("reason", failure.label())];
@@ -126,7 +126,11 @@ impl Handshakes {
 }
 
 fn count<T: PartialEq>(all: &[T], counters: &[Counter], what: T) {
-    if let Some((_, counter)) = all.iter().zip(counters).find(|(it, _)| **it == what) {
+    if let Some((_, counter)) = all
+        .iter()
+        .zip(counters)
+        .find(|(counters, _)| **counters == what)
+    {
         counter.add(1);
     }
 }

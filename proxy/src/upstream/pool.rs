@@ -44,12 +44,12 @@ struct IdleConnections {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Pool {
-    /// The key is made of addresses in memory, which the shelf keeps from being given anew.
+    /// The key is made of addresses in memory, which the entry keeps from being reused.
     idle: Mutex<HashMap<Key, IdleConnections, RandomState>>,
 }
 
 impl Pool {
-    /// A connection to the endpoint that can be written to, as far as anybody can know. Over TLS
+    /// A connection to the endpoint that can be written to, as far as is known. Over TLS
     /// one whose handshake was made by `connector`: what was proved to another is worth nothing.
     pub(crate) fn take(
         &self,
@@ -60,7 +60,7 @@ impl Pool {
         idle.get_mut(&key(endpoint, connector))?.take()
     }
 
-    /// One in the clear for another worker, on whose thread this is called. Not worth waiting for.
+    /// Returns a plaintext connection to another worker, on whose thread this is called. Not worth waiting for.
     pub(crate) fn give_away(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
         let taken = {
             let mut idle = self.idle.try_lock().ok()?;
@@ -96,7 +96,7 @@ impl Pool {
         });
     }
 
-    /// Closes every waiting connection, unless another worker is at them. Gives whether any was.
+    /// Closes every waiting connection, unless another worker is at them. Returns whether any was.
     pub(crate) fn close_all(&self) -> bool {
         self.idle
             .try_lock()
@@ -128,7 +128,7 @@ impl IdleConnections {
     }
 }
 
-/// Of a shelf.
+/// Endpoint and connector, by their addresses in memory.
 type Key = (usize, usize);
 
 fn key(endpoint: &Arc<Endpoint>, proved: Option<&Arc<Connector>>) -> Key {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_byte_that_nobody_asked_for_discards_the_connection() {
+    async fn discards_a_connection_with_an_unsolicited_byte() {
         let (_set, endpoint, near, mut far) = connected().await;
         far.write_all(b"H").await.unwrap();
         until_loud(&near).await;

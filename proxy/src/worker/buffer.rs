@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// What one read takes at most; also what a head usually fits in.
+/// Size of a buffer: the most that one read takes; a head usually fits in it.
 pub(crate) const BUFFER: usize = 16 * 1024;
 /// How many free buffers a worker keeps; more are given back to the allocator.
 const SPARE: usize = 256;
@@ -37,7 +37,7 @@ impl Buffer {
         }
     }
 
-    /// What is there.
+    /// Returns the unread bytes.
     pub(crate) fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
@@ -64,7 +64,7 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// Whether nothing more can be read before something is used.
+    /// Returns whether nothing more can be read before something is used.
     pub(crate) fn is_full(&self) -> bool {
         self.end - self.start == self.bytes.len()
     }
@@ -139,7 +139,7 @@ impl Buffers {
         }
     }
 
-    /// Whether a body may be read that does not need one of these buffers; if not, its task is woken
+    /// Returns whether a body may be read that does not need one of these buffers; if not, its task is woken
     /// when it is worth asking again.
     pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
         self.memory.may_lend(cx, MemoryPressure::HoldUp)
@@ -150,7 +150,7 @@ impl Buffers {
         Lent::new(&self.memory)
     }
 
-    /// Takes back a buffer that nobody reads from any more, whatever it still holds.
+    /// Takes back a buffer that is no longer read from, whatever it still holds.
     pub(crate) fn take_back(&self, mut buffer: Buffer) {
         let mut free = self.free.borrow_mut();
         let spare = free.len() < SPARE && self.memory.pressure() == MemoryPressure::Normal;
@@ -177,7 +177,7 @@ impl Buffers {
         }
     }
 
-    /// Gives an empty buffer back.
+    /// Returns an empty buffer back.
     pub(crate) fn release_if_empty(&self, slot: &mut Option<Buffer>) {
         if let Some(empty) = slot.take_if(|buffer| buffer.is_empty()) {
             self.take_back(empty);
@@ -199,7 +199,7 @@ impl Buffers {
     }
 
     /// As [`Self::poll_fill`], for bodies: while memory is short, new buffers are lent to a few of them
-    /// only, each in its turn. Gives `None` when it is that which is waited for.
+    /// only, each in its turn. Returns `None` when it is that which is waited for.
     pub(crate) fn poll_fill_body(
         &self,
         cx: &mut Context<'_>,

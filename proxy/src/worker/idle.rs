@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-/// Who waits.
+/// Connections that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
     waiting: RefCell<Slab<Entry>>,
@@ -31,7 +31,7 @@ impl Idle {
     }
 
     /// Asks those that have waited longest to leave: one of eight, at least one and at most `most`, so
-    /// that whoever asks for something now and then stays. Gives how many were asked.
+    /// that connections in occasional use stay. Returns how many were asked.
     pub(crate) fn ask_longest(&self, most: usize) -> usize {
         let mut waiting = self.waiting.borrow_mut();
         let mut by_age: Vec<(Instant, usize)> = waiting
@@ -67,7 +67,7 @@ impl<'a> Waiting<'a> {
         Self { idle, key: None }
     }
 
-    /// Called by a poll that found nothing to do. Gives whether to go on waiting.
+    /// Called by a poll that found nothing to do. Returns whether to go on waiting.
     pub(crate) fn wait(&mut self, cx: &Context<'_>) -> bool {
         self.stand(cx, false)
     }

@@ -1,4 +1,4 @@
-//! What the control thread sends to a worker.
+//! Updates from the control thread to a worker.
 
 use crate::host::Host;
 use crate::tls::termination::Termination;
@@ -23,7 +23,7 @@ pub(crate) struct WorkerUpdate {
 pub(crate) enum HostChange {
     Set(Arc<Host>),
     Remove(HostPattern),
-    /// How TLS is spoken with clients that ask for no server name, if it is.
+    /// TLS termination for clients that send no server name, if any.
     DefaultTermination(Option<Arc<Termination>>),
 }
 

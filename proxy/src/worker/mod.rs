@@ -38,7 +38,7 @@ const HANDSHAKES: usize = 1024;
 /// How many connections that wait are asked to leave at a time, when there is no room for new ones.
 const LEAVING: usize = 32;
 
-/// What the tasks of one worker share.
+/// State that the tasks of one worker share.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -66,7 +66,7 @@ pub(crate) struct Worker {
     random: RefCell<fastrand::Rng>,
 }
 
-/// What a worker gets from outside, and keeps.
+/// Configuration and shared handles of a worker.
 pub(crate) struct WorkerConfig {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
@@ -124,7 +124,7 @@ impl Worker {
         self.phase.get() >= Phase::Closing
     }
 
-    /// Whether new requests are refused.
+    /// Returns whether new requests are refused.
     pub(crate) fn is_overloaded(&self) -> bool {
         self.memory.pressure() >= MemoryPressure::Refuse
     }
@@ -150,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// Whether a connection leads to one of our own listeners: both its ends are this host, and the
+    /// Returns whether a connection leads to one of our own listeners: both its ends are this host, and the
     /// port is one that we listen on. Seldom more than a look at the port.
     pub(crate) fn is_own(&self, stream: &TcpStream, to: SocketAddr) -> bool {
         self.ports.borrow().contains(&to.port())

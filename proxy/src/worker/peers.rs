@@ -1,4 +1,4 @@
-//! What workers know of one another: how many connections each has, where to send it one more,
+//! State that workers share with one another: how many connections each has, where to send one more,
 //! and the connections to endpoints that it does not need now.
 
 use crate::telemetry::counters::{Active, WorkerCounters};
@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
-/// How many connections may be on their way to a worker. Whoever accepts one more keeps it.
+/// How many connections may be on their way to a worker. The worker that accepts one more keeps it.
 pub(crate) const INBOX: usize = 256;
 
 /// A client's connection between being accepted and being served, on no reactor yet.
@@ -26,13 +26,13 @@ pub(crate) struct AcceptedConnection {
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
-/// What one worker shows the others.
+/// State that one worker shares with the others.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) inbox: mpsc::Sender<AcceptedConnection>,
     pub(crate) pool: Arc<Pool>,
-    /// Somebody needs room: connections that only wait should leave.
+    /// Another worker needs room: idle connections should leave.
     pub(crate) shed_requested: Arc<Notify>,
 }
 
@@ -55,7 +55,7 @@ impl Peers {
         least(loads, self.own)
     }
 
-    /// Sends a connection to the least loaded worker. Gives it back when that is this one, or
+    /// Sends a connection to the least loaded worker. Returns it back when that is this one, or
     /// when the other takes no more.
     pub(crate) fn place(
         &self,
@@ -91,13 +91,13 @@ impl Peers {
         }
     }
 
-    /// Closes all waiting connections of all workers. Gives whether there was one.
+    /// Closes all waiting connections of all workers. Returns whether there was one.
     pub(crate) fn close_waiting(&self) -> bool {
         let closed = self.all.iter().map(|peer| peer.pool.close_all());
         closed.fold(false, |any, closed| any | closed)
     }
 
-    /// A waiting connection to the endpoint, of this worker or, in the clear, of another: the
+    /// Takes a waiting connection to the endpoint, of this worker or, in plaintext, of another: the
     /// state of TLS cannot change over to another reactor.
     pub(crate) fn waiting_connection(
         &self,

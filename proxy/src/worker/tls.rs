@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 /// takes milliseconds for each, in which no request moves.
 pub(crate) const SIGNATURES_PER_TURN: usize = 4;
 
-/// What handshakes of one worker share.
+/// State that handshakes of one worker share.
 #[derive(Debug)]
 pub(crate) struct HandshakeState {
     default_termination: RefCell<Option<Arc<Termination>>>,
@@ -26,12 +26,12 @@ impl Default for HandshakeState {
 }
 
 impl HandshakeState {
-    /// How TLS is spoken with clients that ask for no server name, if it is.
+    /// TLS termination for clients that send no server name, if any.
     pub(crate) fn set_default_termination(&self, termination: Option<Arc<Termination>>) {
         self.default_termination.replace(termination);
     }
 
-    /// How TLS is spoken with clients that ask for no server name, if it is.
+    /// TLS termination for clients that send no server name, if any.
     pub(crate) fn default_termination(&self) -> Option<Arc<Termination>> {
         self.default_termination.borrow().clone()
     }

@@ -58,7 +58,7 @@ async fn what_is_answered_for_is_served_by_every_worker() {
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_has_is_refused_alone() {
+async fn rejects_only_the_listener_whose_port_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = Origin::saying("hello").await;
     let proxy = Proxy::unconfigured();
@@ -80,7 +80,7 @@ async fn a_port_that_somebody_has_is_refused_alone() {
 }
 
 #[tokio::test]
-async fn a_host_that_names_something_absent_is_refused_after_a_while_and_holds_up_nobody() {
+async fn rejects_a_host_with_missing_references_after_a_while() {
     let limits = Limits {
         warming: Duration::from_millis(300),
         ..Limits::default()
@@ -112,7 +112,7 @@ async fn a_host_that_names_something_absent_is_refused_after_a_while_and_holds_u
 }
 
 #[tokio::test]
-async fn a_closed_listener_accepts_no_more_and_its_connections_go_on() {
+async fn closed_listener_keeps_its_connections() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;

@@ -21,7 +21,9 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
 fn tests_in(source: &str, found: &mut BTreeSet<String>) {
     let mut is_test = false;
     for line in source.lines().map(str::trim) {
-        if line.starts_with("#[tokio::test") || line == "#[test]" || line.starts_with("each_way!(")
+        if line.starts_with("#[tokio::test")
+            || line == "#[test]"
+            || line.starts_with("each_protocol!(")
         {
             is_test = true;
         } else if is_test && let Some((_, name)) = line.split_once("fn ") {
@@ -91,7 +93,7 @@ fn each_test_of_hostile_input_is_on_the_page() {
     let own = [
         "each_case_of_the_page_has_its_test",
         "each_test_of_hostile_input_is_on_the_page",
-        "a_status_is_read_in_each_way_of_writing",
+        "a_status_is_read_in_each_protocol_of_writing",
         "a_long_field_says_its_length",
         "a_frame_is_read_as_it_was_written",
     ];

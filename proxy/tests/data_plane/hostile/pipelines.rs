@@ -84,7 +84,7 @@ async fn a_body_that_looks_like_a_request_is_none() {
 
 /// The body that an answer of ours leaves unread is not the next request.
 #[tokio::test]
-async fn the_body_of_a_request_that_we_answer_ourselves_is_none_either() {
+async fn local_response_does_not_read_the_body_as_a_request() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;

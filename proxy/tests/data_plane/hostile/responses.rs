@@ -105,7 +105,7 @@ async fn a_response_head_that_is_too_large_is_502() {
 }
 
 #[tokio::test]
-async fn a_101_that_nobody_asked_for_is_502() {
+async fn rejects_an_unrequested_101_with_502() {
     let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
     all_malformed(&[
         "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n".to_owned(),
@@ -311,7 +311,7 @@ async fn a_broken_interim_response_never_turns_into_the_final_one() {
 /// An endpoint that speaks unasked, after its response, speaks to nobody: the next request goes
 /// elsewhere. (Else it would get the poison as its answer.)
 #[tokio::test]
-async fn what_an_endpoint_says_unasked_is_nobodys_answer() {
+async fn discards_unsolicited_upstream_bytes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let origin = tokio::spawn(async move {

@@ -1,8 +1,8 @@
 //! GOAWAY (RFC 9113 6.8): requests that run end as if nothing were, and then the connection does.
 
 use super::peers::{Answer, Asking, Endpoint, shop_at, to_shop};
+use crate::protocols::run;
 use crate::soon;
-use crate::way::run;
 use http::Response;
 use portolan_discovery::table::UpstreamProtocol::Http2;
 use portolan_proxy::data_plane::Drain;
@@ -24,7 +24,7 @@ async fn a_drain_says_goodbye_and_finishes_what_runs() {
             timeout: crate::DEADLINE * 10,
         };
         let mut draining = tokio::spawn(proxy.plane.drain(drain));
-        client.is_told_goodbye().await;
+        client.receives_goaway().await;
         assert!(!draining.is_finished(), "a request is under way");
         call.finish();
         assert_eq!(Answer::of(response).await.unwrap().status, 200);
@@ -36,7 +36,7 @@ async fn a_drain_says_goodbye_and_finishes_what_runs() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_goodbye_after_its_time() {
+async fn sends_goaway_on_an_idle_connection() {
     run(Http2, Http2, async {
         let endpoint = Endpoint::start(100).await;
         let limits = Limits {
@@ -54,7 +54,7 @@ async fn an_idle_connection_is_told_goodbye_after_its_time() {
 /// A client that is slow to confirm the first goodbye still learns which of its requests counted: none
 /// that it sends meanwhile does, so it can send it again elsewhere.
 #[tokio::test]
-async fn a_client_that_confirms_no_goodbye_is_told_the_last_request_that_counts() {
+async fn sends_final_goaway_without_confirmation() {
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
     run(Http2, Http2, async {

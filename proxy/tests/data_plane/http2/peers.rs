@@ -53,7 +53,7 @@ impl Asking {
     }
 
     /// Waits until the proxy takes no more requests, and says that it did nothing about them.
-    pub(super) async fn is_told_goodbye(&self) {
+    pub(super) async fn receives_goaway(&self) {
         soon("the goodbye", async {
             loop {
                 match self.requests.clone().ready().await {

@@ -208,7 +208,7 @@ async fn expired_foreign_and_absent_client_certificates_are_refused_by_their_ale
 }
 
 #[tokio::test]
-async fn a_host_that_asks_for_certificates_needs_a_connection_of_its_own() {
+async fn host_with_client_ca_needs_its_own_connection() {
     let origin = Origin::saying("hello").await;
     let authority = Authority::new("clients");
     let proxy = serving(&origin, &authority).await;
@@ -229,7 +229,7 @@ async fn a_host_that_asks_for_certificates_needs_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_connection_from_before_a_host_asked_for_certificates_is_good_for_it_no_more() {
+async fn rejects_older_connections_once_client_ca_is_set() {
     let origin = Origin::saying("hello").await;
     let authority = Authority::new("clients");
     let proxy = serving(&origin, &authority).await;
@@ -298,7 +298,7 @@ async fn a_client_proves_who_it_is_each_time() {
 /// The data plane looks at what it shows although it has no certificate itself, and does not count
 /// that as a failure.
 #[tokio::test]
-async fn what_a_host_that_asks_for_certificates_shows_is_told() {
+async fn reports_certificates_of_hosts_with_client_ca() {
     let origin = Origin::saying("hello").await;
     let authority = Authority::new("clients");
     let proxy = serving(&origin, &authority).await;

@@ -48,7 +48,7 @@ async fn shop_and_wildcard(origin: &Origin) -> Proxy {
 }
 
 #[tokio::test]
-async fn https_is_served_and_the_origin_is_told() {
+async fn serves_https_and_forwards_the_scheme() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let mut client = proxy.tls_client("shop.example.test").await;
@@ -158,7 +158,7 @@ async fn a_host_with_another_certificate_needs_another_connection() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_swapped_without_a_dropped_connection_and_told_as_it_is_shown() {
+async fn swaps_a_certificate_without_dropping_connections() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let mut client = proxy.tls_client("shop.example.test").await;
@@ -193,7 +193,7 @@ async fn told(proxy: &Proxy, name: &str, fingerprint: &str) {
 }
 
 #[tokio::test]
-async fn a_host_that_is_gone_is_told_of_no_more() {
+async fn stops_reporting_a_removed_host() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let mut served = proxy.control.served();
@@ -207,7 +207,7 @@ async fn a_host_that_is_gone_is_told_of_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_fit_is_refused_and_the_last_good_one_stays() {
+async fn rejects_a_mismatched_key_and_keeps_the_last_one() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let before = shown(&proxy, "shop.example.test").await;
@@ -232,7 +232,7 @@ async fn a_key_that_does_not_fit_is_refused_and_the_last_good_one_stays() {
 
 /// Says with `--nocapture` what a look costs, both sides together.
 #[tokio::test]
-async fn what_a_thousand_names_show_is_told_and_a_swap_reaches_all() {
+async fn reports_a_thousand_names_and_their_swap() {
     let origin = Origin::saying("hello").await;
     let proxy = Proxy::unconfigured();
     let mut resources = vec![

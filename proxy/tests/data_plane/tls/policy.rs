@@ -67,7 +67,7 @@ async fn each_host_has_its_oldest_and_newest_version() {
 }
 
 #[tokio::test]
-async fn a_host_with_another_version_policy_needs_another_connection() {
+async fn host_with_other_versions_needs_another_connection() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let mut client = proxy.tls_client("any.example.test").await;
@@ -158,7 +158,7 @@ async fn rsa_and_ecdsa_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn the_best_protocol_is_chosen_and_whoever_speaks_something_else_is_refused() {
+async fn negotiates_the_best_protocol_or_rejects() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let offering = |protocols: &[&str]| {
@@ -201,7 +201,7 @@ fn nameless(proxy: &Proxy) -> ClientConfig {
 }
 
 #[tokio::test]
-async fn the_default_certificate_is_for_clients_without_a_server_name() {
+async fn presents_the_default_certificate_without_server_name() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let anonymous = async || {
@@ -236,7 +236,7 @@ async fn the_default_certificate_is_for_clients_without_a_server_name() {
 }
 
 #[tokio::test]
-async fn a_host_with_another_certificate_than_the_default_needs_its_own_connection() {
+async fn host_with_own_certificate_needs_its_own_connection() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let own = proxy.certificate("t/own", &["own.test"]);

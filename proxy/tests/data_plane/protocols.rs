@@ -16,22 +16,22 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
 /// What is spoken down and up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct Protocols {
     pub(crate) down: UpstreamProtocol,
     pub(crate) up: UpstreamProtocol,
 }
 
 thread_local! {
     // A test and all that it starts for itself run on one thread.
-    static WAY: Cell<Way> = const {
-        Cell::new(Way { down: UpstreamProtocol::Http1, up: UpstreamProtocol::Http1 })
+    static PROTOCOLS: Cell<Protocols> = const {
+        Cell::new(Protocols { down: UpstreamProtocol::Http1, up: UpstreamProtocol::Http1 })
     };
 }
 
-impl Way {
+impl Protocols {
     /// That of the test that is running.
     pub(crate) fn of_this_test() -> Self {
-        WAY.get()
+        PROTOCOLS.get()
     }
 }
 
@@ -41,39 +41,39 @@ pub(crate) async fn run(
     up: UpstreamProtocol,
     test: impl Future<Output = ()>,
 ) {
-    WAY.set(Way { down, up });
+    PROTOCOLS.set(Protocols { down, up });
     test.await;
 }
 
 /// Makes four tests of the function of this name.
-macro_rules! each_way {
+macro_rules! each_protocol {
     ($name:ident) => {
         mod $name {
             use portolan_discovery::table::UpstreamProtocol::{Http1, Http2};
 
             #[tokio::test]
             async fn http1_to_http1() {
-                crate::way::run(Http1, Http1, super::$name()).await;
+                crate::protocols::run(Http1, Http1, super::$name()).await;
             }
 
             #[tokio::test]
             async fn http1_to_http2() {
-                crate::way::run(Http1, Http2, super::$name()).await;
+                crate::protocols::run(Http1, Http2, super::$name()).await;
             }
 
             #[tokio::test]
             async fn http2_to_http1() {
-                crate::way::run(Http2, Http1, super::$name()).await;
+                crate::protocols::run(Http2, Http1, super::$name()).await;
             }
 
             #[tokio::test]
             async fn http2_to_http2() {
-                crate::way::run(Http2, Http2, super::$name()).await;
+                crate::protocols::run(Http2, Http2, super::$name()).await;
             }
         }
     };
 }
-pub(crate) use each_way;
+pub(crate) use each_protocol;
 
 /// How much of a message waits between text and frames.
 const PIPE: usize = 64 * 1024;
