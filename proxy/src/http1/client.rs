@@ -129,7 +129,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
         Written::new(switching, Coding::Plain)
     }
 
-    /// What it sends ahead is the next request, read up to one buffer.
+    /// Bytes that it sends ahead are the next request, read up to one buffer.
     fn poll_watch(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Watch {
         let Wire { stream, input } = &mut *self.wire;
         while !self.closed && !input.as_ref().is_some_and(Buffer::is_full) {

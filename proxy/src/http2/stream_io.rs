@@ -109,7 +109,7 @@ impl<K: BeginSending> Sink for StreamIo<K> {
         }
     }
 
-    /// What was sent leaves with all that its connection has to say in this turn.
+    /// Sent frames leave with all that its connection has to say in this turn.
     fn poll_finish(&mut self, _message: &mut Sent, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! A client that says exactly the bytes it is told to say.
+//! A client that sends exactly the given bytes.
 
 use crate::protocols::{self, Protocols};
 use crate::soon;
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// What comes up to and with these bytes.
+    /// Reads up to and including these bytes.
     pub(crate) async fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         loop {
             let found = self.buffer.windows(end.len()).position(|it| it == end);

@@ -86,7 +86,7 @@ async fn a_long_ttl_is_not_asked_again() {
     for _ in 0..20 {
         assert_eq!(proxy.client().await.get("shop.test").await.status, 200);
     }
-    assert_eq!(server.asked().len(), asked, "requests ask nobody");
+    assert_eq!(server.asked().len(), asked, "requests cause no lookup");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn denies_an_address_that_a_name_changes_to() {
     server.says(addresses(&["127.0.0.1"], 1));
     let answer = answers(&proxy, "the refusal", |it| it.status == 503).await;
     assert_eq!(answer.reason(), "DeniedAddress");
-    assert_eq!(inside.connections(), 0, "nobody even knocked");
+    assert_eq!(inside.connections(), 0, "no connection attempt");
 }
 
 #[tokio::test]

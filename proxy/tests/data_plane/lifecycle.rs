@@ -100,14 +100,14 @@ async fn rejects_a_host_with_missing_references_after_a_while() {
     let verdicts = soon("the refusal", waiting).await.unwrap();
     let refused = verdicts[0].refused.as_ref().unwrap();
     assert!(refused.contains("Endpoints t/s:80"), "{refused}");
-    // It is served as soon as it can be, and that is told with the batch that made it so.
+    // It is served as soon as it can be, and that is reported with the batch that made it so.
     let verdicts = proxy
         .apply(vec![endpoints("t/s:80", &[origin.address])])
         .await;
-    let told = verdicts
+    let reported = verdicts
         .iter()
         .any(|it| it.name.name == "shop.test" && it.refused.is_none());
-    assert!(told, "{verdicts:?}");
+    assert!(reported, "{verdicts:?}");
     assert_eq!(proxy.client().await.get("shop.test").await.status, 200);
 }
 
@@ -177,7 +177,7 @@ async fn a_request_under_way_is_waited_for() {
     assert!(soon("the end", draining).await.unwrap());
 }
 
-/// Waits until nobody accepts there any more.
+/// Waits until connections are refused there.
 async fn closed(at: SocketAddr) {
     soon("the port to close", async {
         while TcpStream::connect(at).await.is_ok() {

@@ -1,4 +1,4 @@
-//! An origin that records what it gets and answers as it is told.
+//! A scripted origin that records its requests.
 
 use crate::protocols::{self, Protocols};
 use crate::until;
@@ -35,7 +35,7 @@ impl Received {
     }
 }
 
-/// What the origin does after its answer.
+/// Behaviour of the origin after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Reads the next request.

@@ -1,4 +1,4 @@
-//! The four ways through the proxy: HTTP/1 or HTTP/2 with the client, HTTP/1 or HTTP/2 with the
+//! The four pairs of protocols: HTTP/1 or HTTP/2 with the client, HTTP/1 or HTTP/2 with the
 //! endpoint. A test is written once, with a client and an origin that speak text; what stands between
 //! them and the proxy here turns the text into HTTP/2 and back: hyper, which the proxy has no part in.
 
@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::future::Future;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
-/// What is spoken down and up.
+/// Protocols of one test: with the client and with the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Protocols {
     pub(crate) down: UpstreamProtocol,
@@ -29,13 +29,13 @@ thread_local! {
 }
 
 impl Protocols {
-    /// That of the test that is running.
+    /// Returns the protocols of the running test.
     pub(crate) fn of_this_test() -> Self {
         PROTOCOLS.get()
     }
 }
 
-/// Runs a test in one of the ways.
+/// Runs a test with one pair of protocols.
 pub(crate) async fn run(
     down: UpstreamProtocol,
     up: UpstreamProtocol,

@@ -1,4 +1,4 @@
-//! A data plane for one test, and what it can be told.
+//! A data plane for one test, and its configuration.
 
 use crate::client::Client;
 use crate::protocols::Protocols;
@@ -226,7 +226,7 @@ pub(crate) fn batch(resources: Vec<Resource>, removals: Vec<ResourceName>, end: 
     }
 }
 
-/// What holds for the class: a default certificate, and seeds of session tickets.
+/// Settings of the class: a default certificate, and seeds of session tickets.
 pub(crate) fn settings(default_certificate: Option<&str>, seeds: &[u8]) -> Resource {
     Resource::ClassSettings(ClassSettings {
         default_certificate: default_certificate.map(Into::into),

@@ -1,4 +1,4 @@
-//! Who gets which answer, before any endpoint is asked.
+//! Local responses, before any endpoint is asked.
 
 use crate::origin::Origin;
 use crate::protocols::each_protocol;

@@ -1,4 +1,4 @@
-//! What a route does to requests and responses, beside choosing an endpoint.
+//! Route policies for requests and responses.
 
 use crate::origin::{Origin, Then};
 use crate::protocols::each_protocol;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
+/// An address without a listener.
+async fn unused_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -91,7 +91,7 @@ async fn backends_get_their_shares() {
 each_protocol!(an_endpoint_that_refuses_is_passed_over);
 async fn an_endpoint_that_refuses_is_passed_over() {
     let origin = Origin::saying("hello").await;
-    let set = endpoints("t/s:80", &[nobody().await, origin.address]);
+    let set = endpoints("t/s:80", &[unused_address().await, origin.address]);
     let proxy = Proxy::serving(vec![set, host("shop.test", "t/s:80")]).await;
     let mut client = proxy.client().await;
     for _ in 0..4 {
@@ -101,7 +101,7 @@ async fn an_endpoint_that_refuses_is_passed_over() {
 
 each_protocol!(all_endpoints_refusing_is_502);
 async fn all_endpoints_refusing_is_502() {
-    let set = endpoints("t/s:80", &[nobody().await, nobody().await]);
+    let set = endpoints("t/s:80", &[unused_address().await, unused_address().await]);
     let proxy = Proxy::serving(vec![set, host("shop.test", "t/s:80")]).await;
     let mut client = proxy.client().await;
     for _ in 0..2 {

@@ -69,16 +69,16 @@ async fn sends_final_goaway_without_confirmation() {
         let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         hello.extend([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]);
         stream.write_all(&hello).await.unwrap();
-        let mut said = Vec::new();
-        let reading = stream.read_to_end(&mut said);
+        let mut received = Vec::new();
+        let reading = stream.read_to_end(&mut received);
         soon("the end of the connection", reading).await.unwrap();
         let mut goodbyes = Vec::new();
-        while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = said.as_slice() {
+        while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = received.as_slice() {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
             if *kind == GOAWAY {
                 goodbyes.push(rest[..8].to_vec());
             }
-            said = rest[length..].to_vec();
+            received = rest[length..].to_vec();
         }
         let announced = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
         assert_eq!(goodbyes, [announced, [0; 8]]);

@@ -1,4 +1,4 @@
-//! What a gRPC client is told by the proxy itself: 200, and the truth in fields.
+//! Local responses to gRPC clients: status 200, with the gRPC status in fields.
 
 use super::peers::{Answer, Asking, Endpoint, shop_at};
 use crate::protocols::run;
@@ -49,7 +49,7 @@ async fn unknown_host_is_unimplemented() {
         let proxy = Proxy::serving(resources).await;
         let client = Asking::connect(&proxy).await;
         let mut lost = call(None);
-        *lost.uri_mut() = "http://nobody.test/shop.Orders/Place".parse().unwrap();
+        *lost.uri_mut() = "http://absent.test/shop.Orders/Place".parse().unwrap();
         has_failed_with(&client.ask(lost).await, "12");
     })
     .await;

@@ -1,4 +1,4 @@
-//! A client and an endpoint that speak HTTP/2, and say what they are told to say.
+//! A scripted client and a scripted endpoint over HTTP/2.
 
 use crate::proxy::{Proxy, endpoints, host};
 use crate::soon;
@@ -180,7 +180,7 @@ impl Endpoint {
         soon("a request", self.calls.recv()).await.unwrap()
     }
 
-    /// Whether a request is there that nobody has looked at.
+    /// Returns whether an unread request is there.
     pub(super) fn has_more(&mut self) -> bool {
         self.calls.try_recv().is_ok()
     }

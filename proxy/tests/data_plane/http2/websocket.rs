@@ -14,7 +14,7 @@ use portolan_proxy::limits::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Whoever waits for a reset that only comes after a stream has lingered waits in vain.
+/// Shorter than the time that a stream lingers before its reset.
 fn lingering() -> Limits {
     Limits {
         linger: crate::DEADLINE * 10,

@@ -17,7 +17,7 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// Trusts whoever holds the key of the certificate.
+/// Trusts any certificate whose key the peer holds.
 #[derive(Debug)]
 pub(super) struct Anybody(pub(super) WebPkiSupportedAlgorithms);
 
@@ -53,17 +53,17 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Who vouches for clients, or endpoints.
+/// Certificate authority for clients or endpoints.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a client or an endpoint comes with.
+/// Credentials of a client or an endpoint.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Authority {
     pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        // Authorities of one name would be told apart by their signatures only.
+        // Authorities of one name would differ in their signatures only.
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
@@ -220,7 +220,7 @@ async fn host_with_client_ca_needs_its_own_connection() {
     );
     assert_eq!(client.get("asked.example.test").await.status, 421);
     assert_eq!(client.get("free.example.test").await.status, 200);
-    // Nor may whoever was asked go where it was not: it would be another policy.
+    // Nor may a client that was asked go to a host that does not ask: it would be another policy.
     let config = with(&authority.client(2100), &TLS13, &proxy);
     let stream = proxy.handshake_with(config, "closed.example.test").await;
     let mut client = Client::over(stream.unwrap());
@@ -309,7 +309,7 @@ async fn reports_certificates_of_hosts_with_client_ca() {
         .unwrap();
     let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
     let fingerprint = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&leaf));
-    super::told(&proxy, "closed.example.test", &fingerprint).await;
+    super::expect_reported(&proxy, "closed.example.test", &fingerprint).await;
     let at = crate::admin::admin(&proxy).await;
     let (_, metrics) = crate::admin::page(at, "/metrics").await;
     let line = r#"handshakes_failed_total{class="public",reason="client_certificate"} 0"#;

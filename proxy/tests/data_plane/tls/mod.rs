@@ -1,4 +1,4 @@
-//! Certificates: chosen by name, swapped without a break, told as they are really shown.
+//! Certificates: chosen by name, swapped without a break, reported as they are presented.
 
 mod clients;
 mod hostile;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// What `unrecognized_name` looks like on the wire: a fatal alert, 112.
+/// `unrecognized_name` on the wire: a fatal alert, 112.
 const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 
 async fn shown(proxy: &Proxy, name: &str) -> String {
@@ -84,7 +84,7 @@ async fn large_bodies_pass_tls_whole() {
     });
     let mut received = Vec::new();
     let read = soon("the echo", reader.read_to_end(&mut received)).await;
-    read.expect("the end of a TLS stream is said");
+    read.expect("a TLS stream ends with close_notify");
     sending.await.unwrap();
     assert!(received.ends_with(&body));
 }
@@ -153,7 +153,7 @@ async fn a_host_with_another_certificate_needs_another_connection() {
         (421, "MisdirectedRequest")
     );
     assert_eq!(client.get("plain.test").await.status, 421);
-    assert_eq!(client.get("nobody.test").await.status, 404);
+    assert_eq!(client.get("absent.test").await.status, 404);
     assert_eq!(client.get("blog.example.test").await.status, 200);
 }
 
@@ -164,8 +164,8 @@ async fn swaps_a_certificate_without_dropping_connections() {
     let mut client = proxy.tls_client("shop.example.test").await;
     assert_eq!(client.get("shop.example.test").await.status, 200);
     let before = shown(&proxy, "shop.example.test").await;
-    told(&proxy, "shop.example.test", &before).await;
-    told(
+    expect_reported(&proxy, "shop.example.test", &before).await;
+    expect_reported(
         &proxy,
         "*.example.test",
         &shown(&proxy, "any.example.test").await,
@@ -177,19 +177,21 @@ async fn swaps_a_certificate_without_dropping_connections() {
     assert_eq!(verdicts[0].refused, None);
     let after = shown(&proxy, "shop.example.test").await;
     assert_ne!(before, after);
-    told(&proxy, "shop.example.test", &after).await;
+    expect_reported(&proxy, "shop.example.test", &after).await;
     assert_eq!(client.get("shop.example.test").await.status, 200);
     assert_eq!(origin.connections(), 1);
 }
 
 /// Waits until the data plane says that it shows this certificate under this name.
-async fn told(proxy: &Proxy, name: &str, fingerprint: &str) {
+async fn expect_reported(proxy: &Proxy, name: &str, fingerprint: &str) {
     let mut served = proxy.control.served();
     let waiting = served.wait_for(|served| {
         let found = served.iter().find(|it| it.server_name == name);
         found.is_some_and(|it| it.fingerprint == fingerprint && it.not_after_unix > 0)
     });
-    soon("the fingerprint that is told", waiting).await.unwrap();
+    soon("the fingerprint that is reported", waiting)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -156,10 +156,10 @@ async fn an_endpoint_that_proves_nothing_gets_no_request() {
 
 #[tokio::test]
 async fn encrypts_without_verification_without_an_authority() {
-    let nobody = Authority::new("nobody");
-    let origin = origin(&endpoint(&nobody, "any.internal", 2021), Then::Keep).await;
+    let unrelated = Authority::new("unrelated");
+    let origin = origin(&endpoint(&unrelated, "any.internal", 2021), Then::Keep).await;
     let hosts = vec![to("shop.test", tls(NAME, None, None))];
-    let proxy = serving(&origin, &nobody, hosts).await;
+    let proxy = serving(&origin, &unrelated, hosts).await;
     assert_eq!(get(&proxy, "shop.test").await.status, 200);
     assert_eq!(origin.handshakes().len(), 1);
 }
@@ -169,8 +169,8 @@ async fn never_contacts_a_backend_without_required_authority() {
     let authority = Authority::new("endpoints");
     let origin = origin(&endpoint(&authority, NAME, 2100), Then::Keep).await;
     let proxy = serving(&origin, &authority, Vec::new()).await;
-    let nobody = to("shop.test", tls(NAME, None, Some(NAME)));
-    let verdicts = proxy.apply(vec![nobody]).await;
+    let unverifiable = to("shop.test", tls(NAME, None, Some(NAME)));
+    let verdicts = proxy.apply(vec![unverifiable]).await;
     let refused = verdicts[0].refused.as_ref().unwrap();
     assert!(refused.starts_with("routes[0]: tls.ca: "), "{refused}");
     assert_eq!(get(&proxy, "shop.test").await.status, 404);
