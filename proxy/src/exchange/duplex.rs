@@ -391,7 +391,7 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             return self.client.poll_cancelled(cx);
         }
         match self.client.poll_watch(cx, self.buffers) {
-            Watch::EffectiveTimeouts => {}
+            Watch::Waiting => {}
             Watch::Gone => return true,
             Watch::Closed => {
                 if matches!(self.download, Download::Head(_)) {

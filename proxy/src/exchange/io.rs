@@ -154,7 +154,7 @@ pub(crate) trait Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// It waits.
-    EffectiveTimeouts,
+    Waiting,
     /// It has just closed its side, and nothing came before that: it may still read, or have gone.
     Closed,
     /// It takes its request back.

@@ -54,9 +54,10 @@ impl Progress {
 
     /// A look, so long after the last; `moved` counts all bytes so far.
     pub(super) fn look(&mut self, moved: u64, passed: Duration) -> ProgressCheck {
-        self.silent = match moved == self.moved_before_look {
-            true => self.silent + passed,
-            false => Duration::ZERO,
+        self.silent = if moved == self.moved_before_look {
+            self.silent + passed
+        } else {
+            Duration::ZERO
         };
         self.moved_before_look = moved;
         self.measured += passed;

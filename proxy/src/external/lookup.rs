@@ -77,9 +77,10 @@ impl Dns {
         // An alias on the way is good for no longer than it says.
         let ttl = found.answers().iter().map(|record| record.ttl).min();
         let ttl = Duration::from_secs(ttl.unwrap_or_default().into());
-        match addresses.is_empty() {
-            true => Outcome::Absent { ttl: Some(ttl) },
-            false => Outcome::Found { addresses, ttl },
+        if addresses.is_empty() {
+            Outcome::Absent { ttl: Some(ttl) }
+        } else {
+            Outcome::Found { addresses, ttl }
         }
     }
 }

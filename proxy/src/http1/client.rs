@@ -149,7 +149,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
                 Poll::Ready(Err(_)) => return Watch::Gone,
             }
         }
-        Watch::EffectiveTimeouts
+        Watch::Waiting
     }
 
     fn poll_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {

@@ -173,9 +173,10 @@ impl Downstream for Client {
     }
 
     fn poll_watch(&mut self, cx: &mut Context<'_>, _buffers: &Buffers) -> Watch {
-        match self.poll_reset(cx) {
-            true => Watch::Gone,
-            false => Watch::EffectiveTimeouts,
+        if self.poll_reset(cx) {
+            Watch::Gone
+        } else {
+            Watch::Waiting
         }
     }
 
@@ -188,9 +189,12 @@ impl Downstream for Client {
     }
 
     async fn gone(&mut self) {
-        poll_fn(|cx| match self.poll_reset(cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(|cx| {
+            if self.poll_reset(cx) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

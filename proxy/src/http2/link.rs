@@ -156,9 +156,10 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
     fn poll_make_way(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<bool>> {
         let gathered = self.gathered.len() - self.written;
         if gathered > 0 && gathered + length > LARGE && self.poll_drain(cx)?.is_pending() {
-            return match gathered + length > MOST {
-                true => Poll::Pending,
-                false => Poll::Ready(Ok(false)),
+            return if gathered + length > MOST {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(false))
             };
         }
         Poll::Ready(Ok(length >= LARGE))

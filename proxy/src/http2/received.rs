@@ -153,10 +153,11 @@ impl Trailers {
 }
 
 pub(super) fn to_io(error: h2::Error) -> io::Error {
-    match error.is_io() {
-        true => error
+    if error.is_io() {
+        error
             .into_io()
-            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()),
-        false => io::Error::other(error),
+            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+    } else {
+        io::Error::other(error)
     }
 }

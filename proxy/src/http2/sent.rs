@@ -73,10 +73,7 @@ impl Sent {
         let mut authority = Vec::new();
         edit::request_authority(&mut authority, head, rules);
         let uri = Uri::builder()
-            .scheme(match secure {
-                true => Scheme::HTTPS,
-                false => Scheme::HTTP,
-            })
+            .scheme(if secure { Scheme::HTTPS } else { Scheme::HTTP })
             .authority(Authority::from_maybe_shared(Bytes::from(authority)).ok()?)
             .path_and_query(PathAndQuery::from_maybe_shared(Bytes::from(target)).ok()?);
         let mut fields = Fields(HeaderMap::with_capacity(24));
@@ -91,9 +88,10 @@ impl Sent {
         }
         let mut request = Request::new(());
         *request.uri_mut() = uri.build().ok()?;
-        *request.method_mut() = match head.websocket {
-            true => Method::CONNECT,
-            false => Method::from_bytes(head.method.as_bytes()).ok()?,
+        *request.method_mut() = if head.websocket {
+            Method::CONNECT
+        } else {
+            Method::from_bytes(head.method.as_bytes()).ok()?
         };
         if head.websocket {
             // RFC 8441 5.
@@ -107,9 +105,10 @@ impl Sent {
             head: Some(Box::new(request)),
             bodiless,
             // What goes through a tunnel is another message.
-            ..match framing.is_empty() {
-                true => Self::nothing(),
-                false => Self::body(),
+            ..if framing.is_empty() {
+                Self::nothing()
+            } else {
+                Self::body()
             }
         })
     }
@@ -275,10 +274,7 @@ impl Outgoing for Sent {
         kept.body = vec![self.queued.clone()];
         if self.ends {
             self.trailers.clone_from(&kept.trailers);
-            self.end = match kept.finished {
-                true => End::Due,
-                false => End::Open,
-            };
+            self.end = if kept.finished { End::Due } else { End::Open };
         }
         self.accepted = false;
     }

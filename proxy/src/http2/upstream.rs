@@ -97,9 +97,10 @@ impl Requesting {
         }
         let malformed = !error.is_remote() && !error.is_io();
         HeadFault {
-            reason: match malformed {
-                true => Reason::MalformedResponse,
-                false => Reason::UpstreamClosed,
+            reason: if malformed {
+                Reason::MalformedResponse
+            } else {
+                Reason::UpstreamClosed
             },
             failure: match (not_processed, malformed) {
                 // RFC 9113 8.7: safe to send again, whatever the method.

@@ -217,9 +217,10 @@ impl<S: Transport> Connection<S> {
                     Poll::Ready(_) => return Poll::Ready(Next::End),
                     Poll::Pending => {
                         if timer.poll(cx).is_ready() {
-                            return Poll::Ready(match begun {
-                                true => Next::Refused(Reason::RequestTimeout),
-                                false => Next::End,
+                            return Poll::Ready(if begun {
+                                Next::Refused(Reason::RequestTimeout)
+                            } else {
+                                Next::End
                             });
                         }
                         if !begun {

@@ -31,9 +31,10 @@ impl<S: Transport> Connection<S> {
         let written = timeout(self.worker.limits.head, writing).await;
         let counted = Counted {
             received: 0,
-            sent: match local.head_only {
-                true => 0,
-                false => response.length().unwrap_or_default(),
+            sent: if local.head_only {
+                0
+            } else {
+                response.length().unwrap_or_default()
             },
         };
         self.worker.buffers.take_back_room(out);

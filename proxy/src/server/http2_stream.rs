@@ -67,9 +67,10 @@ impl Common {
     fn count_cancelled(&self) {
         let now = clock::now();
         let (count, since) = self.cancelled.get();
-        self.cancelled.set(match now - since < CALM {
-            true => (count + 1, since),
-            false => (1, now),
+        self.cancelled.set(if now - since < CALM {
+            (count + 1, since)
+        } else {
+            (1, now)
         });
         if self.is_too_much() {
             wake(&self.driver);
@@ -219,9 +220,10 @@ async fn send_local(
     if let Some(length) = response.length() {
         fields.length(length);
     }
-    let body = match local.head_only {
-        true => Bytes::new(),
-        false => response.body().concat().into(),
+    let body = if local.head_only {
+        Bytes::new()
+    } else {
+        response.body().concat().into()
     };
     let counted = Counted {
         received: 0,

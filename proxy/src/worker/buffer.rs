@@ -192,9 +192,10 @@ impl Buffers {
         from: &mut (impl AsyncRead + Unpin),
         slot: &mut Option<Buffer>,
     ) -> Poll<io::Result<usize>> {
-        match slot.is_some() || self.memory.may_lend(cx, MemoryPressure::Pause) {
-            true => self.poll_fill(cx, from, slot),
-            false => Poll::Pending,
+        if slot.is_some() || self.memory.may_lend(cx, MemoryPressure::Pause) {
+            self.poll_fill(cx, from, slot)
+        } else {
+            Poll::Pending
         }
     }
 

@@ -125,9 +125,12 @@ async fn closed_listener_keeps_its_connections() {
 
 #[tokio::test]
 async fn a_drain_ends_every_request_and_no_connection_too_early() {
-    let origin = Origin::start(|request| match request.head.contains("/slow") {
-        true => (Vec::new(), Then::Hang),
-        false => (crate::origin::ok(b"hello"), Then::Keep),
+    let origin = Origin::start(|request| {
+        if request.head.contains("/slow") {
+            (Vec::new(), Then::Hang)
+        } else {
+            (crate::origin::ok(b"hello"), Then::Keep)
+        }
     })
     .await;
     let proxy = shop(&origin).await;

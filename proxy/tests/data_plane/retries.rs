@@ -115,9 +115,10 @@ async fn retries_short_bodies_only() {
         let mut statuses = Vec::new();
         let mut client = proxy.client().await;
         for _ in 0..2 {
-            let head = match chunked {
-                true => format!("Transfer-Encoding: chunked\r\n\r\n{length:x}"),
-                false => format!("Content-Length: {length}\r\n"),
+            let head = if chunked {
+                format!("Transfer-Encoding: chunked\r\n\r\n{length:x}")
+            } else {
+                format!("Content-Length: {length}\r\n")
             };
             let mut request =
                 format!("PUT / HTTP/1.1\r\nHost: shop.test\r\n{head}\r\n").into_bytes();
@@ -191,12 +192,13 @@ async fn retries_cannot_become_a_flood() {
 each_protocol!(sends_100_continue_once);
 async fn sends_100_continue_once() {
     let stumbled = AtomicBool::new(false);
-    let origin = Origin::start(
-        move |request| match stumbled.swap(true, Ordering::Relaxed) {
-            true => (ok(&request.body), Then::Keep),
-            false => (UNAVAILABLE.to_vec(), Then::Keep),
-        },
-    )
+    let origin = Origin::start(move |request| {
+        if stumbled.swap(true, Ordering::Relaxed) {
+            (ok(&request.body), Then::Keep)
+        } else {
+            (UNAVAILABLE.to_vec(), Then::Keep)
+        }
+    })
     .await;
     let proxy = with(&[&origin], retries(1, &[])).await;
     let mut client = proxy.client().await;

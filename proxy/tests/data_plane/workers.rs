@@ -120,9 +120,12 @@ async fn without_memory_no_connection_is_accepted() {
 /// However many connections wait, there is room for one that works; those with a request stay.
 #[tokio::test]
 async fn connections_that_wait_longest_give_way_to_new_ones() {
-    let origin = Origin::start(|request| match request.head.contains("/slow") {
-        true => (Vec::new(), Then::Hang),
-        false => (ok(b"hello"), Then::Keep),
+    let origin = Origin::start(|request| {
+        if request.head.contains("/slow") {
+            (Vec::new(), Then::Hang)
+        } else {
+            (ok(b"hello"), Then::Keep)
+        }
     })
     .await;
     let resources = vec![
