@@ -267,7 +267,7 @@ async fn a_default_certificate_that_comes_later_is_shown_then() {
     let verdicts = proxy.apply(vec![settings(Some("t/later"), &[])]).await;
     let refused = verdicts[0].refused.as_ref().unwrap();
     assert!(
-        refused.starts_with("defaultCertificate: t/later is absent"),
+        refused.starts_with("defaultCertificate: t/later not found"),
         "{refused}"
     );
     let later = proxy.certificate("t/later", &["a.example.test"]);
