@@ -20,12 +20,12 @@ use tokio::time::{sleep, timeout};
 /// How many requests are answered at a time; more wait.
 const CONCURRENT: usize = 16;
 /// For one request, from accept to close.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// A longer head is no probe's and no scraper's.
 const MAX_HEAD: usize = 8 * 1024;
 /// After an error of accept.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What Prometheus takes (OpenMetrics 1.0).
+/// Content type of OpenMetrics 1.0, which Prometheus accepts.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -57,7 +57,7 @@ pub fn bind(at: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// What the admin port knows.
+/// State of the admin port.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) metrics: Metrics,
@@ -66,7 +66,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Answers for ever.
+    /// Serves requests until its runtime ends.
     pub(crate) async fn serve(self, listener: TcpListener) {
         let admin = Arc::new(self);
         let room = Arc::new(Semaphore::new(CONCURRENT));
@@ -79,12 +79,12 @@ impl Admin {
                     let admin = Arc::clone(&admin);
                     tokio::spawn(async move {
                         // A prober that goes away has its own log.
-                        let _ = timeout(PATIENCE, admin.answer(stream)).await;
+                        let _ = timeout(REQUEST_TIMEOUT, admin.answer(stream)).await;
                         drop(permit);
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the admin port cannot accept now");
+                    tracing::warn!(%error, "failed to accept on the admin port");
                     sleep(PAUSE).await;
                 }
             }

@@ -1,4 +1,4 @@
-//! What time it is, as far as a request cares: asked once whenever its connection is polled.
+//! Coarse clock, read once per poll.
 //!
 //! A request moves its deadline several times within a few microseconds. Asking each time cost
 //! as much as finding its route.
@@ -24,7 +24,7 @@ pub(crate) fn once_a_poll<F: Future>(connection: F) -> OnceAPoll<F> {
 }
 
 pin_project! {
-    /// What [`once_a_poll`] gives: an async function would keep its argument twice.
+    /// Future of [`once_a_poll`]: an async function would keep its argument twice.
     pub(crate) struct OnceAPoll<F> {
         #[pin]
         connection: F,

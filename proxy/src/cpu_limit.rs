@@ -32,7 +32,7 @@ fn limit(root: &Path) -> Option<usize> {
     let period: u64 = period.trim().parse().ok().filter(|period| *period > 0)?;
     usize::try_from(quota.div_ceil(period))
         .ok()
-        .map(|it| it.max(1))
+        .map(|cpus| cpus.max(1))
 }
 
 #[cfg(test)]

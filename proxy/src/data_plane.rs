@@ -4,19 +4,19 @@ use crate::admin::Admin;
 use crate::admin::metrics::Metrics;
 use crate::control::listeners::Listeners;
 use crate::control::table::Table;
-use crate::control::thread::Keeper;
+use crate::control::thread::ControlThread;
 use crate::control::{self, Control};
 use crate::external::{Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
-use crate::memory::{Ledger, limit};
-use crate::server::{self, Start};
+use crate::memory::{MemoryBudget, limit};
+use crate::server::{self, WorkerInputs};
 use crate::telemetry::access_log::{AccessLogFormat, LogSink};
-use crate::telemetry::counters::Cells;
+use crate::telemetry::counters::WorkerCounters;
 use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
-use crate::worker::Equipment;
-use crate::worker::peers::{Arrival, INBOX, Peer, Peers};
+use crate::worker::WorkerConfig;
+use crate::worker::peers::{AcceptedConnection, INBOX, Peer, Peers};
 use anyhow::Context as _;
 use portolan_proxy_core::cidr::Networks;
 use portolan_proxy_core::via::Pseudonym;
@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// What a data plane is started with. Ports come with its listeners.
+/// Settings of a data plane. Ports come with its listeners.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The ExposeClass that it serves; a label of its metrics.
@@ -53,7 +53,7 @@ pub struct Settings {
     pub denied: Networks,
     /// Where external names are looked up; empty for those of `/etc/resolv.conf`.
     pub name_servers: Vec<SocketAddr>,
-    /// What is written for each request.
+    /// Format of the access log.
     pub access_log: AccessLogFormat,
 }
 
@@ -64,7 +64,7 @@ pub struct DataPlane {
     phase: watch::Sender<Phase>,
     metrics: Metrics,
     workers: Vec<JoinHandle<()>>,
-    keeper: JoinHandle<()>,
+    control_thread: JoinHandle<()>,
 }
 
 /// How long ending takes.
@@ -83,11 +83,11 @@ impl DataPlane {
     /// A thread or the TLS library cannot be started.
     pub fn start(settings: Settings) -> anyhow::Result<Self> {
         let log = LogSink::start(settings.access_log).context("starting the access log")?;
-        let (control, ends) = control::channel();
+        let (control, receiver) = control::channel();
         let (phase, phases) = watch::channel(Phase::Serving);
         let workers = settings.workers.max(1);
         let inventory = Arc::new(Inventory::default());
-        let memory = Arc::new(Ledger::new(settings.memory_limit));
+        let memory = Arc::new(MemoryBudget::new(settings.memory_limit));
         if let Some(resident) = limit::resident() {
             memory.observe(resident);
         }
@@ -95,8 +95,10 @@ impl DataPlane {
         let names = Arc::new(Names::default());
         let metrics = Metrics {
             class: settings.class,
-            workers: (0..workers).map(|_| Arc::new(Cells::default())).collect(),
-            held: Arc::clone(&ends.held),
+            workers: (0..workers)
+                .map(|_| Arc::new(WorkerCounters::default()))
+                .collect(),
+            held: Arc::clone(&receiver.held),
             inventory: Arc::clone(&inventory),
             memory: Arc::clone(&memory),
             ready: control.readiness(),
@@ -107,32 +109,32 @@ impl DataPlane {
         let (peers, inboxes): (Vec<Peer>, Vec<_>) = metrics.workers.iter().map(peer).unzip();
         let peers: Arc<[Peer]> = peers.into();
         let mut threads = Vec::new();
-        let mut mailboxes = Vec::new();
+        let mut update_senders = Vec::new();
         for (index, (peer, inbox)) in peers.iter().zip(inboxes).enumerate() {
             // One change at a time: the control thread waits for it before it sends the next.
-            let (mailbox, mail) = mpsc::channel(1);
-            mailboxes.push(mailbox);
-            threads.push(server::spawn(Start {
-                worker: Equipment {
+            let (sender, updates) = mpsc::channel(1);
+            update_senders.push(sender);
+            threads.push(server::spawn(WorkerInputs {
+                worker: WorkerConfig {
                     index,
                     limits: settings.limits,
                     memory: Arc::clone(&memory),
                     via: settings.via.clone(),
                     room: Arc::clone(&room),
-                    cells: Arc::clone(&peer.cells),
+                    counters: Arc::clone(&peer.counters),
                     pool: Arc::clone(&peer.pool),
                     peers: Peers::new(Arc::clone(&peers), index),
-                    crowded: Arc::clone(&peer.crowded),
+                    shed_requested: Arc::clone(&peer.shed_requested),
                     denied: denied.clone(),
                     log: log.clone(),
                 },
-                mail,
+                updates,
                 inbox,
                 phase: phases.clone(),
             })?);
         }
-        let keeper = Keeper {
-            ends,
+        let control_thread = ControlThread {
+            receiver,
             table: Table::new(
                 workers,
                 settings.https_port,
@@ -144,7 +146,7 @@ impl DataPlane {
             dns: Dns::new(&settings.name_servers),
             denied,
             listeners: Listeners::new(settings.addresses, workers),
-            workers: mailboxes,
+            workers: update_senders,
             phase: phases,
             inventory,
             limits: settings.limits,
@@ -155,7 +157,7 @@ impl DataPlane {
             phase,
             metrics,
             workers: threads,
-            keeper: spawn_keeper(keeper)?,
+            control_thread: spawn_control_thread(control_thread)?,
         })
     }
 
@@ -175,7 +177,7 @@ impl DataPlane {
     }
 
     /// Ends: unready at once; still accepting for `delay`; then requests under way get `timeout`
-    /// to end. Gives whether all did.
+    /// to end. Returns whether all did.
     pub async fn drain(self, drain: Drain) -> bool {
         self.phase.send_replace(Phase::Draining);
         tokio::time::sleep(drain.delay).await;
@@ -189,7 +191,7 @@ impl DataPlane {
         let all_ended = tokio::time::timeout(drain.timeout, ended).await.is_ok();
         self.phase.send_replace(Phase::Stopped);
         let mut threads = self.workers;
-        threads.push(self.keeper);
+        threads.push(self.control_thread);
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().all(|thread| thread.join().is_ok())
         });
@@ -197,18 +199,18 @@ impl DataPlane {
     }
 }
 
-fn peer(cells: &Arc<Cells>) -> (Peer, mpsc::Receiver<Arrival>) {
+fn peer(counters: &Arc<WorkerCounters>) -> (Peer, mpsc::Receiver<AcceptedConnection>) {
     let (sender, inbox) = mpsc::channel(INBOX);
     let peer = Peer {
-        cells: Arc::clone(cells),
+        counters: Arc::clone(counters),
         inbox: sender,
         pool: Arc::default(),
-        crowded: Arc::default(),
+        shed_requested: Arc::default(),
     };
     (peer, inbox)
 }
 
-fn spawn_keeper(keeper: Keeper) -> anyhow::Result<JoinHandle<()>> {
+fn spawn_control_thread(control_thread: ControlThread) -> anyhow::Result<JoinHandle<()>> {
     let runtime = || {
         Builder::new_current_thread()
             .enable_all()
@@ -217,8 +219,10 @@ fn spawn_keeper(keeper: Keeper) -> anyhow::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name("control".into())
         .spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(keeper.run()),
-            Err(error) => tracing::error!(%error, "the control thread cannot start its runtime"),
+            Ok(runtime) => runtime.block_on(control_thread.run()),
+            Err(error) => {
+                tracing::error!(%error, "failed to start the runtime of the control thread")
+            }
         })
         .context("starting the control thread")
 }

@@ -15,7 +15,7 @@ pub fn raise_limit() -> u64 {
     let now = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
         Err(error) => {
-            tracing::warn!(%error, "the limit of open descriptors stays as it is");
+            tracing::warn!(%error, "failed to raise the limit of open descriptors");
             current
         }
     };

@@ -1,4 +1,4 @@
-//! A virtual host with the way TLS is spoken for it.
+//! A virtual host with its TLS configuration.
 
 use crate::tls::termination::Termination;
 use crate::upstream::tls::UpstreamTls;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct Backend {
     pub(crate) endpoints: Arc<EndpointSet>,
     pub(crate) protocol: UpstreamProtocol,
-    /// Absent: in the clear.
+    /// Absent: plaintext.
     pub(crate) tls: Option<Arc<UpstreamTls>>,
 }
 
@@ -20,11 +20,11 @@ pub(crate) struct Backend {
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) policy: Arc<VirtualHost<Backend>>,
-    /// Present when TLS can be spoken.
+    /// Present when TLS can be terminated.
     pub(crate) tls: Option<Arc<Termination>>,
 }
 
-/// What a handshake settled.
+/// Result of a TLS handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Negotiated {
     /// The host that was asked for; absent when no server name was.
@@ -33,14 +33,14 @@ pub(crate) struct Negotiated {
 }
 
 impl Host {
-    /// Whether a request for this host may come on a connection with such a handshake. Else the
-    /// client is told to open another (RFC 9110 15.5.20): it proved too little for this host, or
+    /// Returns whether a request for this host may come on a connection with such a handshake. Else the
+    /// client gets 421 and opens another (RFC 9110 15.5.20): it proved too little for this host, or
     /// was shown the certificate of another.
     ///
     /// Judged by what holds now, for each request: a connection outlives changes.
     pub(crate) fn may_share(&self, negotiated: &Negotiated) -> bool {
         let asked_for = negotiated.host.as_ref();
-        let own = asked_for.is_some_and(|it| it.policy.pattern == self.policy.pattern);
+        let own = asked_for.is_some_and(|host| host.policy.pattern == self.policy.pattern);
         match &self.tls {
             Some(tls) => {
                 let then = &negotiated.termination;

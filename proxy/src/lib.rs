@@ -3,19 +3,21 @@
 //! ```text
 //! discovery ──► control thread ──► a batch to every worker ──► applied, acknowledged
 //!                                        │
-//!              client ──► worker: accept, TLS by server name, HTTP/1 or 2 ──► endpoint
+//!              client ──► server: accept, TLS by server name, HTTP/1 or 2 ──► forward ──► endpoint
 //! ```
 //! [`DataPlane`](data_plane::DataPlane) starts the threads; [`Control`](control::Control) is the
-//! one way to tell them anything. Where to read on:
-//! - `control`: batches, compiled into a table; listeners; what clients are really shown
-//! - `worker`: a thread with its own listeners, connections, pools and table
-//! - `tls`: what is shown to clients and asked of them, and of endpoints
-//! - `exchange`: a request and its response, whatever is spoken with either side
-//! - `http1`: a connection, one request after another
-//! - `http2`: a connection, many requests at a time
-//! - `upstream`: endpoints: which one, over which connection
-//! - `telemetry` and `admin`: what is told about all that
-//! - `discovery`: where configuration comes from
+//! one way to configure it. From the top down, each importing only what is below (`tests/layers`):
+//! - `server`: worker threads: accepting, TLS handshakes, the connections of clients
+//! - `forward`: routes a request and makes the attempts to send it
+//! - `http1`, `http2`: the codecs, behind the traits of `exchange`
+//! - `exchange`: a request and its response, for any pair of protocols
+//! - `worker`: the state that the tasks of one worker share
+//! - `upstream`: pools of connections to endpoints, and TLS to them
+//! - `tls`: TLS termination for clients
+//! - `telemetry`, `memory`: counters, the access log, the memory budget
+//!
+//! Beside them: `control` (batches, compiled into a table; listeners; the certificate probe),
+//! `discovery` (where configuration comes from) and `admin` (`/metrics`, `/livez`, `/readyz`).
 
 pub mod admin;
 mod clock;

@@ -57,8 +57,8 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     tracing::info!(class = options.class, workers, "started");
 
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("asked to end; draining"),
-        _ = interrupt.recv() => tracing::info!("interrupted; draining"),
+        _ = terminate.recv() => tracing::info!("received SIGTERM, draining"),
+        _ = interrupt.recv() => tracing::info!("received SIGINT, draining"),
     }
     let drain = Drain {
         delay: options.drain_delay,
@@ -66,13 +66,13 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     };
     // The subscription stays: endpoints still come and go while requests end.
     if !data_plane.drain(drain).await {
-        tracing::warn!("not every request ended in time");
+        tracing::warn!("requests still in flight after the drain timeout");
     }
     unsubscribe.cancel();
     admin.abort();
     let ended = tokio::task::spawn_blocking(move || subscriber.join());
     if ended.await?.is_err() {
-        tracing::error!("the subscriber ended abnormally");
+        tracing::error!("subscriber panicked");
     }
     Ok(())
 }
@@ -94,7 +94,9 @@ fn subscribe(
         .spawn(move || {
             let running = discovery::run(settings, control, shutdown);
             if let Err(error) = runtime.block_on(running) {
-                tracing::error!("the subscriber ended: {error:#}; what is applied stays served");
+                tracing::error!(
+                    "subscriber failed, applied configuration stays in service: {error:#}"
+                );
             }
         })
         .context("starting the subscriber's thread")

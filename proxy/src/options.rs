@@ -10,23 +10,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Serves what the Portolan operator says is exposed: HTTPS and HTTP, straight to the pods
+/// Serves HTTPS and HTTP for one ExposeClass, straight to the pods, as the Portolan operator configures it
 #[derive(Clone, Debug, Parser)]
 #[command(name = "portolan-proxy", version, max_term_width = 100)]
 pub struct Options {
     /// The ExposeClass to serve
     #[arg(long, env = "PORTOLAN_CLASS")]
     pub class: String,
-    /// Where the operators are: their headless Service and its port
+    /// Headless Service of the operators, and its port
     #[arg(long, env = "PORTOLAN_DISCOVERY", value_name = "HOST:PORT")]
     pub discovery: OperatorAddress,
-    /// The projected token (audience portolan-discovery) that is shown to the operators
+    /// Projected service account token (audience portolan-discovery) for the operators
     #[arg(long, env = "PORTOLAN_TOKEN_FILE", value_name = "FILE")]
     pub token_file: PathBuf,
-    /// The certificate authorities that the operators' certificates must come from, PEM
+    /// Certificate authorities that the operators' certificates are verified against, PEM
     #[arg(long, env = "PORTOLAN_CA_FILE", value_name = "FILE")]
     pub ca_file: PathBuf,
-    /// A folder in memory where the state survives a restart of the container
+    /// Directory in memory where the state survives a restart of the container
     #[arg(long, env = "PORTOLAN_SNAPSHOT_DIR", value_name = "FOLDER")]
     pub snapshot_dir: PathBuf,
     /// The name of this pod
@@ -35,10 +35,10 @@ pub struct Options {
     /// The UID of this pod
     #[arg(long, env = "PORTOLAN_POD_UID", value_name = "UID")]
     pub pod_uid: String,
-    /// How many worker threads; absent: one for each CPU of the limit, at most 4
+    /// Number of worker threads. Defaults to one per CPU of the limit, at most 4
     #[arg(long, env = "PORTOLAN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
-    /// On which addresses listeners open; their ports come from the operator
+    /// Addresses that listeners bind to; their ports come from the operator
     #[arg(
         long,
         env = "PORTOLAN_LISTEN_ADDRESS",
@@ -47,7 +47,7 @@ pub struct Options {
         default_value = "0.0.0.0,::"
     )]
     pub listen_address: Vec<IpAddr>,
-    /// Where /metrics, /livez and /readyz are answered
+    /// Address that serves /metrics, /livez and /readyz
     #[arg(
         long,
         env = "PORTOLAN_ADMIN_ADDRESS",
@@ -55,7 +55,7 @@ pub struct Options {
         default_value = "[::]:9090"
     )]
     pub admin_address: SocketAddr,
-    /// Where the names of ExternalName Services are looked up; absent: the servers of /etc/resolv.conf
+    /// DNS servers for the names of ExternalName Services. Defaults to those of /etc/resolv.conf
     #[arg(
         long,
         env = "PORTOLAN_NAME_SERVERS",
@@ -63,18 +63,18 @@ pub struct Options {
         value_delimiter = ','
     )]
     pub name_servers: Vec<SocketAddr>,
-    /// On TERM: how long connections are still accepted, such as 15s
+    /// Time that connections are still accepted after SIGTERM, such as 15s
     #[arg(long, env = "PORTOLAN_DRAIN_DELAY", value_name = "DURATION", value_parser = duration, default_value = "15s")]
     pub drain_delay: Duration,
-    /// Then: how long requests under way may take
+    /// Time that requests in flight may take after that
     #[arg(long, env = "PORTOLAN_DRAIN_TIMEOUT", value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub drain_timeout: Duration,
-    /// How much memory the process may use, such as 512Mi; absent: what the container may. At 80 %
-    /// bodies are held up, at 90 % requests are refused, at 95 % no connection is accepted
+    /// Memory limit of the process, such as 512Mi. Defaults to the limit of the container. At 80 %
+    /// bodies are throttled, at 90 % requests are rejected, at 95 % no connection is accepted
     #[arg(long, env = "PORTOLAN_MEMORY_LIMIT", value_name = "BYTES", value_parser = limit::parse)]
     pub memory_limit: Option<u64>,
-    /// Under which name requests say that they passed here, in Via; the same for all proxies of an
-    /// installation, so that loops are found
+    /// Pseudonym of the proxy in the Via field; the same for all proxies of an
+    /// installation, so that loops are detected
     #[arg(
         long,
         env = "PORTOLAN_VIA",
@@ -82,16 +82,16 @@ pub struct Options {
         default_value = "portolan"
     )]
     pub via: Pseudonym,
-    /// What is written to stdout for each request
+    /// Format of the access log on stdout
     #[arg(long, env = "PORTOLAN_ACCESS_LOG", value_enum, default_value = "text")]
     pub access_log: AccessLogFormat,
-    /// How logs on stderr look; auto is text on a terminal and JSON elsewhere
+    /// Format of the logs on stderr; auto is text on a terminal and JSON elsewhere
     #[arg(long, env = "PORTOLAN_LOG_FORMAT", value_enum, default_value = "auto")]
     pub log_format: LogFormat,
 }
 
 impl Options {
-    /// What the subscriber needs of it.
+    /// Returns the settings of the subscriber.
     pub fn subscription(&self) -> discovery::Settings {
         discovery::Settings {
             class: self.class.clone(),
@@ -112,12 +112,12 @@ impl Options {
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
-    let wrong = || format!("{text:?} is no duration; 15s is one, with the units h, m, s and ms");
+    let wrong = || {
+        format!("{text:?} is not a duration; use a number with a unit, such as 15s (h, m, s or ms)")
+    };
     let number: u64 = number.parse().map_err(|_| wrong())?;
     if number > 100_000 {
-        return Err(format!(
-            "{text:?} is too long; 100000 of any unit is the most"
-        ));
+        return Err(format!("{text:?} is too long; at most 100000 of any unit"));
     }
     match unit {
         "h" => Ok(Duration::from_secs(number * 3600)),

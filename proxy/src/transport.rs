@@ -1,4 +1,4 @@
-//! What a connection is made of, whether a client's or one to an endpoint.
+//! The transport below a connection of a client or to an endpoint.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
@@ -11,7 +11,7 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
     /// The connection below.
     fn tcp(&self) -> &TcpStream;
 
-    /// Whether bytes have arrived that nobody has read. Asks the kernel: of a connection that was
+    /// Returns whether unread bytes have arrived. Asks the kernel: of a connection that was
     /// registered a moment ago the reactor knows nothing yet.
     fn has_unread(&self) -> bool {
         let mut byte = [0];
@@ -19,7 +19,7 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
         matches!(recv(self.tcp(), &mut byte, flags), Ok((1.., _)))
     }
 
-    /// Whether the connection is reset. Asks the kernel, which tells so even while bytes wait to be read.
+    /// Returns whether the connection is reset. Asks the kernel, which knows even while bytes wait to be read.
     fn is_reset(&self) -> bool {
         let mut watched = [PollFd::new(self.tcp(), PollFlags::empty())];
         let none = Timespec::default();
@@ -27,10 +27,10 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
         found
             && watched
                 .iter()
-                .any(|it| it.revents().contains(PollFlags::ERR))
+                .any(|watched| watched.revents().contains(PollFlags::ERR))
     }
 
-    /// Makes the next close a reset: nobody must take for whole what was broken off, and nothing waits
+    /// Makes the next close a reset: a message that was broken off must not look complete, and nothing waits
     /// in the kernel to be taken.
     fn reset_on_close(&self) {
         // Were it to fail, the connection is gone already.

@@ -3,8 +3,8 @@
 //! prometheus-client is the encoder only; its own families would be a lock that all workers share.
 
 use crate::control::Held;
-use crate::memory::Ledger;
-use crate::telemetry::counters::Cells;
+use crate::memory::MemoryBudget;
+use crate::telemetry::counters::WorkerCounters;
 use crate::telemetry::handshakes::Handshakes;
 use crate::telemetry::inventory::Inventory;
 use portolan_discovery::table::Kind;
@@ -23,10 +23,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) class: String,
-    pub(crate) workers: Vec<Arc<Cells>>,
+    pub(crate) workers: Vec<Arc<WorkerCounters>>,
     pub(crate) held: Arc<Held>,
     pub(crate) inventory: Arc<Inventory>,
-    pub(crate) memory: Arc<Ledger>,
+    pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) ready: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -41,8 +41,8 @@ impl Metrics {
         Ok(page)
     }
 
-    fn sum(&self, cell: impl Fn(&Cells) -> u64) -> u64 {
-        self.workers.iter().map(|cells| cell(cells)).sum()
+    fn sum(&self, cell: impl Fn(&WorkerCounters) -> u64) -> u64 {
+        self.workers.iter().map(|counters| cell(counters)).sum()
     }
 }
 
@@ -53,7 +53,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let out = &mut encoder;
         let mut by_status: BTreeMap<u8, u64> = BTreeMap::new();
-        for (hundreds, count) in self.workers.iter().flat_map(|cells| cells.requests()) {
+        for (hundreds, count) in self.workers.iter().flat_map(|counters| counters.requests()) {
             *by_status.entry(hundreds).or_default() += count;
         }
         let statuses: Vec<_> = by_status
@@ -68,80 +68,102 @@ impl Collector for Metrics {
                 .iter()
                 .map(|(status, count)| (("status", status.as_str()), *count)),
         )?;
-        let counter = |out: &mut DescriptorEncoder<'_>, name, help, cell: fn(&Cells) -> u64| {
-            let counter = ConstCounter::new(self.sum(cell));
-            let encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
-            counter.encode(encoder)
-        };
+        let counter =
+            |out: &mut DescriptorEncoder<'_>, name, help, cell: fn(&WorkerCounters) -> u64| {
+                let counter = ConstCounter::new(self.sum(cell));
+                let encoder = out.encode_descriptor(name, help, None, MetricType::Counter)?;
+                counter.encode(encoder)
+            };
         counter(
             out,
             "connections_accepted",
             "Connections that clients opened",
-            |it| it.connections_accepted.get(),
+            |counters| counters.connections_accepted.get(),
         )?;
         counter(
             out,
             "connections_shed",
             "Connections without a request that gave way to new ones",
-            |it| it.connections_shed.get(),
+            |counters| counters.connections_shed.get(),
         )?;
         counter(
             out,
             "accept_pauses",
             "Times that no connection was accepted for a while, for want of memory or descriptors",
-            |it| it.accept_pauses.get(),
+            |counters| counters.accept_pauses.get(),
         )?;
         counter(
             out,
             "overload_refused",
             "Requests that were refused for want of memory",
-            |it| it.overload_refused.get(),
+            |counters| counters.overload_refused.get(),
         )?;
-        let handshakes = || self.workers.iter().map(|cells| &cells.handshakes);
+        let handshakes = || self.workers.iter().map(|counters| &counters.handshakes);
         Handshakes::encode(handshakes, out)?;
         counter(
             out,
             "clients_gone",
             "Requests whose client went away before the response was whole",
-            |it| it.clients_gone.get(),
+            |counters| counters.clients_gone.get(),
         )?;
-        counter(out, "received_bytes", "Bytes of request bodies", |it| {
-            it.bytes_received.get()
-        })?;
-        counter(out, "sent_bytes", "Bytes of response bodies", |it| {
-            it.bytes_sent.get()
+        counter(
+            out,
+            "received_bytes",
+            "Bytes of request bodies",
+            |counters| counters.bytes_received.get(),
+        )?;
+        counter(out, "sent_bytes", "Bytes of response bodies", |counters| {
+            counters.bytes_sent.get()
         })?;
         counter(
             out,
             "upstream_connections_opened",
             "New connections to endpoints",
-            |it| it.upstream_connections_opened.get(),
+            |counters| counters.upstream_connections_opened.get(),
         )?;
         counter(
             out,
             "upstream_connections_reused",
             "Requests that went over a connection that was open already",
-            |it| it.upstream_connections_reused.get(),
+            |counters| counters.upstream_connections_reused.get(),
         )?;
         counter(
             out,
             "retries",
             "Requests that were sent once more after an endpoint may have seen them",
-            |it| it.retries.get(),
+            |counters| counters.retries.get(),
         )?;
         counter(
             out,
             "access_log_lines_dropped",
-            "Lines of the access log that nobody read in time",
-            |it| it.log_lines_dropped.get(),
+            "Lines of the access log that were dropped because the reader was too slow",
+            |counters| counters.log_lines_dropped.get(),
         )?;
         let errors = [
-            ("connect", self.sum(|it| it.upstream_connect_failed.get())),
-            ("tls", self.sum(|it| it.upstream_tls_failed.get())),
-            ("denied", self.sum(|it| it.upstream_denied.get())),
-            ("timeout", self.sum(|it| it.upstream_timed_out.get())),
-            ("malformed", self.sum(|it| it.upstream_malformed.get())),
-            ("closed", self.sum(|it| it.upstream_closed.get())),
+            (
+                "connect",
+                self.sum(|counters| counters.upstream_connect_failed.get()),
+            ),
+            (
+                "tls",
+                self.sum(|counters| counters.upstream_tls_failed.get()),
+            ),
+            (
+                "denied",
+                self.sum(|counters| counters.upstream_denied.get()),
+            ),
+            (
+                "timeout",
+                self.sum(|counters| counters.upstream_timed_out.get()),
+            ),
+            (
+                "malformed",
+                self.sum(|counters| counters.upstream_malformed.get()),
+            ),
+            (
+                "closed",
+                self.sum(|counters| counters.upstream_closed.get()),
+            ),
         ];
         counters(
             out,
@@ -160,7 +182,7 @@ impl Collector for Metrics {
             "Looks at DNS for external names, by what they came to",
             lookups.map(|(result, count)| (("result", result), count)),
         )?;
-        let active = i64::try_from(self.sum(Cells::active)).unwrap_or(i64::MAX);
+        let active = i64::try_from(self.sum(WorkerCounters::active)).unwrap_or(i64::MAX);
         gauge(
             out,
             "connections_active",
@@ -169,7 +191,7 @@ impl Collector for Metrics {
         )?;
         let by_worker: Vec<_> = (0..)
             .zip(&self.workers)
-            .map(|(index, cells): (usize, _)| (index.to_string(), cells.active()))
+            .map(|(index, counters): (usize, _)| (index.to_string(), counters.active()))
             .collect();
         gauges(
             out,
@@ -197,7 +219,7 @@ impl Collector for Metrics {
             out,
             "overload_step",
             "0: none; 1: bodies are held up; 2: new requests are refused; 3: no connection is accepted",
-            self.memory.step() as i64,
+            self.memory.pressure() as i64,
         )?;
         let ready = i64::from(*self.ready.borrow());
         gauge(out, "ready", "1 when /readyz says so", ready)?;
@@ -313,15 +335,15 @@ mod tests {
 
     #[test]
     fn workers_are_summed_up() {
-        let workers: Vec<Arc<Cells>> = (0..2).map(|_| Arc::default()).collect();
-        workers.iter().for_each(|cells| cells.finished(204));
+        let workers: Vec<Arc<WorkerCounters>> = (0..2).map(|_| Arc::default()).collect();
+        workers.iter().for_each(|counters| counters.finished(204));
         let (_sender, ready) = tokio::sync::watch::channel(true);
         let metrics = Metrics {
             class: "public".into(),
             workers,
             held: Arc::default(),
             inventory: Arc::default(),
-            memory: Arc::new(Ledger::new(None)),
+            memory: Arc::new(MemoryBudget::new(None)),
             ready,
         };
         let page = metrics.page().unwrap();

@@ -1,4 +1,4 @@
-//! What proves who is who: certificates and authorities that are held, and the TLS that is made
+//! Credentials: certificates and authorities that are held, and the TLS configurations that are made
 //! of them. A bad one is refused; the one before it stays in service.
 
 use crate::host::Host;
@@ -36,7 +36,7 @@ impl Credentials {
         }
     }
 
-    /// Why a name is absent although it was sent.
+    /// Returns why a resource is absent although it was sent.
     pub(super) fn refusal(&self, name: &ResourceName) -> Option<&str> {
         self.refused.get(name).map(String::as_str)
     }
@@ -72,7 +72,7 @@ impl Credentials {
         Ok(())
     }
 
-    /// Gives the authorities, which whoever uses others of that name must now use.
+    /// Returns the authorities, which replace former ones of that name wherever those are used.
     pub(super) fn set_anchors(
         &mut self,
         anchors: &table::TrustAnchors,
@@ -117,7 +117,7 @@ impl Credentials {
         self.refused.remove(name);
     }
 
-    /// How TLS is spoken for a host all of whose names are there; `None` before its first
+    /// Builds the TLS termination of a host whose references all exist; `None` before its first
     /// certificate.
     pub(super) fn terminate(
         &mut self,
@@ -144,8 +144,8 @@ impl Credentials {
         made.map(Some)
     }
 
-    /// How TLS is spoken with clients that ask for no server name.
-    pub(super) fn terminate_unnamed(
+    /// Builds the TLS termination for clients that send no server name.
+    pub(super) fn default_termination(
         &mut self,
         certificate: &Arc<CertificateSlot>,
     ) -> Result<Termination, TerminationError> {

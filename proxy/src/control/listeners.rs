@@ -18,7 +18,7 @@ pub(crate) struct Listeners {
     open: HashMap<String, (u16, Protocol)>,
 }
 
-/// What has to be done about a listener.
+/// Result of opening a listener.
 #[derive(Debug)]
 pub(crate) enum Opening {
     /// It is open already.
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_somebody_has_is_refused_by_name() {
+    fn rejects_a_port_in_use_by_name() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut listeners = Listeners::new(vec![IpAddr::from([127, 0, 0, 1])], 1);
         let port = taken.local_addr().unwrap().port();

@@ -1,6 +1,6 @@
-//! The way into a running data plane: what it is told, and what it says about it.
+//! The handle that configures a running data plane and reports its state.
 //!
-//! Whoever brings configuration (the discovery subscriber, a snapshot file, a test) holds a
+//! A source of configuration (the discovery subscriber, a snapshot file, a test) holds a
 //! [`Control`] and sends it batches. One control thread compiles them, every worker applies
 //! them, and only then does [`Control::apply`] answer. Batches and verdicts are those of discovery;
 //! what is done with them is in the modules below.
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// How many batches may wait for the control thread before [`Control::apply`] itself waits.
 const COMMAND_QUEUE: usize = 16;
 
-/// What the control thread is asked.
+/// Commands to the control thread.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Apply a batch, then answer.
@@ -61,24 +61,24 @@ impl Control {
         verdicts.await.unwrap_or(stopped)
     }
 
-    /// What is applied now, by name and version.
+    /// Returns the applied resources, by name and version.
     pub fn held(&self) -> BTreeMap<ResourceName, Version> {
         self.held.snapshot()
     }
 
-    /// What clients are shown, found anew after each certificate swap and every minute.
+    /// Certificates that clients are presented, checked again after each certificate swap and every minute.
     pub fn served(&self) -> watch::Receiver<Arc<Vec<PresentedCertificate>>> {
         self.served.clone()
     }
 
-    /// What `/readyz` says.
+    /// Readiness as `/readyz` reports it.
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.readiness.clone()
     }
 }
 
 fn not_applied(update: &Update) -> ResourceAck {
-    update.verdict(Some("the data plane is stopping".to_owned()))
+    update.verdict(Some("the data plane is shutting down".to_owned()))
 }
 
 /// Names and versions of what is applied: written by the control thread, read by its handles.
@@ -103,7 +103,7 @@ impl Held {
 
 /// The control thread's ends of what a [`Control`] holds.
 #[derive(Debug)]
-pub(crate) struct Ends {
+pub(crate) struct ControlReceiver {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) held: Arc<Held>,
     pub(crate) served: watch::Sender<Arc<Vec<PresentedCertificate>>>,
@@ -111,7 +111,7 @@ pub(crate) struct Ends {
 }
 
 /// A handle, and what the control thread works with.
-pub(crate) fn channel() -> (Control, Ends) {
+pub(crate) fn channel() -> (Control, ControlReceiver) {
     let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
     let (served_sender, served) = watch::channel(Arc::default());
     let (readiness_sender, readiness) = watch::channel(false);
@@ -122,11 +122,11 @@ pub(crate) fn channel() -> (Control, Ends) {
         served,
         readiness,
     };
-    let ends = Ends {
+    let receiver = ControlReceiver {
         commands,
         held,
         served: served_sender,
         readiness: readiness_sender,
     };
-    (control, ends)
+    (control, receiver)
 }

@@ -1,4 +1,4 @@
-//! What clients are really shown: handshakes with the own listener. A certificate in a table is a
+//! Probes the certificates that clients are presented, by handshakes with the own listener. A certificate in a table is a
 //! belief; this is the fact.
 //!
 //! A name is looked at when its certificate becomes another one, and all names are looked at in
@@ -14,7 +14,7 @@ use crate::control::PresentedCertificate;
 use crate::tls::certificate::{fingerprint, not_after};
 use crate::tls::{OWN, provider};
 use anyhow::{Context as _, anyhow};
-use handshake::Witness;
+use handshake::CertificateRecorder;
 use portolan_discovery::table::{Kind, ResourceName};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -24,20 +24,20 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use targets::Look;
+use targets::ProbeTarget;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 /// For one handshake.
-const PATIENCE: Duration = Duration::from_secs(5);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a handshake that failed, until the next look.
 const RETRY: Duration = Duration::from_secs(1);
-/// What was found is told after this time at the latest, also while there is more to look at.
-const TELL: Duration = Duration::from_millis(250);
+/// Findings are published after this time at the latest, also while more targets are due.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Looks for ever; ends with the runtime that it runs on.
+/// Runs the probe until its runtime ends.
 pub(crate) async fn run(
     targets: Rc<Targets>,
     served: watch::Sender<Arc<Vec<PresentedCertificate>>>,
@@ -45,16 +45,16 @@ pub(crate) async fn run(
 ) {
     let client = match client() {
         Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "served certificates cannot be looked at"),
+        Err(error) => return tracing::error!(%error, "failed to start the certificate probe"),
     };
-    let mut known = Known::default();
+    let mut known = Findings::default();
     let mut turn = tokio::time::interval(every);
     loop {
         tokio::select! {
             () = targets.changed() => {}
             _ = turn.tick() => targets.next_in_turn(),
         }
-        let mut untold_since = Instant::now();
+        let mut unpublished_since = Instant::now();
         loop {
             let mut failed = false;
             known.forget(targets.take_gone());
@@ -63,19 +63,19 @@ pub(crate) async fn run(
                     Ok(found) => known.found(&next, &found, &targets),
                     Err(error) => {
                         let hostname = &next.hostname;
-                        tracing::warn!(%hostname, "the own listener shows no certificate: {error:#}");
+                        tracing::warn!(%hostname, "failed to probe the certificate of the own listener: {error:#}");
                         known.forget([next.hostname.clone()]);
                         targets.again(next);
                         failed = true;
                         break;
                     }
                 }
-                if untold_since.elapsed() >= TELL {
-                    known.tell(&served);
-                    untold_since = Instant::now();
+                if unpublished_since.elapsed() >= PUBLISH_INTERVAL {
+                    known.publish(&served);
+                    unpublished_since = Instant::now();
                 }
             }
-            known.tell(&served);
+            known.publish(&served);
             if !failed {
                 break;
             }
@@ -84,21 +84,21 @@ pub(crate) async fn run(
     }
 }
 
-/// What a look saw.
+/// Certificate that one probe was presented.
 struct Found {
     fingerprint: String,
     not_after_unix: i64,
 }
 
-/// What has been found, by hostname.
+/// Findings by hostname.
 #[derive(Default)]
-struct Known {
+struct Findings {
     served: BTreeMap<String, PresentedCertificate>,
-    untold: bool,
+    unpublished: bool,
 }
 
-impl Known {
-    fn found(&mut self, look: &Look, found: &Found, targets: &Targets) {
+impl Findings {
+    fn found(&mut self, look: &ProbeTarget, found: &Found, targets: &Targets) {
         self.set(&look.hostname, look, found);
         if look.for_all {
             for hostname in targets.names_of(look.certificate.name()) {
@@ -109,7 +109,7 @@ impl Known {
         }
     }
 
-    fn set(&mut self, hostname: &str, look: &Look, found: &Found) {
+    fn set(&mut self, hostname: &str, look: &ProbeTarget, found: &Found) {
         let new = PresentedCertificate {
             server_name: hostname.to_owned(),
             certificate: ResourceName {
@@ -121,25 +121,29 @@ impl Known {
         };
         if self.served.get(hostname) != Some(&new) {
             self.served.insert(hostname.to_owned(), new);
-            self.untold = true;
+            self.unpublished = true;
         }
     }
 
     fn forget(&mut self, hostnames: impl IntoIterator<Item = String>) {
         for hostname in hostnames {
-            self.untold |= self.served.remove(&hostname).is_some();
+            self.unpublished |= self.served.remove(&hostname).is_some();
         }
     }
 
-    fn tell(&mut self, to: &watch::Sender<Arc<Vec<PresentedCertificate>>>) {
-        if std::mem::take(&mut self.untold) {
+    fn publish(&mut self, to: &watch::Sender<Arc<Vec<PresentedCertificate>>>) {
+        if std::mem::take(&mut self.unpublished) {
             to.send_replace(Arc::new(self.served.values().cloned().collect()));
         }
     }
 }
 
-/// Shakes hands as a client that asks for the hostname; gives what it was shown.
-async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyhow::Result<Found> {
+/// Performs a handshake as a client of the hostname and returns the certificate that it was presented.
+async fn look(
+    client: &ClientConfig,
+    listener: SocketAddr,
+    look: &ProbeTarget,
+) -> anyhow::Result<Found> {
     // Any one label stands for those that a wildcard takes.
     let name = match look.hostname.strip_prefix("*.") {
         Some(parent) => format!("portolan-probe.{parent}"),
@@ -147,9 +151,9 @@ async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyho
     };
     let name = ServerName::try_from(name)?;
     let algorithm = look.certificate.presented().certified.key.algorithm();
-    let witness = Arc::new(Witness::new(algorithm));
+    let recorder = Arc::new(CertificateRecorder::new(algorithm));
     let mut client = client.clone();
-    let verifier = Arc::clone(&witness);
+    let verifier = Arc::clone(&recorder);
     client.dangerous().set_certificate_verifier(verifier);
     let shaking = async {
         let stream = TcpStream::connect(listener).await?;
@@ -157,9 +161,11 @@ async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyho
             .connect(name, stream)
             .await
     };
-    let shaken = timeout(PATIENCE, shaking).await.context("no answer")?;
-    let Some(leaf) = witness.shown() else {
-        return Err(shaken.map_or_else(Into::into, |_| anyhow!("no certificate")));
+    let shaken = timeout(HANDSHAKE_TIMEOUT, shaking)
+        .await
+        .context("handshake timed out")?;
+    let Some(leaf) = recorder.shown() else {
+        return Err(shaken.map_or_else(Into::into, |_| anyhow!("no certificate presented")));
     };
     Ok(Found {
         fingerprint: fingerprint(&leaf),
@@ -169,11 +175,11 @@ async fn look(client: &ClientConfig, listener: SocketAddr, look: &Look) -> anyho
 
 fn client() -> Result<ClientConfig, rustls::Error> {
     // Replaced for each look.
-    let nobody = Arc::new(Witness::new(rustls::SignatureAlgorithm::ECDSA));
+    let placeholder = Arc::new(CertificateRecorder::new(rustls::SignatureAlgorithm::ECDSA));
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(nobody)
+        .with_custom_certificate_verifier(placeholder)
         .with_no_client_auth();
     config.alpn_protocols = vec![OWN.clone(), b"http/1.1".to_vec()];
     // A resumed session shows no certificate.

@@ -1,7 +1,7 @@
-//! What is held, compiled: a synchronous state machine from updates to changes for the workers.
+//! The compiled resources: a synchronous state machine from updates to changes for the workers.
 //!
 //! Endpoint sets and certificates are slots that hosts refer to, so their change reaches every
-//! worker at once and recompiles nothing; other authorities make the TLS of their hosts anew. A
+//! worker at once and recompiles nothing; other authorities rebuild the TLS of their hosts. A
 //! host that names something absent waits, its old version in service.
 
 use crate::control::credentials::Credentials;
@@ -25,7 +25,7 @@ use portolan_proxy_core::endpoint::EndpointSet;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// What is held.
+/// The compiled resources.
 #[derive(Debug)]
 pub(crate) struct Table {
     workers: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Table {
     endpoints: HashMap<String, Arc<EndpointSet>>,
     credentials: Credentials,
     /// Settings whose default certificate is absent.
-    unsettled: Option<Update>,
+    pending_settings: Option<Update>,
     hosts: HashMap<String, Arc<Host>>,
     /// Hosts that name something absent.
     waiting: BTreeMap<String, Waiting>,
@@ -47,13 +47,13 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Waiting {
     update: Update,
-    /// It was refused already; when it can be served after all, that is told anew.
-    told: bool,
+    /// It was rejected already; when it can be served after all, that is reported again.
+    rejected: bool,
 }
 
-/// What follows from a batch.
+/// Changes that follow from a batch.
 #[derive(Debug, Default)]
-pub(crate) struct Step {
+pub(crate) struct TableChanges {
     /// Of this batch, and of earlier hosts whose wait is over.
     pub(crate) verdicts: Vec<ResourceAck>,
     /// For the workers.
@@ -64,9 +64,9 @@ pub(crate) struct Step {
     pub(crate) waiting: BTreeMap<String, Version>,
 }
 
-/// What became of a host.
+/// Result of compiling a host.
 enum Compiled {
-    Serves(Arc<Host>),
+    Ready(Arc<Host>),
     /// Something that it names is absent and may come.
     Waits,
     /// Something that it names was refused.
@@ -91,21 +91,25 @@ impl Table {
             random: fastrand::Rng::new(),
             endpoints: HashMap::new(),
             credentials: Credentials::default(),
-            unsettled: None,
+            pending_settings: None,
             hosts: HashMap::new(),
             waiting: BTreeMap::new(),
         }
     }
 
     /// Takes in resources in the order of their kinds; then removals, in reverse.
-    pub(crate) fn apply(&mut self, mut upserts: Vec<Update>, removals: &[ResourceName]) -> Step {
-        let mut step = Step::default();
+    pub(crate) fn apply(
+        &mut self,
+        mut upserts: Vec<Update>,
+        removals: &[ResourceName],
+    ) -> TableChanges {
+        let mut changes = TableChanges::default();
         upserts.sort_by_key(|update| update.resource.name().kind);
         for update in upserts {
             match &update.resource {
                 Resource::Endpoints(set) => {
                     self.set_endpoints(set);
-                    step.verdicts.push(update.verdict(None));
+                    changes.verdicts.push(update.verdict(None));
                 }
                 Resource::Certificate(certificate) => {
                     let set = self
@@ -113,37 +117,37 @@ impl Table {
                         .set_certificate(certificate, &self.inventory);
                     let refused = set.err();
                     if refused.is_none() {
-                        step.certificates.push(certificate.name.clone());
+                        changes.certificates.push(certificate.name.clone());
                     }
-                    step.verdicts.push(update.verdict(refused));
+                    changes.verdicts.push(update.verdict(refused));
                 }
-                Resource::VirtualHost(_) => self.set_host(update, &mut step),
+                Resource::VirtualHost(_) => self.set_host(update, &mut changes),
                 Resource::TrustAnchors(anchors) => {
-                    let refused = self.set_anchors(anchors, &mut step).err();
-                    step.verdicts.push(update.verdict(refused));
+                    let refused = self.set_anchors(anchors, &mut changes).err();
+                    changes.verdicts.push(update.verdict(refused));
                 }
                 Resource::ClassSettings(settings) => match self.deny(settings) {
                     Ok(()) => {
                         self.credentials.tickets().replace(&settings.ticket_seeds);
-                        self.settle(update, &mut step);
+                        self.apply_class_settings(update, &mut changes);
                     }
-                    Err(why) => step.verdicts.push(update.verdict(Some(why))),
+                    Err(why) => changes.verdicts.push(update.verdict(Some(why))),
                 },
                 // Opened by the control thread.
                 Resource::Listener(_) => {}
             }
         }
-        self.look_at_waiting(&mut step);
+        self.retry_waiting(&mut changes);
         let mut removals: Vec<&ResourceName> = removals.iter().collect();
         removals.sort_by_key(|name| std::cmp::Reverse(name.kind));
         for name in removals {
-            self.remove(name, &mut step);
+            self.remove(name, &mut changes);
         }
-        step
+        changes
     }
 
     /// Refuses a host that has waited long enough. It goes on waiting, silently.
-    pub(crate) fn give_up(&mut self, hostname: &str) -> Option<ResourceAck> {
+    pub(crate) fn reject_waiting(&mut self, hostname: &str) -> Option<ResourceAck> {
         let absent: Vec<String> = {
             let waiting = self.waiting.get(hostname)?;
             let names = waiting.update.resource.references();
@@ -151,8 +155,8 @@ impl Table {
             absent.map(ToString::to_string).collect()
         };
         let waiting = self.waiting.get_mut(hostname)?;
-        waiting.told = true;
-        let refusal = format!("it names what is absent: {}", absent.join(", "));
+        waiting.rejected = true;
+        let refusal = format!("references not found: {}", absent.join(", "));
         Some(waiting.update.verdict(Some(refusal)))
     }
 
@@ -197,36 +201,42 @@ impl Table {
         Ok(())
     }
 
-    fn set_host(&mut self, update: Update, step: &mut Step) {
+    fn set_host(&mut self, update: Update, changes: &mut TableChanges) {
         let Resource::VirtualHost(host) = &update.resource else {
             return;
         };
         let hostname = host.hostname.clone();
         if let Some(former) = self.waiting.remove(&hostname) {
-            step.waiting.remove(&hostname);
-            if !former.told {
-                let refusal = "a newer version came before it could be applied";
-                step.verdicts
+            changes.waiting.remove(&hostname);
+            if !former.rejected {
+                let refusal = "superseded by a newer version before it could be applied";
+                changes
+                    .verdicts
                     .push(former.update.verdict(Some(refusal.to_owned())));
             }
         }
         match self.compile(host, &update) {
-            Compiled::Serves(host) => {
-                step.verdicts.push(update.verdict(None));
+            Compiled::Ready(host) => {
+                changes.verdicts.push(update.verdict(None));
                 self.hosts.insert(hostname, Arc::clone(&host));
-                step.hosts.push(HostChange::Set(host));
+                changes.hosts.push(HostChange::Set(host));
             }
-            Compiled::Refused(why) => step.verdicts.push(update.verdict(Some(why))),
+            Compiled::Refused(why) => changes.verdicts.push(update.verdict(Some(why))),
             Compiled::Blocked(why) => {
-                step.verdicts.push(update.verdict(Some(why)));
-                self.waiting
-                    .insert(hostname, Waiting { update, told: true });
+                changes.verdicts.push(update.verdict(Some(why)));
+                self.waiting.insert(
+                    hostname,
+                    Waiting {
+                        update,
+                        rejected: true,
+                    },
+                );
             }
             Compiled::Waits => {
-                step.waiting.insert(hostname.clone(), update.version);
+                changes.waiting.insert(hostname.clone(), update.version);
                 let waiting = Waiting {
                     update,
-                    told: false,
+                    rejected: false,
                 };
                 self.waiting.insert(hostname, waiting);
             }
@@ -237,11 +247,11 @@ impl Table {
         let names = update.resource.references();
         if let Some(absent) = names.iter().find(|name| !self.has(name)) {
             return match self.credentials.refusal(absent) {
-                Some(why) => Compiled::Blocked(format!("{absent} was refused: {why}")),
+                Some(why) => Compiled::Blocked(format!("{absent} was rejected: {why}")),
                 None => Compiled::Waits,
             };
         }
-        let context = CompileContext {
+        let site = CompileContext {
             workers: self.workers,
             seed: self.random.u32(..),
             https_port: self.https_port,
@@ -263,14 +273,14 @@ impl Table {
                 },
             })
         };
-        let policy = match VirtualHost::compile(host, find, context) {
+        let policy = match VirtualHost::compile(host, find, site) {
             Ok(policy) => policy,
             Err(error) => return Compiled::Refused(error.to_string()),
         };
         let tls = host.tls.as_ref();
         let terminated = tls.map(|tls| self.credentials.terminate(&host.hostname, tls));
         match terminated.transpose() {
-            Ok(termination) => Compiled::Serves(Arc::new(Host {
+            Ok(termination) => Compiled::Ready(Arc::new(Host {
                 policy: Arc::new(policy),
                 tls: termination.flatten().map(Arc::new),
             })),
@@ -302,7 +312,7 @@ impl Table {
     fn set_anchors(
         &mut self,
         anchors: &table::TrustAnchors,
-        step: &mut Step,
+        changes: &mut TableChanges,
     ) -> Result<(), String> {
         let anchors = self.credentials.set_anchors(anchors)?;
         for host in self.hosts.values_mut() {
@@ -310,7 +320,7 @@ impl Table {
                 Ok(None) => {}
                 Ok(Some(renewed)) => {
                     *host = Arc::new(renewed);
-                    step.hosts.push(HostChange::Set(Arc::clone(host)));
+                    changes.hosts.push(HostChange::Set(Arc::clone(host)));
                 }
                 Err(error) => return Err(error.to_string()),
             }
@@ -320,44 +330,52 @@ impl Table {
 
     /// Shows the default certificate that settings name. While it is absent they are refused, and
     /// the one before it stays.
-    fn settle(&mut self, update: Update, step: &mut Step) {
+    fn apply_class_settings(&mut self, update: Update, changes: &mut TableChanges) {
         let Resource::ClassSettings(settings) = &update.resource else {
             return;
         };
-        self.unsettled = None;
-        match self.unnamed(settings) {
-            Ok(unnamed) => {
-                step.hosts.push(HostChange::Unnamed(unnamed.map(Arc::new)));
-                step.verdicts.push(update.verdict(None));
+        self.pending_settings = None;
+        match self.default_termination(settings) {
+            Ok(default_termination) => {
+                changes.hosts.push(HostChange::DefaultTermination(
+                    default_termination.map(Arc::new),
+                ));
+                changes.verdicts.push(update.verdict(None));
             }
             Err(why) => {
                 let why = format!("defaultCertificate: {why}");
-                step.verdicts.push(update.verdict(Some(why)));
-                self.unsettled = Some(update);
+                changes.verdicts.push(update.verdict(Some(why)));
+                self.pending_settings = Some(update);
             }
         }
     }
 
-    fn unnamed(&mut self, settings: &ClassSettings) -> Result<Option<Termination>, String> {
+    fn default_termination(
+        &mut self,
+        settings: &ClassSettings,
+    ) -> Result<Option<Termination>, String> {
         let Some(name) = &settings.default_certificate else {
             return Ok(None);
         };
         match self.credentials.certificate(name).cloned() {
             Some(slot) => {
-                let made = self.credentials.terminate_unnamed(&slot);
+                let made = self.credentials.default_termination(&slot);
                 made.map(Some).map_err(|error| error.to_string())
             }
-            None => Err(format!("{name} is absent or was refused")),
+            None => Err(format!("{name} not found or rejected")),
         }
     }
 
     /// Serves the waiting hosts whose time has come, and the settings.
-    fn look_at_waiting(&mut self, step: &mut Step) {
-        let names = self.unsettled.as_ref().map(|it| it.resource.references());
+    fn retry_waiting(&mut self, changes: &mut TableChanges) {
+        let names = self
+            .pending_settings
+            .as_ref()
+            .map(|update| update.resource.references());
         if names.is_some_and(|names| names.iter().all(|name| self.has(name)))
-            && let Some(update) = self.unsettled.take()
+            && let Some(update) = self.pending_settings.take()
         {
-            self.settle(update, step);
+            self.apply_class_settings(update, changes);
         }
         let complete = |waiting: &Waiting| {
             let names = waiting.update.resource.references();
@@ -371,13 +389,13 @@ impl Table {
             .collect();
         for hostname in ready {
             if let Some(waiting) = self.waiting.remove(&hostname) {
-                step.waiting.remove(&hostname);
-                self.set_host(waiting.update, step);
+                changes.waiting.remove(&hostname);
+                self.set_host(waiting.update, changes);
             }
         }
     }
 
-    fn remove(&mut self, name: &ResourceName, step: &mut Step) {
+    fn remove(&mut self, name: &ResourceName, changes: &mut TableChanges) {
         match name.kind {
             Kind::Endpoints => {
                 self.names.forget(&name.name);
@@ -390,20 +408,24 @@ impl Table {
                 self.credentials.remove(name, &self.inventory);
             }
             Kind::ClassSettings => {
-                self.unsettled = None;
+                self.pending_settings = None;
                 self.denied.set_class(Networks::default());
                 self.credentials.tickets().replace(&[]);
-                step.hosts.push(HostChange::Unnamed(None));
+                changes.hosts.push(HostChange::DefaultTermination(None));
             }
             Kind::VirtualHost => {
-                if let Some(waiting) = self.waiting.remove(&name.name).filter(|it| !it.told) {
-                    step.waiting.remove(&name.name);
-                    let refusal = "it was removed before it could be applied".to_owned();
-                    step.verdicts.push(waiting.update.verdict(Some(refusal)));
+                if let Some(waiting) = self
+                    .waiting
+                    .remove(&name.name)
+                    .filter(|waiting| !waiting.rejected)
+                {
+                    changes.waiting.remove(&name.name);
+                    let refusal = "removed before it could be applied".to_owned();
+                    changes.verdicts.push(waiting.update.verdict(Some(refusal)));
                 }
                 self.hosts.remove(&name.name);
                 if let Ok(pattern) = HostPattern::parse(&name.name) {
-                    step.hosts.push(HostChange::Remove(pattern));
+                    changes.hosts.push(HostChange::Remove(pattern));
                 }
             }
             Kind::Listener => {}
@@ -473,10 +495,10 @@ mod tests {
         Table::new(1, 443, Arc::default(), denied, Arc::default())
     }
 
-    fn refusals(step: &Step) -> Vec<(String, Option<String>)> {
-        let verdicts = step.verdicts.iter();
+    fn refusals(changes: &TableChanges) -> Vec<(String, Option<String>)> {
+        let verdicts = changes.verdicts.iter();
         verdicts
-            .map(|it| (it.name.name.clone(), it.refused.clone()))
+            .map(|verdict| (verdict.name.name.clone(), verdict.refused.clone()))
             .collect()
     }
 
@@ -488,9 +510,14 @@ mod tests {
             certificate("t/c", "shop.test", true),
             endpoints("t/s:80"),
         ];
-        let step = table.apply(batch, &[]);
-        assert!(step.verdicts.iter().all(|it| it.refused.is_none()));
-        assert_eq!((step.verdicts.len(), step.hosts.len()), (3, 1));
+        let changes = table.apply(batch, &[]);
+        assert!(
+            changes
+                .verdicts
+                .iter()
+                .all(|verdict| verdict.refused.is_none())
+        );
+        assert_eq!((changes.verdicts.len(), changes.hosts.len()), (3, 1));
         assert_eq!(table.certificate_of("shop.test").unwrap().name(), "t/c");
     }
 
@@ -501,29 +528,29 @@ mod tests {
             vec![endpoints("t/a:80"), host("shop.test", None, "t/a:80")],
             &[],
         );
-        let step = table.apply(vec![host("shop.test", None, "t/b:80")], &[]);
-        assert!(step.verdicts.is_empty() && step.hosts.is_empty());
-        assert_eq!(step.waiting.len(), 1);
-        let step = table.apply(vec![endpoints("t/b:80")], &[]);
-        assert_eq!((step.verdicts.len(), step.hosts.len()), (2, 1));
+        let changes = table.apply(vec![host("shop.test", None, "t/b:80")], &[]);
+        assert!(changes.verdicts.is_empty() && changes.hosts.is_empty());
+        assert_eq!(changes.waiting.len(), 1);
+        let changes = table.apply(vec![endpoints("t/b:80")], &[]);
+        assert_eq!((changes.verdicts.len(), changes.hosts.len()), (2, 1));
         assert!(table.waiting.is_empty());
     }
 
     #[test]
-    fn a_host_that_waited_too_long_is_refused_by_name_and_served_when_it_can_be() {
+    fn rejects_a_host_that_waited_too_long() {
         let mut table = table();
         table.apply(vec![host("shop.test", None, "t/a:80")], &[]);
-        let refusal = table.give_up("shop.test").unwrap().refused.unwrap();
-        assert_eq!(refusal, "it names what is absent: Endpoints t/a:80");
-        let step = table.apply(vec![endpoints("t/a:80")], &[]);
-        assert!(refusals(&step).contains(&("shop.test".into(), None)));
+        let refusal = table.reject_waiting("shop.test").unwrap().refused.unwrap();
+        assert_eq!(refusal, "references not found: Endpoints t/a:80");
+        let changes = table.apply(vec![endpoints("t/a:80")], &[]);
+        assert!(refusals(&changes).contains(&("shop.test".into(), None)));
     }
 
     #[test]
-    fn a_bad_certificate_is_refused_and_blocks_only_hosts_that_have_no_other() {
+    fn rejects_a_bad_certificate_and_blocks_new_hosts() {
         let mut table = table();
         let bad = certificate("t/c", "shop.test", false);
-        let step = table.apply(
+        let changes = table.apply(
             vec![
                 endpoints("t/s:80"),
                 bad.clone(),
@@ -531,27 +558,27 @@ mod tests {
             ],
             &[],
         );
-        let told = refusals(&step);
+        let rejected = refusals(&changes);
         assert!(
-            told[1].1.as_ref().unwrap().starts_with("tls.key: "),
-            "{told:?}"
+            rejected[1].1.as_ref().unwrap().starts_with("tls.key: "),
+            "{rejected:?}"
         );
         assert!(
-            told[2]
+            rejected[2]
                 .1
                 .as_ref()
                 .unwrap()
-                .starts_with("Certificate t/c was refused: tls.key")
+                .starts_with("Certificate t/c was rejected: tls.key")
         );
-        let step = table.apply(vec![certificate("t/c", "shop.test", true)], &[]);
-        assert!(refusals(&step).contains(&("shop.test".into(), None)));
+        let changes = table.apply(vec![certificate("t/c", "shop.test", true)], &[]);
+        assert!(refusals(&changes).contains(&("shop.test".into(), None)));
         let shown = |table: &Table| {
             let slot = table.credentials.certificate("t/c").unwrap();
             Arc::clone(&slot.presented().certified)
         };
         let before = shown(&table);
-        let step = table.apply(vec![bad], &[]);
-        assert!(step.verdicts[0].refused.is_some() && step.certificates.is_empty());
+        let changes = table.apply(vec![bad], &[]);
+        assert!(changes.verdicts[0].refused.is_some() && changes.certificates.is_empty());
         assert!(
             Arc::ptr_eq(&shown(&table), &before),
             "the one before it stays in service"
@@ -562,24 +589,30 @@ mod tests {
     fn a_newer_version_ends_the_wait_of_the_older() {
         let mut table = table();
         table.apply(vec![host("shop.test", None, "t/a:80")], &[]);
-        let step = table.apply(
+        let changes = table.apply(
             vec![endpoints("t/b:80"), host("shop.test", None, "t/b:80")],
             &[],
         );
-        let told = refusals(&step);
-        assert_eq!(told.len(), 3);
-        assert!(told[1].1.as_ref().unwrap().starts_with("a newer version"));
-        assert_eq!(told[2].1, None);
+        let rejected = refusals(&changes);
+        assert_eq!(rejected.len(), 3);
+        assert!(
+            rejected[1]
+                .1
+                .as_ref()
+                .unwrap()
+                .starts_with("superseded by a newer version")
+        );
+        assert_eq!(rejected[2].1, None);
     }
 
     #[test]
     fn removing_forgets() {
         let mut table = table();
         let batch = vec![endpoints("t/a:80"), host("shop.test", None, "t/a:80")];
-        let names: Vec<_> = batch.iter().map(|it| it.resource.name()).collect();
+        let names: Vec<_> = batch.iter().map(|update| update.resource.name()).collect();
         table.apply(batch, &[]);
-        let step = table.apply(Vec::new(), &names);
-        assert!(matches!(step.hosts[..], [HostChange::Remove(_)]));
+        let changes = table.apply(Vec::new(), &names);
+        assert!(matches!(changes.hosts[..], [HostChange::Remove(_)]));
         assert!(table.hosts.is_empty() && table.endpoints.is_empty());
     }
 }

@@ -2,15 +2,15 @@
 
 use crate::control::listeners::{Listeners, Opening};
 use crate::control::probe::{self, Targets};
-use crate::control::table::{Step, Table};
-use crate::control::{Batch, Command, Ends, ResourceAck, Update};
+use crate::control::table::{Table, TableChanges};
+use crate::control::{Batch, Command, ControlReceiver, ResourceAck, Update};
 use crate::external::{self, Dns, Names};
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
-use crate::memory::{Ledger, limit};
+use crate::memory::{MemoryBudget, limit};
 use crate::telemetry::inventory::Inventory;
 use crate::upstream::denied::Denied;
-use crate::worker::mail::{HostChange, Mail, OpenListener};
+use crate::worker::mail::{HostChange, OpenListener, WorkerUpdate};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
 use portolan_discovery::version::Version;
 use std::collections::BTreeMap;
@@ -21,27 +21,27 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
-/// How often it is looked at what the process has in memory.
+/// Interval at which the resident memory of the process is read.
 const OBSERVED: Duration = Duration::from_secs(1);
 
-/// What the control thread works with.
-pub(crate) struct Keeper {
-    pub(crate) ends: Ends,
+/// The control thread and the handles that it works with.
+pub(crate) struct ControlThread {
+    pub(crate) receiver: ControlReceiver,
     pub(crate) table: Table,
     pub(crate) listeners: Listeners,
-    pub(crate) workers: Vec<mpsc::Sender<Mail>>,
+    pub(crate) workers: Vec<mpsc::Sender<WorkerUpdate>>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) limits: Limits,
-    pub(crate) memory: Arc<Ledger>,
+    pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) names: Arc<Names>,
     /// An error when the host has no name service; then external names have no endpoints.
     pub(crate) dns: anyhow::Result<Dns>,
     pub(crate) denied: Denied,
 }
 
-/// What it remembers from batch to batch.
-struct Memory {
+/// State kept from batch to batch.
+struct ControlState {
     /// The first snapshot has ended: listeners may open.
     synced: bool,
     /// Listeners that wait for that.
@@ -61,11 +61,11 @@ struct Parked {
     until: Instant,
 }
 
-impl Keeper {
-    /// Works until nobody can ask for anything any more or the data plane stops.
+impl ControlThread {
+    /// Runs until every handle is dropped or the data plane stops.
     pub(crate) async fn run(mut self) {
         let targets = Rc::new(Targets::default());
-        let served = self.ends.served.clone();
+        let served = self.receiver.served.clone();
         // Ends with this thread's runtime.
         drop(spawn_local(probe::run(
             Rc::clone(&targets),
@@ -80,9 +80,11 @@ impl Keeper {
                 self.denied.clone(),
                 Arc::clone(&self.inventory),
             ))),
-            Err(ref error) => tracing::warn!("external names have no endpoints: {error:#}"),
+            Err(ref error) => {
+                tracing::warn!("failed to set up DNS, external names have no endpoints: {error:#}")
+            }
         }
-        let mut memory = Memory {
+        let mut state = ControlState {
             synced: false,
             deferred: BTreeMap::new(),
             unbound: BTreeMap::new(),
@@ -90,7 +92,7 @@ impl Keeper {
             targets,
         };
         loop {
-            let expiry = memory.parked.iter().map(|parked| parked.until).min();
+            let expiry = state.parked.iter().map(|parked| parked.until).min();
             let expired = async {
                 match expiry {
                     Some(until) => sleep_until(until).await,
@@ -98,16 +100,16 @@ impl Keeper {
                 }
             };
             tokio::select! {
-                command = self.ends.commands.recv() => match command {
+                command = self.receiver.commands.recv() => match command {
                     Some(Command::Apply { batch, answer }) => {
-                        self.apply(&mut memory, batch, answer).await;
+                        self.apply(&mut state, batch, answer).await;
                     }
                     None => return,
                 },
-                () = expired => self.refuse_expired(&mut memory),
+                () = expired => self.reject_expired(&mut state),
                 changed = self.phase.changed() => {
                     let phase = changed.map_or(Phase::Stopped, |()| *self.phase.borrow_and_update());
-                    self.judge_readiness(&memory, phase);
+                    self.update_readiness(&state, phase);
                     if phase == Phase::Stopped {
                         return;
                     }
@@ -118,7 +120,7 @@ impl Keeper {
 
     async fn apply(
         &mut self,
-        memory: &mut Memory,
+        state: &mut ControlState,
         batch: Batch,
         answer: oneshot::Sender<Vec<ResourceAck>>,
     ) {
@@ -126,31 +128,31 @@ impl Keeper {
             .upserts
             .into_iter()
             .partition(|update| matches!(update.resource, Resource::Listener(_)));
-        let mut step = self.table.apply(others, &batch.removals);
-        memory.synced |= batch.end_of_snapshot;
+        let mut changes = self.table.apply(others, &batch.removals);
+        state.synced |= batch.end_of_snapshot;
         for update in listeners {
-            memory.deferred.insert(update.resource.name().name, update);
+            state.deferred.insert(update.resource.name().name, update);
         }
         let mut open: Vec<Vec<OpenListener>> = self.workers.iter().map(|_| Vec::new()).collect();
-        if memory.synced {
-            for update in std::mem::take(&mut memory.deferred).into_values() {
-                let verdict = self.open(memory, &update, &mut open);
-                step.verdicts.push(verdict);
+        if state.synced {
+            for update in std::mem::take(&mut state.deferred).into_values() {
+                let verdict = self.open(state, &update, &mut open);
+                changes.verdicts.push(verdict);
             }
         }
-        let close = self.close(memory, &batch.removals);
-        self.tell_probe(memory, &step);
-        let hosts = std::mem::take(&mut step.hosts);
-        self.mail(hosts.into(), open, close).await;
-        self.hold(&step.verdicts, &batch.removals);
-        // First: whoever has the answer may rely on what `/readyz` says.
-        self.judge_readiness(memory, *self.phase.borrow());
-        self.answer(memory, step, answer);
+        let close = self.close(state, &batch.removals);
+        self.update_probe(state, &changes);
+        let hosts = std::mem::take(&mut changes.hosts);
+        self.send_update(hosts.into(), open, close).await;
+        self.record_applied(&changes.verdicts, &batch.removals);
+        // First: a caller that has the result may rely on `/readyz`.
+        self.update_readiness(state, *self.phase.borrow());
+        self.answer(state, changes, answer);
     }
 
     fn open(
         &mut self,
-        memory: &mut Memory,
+        state: &mut ControlState,
         update: &Update,
         open: &mut [Vec<OpenListener>],
     ) -> ResourceAck {
@@ -166,21 +168,21 @@ impl Keeper {
             }
             Err(refusal) => {
                 tracing::error!(listener = listener.name, "{refusal}");
-                let unbound = &mut memory.unbound;
+                let unbound = &mut state.unbound;
                 unbound.insert(listener.name.clone(), refusal.clone());
                 return update.verdict(Some(refusal));
             }
         }
-        memory.unbound.remove(&listener.name);
+        state.unbound.remove(&listener.name);
         update.verdict(None)
     }
 
-    fn close(&mut self, memory: &mut Memory, removals: &[ResourceName]) -> Vec<String> {
+    fn close(&mut self, state: &mut ControlState, removals: &[ResourceName]) -> Vec<String> {
         let listeners = removals.iter().filter(|name| name.kind == Kind::Listener);
         let mut close = Vec::new();
         for ResourceName { name, .. } in listeners {
-            memory.deferred.remove(name);
-            memory.unbound.remove(name);
+            state.deferred.remove(name);
+            state.unbound.remove(name);
             if self.listeners.close(name) {
                 close.push(name.clone());
             }
@@ -188,28 +190,28 @@ impl Keeper {
         close
     }
 
-    fn tell_probe(&self, memory: &Memory, step: &Step) {
-        for change in &step.hosts {
+    fn update_probe(&self, state: &ControlState, changes: &TableChanges) {
+        for change in &changes.hosts {
             match change {
                 HostChange::Set(host) => {
                     let hostname = host.policy.pattern.to_string();
                     let certificate = self.table.certificate_of(&hostname);
-                    memory.targets.set_host(&hostname, certificate);
+                    state.targets.set_host(&hostname, certificate);
                 }
                 HostChange::Remove(pattern) => {
-                    memory.targets.set_host(&pattern.to_string(), None);
+                    state.targets.set_host(&pattern.to_string(), None);
                 }
-                HostChange::Unnamed(_) => {}
+                HostChange::DefaultTermination(_) => {}
             }
         }
-        for certificate in &step.certificates {
-            memory.targets.swapped(certificate);
+        for certificate in &changes.certificates {
+            state.targets.swapped(certificate);
         }
-        memory.targets.set_listener(self.listeners.https_address());
+        state.targets.set_listener(self.listeners.https_address());
     }
 
     /// Sends a change to every worker and waits until each has applied it.
-    async fn mail(
+    async fn send_update(
         &self,
         hosts: Arc<[HostChange]>,
         open: Vec<Vec<OpenListener>>,
@@ -218,14 +220,14 @@ impl Keeper {
         let mut applied = Vec::new();
         for (worker, open) in self.workers.iter().zip(open) {
             let (done, waiting) = oneshot::channel();
-            let mail = Mail {
+            let update = WorkerUpdate {
                 hosts: Arc::clone(&hosts),
                 open,
                 close: close.clone(),
                 applied: done,
             };
             // A worker that has ended has nothing to apply.
-            if worker.send(mail).await.is_ok() {
+            if worker.send(update).await.is_ok() {
                 applied.push(waiting);
             }
         }
@@ -234,8 +236,8 @@ impl Keeper {
         }
     }
 
-    fn hold(&self, verdicts: &[ResourceAck], removals: &[ResourceName]) {
-        self.ends.held.change(|held| {
+    fn record_applied(&self, verdicts: &[ResourceAck], removals: &[ResourceName]) {
+        self.receiver.held.change(|held| {
             for verdict in verdicts.iter().filter(|verdict| verdict.refused.is_none()) {
                 held.insert(verdict.name.clone(), verdict.version);
             }
@@ -246,65 +248,70 @@ impl Keeper {
         self.inventory.applied_now();
     }
 
-    /// Answers with the verdicts of this batch, and hands verdicts on earlier hosts to whoever
-    /// waits for them; what nobody waits for comes along with this answer.
-    fn answer(&self, memory: &mut Memory, step: Step, answer: oneshot::Sender<Vec<ResourceAck>>) {
+    /// Answers with the verdicts of this batch, and hands verdicts on earlier hosts to the callers that
+    /// wait for them; verdicts without a waiting caller come along with this one.
+    fn answer(
+        &self,
+        state: &mut ControlState,
+        changes: TableChanges,
+        answer: oneshot::Sender<Vec<ResourceAck>>,
+    ) {
         let mut own = Vec::new();
-        for verdict in step.verdicts {
-            if let Some(verdict) = memory.deliver(verdict) {
+        for verdict in changes.verdicts {
+            if let Some(verdict) = state.deliver(verdict) {
                 own.push(verdict);
             }
         }
-        memory.parked.push(Parked {
+        state.parked.push(Parked {
             answer,
             verdicts: own,
-            hosts: step.waiting,
+            hosts: changes.waiting,
             until: Instant::now() + self.limits.warming,
         });
-        memory.answer_complete();
+        state.send_complete();
     }
 
-    fn refuse_expired(&mut self, memory: &mut Memory) {
+    fn reject_expired(&mut self, state: &mut ControlState) {
         let now = Instant::now();
-        let expired = memory.parked.iter().filter(|parked| parked.until <= now);
+        let expired = state.parked.iter().filter(|parked| parked.until <= now);
         let hosts: Vec<String> = expired
             .flat_map(|parked| parked.hosts.keys().cloned())
             .collect();
         for hostname in hosts {
-            if let Some(verdict) = self.table.give_up(&hostname) {
-                memory.deliver(verdict);
+            if let Some(verdict) = self.table.reject_waiting(&hostname) {
+                state.deliver(verdict);
             }
         }
         // A host that is gone by now has had its verdict.
-        for parked in &mut memory.parked {
+        for parked in &mut state.parked {
             if parked.until <= now {
                 parked.hosts.clear();
             }
         }
-        memory.answer_complete();
+        state.send_complete();
     }
 
-    fn judge_readiness(&self, memory: &Memory, phase: Phase) {
-        let ready = memory.synced && memory.unbound.is_empty() && phase == Phase::Serving;
-        self.ends
+    fn update_readiness(&self, state: &ControlState, phase: Phase) {
+        let ready = state.synced && state.unbound.is_empty() && phase == Phase::Serving;
+        self.receiver
             .readiness
             .send_if_modified(|now| std::mem::replace(now, ready) != ready);
     }
 }
 
-/// Tells the ledger what the process has in memory, for ever.
-async fn observe(ledger: Arc<Ledger>) {
+/// Reports the resident memory of the process to the memory budget, until the runtime ends.
+async fn observe(budget: Arc<MemoryBudget>) {
     let mut each = tokio::time::interval(OBSERVED);
     loop {
         each.tick().await;
         if let Some(resident) = limit::resident() {
-            ledger.observe(resident);
+            budget.observe(resident);
         }
     }
 }
 
-impl Memory {
-    /// Gives a verdict to the answer that waits for it, or back.
+impl ControlState {
+    /// Returns a verdict to the answer that waits for it, or back.
     fn deliver(&mut self, verdict: ResourceAck) -> Option<ResourceAck> {
         let waits = |parked: &&mut Parked| {
             verdict.name.kind == Kind::VirtualHost
@@ -320,10 +327,10 @@ impl Memory {
         }
     }
 
-    fn answer_complete(&mut self) {
+    fn send_complete(&mut self) {
         let complete = |parked: &mut Parked| parked.hosts.is_empty();
         for parked in self.parked.extract_if(.., complete) {
-            // Whoever asked may have gone away.
+            // The caller may have gone away.
             let _ = parked.answer.send(parked.verdicts);
         }
     }

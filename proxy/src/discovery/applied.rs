@@ -1,4 +1,4 @@
-//! What the data plane has said yes to. A synchronous state machine.
+//! Resources that the data plane has accepted. A synchronous state machine.
 //!
 //! Verdicts may come later than the answer to their own batch, so what is still being tried is
 //! remembered beside what is applied.
@@ -21,7 +21,7 @@ impl Applied {
     pub(super) fn begin(&mut self, upserts: &[Update]) {
         let upserts = upserts.iter().cloned().map(Arc::new);
         self.trying
-            .extend(upserts.map(|it| (it.resource.name(), it)));
+            .extend(upserts.map(|update| (update.resource.name(), update)));
     }
 
     /// Notes what became of it.
@@ -29,7 +29,7 @@ impl Applied {
         let state = Arc::make_mut(&mut self.state);
         for verdict in verdicts {
             let tried = self.trying.get(&verdict.name);
-            if tried.map(|it| it.version) != Some(verdict.version) {
+            if tried.map(|update| update.version) != Some(verdict.version) {
                 continue;
             }
             let tried = self.trying.remove(&verdict.name);
@@ -43,7 +43,7 @@ impl Applied {
         }
     }
 
-    /// What is applied, for as long as somebody looks at it.
+    /// Returns the applied state as a snapshot that later changes leave alone.
     pub(super) fn state(&self) -> Arc<State> {
         Arc::clone(&self.state)
     }
@@ -79,7 +79,10 @@ mod tests {
 
     fn state(applied: &Applied) -> Vec<Update> {
         let state = applied.state();
-        state.values().map(|it| it.as_ref().clone()).collect()
+        state
+            .values()
+            .map(|update| update.as_ref().clone())
+            .collect()
     }
 
     #[test]
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_that_comes_late_counts_unless_something_newer_is_tried() {
+    fn counts_late_verdicts_unless_superseded() {
         let (first, second) = (update(1), update(2));
         let mut applied = Applied::default();
         applied.begin(std::slice::from_ref(&first));

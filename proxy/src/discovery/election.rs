@@ -1,7 +1,7 @@
 //! Which operator is followed. A synchronous state machine; time comes in as an argument.
 //!
 //! The leader with the highest epoch; without a leader for two seconds, whichever operator lives.
-//! An operator that lost the lease but lives is followed on until somebody leads again: it knows
+//! An operator that lost the lease but lives is followed on until there is a leader again: it knows
 //! as much as the others, and changing costs something.
 
 use portolan_discovery::session::{FAIL_OVER, Heartbeat};
@@ -14,19 +14,19 @@ pub(super) struct StreamId(pub(super) u64);
 
 #[derive(Debug)]
 pub(super) struct Election {
-    heard: BTreeMap<StreamId, Life>,
+    heard: BTreeMap<StreamId, Liveness>,
     followed: Option<StreamId>,
     /// When a leader last gave a sign; at first, when we began to listen.
     led: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Life {
+struct Liveness {
     at: Instant,
     heartbeat: Heartbeat,
 }
 
-impl Life {
+impl Liveness {
     fn lasts(&self, now: Instant) -> bool {
         now < self.at + FAIL_OVER
     }
@@ -45,19 +45,23 @@ impl Election {
         if heartbeat.leader {
             self.led = now;
         }
-        self.heard.insert(id, Life { at: now, heartbeat });
+        self.heard.insert(id, Liveness { at: now, heartbeat });
     }
 
     pub(super) fn lost(&mut self, id: StreamId) {
         self.heard.remove(&id);
     }
 
-    /// Whom to follow from now on.
+    /// Decides which operator to follow from now on.
     pub(super) fn decide(&mut self, now: Instant) -> Option<StreamId> {
-        let alive = || self.heard.iter().filter(|(_, life)| life.lasts(now));
-        let rank = |(id, life): &(&StreamId, &Life)| (life.heartbeat.epoch, **id);
+        let alive = || {
+            self.heard
+                .iter()
+                .filter(|(_, liveness)| liveness.lasts(now))
+        };
+        let rank = |(id, liveness): &(&StreamId, &Liveness)| (liveness.heartbeat.epoch, **id);
         let leader = alive()
-            .filter(|(_, life)| life.heartbeat.leader)
+            .filter(|(_, liveness)| liveness.heartbeat.leader)
             .max_by_key(rank);
         let kept = || alive().find(|(id, _)| Some(**id) == self.followed);
         let heir = || {
@@ -71,7 +75,7 @@ impl Election {
 
     /// When the passing of time alone may change the decision.
     pub(super) fn decide_again_at(&self, now: Instant) -> Option<Instant> {
-        let silences = self.heard.values().map(|life| life.at + FAIL_OVER);
+        let silences = self.heard.values().map(|liveness| liveness.at + FAIL_OVER);
         let leaderless = Some(self.led + FAIL_OVER).filter(|_| !self.heard.is_empty());
         silences.chain(leaderless).filter(|at| *at > now).min()
     }
@@ -104,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leader_is_followed_at_once_and_a_standby_after_two_seconds() {
+    fn follows_a_leader_at_once_and_a_standby_after_two_seconds() {
         let start = Instant::now();
         let mut election = Election::new(start);
         election.heard(A, standby(0), start + ms(1500));
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_claim_to_lead_the_one_with_the_higher_epoch_does() {
+    fn follows_the_leader_with_the_higher_epoch() {
         let start = Instant::now();
         let mut election = Election::new(start);
         election.heard(B, leader(6), start);
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_that_lost_the_lease_is_followed_until_another_leads() {
+    fn follows_a_former_leader_until_another_leads() {
         let start = Instant::now();
         let mut election = Election::new(start);
         election.heard(A, leader(7), start);
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_followed_when_nobody_lives() {
+    fn follows_no_operator_when_none_is_alive() {
         let start = Instant::now();
         let mut election = Election::new(start);
         assert_eq!(election.decide(start + ms(5000)), None);

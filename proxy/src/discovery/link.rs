@@ -21,21 +21,21 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(20);
 const PING: Duration = Duration::from_secs(10);
-/// What the subscriber may say ahead of a slow operator before it is given up.
+/// Messages that may wait for a slow operator before it is disconnected.
 const OUTBOUND: usize = 256;
 
-/// What the subscriber hears of links.
+/// Events of the links, for the subscriber.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A stream is being opened; what is sent here is said on it, the `Hello` first.
+    /// A stream is being opened; messages sent here go out on it, the `Hello` first.
     Opening(StreamId, mpsc::Sender<proto::ToOperator>),
-    /// The operator said something.
-    Said(StreamId, ToProxy),
+    /// The operator sent a message.
+    Message(StreamId, ToProxy),
     /// The stream ended.
     Lost(StreamId),
 }
 
-/// What every link works with.
+/// Context of every link.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) settings: Arc<Settings>,
@@ -48,19 +48,19 @@ pub(super) struct Link {
 enum LinkError {
     #[error("{path}: {error}")]
     File { path: String, error: std::io::Error },
-    #[error("{path}: is no bearer token")]
+    #[error("{path}: not a bearer token")]
     Token { path: String },
     #[error("cannot connect: {0}")]
     Connect(String),
     #[error("{code:?}: {message}", code = .0.code(), message = .0.message())]
     Status(#[from] tonic::Status),
-    #[error("no answer within {ANSWER:?}")]
+    #[error("no response within {ANSWER:?}")]
     NoAnswer,
-    #[error("the operator breaks the contract: {0}")]
+    #[error("invalid message from the operator: {0}")]
     Contract(#[from] portolan_discovery::grpc::wire::WireError),
-    #[error("the operator ended the stream")]
+    #[error("stream closed by the operator")]
     Ended,
-    #[error("the subscriber has ended")]
+    #[error("shutting down")]
     Stopping,
 }
 
@@ -79,16 +79,16 @@ impl Link {
             if lived {
                 backoff = Backoff::default();
             }
-            tracing::info!(%address, %error, "no stream to the operator");
-            let told = self.events.send(Event::Lost(id)).await;
-            if told.is_err() || !known.borrow().contains(&address) {
+            tracing::info!(%address, %error, "disconnected from operator");
+            let sent = self.events.send(Event::Lost(id)).await;
+            if sent.is_err() || !known.borrow().contains(&address) {
                 return address;
             }
             tokio::time::sleep(backoff.next()).await;
         }
     }
 
-    /// One stream from beginning to end. Token and CA are read anew each time: both are exchanged
+    /// One stream from beginning to end. Token and CA are read each time: both are exchanged
     /// while the pod lives.
     async fn stream(
         &self,
@@ -99,23 +99,23 @@ impl Link {
         let token = self.token().await?;
         let channel = self.connect(address).await?;
         let (outbound, messages) = mpsc::channel(OUTBOUND);
-        self.tell(Event::Opening(id, outbound)).await?;
+        self.notify(Event::Opening(id, outbound)).await?;
         let mut request = Request::new(ReceiverStream::new(messages));
         request.metadata_mut().insert("authorization", token);
         let mut client = DiscoveryClient::new(channel).max_decoding_message_size(MESSAGE_BYTES);
         let answer = tokio::time::timeout(ANSWER, client.subscribe(request)).await;
         let mut inbound = answer.map_err(|_| LinkError::NoAnswer)??.into_inner();
-        tracing::info!(%address, "connected to an operator");
+        tracing::info!(%address, "connected to operator");
         loop {
             let message = inbound.message().await?.ok_or(LinkError::Ended)?;
             *lived = true;
-            self.tell(Event::Said(id, message.try_into()?)).await?;
+            self.notify(Event::Message(id, message.try_into()?)).await?;
         }
     }
 
-    async fn tell(&self, event: Event) -> Result<(), LinkError> {
-        let told = self.events.send(event).await;
-        told.map_err(|_| LinkError::Stopping)
+    async fn notify(&self, event: Event) -> Result<(), LinkError> {
+        let sent = self.events.send(event).await;
+        sent.map_err(|_| LinkError::Stopping)
     }
 
     async fn token(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, LinkError> {

@@ -1,4 +1,4 @@
-//! The subscriber: hears the operators, tells the data plane, and remembers for its next process.
+//! The subscriber: receives configuration from the operators, applies it to the data plane, and saves it for a restart.
 //!
 //! ```text
 //! headless Service ──► a link per operator ──events──► subscriber ──batches──► Control
@@ -61,7 +61,7 @@ pub async fn run(
     Ok(())
 }
 
-/// A subscriber that has applied what its predecessor left, and heard nobody yet.
+/// A subscriber that has applied the saved state of its predecessor, and has no stream yet.
 struct Restored {
     settings: Arc<Settings>,
     subscriber: Subscriber,
@@ -96,7 +96,7 @@ impl Restored {
             self.subscriber.run(heard, self.shutdown),
         );
         if tokio::time::timeout(LAST_SAVE, self.saving).await.is_err() {
-            tracing::warn!("the last state could not be saved in time");
+            tracing::warn!("failed to save the last state in time");
         }
     }
 }
@@ -105,11 +105,11 @@ async fn restore(snapshot: Snapshot, subscriber: &mut Subscriber) {
     let path = snapshot.path();
     match tokio::task::spawn_blocking(move || snapshot.load()).await {
         Ok(Ok(Some(state))) => {
-            tracing::info!(?path, resources = state.len(), "state restored");
+            tracing::info!(?path, resources = state.len(), "restored state");
             subscriber.restore(state).await;
         }
         Ok(Ok(None)) => {}
-        Ok(Err(refused)) => tracing::error!(?path, %refused, "the saved state is not used"),
-        Err(error) => tracing::error!(?path, %error, "loading the saved state failed"),
+        Ok(Err(refused)) => tracing::error!(?path, %refused, "ignored the saved state"),
+        Err(error) => tracing::error!(?path, %error, "failed to load the saved state"),
     }
 }

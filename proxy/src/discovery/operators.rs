@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// While nobody was ever found: a new pod waits for this.
+/// Interval before the first operator was found: a new pod waits for this.
 const LOOK_AGAIN_SOON: Duration = Duration::from_millis(500);
 /// Operators are two. A name that resolves to more than this is not theirs.
 const MOST: usize = 16;
@@ -28,7 +28,7 @@ pub(super) async fn keep(resolver: impl Resolve, link: Link, shutdown: Cancellat
                 let found: BTreeSet<_> = found.into_iter().take(MOST).collect();
                 known.send_replace(found);
             }
-            Err(error) => tracing::debug!(%error, "no operator found"),
+            Err(error) => tracing::debug!(%error, "failed to resolve operators"),
         }
         for address in known.borrow().difference(&running) {
             links.spawn(link.clone().keep(*address, known.subscribe()));
@@ -43,11 +43,11 @@ pub(super) async fn keep(resolver: impl Resolve, link: Link, shutdown: Cancellat
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
             Some(ended) = links.join_next() => {
-                // A panic would leave the address marked as running: nobody would ever try again.
+                // A panic would leave the address marked as running, and it would never be tried again.
                 match ended {
                     Ok(address) => { running.remove(&address); }
                     Err(error) => {
-                        tracing::error!(%error, "a link failed; all begin anew");
+                        tracing::error!(%error, "link panicked, restarting all links");
                         links.shutdown().await;
                         running.clear();
                     }

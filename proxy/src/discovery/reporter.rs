@@ -1,4 +1,4 @@
-//! What the proxy sees of itself, told to one operator as differences to what it was told before.
+//! Reports of readiness and presented certificates to one operator, as differences to the previous report.
 
 use portolan_discovery::session::{PresentedCertificate, ProxyReport};
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// So many server names go into one report, which then stays far below the limit of a message.
 const NAMES: usize = 2_000;
 
-/// What one operator was told.
+/// State last reported to one operator.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
     ready: Option<bool>,
@@ -14,7 +14,7 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// What has to be said now: nothing when nothing changed, readiness at least the first time.
+    /// Returns the reports that are due: none when nothing changed, readiness at least the first time.
     pub(super) fn reports(
         &mut self,
         ready: bool,
@@ -22,12 +22,14 @@ impl Reporter {
     ) -> Vec<ProxyReport> {
         let now: BTreeMap<String, PresentedCertificate> = served
             .iter()
-            .map(|it| (it.server_name.clone(), it.clone()))
+            .map(|certificate| (certificate.server_name.clone(), certificate.clone()))
             .collect();
         let changed = now
             .iter()
-            .filter(|(name, it)| self.served.get(*name) != Some(it));
-        let changed: Vec<PresentedCertificate> = changed.map(|(_, it)| it.clone()).collect();
+            .filter(|(name, certificate)| self.served.get(*name) != Some(certificate));
+        let changed: Vec<PresentedCertificate> = changed
+            .map(|(_, certificate)| certificate.clone())
+            .collect();
         let gone = self.served.keys().filter(|name| !now.contains_key(*name));
         let gone: Vec<String> = gone.cloned().collect();
         let mut reports: Vec<ProxyReport> = changed
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn only_differences_are_told() {
+    fn reports_only_differences() {
         let mut reporter = Reporter::default();
         let first = reporter.reports(false, &[]);
         assert_eq!(first, [ProxyReport::default()]);
@@ -90,12 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn many_names_are_told_in_several_messages() {
+    fn splits_many_names_into_several_reports() {
         let many: Vec<_> = (0..NAMES + 1)
             .map(|number| served(&number.to_string(), "1"))
             .collect();
         let reports = Reporter::default().reports(true, &many);
-        let sizes: Vec<usize> = reports.iter().map(|it| it.served.len()).collect();
+        let sizes: Vec<usize> = reports.iter().map(|report| report.served.len()).collect();
         assert_eq!(sizes, [NAMES, 1]);
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 /// After each save nine times as long is waited as it took: at most a tenth of one core goes into
 /// saving, however large the state is and however often it changes.
 const REST: u32 = 9;
-/// What is waited at least, so that a burst of small transactions is one save.
+/// Shortest pause, so that a burst of small transactions is one save.
 const LEAST_REST: Duration = Duration::from_millis(20);
 
 /// Begins saving. What was sent last is saved even when the sender is dropped at once.
@@ -35,8 +35,8 @@ async fn save_each(
         let path = snapshot.path();
         match tokio::task::spawn_blocking(move || snapshot.save(&state)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(?path, %error, "the state cannot be saved"),
-            Err(error) => tracing::error!(?path, %error, "saving the state failed"),
+            Ok(Err(error)) => tracing::error!(?path, %error, "failed to save the state"),
+            Err(error) => tracing::error!(?path, %error, "failed to save the state"),
         }
         let rest = (began.elapsed() * REST).max(LEAST_REST);
         tokio::select! {

@@ -14,7 +14,9 @@ pub struct OperatorAddress {
 
 /// Why a text is no [`OperatorAddress`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no operator address; `portolan-discovery.portolan-system.svc:9443` is one")]
+#[error(
+    "{0:?} is not an operator address; use HOST:PORT, such as `portolan-discovery.portolan-system.svc:9443`"
+)]
 pub struct OperatorAddressError(String);
 
 impl FromStr for OperatorAddress {
@@ -23,7 +25,9 @@ impl FromStr for OperatorAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || OperatorAddressError(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
-        let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
         let host = inner.unwrap_or(host);
         let bare_v6 = inner.is_none() && host.contains(':');
         let bracketed_name = inner.is_some() && host.parse::<IpAddr>().is_err();
@@ -38,7 +42,7 @@ impl FromStr for OperatorAddress {
     }
 }
 
-/// What the subscriber needs to know.
+/// Settings of the subscriber.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The ExposeClass whose proxy this is.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// What is applied, by name.
+/// Applied resources, by name.
 pub(super) type State = BTreeMap<ResourceName, Arc<Update>>;
 
 const FILE: &str = "state";
@@ -32,9 +32,9 @@ pub(super) struct Snapshot {
     class: String,
 }
 
-/// Why a state file is not used.
+/// Reasons for which a state file is ignored.
 #[derive(Debug, Error)]
-pub(super) enum Refused {
+pub(super) enum SnapshotError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("was not written by this release")]
@@ -99,24 +99,30 @@ impl Snapshot {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// What was saved; `None` when nothing was.
-    pub(super) fn load(&self) -> Result<Option<State>, Refused> {
+    /// Loads the saved state; `None` when there is none.
+    pub(super) fn load(&self) -> Result<Option<State>, SnapshotError> {
         let bytes = match fs::read(self.path()) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let rest = bytes.strip_prefix(FORMAT).ok_or(Refused::Format)?;
-        let (checksum, content) = rest.split_at_checked(CHECKSUM).ok_or(Refused::Checksum)?;
+        let rest = bytes.strip_prefix(FORMAT).ok_or(SnapshotError::Format)?;
+        let (checksum, content) = rest
+            .split_at_checked(CHECKSUM)
+            .ok_or(SnapshotError::Checksum)?;
         if Sha256::digest(content).as_slice() != checksum {
-            return Err(Refused::Checksum);
+            return Err(SnapshotError::Checksum);
         }
         let read: Read = postcard::from_bytes(content)?;
         if read.class != self.class {
-            return Err(Refused::Class(read.class));
+            return Err(SnapshotError::Class(read.class));
         }
         let updates = read.resources.into_iter().map(Arc::new);
-        Ok(Some(updates.map(|it| (it.resource.name(), it)).collect()))
+        Ok(Some(
+            updates
+                .map(|update| (update.resource.name(), update))
+                .collect(),
+        ))
     }
 }
 
@@ -139,7 +145,9 @@ mod tests {
                 Vec::new(),
             ))
         });
-        updates.map(|it| (it.resource.name(), it)).into()
+        updates
+            .map(|update| (update.resource.name(), update))
+            .into()
     }
 
     fn saved() -> (TempDir, Snapshot) {
@@ -170,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_left_unfinished_is_neither_loaded_nor_in_the_way() {
+    fn ignores_and_replaces_an_unfinished_file() {
         let (folder, snapshot) = saved();
         fs::write(folder.path().join(UNFINISHED), b"half").unwrap();
         assert_eq!(snapshot.load().unwrap(), Some(state()));

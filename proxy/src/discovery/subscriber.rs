@@ -1,7 +1,7 @@
 //! The one task that applies: it hears every operator, follows one, and tells all what came of it.
 //!
-//! It never waits for an operator. One that does not take what it is told is given up; its link
-//! connects anew, and the `Hello` tells it everything.
+//! It never waits for an operator. One that does not read its messages is disconnected; its link
+//! connects again, and the `Hello` carries everything.
 
 use super::applied::Applied;
 use super::election::{Election, StreamId};
@@ -67,7 +67,10 @@ impl Subscriber {
 
     /// Applies what a former process of this pod had applied.
     pub(super) async fn restore(&mut self, state: State) {
-        let upserts: Vec<Update> = state.values().map(|it| it.as_ref().clone()).collect();
+        let upserts: Vec<Update> = state
+            .values()
+            .map(|update| update.as_ref().clone())
+            .collect();
         self.applied.begin(&upserts);
         let batch = Batch {
             upserts,
@@ -123,15 +126,18 @@ impl Subscriber {
                 self.election.lost(id);
                 None
             }
-            Event::Said(id, ToProxy::Heartbeat(heartbeat)) => {
+            Event::Message(id, ToProxy::Heartbeat(heartbeat)) => {
                 // From an operator that was given up it would be no sign of life.
                 if self.operators.contains_key(&id) {
                     self.election.heard(id, heartbeat, Instant::now());
                 }
                 None
             }
-            Event::Said(id, ToProxy::Transaction(transaction)) => {
-                let followed = self.operators.get(&id).is_some_and(|it| it.followed);
+            Event::Message(id, ToProxy::Transaction(transaction)) => {
+                let followed = self
+                    .operators
+                    .get(&id)
+                    .is_some_and(|operator| operator.followed);
                 // Else it was sent before the operator heard that it is followed no longer.
                 followed.then_some((id, transaction))
             }
@@ -169,7 +175,7 @@ impl Subscriber {
             })
             .collect();
         for (id, followed) in turned {
-            tracing::info!(stream = id.0, followed, "the followed operator changes");
+            tracing::info!(stream = id.0, followed, "changed the followed operator");
             self.say(id, ToOperator::Follow(followed));
         }
     }
@@ -232,13 +238,13 @@ impl Subscriber {
             return;
         };
         if operator.outbound.try_send(message.into()).is_err() {
-            self.give_up(id, "it does not take what it is told");
+            self.give_up(id, "it does not read its messages");
         }
     }
 
     /// Ends the stream by dropping our half of it; its link tells us when it is gone.
     fn give_up(&mut self, id: StreamId, why: &str) {
-        tracing::warn!(stream = id.0, why, "an operator is given up");
+        tracing::warn!(stream = id.0, why, "disconnected operator");
         self.operators.remove(&id);
         self.election.lost(id);
     }

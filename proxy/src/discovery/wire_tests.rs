@@ -3,7 +3,7 @@
 
 use super::resolve::{Resolve, ResolveError};
 use super::{OperatorAddress, Restored, Settings};
-use crate::control::{self, Command, Control, Ends, ResourceAck};
+use crate::control::{self, Command, Control, ControlReceiver, ResourceAck};
 use portolan_discovery::delta::{Batch, Update};
 use portolan_discovery::grpc::generated as proto;
 use portolan_discovery::grpc::generated::discovery_server::{Discovery, DiscoveryServer};
@@ -52,7 +52,7 @@ impl Authority {
 struct Operator {
     address: SocketAddr,
     streams: mpsc::Receiver<Stream>,
-    /// What it says of itself; `None`: nothing.
+    /// Its heartbeats; `None`: none.
     beats: watch::Sender<Option<Heartbeat>>,
     server: JoinHandle<()>,
 }
@@ -266,9 +266,9 @@ impl Pod {
     }
 
     fn process(&self, operators: &[&Operator]) -> Process {
-        let (control, ends) = control::channel();
-        let readiness = ends.readiness.clone();
-        tokio::spawn(data_plane(ends));
+        let (control, receiver) = control::channel();
+        let readiness = receiver.readiness.clone();
+        tokio::spawn(data_plane(receiver));
         let file = |name: &str| self.volumes.path().join(name);
         let settings = Settings {
             class: "public".into(),
@@ -308,16 +308,16 @@ impl Process {
     }
 }
 
-async fn data_plane(mut ends: Ends) {
-    while let Some(Command::Apply { batch, answer }) = ends.commands.recv().await {
+async fn data_plane(mut receiver: ControlReceiver) {
+    while let Some(Command::Apply { batch, answer }) = receiver.commands.recv().await {
         let verdicts = batch.upserts.iter().map(|update| {
             let bad = update.resource.name().name == "bad";
             update.verdict(bad.then(|| "it is bad".to_owned()))
         });
         let verdicts: Vec<ResourceAck> = verdicts.collect();
-        ends.held.change(|held| {
-            let good = verdicts.iter().filter(|it| it.refused.is_none());
-            held.extend(good.map(|it| (it.name.clone(), it.version)));
+        receiver.held.change(|held| {
+            let good = verdicts.iter().filter(|verdict| verdict.refused.is_none());
+            held.extend(good.map(|verdict| (verdict.name.clone(), verdict.version)));
             for name in &batch.removals {
                 held.remove(name);
             }
@@ -344,7 +344,11 @@ async fn what_the_leader_sends_is_applied_and_answered_one_by_one() {
     stream.send(1, &["a", "bad", "c"], &[]).await;
     let ack = stream.ack().await;
     assert_eq!(ack.transaction, Some(1));
-    let refused: Vec<Option<String>> = ack.verdicts.into_iter().map(|it| it.refused).collect();
+    let refused: Vec<Option<String>> = ack
+        .verdicts
+        .into_iter()
+        .map(|verdict| verdict.refused)
+        .collect();
     assert_eq!(refused, [None, Some("it is bad".into()), None]);
     stream.send(2, &[], &["a"]).await;
     let ack = stream.ack().await;
@@ -353,7 +357,7 @@ async fn what_the_leader_sends_is_applied_and_answered_one_by_one() {
 }
 
 #[tokio::test]
-async fn after_a_reconnect_the_proxy_says_what_it_has_with_the_token_of_the_moment() {
+async fn reconnects_with_held_versions_and_the_current_token() {
     let authority = Authority::new();
     let mut operator = Operator::start(&authority, leader(1)).await;
     let pod = Pod::new(&authority);
@@ -372,7 +376,7 @@ async fn after_a_reconnect_the_proxy_says_what_it_has_with_the_token_of_the_mome
 }
 
 #[tokio::test]
-async fn the_leader_with_the_higher_epoch_is_followed_and_the_others_hear_what_came_of_it() {
+async fn follows_the_higher_epoch_and_acks_to_all() {
     let authority = Authority::new();
     let mut first = Operator::start(&authority, leader(7)).await;
     let mut second = Operator::start(&authority, standby()).await;
@@ -397,7 +401,7 @@ async fn the_leader_with_the_higher_epoch_is_followed_and_the_others_hear_what_c
 }
 
 #[tokio::test]
-async fn what_an_operator_sends_that_is_not_followed_is_not_applied() {
+async fn ignores_transactions_of_operators_not_followed() {
     let authority = Authority::new();
     let mut first = Operator::start(&authority, leader(7)).await;
     let mut second = Operator::start(&authority, standby()).await;
@@ -416,7 +420,7 @@ async fn what_an_operator_sends_that_is_not_followed_is_not_applied() {
 }
 
 #[tokio::test]
-async fn a_leader_that_falls_silent_is_left_although_its_stream_stands() {
+async fn leaves_a_silent_leader() {
     let authority = Authority::new();
     let mut first = Operator::start(&authority, leader(7)).await;
     let mut second = Operator::start(&authority, standby()).await;
@@ -486,7 +490,7 @@ async fn a_restarted_container_needs_no_operator() {
 }
 
 #[tokio::test]
-async fn a_damaged_state_file_is_refused_and_the_proxy_starts_as_a_new_one() {
+async fn ignores_a_damaged_state_file() {
     let authority = Authority::new();
     let mut operator = Operator::start(&authority, leader(1)).await;
     let pod = Pod::new(&authority);
@@ -519,7 +523,7 @@ async fn a_damaged_state_file_is_refused_and_the_proxy_starts_as_a_new_one() {
 }
 
 #[tokio::test]
-async fn an_operator_of_an_unknown_authority_hears_nothing_until_the_bundle_names_it() {
+async fn connects_once_the_authority_is_in_the_bundle() {
     let (known, unknown) = (Authority::new(), Authority::new());
     let mut operator = Operator::start(&unknown, leader(1)).await;
     let mut trusted = Operator::start(&known, leader(2)).await;

@@ -1,4 +1,4 @@
-//! What is done for one request over all its attempts: how often it may be sent, and until when.
+//! Retry budget and deadlines of one request across attempts.
 
 use crate::clock;
 use crate::limits::Limits;
@@ -16,13 +16,13 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// overwhelmed for a moment must not get the same request at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Two clocks that were set for the same time fire within it of one another.
-const SAME_MOMENT: Duration = Duration::from_millis(10);
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(10);
 /// The pause grows no further.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long the steps of one request may take: what its route says, else what the data plane says.
+/// Timeouts of one request: those of its route, else those of the data plane.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Waits {
+pub(crate) struct EffectiveTimeouts {
     connect: Duration,
     response: Duration,
     request: Duration,
@@ -34,51 +34,54 @@ pub(crate) struct Waits {
     from_start: bool,
 }
 
-impl Waits {
-    /// A route's time-outs over the limits of the data plane; zero is no bound.
+impl EffectiveTimeouts {
+    /// Combines a route's timeouts with the limits of the data plane; zero is no bound.
     ///
     /// A gRPC call is a stream of messages, and may be silent for as long as a tunnel. Its client says
     /// how long it waits, which comes before the limits but not before the route.
     pub(crate) fn new(route: &Timeouts, limits: &Limits, call: Option<Call>) -> Self {
-        let told = call.and_then(|call| call.timeout);
+        let call_timeout = call.and_then(|call| call.timeout);
         let wait = |own: Option<Duration>, default: Duration| match own.unwrap_or(default) {
             Duration::ZERO => NEVER,
             wait => wait.min(NEVER),
         };
-        let request = match told {
-            Some(told) => wait(route.request, NEVER).min(told),
+        let request = match call_timeout {
+            Some(call_timeout) => wait(route.request, NEVER).min(call_timeout),
             None => wait(route.request, limits.request),
         };
         Self {
             connect: wait(route.connect, limits.connect),
-            response: wait(route.response, told.map_or(limits.response, |_| NEVER)),
+            response: wait(
+                route.response,
+                call_timeout.map_or(limits.response, |_| NEVER),
+            ),
             request,
             idle: match call {
                 Some(_) => wait(route.idle, limits.tunnel_idle),
                 None => wait(route.idle, limits.idle),
             },
             tunnel_idle: wait(route.idle, limits.tunnel_idle),
-            from_start: told.is_some(),
+            from_start: call_timeout.is_some(),
         }
     }
 }
 
-/// The attempts of one request.
+/// Retry budget and deadline of one request.
 #[derive(Debug)]
-pub(crate) struct Effort<'r> {
-    pub(crate) waits: Waits,
+pub(crate) struct RequestBudget<'r> {
+    pub(crate) timeouts: EffectiveTimeouts,
     retries: Retries<'r>,
     /// Until when a response must have begun; known once the request has been received whole, as
-    /// nobody but the client decides how long that takes.
+    /// only the client decides how long that takes.
     deadline: Option<Instant>,
     continued: bool,
 }
 
-impl<'r> Effort<'r> {
-    pub(crate) fn new(waits: Waits, retries: Retries<'r>) -> Self {
-        let deadline = waits.from_start.then(|| clock::now() + waits.request);
+impl<'r> RequestBudget<'r> {
+    pub(crate) fn new(timeouts: EffectiveTimeouts, retries: Retries<'r>) -> Self {
+        let deadline = timeouts.from_start.then(|| clock::now() + timeouts.request);
         Self {
-            waits,
+            timeouts,
             retries,
             deadline,
             continued: false,
@@ -88,28 +91,28 @@ impl<'r> Effort<'r> {
     /// The request has been received whole.
     pub(crate) fn received(&mut self) {
         self.deadline
-            .get_or_insert_with(|| clock::now() + self.waits.request);
+            .get_or_insert_with(|| clock::now() + self.timeouts.request);
     }
 
-    /// Whether the client is told to go on (RFC 9110 10.1.1): once, however many attempts there are.
+    /// Returns whether 100 (Continue) is due (RFC 9110 10.1.1): once, however many attempts there are.
     pub(crate) fn continues(&mut self) -> bool {
         !std::mem::replace(&mut self.continued, true)
     }
 
-    /// Whether what is sent must be kept for another attempt.
+    /// Returns whether what is sent must be kept for another attempt.
     pub(crate) fn needs_replay(&self) -> bool {
         self.retries.needs_replay()
     }
 
     /// How long an endpoint may take to take a connection.
     pub(crate) fn for_connecting(&self) -> Duration {
-        self.bounded(self.waits.connect).0
+        self.bounded(self.timeouts.connect).0
     }
 
     /// How long an endpoint that has the whole request may take to begin its response, and what is
     /// wrong when it takes longer.
     pub(crate) fn for_response(&self) -> (Duration, Reason) {
-        self.bounded(self.waits.response)
+        self.bounded(self.timeouts.response)
     }
 
     fn bounded(&self, wait: Duration) -> (Duration, Reason) {
@@ -121,10 +124,11 @@ impl<'r> Effort<'r> {
         }
     }
 
-    /// What is wrong when the endpoint ends an attempt: that, or that the time is over which the client
-    /// gave. An endpoint is told that time too, and ends the call at the same moment.
-    pub(crate) fn blamed(&self, reason: Reason) -> Reason {
-        let over = self.waits.from_start && self.left().is_some_and(|left| left <= SAME_MOMENT);
+    /// Classifies the end of an attempt by the endpoint: the reason given, or that the time is over which the client
+    /// gave. The endpoint gets that time too, and ends the call at the same moment.
+    pub(crate) fn classify(&self, reason: Reason) -> Reason {
+        let over =
+            self.timeouts.from_start && self.left().is_some_and(|left| left <= CLOCK_TOLERANCE);
         if over {
             Reason::DeadlineExceeded
         } else {
@@ -137,9 +141,9 @@ impl<'r> Effort<'r> {
         Some(deadline.saturating_duration_since(clock::now()))
     }
 
-    /// Whether the request is sent once more after this failure. A yes is counted: the attempt must
+    /// Returns whether the request is sent once more after this failure. A yes is counted: the attempt must
     /// follow. See [`Retries::try_retry`].
-    pub(crate) fn once_more(&mut self, failure: Failure, possible: bool) -> bool {
+    pub(crate) fn try_retry(&mut self, failure: Failure, possible: bool) -> bool {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         let in_time = self.left() != Some(Duration::ZERO);
         self.retries
@@ -159,8 +163,8 @@ mod tests {
     use portolan_discovery::table;
     use portolan_proxy_core::retry::RetryPolicy;
 
-    fn waits(timeouts: Timeouts) -> Waits {
-        Waits::new(&timeouts, &Limits::default(), None)
+    fn timeouts(timeouts: Timeouts) -> EffectiveTimeouts {
+        EffectiveTimeouts::new(&timeouts, &Limits::default(), None)
     }
 
     fn policy(count: u32, per_try: Option<Duration>) -> RetryPolicy {
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_route_comes_before_the_limits_and_zero_is_none() {
-        let own = waits(Timeouts {
+        let own = timeouts(Timeouts {
             connect: Some(Duration::from_secs(1)),
             response: Some(Duration::ZERO),
             request: None,
@@ -183,70 +187,70 @@ mod tests {
         assert_eq!(own.response, NEVER);
         assert_eq!(own.request, Limits::default().request);
         assert_eq!(own.idle, own.tunnel_idle);
-        let none = waits(Timeouts::default());
+        let none = timeouts(Timeouts::default());
         assert_eq!(none.tunnel_idle, Limits::default().tunnel_idle);
     }
 
     #[tokio::test(start_paused = true)]
     async fn all_attempts_together_have_a_deadline() {
-        let waits = waits(Timeouts {
+        let timeouts = timeouts(Timeouts {
             response: Some(Duration::from_secs(8)),
             request: Some(Duration::from_secs(10)),
             ..Timeouts::default()
         });
         let policy = policy(5, None);
-        let mut effort = Effort::new(waits, Retries::new(Some(&policy), true));
+        let mut budget = RequestBudget::new(timeouts, Retries::new(Some(&policy), true));
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(effort.for_response().0, Duration::from_secs(8));
-        effort.received();
+        assert_eq!(budget.for_response().0, Duration::from_secs(8));
+        budget.received();
         tokio::time::advance(Duration::from_secs(8)).await;
-        assert!(effort.once_more(Failure::Reset, true));
-        effort.received();
+        assert!(budget.try_retry(Failure::Reset, true));
+        budget.received();
         let left = (Duration::from_secs(2), Reason::DeadlineExceeded);
-        assert_eq!(effort.for_response(), left);
-        assert_eq!(effort.for_connecting(), Duration::from_secs(2));
+        assert_eq!(budget.for_response(), left);
+        assert_eq!(budget.for_connecting(), Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(!effort.once_more(Failure::Reset, true));
+        assert!(!budget.try_retry(Failure::Reset, true));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_endpoint_that_ends_a_call_in_time_is_not_blamed() {
+    async fn classifies_a_call_ended_at_its_deadline() {
         let call = |timeout| Some(Call { timeout });
-        let told = call(Some(Duration::from_millis(300)));
+        let call_timeout = call(Some(Duration::from_millis(300)));
         let of = |call| {
-            let waits = Waits::new(&Timeouts::default(), &Limits::default(), call);
-            Effort::new(waits, Retries::new(None, true))
+            let timeouts = EffectiveTimeouts::new(&Timeouts::default(), &Limits::default(), call);
+            RequestBudget::new(timeouts, Retries::new(None, true))
         };
-        let (bounded, free) = (of(told), of(call(None)));
+        let (bounded, free) = (of(call_timeout), of(call(None)));
         let closed = Reason::UpstreamClosed;
-        assert_eq!(bounded.blamed(closed), closed);
+        assert_eq!(bounded.classify(closed), closed);
         tokio::time::advance(Duration::from_millis(295)).await;
-        assert_eq!(bounded.blamed(closed), Reason::DeadlineExceeded);
-        assert_eq!(free.blamed(closed), closed);
+        assert_eq!(bounded.classify(closed), Reason::DeadlineExceeded);
+        assert_eq!(free.classify(closed), closed);
     }
 
     #[test]
     fn an_attempt_may_have_less_time_than_the_response() {
         let policy = policy(1, Some(Duration::from_millis(150)));
-        let effort = Effort::new(
-            waits(Timeouts::default()),
+        let budget = RequestBudget::new(
+            timeouts(Timeouts::default()),
             Retries::new(Some(&policy), true),
         );
-        assert_eq!(effort.for_response().0, Duration::from_millis(150));
+        assert_eq!(budget.for_response().0, Duration::from_millis(150));
     }
 
     #[test]
     fn pauses_grow_up_to_a_bound_and_a_free_attempt_has_none() {
         let policy = policy(9, None);
-        let mut effort = Effort::new(
-            waits(Timeouts::default()),
+        let mut budget = RequestBudget::new(
+            timeouts(Timeouts::default()),
             Retries::new(Some(&policy), true),
         );
-        assert!(effort.once_more(Failure::Unsent, true));
-        assert_eq!(effort.longest_pause(), None);
+        assert!(budget.try_retry(Failure::Unsent, true));
+        assert_eq!(budget.longest_pause(), None);
         let mut pauses = Vec::new();
-        while effort.once_more(Failure::Reset, true) {
-            pauses.push(effort.longest_pause().unwrap().as_millis());
+        while budget.try_retry(Failure::Reset, true) {
+            pauses.push(budget.longest_pause().unwrap().as_millis());
         }
         assert_eq!(pauses[..5], [25, 50, 100, 200, 250]);
     }

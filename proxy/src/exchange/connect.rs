@@ -1,6 +1,6 @@
 //! A connection to an endpoint: which endpoint, and how one is made.
 
-use crate::exchange::budget::Effort;
+use crate::exchange::budget::RequestBudget;
 use crate::host::Backend;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
@@ -30,11 +30,11 @@ pub(crate) trait Open: Sized {
         worker: &Rc<Worker>,
         endpoint: &Arc<Endpoint>,
         connector: Option<&Arc<Connector>>,
-        effort: &Effort<'_>,
+        budget: &RequestBudget<'_>,
     ) -> Result<Self, Reason>;
 
     /// To the same endpoint, when the connection turned out to be closed.
-    async fn open_anew(self, worker: &Rc<Worker>, effort: &Effort<'_>) -> Result<Self, Reason>;
+    async fn reopen(self, worker: &Rc<Worker>, budget: &RequestBudget<'_>) -> Result<Self, Reason>;
 }
 
 /// The way to one of the endpoints, to another than the one that `failed` where there is one.
@@ -42,24 +42,24 @@ pub(crate) async fn connect<U: Open>(
     worker: &Rc<Worker>,
     backend: &Backend,
     failed: Option<&Arc<Endpoint>>,
-    effort: &mut Effort<'_>,
+    budget: &mut RequestBudget<'_>,
 ) -> Result<U, Reason> {
     let endpoint = choose(worker, backend, failed).ok_or(Reason::NoReadyEndpoints)?;
-    let opened = open(worker, backend, &endpoint, effort).await;
-    passing_over(worker, backend, endpoint, opened, effort).await
+    let opened = open(worker, backend, &endpoint, budget).await;
+    passing_over(worker, backend, endpoint, opened, budget).await
 }
 
 /// The way to the same endpoint, whose connection turned out to be closed; to another one when it
 /// takes no new one, since it may have closed the old one to end.
-pub(crate) async fn connect_anew<U: Open>(
+pub(crate) async fn reconnect<U: Open>(
     worker: &Rc<Worker>,
     backend: &Backend,
     endpoint: Arc<Endpoint>,
     closed: U,
-    effort: &mut Effort<'_>,
+    budget: &mut RequestBudget<'_>,
 ) -> Result<U, Reason> {
-    let opened = closed.open_anew(worker, effort).await;
-    passing_over(worker, backend, endpoint, opened, effort).await
+    let opened = closed.reopen(worker, budget).await;
+    passing_over(worker, backend, endpoint, opened, budget).await
 }
 
 /// Passes over what takes no connection as long as another attempt is allowed.
@@ -68,7 +68,7 @@ async fn passing_over<U: Open>(
     backend: &Backend,
     mut endpoint: Arc<Endpoint>,
     mut opened: Result<U, Reason>,
-    effort: &mut Effort<'_>,
+    budget: &mut RequestBudget<'_>,
 ) -> Result<U, Reason> {
     loop {
         let reason = match opened {
@@ -82,11 +82,11 @@ async fn passing_over<U: Open>(
             true => Failure::Unreachable,
             false => Failure::Unsent,
         };
-        if !effort.once_more(failure, true) {
+        if !budget.try_retry(failure, true) {
             return Err(reason);
         }
-        pause(worker, effort).await;
-        opened = open(worker, backend, &next, effort).await;
+        pause(worker, budget).await;
+        opened = open(worker, backend, &next, budget).await;
         endpoint = next;
     }
 }
@@ -102,9 +102,9 @@ fn choose(
 }
 
 /// Waits before a retry, so that an endpoint that is overwhelmed does not get all of them at once.
-pub(crate) async fn pause(worker: &Worker, effort: &Effort<'_>) {
-    if let Some(longest) = effort.longest_pause() {
-        worker.cells.retries.add(1);
+pub(crate) async fn pause(worker: &Worker, budget: &RequestBudget<'_>) {
+    if let Some(longest) = budget.longest_pause() {
+        worker.counters.retries.add(1);
         sleep(longest.mul_f32(worker.chance())).await;
     }
 }
@@ -113,15 +113,15 @@ async fn open<U: Open>(
     worker: &Rc<Worker>,
     backend: &Backend,
     endpoint: &Arc<Endpoint>,
-    effort: &Effort<'_>,
+    budget: &RequestBudget<'_>,
 ) -> Result<U, Reason> {
     // Of a waiting connection too: it may be older than the class's word.
     if worker.denied.contains(endpoint.address().ip()) {
-        worker.cells.upstream_denied.add(1);
+        worker.counters.upstream_denied.add(1);
         return Err(Reason::DeniedAddress);
     }
     let connector = backend.tls.as_ref().map(|tls| tls.connector());
-    U::open(worker, endpoint, connector.as_ref(), effort).await
+    U::open(worker, endpoint, connector.as_ref(), budget).await
 }
 
 /// A new connection.
@@ -129,7 +129,7 @@ pub(crate) async fn new(
     worker: &Worker,
     endpoint: &Arc<Endpoint>,
     connector: Option<&Arc<Connector>>,
-    effort: &Effort<'_>,
+    budget: &RequestBudget<'_>,
 ) -> Result<Connected, Reason> {
     let in_flight = InFlight::begin(endpoint);
     // Boxed: a request that finds a connection is not the larger for it.
@@ -143,10 +143,10 @@ pub(crate) async fn new(
             },
         })
     });
-    let connected = timeout(effort.for_connecting(), connecting).await;
+    let connected = timeout(budget.for_connecting(), connecting).await;
     match connected.unwrap_or(Err(Reason::ConnectTimeout)) {
         Ok(stream) => {
-            worker.cells.upstream_connections_opened.add(1);
+            worker.counters.upstream_connections_opened.add(1);
             Ok(Connected {
                 stream,
                 in_flight,
@@ -154,12 +154,12 @@ pub(crate) async fn new(
             })
         }
         Err(reason) => {
-            let cells = &worker.cells;
+            let counters = &worker.counters;
             match reason {
                 Reason::UpstreamCertificateInvalid | Reason::UpstreamTlsFailed => {
-                    cells.upstream_tls_failed.add(1);
+                    counters.upstream_tls_failed.add(1);
                 }
-                _ => cells.upstream_connect_failed.add(1),
+                _ => counters.upstream_connect_failed.add(1),
             }
             Err(reason)
         }
@@ -188,7 +188,7 @@ async fn connect_tcp(worker: &Worker, endpoint: &Endpoint) -> Result<TcpStream, 
     }
 }
 
-/// Closes connections to endpoints that have no request. Gives whether there was any.
+/// Closes connections to endpoints that have no request. Returns whether there was any.
 fn close_waiting(worker: &Worker) -> bool {
     worker.peers.close_waiting() | worker.http2_pool.close_idle()
 }

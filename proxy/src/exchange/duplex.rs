@@ -4,13 +4,13 @@
 //! and a client that waits for 100 or for a refusal must not wait for the end of its own upload.
 
 use crate::clock;
-use crate::exchange::budget::Effort;
+use crate::exchange::budget::RequestBudget;
 use crate::exchange::flow::{Flow, FlowOf, WaitsFor};
 use crate::exchange::io::FlowError;
-use crate::exchange::io::{Downstream, HeadFault, Sink, TunnelSaid, Upstream, Watch};
+use crate::exchange::io::{Downstream, HeadFault, Sink, TunnelResponse, Upstream, Watch};
 use crate::exchange::progress::Progress;
 use crate::exchange::timer::Timer;
-use crate::exchange::{Counted, Terms};
+use crate::exchange::{Counted, RequestContext};
 use crate::limits::Limits;
 use crate::worker::buffer::Buffers;
 use portolan_proxy_core::reason::Reason;
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 const MAX_INTERIM: u8 = 8;
 /// How often one looks whether a client is still there while its upload is not taken: nothing is read
 /// from it then, so nothing would be heard of it.
-const LOOK: Duration = Duration::from_secs(1);
+const CLIENT_POLL: Duration = Duration::from_secs(1);
 
 /// The request of an exchange, on its way up.
 pub(crate) type RequestFlow<C, U> = FlowOf<<C as Downstream>::Side, <U as Upstream>::Side>;
@@ -52,7 +52,7 @@ pub(crate) enum Ending<C: Downstream, U: Upstream> {
     },
     /// No byte of a response went down: it can be answered by us.
     Failed(Reason),
-    /// The response was broken off; nothing can be said any more.
+    /// The response was broken off; nothing more can be sent.
     BrokenOff { status: u16 },
     /// The client went away.
     ClientGone,
@@ -64,8 +64,8 @@ pub(crate) struct Exchange<'a, 'r, C: Downstream, U: Upstream> {
     upstream: &'a mut U,
     timer: &'a mut Timer,
     buffers: &'a Buffers,
-    terms: &'a Terms,
-    effort: &'a mut Effort<'r>,
+    context: &'a RequestContext,
+    budget: &'a mut RequestBudget<'r>,
     upload: Upload<C, U>,
     download: Download<C, U>,
     progress: Progress,
@@ -73,7 +73,7 @@ pub(crate) struct Exchange<'a, 'r, C: Downstream, U: Upstream> {
     looked: Instant,
     /// How long a response is waited for once the client has closed its side.
     half_closed: Duration,
-    /// What is wrong when the timer fires while a response is waited for.
+    /// Reason to report when the timer fires while a response is awaited.
     overdue: Reason,
     /// The timer was set nearer because the client has closed its side.
     abandoned: bool,
@@ -98,11 +98,11 @@ enum Download<C: Downstream, U: Upstream> {
     Body(Response<C, U>),
 }
 
-/// What is known while no final response head has come.
+/// State while no final response head has come.
 struct Awaiting<C: Downstream> {
     /// Interim responses on their way; taken when the response begins.
-    notes: Option<C::Notes>,
-    interim: u8,
+    interim: Option<C::InterimResponses>,
+    interim_count: u8,
     /// An interim response of the endpoint goes or went to the client.
     passed_on: bool,
 }
@@ -117,7 +117,7 @@ struct Response<C: Downstream, U: Upstream> {
     keep_upstream: bool,
 }
 
-/// What a response head leads to.
+/// Outcome of a response head.
 enum Arrived<C: Downstream, U: Upstream> {
     /// Another head follows.
     Interim,
@@ -141,30 +141,30 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
         client: &'a mut C,
         upstream: &'a mut U,
         request: RequestFlow<C, U>,
-        terms: &'a Terms,
-        effort: &'a mut Effort<'r>,
+        context: &'a RequestContext,
+        budget: &'a mut RequestBudget<'r>,
         timer: &'a mut Timer,
         buffers: &'a Buffers,
         limits: &'a Limits,
     ) -> Self {
-        let mut notes = client.notes(buffers);
+        let mut interim = client.interim_responses(buffers);
         // A client that has begun to send its body does not wait any more (RFC 9110 10.1.1).
-        if terms.expects_continue && client.is_silent() && effort.continues() {
-            client.note_continue(&mut notes);
+        if context.expects_continue && client.is_silent() && budget.continues() {
+            client.queue_continue(&mut interim);
         }
-        let progress = Progress::new(limits, effort.waits.idle);
+        let progress = Progress::new(limits, budget.timeouts.idle);
         timer.set(progress.tick());
         Self {
             client,
             upstream,
             timer,
             buffers,
-            terms,
-            effort,
+            context,
+            budget,
             upload: Upload::Under(request),
             download: Download::Head(Awaiting {
-                notes: Some(notes),
-                interim: 0,
+                interim: Some(interim),
+                interim_count: 0,
                 passed_on: false,
             }),
             progress,
@@ -179,9 +179,7 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
     pub(crate) async fn run(mut self) -> (Ending<C, U>, Counted) {
         let ending = match std::future::poll_fn(|cx| self.poll(cx)).await {
             // Our answer would stand in the middle of an interim response.
-            Ending::Failed(_) if self.download.is_within_a_note() => {
-                Ending::BrokenOff { status: 0 }
-            }
+            Ending::Failed(_) if self.download.is_mid_interim() => Ending::BrokenOff { status: 0 },
             ending => ending,
         };
         let counted = Counted {
@@ -198,8 +196,8 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
         self.give_back_upload();
         match self.download {
             Download::Head(awaiting) => {
-                if let Some(notes) = awaiting.notes {
-                    C::drop_notes(notes, self.buffers);
+                if let Some(interim) = awaiting.interim {
+                    C::recycle_interim(interim, self.buffers);
                 }
             }
             Download::Body(response) => response.flow.recycle(self.buffers),
@@ -232,9 +230,9 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             Poll::Ready(Ok(())) => {
                 let kept = self.end_upload();
                 self.upload = Upload::Done { moved, kept };
-                self.effort.received();
+                self.budget.received();
                 if matches!(self.download, Download::Head(_)) {
-                    let (wait, overdue) = self.effort.for_response();
+                    let (wait, overdue) = self.budget.for_response();
                     self.timer.set(wait);
                     self.overdue = overdue;
                 }
@@ -242,7 +240,7 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             Poll::Ready(Err(FlowError::Write(_))) if untaken => {
                 return Some(self.fail(Reason::UpstreamClosed, Some(Failure::Unsent)));
             }
-            // The endpoint may have said why before it closed.
+            // The endpoint may have sent a response before it closed.
             Poll::Ready(Err(FlowError::Write(_))) => {
                 let kept = self.end_upload();
                 self.upload = Upload::Stopped { moved, kept };
@@ -299,8 +297,8 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
         loop {
             match &mut self.download {
                 Download::Head(awaiting) => {
-                    if let Some(notes) = &mut awaiting.notes
-                        && ready!(self.client.poll_notes(notes, cx)).is_err()
+                    if let Some(interim) = &mut awaiting.interim
+                        && ready!(self.client.poll_interim(interim, cx)).is_err()
                     {
                         return Poll::Ready(Ending::ClientGone);
                     }
@@ -342,24 +340,24 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             return Poll::Ready(None);
         };
         let request_sent = matches!(self.upload, Upload::Done { .. });
-        let (client, terms, buffers) = (&mut *self.client, self.terms, self.buffers);
-        let effort = &mut *self.effort;
-        let possible = !awaiting.has_told() && self.upload.can_be_sent_again();
-        let method = if terms.head_only { "HEAD" } else { "GET" };
+        let (client, context, buffers) = (&mut *self.client, self.context, self.buffers);
+        let budget = &mut *self.budget;
+        let possible = !awaiting.has_forwarded() && self.upload.can_be_sent_again();
+        let method = if context.head_only { "HEAD" } else { "GET" };
         let arrived = self.upstream.take_head(method, buffers, |head| match head {
             Err(MalformedResponse) => Arrived::Malformed,
             Ok(head) => {
-                let accept = terms.accept.as_deref();
-                match (U::tunnel_said(&head, accept), accept) {
-                    (TunnelSaid::Open, Some(accept)) => {
+                let accept = context.accept.as_deref();
+                match (U::tunnel_response(&head, accept), accept) {
+                    (TunnelResponse::Open, Some(accept)) => {
                         Arrived::Tunnel(client.open_tunnel(&head, accept, buffers))
                     }
-                    (TunnelSaid::Open | TunnelSaid::Unproved, _) => Arrived::Malformed,
-                    _ if head.is_interim() => awaiting.interim::<U>(&head, client, terms),
-                    _ if effort.once_more(Failure::Status(head.status), possible) => {
+                    (TunnelResponse::Open | TunnelResponse::BadAccept, _) => Arrived::Malformed,
+                    _ if head.is_interim() => awaiting.on_interim::<U>(&head, client, context),
+                    _ if budget.try_retry(Failure::Status(head.status), possible) => {
                         Arrived::Status(head.status)
                     }
-                    _ => awaiting.response(&head, client, terms, request_sent, buffers),
+                    _ => awaiting.on_response(&head, client, context, request_sent, buffers),
                 }
             }
         });
@@ -388,12 +386,12 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
     fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> bool {
         if let Upload::Under(flow) = &self.upload {
             if flow.waits_for() != WaitsFor::Sender {
-                self.timer.set_at_most(LOOK);
+                self.timer.set_at_most(CLIENT_POLL);
             }
             return self.client.poll_cancelled(cx);
         }
         match self.client.poll_watch(cx, self.buffers) {
-            Watch::Waits => {}
+            Watch::Waiting => {}
             Watch::Gone => return true,
             Watch::Closed => {
                 if matches!(self.download, Download::Head(_)) {
@@ -406,35 +404,36 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Ending<C, U>> {
         while self.timer.poll(cx).is_ready() {
-            if let Some(ending) = self.judge_progress() {
+            if let Some(ending) = self.check_progress() {
                 return Poll::Ready(ending);
             }
             let untaken =
                 matches!(&self.upload, Upload::Under(flow) if flow.waits_for() != WaitsFor::Sender);
             let tick = self.progress.tick();
-            self.timer.set(if untaken { tick.min(LOOK) } else { tick });
+            self.timer
+                .set(if untaken { tick.min(CLIENT_POLL) } else { tick });
         }
         Poll::Pending
     }
 
     /// Called when the timer fires: who let it come to that?
-    fn judge_progress(&mut self) -> Option<Ending<C, U>> {
+    fn check_progress(&mut self) -> Option<Ending<C, U>> {
         let now = clock::now();
-        let verdict = self.progress.look(self.moved(), now - self.looked);
+        let check = self.progress.look(self.moved(), now - self.looked);
         self.looked = now;
         if matches!(self.upload, Upload::Under(_)) && self.client.is_reset() {
             return Some(Ending::ClientGone);
         }
         match (&self.upload, &self.download) {
             (Upload::Under(flow), Download::Head(_)) => match flow.waits_for() {
-                WaitsFor::Sender if verdict.slow && !self.terms.grpc => {
+                WaitsFor::Sender if check.slow && !self.context.grpc => {
                     Some(self.fail(Reason::RequestTimeout, None))
                 }
-                WaitsFor::Sender if verdict.silent && self.terms.grpc => {
+                WaitsFor::Sender if check.silent && self.context.grpc => {
                     Some(self.fail(Reason::RequestTimeout, None))
                 }
-                WaitsFor::Memory if verdict.silent => Some(self.fail(Reason::Overloaded, None)),
-                WaitsFor::Receiver if verdict.silent => {
+                WaitsFor::Memory if check.silent => Some(self.fail(Reason::Overloaded, None)),
+                WaitsFor::Receiver if check.silent => {
                     Some(self.fail(Reason::ResponseTimeout, Some(Failure::Reset)))
                 }
                 _ => None,
@@ -442,8 +441,8 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             (_, Download::Head(_)) if self.abandoned => Some(Ending::ClientGone),
             (_, Download::Head(_)) => Some(self.fail(self.overdue, Some(Failure::Reset))),
             (_, Download::Body(response)) => match response.flow.waits_for() {
-                WaitsFor::Receiver if verdict.slow => Some(Ending::ClientGone),
-                WaitsFor::Sender | WaitsFor::Memory if verdict.silent => Some(Ending::BrokenOff {
+                WaitsFor::Receiver if check.slow => Some(Ending::ClientGone),
+                WaitsFor::Sender | WaitsFor::Memory if check.silent => Some(Ending::BrokenOff {
                     status: response.status,
                 }),
                 _ => None,
@@ -466,12 +465,13 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
             }
             Download::Head(awaiting) => awaiting,
         };
-        let possible = !awaiting.has_told() && self.upload.can_be_sent_again();
+        let possible = !awaiting.has_forwarded() && self.upload.can_be_sent_again();
         let reason = match failure {
-            Some(_) => self.effort.blamed(reason),
+            Some(_) => self.budget.classify(reason),
             None => reason,
         };
-        let Some(failure) = failure.filter(|it| self.effort.once_more(*it, possible)) else {
+        let Some(failure) = failure.filter(|failure| self.budget.try_retry(*failure, possible))
+        else {
             return Ending::Failed(reason);
         };
         match self.take_upload() {
@@ -485,44 +485,47 @@ impl<'a, 'r, C: Downstream, U: Upstream> Exchange<'a, 'r, C, U> {
 }
 
 impl<C: Downstream> Awaiting<C> {
-    /// Whether the client has got anything that came from the endpoint, or part of anything: then no
+    /// Returns whether the client has got anything that came from the endpoint, or part of anything: then no
     /// other endpoint may be asked.
-    fn has_told(&self) -> bool {
-        self.passed_on || self.notes.as_ref().is_some_and(C::is_within_a_note)
+    fn has_forwarded(&self) -> bool {
+        self.passed_on || self.interim.as_ref().is_some_and(C::is_mid_interim)
     }
 
-    fn interim<U: Upstream>(
+    fn on_interim<U: Upstream>(
         &mut self,
         head: &ResponseHead<'_, '_>,
         client: &mut C,
-        terms: &Terms,
+        context: &RequestContext,
     ) -> Arrived<C, U> {
-        // A 101 that nobody asked for is no interim response that can be passed on.
-        if head.status == 101 || self.interim == MAX_INTERIM {
+        // An unrequested 101 is no interim response that can be passed on.
+        if head.status == 101 || self.interim_count == MAX_INTERIM {
             return Arrived::Malformed;
         }
-        self.interim += 1;
+        self.interim_count += 1;
         // We have sent our own 100, and HTTP/1.0 knows no interim responses.
         if head.status != 100
-            && !terms.http10
-            && let Some(notes) = &mut self.notes
+            && !context.http10
+            && let Some(interim) = &mut self.interim
         {
             self.passed_on = true;
-            client.note(notes, head);
+            client.queue_interim(interim, head);
         }
         Arrived::Interim
     }
 
-    fn response<U: Upstream>(
+    fn on_response<U: Upstream>(
         &mut self,
         head: &ResponseHead<'_, '_>,
         client: &mut C,
-        terms: &Terms,
+        context: &RequestContext,
         request_sent: bool,
         buffers: &Buffers,
     ) -> Arrived<C, U> {
-        let notes = self.notes.take().unwrap_or_else(|| client.notes(buffers));
-        let (message, keep_client) = client.begin(notes, head, terms, request_sent);
+        let interim = self
+            .interim
+            .take()
+            .unwrap_or_else(|| client.interim_responses(buffers));
+        let (message, keep_client) = client.begin(interim, head, context, request_sent);
         Arrived::Final(Response {
             flow: Flow::new::<U::Side>(head.framing, message),
             status: head.status,
@@ -540,7 +543,7 @@ impl<C: Downstream, U: Upstream> Upload<C, U> {
         }
     }
 
-    /// Whether the request can be sent once more, from its beginning.
+    /// Returns whether the request can be sent once more, from its beginning.
     fn can_be_sent_again(&self) -> bool {
         match self {
             Self::Under(flow) => flow.can_be_sent_again(),
@@ -552,12 +555,12 @@ impl<C: Downstream, U: Upstream> Upload<C, U> {
 }
 
 impl<C: Downstream, U: Upstream> Download<C, U> {
-    /// Whether part of an interim response went down.
-    fn is_within_a_note(&self) -> bool {
+    /// Returns whether part of an interim response went down.
+    fn is_mid_interim(&self) -> bool {
         let Self::Head(awaiting) = self else {
             return false;
         };
-        awaiting.notes.as_ref().is_some_and(C::is_within_a_note)
+        awaiting.interim.as_ref().is_some_and(C::is_mid_interim)
     }
 
     fn moved(&self) -> u64 {

@@ -6,7 +6,7 @@ use crate::worker::buffer::Buffers;
 use portolan_proxy_core::body::Framing;
 use std::task::{Context, Poll, ready};
 
-/// Whom a flow waits for.
+/// Side that a flow waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitsFor {
     Sender,
@@ -45,7 +45,7 @@ impl<I, O: Outgoing> Flow<I, O> {
         self.moved
     }
 
-    /// Whether the receiver has taken nothing yet, not even of the head.
+    /// Returns whether the receiver has taken nothing yet, not even of the head.
     pub(crate) fn nothing_accepted(&self) -> bool {
         self.outgoing.nothing_accepted()
     }
@@ -60,12 +60,12 @@ impl<I, O: Outgoing> Flow<I, O> {
         self.outgoing.keep_no_more();
     }
 
-    /// Whether what was sent is kept.
+    /// Returns whether what was sent is kept.
     pub(crate) fn is_kept(&self) -> bool {
         self.outgoing.is_kept()
     }
 
-    /// Whether all that was sent is still there.
+    /// Returns whether all that was sent is still there.
     pub(crate) fn can_be_sent_again(&self) -> bool {
         self.outgoing.is_kept() || self.outgoing.nothing_accepted()
     }
@@ -76,17 +76,17 @@ impl<I, O: Outgoing> Flow<I, O> {
         self
     }
 
-    /// Whom the last poll waited for.
+    /// Returns which side the last poll waited for.
     pub(crate) fn waits_for(&self) -> WaitsFor {
         self.waits_for
     }
 
-    /// Gives back what the message was written into, as far as nothing in it is needed.
+    /// Returns back what the message was written into, as far as nothing in it is needed.
     pub(crate) fn give_back_room(&mut self, buffers: &Buffers) {
         self.outgoing.give_back_room(buffers);
     }
 
-    /// Gives back what the message was written into.
+    /// Returns back what the message was written into.
     pub(crate) fn recycle(self, buffers: &Buffers) {
         self.outgoing.recycle(buffers);
     }
@@ -113,7 +113,7 @@ impl<I, O: Outgoing> Flow<I, O> {
             }
             self.waits_for = WaitsFor::Receiver;
             ready!(to.poll_write(&mut self.outgoing, from, cx)).map_err(FlowError::Write)?;
-            from.tidy(buffers);
+            from.release_if_empty(buffers);
             if self.ended {
                 let finished = ready!(to.poll_finish(&mut self.outgoing, cx));
                 return Poll::Ready(finished.map_err(FlowError::Write));
@@ -136,7 +136,8 @@ impl<I, O: Outgoing> Flow<I, O> {
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(FlowError::Read(error))),
                 Poll::Pending => {
-                    to.nudge(&mut self.outgoing, cx).map_err(FlowError::Write)?;
+                    to.flush_partial(&mut self.outgoing, cx)
+                        .map_err(FlowError::Write)?;
                     return Poll::Pending;
                 }
             }

@@ -1,7 +1,7 @@
-//! What an exchange needs of its two sides, whatever is spoken on them. A body moves with credit: it is
+//! Traits of the two sides of an exchange, for any protocol. A body moves with credit: it is
 //! read from one side only when the other has taken what was read before.
 
-use crate::exchange::Terms;
+use crate::exchange::RequestContext;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use std::io;
 use std::task::{Context, Poll};
 use thiserror::Error;
 
-/// What a read found.
+/// Result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
     /// Something to decode.
@@ -25,7 +25,7 @@ pub(crate) enum Filled {
     End,
 }
 
-/// What ended a flow early.
+/// Errors that end a flow early.
 #[derive(Debug, Error)]
 pub(crate) enum FlowError {
     /// The side that sends the message.
@@ -50,10 +50,10 @@ pub(crate) trait Source {
     /// A body that is framed so, none of it read yet.
     fn incoming(framing: Framing) -> Self::Incoming;
 
-    /// Whether framing stands between the bytes of such a body.
+    /// Returns whether framing stands between the bytes of such a body.
     fn is_framed(incoming: &Self::Incoming) -> bool;
 
-    /// What was read and not used: body, and its framing.
+    /// Returns the bytes read and not used: body, and its framing.
     fn unread(&self) -> &[u8];
 
     /// The next run of body in it.
@@ -73,20 +73,20 @@ pub(crate) trait Source {
         buffers: &Buffers,
     ) -> Option<Poll<io::Result<Filled>>>;
 
-    /// Judges the end of what the sender says.
+    /// Checks that the body may end here.
     fn end(incoming: &Self::Incoming) -> Result<(), FlowError>;
 
     /// The trailers of a body that has ended, those that may pass.
     fn trailers(incoming: &Self::Incoming, out: &mut impl FieldSink) -> Result<(), ChunkError>;
 
-    /// Gives back a buffer that holds nothing.
-    fn tidy(&mut self, buffers: &Buffers);
+    /// Returns back a buffer that holds nothing.
+    fn release_if_empty(&mut self, buffers: &Buffers);
 }
 
 /// A message on its way out: what is written of it, and how.
 pub(crate) trait Outgoing: Sized {
     /// Takes in what was read from `from`, up to about a buffer full; counts body bytes in `moved`.
-    /// Gives whether the message has ended.
+    /// Returns whether the message has ended.
     fn put<S: Source>(
         &mut self,
         from: &mut S,
@@ -97,7 +97,7 @@ pub(crate) trait Outgoing: Sized {
     /// Takes in the end of the message.
     fn finish<S: Source>(&mut self, incoming: &S::Incoming) -> Result<(), ChunkError>;
 
-    /// Whether the receiver has taken nothing yet, not even of the head.
+    /// Returns whether the receiver has taken nothing yet, not even of the head.
     fn nothing_accepted(&self) -> bool;
 
     /// Keeps what is sent, so that it can be sent again; a long body ends that.
@@ -106,16 +106,16 @@ pub(crate) trait Outgoing: Sized {
     /// Lets what was sent go.
     fn keep_no_more(&mut self);
 
-    /// Whether what was sent is kept.
+    /// Returns whether what was sent is kept.
     fn is_kept(&self) -> bool;
 
     /// The same message for another receiver, from its beginning.
     fn again(&mut self);
 
-    /// Gives back what it was written into, as far as nothing in it is needed.
+    /// Returns back what it was written into, as far as nothing in it is needed.
     fn give_back_room(&mut self, buffers: &Buffers);
 
-    /// Gives back what it was written into.
+    /// Returns back what it was written into.
     fn recycle(self, buffers: &Buffers);
 }
 
@@ -140,17 +140,21 @@ pub(crate) trait Sink {
     ) -> Poll<io::Result<()>>;
 
     /// Sends off what was written: the rest of the message may take long.
-    fn nudge(&mut self, message: &mut Self::Outgoing, cx: &mut Context<'_>) -> io::Result<()>;
+    fn flush_partial(
+        &mut self,
+        message: &mut Self::Outgoing,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()>;
 
     /// Says that nothing more will come.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
-/// What was seen of a client that has nothing to say.
+/// State of a client from which nothing is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// It waits.
-    Waits,
+    Waiting,
     /// It has just closed its side, and nothing came before that: it may still read, or have gone.
     Closed,
     /// It takes its request back.
@@ -159,44 +163,47 @@ pub(crate) enum Watch {
 
 /// The side of a client.
 pub(crate) trait Downstream {
-    /// What bodies come from and messages go to.
+    /// Source of bodies and sink of messages.
     type Side: Source + Sink;
     /// Interim responses on their way.
-    type Notes;
+    type InterimResponses;
 
-    /// What bodies come from and messages go to.
+    /// Source of bodies and sink of messages.
     fn side(&mut self) -> &mut Self::Side;
 
     /// Nothing of a request's body has come yet.
     fn is_silent(&self) -> bool;
 
     /// Room for interim responses.
-    fn notes(&self, buffers: &Buffers) -> Self::Notes;
+    fn interim_responses(&self, buffers: &Buffers) -> Self::InterimResponses;
 
-    /// Tells the client to send its body (RFC 9110 15.2.1).
-    fn note_continue(&mut self, notes: &mut Self::Notes);
+    /// Queues 100 (Continue), after which the client sends its body (RFC 9110 15.2.1).
+    fn queue_continue(&mut self, interim: &mut Self::InterimResponses);
 
     /// Passes an interim response on.
-    fn note(&mut self, notes: &mut Self::Notes, head: &ResponseHead<'_, '_>);
+    fn queue_interim(&mut self, interim: &mut Self::InterimResponses, head: &ResponseHead<'_, '_>);
 
     /// Sends interim responses off.
-    fn poll_notes(&mut self, notes: &mut Self::Notes, cx: &mut Context<'_>)
-    -> Poll<io::Result<()>>;
+    fn poll_interim(
+        &mut self,
+        interim: &mut Self::InterimResponses,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>>;
 
-    /// Whether an interim response went down in part, so that nothing can follow but its rest.
-    fn is_within_a_note(notes: &Self::Notes) -> bool;
+    /// Returns whether an interim response went down in part, so that nothing can follow but its rest.
+    fn is_mid_interim(interim: &Self::InterimResponses) -> bool;
 
-    /// Gives back the room.
-    fn drop_notes(notes: Self::Notes, buffers: &Buffers);
+    /// Returns back the room.
+    fn recycle_interim(interim: Self::InterimResponses, buffers: &Buffers);
 
-    /// Begins a response, after the notes. Gives it with whether another request may follow on the
+    /// Begins a response, after the notes. Returns it with whether another request may follow on the
     /// connection, as far as the response is concerned; `request_sent` tells whether the whole
     /// request was read.
     fn begin(
         &mut self,
-        notes: Self::Notes,
+        interim: Self::InterimResponses,
         head: &ResponseHead<'_, '_>,
-        terms: &Terms,
+        context: &RequestContext,
         request_sent: bool,
     ) -> (<Self::Side as Sink>::Outgoing, bool);
 
@@ -211,11 +218,11 @@ pub(crate) trait Downstream {
     /// Looks after a client while a response is waited for or on its way.
     fn poll_watch(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Watch;
 
-    /// Whether the client has taken back a request that is still read from it, as far as its protocol
+    /// Returns whether the client has taken back a request that is still read from it, as far as its protocol
     /// has a word for that.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Whether the connection of a client that is not read from is reset. Asks the kernel.
+    /// Returns whether the connection of a client that is not read from is reset. Asks the kernel.
     fn is_reset(&self) -> bool;
 
     /// Ends when the client takes its request back, though nothing is read from it.
@@ -229,31 +236,31 @@ pub(crate) trait Downstream {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadFault {
     pub(crate) reason: Reason,
-    /// What another attempt may be made for.
+    /// Failure for which another attempt may be made.
     pub(crate) failure: Option<Failure>,
 }
 
-/// What a response head says of the tunnel that was asked for.
+/// Answer of a response head to a tunnel request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TunnelSaid {
+pub(crate) enum TunnelResponse {
     /// Nothing: it is a response like any other.
-    Nothing,
+    Ordinary,
     /// It is open.
     Open,
     /// It is open, but the endpoint did not prove that it understood.
-    Unproved,
+    BadAccept,
 }
 
 /// The side of an endpoint, for one request.
 pub(crate) trait Upstream: Sized {
-    /// What is sent is kept for another attempt even without retries: the protocol has a word for what
+    /// Requests are kept for another attempt even without retries: the protocol has an error code for what
     /// was not processed, after which it may be sent again.
     const KEEPS: bool;
 
-    /// What bodies come from and messages go to.
+    /// Source of bodies and sink of messages.
     type Side: Source + Sink;
 
-    /// What bodies come from and messages go to.
+    /// Source of bodies and sink of messages.
     fn side(&mut self) -> &mut Self::Side;
 
     /// The request, as its endpoint counts it.
@@ -262,31 +269,31 @@ pub(crate) trait Upstream: Sized {
     /// The connection carried requests before, and may have been closed since it was looked at.
     fn is_reused(&self) -> bool;
 
-    /// The request will never be whole: the endpoint is told so, and nothing of it is kept for it.
+    /// Aborts a request that will never be whole, so that the endpoint sees it and nothing is kept for it.
     fn abandon(&mut self);
 
     /// Ready when a response head has come, whole.
     fn poll_head(&mut self, cx: &mut Context<'_>, buffers: &Buffers)
     -> Poll<Result<(), HeadFault>>;
 
-    /// Judges that head and uses it up.
+    /// Parses that head, hands it to `handle` and consumes it.
     fn take_head<T>(
         &mut self,
         method: &str,
         buffers: &Buffers,
-        judge: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
+        handle: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
     ) -> T;
 
-    /// What a head says to the wish for a tunnel; `accept` is what proves it on HTTP/1.1.
-    fn tunnel_said(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelSaid;
+    /// Classifies a head as the answer to a tunnel request; `accept` is the expected `Sec-WebSocket-Accept` on HTTP/1.1.
+    fn tunnel_response(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelResponse;
 
-    /// What goes up through a tunnel.
+    /// Message that carries the upstream direction of a tunnel.
     fn uplink() -> <Self::Side as Sink>::Outgoing;
 
     /// The code of an endpoint that reset its response (RFC 9113 7), if it did.
     fn reset_code(&self) -> Option<u32>;
 
-    /// Gives back what was read and not used.
+    /// Returns back what was read and not used.
     fn give_back(&mut self, buffers: &Buffers);
 
     /// The request has ended well; `keep` when another may follow on the connection.

@@ -1,10 +1,10 @@
-//! A request and its response, whatever is spoken with the client and with the endpoint.
+//! A request and its response, for any pair of protocols.
 //!
 //! ```text
-//! head ─► judge ─► attempts: an upstream ─► running: both directions at once ─► how it ended
-//!           └► answer of our own                       └► tunnel
+//! forward::attempts: an upstream ─► duplex: both directions at once ─► how it ended
+//!                                     └► tunnel
 //! ```
-//! What HTTP/1 and HTTP/2 do differently they do behind the traits of [`side`]; nothing here is
+//! The differences of HTTP/1 and HTTP/2 are behind the traits of [`io`]; nothing here is
 //! written twice. Heads and bodies are borrowed from the worker's buffers; what waits holds none.
 
 pub(crate) mod budget;
@@ -22,9 +22,9 @@ use jiff::Timestamp;
 use portolan_proxy_core::route::ResponsePolicy;
 use std::time::Instant;
 
-/// What must be known of a request while its exchange goes on.
+/// Properties of a request that its exchange needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct RequestContext {
     /// The request was HEAD, whose responses have no body.
     pub(crate) head_only: bool,
     /// The client speaks HTTP/1.0.
@@ -34,21 +34,21 @@ pub(crate) struct Terms {
     pub(crate) expects_continue: bool,
     /// A gRPC call: a stream of messages, which may pause for long.
     pub(crate) grpc: bool,
-    /// The client asks for a WebSocket; what `Sec-WebSocket-Accept` must be where HTTP/1.1 is spoken.
+    /// Expected `Sec-WebSocket-Accept` over HTTP/1.1, when the client asks for a WebSocket.
     pub(crate) accept: Option<String>,
-    /// What the route says in every response.
+    /// Policy of the route for every response.
     pub(crate) response: ResponsePolicy,
 }
 
-/// What was counted, for the log.
+/// Body bytes counted for the log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) received: u64,
     pub(crate) sent: u64,
 }
 
-/// A request that has ended, however it did.
-pub(crate) struct Finished<'a> {
+/// Log entry of a request that has ended.
+pub(crate) struct RequestLog<'a> {
     pub(crate) client: &'a str,
     /// It came over TLS.
     pub(crate) secure: bool,
@@ -58,13 +58,13 @@ pub(crate) struct Finished<'a> {
     pub(crate) counted: Counted,
 }
 
-impl Finished<'_> {
+impl RequestLog<'_> {
     /// Counts it, and writes its line.
-    pub(crate) fn tell(&self, worker: &Worker, record: &Record) {
-        let cells = &worker.cells;
-        cells.finished(self.status);
-        cells.bytes_received.add(self.counted.received);
-        cells.bytes_sent.add(self.counted.sent);
+    pub(crate) fn record(&self, worker: &Worker, record: &Record) {
+        let counters = &worker.counters;
+        counters.finished(self.status);
+        counters.bytes_received.add(self.counted.received);
+        counters.bytes_sent.add(self.counted.sent);
         if !worker.log.is_on() {
             return;
         }
@@ -76,6 +76,8 @@ impl Finished<'_> {
             sent: self.counted.sent,
             took: self.started.elapsed(),
         };
-        worker.log.write(Timestamp::now(), record, outcome, cells);
+        worker
+            .log
+            .write(Timestamp::now(), record, outcome, counters);
     }
 }

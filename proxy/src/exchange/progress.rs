@@ -1,9 +1,9 @@
-//! Whether bodies move fast enough, looked at now and then.
+//! Checks now and then that bodies move fast enough.
 
 use crate::limits::Limits;
 use std::time::Duration;
 
-/// What has moved since the last looks.
+/// Bytes moved since the last checks.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// Over how long a client's speed is taken, and how many bytes it must send or take in that time.
@@ -17,9 +17,9 @@ pub(super) struct Progress {
     moved_before_look: u64,
 }
 
-/// What one look found.
+/// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub(super) struct ProgressCheck {
     /// A client that is waited for is too slow.
     pub(super) slow: bool,
     /// An endpoint that is waited for is silent for too long.
@@ -53,10 +53,11 @@ impl Progress {
     }
 
     /// A look, so long after the last; `moved` counts all bytes so far.
-    pub(super) fn look(&mut self, moved: u64, passed: Duration) -> Verdict {
-        self.silent = match moved == self.moved_before_look {
-            true => self.silent + passed,
-            false => Duration::ZERO,
+    pub(super) fn look(&mut self, moved: u64, passed: Duration) -> ProgressCheck {
+        self.silent = if moved == self.moved_before_look {
+            self.silent + passed
+        } else {
+            Duration::ZERO
         };
         self.moved_before_look = moved;
         self.measured += passed;
@@ -68,7 +69,7 @@ impl Progress {
             self.measured = Duration::ZERO;
             self.moved_before_window = moved;
         }
-        Verdict {
+        ProgressCheck {
             slow,
             silent: self.silent >= self.idle,
         }
@@ -89,7 +90,7 @@ mod tests {
     }
 
     /// A look, one tick after the last.
-    fn look(progress: &mut Progress, moved: u64) -> Verdict {
+    fn look(progress: &mut Progress, moved: u64) -> ProgressCheck {
         progress.look(moved, progress.tick())
     }
 
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_within_the_window_is_allowed_however_often_one_looks() {
+    fn allows_a_pause_within_the_window() {
         let mut progress = progress(5);
         for _ in 0..5 {
             assert!(!look(&mut progress, 40 * 1024).slow);

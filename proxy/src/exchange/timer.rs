@@ -34,7 +34,7 @@ impl Timer {
         }
     }
 
-    /// Moves the deadline nearer. Gives whether it was further away.
+    /// Moves the deadline nearer. Returns whether it was further away.
     pub(crate) fn set_at_most(&mut self, after: Duration) -> bool {
         let nearer = Instant::now() + after < self.deadline;
         if nearer {

@@ -1,5 +1,5 @@
 //! A WebSocket after its handshake: bytes both ways, until one side has closed and the other
-//! has taken what was under way. A tunnel that says nothing holds no buffer.
+//! has taken what was under way. An idle tunnel holds no buffer.
 
 use crate::exchange::Counted;
 use crate::exchange::flow::{Flow, FlowOf};
@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// What went through a tunnel.
+/// Totals of a tunnel.
 pub(crate) struct Carried {
     pub(crate) counted: Counted,
     /// Both sides have closed; else it was broken off.
@@ -67,7 +67,7 @@ pub(crate) async fn run<C: Downstream, U: Upstream>(
     }
 }
 
-/// One way of a tunnel: until its sender closes, then the close itself.
+/// One direction of a tunnel: until its sender closes, then the close itself.
 struct Direction<S: Source, T: Sink> {
     flow: FlowOf<S, T>,
     state: State,

@@ -1,4 +1,4 @@
-//! What is known of one name, and for how long.
+//! Cached addresses of one name, and for how long they hold.
 //!
 //! | DNS says | the endpoints | looked up again |
 //! |---|---|---|
@@ -22,7 +22,7 @@ const STALE: Duration = Duration::from_secs(3600);
 /// The pause after the first failure, doubled up to the longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a look at DNS came to.
+/// Outcome of a DNS lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The name has these addresses.
@@ -30,9 +30,9 @@ pub(crate) enum Outcome {
         addresses: Vec<IpAddr>,
         ttl: Duration,
     },
-    /// It has none, says whoever is responsible for it.
+    /// An authoritative server says that it has none.
     Absent { ttl: Option<Duration> },
-    /// Nobody knows.
+    /// The lookup failed.
     Failed { why: String },
 }
 
@@ -47,15 +47,15 @@ impl Outcome {
     }
 }
 
-/// What is known of a name.
+/// Cached addresses of a name.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct AddressCache {
     pub(super) addresses: Vec<IpAddr>,
     stale_until: Option<Instant>,
     failures: u32,
 }
 
-impl Known {
+impl AddressCache {
     /// Takes in an outcome; gives when to look again.
     pub(super) fn hear(&mut self, outcome: Outcome, now: Instant) -> Instant {
         match outcome {
@@ -84,8 +84,8 @@ impl Known {
         }
     }
 
-    /// Whether the last look failed.
-    pub(super) fn is_in_doubt(&self) -> bool {
+    /// Returns whether the last look failed.
+    pub(super) fn is_failing(&self) -> bool {
         self.failures > 0
     }
 }
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_ttl_is_kept_to_within_bounds() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (AddressCache::default(), Instant::now());
         for (ttl, waited) in [(0, 1), (1, 1), (30, 30), (3600, 3600), (1_000_000, 3600)] {
             assert_eq!(seconds(known.hear(found(1, ttl), now), now), waited);
         }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_error_takes_nothing_away_until_the_answer_is_too_old() {
-        let (mut known, start) = (Known::default(), Instant::now());
+        let (mut known, start) = (AddressCache::default(), Instant::now());
         known.hear(found(1, 10), start);
         let mut now = start + Duration::from_secs(10);
         let mut pauses = Vec::new();
@@ -137,19 +137,19 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
         known.hear(failed(), start + Duration::from_secs(3609));
-        assert!(!known.addresses.is_empty() && known.is_in_doubt());
+        assert!(!known.addresses.is_empty() && known.is_failing());
         known.hear(failed(), start + Duration::from_secs(3610));
         assert!(known.addresses.is_empty());
         known.hear(found(2, 10), now);
         assert_eq!(
-            (&known.addresses, known.is_in_doubt()),
+            (&known.addresses, known.is_failing()),
             (&vec![address(2)], false)
         );
     }
 
     #[test]
     fn a_name_that_is_gone_is_gone_at_once() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (AddressCache::default(), Instant::now());
         known.hear(found(1, 10), now);
         let absent = |ttl: Option<u64>| Outcome::Absent {
             ttl: ttl.map(Duration::from_secs),

@@ -32,7 +32,7 @@ impl Dns {
             let config = ResolverConfig::from_name_servers(servers.collect());
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         };
-        // What is known is kept by whoever asks, for as long as the TTL says.
+        // The caller caches results for their TTL.
         builder.options_mut().cache_size = 0;
         Ok(Self(builder.build().context("setting up the resolver")?))
     }
@@ -77,9 +77,10 @@ impl Dns {
         // An alias on the way is good for no longer than it says.
         let ttl = found.answers().iter().map(|record| record.ttl).min();
         let ttl = Duration::from_secs(ttl.unwrap_or_default().into());
-        match addresses.is_empty() {
-            true => Outcome::Absent { ttl: Some(ttl) },
-            false => Outcome::Found { addresses, ttl },
+        if addresses.is_empty() {
+            Outcome::Absent { ttl: Some(ttl) }
+        } else {
+            Outcome::Found { addresses, ttl }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which names are followed, and the task that follows them.
 
-use super::known::{Known, Outcome};
+use super::known::{AddressCache, Outcome};
 use super::lookup::Dns;
 use super::order::{has_route, order};
 use crate::telemetry::inventory::Inventory;
@@ -43,7 +43,7 @@ impl Names {
         }
     }
 
-    /// Somebody else says what the endpoints are, or the set is gone.
+    /// Stops following: the endpoints are listed elsewhere, or the set is gone.
     pub(crate) fn forget(&self, name: &str) {
         if self.lock().remove(name).is_some() {
             self.changed.notify_one();
@@ -58,13 +58,16 @@ impl Names {
         let followed = self.lock();
         followed
             .values()
-            .map(|it| it.external.host.clone())
+            .map(|followed| followed.external.host.clone())
             .collect()
     }
 
     /// Fills the sets that name this host.
     fn fill(&self, host: &str, addresses: &[IpAddr]) {
-        for Followed { external, set } in self.lock().values().filter(|it| it.external.host == host)
+        for Followed { external, set } in self
+            .lock()
+            .values()
+            .filter(|followed| followed.external.host == host)
         {
             let endpoint = |address: &IpAddr| Endpoint {
                 address: SocketAddr::new(*address, external.port),
@@ -79,7 +82,7 @@ impl Names {
 /// One name, while it is followed.
 #[derive(Debug)]
 struct Host {
-    known: Known,
+    known: AddressCache,
     /// `None` while it is being looked up.
     due: Option<Instant>,
 }
@@ -96,7 +99,7 @@ pub(crate) async fn run(names: Arc<Names>, dns: Dns, denied: Denied, inventory: 
             () = names.changed.notified() => follow(&names, &mut hosts, &denied),
             Some(Ok((host, outcome))) = looking.join_next() => {
                 inventory.count_lookup(outcome.result());
-                // Else nobody follows it any more.
+                // Else it is not followed any more.
                 if let Some(followed) = hosts.get_mut(&host) {
                     followed.hear(&host, outcome);
                     names.fill(&host, &order(&followed.known.addresses, &denied, has_route));
@@ -134,7 +137,7 @@ fn follow(names: &Names, hosts: &mut BTreeMap<String, Host>, denied: &Denied) {
     hosts.retain(|name, _| wanted.contains(name));
     for name in wanted {
         let host = hosts.entry(name.clone()).or_insert_with(|| Host {
-            known: Known::default(),
+            known: AddressCache::default(),
             due: Some(Instant::now()),
         });
         // A second set with the same name need not wait.
@@ -145,20 +148,15 @@ fn follow(names: &Names, hosts: &mut BTreeMap<String, Host>, denied: &Denied) {
 impl Host {
     fn hear(&mut self, name: &str, outcome: Outcome) {
         if let Outcome::Failed { why } = &outcome
-            && !self.known.is_in_doubt()
+            && !self.known.is_failing()
         {
             let kept = self.known.addresses.len();
-            tracing::warn!(
-                name,
-                why,
-                kept,
-                "an external name cannot be looked up; trying again"
-            );
+            tracing::warn!(name, why, kept, "failed to resolve external name, retrying");
         }
         let before = self.known.addresses.clone();
         self.due = Some(self.known.hear(outcome, Instant::now()));
         if self.known.addresses != before {
-            tracing::info!(name, addresses = ?self.known.addresses, "an external name points elsewhere");
+            tracing::info!(name, addresses = ?self.known.addresses, "resolved external name");
         }
     }
 }

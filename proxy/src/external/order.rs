@@ -17,11 +17,11 @@ pub(super) fn order(
     denied: &Denied,
     routed: impl Fn(IpAddr) -> bool,
 ) -> Vec<IpAddr> {
-    let allowed = some_of(addresses.to_vec(), |it| !denied.contains(*it));
-    let usable = some_of(allowed, |it| routed(*it));
+    let allowed = some_of(addresses.to_vec(), |address| !denied.contains(*address));
+    let usable = some_of(allowed, |address| routed(*address));
     let (v6, v4): (Vec<_>, Vec<_>) = usable
         .into_iter()
-        .partition(|it| it.to_canonical().is_ipv6());
+        .partition(|address| address.to_canonical().is_ipv6());
     let turns = v6.len().max(v4.len());
     let pairs = (0..turns).flat_map(|turn| [v6.get(turn), v4.get(turn)]);
     pairs.flatten().copied().take(MOST).collect()
@@ -33,7 +33,7 @@ fn some_of(all: Vec<IpAddr>, fits: impl Fn(&IpAddr) -> bool) -> Vec<IpAddr> {
     if some.is_empty() { all } else { some }
 }
 
-/// Whether the kernel knows a way there. Connecting a datagram socket sends nothing.
+/// Returns whether the kernel knows a way there. Connecting a datagram socket sends nothing.
 pub(super) fn has_route(to: IpAddr) -> bool {
     let any: IpAddr = match to {
         IpAddr::V4(_) => [0; 4].into(),
@@ -52,12 +52,14 @@ mod tests {
     fn ordered(addresses: &[&str], denied: &[&str], unrouted: &[&str]) -> Vec<String> {
         let parse = |all: &[&str]| {
             all.iter()
-                .map(|it| it.parse().unwrap())
+                .map(|address| address.parse().unwrap())
                 .collect::<Vec<IpAddr>>()
         };
         let denied = Denied::new(Networks::parse(denied).unwrap());
         let unrouted = parse(unrouted);
-        let order = order(&parse(addresses), &denied, |it| !unrouted.contains(&it));
+        let order = order(&parse(addresses), &denied, |address| {
+            !unrouted.contains(&address)
+        });
         order.iter().map(ToString::to_string).collect()
     }
 

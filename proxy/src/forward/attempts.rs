@@ -1,6 +1,6 @@
 //! A request that goes to an endpoint: one attempt after another, until one ends it.
 
-use crate::exchange::budget::{Effort, Waits};
+use crate::exchange::budget::{EffectiveTimeouts, RequestBudget};
 use crate::exchange::connect::{self, Open};
 use crate::exchange::duplex::{Ending, Exchange, RequestFlow};
 use crate::exchange::flow::Flow;
@@ -8,11 +8,11 @@ use crate::exchange::io::{Downstream, Sink, Upstream};
 use crate::exchange::timer::Timer;
 use crate::exchange::tunnel::Carried;
 use crate::exchange::{Counted, tunnel};
-use crate::forward::plan::{Answer, Forward, Message, Request};
+use crate::forward::plan::{ForwardPlan, LocalResponse, Message, Request};
 use crate::host::Backend;
 use crate::http1::upstream::Http1Upstream;
 use crate::http2::upstream::Http2Upstream;
-use crate::memory::Step;
+use crate::memory::MemoryPressure;
 use crate::worker::Worker;
 use portolan_proxy_core::local_response;
 use portolan_proxy_core::reason::Reason;
@@ -25,8 +25,8 @@ use std::task::Poll;
 
 /// How a request ended.
 pub(crate) enum Outcome {
-    /// It is to be answered by us; what was counted, where an endpoint had part of it.
-    Answer(Answer, Option<Counted>),
+    /// A local response is due; with the bytes counted, where an endpoint had part of the request.
+    Local(LocalResponse, Option<Counted>),
     /// The response went down whole.
     Finished {
         status: u16,
@@ -53,19 +53,19 @@ pub(crate) async fn run<C: Downstream>(
     worker: &Rc<Worker>,
     client: &mut C,
     timer: &mut Timer,
-    forward: Forward,
+    forward: ForwardPlan,
     seen: &mut Option<SocketAddr>,
 ) -> Outcome {
-    let Forward {
+    let ForwardPlan {
         route,
         backend,
         message,
         request,
     } = forward;
     let Some(backend) = route.backend(backend) else {
-        return Outcome::Answer(request.failed(Reason::NoReadyEndpoints), None);
+        return Outcome::Local(request.failed(Reason::NoReadyEndpoints), None);
     };
-    let waits = Waits::new(route.timeouts(), &worker.limits, request.call);
+    let timeouts = EffectiveTimeouts::new(route.timeouts(), &worker.limits, request.call);
     let retries = Retries::new(route.retries(), request.idempotent);
     let attempts = Attempts {
         worker,
@@ -73,7 +73,7 @@ pub(crate) async fn run<C: Downstream>(
         timer,
         backend,
         request: &request,
-        effort: Effort::new(waits, retries),
+        budget: RequestBudget::new(timeouts, retries),
         seen,
     };
     let framing = request.framing;
@@ -90,39 +90,39 @@ pub(crate) async fn run<C: Downstream>(
     }
 }
 
-/// What the attempts of one request have in common.
+/// State that the attempts of one request share.
 struct Attempts<'a, 'r, C> {
     worker: &'a Rc<Worker>,
     client: &'a mut C,
     timer: &'a mut Timer,
     backend: &'a Backend,
     request: &'a Request,
-    effort: Effort<'r>,
+    budget: RequestBudget<'r>,
     seen: &'a mut Option<SocketAddr>,
 }
 
 impl<C: Downstream> Attempts<'_, '_, C> {
     async fn run<U: Upstream + Open>(mut self, mut flow: RequestFlow<C, U>) -> Outcome {
         let (worker, request) = (self.worker, self.request);
-        let terms = &request.terms;
+        let context = &request.context;
         let has_body = !request.framing.is_empty();
         if !has_body {
-            self.effort.received();
+            self.budget.received();
         }
         let mut kept = None;
         // A head alone is there anyhow, and its connection may have been closed as idle.
         let head_alone = !has_body && request.idempotent;
-        let wanted = U::KEEPS || self.effort.needs_replay() || head_alone;
-        if wanted && worker.account.step() < Step::HoldUp {
+        let wanted = U::KEEPS || self.budget.needs_replay() || head_alone;
+        if wanted && worker.memory.pressure() < MemoryPressure::HoldUp {
             flow.keep();
-            kept = has_body.then(|| worker.account.charge(MAX_REPLAYED));
+            kept = has_body.then(|| worker.memory.charge(MAX_REPLAYED));
         }
-        let connecting = connect::connect::<U>(worker, self.backend, None, &mut self.effort);
+        let connecting = connect::connect::<U>(worker, self.backend, None, &mut self.budget);
         let mut connected = unless_gone(self.client, pin!(connecting)).await;
         loop {
             let mut upstream = match connected {
                 None => return Outcome::ClientGone(Counted::default()),
-                Some(Err(reason)) => return Outcome::Answer(request.failed(reason), None),
+                Some(Err(reason)) => return Outcome::Local(request.failed(reason), None),
                 Some(Ok(upstream)) => upstream,
             };
             *self.seen = Some(upstream.in_flight().endpoint().address());
@@ -130,8 +130,8 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                 self.client,
                 &mut upstream,
                 flow,
-                terms,
-                &mut self.effort,
+                context,
+                &mut self.budget,
                 self.timer,
                 &worker.buffers,
                 &worker.limits,
@@ -151,7 +151,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                     // Boxed: most requests are not the larger for it.
                     connected = match failure {
                         Failure::Unsent if upstream.is_reused() => {
-                            Box::pin(self.anew(upstream)).await
+                            Box::pin(self.reconnect(upstream)).await
                         }
                         _ => Box::pin(self.another(upstream)).await,
                     };
@@ -159,9 +159,9 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                 Ending::Failed(reason) => {
                     worker.count_upstream_error(reason);
                     upstream.give_back(&worker.buffers);
-                    // Dropped before the answer: what the endpoint still works on, nobody waits for.
+                    // Dropped before the response: what the endpoint still works on is not awaited.
                     drop(upstream);
-                    return Outcome::Answer(request.failed(reason), Some(counted));
+                    return Outcome::Local(request.failed(reason), Some(counted));
                 }
                 Ending::Finished {
                     status,
@@ -178,7 +178,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
                     };
                 }
                 Ending::BrokenOff { status } => {
-                    worker.cells.upstream_closed.add(1);
+                    worker.counters.upstream_closed.add(1);
                     upstream.give_back(&worker.buffers);
                     let code = upstream.reset_code();
                     return Outcome::BrokenOff {
@@ -195,23 +195,23 @@ impl<C: Downstream> Attempts<'_, '_, C> {
         }
     }
 
-    /// The way on when a kept connection took nothing; see [`connect::connect_anew`].
-    async fn anew<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
+    /// Reconnects when a kept connection took nothing; see [`connect::reconnect`].
+    async fn reconnect<U: Upstream + Open>(&mut self, closed: U) -> Option<Result<U, Reason>> {
         let endpoint = closed.in_flight().endpoint().clone();
-        let (worker, backend, effort) = (self.worker, self.backend, &mut self.effort);
-        let connecting = connect::connect_anew(worker, backend, endpoint, closed, effort);
+        let (worker, backend, budget) = (self.worker, self.backend, &mut self.budget);
+        let connecting = connect::reconnect(worker, backend, endpoint, closed, budget);
         unless_gone(self.client, pin!(connecting)).await
     }
 
-    /// The way to another endpoint, after a pause.
+    /// Connects to another endpoint, after a pause.
     async fn another<U: Upstream + Open>(&mut self, failed: U) -> Option<Result<U, Reason>> {
         let endpoint = failed.in_flight().endpoint().clone();
-        // What it still works on, nobody waits for.
+        // What it still works on is not awaited.
         drop(failed);
-        let (worker, backend, effort) = (self.worker, self.backend, &mut self.effort);
+        let (worker, backend, budget) = (self.worker, self.backend, &mut self.budget);
         let connecting = async move {
-            connect::pause(worker, effort).await;
-            connect::connect::<U>(worker, backend, Some(&endpoint), effort).await
+            connect::pause(worker, budget).await;
+            connect::connect::<U>(worker, backend, Some(&endpoint), budget).await
         };
         unless_gone(self.client, pin!(connecting)).await
     }
@@ -227,7 +227,7 @@ impl<C: Downstream> Attempts<'_, '_, C> {
             opening,
             U::uplink(),
             self.timer,
-            self.effort.waits.tunnel_idle,
+            self.budget.timeouts.tunnel_idle,
             &self.worker.buffers,
         )
         .await;
@@ -253,14 +253,14 @@ async fn unless_gone<C: Downstream, T>(
 }
 
 impl Request {
-    fn failed(&self, reason: Reason) -> Answer {
-        let terms = &self.terms;
-        Answer {
-            head_only: terms.head_only,
-            http10: terms.http10,
-            grpc: terms.grpc,
-            keep_client: terms.keep_client && self.framing.is_empty(),
-            answer: local_response::LocalResponse::new(reason, terms.response.clone()),
+    fn failed(&self, reason: Reason) -> LocalResponse {
+        let context = &self.context;
+        LocalResponse {
+            head_only: context.head_only,
+            http10: context.http10,
+            grpc: context.grpc,
+            keep_client: context.keep_client && self.framing.is_empty(),
+            response: local_response::LocalResponse::new(reason, context.response.clone()),
         }
     }
 }
@@ -268,11 +268,11 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exchange::Terms;
+    use crate::exchange::RequestContext;
     use crate::exchange::timer::Timer;
     use crate::http1::client::Client;
     use crate::http1::wire::{Coding, Wire, Written};
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use crate::upstream::stream::Stream;
     use crate::worker::Worker;
     use portolan_discovery::table;
@@ -305,7 +305,7 @@ mod tests {
             tls: None,
             routes: vec![table::Route::new(path.into(), action)],
         };
-        let context = CompileContext {
+        let site = CompileContext {
             workers: 1,
             seed: 0,
             https_port: 443,
@@ -317,7 +317,7 @@ mod tests {
                 tls: None,
             })
         };
-        let host = VirtualHost::compile(&host, backend, context).unwrap();
+        let host = VirtualHost::compile(&host, backend, site).unwrap();
         let mut room = slots();
         let head = RequestHead::parse(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &mut room).unwrap();
         let client = head::Client {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     /// The race between a look at a pooled connection and its use, made certain: a connection that is
-    /// quiet, and takes not one byte. Gives the origin's end of it.
+    /// quiet, and takes not one byte. Returns the origin's end of it.
     async fn keep_stale(
         worker: &Worker,
         endpoints: &EndpointSet,
@@ -359,7 +359,10 @@ mod tests {
         let all: Vec<_> = (0..endpoints.len())
             .filter_map(|_| endpoints.next(0, None))
             .collect();
-        let endpoint = all.iter().find(|it| it.address() == address).unwrap();
+        let endpoint = all
+            .iter()
+            .find(|endpoint| endpoint.address() == address)
+            .unwrap();
         let stale = Stream::Plain(stale);
         worker.pool.keep(endpoint, stale, Instant::now());
         other
@@ -382,12 +385,12 @@ mod tests {
             stream: listener.accept().await.unwrap().0,
             input: None,
         };
-        let forward = Forward {
+        let forward = ForwardPlan {
             route: route(endpoints),
             backend: 0,
             message: Message::Http1(Written::new(POST.to_vec(), Coding::Plain)),
             request: Request {
-                terms: Terms {
+                context: RequestContext {
                     head_only: false,
                     http10: false,
                     keep_client: true,
@@ -433,22 +436,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_connection_that_took_no_byte_is_replaced_for_any_method() {
+    async fn replaces_a_stale_connection_for_any_method() {
         let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = origin.local_addr().unwrap();
         let endpoints = endpoints(&[address]);
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
         let _first = keep_stale(&worker, &endpoints, &origin).await;
         let (seen, response) = post(&worker, &endpoints, &origin).await;
         assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
         assert_eq!(seen, Some(address));
-        assert_eq!(worker.cells.upstream_connections_reused.get(), 1);
-        assert_eq!(worker.cells.upstream_connections_opened.get(), 1);
+        assert_eq!(worker.counters.upstream_connections_reused.get(), 1);
+        assert_eq!(worker.counters.upstream_connections_opened.get(), 1);
     }
 
     /// A pod that ends closes its connections, and takes no new ones, before anybody hears of it.
     #[tokio::test]
-    async fn an_endpoint_that_ended_is_passed_over_when_its_connection_turns_out_to_be_closed() {
+    async fn skips_an_endpoint_that_ended() {
         let bind = || TcpListener::bind("127.0.0.1:0");
         let (ended, also, origin) = (
             bind().await.unwrap(),
@@ -457,13 +460,13 @@ mod tests {
         );
         let at = |listener: &TcpListener| listener.local_addr().unwrap();
         let endpoints = endpoints(&[at(&ended), at(&also), at(&origin)]);
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
         let _first = keep_stale(&worker, &endpoints, &ended).await;
         drop((ended, also));
         let (seen, response) = post(&worker, &endpoints, &origin).await;
         assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
         assert_eq!(seen, Some(at(&origin)));
-        assert_eq!(worker.cells.upstream_connections_reused.get(), 1);
-        assert_eq!(worker.cells.upstream_connect_failed.get(), 2);
+        assert_eq!(worker.counters.upstream_connections_reused.get(), 1);
+        assert_eq!(worker.counters.upstream_connect_failed.get(), 2);
     }
 }

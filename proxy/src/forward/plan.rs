@@ -1,7 +1,7 @@
-//! From a request's head to what will be done: everything that borrows the head happens here,
+//! Routes a parsed request: returns a local response or a plan for an upstream. All that borrows the head is here,
 //! between two waits, so that no waiting connection holds on to parsed fields.
 
-use crate::exchange::Terms;
+use crate::exchange::RequestContext;
 use crate::host::Backend;
 use crate::host::Negotiated;
 use crate::http1::wire::{Coding, Written};
@@ -22,21 +22,21 @@ use portolan_proxy_core::route::{ResponsePolicy, Route};
 use portolan_proxy_core::websocket::{self, Handshake};
 use std::sync::Arc;
 
-/// What will be done with a request.
-pub(crate) enum Judged {
+/// Plan for a request.
+pub(crate) enum RequestPlan {
     /// Send it on.
-    Forward(Forward),
-    /// Answer it.
-    Answer(Answer),
+    Forward(ForwardPlan),
+    /// Respond locally.
+    Local(LocalResponse),
 }
 
 /// A request that is sent on.
-pub(crate) struct Forward {
+pub(crate) struct ForwardPlan {
     /// Held until the request has ended, whatever the table says by then.
     pub(crate) route: Arc<Route<Backend>>,
     /// Which of the route's backends it goes to.
     pub(crate) backend: usize,
-    /// What its endpoint is sent.
+    /// Message for its endpoint.
     pub(crate) message: Message,
     pub(crate) request: Request,
 }
@@ -47,9 +47,9 @@ pub(crate) enum Message {
     Http2(Box<Sent>),
 }
 
-/// What all attempts of a request need to know of it.
+/// Properties of a request that all attempts need.
 pub(crate) struct Request {
-    pub(crate) terms: Terms,
+    pub(crate) context: RequestContext,
     /// How its body is framed by the client.
     pub(crate) framing: Framing,
     /// It may be processed twice (RFC 9110 9.2.2).
@@ -58,22 +58,22 @@ pub(crate) struct Request {
     pub(crate) call: Option<Call>,
 }
 
-/// An answer of our own, and what becomes of the connection.
-pub(crate) struct Answer {
-    pub(crate) answer: local_response::LocalResponse,
+/// A local response, and how the connection continues.
+pub(crate) struct LocalResponse {
+    pub(crate) response: local_response::LocalResponse,
     pub(crate) head_only: bool,
     pub(crate) http10: bool,
-    /// The client is told by a gRPC status.
+    /// The client gets it as a gRPC status.
     pub(crate) grpc: bool,
     /// The connection may go on.
     pub(crate) keep_client: bool,
 }
 
-impl Answer {
+impl LocalResponse {
     /// The end of a connection: what follows on it cannot be trusted.
     pub(crate) fn last(reason: Reason) -> Self {
         Self {
-            answer: reason.into(),
+            response: reason.into(),
             head_only: false,
             http10: false,
             grpc: false,
@@ -86,37 +86,37 @@ impl Answer {
 #[derive(Clone, Copy)]
 pub(crate) struct From<'a> {
     pub(crate) client: Client<'a>,
-    /// What the TLS handshake settled; absent in the clear.
+    /// Result of the TLS handshake; absent without TLS.
     pub(crate) negotiated: Option<&'a Negotiated>,
 }
 
-/// Judges a whole head.
-pub(crate) fn judge(
+/// Plans a request from its whole head.
+pub(crate) fn plan_request(
     worker: &Worker,
     head: &RequestHead<'_, '_>,
     from: From<'_>,
     record: &mut Record,
-) -> Judged {
+) -> RequestPlan {
     remember(worker, record, head);
     let keep_client = head.keeps_alive() && worker.is_serving();
     let http2 = head.version == Version::Http2;
-    let answer = |answer, grpc| {
-        Judged::Answer(Answer {
-            answer,
+    let respond = |response, grpc| {
+        RequestPlan::Local(LocalResponse {
+            response,
             head_only: head.method == "HEAD",
             http10: head.version == Version::Http10,
             grpc,
-            // On HTTP/1 a body that nobody reads would be taken for the next request.
+            // On HTTP/1 an unread body would be taken for the next request.
             keep_client: keep_client && (http2 || head.framing.is_empty()),
         })
     };
-    let refuse = |reason: Reason| answer(reason.into(), false);
+    let refuse = |reason: Reason| respond(reason.into(), false);
     if worker.is_overloaded() {
-        worker.cells.overload_refused.add(1);
-        return Judged::Answer(Answer {
+        worker.counters.overload_refused.add(1);
+        return RequestPlan::Local(LocalResponse {
             head_only: head.method == "HEAD",
             http10: head.version == Version::Http10,
-            ..Answer::last(Reason::Overloaded)
+            ..LocalResponse::last(Reason::Overloaded)
         });
     }
     if worker.via.is_looping(head.fields) {
@@ -128,22 +128,25 @@ pub(crate) fn judge(
     let view = head.view(authority, from.client);
     // A gRPC client of HTTP/1.1 does not exist; what says so there gets plain answers.
     let call = if http2 { Call::of(&view) } else { None };
-    let refuse = |reason: Reason| answer(reason.into(), call.is_some());
+    let refuse = |reason: Reason| respond(reason.into(), call.is_some());
     let hosts = worker.hosts.borrow();
     let Some(host) = hosts.get(authority.host()) else {
         return refuse(Reason::UnknownHost);
     };
-    if from.negotiated.is_some_and(|it| !host.may_share(it)) {
+    if from
+        .negotiated
+        .is_some_and(|negotiated| !host.may_share(negotiated))
+    {
         return refuse(Reason::MisdirectedRequest);
     }
     let (route, response) = match decide(&view, &host.policy) {
-        Decision::LocalResponse(said) => return answer(said, call.is_some()),
+        Decision::LocalResponse(response) => return respond(response, call.is_some()),
         Decision::Forward { route, response } => (route, response),
     };
     let chosen = route.choose_backend(worker.index);
-    let chosen = chosen.and_then(|it| Some((it, route.backend(it)?)));
+    let chosen = chosen.and_then(|index| Some((index, route.backend(index)?)));
     let Some((index, backend)) = chosen else {
-        return answer(
+        return respond(
             local_response::LocalResponse::new(Reason::NoReadyEndpoints, response),
             call.is_some(),
         );
@@ -153,19 +156,19 @@ pub(crate) fn judge(
         request_id: &record.request_id,
         via: &worker.via,
     };
-    let own_key = accept.as_ref().and_then(|it| it.own_key.as_deref());
+    let own_key = accept.as_ref().and_then(|accept| accept.own_key.as_deref());
     let Some(message) = message(worker, head, &view, route, backend, hop, own_key) else {
         return refuse(Reason::MalformedRequest);
     };
-    Judged::Forward(Forward {
+    RequestPlan::Forward(ForwardPlan {
         route: Arc::clone(route),
         backend: index,
         message,
         request: Request {
-            terms: terms(
+            context: context(
                 head,
                 keep_client,
-                accept.map(|it| it.expected),
+                accept.map(|accept| accept.expected),
                 response,
                 call,
             ),
@@ -176,14 +179,14 @@ pub(crate) fn judge(
     })
 }
 
-fn terms(
+fn context(
     head: &RequestHead<'_, '_>,
     keep_client: bool,
     accept: Option<String>,
     response: ResponsePolicy,
     call: Option<Call>,
-) -> Terms {
-    Terms {
+) -> RequestContext {
+    RequestContext {
         head_only: head.method == "HEAD",
         http10: head.version == Version::Http10,
         keep_client,
@@ -194,7 +197,7 @@ fn terms(
     }
 }
 
-/// What the endpoint gets. Nothing when HTTP/2 has no way to say it.
+/// Builds the message for the endpoint; `None` when HTTP/2 cannot express it.
 fn message(
     worker: &Worker,
     head: &RequestHead<'_, '_>,
@@ -227,7 +230,7 @@ fn message(
 struct Accept {
     /// Ours, where the client had none.
     own_key: Option<String>,
-    /// What the endpoint must answer, and the client is told.
+    /// Value that the endpoint must answer with, and that the client gets.
     expected: String,
 }
 

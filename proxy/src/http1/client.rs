@@ -1,6 +1,6 @@
-//! A client that speaks HTTP/1, as an exchange sees it.
+//! The client's side of an exchange over HTTP/1.
 
-use crate::exchange::Terms;
+use crate::exchange::RequestContext;
 use crate::exchange::io::{Downstream, Watch};
 use crate::http1::wire::{Coding, Wire, Written};
 use crate::transport::Transport;
@@ -24,7 +24,7 @@ pub(crate) struct Client<'a, S> {
 }
 
 /// Interim responses on their way to a client.
-pub(crate) struct Notes {
+pub(crate) struct InterimResponses {
     bytes: Vec<u8>,
     written: usize,
     unflushed: bool,
@@ -41,7 +41,7 @@ impl<'a, S> Client<'a, S> {
 
 impl<S: Transport> Downstream for Client<'_, S> {
     type Side = Wire<S>;
-    type Notes = Notes;
+    type InterimResponses = InterimResponses;
 
     fn side(&mut self) -> &mut Wire<S> {
         self.wire
@@ -51,66 +51,70 @@ impl<S: Transport> Downstream for Client<'_, S> {
         self.wire.input.is_none()
     }
 
-    fn notes(&self, buffers: &Buffers) -> Notes {
-        Notes {
+    fn interim_responses(&self, buffers: &Buffers) -> InterimResponses {
+        InterimResponses {
             bytes: buffers.room(),
             written: 0,
             unflushed: false,
         }
     }
 
-    fn note_continue(&mut self, notes: &mut Notes) {
-        notes.bytes.extend_from_slice(CONTINUE);
+    fn queue_continue(&mut self, interim: &mut InterimResponses) {
+        interim.bytes.extend_from_slice(CONTINUE);
     }
 
-    fn note(&mut self, notes: &mut Notes, head: &ResponseHead<'_, '_>) {
-        headers::interim(&mut notes.bytes, head);
+    fn queue_interim(&mut self, interim: &mut InterimResponses, head: &ResponseHead<'_, '_>) {
+        headers::interim(&mut interim.bytes, head);
     }
 
-    fn poll_notes(&mut self, notes: &mut Notes, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_interim(
+        &mut self,
+        interim: &mut InterimResponses,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         let stream = &mut self.wire.stream;
-        while let Some(rest @ [_, ..]) = notes.bytes.get(notes.written..) {
+        while let Some(rest @ [_, ..]) = interim.bytes.get(interim.written..) {
             let count = ready!(Pin::new(&mut *stream).poll_write(cx, rest))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            notes.written += count;
-            notes.unflushed = true;
+            interim.written += count;
+            interim.unflushed = true;
         }
-        notes.bytes.clear();
-        notes.written = 0;
-        if notes.unflushed {
+        interim.bytes.clear();
+        interim.written = 0;
+        if interim.unflushed {
             ready!(Pin::new(stream).poll_flush(cx))?;
-            notes.unflushed = false;
+            interim.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }
 
-    fn is_within_a_note(notes: &Notes) -> bool {
-        notes.written > 0
+    fn is_mid_interim(interim: &InterimResponses) -> bool {
+        interim.written > 0
     }
 
-    fn drop_notes(notes: Notes, buffers: &Buffers) {
-        buffers.take_back_room(notes.bytes);
+    fn recycle_interim(interim: InterimResponses, buffers: &Buffers) {
+        buffers.take_back_room(interim.bytes);
     }
 
     fn begin(
         &mut self,
-        notes: Notes,
+        interim: InterimResponses,
         head: &ResponseHead<'_, '_>,
-        terms: &Terms,
+        context: &RequestContext,
         request_sent: bool,
     ) -> (Written, bool) {
-        // HTTP/1.0 has no chunks; HTTP/1.1 gets an end that can be told from a broken connection.
-        let (body, coding) = match (head.framing, terms.http10) {
+        // HTTP/1.0 has no chunks; HTTP/1.1 gets an end that differs from a broken connection.
+        let (body, coding) = match (head.framing, context.http10) {
             (Framing::Chunked | Framing::UntilClose, false) => (Framing::Chunked, Coding::Chunked),
             (Framing::Chunked | Framing::UntilClose, true) => (Framing::UntilClose, Coding::Plain),
             (framing, _) => (framing, Coding::Plain),
         };
-        let keep = terms.keep_client && request_sent && body != Framing::UntilClose;
-        let persistence = Persistence::of(keep, terms.http10);
-        let mut written = notes.bytes;
-        headers::response(&mut written, head, body, persistence, &terms.response);
+        let keep = context.keep_client && request_sent && body != Framing::UntilClose;
+        let persistence = Persistence::of(keep, context.http10);
+        let mut written = interim.bytes;
+        headers::response(&mut written, head, body, persistence, &context.response);
         (Written::new(written, coding), keep)
     }
 
@@ -125,11 +129,11 @@ impl<S: Transport> Downstream for Client<'_, S> {
         Written::new(switching, Coding::Plain)
     }
 
-    /// What it sends ahead is the next request, read up to one buffer.
+    /// Bytes that it sends ahead are the next request, read up to one buffer.
     fn poll_watch(&mut self, cx: &mut Context<'_>, buffers: &Buffers) -> Watch {
         let Wire { stream, input } = &mut *self.wire;
         while !self.closed && !input.as_ref().is_some_and(Buffer::is_full) {
-            let ahead = input.as_ref().map_or(0, |it| it.unread().len());
+            let ahead = input.as_ref().map_or(0, |input| input.unread().len());
             if ahead >= BUFFER {
                 break;
             }
@@ -145,7 +149,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
                 Poll::Ready(Err(_)) => return Watch::Gone,
             }
         }
-        Watch::Waits
+        Watch::Waiting
     }
 
     fn poll_cancelled(&mut self, _cx: &mut Context<'_>) -> bool {
@@ -157,7 +161,7 @@ impl<S: Transport> Downstream for Client<'_, S> {
     }
 
     async fn gone(&mut self) {
-        // Ready for nothing else can be told from a client that sends ahead.
+        // No other readiness differs from that of a client that sends ahead.
         while let Ok(ready) = self.wire.stream.tcp().ready(Interest::ERROR).await {
             if ready.is_error() {
                 return;

@@ -1,9 +1,9 @@
-//! An endpoint that speaks HTTP/1.1, as an exchange sees it.
+//! The endpoint's side of an exchange over HTTP/1.1.
 
 use crate::clock;
-use crate::exchange::budget::Effort;
+use crate::exchange::budget::RequestBudget;
 use crate::exchange::connect::{self, Connected, Open};
-use crate::exchange::io::{HeadFault, TunnelSaid, Upstream};
+use crate::exchange::io::{HeadFault, TunnelResponse, Upstream};
 use crate::http1::wire::{Coding, Wire, Written};
 use crate::transport::Transport as _;
 use crate::upstream::stream::Stream;
@@ -50,25 +50,25 @@ impl Open for Http1Upstream {
         worker: &Rc<Worker>,
         endpoint: &Arc<Endpoint>,
         connector: Option<&Arc<Connector>>,
-        effort: &Effort<'_>,
+        budget: &RequestBudget<'_>,
     ) -> Result<Self, Reason> {
         let connected = match worker.peers.waiting_connection(endpoint, connector) {
             Some(stream) => {
-                worker.cells.upstream_connections_reused.add(1);
+                worker.counters.upstream_connections_reused.add(1);
                 Connected {
                     stream,
                     in_flight: InFlight::begin(endpoint),
                     reused: true,
                 }
             }
-            None => connect::new(worker, endpoint, connector, effort).await?,
+            None => connect::new(worker, endpoint, connector, budget).await?,
         };
         Ok(connected.into())
     }
 
-    async fn open_anew(self, worker: &Rc<Worker>, effort: &Effort<'_>) -> Result<Self, Reason> {
+    async fn reopen(self, worker: &Rc<Worker>, budget: &RequestBudget<'_>) -> Result<Self, Reason> {
         let (endpoint, proved) = (self.in_flight.endpoint(), self.wire.stream.proved());
-        let connected = connect::new(worker, endpoint, proved, effort).await?;
+        let connected = connect::new(worker, endpoint, proved, budget).await?;
         Ok(connected.into())
     }
 }
@@ -112,7 +112,7 @@ impl Upstream for Http1Upstream {
                 Ok(None) if unread.len() < MAX_HEAD => {}
                 Ok(None) | Err(_) => return fault(Reason::MalformedResponse, None),
             }
-            if let Some(full) = input.as_mut().filter(|it| it.is_full()) {
+            if let Some(full) = input.as_mut().filter(|input| input.is_full()) {
                 full.grow(MAX_HEAD);
             }
             match ready!(buffers.poll_fill(cx, stream, input)) {
@@ -133,26 +133,26 @@ impl Upstream for Http1Upstream {
         &mut self,
         method: &str,
         buffers: &Buffers,
-        judge: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
+        handle: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
     ) -> T {
         let unread = self.wire.input.as_ref().map_or(&[][..], Buffer::unread);
         let bytes = unread.get(..self.head).unwrap_or_default();
         let mut room = slots();
-        let judged = judge(ResponseHead::parse(bytes, &mut room, method));
+        let result = handle(ResponseHead::parse(bytes, &mut room, method));
         if let Some(input) = &mut self.wire.input {
             input.consume(self.head);
         }
-        buffers.tidy(&mut self.wire.input);
+        buffers.release_if_empty(&mut self.wire.input);
         // Another may follow.
         self.scan = HeadScan::default();
-        judged
+        result
     }
 
-    fn tunnel_said(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelSaid {
+    fn tunnel_response(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelResponse {
         match (head.status, accept) {
-            (101, Some(accept)) if head.accepts_websocket(accept) => TunnelSaid::Open,
-            (101, _) => TunnelSaid::Unproved,
-            _ => TunnelSaid::Nothing,
+            (101, Some(accept)) if head.accepts_websocket(accept) => TunnelResponse::Open,
+            (101, _) => TunnelResponse::BadAccept,
+            _ => TunnelResponse::Ordinary,
         }
     }
 

@@ -77,8 +77,8 @@ impl<S: AsyncRead + Unpin> Source for Wire<S> {
         headers::trailers(out, incoming.trailers())
     }
 
-    fn tidy(&mut self, buffers: &Buffers) {
-        buffers.tidy(&mut self.input);
+    fn release_if_empty(&mut self, buffers: &Buffers) {
+        buffers.release_if_empty(&mut self.input);
     }
 }
 
@@ -102,7 +102,7 @@ impl<S: AsyncWrite + Unpin> Sink for Wire<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn nudge(&mut self, message: &mut Written, cx: &mut Context<'_>) -> io::Result<()> {
+    fn flush_partial(&mut self, message: &mut Written, cx: &mut Context<'_>) -> io::Result<()> {
         // What was written must not wait in a TLS record for the rest of the body.
         if message.unflushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
             message.unflushed = false;
@@ -131,7 +131,7 @@ pub(crate) struct Written {
     /// The head, then encoded body, not all of it written yet.
     pending: Vec<u8>,
     written: usize,
-    /// What was written stays in `pending`, as long as it is no longer than this.
+    /// Written bytes stay in `pending`, as long as it is no longer than this.
     kept: Option<usize>,
     /// So many bytes at the front of what was read are body, to be written from where they are.
     direct: usize,
@@ -292,7 +292,7 @@ impl Outgoing for Written {
 mod tests {
     use super::*;
     use crate::exchange::flow::Flow;
-    use crate::memory::Account;
+    use crate::memory::WorkerMemory;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -336,7 +336,7 @@ mod tests {
     ) -> (Result<(), FlowError>, Vec<u8>) {
         let (mut from, mut to) = (wire(from), wire(to));
         let mut flow = flow(framing, coding);
-        let buffers = Buffers::new(Account::unlimited());
+        let buffers = Buffers::new(WorkerMemory::unlimited());
         let result = poll_fn(|cx| flow.poll(cx, &mut from, &mut to, &buffers)).await;
         (result, from.unread().to_vec())
     }
@@ -350,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_body_passes_a_small_pipe() {
-        let body: Vec<u8> = (0..200_000u32).map(|it| (it % 251) as u8).collect();
+        let body: Vec<u8> = (0..200_000u32).map(|index| (index % 251) as u8).collect();
         let framing = Framing::Length(body.len() as u64);
         let (result, out, _) = through(&body, framing, Coding::Plain).await;
         assert!(result.is_ok());
@@ -387,14 +387,14 @@ mod tests {
         }
     }
 
-    /// What a receiver gets of a kept flow, the first time and again.
+    /// Sends a kept flow twice and returns both outputs.
     async fn twice(body: &[u8], framing: Framing, coding: Coding) -> (Vec<u8>, Option<Vec<u8>>) {
         let (mut sender, from) = duplex(body.len().max(1));
         sender.write_all(body).await.unwrap();
         let mut from = wire(from);
         let mut flow = flow(framing, coding);
         flow.keep();
-        let buffers = Buffers::new(Account::unlimited());
+        let buffers = Buffers::new(WorkerMemory::unlimited());
         let mut received = Vec::new();
         for _ in 0..2 {
             let (to, mut receiver) = duplex(1024 * 1024);
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn data_before_a_broken_chunk_passes_and_the_break_is_told() {
+    async fn passes_data_before_a_malformed_chunk() {
         let (result, _, _) = through(b"3\r\nabcX", Framing::Chunked, Coding::Chunked).await;
         assert!(matches!(result, Err(FlowError::Malformed(_))));
     }

@@ -1,11 +1,11 @@
-//! A client's stream, as an exchange sees it.
+//! The client's side of an exchange over HTTP/2.
 
-use crate::exchange::Terms;
+use crate::exchange::RequestContext;
 use crate::exchange::io::{Downstream, Watch};
 use crate::http2::fields::Fields;
-use crate::http2::halves::{Halves, Start};
 use crate::http2::received::Received;
 use crate::http2::sent::Sent;
+use crate::http2::stream_io::{BeginSending, StreamIo};
 use crate::worker::Worker;
 use crate::worker::buffer::Buffers;
 use crate::worker::linger::MAX_DISCARDED;
@@ -23,13 +23,13 @@ use tokio::time::timeout;
 
 /// One request of a client, and the response to it.
 pub(crate) struct Client {
-    side: Halves<Responding>,
+    side: StreamIo<Responding>,
 }
 
 /// A stream on which a response may begin, which is not for its body to do.
 pub(crate) struct Responding(SendResponse<Bytes>);
 
-impl Start for Responding {
+impl BeginSending for Responding {
     fn start(&mut self, _message: &mut Sent) -> io::Result<Option<SendStream<Bytes>>> {
         Ok(None)
     }
@@ -38,7 +38,7 @@ impl Start for Responding {
 impl Client {
     pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
         Self {
-            side: Halves::new(Responding(respond), Received::new(body)),
+            side: StreamIo::new(Responding(respond), Received::new(body)),
         }
     }
 
@@ -50,7 +50,7 @@ impl Client {
         }
     }
 
-    /// Begins a response. A stream that takes none is gone, which whoever writes to it is told.
+    /// Begins a response. A stream that takes none is gone, which the next write reports.
     pub(crate) fn respond(&mut self, status: u16, fields: Fields, ended: bool) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -65,7 +65,7 @@ impl Client {
             return;
         };
         let sending = poll_fn(|cx| message.poll_send(sending, cx));
-        // Whoever does not take it does without.
+        // A client that does not read it does without.
         let _ = timeout(worker.limits.head, sending).await;
     }
 
@@ -105,10 +105,10 @@ impl Client {
 }
 
 impl Downstream for Client {
-    type Side = Halves<Responding>;
-    type Notes = ();
+    type Side = StreamIo<Responding>;
+    type InterimResponses = ();
 
-    fn side(&mut self) -> &mut Halves<Responding> {
+    fn side(&mut self) -> &mut StreamIo<Responding> {
         &mut self.side
     }
 
@@ -116,13 +116,13 @@ impl Downstream for Client {
         self.side.received.unread().is_empty()
     }
 
-    fn notes(&self, _buffers: &Buffers) {}
+    fn interim_responses(&self, _buffers: &Buffers) {}
 
-    fn note_continue(&mut self, _notes: &mut ()) {
+    fn queue_continue(&mut self, _interim: &mut ()) {
         self.inform(StatusCode::CONTINUE, Fields::default());
     }
 
-    fn note(&mut self, _notes: &mut (), head: &ResponseHead<'_, '_>) {
+    fn queue_interim(&mut self, _interim: &mut (), head: &ResponseHead<'_, '_>) {
         let mut fields = Fields::default();
         headers::interim_fields(&mut fields, head);
         if let Ok(status) = StatusCode::from_u16(head.status) {
@@ -130,25 +130,25 @@ impl Downstream for Client {
         }
     }
 
-    fn poll_notes(&mut self, _notes: &mut (), _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_interim(&mut self, _interim: &mut (), _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn is_within_a_note(_notes: &()) -> bool {
+    fn is_mid_interim(_interim: &()) -> bool {
         false
     }
 
-    fn drop_notes(_notes: (), _buffers: &Buffers) {}
+    fn recycle_interim(_interim: (), _buffers: &Buffers) {}
 
     fn begin(
         &mut self,
-        _notes: (),
+        _interim: (),
         head: &ResponseHead<'_, '_>,
-        terms: &Terms,
+        context: &RequestContext,
         _request_sent: bool,
     ) -> (Sent, bool) {
         let mut fields = Fields::default();
-        headers::response_fields(&mut fields, head, &terms.response);
+        headers::response_fields(&mut fields, head, &context.response);
         match (head.declared_length, head.framing) {
             (Some(length), _) | (None, Framing::Length(length)) => fields.length(length),
             (None, Framing::None | Framing::Chunked | Framing::UntilClose) => {}
@@ -173,9 +173,10 @@ impl Downstream for Client {
     }
 
     fn poll_watch(&mut self, cx: &mut Context<'_>, _buffers: &Buffers) -> Watch {
-        match self.poll_reset(cx) {
-            true => Watch::Gone,
-            false => Watch::Waits,
+        if self.poll_reset(cx) {
+            Watch::Gone
+        } else {
+            Watch::Waiting
         }
     }
 
@@ -188,9 +189,12 @@ impl Downstream for Client {
     }
 
     async fn gone(&mut self) {
-        poll_fn(|cx| match self.poll_reset(cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(|cx| {
+            if self.poll_reset(cx) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }

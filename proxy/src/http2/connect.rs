@@ -1,7 +1,7 @@
 //! Opens connections to endpoints over HTTP/2, one for all requests that wait for it.
 
 use crate::clock;
-use crate::exchange::budget::Effort;
+use crate::exchange::budget::RequestBudget;
 use crate::exchange::connect;
 use crate::http2::driver;
 use crate::http2::link::Link;
@@ -18,30 +18,30 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-/// A place on a connection to the endpoint, with whether the connection was used before.
+/// Acquires a permit on a connection to the endpoint; also returns whether the connection was used before.
 pub(crate) async fn acquire(
     worker: &Rc<Worker>,
     endpoint: &Arc<Endpoint>,
     connector: Option<&Arc<Connector>>,
-    effort: &Effort<'_>,
+    budget: &RequestBudget<'_>,
 ) -> Result<(StreamPermit, bool), Reason> {
     let key = key(endpoint, connector);
     let finding = async {
         loop {
             match worker.http2_pool.find(key, endpoint, connector) {
                 Found::Permit(permit) => {
-                    worker.cells.upstream_connections_reused.add(1);
+                    worker.counters.upstream_connections_reused.add(1);
                     return Ok((permit, true));
                 }
                 Found::Opening(opened) => opened.notified().await,
                 Found::Nothing(opened) => {
-                    // Those that wait look again however this ends, also when nobody waits for it.
+                    // Waiting requests look again however this ends, also when it is cancelled.
                     let _guard = OpeningGuard {
                         pool: &worker.http2_pool,
                         key,
                         opened,
                     };
-                    let connection = open(worker, endpoint, connector, effort).await?;
+                    let connection = open(worker, endpoint, connector, budget).await?;
                     let permit = connection.permit();
                     worker.http2_pool.keep(key, connection);
                     return Ok((permit, false));
@@ -49,21 +49,21 @@ pub(crate) async fn acquire(
             }
         }
     };
-    let found = timeout(effort.for_connecting(), finding).await;
+    let found = timeout(budget.for_connecting(), finding).await;
     found.unwrap_or(Err(Reason::ConnectTimeout))
 }
 
-/// Opens a connection, which is of use once the endpoint has told its settings (RFC 9113 3.4): how
+/// Opens a connection, which is usable once the endpoint has sent its settings (RFC 9113 3.4): how
 /// many streams it allows, and whether there are tunnels.
 async fn open(
     worker: &Rc<Worker>,
     endpoint: &Arc<Endpoint>,
     connector: Option<&Arc<Connector>>,
-    effort: &Effort<'_>,
+    budget: &RequestBudget<'_>,
 ) -> Result<Http2Connection, Reason> {
-    let connected = connect::new(worker, endpoint, connector, effort).await?;
+    let connected = connect::new(worker, endpoint, connector, budget).await?;
     if !connected.stream.may_speak_http2() {
-        worker.cells.upstream_tls_failed.add(1);
+        worker.counters.upstream_tls_failed.add(1);
         return Err(Reason::UpstreamTlsFailed);
     }
     let link = Link::new(Rc::clone(worker), connected.stream, None);

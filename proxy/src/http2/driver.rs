@@ -1,5 +1,5 @@
-//! What keeps a connection to an endpoint going: it reads, sends off what was written, and finds out
-//! when nobody is there any more.
+//! The task of a connection to an endpoint: it reads, flushes what was written, and finds out
+//! when the peer is gone.
 
 use crate::clock;
 use crate::http2::link::Link;
@@ -16,16 +16,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// How often one looks whether the endpoint has said anything.
-const LOOK: Duration = Duration::from_secs(5);
+/// Interval of the checks that the endpoint has sent anything.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// An endpoint that is silent for so long, with requests under way, is asked to answer a PING.
 const SILENT: Duration = Duration::from_secs(10);
 /// One that does not even answer that in this time is gone (a node that lost its power sends no
 /// reset).
 const GONE: Duration = Duration::from_secs(10);
 
-/// Runs until the connection ends: when it is broken, or when nobody holds on to it. `settled` is told
-/// when the endpoint has spoken for the first time.
+/// Runs until the connection ends: when it is broken, or when no request holds it. `settled` is notified
+/// of the first bytes from the endpoint.
 pub(super) async fn drive(
     mut connection: Connection<Link<Stream>, Bytes>,
     link: Link<Stream>,
@@ -33,52 +33,52 @@ pub(super) async fn drive(
     settled: oneshot::Sender<()>,
 ) {
     let mut settled = Some(settled);
-    let mut pulse = Pulse::new(connection.ping_pong());
+    let mut keep_alive = KeepAlive::new(connection.ping_pong());
     poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
             if let Err(error) = ended {
-                tracing::debug!(%error, "a connection to an endpoint ended");
+                tracing::debug!(%error, "upstream connection closed");
             }
             return Poll::Ready(());
         }
         if let Err(error) = link.poll_send_off(cx) {
-            tracing::debug!(%error, "a connection to an endpoint broke");
+            tracing::debug!(%error, "upstream connection failed");
             return Poll::Ready(());
         }
         let Some(heard) = link.read_at() else {
             return Poll::Pending;
         };
         if let Some(settled) = settled.take() {
-            // Whoever opened it may have given up.
+            // The request that opened it may have been cancelled.
             let _ = settled.send(());
         }
-        pulse.poll_gone(cx, heard, state.streams.get() > 0)
+        keep_alive.poll_gone(cx, heard, state.streams.get() > 0)
     })
     .await;
 }
 
-/// Whether somebody is at the other end.
-struct Pulse {
-    looks: Interval,
+/// Detects a dead peer by PING.
+struct KeepAlive {
+    checks: Interval,
     pings: Option<PingPong>,
     /// When it was asked to answer, with nothing heard since.
     asked: Option<Instant>,
 }
 
-impl Pulse {
+impl KeepAlive {
     fn new(pings: Option<PingPong>) -> Self {
-        let mut looks = interval_at(Instant::now() + LOOK, LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut checks = interval_at(Instant::now() + CHECK_INTERVAL, CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            looks,
+            checks,
             pings,
             asked: None,
         }
     }
 
-    /// Ready when nobody is; `heard` is when something was last read.
+    /// Ready when the peer is gone; `heard` is when something was last read.
     fn poll_gone(&mut self, cx: &mut Context<'_>, heard: Instant, in_use: bool) -> Poll<()> {
-        while self.looks.poll_tick(cx).is_ready() {
+        while self.checks.poll_tick(cx).is_ready() {
             let now = clock::now();
             if !in_use || now - heard < SILENT {
                 self.asked = None;

@@ -91,7 +91,10 @@ mod tests {
         map.append("cookie", HeaderValue::from_static("c=3"));
         let joined = joined_cookies(&map);
         let headers = headers(&map, &joined);
-        let cookies: Vec<_> = headers.iter().filter(|it| it.name == "cookie").collect();
+        let cookies: Vec<_> = headers
+            .iter()
+            .filter(|header| header.name == "cookie")
+            .collect();
         assert_eq!((headers.len(), cookies.len()), (2, 1));
         assert_eq!(cookies[0].value, b"a=1; b=2; c=3");
     }

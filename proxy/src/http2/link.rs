@@ -1,9 +1,9 @@
-//! The bytes below a connection of HTTP/2. What is written gathers until everybody who has something
-//! to say in this turn of the worker's loop has said it, and leaves in one call: a write for each
+//! The byte stream below a connection of HTTP/2. Writes gather until every task that has something
+//! to send in this turn of the worker's loop has sent it, and leave in one call: a write for each
 //! frame would cost more than all that is in them.
 
 use crate::clock;
-use crate::http2::begun::Begun;
+use crate::http2::frame_progress::FrameProgress;
 use crate::worker::Worker;
 use crate::worker::buffer::Buffer;
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ pub(crate) struct Link<S>(Rc<RefCell<Inner<S>>>);
 struct Inner<S> {
     worker: Rc<Worker>,
     stream: S,
-    /// What was read before the codec came.
+    /// Bytes read before the codec was set up.
     ahead: Option<Buffer>,
     gathered: Vec<u8>,
     written: usize,
@@ -36,7 +36,7 @@ struct Inner<S> {
     seen: bool,
     read_at: Option<Instant>,
     /// Of a client, which may begin what it never finishes.
-    begun: Option<Begun>,
+    frame_progress: Option<FrameProgress>,
 }
 
 impl<S> Clone for Link<S> {
@@ -56,20 +56,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
             written: 0,
             seen: false,
             read_at: None,
-            begun: None,
+            frame_progress: None,
         })))
     }
 
     /// The same, following what the other side begins.
     pub(crate) fn of_client(worker: Rc<Worker>, stream: S, ahead: Option<Buffer>) -> Self {
         let link = Self::new(worker, stream, ahead);
-        link.0.borrow_mut().begun = Some(Begun::new(clock::now()));
+        link.0.borrow_mut().frame_progress = Some(FrameProgress::new(clock::now()));
         link
     }
 
     /// Since when something is unfinished that the other side began.
     pub(crate) fn unfinished_since(&self) -> Option<Instant> {
-        self.0.borrow().begun.as_ref()?.since()
+        self.0.borrow().frame_progress.as_ref()?.since()
     }
 
     /// When something was last read.
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
         if !inner.seen {
             inner.seen = true;
-            // Behind everybody who has been woken by now.
+            // Behind all tasks that have been woken by now.
             cx.waker().wake_by_ref();
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         }
     }
 
-    /// The stream, when nobody else holds on to it.
+    /// Returns the stream, unless another clone exists.
     pub(crate) fn into_stream(self) -> Option<S> {
         Rc::try_unwrap(self.0)
             .ok()
@@ -144,8 +144,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Link<S> {
         }
         let now = clock::now();
         inner.read_at = Some(now);
-        if let Some(begun) = &mut inner.begun {
-            begun.read(into.filled().get(before..).unwrap_or_default(), now);
+        if let Some(frame_progress) = &mut inner.frame_progress {
+            frame_progress.read(into.filled().get(before..).unwrap_or_default(), now);
         }
         Poll::Ready(Ok(()))
     }
@@ -156,9 +156,10 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
     fn poll_make_way(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<bool>> {
         let gathered = self.gathered.len() - self.written;
         if gathered > 0 && gathered + length > LARGE && self.poll_drain(cx)?.is_pending() {
-            return match gathered + length > MOST {
-                true => Poll::Pending,
-                false => Poll::Ready(Ok(false)),
+            return if gathered + length > MOST {
+                Poll::Pending
+            } else {
+                Poll::Ready(Ok(false))
             };
         }
         Poll::Ready(Ok(length >= LARGE))
@@ -222,13 +223,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Link<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     fn link(room: usize) -> (Link<DuplexStream>, DuplexStream) {
         let (near, far) = duplex(room);
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
         (Link::new(worker, near, None), far)
     }
 
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_said_in_one_turn_leaves_together_in_the_next() {
+    async fn writes_of_one_turn_leave_together_in_the_next() {
         let (mut link, mut far) = link(1024);
         link.write_all(b"one").await.unwrap();
         turn(&link).await;
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_write_waits_for_nobody_and_overtakes_nothing() {
+    async fn large_write_leaves_at_once_and_in_order() {
         let (mut link, mut far) = link(256 * 1024);
         link.write_all(&[1; LARGE]).await.unwrap();
         assert_eq!(at_hand(&mut far).await, LARGE);

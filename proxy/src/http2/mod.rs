@@ -1,22 +1,17 @@
 //! HTTP/2 (RFC 9113), with clients and with endpoints, over the `h2` crate.
 //!
-//! ```text
-//! connection ─► stream: head ─► forward::plan ─► forward::attempts ─► its response
-//!                                                       │
-//!                              channels: a connection ◄─┘ with room for one more stream
-//! ```
 //! A connection has a task of its own, which reads and writes frames over a [`link`]; so has every
 //! stream of a client. An exchange sees the two as its sides ([`client`], [`upstream`]).
 
-mod begun;
 pub(crate) mod client;
 mod connect;
 mod driver;
 pub(crate) mod fields;
-mod halves;
+mod frame_progress;
 pub(crate) mod link;
 mod received;
 pub(crate) mod sent;
+mod stream_io;
 pub(crate) mod upstream;
 
 /// How much of a body may be on its way to us on one stream before we have passed on what came before.

@@ -34,7 +34,7 @@ impl Received {
         }
     }
 
-    /// Whether the sender has said all.
+    /// Returns whether the body has ended and was read.
     pub(super) fn has_ended(&self) -> bool {
         let ended = self.stream.as_ref().is_none_or(RecvStream::is_end_stream);
         ended && self.unread.is_empty()
@@ -69,7 +69,7 @@ impl Received {
         &self.unread
     }
 
-    /// All of it, whether it is the last told with it, so that the end need not travel alone.
+    /// Decodes all of it, and whether it is the last, so that the end need not travel alone.
     pub(super) fn decode(&self) -> Decoded {
         let length = self.unread.len();
         Decoded {
@@ -145,7 +145,7 @@ impl Trailers {
     /// Those that may pass.
     pub(super) fn put(&self, out: &mut impl FieldSink) {
         let may_pass =
-            |it: &(&http::HeaderName, &http::HeaderValue)| Role::may_trail(it.0.as_str());
+            |field: &(&http::HeaderName, &http::HeaderValue)| Role::may_trail(field.0.as_str());
         for (name, value) in self.0.iter().filter(may_pass) {
             out.field(name.as_str(), &[value.as_bytes()]);
         }
@@ -153,10 +153,11 @@ impl Trailers {
 }
 
 pub(super) fn to_io(error: h2::Error) -> io::Error {
-    match error.is_io() {
-        true => error
+    if error.is_io() {
+        error
             .into_io()
-            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()),
-        false => io::Error::other(error),
+            .unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+    } else {
+        io::Error::other(error)
     }
 }

@@ -22,15 +22,15 @@ use std::task::{Context, Poll, ready};
 /// this size: a peer takes thousands of tiny frames for an attack.
 const WORTH_A_FRAME: usize = 4096;
 
-/// How the end of a message is told.
+/// State of the end of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// Not known yet.
     Open,
     /// Nothing follows what is queued but perhaps trailers.
     Due,
-    /// Told, or not ours to tell.
-    Told,
+    /// Sent, or not sent by this message.
+    Sent,
 }
 
 /// A message: its head, where that is not sent yet, and the body that is to be sent next.
@@ -43,9 +43,9 @@ pub(crate) struct Sent {
     queued: Bytes,
     trailers: Option<HeaderMap>,
     end: End,
-    /// The end is told by this message, not by its head or by another.
+    /// The end is sent by this message, not by its head or by another.
     ends: bool,
-    /// What was sent, as long as it is short.
+    /// Copy of what was sent, as long as it is short.
     kept: Option<Box<Kept>>,
     accepted: bool,
 }
@@ -60,7 +60,7 @@ struct Kept {
 }
 
 impl Sent {
-    /// The request that an endpoint gets. `None` when what is asked for cannot be said in HTTP/2.
+    /// Builds the request for an endpoint. `None` when HTTP/2 cannot express it.
     pub(crate) fn request(
         head: &Head<'_>,
         rules: &RequestRules,
@@ -73,10 +73,7 @@ impl Sent {
         let mut authority = Vec::new();
         headers::request_authority(&mut authority, head, rules);
         let uri = Uri::builder()
-            .scheme(match secure {
-                true => Scheme::HTTPS,
-                false => Scheme::HTTP,
-            })
+            .scheme(if secure { Scheme::HTTPS } else { Scheme::HTTP })
             .authority(Authority::from_maybe_shared(Bytes::from(authority)).ok()?)
             .path_and_query(PathAndQuery::from_maybe_shared(Bytes::from(target)).ok()?);
         let mut fields = Fields(HeaderMap::with_capacity(24));
@@ -91,9 +88,10 @@ impl Sent {
         }
         let mut request = Request::new(());
         *request.uri_mut() = uri.build().ok()?;
-        *request.method_mut() = match head.websocket {
-            true => Method::CONNECT,
-            false => Method::from_bytes(head.method.as_bytes()).ok()?,
+        *request.method_mut() = if head.websocket {
+            Method::CONNECT
+        } else {
+            Method::from_bytes(head.method.as_bytes()).ok()?
         };
         if head.websocket {
             // RFC 8441 5.
@@ -107,14 +105,15 @@ impl Sent {
             head: Some(Box::new(request)),
             bodiless,
             // What goes through a tunnel is another message.
-            ..match framing.is_empty() {
-                true => Self::nothing(),
-                false => Self::body(),
+            ..if framing.is_empty() {
+                Self::nothing()
+            } else {
+                Self::body()
             }
         })
     }
 
-    /// What follows a head that was sent.
+    /// Body that follows a head that was sent.
     pub(super) fn body() -> Self {
         Self {
             head: None,
@@ -137,10 +136,10 @@ impl Sent {
         }
     }
 
-    /// A message whose head said all.
+    /// A message that ended with its head.
     pub(super) fn nothing() -> Self {
         Self {
-            end: End::Told,
+            end: End::Sent,
             ends: false,
             ..Self::body()
         }
@@ -160,10 +159,10 @@ impl Sent {
         self.accepted = well || self.kept.is_none();
     }
 
-    /// Whether the head asks for a tunnel.
+    /// Returns whether the head asks for a tunnel.
     pub(super) fn asks_for_tunnel(&self) -> bool {
         let head = self.head.as_ref();
-        head.is_some_and(|it| it.extensions().get::<Protocol>().is_some())
+        head.is_some_and(|head| head.extensions().get::<Protocol>().is_some())
     }
 
     /// Sends what is queued, as fast as the receiver gives credit, and the end once it is due.
@@ -189,11 +188,11 @@ impl Sent {
             let last = self.queued.is_empty() && self.end == End::Due && self.trailers.is_none();
             stream.send_data(piece, last).map_err(to_io)?;
             if last {
-                self.end = End::Told;
+                self.end = End::Sent;
             }
         }
         if self.end == End::Due {
-            self.end = End::Told;
+            self.end = End::Sent;
             match self.trailers.take() {
                 Some(trailers) => stream.send_trailers(trailers),
                 None => stream.send_data(Bytes::new(), true),
@@ -275,10 +274,7 @@ impl Outgoing for Sent {
         kept.body = vec![self.queued.clone()];
         if self.ends {
             self.trailers.clone_from(&kept.trailers);
-            self.end = match kept.finished {
-                true => End::Due,
-                false => End::Open,
-            };
+            self.end = if kept.finished { End::Due } else { End::Open };
         }
         self.accepted = false;
     }

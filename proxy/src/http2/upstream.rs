@@ -1,13 +1,13 @@
-//! An endpoint's stream, as an exchange sees it.
+//! The endpoint's side of an exchange over HTTP/2.
 
-use crate::exchange::budget::Effort;
+use crate::exchange::budget::RequestBudget;
 use crate::exchange::connect::Open;
-use crate::exchange::io::{HeadFault, TunnelSaid, Upstream};
+use crate::exchange::io::{HeadFault, TunnelResponse, Upstream};
 use crate::http2::connect;
 use crate::http2::fields::headers;
-use crate::http2::halves::{Halves, Start};
 use crate::http2::received::{Received, to_io};
 use crate::http2::sent::Sent;
+use crate::http2::stream_io::{BeginSending, StreamIo};
 use crate::upstream::http2_pool::StreamPermit;
 use crate::upstream::tls::Connector;
 use crate::worker::Worker;
@@ -29,7 +29,7 @@ use std::task::{Context, Poll, ready};
 
 /// One request to an endpoint, on a connection that others use at the same time.
 pub(crate) struct Http2Upstream {
-    side: Halves<Requesting>,
+    side: StreamIo<Requesting>,
     in_flight: InFlight,
     connector: Option<Arc<Connector>>,
     reused: bool,
@@ -37,7 +37,7 @@ pub(crate) struct Http2Upstream {
     arrived: Option<(Parts, bool)>,
 }
 
-/// A place on a connection, from which a stream is opened.
+/// A permit on a connection, from which a stream is opened.
 pub(crate) struct Requesting {
     permit: StreamPermit,
     response: Option<ResponseFuture>,
@@ -51,12 +51,12 @@ impl Open for Http2Upstream {
         worker: &Rc<Worker>,
         endpoint: &Arc<Endpoint>,
         connector: Option<&Arc<Connector>>,
-        effort: &Effort<'_>,
+        budget: &RequestBudget<'_>,
     ) -> Result<Self, Reason> {
         let in_flight = InFlight::begin(endpoint);
-        let (permit, reused) = connect::acquire(worker, endpoint, connector, effort).await?;
+        let (permit, reused) = connect::acquire(worker, endpoint, connector, budget).await?;
         Ok(Self {
-            side: Halves::new(
+            side: StreamIo::new(
                 Requesting {
                     permit,
                     response: None,
@@ -72,7 +72,7 @@ impl Open for Http2Upstream {
         })
     }
 
-    async fn open_anew(self, worker: &Rc<Worker>, effort: &Effort<'_>) -> Result<Self, Reason> {
+    async fn reopen(self, worker: &Rc<Worker>, budget: &RequestBudget<'_>) -> Result<Self, Reason> {
         let Self {
             side,
             in_flight,
@@ -82,12 +82,12 @@ impl Open for Http2Upstream {
         // What refused one request for being about to close would refuse the next.
         side.start.permit.retire();
         drop(side);
-        Self::open(worker, in_flight.endpoint(), connector.as_ref(), effort).await
+        Self::open(worker, in_flight.endpoint(), connector.as_ref(), budget).await
     }
 }
 
 impl Requesting {
-    /// What follows from an error of the response.
+    /// Classifies an error of the response.
     fn fault_of(&mut self, error: &h2::Error) -> HeadFault {
         self.reset = error.reason().filter(|_| error.is_reset());
         let not_processed = error.is_remote()
@@ -97,9 +97,10 @@ impl Requesting {
         }
         let malformed = !error.is_remote() && !error.is_io();
         HeadFault {
-            reason: match malformed {
-                true => Reason::MalformedResponse,
-                false => Reason::UpstreamClosed,
+            reason: if malformed {
+                Reason::MalformedResponse
+            } else {
+                Reason::UpstreamClosed
             },
             failure: match (not_processed, malformed) {
                 // RFC 9113 8.7: safe to send again, whatever the method.
@@ -111,7 +112,7 @@ impl Requesting {
     }
 }
 
-impl Start for Requesting {
+impl BeginSending for Requesting {
     fn start(&mut self, message: &mut Sent) -> io::Result<Option<SendStream<Bytes>>> {
         if message.asks_for_tunnel() && !self.permit.offers_tunnels() {
             self.fault = Some(HeadFault {
@@ -146,9 +147,9 @@ impl Start for Requesting {
 impl Upstream for Http2Upstream {
     const KEEPS: bool = true;
 
-    type Side = Halves<Requesting>;
+    type Side = StreamIo<Requesting>;
 
-    fn side(&mut self) -> &mut Halves<Requesting> {
+    fn side(&mut self) -> &mut StreamIo<Requesting> {
         &mut self.side
     }
 
@@ -194,21 +195,21 @@ impl Upstream for Http2Upstream {
         &mut self,
         method: &str,
         _buffers: &Buffers,
-        judge: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
+        handle: impl FnOnce(Result<ResponseHead<'_, '_>, MalformedResponse>) -> T,
     ) -> T {
         let Some((parts, has_body)) = self.arrived.take() else {
-            return judge(Err(MalformedResponse));
+            return handle(Err(MalformedResponse));
         };
         let fields = headers(&parts.headers, "");
         let status = parts.status.as_u16();
-        judge(ResponseHead::of_http2(status, &fields, !has_body, method))
+        handle(ResponseHead::of_http2(status, &fields, !has_body, method))
     }
 
-    fn tunnel_said(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelSaid {
+    fn tunnel_response(head: &ResponseHead<'_, '_>, accept: Option<&str>) -> TunnelResponse {
         // RFC 8441 5.
         match (head.status, accept) {
-            (200..300, Some(_)) => TunnelSaid::Open,
-            _ => TunnelSaid::Nothing,
+            (200..300, Some(_)) => TunnelResponse::Open,
+            _ => TunnelResponse::Ordinary,
         }
     }
 
@@ -224,6 +225,6 @@ impl Upstream for Http2Upstream {
     fn give_back(&mut self, _buffers: &Buffers) {}
 
     fn release(self, _keep: bool, _worker: &Worker) {
-        // Its place is free once its stream has ended, which dropping it sees to.
+        // Its permit is free once its stream has ended, which dropping it sees to.
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// The limit in bytes; `None` when nobody says.
+/// Returns the limit in bytes; `None` when there is none.
 pub fn bytes() -> Option<u64> {
     let group = group_limit(Path::new("/sys/fs/cgroup"));
     let machine = kibibytes(&read_to_string("/proc/meminfo").ok()?, "MemTotal:");
@@ -16,7 +16,7 @@ pub(crate) fn resident() -> Option<u64> {
     Some(own + in_sockets(Path::new("/sys/fs/cgroup")).unwrap_or(0))
 }
 
-/// What counts against a control group of version 2 because it was received, or is to be sent. Version 1
+/// Socket memory that counts against a control group of version 2. Version 1
 /// counts it apart.
 fn in_sockets(root: &Path) -> Option<u64> {
     let stat = read_to_string(root.join("memory.stat")).ok()?;
@@ -64,7 +64,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let bytes = unit.and_then(|(_, unit)| number.parse::<u64>().ok()?.checked_mul(*unit));
     bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
         format!(
-            "{text:?} is no amount of memory; 512Mi is one, also in Ki, Gi, Ti, k, M, G, T or bytes"
+            "{text:?} is not an amount of memory; use a number with a unit, such as 512Mi (Ki, Mi, Gi, Ti, k, M, G, T or bytes)"
         )
     })
 }

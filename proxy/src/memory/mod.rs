@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use tokio::task::Id;
 
-/// How far it has come. Each step includes those before it.
+/// Level of memory use. Each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
+pub(crate) enum MemoryPressure {
     /// All is well.
     Normal,
     /// From 80 %: bodies are read a few at a time, so that clients and endpoints are held up instead.
@@ -28,7 +28,7 @@ pub(crate) enum Step {
     Pause,
 }
 
-/// A worker tells the others of its changes in portions of this size.
+/// A worker reports its changes in portions of this size.
 const PORTION: i64 = 64 * 1024;
 /// So many buffers a worker lends however little memory there is: what is under way moves on, if slowly,
 /// and gives back what it holds.
@@ -36,11 +36,11 @@ const ALWAYS_LENT: usize = 8;
 
 /// The memory of a data plane.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct MemoryBudget {
     limit: u64,
     /// From how many bytes each step after the first begins.
-    steps: [(u64, Step); 3],
-    /// What is not counted here: the rest of the process.
+    thresholds: [(u64, MemoryPressure); 3],
+    /// Memory that is not counted here: the rest of the process.
     rest: AtomicU64,
     counted: Counted,
     most_counted: AtomicI64,
@@ -51,17 +51,17 @@ pub(crate) struct Ledger {
 #[repr(align(128))]
 struct Counted(AtomicI64);
 
-impl Ledger {
+impl MemoryBudget {
     /// `None` is no limit.
     pub(crate) fn new(limit: Option<u64>) -> Self {
         let limit = limit.unwrap_or(u64::MAX);
         let share = |percent: u64| limit / 100 * percent;
         Self {
             limit,
-            steps: [
-                (share(95), Step::Pause),
-                (share(90), Step::Refuse),
-                (share(80), Step::HoldUp),
+            thresholds: [
+                (share(95), MemoryPressure::Pause),
+                (share(90), MemoryPressure::Refuse),
+                (share(80), MemoryPressure::HoldUp),
             ],
             rest: AtomicU64::new(0),
             counted: Counted::default(),
@@ -73,20 +73,20 @@ impl Ledger {
         self.limit
     }
 
-    /// What is used, in bytes.
+    /// Returns the memory in use, in bytes.
     pub(crate) fn used(&self) -> u64 {
         let counted = self.counted.0.load(Ordering::Relaxed);
         let rest = self.rest.load(Ordering::Relaxed);
         rest.saturating_add(u64::try_from(counted).unwrap_or(0))
     }
 
-    pub(crate) fn step(&self) -> Step {
+    pub(crate) fn pressure(&self) -> MemoryPressure {
         let used = self.used();
-        let reached = self.steps.iter().find(|(from, _)| used >= *from);
-        reached.map_or(Step::Normal, |(_, step)| *step)
+        let reached = self.thresholds.iter().find(|(from, _)| used >= *from);
+        reached.map_or(MemoryPressure::Normal, |(_, pressure)| *pressure)
     }
 
-    /// Told now and then what the process has in memory. What was counted at its most may still be
+    /// Takes in the resident memory of the process, now and then. What was counted at its most may still be
     /// with the allocator, and is there for the taking.
     pub(crate) fn observe(&self, resident: u64) {
         let counted = self.counted.0.load(Ordering::Relaxed);
@@ -99,9 +99,9 @@ impl Ledger {
 
 /// The part of the memory that one worker uses.
 #[derive(Debug)]
-pub(crate) struct Account {
-    ledger: Arc<Ledger>,
-    untold: Cell<i64>,
+pub(crate) struct WorkerMemory {
+    budget: Arc<MemoryBudget>,
+    unreported: Cell<i64>,
     lent: Cell<usize>,
     waiting: RefCell<Waiting>,
 }
@@ -114,11 +114,11 @@ struct Waiting {
     present: HashSet<Option<Id>>,
 }
 
-impl Account {
-    pub(crate) fn new(ledger: Arc<Ledger>) -> Self {
+impl WorkerMemory {
+    pub(crate) fn new(budget: Arc<MemoryBudget>) -> Self {
         Self {
-            ledger,
-            untold: Cell::new(0),
+            budget,
+            unreported: Cell::new(0),
             lent: Cell::new(0),
             waiting: RefCell::default(),
         }
@@ -127,20 +127,23 @@ impl Account {
     /// Of a test that has nothing to do with memory.
     #[cfg(test)]
     pub(crate) fn unlimited() -> Rc<Self> {
-        Rc::new(Self::new(Arc::new(Ledger::new(None))))
+        Rc::new(Self::new(Arc::new(MemoryBudget::new(None))))
     }
 
-    pub(crate) fn step(&self) -> Step {
-        self.ledger.step()
+    pub(crate) fn pressure(&self) -> MemoryPressure {
+        self.budget.pressure()
     }
 
     fn add(&self, bytes: i64) {
-        let untold = self.untold.get() + bytes;
-        if untold.abs() < PORTION {
-            return self.untold.set(untold);
+        let unreported = self.unreported.get() + bytes;
+        if unreported.abs() < PORTION {
+            return self.unreported.set(unreported);
         }
-        self.ledger.counted.0.fetch_add(untold, Ordering::Relaxed);
-        self.untold.set(0);
+        self.budget
+            .counted
+            .0
+            .fetch_add(unreported, Ordering::Relaxed);
+        self.unreported.set(0);
     }
 
     /// Counts so many bytes until the charge is dropped.
@@ -148,7 +151,7 @@ impl Account {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         self.add(bytes);
         Charge {
-            account: Rc::clone(self),
+            memory: Rc::clone(self),
             bytes,
         }
     }
@@ -164,10 +167,10 @@ impl Account {
         self.wake();
     }
 
-    /// Whether somebody who has to wait from a step on may have one more buffer; if not, the task is
+    /// Returns whether a task that has to wait from this pressure on may have one more buffer; if not, it is
     /// woken when it is worth asking again.
-    pub(crate) fn may_lend(&self, cx: &Context<'_>, from: Step) -> bool {
-        if self.step() < from || self.lent.get() < ALWAYS_LENT {
+    pub(crate) fn may_lend(&self, cx: &Context<'_>, from: MemoryPressure) -> bool {
+        if self.pressure() < from || self.lent.get() < ALWAYS_LENT {
             return true;
         }
         let mut waiting = self.waiting.borrow_mut();
@@ -184,28 +187,31 @@ impl Account {
         while let Some((task, waker)) = waiting.queue.pop_front() {
             waiting.present.remove(&task);
             waker.wake();
-            if self.step() >= Step::HoldUp {
+            if self.pressure() >= MemoryPressure::HoldUp {
                 return;
             }
         }
     }
 }
 
-impl Drop for Account {
+impl Drop for WorkerMemory {
     fn drop(&mut self) {
-        let untold = self.untold.get();
-        self.ledger.counted.0.fetch_add(untold, Ordering::Relaxed);
+        let unreported = self.unreported.get();
+        self.budget
+            .counted
+            .0
+            .fetch_add(unreported, Ordering::Relaxed);
     }
 }
 
 /// Room that a body has, counted as long as this lives like a buffer that was lent.
 #[derive(Debug)]
-pub(crate) struct Lent(Rc<Account>);
+pub(crate) struct Lent(Rc<WorkerMemory>);
 
 impl Lent {
-    pub(crate) fn new(account: &Rc<Account>) -> Self {
-        account.lend();
-        Self(Rc::clone(account))
+    pub(crate) fn new(memory: &Rc<WorkerMemory>) -> Self {
+        memory.lend();
+        Self(Rc::clone(memory))
     }
 }
 
@@ -218,19 +224,19 @@ impl Drop for Lent {
 /// Bytes that are counted as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Charge {
-    account: Rc<Account>,
+    memory: Rc<WorkerMemory>,
     bytes: i64,
 }
 
 impl Charge {
-    pub(crate) fn account(&self) -> &Rc<Account> {
-        &self.account
+    pub(crate) fn memory(&self) -> &Rc<WorkerMemory> {
+        &self.memory
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.account.add(-self.bytes);
+        self.memory.add(-self.bytes);
     }
 }
 
@@ -240,72 +246,78 @@ mod tests {
 
     #[test]
     fn steps_are_taken_at_their_shares_of_the_limit() {
-        let ledger = Ledger::new(Some(1000));
-        for (used, step) in [
-            (0, Step::Normal),
-            (799, Step::Normal),
-            (800, Step::HoldUp),
-            (900, Step::Refuse),
-            (950, Step::Pause),
-            (5000, Step::Pause),
+        let budget = MemoryBudget::new(Some(1000));
+        for (used, pressure) in [
+            (0, MemoryPressure::Normal),
+            (799, MemoryPressure::Normal),
+            (800, MemoryPressure::HoldUp),
+            (900, MemoryPressure::Refuse),
+            (950, MemoryPressure::Pause),
+            (5000, MemoryPressure::Pause),
         ] {
-            ledger.observe(used);
-            assert_eq!(ledger.step(), step, "{used}");
+            budget.observe(used);
+            assert_eq!(budget.pressure(), pressure, "{used}");
         }
-        let unlimited = Ledger::new(None);
+        let unlimited = MemoryBudget::new(None);
         unlimited.observe(1 << 50);
-        assert_eq!(unlimited.step(), Step::Normal);
+        assert_eq!(unlimited.pressure(), MemoryPressure::Normal);
     }
 
     #[test]
     fn what_workers_use_is_counted_together_and_given_back() {
-        let ledger = Arc::new(Ledger::new(None));
-        let accounts = [(); 2].map(|()| Rc::new(Account::new(Arc::clone(&ledger))));
-        let charges = accounts.each_ref().map(|account| account.charge(100_000));
-        let small = accounts[0].charge(1);
-        assert_eq!(ledger.used(), 200_000, "a single byte is not told yet");
-        drop((charges, small, accounts));
-        assert_eq!(ledger.used(), 0);
+        let budget = Arc::new(MemoryBudget::new(None));
+        let workers = [(); 2].map(|()| Rc::new(WorkerMemory::new(Arc::clone(&budget))));
+        let charges = workers.each_ref().map(|memory| memory.charge(100_000));
+        let small = workers[0].charge(1);
+        assert_eq!(budget.used(), 200_000, "a single byte is not reported yet");
+        drop((charges, small, workers));
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
-    fn memory_that_the_allocator_keeps_does_not_count_as_the_rest() {
-        let ledger = Arc::new(Ledger::new(Some(1_000_000)));
-        ledger.observe(100_000);
-        let account = Rc::new(Account::new(Arc::clone(&ledger)));
-        let surge = account.charge(800_000);
-        ledger.observe(900_000);
-        assert_eq!((ledger.used(), ledger.step()), (900_000, Step::Refuse));
+    fn excludes_memory_kept_by_the_allocator() {
+        let budget = Arc::new(MemoryBudget::new(Some(1_000_000)));
+        budget.observe(100_000);
+        let memory = Rc::new(WorkerMemory::new(Arc::clone(&budget)));
+        let surge = memory.charge(800_000);
+        budget.observe(900_000);
+        assert_eq!(
+            (budget.used(), budget.pressure()),
+            (900_000, MemoryPressure::Refuse)
+        );
         drop(surge);
-        ledger.observe(900_000);
-        assert_eq!((ledger.used(), ledger.step()), (100_000, Step::Normal));
+        budget.observe(900_000);
+        assert_eq!(
+            (budget.used(), budget.pressure()),
+            (100_000, MemoryPressure::Normal)
+        );
     }
 
     #[test]
     fn bodies_wait_their_turn_and_never_all_of_them() {
-        let ledger = Arc::new(Ledger::new(Some(100)));
-        let account = Rc::new(Account::new(Arc::clone(&ledger)));
+        let budget = Arc::new(MemoryBudget::new(Some(100)));
+        let memory = Rc::new(WorkerMemory::new(Arc::clone(&budget)));
         let cx = Context::from_waker(Waker::noop());
-        ledger.observe(85);
+        budget.observe(85);
         for _ in 0..ALWAYS_LENT {
-            assert!(account.may_lend(&cx, Step::HoldUp));
-            account.lend();
+            assert!(memory.may_lend(&cx, MemoryPressure::HoldUp));
+            memory.lend();
         }
-        assert!(!account.may_lend(&cx, Step::HoldUp));
+        assert!(!memory.may_lend(&cx, MemoryPressure::HoldUp));
         assert!(
-            !account.may_lend(&cx, Step::HoldUp),
+            !memory.may_lend(&cx, MemoryPressure::HoldUp),
             "asked twice, waits once"
         );
-        assert_eq!(account.waiting.borrow().queue.len(), 1);
-        account.give_back();
-        assert!(account.waiting.borrow().queue.is_empty());
-        assert!(account.may_lend(&cx, Step::HoldUp));
-        account.lend();
+        assert_eq!(memory.waiting.borrow().queue.len(), 1);
+        memory.give_back();
+        assert!(memory.waiting.borrow().queue.is_empty());
+        assert!(memory.may_lend(&cx, MemoryPressure::HoldUp));
+        memory.lend();
         assert!(
-            account.may_lend(&cx, Step::Pause),
-            "not everybody waits from there"
+            memory.may_lend(&cx, MemoryPressure::Pause),
+            "waits only from Pause on"
         );
-        ledger.observe(10);
-        assert!(account.may_lend(&cx, Step::HoldUp));
+        budget.observe(10);
+        assert!(memory.may_lend(&cx, MemoryPressure::HoldUp));
     }
 }

@@ -3,12 +3,12 @@
 
 use crate::clock;
 use crate::exchange::connect::is_out_of_descriptors;
-use crate::memory::Step;
+use crate::memory::MemoryPressure;
 use crate::server::http1::{Connection, Served};
 use crate::server::http2;
-use crate::server::tls::{self, Shaken};
+use crate::server::tls::{self, HandshakeResult};
 use crate::worker::Worker;
-use crate::worker::peers::Arrival;
+use crate::worker::peers::AcceptedConnection;
 use portolan_discovery::table::Protocol;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use std::io;
@@ -30,12 +30,12 @@ use tokio_util::sync::CancellationToken;
 /// connections that exist go on, new ones wait in the kernel.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a connection is counted with in memory, beside its buffers.
+/// Memory counted for a connection, beside its buffers.
 const CONNECTION: usize = 4 * 1024;
 /// And what TLS needs: its keys and its own buffers.
 const TLS: usize = 24 * 1024;
 
-/// Accepts until told to stop, then what has already been promised.
+/// Accepts until `stop` is cancelled, then takes what the kernel has already accepted.
 pub(super) async fn run(
     worker: Rc<Worker>,
     socket: TcpListener,
@@ -44,7 +44,7 @@ pub(super) async fn run(
 ) {
     let listener = match watch(socket) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a listening socket cannot be watched"),
+        Err(error) => return tracing::error!(%error, "failed to register a listening socket"),
     };
     loop {
         let accepted = tokio::select! {
@@ -54,17 +54,17 @@ pub(super) async fn run(
         };
         match accepted {
             Ok((stream, client, room)) => {
-                worker.cells.connections_accepted.add(1);
+                worker.counters.connections_accepted.add(1);
                 if let Some(own) = worker.peers.place(stream, client, protocol, room) {
                     serve(&worker, own);
                 }
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "connections cannot be accepted now");
-                worker.cells.accept_pauses.add(1);
+                tracing::warn!(%error, "failed to accept a connection, pausing");
+                worker.counters.accept_pauses.add(1);
                 if is_out_of_descriptors(&error) && !worker.peers.close_waiting() {
-                    worker.make_room();
+                    worker.shed();
                 }
                 sleep(PAUSE).await;
             }
@@ -72,15 +72,15 @@ pub(super) async fn run(
     }
     // A socket that is closed resets what the kernel has queued on it.
     while let Ok((stream, client)) = accept(listener.get_ref()) {
-        worker.cells.connections_accepted.add(1);
-        let arrival = Arrival {
+        worker.counters.connections_accepted.add(1);
+        let accepted = AcceptedConnection {
             stream,
             client,
             protocol,
-            active: worker.cells.open(),
+            active: worker.counters.open(),
             room: None,
         };
-        serve(&worker, arrival);
+        serve(&worker, accepted);
     }
 }
 
@@ -101,10 +101,10 @@ async fn next(
 ) -> io::Result<(StdStream, SocketAddr, OwnedSemaphorePermit)> {
     loop {
         let mut ready = listener.readable().await?;
-        if worker.account.step() == Step::Pause {
-            worker.cells.accept_pauses.add(1);
-            while worker.account.step() == Step::Pause {
-                worker.make_room();
+        if worker.memory.pressure() == MemoryPressure::Pause {
+            worker.counters.accept_pauses.add(1);
+            while worker.memory.pressure() == MemoryPressure::Pause {
+                worker.shed();
                 sleep(PAUSE).await;
             }
         }
@@ -125,7 +125,7 @@ async fn room(worker: &Worker) -> io::Result<OwnedSemaphorePermit> {
         return Ok(free);
     }
     loop {
-        worker.make_room();
+        worker.shed();
         let free = Arc::clone(&worker.room).acquire_owned();
         if let Ok(free) = timeout(PAUSE, free).await {
             return free.map_err(io::Error::other);
@@ -153,20 +153,20 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 /// Serves a connection that has been placed with this worker.
-pub(super) fn serve(worker: &Rc<Worker>, arrival: Arrival) {
-    let Arrival {
+pub(super) fn serve(worker: &Rc<Worker>, accepted: AcceptedConnection) {
+    let AcceptedConnection {
         stream,
         client,
         protocol,
         active,
         room,
-    } = arrival;
+    } = accepted;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
-        Err(error) => return tracing::warn!(%error, "a connection cannot be watched"),
+        Err(error) => return tracing::warn!(%error, "failed to register a connection"),
     };
     let worker = Rc::clone(worker);
-    let charge = worker.account.charge(match protocol {
+    let charge = worker.memory.charge(match protocol {
         Protocol::Http => CONNECTION,
         Protocol::Https => CONNECTION + TLS,
     });
@@ -193,30 +193,30 @@ async fn plain<T>(worker: Rc<Worker>, stream: TcpStream, client: Rc<str>, _held:
 }
 
 async fn secure<T>(worker: Rc<Worker>, stream: TcpStream, client: Rc<str>, _held: T) {
-    let shaken = Box::pin(tls::accept(&worker, stream)).await;
-    match Spoken::after(shaken, worker, client) {
-        Spoken::Http1(mut connection) => {
+    let handshake = Box::pin(tls::accept(&worker, stream)).await;
+    match ClientProtocol::after(handshake, worker, client) {
+        ClientProtocol::Http1(mut connection) => {
             connection.serve().await;
         }
-        Spoken::Http2(serving) => serving.await,
-        Spoken::Nothing => {}
+        ClientProtocol::Http2(serving) => serving.await,
+        ClientProtocol::Nothing => {}
     }
 }
 
-/// What a client of TLS speaks.
+/// Protocol of a TLS client.
 #[expect(
     clippy::large_enum_variant,
     reason = "it is taken apart at once; a box would be one more allocation for each connection"
 )]
-enum Spoken {
+enum ClientProtocol {
     Http1(Connection<TlsStream<TcpStream>>),
     Http2(Pin<Box<dyn Future<Output = ()>>>),
     Nothing,
 }
 
-impl Spoken {
-    fn after(shaken: Shaken, worker: Rc<Worker>, client: Rc<str>) -> Self {
-        match shaken {
+impl ClientProtocol {
+    fn after(handshake: HandshakeResult, worker: Rc<Worker>, client: Rc<str>) -> Self {
+        match handshake {
             // RFC 9113 3.2.
             Ok((stream, negotiated)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 let negotiated = Some(negotiated);
@@ -227,7 +227,7 @@ impl Spoken {
                 Self::Http1(Connection::new(worker, stream, client, Some(negotiated)))
             }
             Err(reason) => {
-                tracing::debug!(%client, %reason, "a TLS handshake failed");
+                tracing::debug!(%client, %reason, "TLS handshake failed");
                 Self::Nothing
             }
         }

@@ -2,9 +2,9 @@
 
 use crate::clock;
 use crate::exchange::timer::Timer;
-use crate::exchange::{Counted, Finished};
+use crate::exchange::{Counted, RequestLog};
 use crate::forward::attempts::{self, Outcome};
-use crate::forward::plan::{Answer, Forward, From, Judged, judge};
+use crate::forward::plan::{ForwardPlan, From, LocalResponse, RequestPlan, plan_request};
 use crate::host::Negotiated;
 use crate::http1::client::Client;
 use crate::http1::wire::Wire;
@@ -33,11 +33,11 @@ pub(crate) struct Connection<S> {
     pub(super) wire: Wire<S>,
     /// The peer's address, canonical.
     client: Rc<str>,
-    /// What the TLS handshake settled; absent in the clear.
+    /// Result of the TLS handshake; absent without TLS.
     negotiated: Option<Negotiated>,
     timer: Timer,
-    /// The client has said that no request follows.
-    says_no_more: bool,
+    /// The client announced that no request follows.
+    last_request: bool,
     pub(super) record: Record,
 }
 
@@ -45,11 +45,11 @@ pub(crate) struct Connection<S> {
 /// looks like a head of HTTP/1.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// What comes next on a connection.
+/// Next event on a connection.
 enum Next {
     /// A whole head of this length is at the front of the input.
     Head(usize),
-    /// What came is no head.
+    /// The input is not a valid head.
     Refused(Reason),
     /// Nothing more.
     End,
@@ -64,14 +64,14 @@ pub(crate) enum Served {
     UpToHttp2,
 }
 
-/// What becomes of a connection after a request.
+/// State of a connection after a request.
 pub(super) enum After {
     /// The next request.
-    Kept,
+    KeepAlive,
     /// Closed, as the client wanted it, after all that it had to say.
-    Over,
+    ClientDone,
     /// Closed; the client may not have sent all of its request yet.
-    Closed,
+    Linger,
     /// Reset: the client must see that something is missing.
     Reset,
 }
@@ -93,7 +93,7 @@ impl<S: Transport> Connection<S> {
             client,
             negotiated,
             timer,
-            says_no_more: false,
+            last_request: false,
             record: Record::default(),
         }
     }
@@ -106,7 +106,7 @@ impl<S: Transport> Connection<S> {
                 Next::Head(length) if first && self.head(length) == PREFACE => {
                     return Served::UpToHttp2;
                 }
-                Next::Head(length) if first && !may_be_http(self.head(length)) => After::Closed,
+                Next::Head(length) if first && !may_be_http(self.head(length)) => After::Linger,
                 Next::Head(length) => self.request(length).await,
                 Next::Refused(reason) => self.refuse(reason).await,
                 Next::End => {
@@ -118,9 +118,9 @@ impl<S: Transport> Connection<S> {
             };
             first = false;
             match after {
-                After::Kept => continue,
-                After::Over if self.has_said_no_more() => self.end().await,
-                After::Over | After::Closed => {
+                After::KeepAlive => continue,
+                After::ClientDone if self.has_sent_no_more() => self.end().await,
+                After::ClientDone | After::Linger => {
                     let Wire { stream, input } = &mut self.wire;
                     linger(&self.worker, stream, input).await;
                 }
@@ -130,8 +130,8 @@ impl<S: Transport> Connection<S> {
         }
     }
 
-    /// Whether the client keeps to having said its last request.
-    fn has_said_no_more(&self) -> bool {
+    /// Returns whether nothing came after the request that the client announced as its last.
+    fn has_sent_no_more(&self) -> bool {
         self.wire.input.is_none() && !self.wire.stream.has_unread()
     }
 
@@ -180,7 +180,7 @@ impl<S: Transport> Connection<S> {
                             empty_line_seen = true;
                             scan = HeadScan::default();
                             buffer.consume(2);
-                            worker.buffers.tidy(input);
+                            worker.buffers.release_if_empty(input);
                             continue;
                         }
                         Ok(Some(length)) if length <= MAX_HEAD => {
@@ -201,7 +201,7 @@ impl<S: Transport> Connection<S> {
                     }
                     if buffer.is_full() {
                         if worker.is_overloaded() {
-                            worker.cells.overload_refused.add(1);
+                            worker.counters.overload_refused.add(1);
                             return Poll::Ready(Next::Refused(Reason::Overloaded));
                         }
                         buffer.grow(MAX_HEAD);
@@ -217,9 +217,10 @@ impl<S: Transport> Connection<S> {
                     Poll::Ready(_) => return Poll::Ready(Next::End),
                     Poll::Pending => {
                         if timer.poll(cx).is_ready() {
-                            return Poll::Ready(match begun {
-                                true => Next::Refused(Reason::RequestTimeout),
-                                false => Next::End,
+                            return Poll::Ready(if begun {
+                                Next::Refused(Reason::RequestTimeout)
+                            } else {
+                                Next::End
                             });
                         }
                         if !begun {
@@ -244,20 +245,20 @@ impl<S: Transport> Connection<S> {
         if let Some(input) = &mut self.wire.input {
             settle_version(input.unread_mut());
         }
-        let judged = self.judged(length);
+        let plan = self.plan(length);
         if let Some(input) = &mut self.wire.input {
             input.consume(length);
         }
-        self.worker.buffers.tidy(&mut self.wire.input);
-        let (after, status, counted) = match judged {
-            Judged::Forward(forward) => self.forward(forward).await,
-            Judged::Answer(answer) => self.answer(answer).await,
+        self.worker.buffers.release_if_empty(&mut self.wire.input);
+        let (after, status, counted) = match plan {
+            RequestPlan::Forward(forward) => self.forward(forward).await,
+            RequestPlan::Local(response) => self.respond(response).await,
         };
         self.finished(started, status, counted);
         after
     }
 
-    fn judged(&mut self, length: usize) -> Judged {
+    fn plan(&mut self, length: usize) -> RequestPlan {
         let unread = self.wire.input.as_ref().map_or(&[][..], Buffer::unread);
         let bytes = unread.get(..length).unwrap_or_default();
         let from = From {
@@ -270,28 +271,28 @@ impl<S: Transport> Connection<S> {
         let mut room = slots();
         match RequestHead::parse(bytes, &mut room) {
             Ok(head) => {
-                self.says_no_more = !head.keeps_alive();
-                judge(&self.worker, &head, from, &mut self.record)
+                self.last_request = !head.keeps_alive();
+                plan_request(&self.worker, &head, from, &mut self.record)
             }
-            Err(reason) => Judged::Answer(Answer::last(reason)),
+            Err(reason) => RequestPlan::Local(LocalResponse::last(reason)),
         }
     }
 
     /// Sends the request on and the response back.
-    async fn forward(&mut self, forward: Forward) -> (After, u16, Counted) {
+    async fn forward(&mut self, forward: ForwardPlan) -> (After, u16, Counted) {
         let Self {
             worker,
             wire,
             timer,
             record,
-            says_no_more,
+            last_request,
             ..
         } = self;
         let mut client = Client::new(wire);
         let seen = &mut record.endpoint;
         match attempts::run(worker, &mut client, timer, forward, seen).await {
-            Outcome::Answer(answer, counted) => {
-                let (after, status, own) = self.answer(answer).await;
+            Outcome::Local(response, counted) => {
+                let (after, status, own) = self.respond(response).await;
                 (after, status, counted.unwrap_or(own))
             }
             Outcome::Finished {
@@ -300,16 +301,16 @@ impl<S: Transport> Connection<S> {
                 whole,
                 counted,
             } => match keep_client {
-                true => (After::Kept, status, counted),
-                false if whole && *says_no_more => (After::Over, status, counted),
-                false => (After::Closed, status, counted),
+                true => (After::KeepAlive, status, counted),
+                false if whole && *last_request => (After::ClientDone, status, counted),
+                false => (After::Linger, status, counted),
             },
             Outcome::BrokenOff {
                 status, counted, ..
             } => (After::Reset, status, counted),
-            Outcome::Tunnelled(carried) => (After::Closed, 101, carried.counted),
+            Outcome::Tunnelled(carried) => (After::Linger, 101, carried.counted),
             Outcome::ClientGone(counted) => {
-                worker.cells.clients_gone.add(1);
+                worker.counters.clients_gone.add(1);
                 (After::Reset, 0, counted)
             }
         }
@@ -318,38 +319,38 @@ impl<S: Transport> Connection<S> {
     async fn refuse(&mut self, reason: Reason) -> After {
         self.record.clear();
         self.worker.new_request_id(&mut self.record.request_id);
-        let (after, status, counted) = self.answer(Answer::last(reason)).await;
+        let (after, status, counted) = self.respond(LocalResponse::last(reason)).await;
         self.finished(Instant::now(), status, counted);
         after
     }
 
     fn finished(&self, started: Instant, status: u16, counted: Counted) {
-        Finished {
+        RequestLog {
             client: &self.client,
             secure: self.negotiated.is_some(),
             started,
             status,
             counted,
         }
-        .tell(&self.worker, &self.record);
+        .record(&self.worker, &self.record);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::server::TlsStream;
 
-    /// What a worker says that has used so much of 1000 bytes.
+    /// Response of a worker that has used so much of 1000 bytes.
     async fn answer(used: u64) -> String {
         answer_to("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n", used).await
     }
 
     async fn answer_to(request: &str, used: u64) -> String {
-        let memory = Ledger::new(Some(1000));
+        let memory = MemoryBudget::new(Some(1000));
         memory.observe(used);
         let worker = Rc::new(Worker::alone(memory));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -360,12 +361,12 @@ mod tests {
         client.write_all(request.as_bytes()).await.unwrap();
         client.shutdown().await.unwrap();
         let mut connection = Connection::new(Rc::clone(&worker), near, "client".into(), None);
-        let mut said = String::new();
-        let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut said));
+        let mut response = String::new();
+        let (_, read) = tokio::join!(connection.serve(), client.read_to_string(&mut response));
         read.unwrap();
-        let refused = worker.cells.overload_refused.get();
-        assert_eq!(refused, u64::from(said.contains("Overloaded")));
-        said
+        let refused = worker.counters.overload_refused.get();
+        assert_eq!(refused, u64::from(response.contains("Overloaded")));
+        response
     }
 
     /// Of what serves a connection, which is held as long as that is idle.
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_are_refused_when_nine_tenths_of_the_memory_are_used() {
+    async fn rejects_requests_at_90_percent_of_memory() {
         assert!(answer(899).await.starts_with("HTTP/1.1 404 "));
         let refused = answer(900).await;
         assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
@@ -397,9 +398,9 @@ mod tests {
         }
     }
 
-    /// Nobody may take memory by beginning what is never a request.
+    /// Memory must not be held by heads that never end.
     #[tokio::test]
-    async fn a_long_head_is_refused_before_it_is_whole_when_nine_tenths_are_used() {
+    async fn rejects_a_long_head_at_90_percent_of_memory() {
         let filler = "x".repeat(20 * 1024);
         let begun = format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Filler: {filler}");
         assert_eq!(answer_to(&begun, 899).await, "", "it never ends");

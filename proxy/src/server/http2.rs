@@ -5,7 +5,7 @@ use crate::exchange::timer::Timer;
 use crate::host::Negotiated;
 use crate::http2::link::Link;
 use crate::http2::{CONNECTION_WINDOW, SEND_BUFFER, STREAM_WINDOW, STREAMS};
-use crate::memory::Step;
+use crate::memory::MemoryPressure;
 use crate::server::http2_stream::{self, Common};
 use crate::transport::Transport;
 use crate::worker::Worker;
@@ -31,8 +31,8 @@ pub(crate) async fn serve<S: Transport>(
     negotiated: Option<Negotiated>,
 ) {
     let link = Link::of_client(Rc::clone(&worker), stream, ahead);
-    let mut shaking = h2::server::Builder::new();
-    shaking
+    let mut handshaking = h2::server::Builder::new();
+    handshaking
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
@@ -40,7 +40,7 @@ pub(crate) async fn serve<S: Transport>(
         .max_header_list_size(MAX_HEAD as u32)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_connect_protocol();
-    let handshake = shaking.handshake::<_, Bytes>(link.clone());
+    let handshake = handshaking.handshake::<_, Bytes>(link.clone());
     // Our settings leave before the client's have come: it may wait for them.
     let handshake = send_off_within(&link, handshake);
     if let Ok(Ok(connection)) = timeout(worker.limits.head, handshake).await {
@@ -51,7 +51,7 @@ pub(crate) async fn serve<S: Transport>(
             link: link.clone(),
             common,
             awaited: Awaited::Nothing,
-            goodbye: Goodbye::Unsaid,
+            goodbye: Goodbye::NotSent,
             narrow: false,
         }
         .run()
@@ -74,7 +74,7 @@ async fn send_off_within<S: Transport, T>(link: &Link<S>, work: impl Future<Outp
     .await
 }
 
-/// What the timer is set for.
+/// Event that the timer is set for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Nothing,
@@ -84,14 +84,14 @@ enum Awaited {
     Rest(Instant),
 }
 
-/// How far the client has been told that no more requests are taken.
+/// Progress of the GOAWAY exchange with the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goodbye {
-    Unsaid,
+    NotSent,
     /// It is asked to send no more, and to confirm that it has heard so.
     Announced,
     /// It knows which of its requests is the last that counts.
-    Said,
+    Final,
 }
 
 struct Serving<S: Transport> {
@@ -114,10 +114,10 @@ impl<S: Transport> Serving<S> {
                 return Poll::Ready(());
             }
             if let Err(error) = self.link.poll_send_off(cx) {
-                tracing::debug!(%error, "a client's connection broke");
+                tracing::debug!(%error, "client connection failed");
                 return Poll::Ready(());
             }
-            self.fit_windows(worker.account.step());
+            self.fit_windows(worker.memory.pressure());
             self.await_what_is_due();
             if self.common.streams.get() > 0 {
                 waiting.work(cx);
@@ -129,7 +129,7 @@ impl<S: Transport> Serving<S> {
                 return Poll::Pending;
             }
             match (self.awaited, self.goodbye) {
-                (Awaited::Request, Goodbye::Unsaid) => self.leave(cx),
+                (Awaited::Request, Goodbye::NotSent) => self.leave(cx),
                 (Awaited::Request, Goodbye::Announced) => self.end(cx),
                 _ => return Poll::Ready(()),
             }
@@ -152,8 +152,8 @@ impl<S: Transport> Serving<S> {
         let limits = &self.common.worker.limits;
         match awaited {
             Awaited::Nothing => {}
-            // One that was told to leave is not waited for long.
-            Awaited::Request if self.goodbye != Goodbye::Unsaid => self.timer.set(limits.linger),
+            // One that got GOAWAY is not waited for long.
+            Awaited::Request if self.goodbye != Goodbye::NotSent => self.timer.set(limits.linger),
             Awaited::Request => self.timer.set(limits.idle),
             Awaited::Rest(since) => {
                 let passed = clock::now() - since;
@@ -167,8 +167,8 @@ impl<S: Transport> Serving<S> {
         if self.common.worker.is_closing() {
             self.leave(cx);
         }
-        if self.common.is_too_much() && self.goodbye != Goodbye::Said {
-            self.goodbye = Goodbye::Said;
+        if self.common.is_too_much() && self.goodbye != Goodbye::Final {
+            self.goodbye = Goodbye::Final;
             self.connection.abrupt_shutdown(Code::ENHANCE_YOUR_CALM);
         }
         loop {
@@ -176,7 +176,7 @@ impl<S: Transport> Serving<S> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(client = %self.common.client, %error, "a client's connection ended");
+                    tracing::debug!(client = %self.common.client, %error, "client connection closed");
                     return Poll::Ready(());
                 }
                 Poll::Ready(Some(Ok((request, respond)))) => {
@@ -187,10 +187,10 @@ impl<S: Transport> Serving<S> {
         }
     }
 
-    /// Tells the client, in the two steps of RFC 9113 6.8, to send its next request elsewhere. What is
+    /// Sends GOAWAY in the two steps of RFC 9113 6.8, so that the next request takes another connection. What is
     /// on its way is served.
     fn leave(&mut self, cx: &mut Context<'_>) {
-        if self.goodbye == Goodbye::Unsaid {
+        if self.goodbye == Goodbye::NotSent {
             self.goodbye = Goodbye::Announced;
             self.connection.graceful_shutdown();
             if self.awaited == Awaited::Request {
@@ -203,15 +203,15 @@ impl<S: Transport> Serving<S> {
     /// The second of them, to a client that has not confirmed the first in time: what it may be sending
     /// meanwhile will not have been processed, and it can know that.
     fn end(&mut self, cx: &mut Context<'_>) {
-        self.goodbye = Goodbye::Said;
+        self.goodbye = Goodbye::Final;
         self.connection.abrupt_shutdown(Code::NO_ERROR);
         self.timer.set(self.common.worker.limits.linger);
         cx.waker().wake_by_ref();
     }
 
     /// When memory is short, less of each body is let come before what was read has gone.
-    fn fit_windows(&mut self, step: Step) {
-        let narrow = step >= Step::HoldUp;
+    fn fit_windows(&mut self, pressure: MemoryPressure) {
+        let narrow = pressure >= MemoryPressure::HoldUp;
         if narrow != self.narrow {
             self.narrow = narrow;
             let window = if narrow {

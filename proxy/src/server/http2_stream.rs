@@ -3,9 +3,9 @@
 use crate::clock;
 use crate::exchange::io::Downstream as _;
 use crate::exchange::timer::Timer;
-use crate::exchange::{Counted, Finished};
+use crate::exchange::{Counted, RequestLog};
 use crate::forward::attempts::{self, Outcome};
-use crate::forward::plan::{Answer, From, Judged, judge};
+use crate::forward::plan::{From, LocalResponse, RequestPlan, plan_request};
 use crate::host::Negotiated;
 use crate::http2::client::Client;
 use crate::http2::fields::{Fields, headers, joined_cookies};
@@ -32,12 +32,12 @@ use tokio::time::Instant;
 const CANCELLED: u32 = 100;
 const CALM: Duration = Duration::from_secs(10);
 
-/// What the streams of a connection have in common.
+/// State that the streams of a connection share.
 pub(super) struct Common {
     pub(super) worker: Rc<Worker>,
     /// The peer's address, canonical.
     pub(super) client: Rc<str>,
-    /// What the TLS handshake settled; absent in the clear.
+    /// Result of the TLS handshake; absent without TLS.
     negotiated: Option<Negotiated>,
     /// How many are being served.
     pub(super) streams: Cell<usize>,
@@ -59,7 +59,7 @@ impl Common {
         }
     }
 
-    /// The client takes back more than anybody would in good faith.
+    /// Returns whether the client cancels more than one in good faith would.
     pub(super) fn is_too_much(&self) -> bool {
         self.cancelled.get().0 > CANCELLED
     }
@@ -67,9 +67,10 @@ impl Common {
     fn count_cancelled(&self) {
         let now = clock::now();
         let (count, since) = self.cancelled.get();
-        self.cancelled.set(match now - since < CALM {
-            true => (count + 1, since),
-            false => (1, now),
+        self.cancelled.set(if now - since < CALM {
+            (count + 1, since)
+        } else {
+            (1, now)
         });
         if self.is_too_much() {
             wake(&self.driver);
@@ -112,22 +113,23 @@ pub(super) fn serve(
         let mut client = Client::new(body, respond);
         // Nothing is begun for a request that was taken back before its turn came.
         if poll_fn(|cx| Poll::Ready(client.poll_cancelled(cx))).await {
-            return common.worker.cells.clients_gone.add(1);
+            return common.worker.counters.clients_gone.add(1);
         }
         let started = clock::now().into_std();
         let mut record = Record::default();
         common.worker.new_request_id(&mut record.request_id);
-        let judged = judged(common, &parts, ended, &mut record);
+        let plan = plan(common, &parts, ended, &mut record);
         drop(parts);
-        let (status, counted) = match judged {
-            Judged::Answer(said) => answer(common, &mut client, &said, &mut record).await,
-            Judged::Forward(forward) => {
+        let (status, counted) = match plan {
+            RequestPlan::Local(local) => send_local(common, &mut client, &local, &mut record).await,
+            RequestPlan::Forward(forward) => {
                 let worker = &common.worker;
                 let mut timer = Timer::new(worker.limits.progress);
                 let seen = &mut record.endpoint;
                 match attempts::run(worker, &mut client, &mut timer, forward, seen).await {
-                    Outcome::Answer(said, counted) => {
-                        let (status, own) = answer(common, &mut client, &said, &mut record).await;
+                    Outcome::Local(local, counted) => {
+                        let (status, own) =
+                            send_local(common, &mut client, &local, &mut record).await;
                         (status, counted.unwrap_or(own))
                     }
                     Outcome::Finished {
@@ -135,7 +137,7 @@ pub(super) fn serve(
                     } => (status, counted),
                     Outcome::Tunnelled(carried) => {
                         if !carried.whole {
-                            // At once, so that nobody waits for the rest: as the endpoint said, or as
+                            // At once, so that the client does not wait for the rest: with the endpoint's code, or as
                             // RFC 8441 5 has it for a connection of HTTP/1.1.
                             client.reset(carried.code.map_or(Code::CANCEL, Code::from));
                         }
@@ -146,12 +148,12 @@ pub(super) fn serve(
                         code,
                         counted,
                     } => {
-                        // What the endpoint said, or that it is not the client's fault.
+                        // The endpoint's code, or that it is not the client's fault.
                         client.reset(code.map_or(Code::INTERNAL_ERROR, Code::from));
                         (status, counted)
                     }
                     Outcome::ClientGone(counted) => {
-                        worker.cells.clients_gone.add(1);
+                        worker.counters.clients_gone.add(1);
                         common.count_cancelled();
                         client.reset(Code::CANCEL);
                         (0, counted)
@@ -159,19 +161,19 @@ pub(super) fn serve(
                 }
             }
         };
-        Finished {
+        RequestLog {
             client: &common.client,
             secure: common.negotiated.is_some(),
             started,
             status,
             counted,
         }
-        .tell(&common.worker, &record);
+        .record(&common.worker, &record);
         client.linger(&common.worker).await;
     }
 }
 
-fn judged(common: &Common, parts: &request::Parts, ended: bool, record: &mut Record) -> Judged {
+fn plan(common: &Common, parts: &request::Parts, ended: bool, record: &mut Record) -> RequestPlan {
     let cookies = joined_cookies(&parts.headers);
     let fields = headers(&parts.headers, &cookies);
     let pseudo = Pseudo {
@@ -192,43 +194,44 @@ fn judged(common: &Common, parts: &request::Parts, ended: bool, record: &mut Rec
         negotiated: common.negotiated.as_ref(),
     };
     match RequestHead::of_http2(pseudo, &fields, ended) {
-        Ok(head) => judge(&common.worker, &head, from, record),
-        Err(reason) => Judged::Answer(Answer::last(reason)),
+        Ok(head) => plan_request(&common.worker, &head, from, record),
+        Err(reason) => RequestPlan::Local(LocalResponse::last(reason)),
     }
 }
 
 /// Answers a request ourselves.
-async fn answer(
+async fn send_local(
     common: &Common,
     client: &mut Client,
-    answer: &Answer,
+    local: &LocalResponse,
     record: &mut Record,
 ) -> (u16, Counted) {
-    let said = &answer.answer;
-    record.reason.push_str(said.reason.as_str());
+    let response = &local.response;
+    record.reason.push_str(response.reason.as_str());
     let date = httpdate::fmt_http_date(SystemTime::now());
     let mut fields = Fields::default();
-    let grpc = said.grpc_status().filter(|_| answer.grpc);
+    let grpc = response.grpc_status().filter(|_| local.grpc);
     if let Some(status) = grpc {
-        said.put_grpc_fields(&mut fields, status, &record.request_id, &date);
+        response.put_grpc_fields(&mut fields, status, &record.request_id, &date);
         client.respond(200, fields, true);
         return (200, Counted::default());
     }
-    said.put_fields(&mut fields, &record.request_id, &date);
-    if let Some(length) = said.length() {
+    response.put_fields(&mut fields, &record.request_id, &date);
+    if let Some(length) = response.length() {
         fields.length(length);
     }
-    let body = match answer.head_only {
-        true => Bytes::new(),
-        false => said.body().concat().into(),
+    let body = if local.head_only {
+        Bytes::new()
+    } else {
+        response.body().concat().into()
     };
     let counted = Counted {
         received: 0,
         sent: body.len() as u64,
     };
-    client.respond(said.status, fields, body.is_empty());
+    client.respond(response.status, fields, body.is_empty());
     if !body.is_empty() {
         client.send_whole(body, &common.worker).await;
     }
-    (said.status, counted)
+    (response.status, counted)
 }

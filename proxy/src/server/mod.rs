@@ -17,27 +17,27 @@ mod tls;
 mod updates;
 
 use crate::lifecycle::Phase;
-use crate::worker::mail::Mail;
-use crate::worker::peers::Arrival;
-use crate::worker::{Equipment, Worker};
+use crate::worker::mail::WorkerUpdate;
+use crate::worker::peers::AcceptedConnection;
+use crate::worker::{Worker, WorkerConfig};
 use anyhow::Context as _;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-/// What a worker is started with.
-pub(crate) struct Start {
-    pub(crate) worker: Equipment,
-    pub(crate) mail: mpsc::Receiver<Mail>,
+/// Inputs of a worker thread.
+pub(crate) struct WorkerInputs {
+    pub(crate) worker: WorkerConfig,
+    pub(crate) updates: mpsc::Receiver<WorkerUpdate>,
     /// Connections that other workers accepted for this one.
-    pub(crate) inbox: mpsc::Receiver<Arrival>,
+    pub(crate) inbox: mpsc::Receiver<AcceptedConnection>,
     pub(crate) phase: watch::Receiver<Phase>,
 }
 
 /// Starts a worker on a thread of its own; the thread ends when the phase says so.
-pub(crate) fn spawn(start: Start) -> anyhow::Result<JoinHandle<()>> {
-    let name = format!("worker-{}", start.worker.index);
+pub(crate) fn spawn(inputs: WorkerInputs) -> anyhow::Result<JoinHandle<()>> {
+    let name = format!("worker-{}", inputs.worker.index);
     let runtime = move || {
         Builder::new_current_thread()
             .enable_all()
@@ -46,15 +46,15 @@ pub(crate) fn spawn(start: Start) -> anyhow::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name)
         .spawn(move || match runtime() {
-            Ok(runtime) => runtime.block_on(run(start)),
+            Ok(runtime) => runtime.block_on(run(inputs)),
             // The mailbox closes, and the control thread says that the data plane is stopping.
-            Err(error) => tracing::error!(%error, "a worker cannot start its runtime"),
+            Err(error) => tracing::error!(%error, "failed to start the runtime of a worker"),
         })
         .context("starting a worker thread")
 }
 
-async fn run(start: Start) {
-    let worker = Rc::new(Worker::new(start.worker));
-    updates::attend(&worker, start.mail, start.inbox, start.phase).await;
-    worker.log.flush(&worker.cells);
+async fn run(inputs: WorkerInputs) {
+    let worker = Rc::new(Worker::new(inputs.worker));
+    updates::run_loop(&worker, inputs.updates, inputs.inbox, inputs.phase).await;
+    worker.log.flush(&worker.counters);
 }

@@ -1,4 +1,4 @@
-//! The TLS handshake: what is spoken is chosen by server name, from the worker's own table.
+//! The TLS handshake: the termination is chosen by server name, from the worker's own table.
 
 use crate::host::Negotiated;
 use crate::telemetry::handshakes::{Done, Failure};
@@ -24,38 +24,38 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// Why there is no TLS connection.
 #[derive(Debug, Error)]
 pub(super) enum HandshakeError {
-    #[error("it took too long")]
+    #[error("handshake timed out")]
     Timeout,
     #[error("{0}")]
     Failed(#[from] io::Error),
-    #[error("no server name was asked for")]
+    #[error("no server name requested")]
     NoName,
-    #[error("nothing is served under the server name")]
+    #[error("unknown server name")]
     UnknownName,
 }
 
 /// How a handshake ended.
-pub(super) type Shaken = Result<(TlsStream<TcpStream>, Negotiated), HandshakeError>;
+pub(super) type HandshakeResult = Result<(TlsStream<TcpStream>, Negotiated), HandshakeError>;
 
 /// Shakes hands, once there are not too many others under way, within the time that a head may
 /// take; counts how it ended.
-pub(super) async fn accept(worker: &Worker, stream: TcpStream) -> Shaken {
+pub(super) async fn accept(worker: &Worker, stream: TcpStream) -> HandshakeResult {
     let mut own = false;
-    let shaking = shake_hands(worker, stream, &mut own);
-    let shaken = timeout(worker.limits.head, shaking).await;
-    let shaken = shaken.unwrap_or(Err(HandshakeError::Timeout));
+    let handshaking = handshake(worker, stream, &mut own);
+    let handshake = timeout(worker.limits.head, handshaking).await;
+    let handshake = handshake.unwrap_or(Err(HandshakeError::Timeout));
     if !own {
-        let handshakes = &worker.cells.handshakes;
-        match &shaken {
+        let handshakes = &worker.counters.handshakes;
+        match &handshake {
             Ok((stream, _)) => handshakes.done(done(stream.get_ref().1)),
             Err(error) => handshakes.failed(error.failure()),
         }
     }
-    shaken
+    handshake
 }
 
 /// `own` tells whether the client is the data plane itself.
-async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shaken {
+async fn handshake(worker: &Worker, stream: TcpStream, own: &mut bool) -> HandshakeResult {
     let place = worker.handshakes.acquire().await;
     let _place = place.map_err(io::Error::other)?;
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
@@ -65,7 +65,7 @@ async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shak
         .alpn()
         .is_some_and(|mut protocols| protocols.any(is_own));
     let found = match hello.server_name() {
-        None => unnamed(worker).ok_or(HandshakeError::NoName),
+        None => default_termination(worker).ok_or(HandshakeError::NoName),
         Some(name) => find(worker, name).ok_or(HandshakeError::UnknownName),
     };
     let negotiated = match found {
@@ -79,15 +79,15 @@ async fn shake_hands(worker: &Worker, stream: TcpStream, own: &mut bool) -> Shak
     let turn = worker.tls.signing.acquire().await;
     let turn = turn.map_err(io::Error::other)?;
     // Signs at once, whatever the version.
-    let shaking = start.into_stream(Arc::clone(&negotiated.termination.config));
+    let handshaking = start.into_stream(Arc::clone(&negotiated.termination.config));
     // The others of this turn go first, and the sockets are looked at.
     yield_now().await;
     drop(turn);
-    Ok((shaking.await?, negotiated))
+    Ok((handshaking.await?, negotiated))
 }
 
-fn unnamed(worker: &Worker) -> Option<Negotiated> {
-    let termination = worker.tls.unnamed()?;
+fn default_termination(worker: &Worker) -> Option<Negotiated> {
+    let termination = worker.tls.default_termination()?;
     Some(Negotiated {
         host: None,
         termination,
@@ -141,7 +141,7 @@ impl HandshakeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use crate::tls::certificate::{CertificateSlot, Presented};
     use crate::tls::provider;
     use crate::tls::termination::{Termination, Terminations, Versions};
@@ -164,7 +164,7 @@ mod tests {
     /// Fewer than the tasks that the runtime runs before it looks at its sockets by itself.
     const CLIENTS: usize = 32;
 
-    /// Counts its signatures. During the first, somebody's request arrives.
+    /// Counts its signatures. During the first, another client's request arrives.
     #[derive(Clone, Debug)]
     struct Key {
         key: Arc<dyn SigningKey>,
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// How TLS is spoken with this key.
+    /// Builds a termination with this key.
     fn termination(
         signed: &Arc<AtomicUsize>,
         request: StdUnixStream,
@@ -226,7 +226,7 @@ mod tests {
         Ok(made.unwrap())
     }
 
-    /// What a client says first that asks for no server name.
+    /// ClientHello without a server name.
     fn hello() -> Result<Vec<u8>, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::clone(provider()))
             .with_safe_default_protocol_versions()?
@@ -251,9 +251,11 @@ mod tests {
         let (sender, receiver) = StdUnixStream::pair().unwrap();
         receiver.set_nonblocking(true).unwrap();
         let hello = hello().unwrap();
-        let worker = Rc::new(Worker::alone(Ledger::new(None)));
+        let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
         let termination = termination(&signed, sender).unwrap();
-        worker.tls.set_unnamed(Some(Arc::new(termination)));
+        worker
+            .tls
+            .set_default_termination(Some(Arc::new(termination)));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         runtime.block_on(async {
             let mut request = UnixStream::from_std(receiver).unwrap();
@@ -273,7 +275,7 @@ mod tests {
             served.await.unwrap().unwrap();
             let before = signed.load(Ordering::Relaxed);
             assert!(before <= 2 * SIGNATURES_PER_TURN, "{before} signatures");
-            // Nobody is forgotten.
+            // Every client is served.
             let all = async {
                 while signed.load(Ordering::Relaxed) < CLIENTS {
                     yield_now().await;

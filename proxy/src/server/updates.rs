@@ -3,8 +3,8 @@
 use crate::lifecycle::Phase;
 use crate::server::accept;
 use crate::worker::Worker;
-use crate::worker::mail::{HostChange, Mail, OpenListener};
-use crate::worker::peers::Arrival;
+use crate::worker::mail::{HostChange, OpenListener, WorkerUpdate};
+use crate::worker::peers::AcceptedConnection;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,57 +17,57 @@ use tokio_util::sync::CancellationToken;
 /// How often the worker looks after its pool and its log.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How often a worker that is closing looks whether its last connection has ended.
-const LAST_LOOKS: Duration = Duration::from_millis(20);
+const CLOSING_POLL: Duration = Duration::from_millis(20);
 
 /// Applies mail and follows the phase, until all connections have ended or must.
-pub(super) async fn attend(
+pub(super) async fn run_loop(
     worker: &Rc<Worker>,
-    mut mail: mpsc::Receiver<Mail>,
-    mut inbox: mpsc::Receiver<Arrival>,
+    mut updates: mpsc::Receiver<WorkerUpdate>,
+    mut inbox: mpsc::Receiver<AcceptedConnection>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut listeners = Listeners::default();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
-            Some(arrival) = inbox.recv() => accept::serve(worker, arrival),
-            () = worker.crowded.notified() => {
-                worker.have_idle_leave();
+            Some(accepted) = inbox.recv() => accept::serve(worker, accepted),
+            () = worker.shed_requested.notified() => {
+                worker.shed_idle();
             }
-            Some(mail) = mail.recv() => apply(worker, &mut listeners, mail),
+            Some(update) = updates.recv() => apply(worker, &mut listeners, update),
             changed = phase.changed() => {
-                // Whoever held the other end is gone; nobody is left to drain for.
+                // The sender is gone: there is nothing left to drain for.
                 let now = changed.map_or(Phase::Stopped, |()| *phase.borrow_and_update());
                 worker.enter(now);
                 if now == Phase::Closing {
                     listeners.close_all().await;
-                    take_in(worker, &mut inbox).await;
+                    drain_inbox(worker, &mut inbox).await;
                 }
             }
-            () = sleep(LAST_LOOKS), if worker.is_closing() => {}
+            () = sleep(CLOSING_POLL), if worker.is_closing() => {}
             _ = housekeeping.tick() => {
                 worker.pool.sweep(Instant::now());
                 worker.http2_pool.sweep(Instant::now().into());
-                worker.account.wake();
+                worker.memory.wake();
                 if worker.is_overloaded() {
-                    worker.have_idle_leave();
+                    worker.shed_idle();
                 }
-                worker.log.flush(&worker.cells);
+                worker.log.flush(&worker.counters);
             }
         }
-        let drained = worker.is_closing() && worker.cells.active() == 0;
+        let drained = worker.is_closing() && worker.counters.active() == 0;
         if drained || worker.phase() == Phase::Stopped {
             return;
         }
     }
 }
 
-/// Serves what others have sent, and refuses more: whoever still accepts keeps what it accepts. No
+/// Serves what other workers have sent, and takes no more: they keep what they still accept. No
 /// connection is lost in between, as one is either refused or comes out here.
-async fn take_in(worker: &Rc<Worker>, inbox: &mut mpsc::Receiver<Arrival>) {
+async fn drain_inbox(worker: &Rc<Worker>, inbox: &mut mpsc::Receiver<AcceptedConnection>) {
     inbox.close();
-    while let Some(arrival) = inbox.recv().await {
-        accept::serve(worker, arrival);
+    while let Some(accepted) = inbox.recv().await {
+        accept::serve(worker, accepted);
     }
 }
 
@@ -84,7 +84,7 @@ impl Listeners {
         let ports = listener
             .sockets
             .iter()
-            .filter_map(|it| it.local_addr().ok());
+            .filter_map(|socket| socket.local_addr().ok());
         let ports = ports.map(|at| at.port()).collect();
         for socket in listener.sockets {
             let accepting = accept::run(Rc::clone(worker), socket, listener.protocol, stop.clone());
@@ -93,7 +93,7 @@ impl Listeners {
         if let Some((former, _)) = self.open.insert(listener.name, (stop, ports)) {
             former.cancel();
         }
-        self.tell_ports(worker);
+        self.publish_ports(worker);
         // Those that have ended are of no more interest.
         while self.tasks.try_join_next().is_some() {}
     }
@@ -102,10 +102,10 @@ impl Listeners {
         if let Some((stop, _)) = self.open.remove(name) {
             stop.cancel();
         }
-        self.tell_ports(worker);
+        self.publish_ports(worker);
     }
 
-    fn tell_ports(&self, worker: &Worker) {
+    fn publish_ports(&self, worker: &Worker) {
         let ports = self.open.values().flat_map(|(_, ports)| ports);
         worker.ports.replace(ports.copied().collect());
     }
@@ -117,10 +117,10 @@ impl Listeners {
     }
 }
 
-fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, mail: Mail) {
+fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, update: WorkerUpdate) {
     {
         let mut hosts = worker.hosts.borrow_mut();
-        for change in &*mail.hosts {
+        for change in &*update.hosts {
             match change {
                 HostChange::Set(host) => {
                     hosts.insert(host.policy.pattern.clone(), Arc::clone(host));
@@ -128,61 +128,63 @@ fn apply(worker: &Rc<Worker>, listeners: &mut Listeners, mail: Mail) {
                 HostChange::Remove(pattern) => {
                     hosts.remove(pattern);
                 }
-                HostChange::Unnamed(termination) => worker.tls.set_unnamed(termination.clone()),
+                HostChange::DefaultTermination(termination) => {
+                    worker.tls.set_default_termination(termination.clone())
+                }
             }
         }
     }
-    for name in &mail.close {
+    for name in &update.close {
         listeners.close(worker, name);
     }
-    for listener in mail.open {
+    for listener in update.open {
         listeners.open(worker, listener);
     }
     // The control thread may have stopped waiting.
-    let _ = mail.applied.send(());
+    let _ = update.applied.send(());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Ledger;
+    use crate::memory::MemoryBudget;
     use portolan_discovery::table::Protocol;
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::LocalSet;
 
-    fn arrival(worker: &Worker) -> (Arrival, tokio::net::TcpStream) {
+    fn accepted(worker: &Worker) -> (AcceptedConnection, tokio::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, client): (_, SocketAddr) = listener.accept().unwrap();
         far.set_nonblocking(true).unwrap();
         stream.set_nonblocking(true).unwrap();
-        let arrival = Arrival {
+        let accepted = AcceptedConnection {
             stream,
             client,
             protocol: Protocol::Http,
-            active: worker.cells.open(),
+            active: worker.counters.open(),
             room: None,
         };
-        (arrival, tokio::net::TcpStream::from_std(far).unwrap())
+        (accepted, tokio::net::TcpStream::from_std(far).unwrap())
     }
 
-    /// Whoever hands a connection to a worker that is closing either gets it back or has it served.
+    /// A connection handed to a closing worker is either given back or served.
     #[tokio::test]
     async fn no_connection_is_lost_when_an_inbox_closes() {
         LocalSet::new()
             .run_until(async {
-                let worker = Rc::new(Worker::alone(Ledger::new(None)));
+                let worker = Rc::new(Worker::alone(MemoryBudget::new(None)));
                 let (sender, mut inbox) = mpsc::channel(2);
-                let (first, mut client) = arrival(&worker);
+                let (first, mut client) = accepted(&worker);
                 client
                     .write_all(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
                     .await
                     .unwrap();
                 sender.try_send(first).unwrap();
                 worker.enter(Phase::Closing);
-                take_in(&worker, &mut inbox).await;
-                let (late, _client) = arrival(&worker);
+                drain_inbox(&worker, &mut inbox).await;
+                let (late, _client) = accepted(&worker);
                 assert!(sender.try_send(late).is_err(), "given back");
                 let mut answer = String::new();
                 client.read_to_string(&mut answer).await.unwrap();

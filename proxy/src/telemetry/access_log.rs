@@ -1,9 +1,9 @@
 //! One line for each request, on standard output.
 //!
-//! A worker never waits for whoever reads the log: lines gather in the worker, go in blocks to
+//! A worker never waits for the reader of the log: lines gather in the worker, go in blocks to
 //! a thread that writes them, and are dropped and counted when that thread is far behind.
 
-use crate::telemetry::counters::Cells;
+use crate::telemetry::counters::WorkerCounters;
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ pub enum AccessLogFormat {
     Json,
 }
 
-/// What is known of a request when it arrives; the rest follows when it ends.
+/// Fields known when a request arrives; the rest follows when it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) method: String,
@@ -103,7 +103,7 @@ impl LogSink {
 fn write_blocks(blocks: &Receiver<String>) {
     let mut stdout = std::io::stdout();
     while let Ok(block) = blocks.recv() {
-        // Nobody to tell that nobody reads.
+        // There is no place to report that stdout is closed.
         let _ = stdout
             .write_all(block.as_bytes())
             .and_then(|()| stdout.flush());
@@ -121,7 +121,7 @@ impl AccessLog {
         now: Timestamp,
         record: &Record,
         outcome: Outcome<'_>,
-        cells: &Cells,
+        counters: &WorkerCounters,
     ) {
         let mut gathered = self.gathered.borrow_mut();
         // Writing into a string cannot fail.
@@ -131,23 +131,23 @@ impl AccessLog {
             AccessLogFormat::Json => json(&mut gathered, now, record, outcome),
         };
         if gathered.len() >= BLOCK {
-            self.hand_over(&mut gathered, cells);
+            self.hand_over(&mut gathered, counters);
         }
     }
 
     /// Hands over what has gathered; called now and then, so that no line waits for long.
-    pub(crate) fn flush(&self, cells: &Cells) {
-        self.hand_over(&mut self.gathered.borrow_mut(), cells);
+    pub(crate) fn flush(&self, counters: &WorkerCounters) {
+        self.hand_over(&mut self.gathered.borrow_mut(), counters);
     }
 
-    fn hand_over(&self, gathered: &mut String, cells: &Cells) {
+    fn hand_over(&self, gathered: &mut String, counters: &WorkerCounters) {
         if gathered.is_empty() {
             return;
         }
         let lines = gathered.lines().count() as u64;
         let block = std::mem::replace(gathered, String::with_capacity(BLOCK + 1024));
         if self.writer.try_send(block).is_err() {
-            cells.log_lines_dropped.add(lines);
+            counters.log_lines_dropped.add(lines);
         }
     }
 }
@@ -277,16 +277,16 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_writes_drops_lines_and_counts_them() {
+    fn drops_and_counts_lines_when_the_writer_is_behind() {
         let (writer, _blocks) = sync_channel(0);
         let log = AccessLog {
             format: AccessLogFormat::Text,
             gathered: RefCell::new("a\nb\n".into()),
             writer,
         };
-        let cells = Cells::default();
-        log.flush(&cells);
-        assert_eq!(cells.log_lines_dropped.get(), 2);
+        let counters = WorkerCounters::default();
+        log.flush(&counters);
+        assert_eq!(counters.log_lines_dropped.get(), 2);
         assert!(log.gathered.borrow().is_empty());
     }
 }

@@ -1,42 +1,42 @@
-//! What a worker counts. Each has cells of its own, written by it alone and read when somebody asks.
+//! Counters of a worker. Each worker has its own, written by it alone and read by the metrics page.
 
-use crate::telemetry::counter::Cell;
+use crate::telemetry::counter::Counter;
 use crate::telemetry::handshakes::Handshakes;
 use std::sync::Arc;
 
-/// The cells of one worker, on cache lines of their own.
+/// Counters of one worker, on cache lines of their own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Cells {
+pub(crate) struct WorkerCounters {
     /// Finished requests by the hundreds of their status: 1xx to 5xx.
-    requests: [Cell; 5],
-    pub(crate) connections_accepted: Cell,
-    connections_active: Cell,
-    pub(crate) connections_shed: Cell,
-    pub(crate) accept_pauses: Cell,
-    pub(crate) overload_refused: Cell,
+    requests: [Counter; 5],
+    pub(crate) connections_accepted: Counter,
+    connections_active: Counter,
+    pub(crate) connections_shed: Counter,
+    pub(crate) accept_pauses: Counter,
+    pub(crate) overload_refused: Counter,
     pub(crate) handshakes: Handshakes,
-    pub(crate) upstream_connect_failed: Cell,
-    pub(crate) upstream_tls_failed: Cell,
-    pub(crate) upstream_denied: Cell,
-    pub(crate) upstream_timed_out: Cell,
-    pub(crate) upstream_malformed: Cell,
-    pub(crate) upstream_closed: Cell,
-    pub(crate) upstream_connections_opened: Cell,
-    pub(crate) upstream_connections_reused: Cell,
-    pub(crate) retries: Cell,
-    pub(crate) clients_gone: Cell,
-    pub(crate) bytes_received: Cell,
-    pub(crate) bytes_sent: Cell,
-    pub(crate) log_lines_dropped: Cell,
+    pub(crate) upstream_connect_failed: Counter,
+    pub(crate) upstream_tls_failed: Counter,
+    pub(crate) upstream_denied: Counter,
+    pub(crate) upstream_timed_out: Counter,
+    pub(crate) upstream_malformed: Counter,
+    pub(crate) upstream_closed: Counter,
+    pub(crate) upstream_connections_opened: Counter,
+    pub(crate) upstream_connections_reused: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) clients_gone: Counter,
+    pub(crate) bytes_received: Counter,
+    pub(crate) bytes_sent: Counter,
+    pub(crate) log_lines_dropped: Counter,
 }
 
-impl Cells {
+impl WorkerCounters {
     /// Counts a finished request.
     pub(crate) fn finished(&self, status: u16) {
         let hundreds = usize::from(status / 100).saturating_sub(1);
-        if let Some(cell) = self.requests.get(hundreds) {
-            cell.add(1);
+        if let Some(counter) = self.requests.get(hundreds) {
+            counter.add(1);
         }
     }
 
@@ -44,7 +44,7 @@ impl Cells {
     pub(crate) fn requests(&self) -> impl Iterator<Item = (u8, u64)> {
         (1..)
             .zip(&self.requests)
-            .map(|(hundreds, cell)| (hundreds, cell.get()))
+            .map(|(hundreds, counter)| (hundreds, counter.get()))
     }
 
     /// Connections that are open.
@@ -61,7 +61,7 @@ impl Cells {
 
 /// A connection that is open.
 #[derive(Debug)]
-pub(crate) struct Active(Arc<Cells>);
+pub(crate) struct Active(Arc<WorkerCounters>);
 
 impl Drop for Active {
     fn drop(&mut self) {

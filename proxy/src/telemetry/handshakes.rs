@@ -1,16 +1,16 @@
 //! TLS handshakes with clients, counted by how they ended.
 
-use crate::telemetry::counter::Cell;
+use crate::telemetry::counter::Counter;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use std::fmt;
 
-/// The cells of one worker.
+/// Handshake counters of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
-    done: [Cell; Done::ALL.len()],
-    failed: [Cell; Failure::ALL.len()],
+    done: [Counter; Done::ALL.len()],
+    failed: [Counter; Failure::ALL.len()],
 }
 
 /// A handshake that led to a connection.
@@ -54,7 +54,7 @@ pub(crate) enum Failure {
     Incompatible,
     /// The client ended it by an alert: often it does not trust the certificate it was shown.
     RefusedByClient,
-    /// What the client sent breaks a rule of TLS.
+    /// The client violated the TLS protocol.
     Malformed,
     /// The client closed the connection.
     Closed,
@@ -104,8 +104,8 @@ impl Handshakes {
         let mut family = out.encode_descriptor("handshakes", help, None, MetricType::Counter)?;
         for (index, done) in Done::ALL.iter().enumerate() {
             let sum = workers()
-                .filter_map(|it| it.done.get(index))
-                .map(Cell::get)
+                .filter_map(|counters| counters.done.get(index))
+                .map(Counter::get)
                 .sum();
             let labels = done.labels();
             ConstCounter::<u64>::new(sum).encode(family.encode_family(&labels)?)?;
@@ -115,8 +115,8 @@ impl Handshakes {
         let mut family = out.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (index, failure) in Failure::ALL.iter().enumerate() {
             let sum = workers()
-                .filter_map(|it| it.failed.get(index))
-                .map(Cell::get)
+                .filter_map(|counters| counters.failed.get(index))
+                .map(Counter::get)
                 .sum();
             let labels = [("reason", failure.label())];
             ConstCounter::<u64>::new(sum).encode(family.encode_family(&labels)?)?;
@@ -125,8 +125,12 @@ impl Handshakes {
     }
 }
 
-fn count<T: PartialEq>(all: &[T], cells: &[Cell], what: T) {
-    if let Some((_, cell)) = all.iter().zip(cells).find(|(it, _)| **it == what) {
-        cell.add(1);
+fn count<T: PartialEq>(all: &[T], counters: &[Counter], what: T) {
+    if let Some((_, counter)) = all
+        .iter()
+        .zip(counters)
+        .find(|(counters, _)| **counters == what)
+    {
+        counter.add(1);
     }
 }

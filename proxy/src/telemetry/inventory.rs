@@ -15,7 +15,7 @@ pub(crate) enum LookupResult {
     Failed,
 }
 
-/// What the control thread holds, for whoever reads the metrics. Its labels are the names of
+/// Applied resources, for the metrics. Its labels are the names of
 /// resources: as many as were applied, never more.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {

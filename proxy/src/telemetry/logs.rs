@@ -1,4 +1,4 @@
-//! Logs, on standard error. What is logged is said by `RUST_LOG` (default `info`).
+//! Logs, on standard error. `RUST_LOG` sets the filter (default `info`).
 
 use anyhow::anyhow;
 use std::io::{IsTerminal, stderr};

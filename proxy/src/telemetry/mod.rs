@@ -1,4 +1,4 @@
-//! What the data plane says about itself: counters, the access log, its own log.
+//! Telemetry: counters, the access log, logs.
 
 pub mod access_log;
 pub(crate) mod counter;

@@ -16,11 +16,11 @@ use thiserror::Error;
 pub(crate) enum CertificateError {
     #[error("tls.crt: not PEM: {0}")]
     Chain(rustls_pki_types::pem::Error),
-    #[error("tls.crt: there is no certificate in it")]
+    #[error("tls.crt: no certificate found")]
     Empty,
     #[error("tls.crt: the first certificate cannot be read: {0}")]
     Leaf(String),
-    #[error("tls.key: there is no private key in PEM in it: {0}")]
+    #[error("tls.key: no private key in PEM found: {0}")]
     Key(rustls_pki_types::pem::Error),
     #[error("tls.key: {0}; it must be the private key of the first certificate in tls.crt")]
     Unfit(rustls::Error),
@@ -143,8 +143,8 @@ mod tests {
         let key = one.signing_key.serialize_pem();
         let unfit = refused(one.cert.pem(), other.signing_key.serialize_pem());
         assert!(unfit.starts_with("tls.key: ") && unfit.contains("must be the private key"));
-        assert!(refused(String::new(), key.clone()).starts_with("tls.crt: there is no"));
-        assert!(refused(one.cert.pem(), String::new()).starts_with("tls.key: there is no"));
+        assert!(refused(String::new(), key.clone()).starts_with("tls.crt: no certificate"));
+        assert!(refused(one.cert.pem(), String::new()).starts_with("tls.key: no private key"));
         assert!(refused(one.cert.pem(), "nonsense".into()).starts_with("tls.key: "));
         let damaged = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         assert!(refused(damaged.into(), key).starts_with("tls.crt: the first"));

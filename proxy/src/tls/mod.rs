@@ -1,4 +1,4 @@
-//! TLS: what is shown to clients and asked of them, and what is asked of endpoints.
+//! TLS: termination for clients, and what is required of endpoints.
 //!
 //! Everything here is made by the control thread from the table and shared by all workers. What
 //! changes often (certificates, ticket seeds) sits in slots that a handshake looks into, so that
@@ -22,11 +22,11 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
 }
 
 /// By this protocol (RFC 7301) the data plane knows its own handshakes, which it does not count.
-/// Nobody else knows it: it is made at start, and only the own listener gets to see it.
+/// No other client knows it: it is made at start, and only the own listener gets to see it.
 pub(crate) static OWN: LazyLock<Vec<u8>> =
     LazyLock::new(|| format!("portolan-probe-{:032x}", fastrand::u128(..)).into_bytes());
 
-/// Whether a client that offers this protocol is the probe.
+/// Returns whether a client that offers this protocol is the probe.
 pub(crate) fn is_own(protocol: &[u8]) -> bool {
     protocol == *OWN
 }
@@ -35,20 +35,20 @@ pub(crate) fn is_own(protocol: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// What the page says is spoken, is spoken, and nothing else.
+    /// The page lists exactly the suites and groups in use.
     #[test]
     fn the_page_names_every_suite_and_group() {
         let page = include_str!("../../../docs/guides/tls.md");
         let mut suites = 0;
         for suite in &provider().cipher_suites {
             let name = format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");
-            let told = match name.split_once("_WITH_") {
+            let listed = match name.split_once("_WITH_") {
                 Some((kind, cipher)) => {
                     page.contains(&format!("{kind}_WITH_")) && page.contains(&format!("`{cipher}`"))
                 }
                 None => page.contains(&format!("`{name}`")),
             };
-            assert!(told, "{name}");
+            assert!(listed, "{name}");
             suites += 1;
         }
         assert_eq!(suites, 3 + 2 * 3);

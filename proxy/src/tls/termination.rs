@@ -1,4 +1,4 @@
-//! How TLS is spoken with the clients of a host, ready for a handshake.
+//! TLS termination of a host, ready for a handshake.
 
 use crate::tls::certificate::CertificateSlot;
 use crate::tls::provider;
@@ -18,14 +18,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use thiserror::Error;
 
-/// What is spoken over TLS (RFC 7301), best first. A client that offers protocols and none of
+/// Application protocols (RFC 7301), preferred first. A client that offers protocols and none of
 /// these is refused with `no_application_protocol`; one that offers nothing gets HTTP/1.1.
 const PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
-/// Why TLS cannot be spoken as it is told.
+/// Errors of a TLS configuration.
 #[derive(Debug, Error)]
 pub(crate) enum TerminationError {
-    #[error("tls.minVersion: newer than tls.maxVersion; no version is left to speak")]
+    #[error("tls.minVersion: Invalid value: must not be newer than tls.maxVersion")]
     Versions,
     #[error("tls.clientCA: {0}")]
     ClientCa(#[from] VerifierBuilderError),
@@ -33,7 +33,7 @@ pub(crate) enum TerminationError {
     Rustls(#[from] rustls::Error),
 }
 
-/// How TLS is spoken with the clients of one host.
+/// TLS termination of one host.
 #[derive(Debug)]
 pub(crate) struct Termination {
     pub(crate) config: Arc<ServerConfig>,
@@ -42,7 +42,7 @@ pub(crate) struct Termination {
     client_ca: Option<ClientAuthority>,
 }
 
-/// The oldest and the newest version that is spoken.
+/// Minimum and maximum version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Versions {
     min: TlsVersion,
@@ -72,7 +72,7 @@ impl Versions {
     }
 }
 
-/// Who vouches for clients.
+/// Authorities that client certificates must come from.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientAuthority {
     pub(crate) anchors: Arc<Anchors>,
@@ -87,17 +87,17 @@ impl PartialEq for ClientAuthority {
 }
 
 impl Termination {
-    /// Who vouches for clients.
+    /// Authorities that client certificates must come from.
     pub(crate) fn client_ca(&self) -> Option<&ClientAuthority> {
         self.client_ca.as_ref()
     }
 
-    /// What is shown, in the order of the table.
+    /// Certificates, in the order of the table.
     pub(crate) fn certificates(&self) -> &Arc<[Arc<CertificateSlot>]> {
         &self.certificates
     }
 
-    /// Whether what a handshake under `other` asked of its client is what this asks.
+    /// Returns whether what a handshake under `other` asked of its client is what this asks.
     pub(crate) fn asks_the_same_as(&self, other: &Self) -> bool {
         self.versions == other.versions && self.client_ca == other.client_ca
     }
@@ -105,7 +105,7 @@ impl Termination {
     pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
         let within = |these: &[Arc<CertificateSlot>], those: &[Arc<CertificateSlot>]| {
             let among =
-                |this: &Arc<CertificateSlot>| those.iter().any(|it| it.name() == this.name());
+                |this: &Arc<CertificateSlot>| those.iter().any(|that| that.name() == this.name());
             these.iter().all(among)
         };
         within(&self.certificates, &other.certificates)
@@ -200,7 +200,7 @@ impl Terminations {
     }
 }
 
-/// What a session ticket is bound to. There is none under a client authority.
+/// Context that a session ticket is bound to. There is none under a client authority.
 fn context(name: Option<&str>, versions: Versions) -> [u8; 32] {
     let version = |version| match version {
         TlsVersion::V1_2 => 12,
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn tickets_are_made_for_clients_that_need_not_prove_who_they_are() {
+    fn issues_tickets_only_without_client_authority() {
         let (slot, anchors) = (slot(), authority());
         let mut terminations = Terminations::default();
         terminations.tickets().replace(&[TicketSeed([1; 32])]);

@@ -1,5 +1,5 @@
 //! Session tickets (RFC 5077, RFC 8446 4.6.1) that every proxy of a class can open, and that open
-//! for nobody else and for no other host.
+//! for no other server and for no other host.
 //!
 //! A ticket is sealed with a key of its own:
 //! ```text
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn any_proxy_with_the_seed_opens_it_and_nobody_else() {
+    fn opens_only_with_the_same_seed_and_host() {
         let ticket = ticketer(&[1], 9).encrypt(b"state").unwrap();
         assert_eq!(ticketer(&[1], 9).decrypt(&ticket).unwrap(), b"state");
         assert_eq!(ticketer(&[2], 9).decrypt(&ticket), None, "another seed");

@@ -13,7 +13,7 @@ use thiserror::Error;
 pub(crate) enum TrustError {
     #[error("ca.crt: not PEM: {0}")]
     Pem(rustls_pki_types::pem::Error),
-    #[error("ca.crt: there is no certificate in it")]
+    #[error("ca.crt: no certificate found")]
     Empty,
     #[error("ca.crt: certificate {number} cannot be an authority: {source}")]
     Certificate {
@@ -28,7 +28,7 @@ pub(crate) struct Anchors {
     /// `namespace/secret`.
     pub(crate) name: Box<str>,
     pub(crate) roots: Arc<RootCertStore>,
-    /// Tells one content from another: who was let in by others must prove anew who it is.
+    /// Tells one content from another: a client let in by others must prove its identity again.
     pub(crate) digest: [u8; 32],
 }
 
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn several_authorities_are_taken_and_told_from_others() {
+    fn parses_several_authorities_and_compares_by_content() {
         let (one, two) = (authority(), authority());
         let both = parse(&format!("{one}{two}")).unwrap();
         assert_eq!(both.roots.len(), 2);
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_no_authority_is_refused_by_number() {
         let refused = |pem: &str| parse(pem).unwrap_err().to_string();
-        assert_eq!(refused(""), "ca.crt: there is no certificate in it");
+        assert_eq!(refused(""), "ca.crt: no certificate found");
         let damaged = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
         let second = refused(&format!("{}{damaged}", authority()));
         assert!(

@@ -1,7 +1,7 @@
-//! Which addresses are never contacted, whoever says that an endpoint is there.
+//! Addresses that are never contacted, even if an endpoint claims them.
 //!
 //! Asked for each request, since a waiting connection may be older than the class's word, and after DNS
-//! has said its last one: a name that is allowed when it is looked up and points elsewhere a moment
+//! has resolved: a name that is allowed when it is looked up and points elsewhere a moment
 //! later gains nothing (DNS rebinding).
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Denied {
     always: Arc<Networks>,
-    /// What the class adds.
+    /// Networks that the class adds.
     class: Arc<ArcSwap<Networks>>,
 }
 
@@ -25,7 +25,7 @@ impl Denied {
         }
     }
 
-    /// What the class adds from now on.
+    /// Replaces the networks that the class adds.
     pub(crate) fn set_class(&self, networks: Networks) {
         self.class.store(Arc::new(networks));
     }

@@ -1,5 +1,5 @@
 //! The connections of one worker to endpoints that speak HTTP/2, each with room for many requests at a
-//! time. A request takes a place on one; when all are full another is opened, by one request for all
+//! time. A request takes a permit on one; when all are full another is opened, by one request for all
 //! that wait.
 
 use crate::clock;
@@ -25,7 +25,7 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 /// All of a worker's connections, by endpoint and by what it has proved.
 #[derive(Debug, Default)]
 pub(crate) struct Http2Pool {
-    /// The key is made of addresses in memory, which the connections keeps from being given anew.
+    /// The key is made of addresses in memory, which the entry keeps from being reused.
     endpoints: RefCell<HashMap<Key, EndpointConnections, RandomState>>,
 }
 
@@ -35,7 +35,7 @@ struct EndpointConnections {
     endpoint: Arc<Endpoint>,
     _proved: Option<Arc<Connector>>,
     open: Vec<Http2Connection>,
-    /// One is being opened; who waits for a place hears of it.
+    /// One is being opened; requests that wait for a permit are notified.
     opening: bool,
     opened: Rc<Notify>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Http2Connection {
     state: Rc<State>,
 }
 
-/// What is known of a connection.
+/// State of a connection.
 #[derive(Debug)]
 pub(crate) struct State {
     /// Requests that are under way.
@@ -63,12 +63,12 @@ pub(crate) struct StreamPermit {
     state: Rc<State>,
 }
 
-/// What a look for a place found.
+/// Result of looking for a permit.
 pub(crate) enum Found {
     Permit(StreamPermit),
-    /// Somebody opens a connection.
+    /// Another request opens a connection.
     Opening(Rc<Notify>),
-    /// Nothing, and whoever looked is to open one.
+    /// None, and the caller is to open one.
     Nothing(Rc<Notify>),
 }
 
@@ -88,7 +88,11 @@ impl Http2Pool {
             opened: Rc::default(),
         });
         connections.open.retain_mut(Http2Connection::is_usable);
-        if let Some(connection) = connections.open.iter().find(|it| it.has_room()) {
+        if let Some(connection) = connections
+            .open
+            .iter()
+            .find(|connection| connection.has_room())
+        {
             return Found::Permit(connection.permit());
         }
         if connections.opening {
@@ -104,7 +108,7 @@ impl Http2Pool {
         }
     }
 
-    /// Lets go of what is not worth keeping: connections to endpoints that are gone, and those that
+    /// Drops what is not worth keeping: connections to endpoints that are gone, and those that
     /// had no request for long. Each ends with its last request.
     pub(crate) fn sweep(&self, now: Instant) {
         self.endpoints.borrow_mut().retain(|_, connections| {
@@ -118,12 +122,14 @@ impl Http2Pool {
         });
     }
 
-    /// Lets go of every connection that has no request. Gives whether there was any.
+    /// Drops every connection that has no request. Returns whether there was any.
     pub(crate) fn close_idle(&self) -> bool {
         let mut any = false;
         for connections in self.endpoints.borrow_mut().values_mut() {
             let before = connections.open.len();
-            connections.open.retain(|it| it.state.streams.get() > 0);
+            connections
+                .open
+                .retain(|connection| connection.state.streams.get() > 0);
             any |= connections.open.len() < before;
         }
         any
@@ -146,10 +152,10 @@ impl Http2Connection {
         Self { sender, state }
     }
 
-    /// It has not ended, and neither side has said that it will.
+    /// Returns whether it is open and neither side has announced its end.
     fn is_usable(&mut self) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
-        let ready = self.sender.poll_ready(&mut nobody);
+        let mut noop = Context::from_waker(Waker::noop());
+        let ready = self.sender.poll_ready(&mut noop);
         !self.state.retired.get() && !matches!(ready, std::task::Poll::Ready(Err(_)))
     }
 
@@ -177,7 +183,7 @@ impl StreamPermit {
         self.sender.send_request(head, bodiless)
     }
 
-    /// Whether WebSockets can be asked for (RFC 8441 3).
+    /// Returns whether WebSockets can be asked for (RFC 8441 3).
     pub(crate) fn offers_tunnels(&self) -> bool {
         self.sender.is_extended_connect_protocol_enabled()
     }

@@ -1,5 +1,5 @@
-//! The way to an endpoint, whatever is spoken with the client: which endpoint, over which
-//! connection, and what becomes of the connection afterwards.
+//! Connections to endpoints: pools of them, TLS, and the addresses that are denied.
+//! Connecting for a request is `exchange::connect`.
 
 pub(crate) mod denied;
 pub(crate) mod http2_pool;

@@ -22,7 +22,7 @@ const IDLE_PER_ENDPOINT: u32 = 256;
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-struct Kept {
+struct IdleConnection {
     stream: Stream,
     since: Instant,
     _place: IdlePlace,
@@ -31,10 +31,10 @@ struct Kept {
 /// The connections of one endpoint that have proved the same; the last one used is used first, so
 /// that the others age.
 #[derive(Debug)]
-struct Shelf {
+struct IdleConnections {
     endpoint: Arc<Endpoint>,
     _proved: Option<Arc<Connector>>,
-    kept: Vec<Kept>,
+    kept: Vec<IdleConnection>,
 }
 
 /// The waiting connections of one worker, by endpoint.
@@ -44,27 +44,27 @@ struct Shelf {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Pool {
-    /// The key is made of addresses in memory, which the shelf keeps from being given anew.
-    shelves: Mutex<HashMap<Key, Shelf, RandomState>>,
+    /// The key is made of addresses in memory, which the entry keeps from being reused.
+    idle: Mutex<HashMap<Key, IdleConnections, RandomState>>,
 }
 
 impl Pool {
-    /// A connection to the endpoint that can be written to, as far as anybody can know. Over TLS
+    /// A connection to the endpoint that can be written to, as far as is known. Over TLS
     /// one whose handshake was made by `connector`: what was proved to another is worth nothing.
     pub(crate) fn take(
         &self,
         endpoint: &Arc<Endpoint>,
         connector: Option<&Arc<Connector>>,
     ) -> Option<Stream> {
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        shelves.get_mut(&key(endpoint, connector))?.take()
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.get_mut(&key(endpoint, connector))?.take()
     }
 
-    /// One in the clear for another worker, on whose thread this is called. Not worth waiting for.
+    /// Returns a plaintext connection to another worker, on whose thread this is called. Not worth waiting for.
     pub(crate) fn give_away(&self, endpoint: &Arc<Endpoint>) -> Option<TcpStream> {
         let taken = {
-            let mut shelves = self.shelves.try_lock().ok()?;
-            shelves.get_mut(&key(endpoint, None))?.take()?
+            let mut idle = self.idle.try_lock().ok()?;
+            idle.get_mut(&key(endpoint, None))?.take()?
         };
         // A socket belongs to the reactor that it was registered with: it has to change over.
         let Stream::Plain(taken) = taken else {
@@ -82,44 +82,44 @@ impl Pool {
         let Some(place) = IdlePlace::claim(endpoint, IDLE_PER_ENDPOINT) else {
             return;
         };
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = shelves.entry(key(endpoint, stream.proved()));
-        let shelf = shelf.or_insert_with(|| Shelf {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = idle.entry(key(endpoint, stream.proved()));
+        let connections = connections.or_insert_with(|| IdleConnections {
             endpoint: Arc::clone(endpoint),
             _proved: stream.proved().cloned(),
             kept: Vec::new(),
         });
-        shelf.kept.push(Kept {
+        connections.kept.push(IdleConnection {
             stream,
             since: now,
             _place: place,
         });
     }
 
-    /// Closes every waiting connection, unless another worker is at them. Gives whether any was.
+    /// Closes every waiting connection, unless another worker is at them. Returns whether any was.
     pub(crate) fn close_all(&self) -> bool {
-        self.shelves
+        self.idle
             .try_lock()
-            .is_ok_and(|mut shelves| shelves.drain().count() > 0)
+            .is_ok_and(|mut idle| idle.drain().count() > 0)
     }
 
     /// Closes what is not worth keeping: to endpoints that are gone, closed by the endpoint, or
     /// unused for long.
     pub(crate) fn sweep(&self, now: Instant) {
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        shelves.retain(|_, shelf| {
-            shelf.kept.retain_mut(|kept| {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|_, connections| {
+            connections.kept.retain_mut(|kept| {
                 now.duration_since(kept.since) < IDLE_TIME
                     && (!kept.stream.has_news() || kept.stream.is_quiet())
             });
-            !shelf.endpoint.is_removed() && !shelf.kept.is_empty()
+            !connections.endpoint.is_removed() && !connections.kept.is_empty()
         });
     }
 }
 
-impl Shelf {
+impl IdleConnections {
     fn take(&mut self) -> Option<Stream> {
-        while let Some(Kept { mut stream, .. }) = self.kept.pop() {
+        while let Some(IdleConnection { mut stream, .. }) = self.kept.pop() {
             if stream.is_quiet() {
                 return Some(stream);
             }
@@ -128,7 +128,7 @@ impl Shelf {
     }
 }
 
-/// Of a shelf.
+/// Endpoint and connector, by their addresses in memory.
 type Key = (usize, usize);
 
 fn key(endpoint: &Arc<Endpoint>, proved: Option<&Arc<Connector>>) -> Key {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_byte_that_nobody_asked_for_discards_the_connection() {
+    async fn discards_a_connection_with_an_unsolicited_byte() {
         let (_set, endpoint, near, mut far) = connected().await;
         far.write_all(b"H").await.unwrap();
         until_loud(&near).await;
@@ -195,7 +195,7 @@ mod tests {
         let pool = Pool::default();
         pool.keep(&endpoint, Stream::Plain(near), Instant::now());
         pool.sweep(Instant::now());
-        assert!(pool.shelves.lock().unwrap().is_empty());
+        assert!(pool.idle.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! A connection to an endpoint, in the clear or over TLS.
+//! A connection to an endpoint, plaintext or over TLS.
 
 use crate::transport::Transport;
 use crate::upstream::tls::Connector;
@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// What one request at a time goes over.
+/// Connection for one request at a time.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls {
         stream: Box<TlsStream<TcpStream>>,
-        /// What the endpoint has proved; the connection is good for nothing else.
+        /// Connector whose requirements the endpoint has met; the connection is good for no other.
         proved: Arc<Connector>,
     },
 }
@@ -33,7 +33,7 @@ impl Transport for Stream {
 }
 
 impl Stream {
-    /// What the endpoint had to prove; `None` in the clear.
+    /// Connector whose requirements the endpoint has met; `None` without TLS.
     pub(crate) fn proved(&self) -> Option<&Arc<Connector>> {
         match self {
             Self::Plain(_) => None,
@@ -41,7 +41,7 @@ impl Stream {
         }
     }
 
-    /// Whether HTTP/2 is spoken: over TLS the endpoint has said so, in the clear it must know (RFC 9113
+    /// Returns whether HTTP/2 is in use: negotiated over TLS, by prior knowledge in plaintext (RFC 9113
     /// 3.3).
     pub(crate) fn may_speak_http2(&self) -> bool {
         match self {
@@ -50,11 +50,11 @@ impl Stream {
         }
     }
 
-    /// Whether the reactor has heard anything, which costs no system call. It may be what was
+    /// Returns whether the reactor has heard anything, which costs no system call. It may be what was
     /// read already, and it may be behind.
     pub(crate) fn has_news(&self) -> bool {
-        let mut nobody = Context::from_waker(Waker::noop());
-        self.tcp().poll_read_ready(&mut nobody).is_ready()
+        let mut noop = Context::from_waker(Waker::noop());
+        self.tcp().poll_read_ready(&mut noop).is_ready()
     }
 
     /// Nothing has arrived for us and the peer has not closed. Asks the kernel: what the reactor
@@ -63,12 +63,9 @@ impl Stream {
         if let Self::Tls { stream, .. } = self {
             // Session tickets come when the endpoint likes (RFC 8446 4.6.1), and are no answer.
             let mut byte = [0];
-            let mut nobody = Context::from_waker(Waker::noop());
+            let mut noop = Context::from_waker(Waker::noop());
             let mut read = ReadBuf::new(&mut byte);
-            if Pin::new(stream)
-                .poll_read(&mut nobody, &mut read)
-                .is_ready()
-            {
+            if Pin::new(stream).poll_read(&mut noop, &mut read).is_ready() {
                 return false;
             }
         }

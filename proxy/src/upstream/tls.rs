@@ -24,14 +24,14 @@ use tokio_rustls::client::TlsStream;
 /// How many sessions are remembered for one endpoint.
 const SESSIONS: usize = 8;
 
-/// Why TLS cannot be spoken to a backend as it is told.
+/// Errors of the TLS configuration of a backend.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamTlsError {
-    #[error("tls.serverName: {0:?} is no DNS name")]
+    #[error("tls.serverName: Invalid value: {0:?}: must be a DNS name")]
     ServerName(String),
-    #[error("tls.subjectName: {0:?} is no DNS name")]
+    #[error("tls.subjectName: Invalid value: {0:?}: must be a DNS name")]
     SubjectName(String),
-    #[error("tls.ca: absent, and a certificate is to be checked; name the authority")]
+    #[error("tls.ca: Required value: the authority that the certificate is verified against")]
     NoAuthority,
     #[error("tls.ca: {0}")]
     Authority(#[from] VerifierBuilderError),
@@ -65,8 +65,8 @@ impl UpstreamTls {
         self.connector.load_full()
     }
 
-    /// Takes other authorities in the place of those of their name. Whoever has proved something
-    /// to the former ones has to prove it anew.
+    /// Takes other authorities in the place of those of their name. An endpoint verified against
+    /// the former ones is verified again.
     pub(crate) fn renew(&self, anchors: &Arc<Anchors>) -> Result<(), UpstreamTlsError> {
         let named = self.wanted.trust.as_deref() == Some(&*anchors.name);
         if named && self.connector.load().trusted != Some(anchors.digest) {
@@ -84,7 +84,7 @@ pub(crate) struct Connector {
     server_name: ServerName<'static>,
     /// The authorities, by content.
     trusted: Option<[u8; 32]>,
-    /// By the endpoint's address in memory, which the entry keeps from being given anew. What one
+    /// By the endpoint's address in memory, which the entry keeps from being reused. What one
     /// pod remembers of a session another knows nothing of.
     sessions: Mutex<HashMap<usize, Remembered>>,
 }
@@ -111,7 +111,7 @@ impl Connector {
         };
         let verifier: Arc<dyn ServerCertVerifier> = match (&wanted.trust, anchors) {
             (Some(_), Some(anchors)) => Arc::new(OneSubject::new(anchors, subject)?),
-            (None, _) if wanted.subject_name.is_none() => Arc::new(WhoeverItIs),
+            (None, _) if wanted.subject_name.is_none() => Arc::new(NoVerification),
             _ => return Err(UpstreamTlsError::NoAuthority),
         };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(provider()))
@@ -127,7 +127,11 @@ impl Connector {
         Ok(Self {
             config,
             server_name,
-            trusted: wanted.trust.as_ref().and(anchors).map(|it| it.digest),
+            trusted: wanted
+                .trust
+                .as_ref()
+                .and(anchors)
+                .map(|anchors| anchors.digest),
             sessions: Mutex::default(),
         })
     }
@@ -144,7 +148,7 @@ impl Connector {
         let connected = connector.connect(self.server_name.clone(), stream).await;
         connected.map_err(|error| {
             let address = endpoint.address();
-            tracing::debug!(%address, %error, "an endpoint does not speak TLS as it should");
+            tracing::debug!(%address, %error, "TLS handshake with endpoint failed");
             reason(&error)
         })
     }
@@ -155,7 +159,10 @@ impl Connector {
         if let Some(remembered) = known.get(&key) {
             return Arc::clone(&remembered.sessions);
         }
-        known.retain(|_, it| it.endpoint.upgrade().is_some_and(|it| !it.is_removed()));
+        known.retain(|_, remembered| {
+            let endpoint = remembered.endpoint.upgrade();
+            endpoint.is_some_and(|endpoint| !endpoint.is_removed())
+        });
         let sessions = Arc::new(ClientSessionMemoryCache::new(SESSIONS));
         let remembered = Remembered {
             endpoint: Arc::downgrade(endpoint),
@@ -237,12 +244,12 @@ impl ServerCertVerifier for OneSubject {
     }
 }
 
-/// Encrypts to whoever answers. Only for backends that name no authority and ask for no name: it
-/// keeps listeners on the way from reading, and nobody on the way from answering.
+/// Encrypts without verification. Only for backends that name no authority and ask for no name: it
+/// protects against passive listeners on the path, not against an active attacker.
 #[derive(Debug)]
-struct WhoeverItIs;
+struct NoVerification;
 
-impl ServerCertVerifier for WhoeverItIs {
+impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -293,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_asks_for_validation_and_has_no_authority_is_refused() {
+    fn rejects_validation_without_an_authority() {
         let refused = |wanted: &BackendTls| {
             UpstreamTls::new(wanted, UpstreamProtocol::Http1, None)
                 .unwrap_err()

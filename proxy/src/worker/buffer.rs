@@ -1,6 +1,6 @@
 //! Buffers that belong to a worker and are lent to a connection while it has something to read.
 
-use crate::memory::{Account, Charge, Lent, Step};
+use crate::memory::{Charge, Lent, MemoryPressure, WorkerMemory};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// What one read takes at most; also what a head usually fits in.
+/// Size of a buffer: the most that one read takes; a head usually fits in it.
 pub(crate) const BUFFER: usize = 16 * 1024;
 /// How many free buffers a worker keeps; more are given back to the allocator.
 const SPARE: usize = 256;
@@ -26,18 +26,18 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    fn new(capacity: usize, account: &Rc<Account>) -> Self {
-        account.lend();
+    fn new(capacity: usize, memory: &Rc<WorkerMemory>) -> Self {
+        memory.lend();
         Self {
             bytes: vec![0; capacity].into(),
             start: 0,
             end: 0,
-            charge: account.charge(capacity),
+            charge: memory.charge(capacity),
             lent: true,
         }
     }
 
-    /// What is there.
+    /// Returns the unread bytes.
     pub(crate) fn unread(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
@@ -64,7 +64,7 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// Whether nothing more can be read before something is used.
+    /// Returns whether nothing more can be read before something is used.
     pub(crate) fn is_full(&self) -> bool {
         self.end - self.start == self.bytes.len()
     }
@@ -72,7 +72,7 @@ impl Buffer {
     /// Makes room for a message head that does not fit.
     pub(crate) fn grow(&mut self, capacity: usize) {
         if capacity > self.bytes.len() {
-            let mut larger = Self::new(capacity, self.charge.account());
+            let mut larger = Self::new(capacity, self.charge.memory());
             let unread = self.unread();
             larger.end = unread.len();
             if let Some(front) = larger.bytes.get_mut(..unread.len()) {
@@ -104,7 +104,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if self.lent {
-            self.charge.account().give_back();
+            self.charge.memory().give_back();
         }
     }
 }
@@ -112,7 +112,7 @@ impl Drop for Buffer {
 /// The free buffers of one worker.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    account: Rc<Account>,
+    memory: Rc<WorkerMemory>,
     free: RefCell<Vec<Buffer>>,
     /// Empty vectors that heads were written to.
     rooms: RefCell<Vec<Vec<u8>>>,
@@ -120,9 +120,9 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     /// Buffers that are counted there.
-    pub(crate) fn new(account: Rc<Account>) -> Self {
+    pub(crate) fn new(memory: Rc<WorkerMemory>) -> Self {
         Self {
-            account,
+            memory,
             free: RefCell::default(),
             rooms: RefCell::default(),
         }
@@ -132,33 +132,33 @@ impl Buffers {
         match self.free.borrow_mut().pop() {
             Some(mut spare) => {
                 spare.lent = true;
-                self.account.lend();
+                self.memory.lend();
                 spare
             }
-            None => Buffer::new(BUFFER, &self.account),
+            None => Buffer::new(BUFFER, &self.memory),
         }
     }
 
-    /// Whether a body may be read that does not need one of these buffers; if not, its task is woken
+    /// Returns whether a body may be read that does not need one of these buffers; if not, its task is woken
     /// when it is worth asking again.
     pub(crate) fn may_lend(&self, cx: &Context<'_>) -> bool {
-        self.account.may_lend(cx, Step::HoldUp)
+        self.memory.may_lend(cx, MemoryPressure::HoldUp)
     }
 
     /// Counts what was read of such a body.
     pub(crate) fn lend_room(&self) -> Lent {
-        Lent::new(&self.account)
+        Lent::new(&self.memory)
     }
 
-    /// Takes back a buffer that nobody reads from any more, whatever it still holds.
+    /// Takes back a buffer that is no longer read from, whatever it still holds.
     pub(crate) fn take_back(&self, mut buffer: Buffer) {
         let mut free = self.free.borrow_mut();
-        let spare = free.len() < SPARE && self.account.step() == Step::Normal;
+        let spare = free.len() < SPARE && self.memory.pressure() == MemoryPressure::Normal;
         if spare && buffer.bytes.len() == BUFFER {
             buffer.clear();
             buffer.lent = false;
             free.push(buffer);
-            self.account.give_back();
+            self.memory.give_back();
         }
     }
 
@@ -177,8 +177,8 @@ impl Buffers {
         }
     }
 
-    /// Gives an empty buffer back.
-    pub(crate) fn tidy(&self, slot: &mut Option<Buffer>) {
+    /// Returns an empty buffer back.
+    pub(crate) fn release_if_empty(&self, slot: &mut Option<Buffer>) {
         if let Some(empty) = slot.take_if(|buffer| buffer.is_empty()) {
             self.take_back(empty);
         }
@@ -192,14 +192,15 @@ impl Buffers {
         from: &mut (impl AsyncRead + Unpin),
         slot: &mut Option<Buffer>,
     ) -> Poll<io::Result<usize>> {
-        match slot.is_some() || self.account.may_lend(cx, Step::Pause) {
-            true => self.poll_fill(cx, from, slot),
-            false => Poll::Pending,
+        if slot.is_some() || self.memory.may_lend(cx, MemoryPressure::Pause) {
+            self.poll_fill(cx, from, slot)
+        } else {
+            Poll::Pending
         }
     }
 
     /// As [`Self::poll_fill`], for bodies: while memory is short, new buffers are lent to a few of them
-    /// only, each in its turn. Gives `None` when it is that which is waited for.
+    /// only, each in its turn. Returns `None` when it is that which is waited for.
     pub(crate) fn poll_fill_body(
         &self,
         cx: &mut Context<'_>,
@@ -223,7 +224,7 @@ impl Buffers {
         let buffer = slot.get_or_insert_with(|| self.lend());
         let polled = buffer.poll_read(cx, from);
         if !matches!(polled, Poll::Ready(Ok(1..))) {
-            self.tidy(slot);
+            self.release_if_empty(slot);
         }
         polled
     }
@@ -235,7 +236,7 @@ mod tests {
     use tokio::io::{AsyncWriteExt, duplex};
 
     fn buffers() -> Buffers {
-        Buffers::new(Account::unlimited())
+        Buffers::new(WorkerMemory::unlimited())
     }
 
     async fn fill(
@@ -278,7 +279,7 @@ mod tests {
 
     #[test]
     fn growing_keeps_what_is_unread() {
-        let mut buffer = Buffer::new(4, &buffers().account);
+        let mut buffer = Buffer::new(4, &buffers().memory);
         buffer.bytes.copy_from_slice(b"abcd");
         buffer.end = 4;
         buffer.consume(1);

@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-/// Who waits.
+/// Connections that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
-    waiting: RefCell<Slab<Place>>,
+    waiting: RefCell<Slab<Entry>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Entry {
     waker: Waker,
     since: Instant,
     asked_to_leave: bool,
@@ -25,30 +25,30 @@ struct Place {
 impl Idle {
     /// Wakes every connection that is here.
     pub(crate) fn wake_all(&self) {
-        for (_, place) in self.waiting.borrow().iter() {
-            place.waker.wake_by_ref();
+        for (_, entry) in self.waiting.borrow().iter() {
+            entry.waker.wake_by_ref();
         }
     }
 
     /// Asks those that have waited longest to leave: one of eight, at least one and at most `most`, so
-    /// that whoever asks for something now and then stays. Gives how many were asked.
+    /// that connections in occasional use stay. Returns how many were asked.
     pub(crate) fn ask_longest(&self, most: usize) -> usize {
         let mut waiting = self.waiting.borrow_mut();
         let mut by_age: Vec<(Instant, usize)> = waiting
             .iter()
-            .filter(|(_, place)| !place.asked_to_leave && !place.busy)
-            .map(|(key, place)| (place.since, key))
+            .filter(|(_, entry)| !entry.asked_to_leave && !entry.busy)
+            .map(|(key, entry)| (entry.since, key))
             .collect();
-        let idle = waiting.iter().filter(|(_, place)| !place.busy).count();
+        let idle = waiting.iter().filter(|(_, entry)| !entry.busy).count();
         let most = (idle / 8).clamp(1, most);
         if by_age.len() > most {
             by_age.select_nth_unstable(most);
             by_age.truncate(most);
         }
         for (_, key) in &by_age {
-            if let Some(place) = waiting.get_mut(*key) {
-                place.asked_to_leave = true;
-                place.waker.wake_by_ref();
+            if let Some(entry) = waiting.get_mut(*key) {
+                entry.asked_to_leave = true;
+                entry.waker.wake_by_ref();
             }
         }
         by_age.len()
@@ -67,7 +67,7 @@ impl<'a> Waiting<'a> {
         Self { idle, key: None }
     }
 
-    /// Called by a poll that found nothing to do. Gives whether to go on waiting.
+    /// Called by a poll that found nothing to do. Returns whether to go on waiting.
     pub(crate) fn wait(&mut self, cx: &Context<'_>) -> bool {
         self.stand(cx, false)
     }
@@ -79,8 +79,8 @@ impl<'a> Waiting<'a> {
 
     fn stand(&mut self, cx: &Context<'_>, busy: bool) -> bool {
         let mut waiting = self.idle.waiting.borrow_mut();
-        let Some(place) = self.key.and_then(|key| waiting.get_mut(key)) else {
-            self.key = Some(waiting.insert(Place {
+        let Some(entry) = self.key.and_then(|key| waiting.get_mut(key)) else {
+            self.key = Some(waiting.insert(Entry {
                 waker: cx.waker().clone(),
                 since: Instant::now(),
                 asked_to_leave: false,
@@ -88,12 +88,12 @@ impl<'a> Waiting<'a> {
             }));
             return true;
         };
-        place.waker.clone_from(cx.waker());
-        if place.busy && !busy {
-            place.since = Instant::now();
+        entry.waker.clone_from(cx.waker());
+        if entry.busy && !busy {
+            entry.since = Instant::now();
         }
-        place.busy = busy;
-        !place.asked_to_leave
+        entry.busy = busy;
+        !entry.asked_to_leave
     }
 }
 
@@ -114,12 +114,12 @@ mod tests {
         let idle = Idle::default();
         let cx = Context::from_waker(Waker::noop());
         let mut waiting: Vec<_> = (0..25).map(|_| Waiting::new(&idle)).collect();
-        for place in &mut waiting {
-            assert!(place.wait(&cx));
+        for entry in &mut waiting {
+            assert!(entry.wait(&cx));
         }
         drop(waiting.remove(0));
         assert_eq!(idle.ask_longest(2), 2, "of 24, three were too many");
-        let stay: Vec<_> = waiting.iter_mut().map(|place| place.wait(&cx)).collect();
+        let stay: Vec<_> = waiting.iter_mut().map(|entry| entry.wait(&cx)).collect();
         assert_eq!(stay[..3], [false, false, true]);
         waiting.truncate(3);
         waiting[2].work(&cx);

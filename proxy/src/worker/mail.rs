@@ -1,4 +1,4 @@
-//! What the control thread sends to a worker.
+//! Updates from the control thread to a worker.
 
 use crate::host::Host;
 use crate::tls::termination::Termination;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 /// A change, applied as a whole between two polls.
 #[derive(Debug)]
-pub(crate) struct Mail {
+pub(crate) struct WorkerUpdate {
     pub(crate) hosts: Arc<[HostChange]>,
     pub(crate) open: Vec<OpenListener>,
     /// Names of listeners.
@@ -23,8 +23,8 @@ pub(crate) struct Mail {
 pub(crate) enum HostChange {
     Set(Arc<Host>),
     Remove(HostPattern),
-    /// How TLS is spoken with clients that ask for no server name, if it is.
-    Unnamed(Option<Arc<Termination>>),
+    /// TLS termination for clients that send no server name, if any.
+    DefaultTermination(Option<Arc<Termination>>),
 }
 
 /// The worker's own sockets of a listener, bound.

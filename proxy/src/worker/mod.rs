@@ -13,9 +13,9 @@ pub(crate) mod tls;
 use crate::host::Host;
 use crate::lifecycle::Phase;
 use crate::limits::Limits;
-use crate::memory::{Account, Ledger, Step};
+use crate::memory::{MemoryBudget, MemoryPressure, WorkerMemory};
 use crate::telemetry::access_log::{AccessLog, LogSink};
-use crate::telemetry::counters::Cells;
+use crate::telemetry::counters::WorkerCounters;
 use crate::upstream::denied::Denied;
 use crate::upstream::http2_pool::Http2Pool;
 use crate::upstream::pool::Pool;
@@ -38,7 +38,7 @@ const HANDSHAKES: usize = 1024;
 /// How many connections that wait are asked to leave at a time, when there is no room for new ones.
 const LEAVING: usize = 32;
 
-/// What the tasks of one worker share.
+/// State that the tasks of one worker share.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -48,9 +48,9 @@ pub(crate) struct Worker {
     pub(crate) peers: Peers,
     pub(crate) denied: Denied,
     pub(crate) buffers: Buffers,
-    pub(crate) account: Rc<Account>,
+    pub(crate) memory: Rc<WorkerMemory>,
     pub(crate) idle: Idle,
-    pub(crate) cells: Arc<Cells>,
+    pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) log: AccessLog,
     pub(crate) limits: Limits,
     pub(crate) via: Pseudonym,
@@ -60,51 +60,51 @@ pub(crate) struct Worker {
     pub(crate) room: Arc<Semaphore>,
     /// One permit for each TLS handshake that may be under way.
     pub(crate) handshakes: Semaphore,
-    pub(crate) crowded: Arc<Notify>,
-    pub(crate) tls: tls::Desk,
+    pub(crate) shed_requested: Arc<Notify>,
+    pub(crate) tls: tls::HandshakeState,
     phase: Cell<Phase>,
     random: RefCell<fastrand::Rng>,
 }
 
-/// What a worker gets from outside, and keeps.
-pub(crate) struct Equipment {
+/// Configuration and shared handles of a worker.
+pub(crate) struct WorkerConfig {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
-    pub(crate) memory: Arc<Ledger>,
+    pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) via: Pseudonym,
     /// One permit for each connection that may be open, over all workers.
     pub(crate) room: Arc<Semaphore>,
-    pub(crate) cells: Arc<Cells>,
+    pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) peers: Peers,
     /// Another worker needs room.
-    pub(crate) crowded: Arc<Notify>,
+    pub(crate) shed_requested: Arc<Notify>,
     pub(crate) denied: Denied,
     pub(crate) log: LogSink,
 }
 
 impl Worker {
-    pub(crate) fn new(equipment: Equipment) -> Self {
-        let account = Rc::new(Account::new(equipment.memory));
+    pub(crate) fn new(config: WorkerConfig) -> Self {
+        let memory = Rc::new(WorkerMemory::new(config.memory));
         Self {
-            index: equipment.index,
+            index: config.index,
             hosts: RefCell::default(),
-            pool: equipment.pool,
+            pool: config.pool,
             http2_pool: Http2Pool::default(),
-            peers: equipment.peers,
-            denied: equipment.denied,
-            buffers: Buffers::new(Rc::clone(&account)),
-            account,
+            peers: config.peers,
+            denied: config.denied,
+            buffers: Buffers::new(Rc::clone(&memory)),
+            memory,
             idle: Idle::default(),
-            cells: equipment.cells,
-            log: equipment.log.worker_end(),
-            limits: equipment.limits,
-            via: equipment.via,
+            counters: config.counters,
+            log: config.log.worker_end(),
+            limits: config.limits,
+            via: config.via,
             ports: RefCell::default(),
-            room: equipment.room,
+            room: config.room,
             handshakes: Semaphore::new(HANDSHAKES),
-            crowded: equipment.crowded,
-            tls: tls::Desk::default(),
+            shed_requested: config.shed_requested,
+            tls: tls::HandshakeState::default(),
             phase: Cell::new(Phase::Serving),
             random: RefCell::new(fastrand::Rng::new()),
         }
@@ -124,22 +124,22 @@ impl Worker {
         self.phase.get() >= Phase::Closing
     }
 
-    /// Whether new requests are refused.
+    /// Returns whether new requests are refused.
     pub(crate) fn is_overloaded(&self) -> bool {
-        self.account.step() >= Step::Refuse
+        self.memory.pressure() >= MemoryPressure::Refuse
     }
 
     /// Has those connections leave that have waited longest for a request, or asks the other workers
     /// for that. Connections with a request stay.
-    pub(crate) fn make_room(&self) {
-        if self.have_idle_leave() == 0 {
-            self.peers.ask_for_room();
+    pub(crate) fn shed(&self) {
+        if self.shed_idle() == 0 {
+            self.peers.request_shedding();
         }
     }
 
-    pub(crate) fn have_idle_leave(&self) -> usize {
+    pub(crate) fn shed_idle(&self) -> usize {
         let leaving = self.idle.ask_longest(LEAVING);
-        self.cells.connections_shed.add(leaving as u64);
+        self.counters.connections_shed.add(leaving as u64);
         leaving
     }
 
@@ -150,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// Whether a connection leads to one of our own listeners: both its ends are this host, and the
+    /// Returns whether a connection leads to one of our own listeners: both its ends are this host, and the
     /// port is one that we listen on. Seldom more than a look at the port.
     pub(crate) fn is_own(&self, stream: &TcpStream, to: SocketAddr) -> bool {
         self.ports.borrow().contains(&to.port())
@@ -180,10 +180,10 @@ impl Worker {
     pub(crate) fn count_upstream_error(&self, reason: Reason) {
         match reason {
             Reason::ResponseTimeout | Reason::DeadlineExceeded => {
-                self.cells.upstream_timed_out.add(1)
+                self.counters.upstream_timed_out.add(1)
             }
-            Reason::MalformedResponse => self.cells.upstream_malformed.add(1),
-            Reason::UpstreamClosed => self.cells.upstream_closed.add(1),
+            Reason::MalformedResponse => self.counters.upstream_malformed.add(1),
+            Reason::UpstreamClosed => self.counters.upstream_closed.add(1),
             _ => {}
         }
     }
@@ -192,23 +192,23 @@ impl Worker {
 #[cfg(test)]
 impl Worker {
     /// One of a test, without others.
-    pub(crate) fn alone(memory: Ledger) -> Self {
+    pub(crate) fn alone(memory: MemoryBudget) -> Self {
         let (inbox, _) = tokio::sync::mpsc::channel(1);
         let peer = peers::Peer {
-            cells: Arc::default(),
+            counters: Arc::default(),
             inbox,
             pool: Arc::default(),
-            crowded: Arc::default(),
+            shed_requested: Arc::default(),
         };
-        Self::new(Equipment {
+        Self::new(WorkerConfig {
             index: 0,
             limits: Limits::default(),
             memory: Arc::new(memory),
             via: Pseudonym::default(),
             room: Arc::new(Semaphore::new(1)),
-            cells: Arc::clone(&peer.cells),
+            counters: Arc::clone(&peer.counters),
             pool: Arc::clone(&peer.pool),
-            crowded: Arc::clone(&peer.crowded),
+            shed_requested: Arc::clone(&peer.shed_requested),
             peers: Peers::new(Arc::new([peer]), 0),
             denied: Denied::new(portolan_proxy_core::cidr::Networks::default()),
             log: LogSink::start(crate::telemetry::access_log::AccessLogFormat::Off).unwrap(),

@@ -1,7 +1,7 @@
-//! What workers know of one another: how many connections each has, where to send it one more,
+//! State that workers share with one another: how many connections each has, where to send one more,
 //! and the connections to endpoints that it does not need now.
 
-use crate::telemetry::counters::{Active, Cells};
+use crate::telemetry::counters::{Active, WorkerCounters};
 use crate::upstream::pool::Pool;
 use crate::upstream::stream::Stream;
 use crate::upstream::tls::Connector;
@@ -11,12 +11,12 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
-/// How many connections may be on their way to a worker. Whoever accepts one more keeps it.
+/// How many connections may be on their way to a worker. The worker that accepts one more keeps it.
 pub(crate) const INBOX: usize = 256;
 
 /// A client's connection between being accepted and being served, on no reactor yet.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct AcceptedConnection {
     pub(crate) stream: StdStream,
     pub(crate) client: SocketAddr,
     pub(crate) protocol: Protocol,
@@ -26,14 +26,14 @@ pub(crate) struct Arrival {
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
-/// What one worker shows the others.
+/// State that one worker shares with the others.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) cells: Arc<Cells>,
-    pub(crate) inbox: mpsc::Sender<Arrival>,
+    pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) inbox: mpsc::Sender<AcceptedConnection>,
     pub(crate) pool: Arc<Pool>,
-    /// Somebody needs room: connections that only wait should leave.
-    pub(crate) crowded: Arc<Notify>,
+    /// Another worker needs room: idle connections should leave.
+    pub(crate) shed_requested: Arc<Notify>,
 }
 
 /// All workers of a data plane, as one of them sees them.
@@ -51,11 +51,11 @@ impl Peers {
 
     /// The worker that has the fewest connections; the own one if no other has fewer.
     fn least_loaded(&self) -> usize {
-        let loads = self.all.iter().map(|peer| peer.cells.active());
+        let loads = self.all.iter().map(|peer| peer.counters.active());
         least(loads, self.own)
     }
 
-    /// Sends a connection to the least loaded worker. Gives it back when that is this one, or
+    /// Sends a connection to the least loaded worker. Returns it back when that is this one, or
     /// when the other takes no more.
     pub(crate) fn place(
         &self,
@@ -63,41 +63,41 @@ impl Peers {
         client: SocketAddr,
         protocol: Protocol,
         room: OwnedSemaphorePermit,
-    ) -> Option<Arrival> {
+    ) -> Option<AcceptedConnection> {
         let chosen = self.least_loaded();
         let peer = self.all.get(chosen)?;
-        let arrival = Arrival {
+        let accepted = AcceptedConnection {
             stream,
             client,
             protocol,
-            active: peer.cells.open(),
+            active: peer.counters.open(),
             room: Some(room),
         };
         if chosen == self.own {
-            return Some(arrival);
+            return Some(accepted);
         }
-        let sent = peer.inbox.try_send(arrival);
+        let sent = peer.inbox.try_send(accepted);
         let mut back = sent.err()?.into_inner();
-        back.active = self.all.get(self.own)?.cells.open();
+        back.active = self.all.get(self.own)?.counters.open();
         Some(back)
     }
 
     /// Asks the other workers to have connections leave that only wait.
-    pub(crate) fn ask_for_room(&self) {
+    pub(crate) fn request_shedding(&self) {
         for (index, peer) in self.all.iter().enumerate() {
             if index != self.own {
-                peer.crowded.notify_one();
+                peer.shed_requested.notify_one();
             }
         }
     }
 
-    /// Closes all waiting connections of all workers. Gives whether there was one.
+    /// Closes all waiting connections of all workers. Returns whether there was one.
     pub(crate) fn close_waiting(&self) -> bool {
         let closed = self.all.iter().map(|peer| peer.pool.close_all());
         closed.fold(false, |any, closed| any | closed)
     }
 
-    /// A waiting connection to the endpoint, of this worker or, in the clear, of another: the
+    /// Takes a waiting connection to the endpoint, of this worker or, in plaintext, of another: the
     /// state of TLS cannot change over to another reactor.
     pub(crate) fn waiting_connection(
         &self,

@@ -9,30 +9,30 @@ use tokio::sync::Semaphore;
 /// takes milliseconds for each, in which no request moves.
 pub(crate) const SIGNATURES_PER_TURN: usize = 4;
 
-/// What handshakes of one worker share.
+/// State that handshakes of one worker share.
 #[derive(Debug)]
-pub(crate) struct Desk {
-    unnamed: RefCell<Option<Arc<Termination>>>,
+pub(crate) struct HandshakeState {
+    default_termination: RefCell<Option<Arc<Termination>>>,
     pub(crate) signing: Semaphore,
 }
 
-impl Default for Desk {
+impl Default for HandshakeState {
     fn default() -> Self {
         Self {
-            unnamed: RefCell::default(),
+            default_termination: RefCell::default(),
             signing: Semaphore::new(SIGNATURES_PER_TURN),
         }
     }
 }
 
-impl Desk {
-    /// How TLS is spoken with clients that ask for no server name, if it is.
-    pub(crate) fn set_unnamed(&self, termination: Option<Arc<Termination>>) {
-        self.unnamed.replace(termination);
+impl HandshakeState {
+    /// TLS termination for clients that send no server name, if any.
+    pub(crate) fn set_default_termination(&self, termination: Option<Arc<Termination>>) {
+        self.default_termination.replace(termination);
     }
 
-    /// How TLS is spoken with clients that ask for no server name, if it is.
-    pub(crate) fn unnamed(&self) -> Option<Arc<Termination>> {
-        self.unnamed.borrow().clone()
+    /// TLS termination for clients that send no server name, if any.
+    pub(crate) fn default_termination(&self) -> Option<Arc<Termination>> {
+        self.default_termination.borrow().clone()
     }
 }

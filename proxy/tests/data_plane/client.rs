@@ -1,7 +1,7 @@
-//! A client that says exactly the bytes it is told to say.
+//! A client that sends exactly the given bytes.
 
+use crate::protocols::{self, Protocols};
 use crate::soon;
-use crate::way::{self, Way};
 use portolan_discovery::table::UpstreamProtocol;
 use std::io;
 use std::net::SocketAddr;
@@ -50,7 +50,7 @@ impl Response {
 impl Client {
     pub(crate) async fn connect(to: SocketAddr) -> Self {
         let stream = soon("connecting", TcpStream::connect(to)).await.unwrap();
-        Self::speaking(Way::of_this_test().down, stream, false).await
+        Self::speaking(Protocols::of_this_test().down, stream, false).await
     }
 
     /// Speaks this over a connection that is there.
@@ -61,7 +61,7 @@ impl Client {
     ) -> Self {
         match protocol {
             UpstreamProtocol::Http1 => Self::over(stream),
-            UpstreamProtocol::Http2 => Self::over(way::client(stream, secure).await),
+            UpstreamProtocol::Http2 => Self::over(protocols::client(stream, secure).await),
         }
     }
 
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// What comes up to and with these bytes.
+    /// Reads up to and including these bytes.
     pub(crate) async fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
         loop {
             let found = self.buffer.windows(end.len()).position(|it| it == end);

@@ -86,11 +86,11 @@ async fn a_long_ttl_is_not_asked_again() {
     for _ in 0..20 {
         assert_eq!(proxy.client().await.get("shop.test").await.status, 200);
     }
-    assert_eq!(server.asked().len(), asked, "requests ask nobody");
+    assert_eq!(server.asked().len(), asked, "requests cause no lookup");
 }
 
 #[tokio::test]
-async fn a_server_in_trouble_takes_nothing_away_and_a_missing_name_does() {
+async fn keeps_addresses_on_errors_and_drops_missing_names() {
     let origin = Origin::saying("one").await;
     let server = NameServer::start(addresses(&["127.0.0.1"], 1)).await;
     let proxy = proxy(&server, origin.address.port()).await;
@@ -115,7 +115,7 @@ async fn a_server_in_trouble_takes_nothing_away_and_a_missing_name_does() {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_to_a_denied_address_is_refused_at_connect() {
+async fn denies_an_address_that_a_name_changes_to() {
     let outside = Origin::saying_at("127.0.0.2", 0, "outside").await;
     let inside = Origin::saying_at("127.0.0.1", outside.address.port(), "inside").await;
     let server = NameServer::start(addresses(&["127.0.0.2"], 1)).await;
@@ -125,11 +125,11 @@ async fn a_name_that_turns_to_a_denied_address_is_refused_at_connect() {
     server.says(addresses(&["127.0.0.1"], 1));
     let answer = answers(&proxy, "the refusal", |it| it.status == 503).await;
     assert_eq!(answer.reason(), "DeniedAddress");
-    assert_eq!(inside.connections(), 0, "nobody even knocked");
+    assert_eq!(inside.connections(), 0, "no connection attempt");
 }
 
 #[tokio::test]
-async fn listed_endpoints_are_judged_as_well_in_every_form_of_their_address() {
+async fn denies_listed_endpoints_in_every_address_form() {
     let origin = Origin::saying("one").await;
     let port = origin.address.port();
     let mapped = format!("[::ffff:127.0.0.1]:{port}").parse().unwrap();

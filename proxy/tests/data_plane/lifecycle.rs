@@ -58,7 +58,7 @@ async fn what_is_answered_for_is_served_by_every_worker() {
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_has_is_refused_alone() {
+async fn rejects_only_the_listener_whose_port_is_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = Origin::saying("hello").await;
     let proxy = Proxy::unconfigured();
@@ -80,7 +80,7 @@ async fn a_port_that_somebody_has_is_refused_alone() {
 }
 
 #[tokio::test]
-async fn a_host_that_names_something_absent_is_refused_after_a_while_and_holds_up_nobody() {
+async fn rejects_a_host_with_missing_references_after_a_while() {
     let limits = Limits {
         warming: Duration::from_millis(300),
         ..Limits::default()
@@ -100,19 +100,19 @@ async fn a_host_that_names_something_absent_is_refused_after_a_while_and_holds_u
     let verdicts = soon("the refusal", waiting).await.unwrap();
     let refused = verdicts[0].refused.as_ref().unwrap();
     assert!(refused.contains("Endpoints t/s:80"), "{refused}");
-    // It is served as soon as it can be, and that is told with the batch that made it so.
+    // It is served as soon as it can be, and that is reported with the batch that made it so.
     let verdicts = proxy
         .apply(vec![endpoints("t/s:80", &[origin.address])])
         .await;
-    let told = verdicts
+    let reported = verdicts
         .iter()
         .any(|it| it.name.name == "shop.test" && it.refused.is_none());
-    assert!(told, "{verdicts:?}");
+    assert!(reported, "{verdicts:?}");
     assert_eq!(proxy.client().await.get("shop.test").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_closed_listener_accepts_no_more_and_its_connections_go_on() {
+async fn closed_listener_keeps_its_connections() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;
@@ -125,9 +125,12 @@ async fn a_closed_listener_accepts_no_more_and_its_connections_go_on() {
 
 #[tokio::test]
 async fn a_drain_ends_every_request_and_no_connection_too_early() {
-    let origin = Origin::start(|request| match request.head.contains("/slow") {
-        true => (Vec::new(), Then::Hang),
-        false => (crate::origin::ok(b"hello"), Then::Keep),
+    let origin = Origin::start(|request| {
+        if request.head.contains("/slow") {
+            (Vec::new(), Then::Hang)
+        } else {
+            (crate::origin::ok(b"hello"), Then::Keep)
+        }
     })
     .await;
     let proxy = shop(&origin).await;
@@ -177,7 +180,7 @@ async fn a_request_under_way_is_waited_for() {
     assert!(soon("the end", draining).await.unwrap());
 }
 
-/// Waits until nobody accepts there any more.
+/// Waits until connections are refused there.
 async fn closed(at: SocketAddr) {
     soon("the port to close", async {
         while TcpStream::connect(at).await.is_ok() {

@@ -19,6 +19,7 @@ mod messages;
 mod metrics_page;
 mod name_server;
 mod origin;
+mod protocols;
 mod proxy;
 mod retries;
 mod routing;
@@ -26,7 +27,6 @@ mod rules;
 mod timeouts;
 mod tls;
 mod upstream;
-mod way;
 mod websocket;
 mod workers;
 

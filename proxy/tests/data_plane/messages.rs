@@ -2,8 +2,8 @@
 
 use crate::client::Client;
 use crate::origin::{Origin, Then, ok};
+use crate::protocols::{Protocols, each_protocol};
 use crate::proxy::{Proxy, endpoints, host};
-use crate::way::{Way, each_way};
 use portolan_discovery::table::UpstreamProtocol;
 
 /// A data plane that serves `shop.test` from one origin.
@@ -23,7 +23,7 @@ pub(crate) fn pattern(length: usize) -> Vec<u8> {
         .collect()
 }
 
-each_way!(both_sides_keep_their_connections);
+each_protocol!(both_sides_keep_their_connections);
 async fn both_sides_keep_their_connections() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
@@ -36,7 +36,7 @@ async fn both_sides_keep_their_connections() {
 }
 
 #[tokio::test]
-async fn the_origin_learns_who_asks_and_believes_nobody_else() {
+async fn sets_forwarded_fields_and_drops_those_of_the_client() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;
@@ -110,7 +110,7 @@ async fn a_large_head_passes_whole() {
     assert_eq!(client.get("shop.test").await.status, 200);
 }
 
-each_way!(large_bodies_pass_whole_both_ways);
+each_protocol!(large_bodies_pass_whole_both_ways);
 async fn large_bodies_pass_whole_both_ways() {
     let origin = Origin::start(|request| (ok(&request.body), Then::Keep)).await;
     let proxy = shop(&origin).await;
@@ -210,7 +210,7 @@ async fn responses_without_a_body_have_none() {
 }
 
 #[tokio::test]
-async fn a_response_that_ends_with_its_connection_gets_an_end_of_its_own() {
+async fn delimits_a_response_that_ends_by_close() {
     let origin = Origin::start(|_| (b"HTTP/1.1 200 OK\r\n\r\nhello".to_vec(), Then::Close)).await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;
@@ -285,8 +285,8 @@ async fn a_half_closed_client_gets_its_response() {
     client.is_closed().await;
 }
 
-each_way!(a_client_that_expects_100_gets_it_once_there_is_somebody_to_send_to);
-async fn a_client_that_expects_100_gets_it_once_there_is_somebody_to_send_to() {
+each_protocol!(sends_100_continue_after_choosing_an_endpoint);
+async fn sends_100_continue_after_choosing_an_endpoint() {
     let origin = Origin::start(|request| (ok(&request.body), Then::Keep)).await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;
@@ -303,7 +303,7 @@ async fn a_client_that_expects_100_gets_it_once_there_is_somebody_to_send_to() {
 }
 
 #[tokio::test]
-async fn a_client_that_expects_100_of_an_unknown_host_gets_its_answer_at_once() {
+async fn answers_expect_100_for_unknown_hosts_at_once() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;
@@ -348,7 +348,7 @@ async fn interim_responses_pass_and_a_storm_of_them_does_not() {
     );
 }
 
-each_way!(an_early_response_reaches_a_client_that_is_still_sending);
+each_protocol!(an_early_response_reaches_a_client_that_is_still_sending);
 async fn an_early_response_reaches_a_client_that_is_still_sending() {
     let refusal = "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig";
     let origin = Origin::start_early(move |_| (refusal.as_bytes().to_vec(), Then::Close)).await;
@@ -360,7 +360,7 @@ async fn an_early_response_reaches_a_client_that_is_still_sending() {
     let response = client.response().await;
     assert_eq!((response.status, response.text()), (413, "big"));
     // Over HTTP/2 it is the stream that ends.
-    if Way::of_this_test().down == UpstreamProtocol::Http1 {
+    if Protocols::of_this_test().down == UpstreamProtocol::Http1 {
         assert_eq!(response.field("connection"), Some("close"));
     }
     client.is_closed().await;
@@ -384,7 +384,7 @@ async fn cookies_stay_apart_and_our_reason_cannot_be_forged() {
     assert_eq!(response.reason(), "");
 }
 
-each_way!(many_clients_at_once_get_their_own_answers);
+each_protocol!(many_clients_at_once_get_their_own_answers);
 async fn many_clients_at_once_get_their_own_answers() {
     let origin = Origin::start(|request| {
         let path = request.head.split(' ').nth(1).unwrap();

@@ -1,4 +1,4 @@
-//! A name server that answers what it is told, and counts what it was asked.
+//! A scripted name server that records its queries.
 
 use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::rdata::SOA;
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// What is said of every name.
+/// Answer to every query.
 #[derive(Clone, Debug)]
 pub(crate) enum Says {
     /// These addresses, for so many seconds.

@@ -1,7 +1,7 @@
-//! An origin that records what it gets and answers as it is told.
+//! A scripted origin that records its requests.
 
+use crate::protocols::{self, Protocols};
 use crate::until;
-use crate::way::{self, Way};
 use portolan_discovery::table::UpstreamProtocol;
 use rustls::{HandshakeKind, ServerConfig};
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ impl Received {
     }
 }
 
-/// What the origin does after its answer.
+/// Behaviour of the origin after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Reads the next request.
@@ -96,7 +96,7 @@ impl Origin {
     /// Speaks TLS, and answers every request with 200 and this body.
     pub(crate) async fn over_tls(config: ServerConfig, body: &'static str, then: Then) -> Self {
         let mut config = config;
-        if Way::of_this_test().up == UpstreamProtocol::Http2 {
+        if Protocols::of_this_test().up == UpstreamProtocol::Http2 {
             config.alpn_protocols = vec![b"h2".to_vec()];
         }
         let tls = TlsAcceptor::from(Arc::new(config));
@@ -126,7 +126,7 @@ impl Origin {
         let log = Arc::new(Mutex::new(Log::default()));
         let answer = Arc::new(answer);
         let shared = Arc::clone(&log);
-        let protocol = Way::of_this_test().up;
+        let protocol = Protocols::of_this_test().up;
         let accepting = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -164,7 +164,7 @@ impl Origin {
                         UpstreamProtocol::Http1 => converse(stream).await,
                         UpstreamProtocol::Http2 => {
                             let hear = |text| drop(tokio::spawn(converse(Box::new(text))));
-                            way::origin(stream, hear).await;
+                            protocols::origin(stream, hear).await;
                         }
                     }
                 });

@@ -1,8 +1,8 @@
-//! A data plane for one test, and what it can be told.
+//! A data plane for one test, and its configuration.
 
 use crate::client::Client;
+use crate::protocols::Protocols;
 use crate::soon;
-use crate::way::Way;
 use portolan_discovery::table::{
     Action, Backend, Certificate, ClassSettings, Endpoint, EndpointSet, HostTls, Listener,
     PathMatch, Protocol, Resource, ResourceName, Route, TicketSeed, UpstreamProtocol, VirtualHost,
@@ -165,7 +165,7 @@ impl Proxy {
 
     /// A client that asked for this server name and verified the certificate.
     pub(crate) async fn tls_client(&self, name: &str) -> Client {
-        let protocol = Way::of_this_test().down;
+        let protocol = Protocols::of_this_test().down;
         let mut config = self.client_config();
         if protocol == UpstreamProtocol::Http2 {
             config.alpn_protocols = vec![b"h2".to_vec()];
@@ -226,7 +226,7 @@ pub(crate) fn batch(resources: Vec<Resource>, removals: Vec<ResourceName>, end: 
     }
 }
 
-/// What holds for the class: a default certificate, and seeds of session tickets.
+/// Settings of the class: a default certificate, and seeds of session tickets.
 pub(crate) fn settings(default_certificate: Option<&str>, seeds: &[u8]) -> Resource {
     Resource::ClassSettings(ClassSettings {
         default_certificate: default_certificate.map(Into::into),
@@ -288,7 +288,7 @@ pub(crate) fn forward(endpoints: &str) -> Action {
         backends: vec![Backend {
             endpoints: endpoints.into(),
             weight: 1,
-            protocol: Way::of_this_test().up,
+            protocol: Protocols::of_this_test().up,
             tls: None,
         }],
     }

@@ -3,8 +3,8 @@
 use crate::client::Client;
 use crate::messages::pattern;
 use crate::origin::{Origin, Then, ok};
+use crate::protocols::each_protocol;
 use crate::proxy::{Proxy, endpoints, routed};
-use crate::way::each_way;
 use portolan_discovery::table::{Retries, RetryOn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ async fn post(client: &mut Client, body: &str) -> crate::client::Response {
     client.response().await
 }
 
-each_way!(a_failure_is_made_good_by_another_endpoint);
+each_protocol!(a_failure_is_made_good_by_another_endpoint);
 async fn a_failure_is_made_good_by_another_endpoint() {
     let answers: [(&[u8], Then); 3] = [
         (UNAVAILABLE, Then::Keep),
@@ -66,7 +66,7 @@ async fn a_failure_is_made_good_by_another_endpoint() {
     }
 }
 
-each_way!(without_retries_what_was_sent_is_not_sent_again);
+each_protocol!(without_retries_what_was_sent_is_not_sent_again);
 async fn without_retries_what_was_sent_is_not_sent_again() {
     let (bad, good) = (always(b"", Then::Close).await, echo().await);
     let proxy = with(&[&bad, &good], None).await;
@@ -77,8 +77,8 @@ async fn without_retries_what_was_sent_is_not_sent_again() {
     assert_eq!((bad.requests().len(), good.requests().len()), (2, 2));
 }
 
-each_way!(what_is_not_idempotent_is_sent_again_only_when_told_to);
-async fn what_is_not_idempotent_is_sent_again_only_when_told_to() {
+each_protocol!(retries_non_idempotent_requests_only_when_configured);
+async fn retries_non_idempotent_requests_only_when_configured() {
     let (bad, good) = (always(UNAVAILABLE, Then::Keep).await, echo().await);
     let proxy = with(&[&bad, &good], retries(3, &[])).await;
     let mut client = proxy.client().await;
@@ -95,7 +95,7 @@ async fn what_is_not_idempotent_is_sent_again_only_when_told_to() {
     }
 }
 
-each_way!(at_most_one_and_count_requests_reach_the_endpoints);
+each_protocol!(at_most_one_and_count_requests_reach_the_endpoints);
 async fn at_most_one_and_count_requests_reach_the_endpoints() {
     let origin = always(UNAVAILABLE, Then::Keep).await;
     let proxy = with(&[&origin], retries(2, &[])).await;
@@ -106,8 +106,8 @@ async fn at_most_one_and_count_requests_reach_the_endpoints() {
     assert_eq!(origin.requests().len(), 3);
 }
 
-each_way!(a_short_body_is_sent_again_whole_and_a_long_one_not_at_all);
-async fn a_short_body_is_sent_again_whole_and_a_long_one_not_at_all() {
+each_protocol!(retries_short_bodies_only);
+async fn retries_short_bodies_only() {
     for (length, chunked) in [(64 * 1024, false), (60_000, true), (64 * 1024 + 1, false)] {
         let (bad, good) = (always(UNAVAILABLE, Then::Keep).await, echo().await);
         let proxy = with(&[&bad, &good], retries(1, &[])).await;
@@ -115,9 +115,10 @@ async fn a_short_body_is_sent_again_whole_and_a_long_one_not_at_all() {
         let mut statuses = Vec::new();
         let mut client = proxy.client().await;
         for _ in 0..2 {
-            let head = match chunked {
-                true => format!("Transfer-Encoding: chunked\r\n\r\n{length:x}"),
-                false => format!("Content-Length: {length}\r\n"),
+            let head = if chunked {
+                format!("Transfer-Encoding: chunked\r\n\r\n{length:x}")
+            } else {
+                format!("Content-Length: {length}\r\n")
             };
             let mut request =
                 format!("PUT / HTTP/1.1\r\nHost: shop.test\r\n{head}\r\n").into_bytes();
@@ -139,7 +140,7 @@ async fn a_short_body_is_sent_again_whole_and_a_long_one_not_at_all() {
     }
 }
 
-each_way!(an_attempt_has_a_time_of_its_own);
+each_protocol!(an_attempt_has_a_time_of_its_own);
 async fn an_attempt_has_a_time_of_its_own() {
     let (slow, good) = (always(b"", Then::Hang).await, Origin::saying("hello").await);
     let policy = Retries {
@@ -173,7 +174,7 @@ async fn what_has_begun_to_be_answered_is_not_sent_again() {
     }
 }
 
-each_way!(retries_cannot_become_a_flood);
+each_protocol!(retries_cannot_become_a_flood);
 async fn retries_cannot_become_a_flood() {
     let origin = always(UNAVAILABLE, Then::Keep).await;
     let proxy = with(&[&origin], retries(5, &[])).await;
@@ -188,15 +189,16 @@ async fn retries_cannot_become_a_flood() {
     assert!(seen > count + count / 10, "{seen}");
 }
 
-each_way!(a_client_that_waits_is_told_to_go_on_once);
-async fn a_client_that_waits_is_told_to_go_on_once() {
+each_protocol!(sends_100_continue_once);
+async fn sends_100_continue_once() {
     let stumbled = AtomicBool::new(false);
-    let origin = Origin::start(
-        move |request| match stumbled.swap(true, Ordering::Relaxed) {
-            true => (ok(&request.body), Then::Keep),
-            false => (UNAVAILABLE.to_vec(), Then::Keep),
-        },
-    )
+    let origin = Origin::start(move |request| {
+        if stumbled.swap(true, Ordering::Relaxed) {
+            (ok(&request.body), Then::Keep)
+        } else {
+            (UNAVAILABLE.to_vec(), Then::Keep)
+        }
+    })
     .await;
     let proxy = with(&[&origin], retries(1, &[])).await;
     let mut client = proxy.client().await;
@@ -216,7 +218,7 @@ async fn a_client_that_waits_is_told_to_go_on_once() {
 /// As an endpoint does that is being replaced: it closes what it takes for idle, while a request is on
 /// its way (RFC 9112 9.3.1).
 #[tokio::test]
-async fn a_request_that_met_the_close_of_a_kept_connection_is_sent_once_more_if_that_is_harmless() {
+async fn retries_idempotent_requests_on_a_closed_connection() {
     let heard = AtomicUsize::new(0);
     let origin = Origin::start(move |_| match heard.fetch_add(1, Ordering::Relaxed) {
         1 | 3 => (Vec::new(), Then::Close),

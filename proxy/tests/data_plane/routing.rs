@@ -1,8 +1,8 @@
-//! Who gets which answer, before any endpoint is asked.
+//! Local responses, before any endpoint is asked.
 
 use crate::origin::Origin;
+use crate::protocols::each_protocol;
 use crate::proxy::{Proxy, endpoints, forward, host, host_with, tls_host};
-use crate::way::each_way;
 use portolan_discovery::table::{
     Action, Backend, FieldMatch, HostTls, PathMatch, Resource, Respond, Route, RouteMatch,
     UpstreamProtocol, ValueMatch, VirtualHost,
@@ -43,8 +43,8 @@ async fn an_unknown_host_is_404_and_the_connection_goes_on() {
     assert_eq!(client.response().await.status, 404);
 }
 
-each_way!(exact_comes_before_wildcard_and_a_wildcard_takes_one_label);
-async fn exact_comes_before_wildcard_and_a_wildcard_takes_one_label() {
+each_protocol!(matches_exact_before_single_label_wildcard);
+async fn matches_exact_before_single_label_wildcard() {
     let (exact, wild) = (Origin::saying("exact").await, Origin::saying("wild").await);
     let proxy = Proxy::serving(vec![
         endpoints("t/e:80", &[exact.address]),
@@ -60,7 +60,7 @@ async fn exact_comes_before_wildcard_and_a_wildcard_takes_one_label() {
     assert_eq!(client.get("example.test").await.status, 404);
 }
 
-each_way!(routes_are_taken_by_whole_segments_of_the_normalised_path);
+each_protocol!(routes_are_taken_by_whole_segments_of_the_normalised_path);
 async fn routes_are_taken_by_whole_segments_of_the_normalised_path() {
     let (blog, rest) = (Origin::saying("blog").await, Origin::saying("rest").await);
     let route = |prefix: &str, endpoints| {
@@ -94,7 +94,7 @@ async fn routes_are_taken_by_whole_segments_of_the_normalised_path() {
     }
 }
 
-each_way!(plain_http_is_redirected_once_there_is_a_certificate);
+each_protocol!(plain_http_is_redirected_once_there_is_a_certificate);
 async fn plain_http_is_redirected_once_there_is_a_certificate() {
     let origin = Origin::saying("hello").await;
     let proxy = Proxy::serving(vec![
@@ -127,7 +127,7 @@ async fn plain_http_is_redirected_once_there_is_a_certificate() {
     assert_eq!(origin.bytes(), 0);
 }
 
-each_way!(a_route_that_cannot_be_resolved_says_why);
+each_protocol!(a_route_that_cannot_be_resolved_says_why);
 async fn a_route_that_cannot_be_resolved_says_why() {
     let action = Action::Unavailable {
         reason: "ServiceNotFound".into(),
@@ -140,8 +140,8 @@ async fn a_route_that_cannot_be_resolved_says_why() {
     );
 }
 
-each_way!(nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body);
-async fn nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body() {
+each_protocol!(no_ready_endpoints_is_503_with_retry_after);
+async fn no_ready_endpoints_is_503_with_retry_after() {
     let proxy = Proxy::serving(vec![endpoints("t/s:80", &[]), host("shop.test", "t/s:80")]).await;
     let mut client = proxy.client().await;
     let response = client.get("shop.test").await;
@@ -157,8 +157,8 @@ async fn nothing_ready_is_503_with_retry_after_and_a_head_gets_no_body() {
     assert_eq!(client.get("shop.test").await.status, 503);
 }
 
-each_way!(routes_are_taken_by_path_method_fields_and_query_the_first_first);
-async fn routes_are_taken_by_path_method_fields_and_query_the_first_first() {
+each_protocol!(matches_routes_by_path_method_fields_and_query);
+async fn matches_routes_by_path_method_fields_and_query() {
     let condition = |name: &str, value| {
         vec![FieldMatch {
             name: name.into(),
@@ -222,7 +222,7 @@ async fn routes_are_taken_by_path_method_fields_and_query_the_first_first() {
 }
 
 #[tokio::test]
-async fn backends_share_requests_by_weight_and_nothing_goes_to_weight_zero() {
+async fn splits_requests_by_backend_weight() {
     let origins = [
         Origin::saying("a").await,
         Origin::saying("b").await,
@@ -263,8 +263,8 @@ async fn backends_share_requests_by_weight_and_nothing_goes_to_weight_zero() {
     );
 }
 
-each_way!(a_route_that_permits_it_is_served_on_plain_http_before_and_after_the_certificate);
-async fn a_route_that_permits_it_is_served_on_plain_http_before_and_after_the_certificate() {
+each_protocol!(serves_plain_http_where_the_route_permits_it);
+async fn serves_plain_http_where_the_route_permits_it() {
     let routes = || {
         let open = PathMatch::Prefix("/open".into());
         let open = Route {

@@ -1,9 +1,9 @@
-//! What a route does to requests and responses, beside choosing an endpoint.
+//! Route policies for requests and responses.
 
 use crate::origin::{Origin, Then};
+use crate::protocols::each_protocol;
 use crate::proxy::{Proxy, endpoints, forward, host_with, routed};
 use crate::until;
-use crate::way::each_way;
 use portolan_discovery::table::{
     Action, AllowedOrigins, Cors, HeaderEdits, HostTls, Hsts, PathMatch, PathRewrite, Redirect,
     Resource, Respond, Route, VirtualHost,
@@ -43,7 +43,7 @@ fn cors(origins: &[&str]) -> Cors {
     }
 }
 
-each_way!(a_route_redirects_to_where_it_says);
+each_protocol!(a_route_redirects_to_where_it_says);
 async fn a_route_redirects_to_where_it_says() {
     let redirect =
         |path: PathMatch, redirect: Redirect| Route::new(path.into(), Action::Redirect(redirect));
@@ -93,7 +93,7 @@ async fn a_route_redirects_to_where_it_says() {
     }
 }
 
-each_way!(a_route_answers_by_itself);
+each_protocol!(a_route_answers_by_itself);
 async fn a_route_answers_by_itself() {
     let respond = |path: &str, status, body: &str| {
         let action = Action::Respond(Respond {
@@ -128,8 +128,8 @@ async fn a_route_answers_by_itself() {
     assert_eq!(client.get_path("shop.test", "/closed").await.status, 503);
 }
 
-each_way!(a_prefix_is_replaced_and_the_endpoint_told_what_it_was);
-async fn a_prefix_is_replaced_and_the_endpoint_told_what_it_was() {
+each_protocol!(replaces_a_prefix_and_sends_the_original);
+async fn replaces_a_prefix_and_sends_the_original() {
     let origin = Origin::saying("hello").await;
     let route = |prefix: &str, by: &str| Route {
         rewrite: Some(PathRewrite::Prefix(by.into())),
@@ -167,7 +167,7 @@ async fn a_prefix_is_replaced_and_the_endpoint_told_what_it_was() {
     }
 }
 
-each_way!(fields_are_set_added_and_removed_both_ways);
+each_protocol!(fields_are_set_added_and_removed_both_ways);
 async fn fields_are_set_added_and_removed_both_ways() {
     let origin = Origin::start(|_| {
         let head = "HTTP/1.1 200 OK\r\nServer: secret\r\nX-Mode: theirs\r\nVary: Accept\r\n";
@@ -205,7 +205,7 @@ async fn fields_are_set_added_and_removed_both_ways() {
 }
 
 #[tokio::test]
-async fn what_a_route_says_in_responses_it_says_in_the_proxys_answers_too() {
+async fn applies_response_policy_to_local_responses() {
     let origin = Origin::start(|_| (b"nonsense\r\n\r\n".to_vec(), Then::Close)).await;
     let proxy = proxy_with(&origin, |route| {
         route.response_headers = edits(&[("x-mode", "ours")], &[], &["date"]);
@@ -227,9 +227,9 @@ async fn what_a_route_says_in_responses_it_says_in_the_proxys_answers_too() {
     assert_eq!(allowed, Some("https://app.test"));
 }
 
-each_way!(strict_transport_security_is_said_over_tls_alone_and_once);
+each_protocol!(sends_hsts_over_tls_only_and_once);
 /// RFC 6797 7.2, 8.1: over TLS alone, and one value.
-async fn strict_transport_security_is_said_over_tls_alone_and_once() {
+async fn sends_hsts_over_tls_only_and_once() {
     let origin = Origin::start(|_| {
         let head = "HTTP/1.1 200 OK\r\nStrict-Transport-Security: max-age=1\r\n";
         let response = format!("{head}Content-Length: 0\r\n\r\n");
@@ -271,8 +271,8 @@ async fn strict_transport_security_is_said_over_tls_alone_and_once() {
     assert_eq!(response.field("strict-transport-security"), expected);
 }
 
-each_way!(preflights_are_answered_and_what_the_endpoint_says_of_origins_is_replaced);
-async fn preflights_are_answered_and_what_the_endpoint_says_of_origins_is_replaced() {
+each_protocol!(answers_preflights_and_replaces_upstream_cors_fields);
+async fn answers_preflights_and_replaces_upstream_cors_fields() {
     let origin = Origin::start(|_| {
         let head = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nX-Total: 1\r\n";
         let response = format!("{head}Content-Length: 0\r\n\r\n");
@@ -350,7 +350,7 @@ async fn a_route_may_refuse_websockets() {
     assert_eq!(client.get("shop.test").await.text(), "hello");
 }
 
-each_way!(a_request_keeps_the_route_it_was_given);
+each_protocol!(a_request_keeps_the_route_it_was_given);
 async fn a_request_keeps_the_route_it_was_given() {
     let origin = Origin::saying("hello").await;
     let mode = |mode: &'static str| {

@@ -2,8 +2,8 @@
 
 use crate::client::Client;
 use crate::origin::{Origin, Then};
+use crate::protocols::each_protocol;
 use crate::proxy::{Proxy, endpoints, routed};
-use crate::way::each_way;
 use crate::{soon, until};
 use portolan_discovery::table::{Retries, Timeouts};
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ async fn with(address: SocketAddr, timeouts: Timeouts, retries: Option<Retries>)
     .await
 }
 
-each_way!(a_route_says_how_long_a_response_may_take);
+each_protocol!(a_route_says_how_long_a_response_may_take);
 async fn a_route_says_how_long_a_response_may_take() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
     let timeouts = Timeouts {
@@ -39,7 +39,7 @@ async fn a_route_says_how_long_a_response_may_take() {
     );
 }
 
-each_way!(all_attempts_together_have_a_time);
+each_protocol!(all_attempts_together_have_a_time);
 async fn all_attempts_together_have_a_time() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
     let timeouts = Timeouts {
@@ -61,7 +61,7 @@ async fn all_attempts_together_have_a_time() {
 }
 
 #[tokio::test]
-async fn a_long_upload_and_a_long_download_outlive_the_time_of_a_request() {
+async fn long_transfers_outlive_the_request_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let timeouts = Timeouts {
         request: Some(SHORT),

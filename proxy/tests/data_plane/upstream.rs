@@ -2,9 +2,9 @@
 
 use crate::messages::shop;
 use crate::origin::{Origin, Then, ok};
+use crate::protocols::each_protocol;
 use crate::proxy::{Proxy, endpoints, host};
 use crate::until;
-use crate::way::each_way;
 use portolan_discovery::table::{
     Action, Backend, PathMatch, Resource, Route, UpstreamProtocol, VirtualHost,
 };
@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-/// An address where nobody listens.
-async fn nobody() -> SocketAddr {
+/// An address without a listener.
+async fn unused_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -28,7 +28,7 @@ async fn impatient(limits: Limits, origin: &Origin) -> Proxy {
     Proxy::with_limits(limits).open(resources).await
 }
 
-each_way!(requests_take_turns);
+each_protocol!(requests_take_turns);
 async fn requests_take_turns() {
     let origins = [
         Origin::saying("a").await,
@@ -88,10 +88,10 @@ async fn backends_get_their_shares() {
     );
 }
 
-each_way!(an_endpoint_that_refuses_is_passed_over);
+each_protocol!(an_endpoint_that_refuses_is_passed_over);
 async fn an_endpoint_that_refuses_is_passed_over() {
     let origin = Origin::saying("hello").await;
-    let set = endpoints("t/s:80", &[nobody().await, origin.address]);
+    let set = endpoints("t/s:80", &[unused_address().await, origin.address]);
     let proxy = Proxy::serving(vec![set, host("shop.test", "t/s:80")]).await;
     let mut client = proxy.client().await;
     for _ in 0..4 {
@@ -99,9 +99,9 @@ async fn an_endpoint_that_refuses_is_passed_over() {
     }
 }
 
-each_way!(all_endpoints_refusing_is_502);
+each_protocol!(all_endpoints_refusing_is_502);
 async fn all_endpoints_refusing_is_502() {
-    let set = endpoints("t/s:80", &[nobody().await, nobody().await]);
+    let set = endpoints("t/s:80", &[unused_address().await, unused_address().await]);
     let proxy = Proxy::serving(vec![set, host("shop.test", "t/s:80")]).await;
     let mut client = proxy.client().await;
     for _ in 0..2 {
@@ -111,7 +111,7 @@ async fn all_endpoints_refusing_is_502() {
 }
 
 #[tokio::test]
-async fn removed_endpoints_get_no_new_request_and_end_those_they_have() {
+async fn removed_endpoints_finish_requests_and_get_no_new_ones() {
     let slow = Origin::start(|_| {
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel".to_vec(),
@@ -144,7 +144,7 @@ async fn removed_endpoints_get_no_new_request_and_end_those_they_have() {
     fast.has_seen_the_end_of(1).await;
 }
 
-each_way!(a_removed_host_is_unknown);
+each_protocol!(a_removed_host_is_unknown);
 async fn a_removed_host_is_unknown() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
@@ -195,7 +195,7 @@ async fn an_endpoint_that_says_it_closes_is_believed() {
     assert_eq!(origin.connections(), 5);
 }
 
-each_way!(an_endpoint_that_closes_without_a_word_is_502);
+each_protocol!(an_endpoint_that_closes_without_a_word_is_502);
 async fn an_endpoint_that_closes_without_a_word_is_502() {
     let origin = Origin::start(|_| (Vec::new(), Then::Close)).await;
     let proxy = shop(&origin).await;
@@ -212,7 +212,7 @@ async fn an_endpoint_that_closes_without_a_word_is_502() {
     );
 }
 
-each_way!(an_endpoint_that_does_not_answer_is_504_and_left);
+each_protocol!(an_endpoint_that_does_not_answer_is_504_and_left);
 async fn an_endpoint_that_does_not_answer_is_504_and_left() {
     let limits = Limits {
         response: Duration::from_millis(100),
@@ -249,7 +249,7 @@ async fn an_endpoint_that_falls_silent_within_a_body_is_left_and_the_client_sees
     origin.has_seen_the_end_of(1).await;
 }
 
-each_way!(a_client_that_goes_away_takes_its_request_back);
+each_protocol!(a_client_that_goes_away_takes_its_request_back);
 async fn a_client_that_goes_away_takes_its_request_back() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;
     let proxy = shop(&origin).await;
@@ -264,8 +264,8 @@ async fn a_client_that_goes_away_takes_its_request_back() {
     origin.has_seen_the_end_of(1).await;
 }
 
-each_way!(a_client_that_stops_sending_is_answered_with_408_and_its_request_ends);
-async fn a_client_that_stops_sending_is_answered_with_408_and_its_request_ends() {
+each_protocol!(rejects_a_stalled_upload_with_408);
+async fn rejects_a_stalled_upload_with_408() {
     let limits = Limits {
         progress: Duration::from_millis(100),
         ..Limits::default()
@@ -308,7 +308,7 @@ async fn a_slow_head_is_answered_with_408_and_an_idle_connection_is_closed() {
 
 /// Most clients cancel by closing, which looks like the half-close of one that still reads.
 #[tokio::test]
-async fn a_close_while_nothing_has_been_answered_takes_the_request_back_after_a_moment() {
+async fn close_before_a_response_cancels_the_request() {
     let limits = Limits {
         response: Duration::from_secs(3600),
         linger: Duration::from_millis(200),
@@ -326,7 +326,7 @@ async fn a_close_while_nothing_has_been_answered_takes_the_request_back_after_a_
 }
 
 #[tokio::test]
-async fn a_client_that_has_closed_its_side_gets_an_answer_that_comes_soon() {
+async fn half_closed_client_gets_a_prompt_response() {
     let origin = Origin::saying("hello").await;
     let proxy = impatient(Limits::default(), &origin).await;
     let mut client = proxy.client().await;
@@ -338,7 +338,7 @@ async fn a_client_that_has_closed_its_side_gets_an_answer_that_comes_soon() {
     client.is_closed().await;
 }
 
-each_way!(an_upload_that_is_refused_early_gets_its_answer);
+each_protocol!(an_upload_that_is_refused_early_gets_its_answer);
 /// A reset while a client still writes can take the answer away from it.
 async fn an_upload_that_is_refused_early_gets_its_answer() {
     let refused = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno";

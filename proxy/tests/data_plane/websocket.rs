@@ -20,7 +20,7 @@ fn accepted(value: &'static str) -> impl Fn(&crate::origin::Received) -> (Vec<u8
 }
 
 #[tokio::test]
-async fn a_tunnel_carries_what_was_sent_ahead_and_ends_with_its_sides() {
+async fn tunnel_forwards_early_bytes_and_ends_with_both_sides() {
     let origin = Origin::start(accepted("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")).await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;

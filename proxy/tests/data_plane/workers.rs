@@ -1,4 +1,4 @@
-//! Who serves a connection, and what workers have in common.
+//! Placement of connections, and state that workers share.
 
 use crate::admin::{admin, page};
 use crate::client::Client;
@@ -64,7 +64,7 @@ async fn a_waiting_connection_to_an_endpoint_serves_every_worker() {
 }
 
 /// A connection that the kernel has accepted for a worker was promised to be served: by the time the
-/// sockets close, whoever has sent a request gets its answer.
+/// sockets close, every request that was sent gets its response.
 #[tokio::test]
 async fn what_was_sent_before_the_end_is_answered() {
     let origin = Origin::start(|_| (ok(b"hello"), Then::Keep)).await;
@@ -120,9 +120,12 @@ async fn without_memory_no_connection_is_accepted() {
 /// However many connections wait, there is room for one that works; those with a request stay.
 #[tokio::test]
 async fn connections_that_wait_longest_give_way_to_new_ones() {
-    let origin = Origin::start(|request| match request.head.contains("/slow") {
-        true => (Vec::new(), Then::Hang),
-        false => (ok(b"hello"), Then::Keep),
+    let origin = Origin::start(|request| {
+        if request.head.contains("/slow") {
+            (Vec::new(), Then::Hang)
+        } else {
+            (ok(b"hello"), Then::Keep)
+        }
     })
     .await;
     let resources = vec![

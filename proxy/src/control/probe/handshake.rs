@@ -11,12 +11,12 @@ use std::sync::{Mutex, PoisonError};
 /// must prove that the listener holds the key. Remembers who that was, however the handshake
 /// ends: a host that asks clients for certificates has shown its own by then.
 #[derive(Debug)]
-pub(super) struct Witness {
+pub(super) struct CertificateRecorder {
     schemes: Vec<SignatureScheme>,
     shown: Mutex<Option<CertificateDer<'static>>>,
 }
 
-impl Witness {
+impl CertificateRecorder {
     /// Accepts signatures by this kind of key only.
     pub(super) fn new(algorithm: SignatureAlgorithm) -> Self {
         let verifies = &provider().signature_verification_algorithms;
@@ -34,7 +34,7 @@ impl Witness {
         shown.take()
     }
 
-    fn saw(&self, certificate: &CertificateDer<'_>) {
+    fn record(&self, certificate: &CertificateDer<'_>) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         *shown = Some(certificate.clone().into_owned());
     }
@@ -51,7 +51,7 @@ fn algorithm_of(scheme: SignatureScheme) -> SignatureAlgorithm {
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for CertificateRecorder {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -71,7 +71,7 @@ impl ServerCertVerifier for Witness {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &provider().signature_verification_algorithms;
         let valid = verify_tls12_signature(message, certificate, signed, algorithms)?;
-        self.saw(certificate);
+        self.record(certificate);
         Ok(valid)
     }
 
@@ -83,7 +83,7 @@ impl ServerCertVerifier for Witness {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &provider().signature_verification_algorithms;
         let valid = verify_tls13_signature(message, certificate, signed, algorithms)?;
-        self.saw(certificate);
+        self.record(certificate);
         Ok(valid)
     }
 

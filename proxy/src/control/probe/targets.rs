@@ -1,4 +1,4 @@
-//! What is to be looked at, and when.
+//! Targets of the probe, and when each is due.
 
 use crate::tls::certificate::CertificateSlot;
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// after a quarter of an hour.
 const IN_TURN: usize = 600;
 
-/// What is to be looked at; shared by the control thread's tasks.
+/// Targets of the probe, shared by the control thread's tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
     state: RefCell<State>,
@@ -22,11 +22,11 @@ pub(crate) struct Targets {
 
 /// A name to ask for.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct ProbeTarget {
     pub(super) hostname: String,
-    /// What should be shown.
+    /// Expected certificate.
     pub(super) certificate: Arc<CertificateSlot>,
-    /// What is found holds for every name with this certificate.
+    /// The finding holds for every name with this certificate.
     pub(super) for_all: bool,
 }
 
@@ -116,8 +116,8 @@ impl Targets {
         state.due.extend(names);
     }
 
-    /// What to do next: first one name for each certificate that was swapped, then the others.
-    pub(super) fn take(&self) -> Option<(SocketAddr, Look)> {
+    /// Takes the next target: first one name for each certificate that was swapped, then the others.
+    pub(super) fn take(&self) -> Option<(SocketAddr, ProbeTarget)> {
         let state = &mut *self.state.borrow_mut();
         let listener = state.listener?;
         while let Some(certificate) = state.swapped.pop_first() {
@@ -151,7 +151,7 @@ impl Targets {
     }
 
     /// A look led to nothing and must be done again.
-    pub(super) fn again(&self, look: Look) {
+    pub(super) fn again(&self, look: ProbeTarget) {
         let mut state = self.state.borrow_mut();
         if look.for_all {
             state.swapped.insert(look.certificate.name().to_owned());
@@ -163,9 +163,9 @@ impl Targets {
 }
 
 impl State {
-    fn look(&self, hostname: String, for_all: bool) -> Option<Look> {
+    fn look(&self, hostname: String, for_all: bool) -> Option<ProbeTarget> {
         let certificate = Arc::clone(self.hosts.get(&hostname)?);
-        Some(Look {
+        Some(ProbeTarget {
             hostname,
             certificate,
             for_all,
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_name_is_looked_at_and_a_new_version_of_it_only_with_another_certificate() {
+    fn probes_new_names_and_changed_certificates() {
         let (one, two) = (slot("t/one"), slot("t/two"));
         let targets = listening();
         targets.set_host("a.test", Some(&one));
@@ -237,7 +237,7 @@ mod tests {
         }
         assert_eq!(taken(&targets).len(), 3);
         targets.swapped("t/wild");
-        targets.swapped("t/nobody");
+        targets.swapped("t/absent");
         assert_eq!(taken(&targets), [("a.test".to_owned(), true)]);
         assert_eq!(targets.names_of("t/wild").len(), 3);
     }

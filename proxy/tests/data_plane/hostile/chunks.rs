@@ -137,7 +137,7 @@ async fn trailers_smuggle_nothing() {
     assert!(!requests[0].head.contains("6.6.6.6"));
 }
 
-/// What the grammar allows, however odd it looks, passes and ends where it says.
+/// Odd but valid chunks pass and end where they say.
 #[tokio::test]
 async fn lawful_oddities_of_chunks_pass() {
     let origin = Origin::saying("hello").await;

@@ -39,8 +39,8 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let told = BufReader::new(process.stdout.take().unwrap()).lines();
-        let at = told
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let at = lines
             .map_while(Result::ok)
             .find_map(|line| line.split_once("serving at ")?.1.parse().ok());
         let at = at.expect("the data plane to say where it serves");
@@ -48,7 +48,7 @@ impl Server {
     }
 }
 
-/// What the other process does: serve with few descriptors until nobody holds its input.
+/// Main function of the other process: serves with few descriptors until its input is closed.
 async fn serve(origin: SocketAddr) {
     let proxy = Proxy::serving(vec![
         endpoints("t/shop:80", &[origin]),

@@ -1,5 +1,5 @@
 //! Field lines and line ends (RFC 9112 2.2 and 5): one spelling, no byte that means a line end
-//! to somebody else.
+//! to another one.
 
 use super::{all_refused, get, refused};
 use crate::messages::shop;

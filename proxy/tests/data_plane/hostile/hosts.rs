@@ -1,4 +1,4 @@
-//! Who is asked (RFC 9112 3.2): named once, well formed, and the same in each place.
+//! The requested host (RFC 9112 3.2): named once, well formed, and the same in each place.
 
 use super::{all_refused, post};
 use crate::messages::shop;
@@ -61,7 +61,7 @@ async fn a_malformed_host_is_refused() {
     all_refused(&attacks).await;
 }
 
-/// Stricter than RFC 9112 3.2.2, which lets the target win: whoever stands behind us may let the
+/// Stricter than RFC 9112 3.2.2, which lets the target win: an endpoint may let the
 /// field win.
 #[tokio::test]
 async fn an_absolute_target_that_disagrees_with_host_is_refused() {

@@ -1,4 +1,4 @@
-//! Who the client is and what it may say about others: nothing that it sends is believed.
+//! The identity of the client: forwarded fields that it sends are not trusted.
 
 use super::{all_refused, get, post};
 use crate::messages::shop;

@@ -21,7 +21,9 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
 fn tests_in(source: &str, found: &mut BTreeSet<String>) {
     let mut is_test = false;
     for line in source.lines().map(str::trim) {
-        if line.starts_with("#[tokio::test") || line == "#[test]" || line.starts_with("each_way!(")
+        if line.starts_with("#[tokio::test")
+            || line == "#[test]"
+            || line.starts_with("each_protocol!(")
         {
             is_test = true;
         } else if is_test && let Some((_, name)) = line.split_once("fn ") {
@@ -74,7 +76,7 @@ fn each_case_of_the_page_has_its_test() {
     }
 }
 
-/// And the other way round: a test of hostile input that the page does not name is told nobody.
+/// And in reverse: the page names every test of hostile input.
 #[test]
 fn each_test_of_hostile_input_is_on_the_page() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -83,7 +85,7 @@ fn each_test_of_hostile_input_is_on_the_page() {
     tests_below(&manifest.join(HTTP2), &mut tests);
     let page =
         std::fs::read_to_string(manifest.join("../docs/internals/request-hardening.md")).unwrap();
-    let told: BTreeSet<_> = rows(&page)
+    let listed: BTreeSet<_> = rows(&page)
         .iter()
         .flat_map(|[.., cell]| named(cell))
         .collect();
@@ -91,11 +93,11 @@ fn each_test_of_hostile_input_is_on_the_page() {
     let own = [
         "each_case_of_the_page_has_its_test",
         "each_test_of_hostile_input_is_on_the_page",
-        "a_status_is_read_in_each_way_of_writing",
+        "a_status_is_read_in_each_protocol_of_writing",
         "a_long_field_says_its_length",
         "a_frame_is_read_as_it_was_written",
     ];
     for test in tests.iter().filter(|it| !own.contains(&it.as_str())) {
-        assert!(told.contains(test.as_str()), "{test} is not on the page");
+        assert!(listed.contains(test.as_str()), "{test} is not on the page");
     }
 }

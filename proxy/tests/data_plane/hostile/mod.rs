@@ -20,7 +20,7 @@ use crate::messages::shop;
 use crate::origin::Origin;
 use crate::proxy::Proxy;
 
-/// What follows every attack: a request that must never be seen as one.
+/// Request that follows every attack, and that must never be seen as one.
 pub(crate) const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 
 /// The head of a POST for the shop, with these field lines.

@@ -84,11 +84,11 @@ async fn a_body_that_looks_like_a_request_is_none() {
 
 /// The body that an answer of ours leaves unread is not the next request.
 #[tokio::test]
-async fn the_body_of_a_request_that_we_answer_ourselves_is_none_either() {
+async fn local_response_does_not_read_the_body_as_a_request() {
     let origin = Origin::saying("hello").await;
     let proxy = shop(&origin).await;
     let mut client = proxy.client().await;
-    let unknown = post(&format!("Content-Length: {}", SMUGGLED.len())).replace("shop", "nobody");
+    let unknown = post(&format!("Content-Length: {}", SMUGGLED.len())).replace("shop", "absent");
     client.send(unknown + SMUGGLED + SMUGGLED).await;
     let response = client.response().await;
     assert_eq!(
@@ -157,7 +157,7 @@ async fn an_upgrade_that_is_not_taken_leaves_the_next_request_alone() {
     );
 }
 
-/// What goes up for a small request stays in proportion to it.
+/// The upstream message of a small request stays in proportion to it.
 #[tokio::test]
 async fn the_smallest_requests_do_not_swell_on_their_way() {
     let origin = Origin::saying("").await;

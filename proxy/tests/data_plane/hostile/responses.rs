@@ -105,7 +105,7 @@ async fn a_response_head_that_is_too_large_is_502() {
 }
 
 #[tokio::test]
-async fn a_101_that_nobody_asked_for_is_502() {
+async fn rejects_an_unrequested_101_with_502() {
     let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
     all_malformed(&[
         "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n".to_owned(),
@@ -199,7 +199,7 @@ async fn a_body_in_answer_to_head_never_reaches_anybody() {
     }
 }
 
-/// A length is believed to the byte: what is missing is a break, what is more is nobody's.
+/// A length is exact: missing bytes are a break, surplus bytes are discarded.
 #[tokio::test]
 async fn a_wrong_length_is_a_break_or_a_closed_connection() {
     let short = saying(
@@ -265,7 +265,7 @@ async fn bytes_behind_a_response_never_reach_the_next_client() {
     assert_eq!(origin.connections(), 3);
 }
 
-/// The endpoint may answer before it has read; the rest of the body is nobody's request.
+/// The endpoint may answer before it has read; the rest of the body is no request.
 #[tokio::test]
 async fn an_early_response_leaves_neither_side_to_be_used_again() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly";
@@ -308,10 +308,10 @@ async fn a_broken_interim_response_never_turns_into_the_final_one() {
     assert_eq!(client.get("shop.test").await.status, 103);
 }
 
-/// An endpoint that speaks unasked, after its response, speaks to nobody: the next request goes
+/// Bytes that an endpoint sends after its response are discarded: the next request goes
 /// elsewhere. (Else it would get the poison as its answer.)
 #[tokio::test]
-async fn what_an_endpoint_says_unasked_is_nobodys_answer() {
+async fn discards_unsolicited_upstream_bytes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let origin = tokio::spawn(async move {

@@ -95,7 +95,7 @@ async fn a_client_that_does_not_read_is_left_and_so_is_its_endpoint() {
     assert!(client.rest().await.1.is_err(), "the client sees the break");
 }
 
-/// What is sent ahead of an answer stays with its sender once a little of it was read.
+/// Bytes sent ahead of a response stay with its sender once a little of it was read.
 #[tokio::test]
 async fn a_client_that_sends_ahead_is_not_read_without_bound() {
     let origin = Origin::start(|_| (Vec::new(), Then::Hang)).await;

@@ -40,7 +40,7 @@ async fn cut_at(proxy: &Proxy, cut: usize) -> io::Result<Response> {
 }
 
 /// Cuts `response` before each of its bytes: 502 within the head, a break within the body, and
-/// the whole only when it was whole; somebody else is served as ever between two cuts.
+/// the whole only when it was whole; another client is served between two cuts.
 async fn sweep_response(response: &'static str) {
     let origin = cutting(response).await;
     let proxy = shop(&origin).await;

@@ -4,7 +4,7 @@
 use super::peers::{Asking, to_shop};
 use crate::messages::shop;
 use crate::origin::{Origin, Then};
-use crate::way::run;
+use crate::protocols::run;
 use portolan_discovery::table::UpstreamProtocol::{Http1, Http2};
 
 #[tokio::test]

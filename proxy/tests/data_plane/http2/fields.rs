@@ -3,7 +3,7 @@
 use super::peers::{Asking, Endpoint, shop_at, to_shop};
 use crate::messages::shop;
 use crate::origin::Origin;
-use crate::way::run;
+use crate::protocols::run;
 use http::Request;
 use portolan_discovery::table::UpstreamProtocol::{Http1, Http2};
 use portolan_proxy::limits::Limits;
@@ -18,7 +18,7 @@ fn crumbled() -> Request<()> {
 }
 
 #[tokio::test]
-async fn crumbs_of_a_cookie_are_one_field_on_http1_and_te_stays_behind() {
+async fn joins_cookie_crumbs_for_http1() {
     run(Http2, Http1, async {
         let origin = Origin::saying("hello").await;
         let proxy = shop(&origin).await;
@@ -32,7 +32,7 @@ async fn crumbs_of_a_cookie_are_one_field_on_http1_and_te_stays_behind() {
 }
 
 #[tokio::test]
-async fn an_endpoint_of_http2_gets_all_crumbs_and_hears_that_trailers_are_taken() {
+async fn forwards_cookie_crumbs_and_te_trailers() {
     run(Http2, Http2, async {
         let mut endpoint = Endpoint::start(100).await;
         let proxy = shop_at(endpoint.address, Limits::default()).await;

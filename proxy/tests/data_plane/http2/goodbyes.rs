@@ -1,8 +1,8 @@
 //! GOAWAY (RFC 9113 6.8): requests that run end as if nothing were, and then the connection does.
 
 use super::peers::{Answer, Asking, Endpoint, shop_at, to_shop};
+use crate::protocols::run;
 use crate::soon;
-use crate::way::run;
 use http::Response;
 use portolan_discovery::table::UpstreamProtocol::Http2;
 use portolan_proxy::data_plane::Drain;
@@ -24,7 +24,7 @@ async fn a_drain_says_goodbye_and_finishes_what_runs() {
             timeout: crate::DEADLINE * 10,
         };
         let mut draining = tokio::spawn(proxy.plane.drain(drain));
-        client.is_told_goodbye().await;
+        client.receives_goaway().await;
         assert!(!draining.is_finished(), "a request is under way");
         call.finish();
         assert_eq!(Answer::of(response).await.unwrap().status, 200);
@@ -36,7 +36,7 @@ async fn a_drain_says_goodbye_and_finishes_what_runs() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_goodbye_after_its_time() {
+async fn sends_goaway_on_an_idle_connection() {
     run(Http2, Http2, async {
         let endpoint = Endpoint::start(100).await;
         let limits = Limits {
@@ -54,7 +54,7 @@ async fn an_idle_connection_is_told_goodbye_after_its_time() {
 /// A client that is slow to confirm the first goodbye still learns which of its requests counted: none
 /// that it sends meanwhile does, so it can send it again elsewhere.
 #[tokio::test]
-async fn a_client_that_confirms_no_goodbye_is_told_the_last_request_that_counts() {
+async fn sends_final_goaway_without_confirmation() {
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
     run(Http2, Http2, async {
@@ -69,16 +69,16 @@ async fn a_client_that_confirms_no_goodbye_is_told_the_last_request_that_counts(
         let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         hello.extend([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]);
         stream.write_all(&hello).await.unwrap();
-        let mut said = Vec::new();
-        let reading = stream.read_to_end(&mut said);
+        let mut received = Vec::new();
+        let reading = stream.read_to_end(&mut received);
         soon("the end of the connection", reading).await.unwrap();
         let mut goodbyes = Vec::new();
-        while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = said.as_slice() {
+        while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = received.as_slice() {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
             if *kind == GOAWAY {
                 goodbyes.push(rest[..8].to_vec());
             }
-            said = rest[length..].to_vec();
+            received = rest[length..].to_vec();
         }
         let announced = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
         assert_eq!(goodbyes, [announced, [0; 8]]);

@@ -1,9 +1,9 @@
-//! What a gRPC client is told by the proxy itself: 200, and the truth in fields.
+//! Local responses to gRPC clients: status 200, with the gRPC status in fields.
 
 use super::peers::{Answer, Asking, Endpoint, shop_at};
+use crate::protocols::run;
 use crate::proxy::{Proxy, endpoints, host};
 use crate::soon;
-use crate::way::run;
 use http::Request;
 use portolan_discovery::table::UpstreamProtocol::Http2;
 use portolan_proxy::limits::Limits;
@@ -43,13 +43,13 @@ async fn a_service_without_endpoints_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_host_that_nobody_serves_knows_no_method() {
+async fn unknown_host_is_unimplemented() {
     run(Http2, Http2, async {
         let resources = vec![endpoints("t/shop:80", &[]), host("shop.test", "t/shop:80")];
         let proxy = Proxy::serving(resources).await;
         let client = Asking::connect(&proxy).await;
         let mut lost = call(None);
-        *lost.uri_mut() = "http://nobody.test/shop.Orders/Place".parse().unwrap();
+        *lost.uri_mut() = "http://absent.test/shop.Orders/Place".parse().unwrap();
         has_failed_with(&client.ask(lost).await, "12");
     })
     .await;
@@ -75,7 +75,7 @@ async fn a_deadline_is_kept_in_every_unit_that_can_be_waited_for() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_reached_or_says_nothing_is_unavailable() {
+async fn unreachable_or_silent_endpoint_is_unavailable() {
     run(Http2, Http2, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = shop_at(listener.local_addr().unwrap(), Limits::default()).await;
@@ -93,7 +93,7 @@ async fn an_endpoint_that_cannot_be_reached_or_says_nothing_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_deadline_of_hours_or_one_that_nobody_can_read_cuts_nothing_short() {
+async fn ignores_unparseable_grpc_deadlines() {
     run(Http2, Http2, async {
         let mut endpoint = Endpoint::start(100).await;
         let proxy = shop_at(endpoint.address, Limits::default()).await;

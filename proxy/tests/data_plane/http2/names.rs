@@ -52,7 +52,7 @@ async fn each_request_is_judged_by_the_name_that_it_asks_for() {
         ("two.test", 200),
         ("strict.test", 421),
         ("own.test", 421),
-        ("nobody.test", 404),
+        ("absent.test", 404),
         ("one.test", 200),
     ] {
         let request = Request::builder().uri(format!("https://{host}/"));

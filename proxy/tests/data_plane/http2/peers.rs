@@ -1,4 +1,4 @@
-//! A client and an endpoint that speak HTTP/2, and say what they are told to say.
+//! A scripted client and a scripted endpoint over HTTP/2.
 
 use crate::proxy::{Proxy, endpoints, host};
 use crate::soon;
@@ -53,7 +53,7 @@ impl Asking {
     }
 
     /// Waits until the proxy takes no more requests, and says that it did nothing about them.
-    pub(super) async fn is_told_goodbye(&self) {
+    pub(super) async fn receives_goaway(&self) {
         soon("the goodbye", async {
             loop {
                 match self.requests.clone().ready().await {
@@ -180,7 +180,7 @@ impl Endpoint {
         soon("a request", self.calls.recv()).await.unwrap()
     }
 
-    /// Whether a request is there that nobody has looked at.
+    /// Returns whether an unread request is there.
     pub(super) fn has_more(&mut self) -> bool {
         self.calls.try_recv().is_ok()
     }

@@ -1,8 +1,8 @@
 //! Streams that are reset (RFC 9113 8.7): what is sent again, and who hears of it.
 
 use super::peers::{Asking, Endpoint, piece, rest, shop_at, to_shop};
+use crate::protocols::run;
 use crate::soon;
-use crate::way::run;
 use bytes::Bytes;
 use h2::Reason as Code;
 use portolan_discovery::table::UpstreamProtocol::{Http1, Http2};
@@ -71,7 +71,7 @@ async fn a_response_that_is_broken_off_is_reset_with_the_same_code() {
 }
 
 #[tokio::test]
-async fn an_endpoint_hears_at_once_that_a_client_takes_its_request_back() {
+async fn resets_upstream_when_the_client_cancels() {
     run(Http2, Http2, async {
         let mut endpoint = Endpoint::start(100).await;
         let proxy = shop_at(endpoint.address, Limits::default()).await;

@@ -1,12 +1,12 @@
 //! Requests share connections to an endpoint, as far as the endpoint allows (RFC 9113 5.1.2).
 
 use super::peers::{Answer, Asking, Endpoint, shop_at, to_shop};
-use crate::way::run;
+use crate::protocols::run;
 use portolan_discovery::table::UpstreamProtocol::Http2;
 use portolan_proxy::limits::Limits;
 
 #[tokio::test]
-async fn a_connection_carries_what_its_endpoint_allows_and_the_rest_goes_over_another() {
+async fn opens_another_connection_beyond_max_streams() {
     run(Http2, Http2, async {
         let mut endpoint = Endpoint::start(2).await;
         let proxy = shop_at(endpoint.address, Limits::default()).await;

@@ -1,8 +1,8 @@
-//! What stands before and behind a response: interim responses (RFC 9110 15.2) and trailers (6.5).
+//! Fields before and after a response: interim responses (RFC 9110 15.2) and trailers (6.5).
 
 use super::peers::{Answer, Asking, Endpoint, shop_at, to_shop};
+use crate::protocols::run;
 use crate::soon;
-use crate::way::run;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use portolan_discovery::table::UpstreamProtocol::Http2;

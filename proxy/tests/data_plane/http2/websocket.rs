@@ -1,9 +1,9 @@
 //! WebSocket over HTTP/2: extended CONNECT (RFC 8441), asked for and asked with.
 
 use super::peers::{Asking, Call, Endpoint, piece, rest, shop_at};
+use crate::protocols::run;
 use crate::proxy::Proxy;
 use crate::soon;
-use crate::way::run;
 use crate::websocket::HANDSHAKE;
 use bytes::Bytes;
 use h2::ext::Protocol;
@@ -14,7 +14,7 @@ use portolan_proxy::limits::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Whoever waits for a reset that only comes after a stream has lingered waits in vain.
+/// Shorter than the time that a stream lingers before its reset.
 fn lingering() -> Limits {
     Limits {
         linger: crate::DEADLINE * 10,
@@ -101,7 +101,7 @@ async fn a_tunnel_that_its_endpoint_resets_is_reset_at_once() {
 }
 
 #[tokio::test]
-async fn a_tunnel_to_http1_whose_connection_breaks_is_reset_at_once() {
+async fn resets_a_tunnel_when_the_http1_connection_breaks() {
     run(Http2, Http1, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -160,7 +160,7 @@ async fn no_other_protocol_gets_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_client_of_http2_that_closes_its_side_still_hears_an_endpoint_of_http1() {
+async fn half_closed_http2_client_still_receives_from_http1() {
     run(Http2, Http1, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = shop_at(listener.local_addr().unwrap(), lingering()).await;

@@ -17,7 +17,7 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// Trusts whoever holds the key of the certificate.
+/// Trusts any certificate whose key the peer holds.
 #[derive(Debug)]
 pub(super) struct Anybody(pub(super) WebPkiSupportedAlgorithms);
 
@@ -53,17 +53,17 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Who vouches for clients, or endpoints.
+/// Certificate authority for clients or endpoints.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a client or an endpoint comes with.
+/// Credentials of a client or an endpoint.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Authority {
     pub(super) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        // Authorities of one name would be told apart by their signatures only.
+        // Authorities of one name would differ in their signatures only.
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
@@ -208,7 +208,7 @@ async fn expired_foreign_and_absent_client_certificates_are_refused_by_their_ale
 }
 
 #[tokio::test]
-async fn a_host_that_asks_for_certificates_needs_a_connection_of_its_own() {
+async fn host_with_client_ca_needs_its_own_connection() {
     let origin = Origin::saying("hello").await;
     let authority = Authority::new("clients");
     let proxy = serving(&origin, &authority).await;
@@ -220,7 +220,7 @@ async fn a_host_that_asks_for_certificates_needs_a_connection_of_its_own() {
     );
     assert_eq!(client.get("asked.example.test").await.status, 421);
     assert_eq!(client.get("free.example.test").await.status, 200);
-    // Nor may whoever was asked go where it was not: it would be another policy.
+    // Nor may a client that was asked go to a host that does not ask: it would be another policy.
     let config = with(&authority.client(2100), &TLS13, &proxy);
     let stream = proxy.handshake_with(config, "closed.example.test").await;
     let mut client = Client::over(stream.unwrap());
@@ -229,7 +229,7 @@ async fn a_host_that_asks_for_certificates_needs_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_connection_from_before_a_host_asked_for_certificates_is_good_for_it_no_more() {
+async fn rejects_older_connections_once_client_ca_is_set() {
     let origin = Origin::saying("hello").await;
     let authority = Authority::new("clients");
     let proxy = serving(&origin, &authority).await;
@@ -298,7 +298,7 @@ async fn a_client_proves_who_it_is_each_time() {
 /// The data plane looks at what it shows although it has no certificate itself, and does not count
 /// that as a failure.
 #[tokio::test]
-async fn what_a_host_that_asks_for_certificates_shows_is_told() {
+async fn reports_certificates_of_hosts_with_client_ca() {
     let origin = Origin::saying("hello").await;
     let authority = Authority::new("clients");
     let proxy = serving(&origin, &authority).await;
@@ -309,7 +309,7 @@ async fn what_a_host_that_asks_for_certificates_shows_is_told() {
         .unwrap();
     let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
     let fingerprint = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&leaf));
-    super::told(&proxy, "closed.example.test", &fingerprint).await;
+    super::expect_reported(&proxy, "closed.example.test", &fingerprint).await;
     let at = crate::admin::admin(&proxy).await;
     let (_, metrics) = crate::admin::page(at, "/metrics").await;
     let line = r#"handshakes_failed_total{class="public",reason="client_certificate"} 0"#;

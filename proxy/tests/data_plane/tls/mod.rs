@@ -1,4 +1,4 @@
-//! Certificates: chosen by name, swapped without a break, told as they are really shown.
+//! Certificates: chosen by name, swapped without a break, reported as they are presented.
 
 mod clients;
 mod hostile;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// What `unrecognized_name` looks like on the wire: a fatal alert, 112.
+/// `unrecognized_name` on the wire: a fatal alert, 112.
 const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 
 async fn shown(proxy: &Proxy, name: &str) -> String {
@@ -48,7 +48,7 @@ async fn shop_and_wildcard(origin: &Origin) -> Proxy {
 }
 
 #[tokio::test]
-async fn https_is_served_and_the_origin_is_told() {
+async fn serves_https_and_forwards_the_scheme() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let mut client = proxy.tls_client("shop.example.test").await;
@@ -84,7 +84,7 @@ async fn large_bodies_pass_tls_whole() {
     });
     let mut received = Vec::new();
     let read = soon("the echo", reader.read_to_end(&mut received)).await;
-    read.expect("the end of a TLS stream is said");
+    read.expect("a TLS stream ends with close_notify");
     sending.await.unwrap();
     assert!(received.ends_with(&body));
 }
@@ -153,19 +153,19 @@ async fn a_host_with_another_certificate_needs_another_connection() {
         (421, "MisdirectedRequest")
     );
     assert_eq!(client.get("plain.test").await.status, 421);
-    assert_eq!(client.get("nobody.test").await.status, 404);
+    assert_eq!(client.get("absent.test").await.status, 404);
     assert_eq!(client.get("blog.example.test").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_certificate_is_swapped_without_a_dropped_connection_and_told_as_it_is_shown() {
+async fn swaps_a_certificate_without_dropping_connections() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let mut client = proxy.tls_client("shop.example.test").await;
     assert_eq!(client.get("shop.example.test").await.status, 200);
     let before = shown(&proxy, "shop.example.test").await;
-    told(&proxy, "shop.example.test", &before).await;
-    told(
+    expect_reported(&proxy, "shop.example.test", &before).await;
+    expect_reported(
         &proxy,
         "*.example.test",
         &shown(&proxy, "any.example.test").await,
@@ -177,23 +177,25 @@ async fn a_certificate_is_swapped_without_a_dropped_connection_and_told_as_it_is
     assert_eq!(verdicts[0].refused, None);
     let after = shown(&proxy, "shop.example.test").await;
     assert_ne!(before, after);
-    told(&proxy, "shop.example.test", &after).await;
+    expect_reported(&proxy, "shop.example.test", &after).await;
     assert_eq!(client.get("shop.example.test").await.status, 200);
     assert_eq!(origin.connections(), 1);
 }
 
 /// Waits until the data plane says that it shows this certificate under this name.
-async fn told(proxy: &Proxy, name: &str, fingerprint: &str) {
+async fn expect_reported(proxy: &Proxy, name: &str, fingerprint: &str) {
     let mut served = proxy.control.served();
     let waiting = served.wait_for(|served| {
         let found = served.iter().find(|it| it.server_name == name);
         found.is_some_and(|it| it.fingerprint == fingerprint && it.not_after_unix > 0)
     });
-    soon("the fingerprint that is told", waiting).await.unwrap();
+    soon("the fingerprint that is reported", waiting)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-async fn a_host_that_is_gone_is_told_of_no_more() {
+async fn stops_reporting_a_removed_host() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let mut served = proxy.control.served();
@@ -207,7 +209,7 @@ async fn a_host_that_is_gone_is_told_of_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_that_does_not_fit_is_refused_and_the_last_good_one_stays() {
+async fn rejects_a_mismatched_key_and_keeps_the_last_one() {
     let origin = Origin::saying("hello").await;
     let proxy = shop_and_wildcard(&origin).await;
     let before = shown(&proxy, "shop.example.test").await;
@@ -232,7 +234,7 @@ async fn a_key_that_does_not_fit_is_refused_and_the_last_good_one_stays() {
 
 /// Says with `--nocapture` what a look costs, both sides together.
 #[tokio::test]
-async fn what_a_thousand_names_show_is_told_and_a_swap_reaches_all() {
+async fn reports_a_thousand_names_and_their_swap() {
     let origin = Origin::saying("hello").await;
     let proxy = Proxy::unconfigured();
     let mut resources = vec![

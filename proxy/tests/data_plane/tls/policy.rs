@@ -1,4 +1,4 @@
-//! What is spoken for a host: versions, protocols, signature algorithms, and with nobody's name.
+//! TLS policy of a host: versions, protocols, signature algorithms, and clients without a server name.
 
 use super::only;
 use crate::origin::Origin;
@@ -45,21 +45,24 @@ async fn three_policies(origin: &Origin) -> Proxy {
 async fn each_host_has_its_oldest_and_newest_version() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
-    let spoken = async |config: ClientConfig, name: &str| {
+    let negotiated = async |config: ClientConfig, name: &str| {
         let stream = proxy.handshake_with(config, name).await;
         stream.map(|it| it.get_ref().1.protocol_version().unwrap())
     };
     let (tls12, tls13) = (ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3);
     for (name, version) in [("any", tls13), ("new", tls13), ("old", tls12)] {
         let name = format!("{name}.example.test");
-        assert_eq!(spoken(proxy.client_config(), &name).await.unwrap(), version);
+        assert_eq!(
+            negotiated(proxy.client_config(), &name).await.unwrap(),
+            version
+        );
     }
     for (config, name) in [(&TLS12, "new.example.test"), (&TLS13, "old.example.test")] {
-        let error = spoken(only(config, &proxy), name).await.unwrap_err();
+        let error = negotiated(only(config, &proxy), name).await.unwrap_err();
         assert!(error.to_string().contains("ProtocolVersion"), "{error}");
     }
     assert_eq!(
-        spoken(only(&TLS12, &proxy), "any.example.test")
+        negotiated(only(&TLS12, &proxy), "any.example.test")
             .await
             .unwrap(),
         tls12
@@ -67,14 +70,14 @@ async fn each_host_has_its_oldest_and_newest_version() {
 }
 
 #[tokio::test]
-async fn a_host_with_another_version_policy_needs_another_connection() {
+async fn host_with_other_versions_needs_another_connection() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let mut client = proxy.tls_client("any.example.test").await;
     assert_eq!(client.get("other.example.test").await.status, 200);
     assert_eq!(client.get("new.example.test").await.status, 421);
     assert_eq!(client.get("old.example.test").await.status, 421);
-    assert_eq!(client.get("nobody.test").await.status, 404);
+    assert_eq!(client.get("absent.test").await.status, 404);
     // Judged by what holds now: the host itself may have become stricter.
     let stricter = versions(TlsVersion::V1_3, TlsVersion::V1_3);
     proxy
@@ -152,13 +155,13 @@ async fn rsa_and_ecdsa_stand_side_by_side() {
     for version in [&TLS12, &TLS13] {
         assert_eq!(leaf(only(version, &proxy)).await, with_ecdsa);
     }
-    // What is told is the first of the table.
+    // The first of the table is reported.
     let first = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&with_rsa));
-    super::told(&proxy, "shop.test", &first).await;
+    super::expect_reported(&proxy, "shop.test", &first).await;
 }
 
 #[tokio::test]
-async fn the_best_protocol_is_chosen_and_whoever_speaks_something_else_is_refused() {
+async fn negotiates_the_best_protocol_or_rejects() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let offering = |protocols: &[&str]| {
@@ -201,7 +204,7 @@ fn nameless(proxy: &Proxy) -> ClientConfig {
 }
 
 #[tokio::test]
-async fn the_default_certificate_is_for_clients_without_a_server_name() {
+async fn presents_the_default_certificate_without_server_name() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let anonymous = async || {
@@ -225,8 +228,8 @@ async fn the_default_certificate_is_for_clients_without_a_server_name() {
         421,
         "another policy"
     );
-    assert_eq!(client.get("nobody.test").await.status, 404);
-    // A name that nobody has is refused still.
+    assert_eq!(client.get("absent.test").await.status, 404);
+    // An unknown name is still rejected.
     assert!(proxy.handshake("unknown.test").await.is_err());
 
     proxy
@@ -236,7 +239,7 @@ async fn the_default_certificate_is_for_clients_without_a_server_name() {
 }
 
 #[tokio::test]
-async fn a_host_with_another_certificate_than_the_default_needs_its_own_connection() {
+async fn host_with_own_certificate_needs_its_own_connection() {
     let origin = Origin::saying("hello").await;
     let proxy = three_policies(&origin).await;
     let own = proxy.certificate("t/own", &["own.test"]);
@@ -264,7 +267,7 @@ async fn a_default_certificate_that_comes_later_is_shown_then() {
     let verdicts = proxy.apply(vec![settings(Some("t/later"), &[])]).await;
     let refused = verdicts[0].refused.as_ref().unwrap();
     assert!(
-        refused.starts_with("defaultCertificate: t/later is absent"),
+        refused.starts_with("defaultCertificate: t/later not found"),
         "{refused}"
     );
     let later = proxy.certificate("t/later", &["a.example.test"]);

@@ -80,7 +80,7 @@ const RESUMED: HandshakeKind = HandshakeKind::Resumed;
 const FULL: HandshakeKind = HandshakeKind::Full;
 
 #[tokio::test]
-async fn a_session_is_resumed_by_every_proxy_of_the_class_and_after_a_restart() {
+async fn resumes_sessions_across_proxies_and_restarts() {
     let origin = Origin::saying("hello").await;
     let first = serving(&origin, &[1]).await;
     let second = serving(&origin, &[1]).await;

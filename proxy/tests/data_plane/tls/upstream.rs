@@ -65,7 +65,7 @@ async fn get(proxy: &Proxy, host: &str) -> Response {
 const NAME: &str = "blog.internal";
 
 #[tokio::test]
-async fn an_endpoint_that_proves_its_name_is_asked_for_it_and_served() {
+async fn serves_an_endpoint_with_a_verified_name() {
     let authority = Authority::new("endpoints");
     let origin = origin(&endpoint(&authority, NAME, 2100), Then::Keep).await;
     let hosts = vec![to("shop.test", tls(NAME, Some("t/ca"), None))];
@@ -105,7 +105,7 @@ async fn a_large_body_passes_both_ways() {
 }
 
 #[tokio::test]
-async fn the_subject_may_be_another_than_the_name_that_is_asked_for() {
+async fn verifies_a_subject_other_than_the_server_name() {
     let authority = Authority::new("endpoints");
     let origin = origin(&endpoint(&authority, NAME, 2100), Then::Keep).await;
     let hosts = vec![
@@ -155,22 +155,22 @@ async fn an_endpoint_that_proves_nothing_gets_no_request() {
 }
 
 #[tokio::test]
-async fn without_an_authority_the_connection_is_encrypted_and_no_more() {
-    let nobody = Authority::new("nobody");
-    let origin = origin(&endpoint(&nobody, "any.internal", 2021), Then::Keep).await;
+async fn encrypts_without_verification_without_an_authority() {
+    let unrelated = Authority::new("unrelated");
+    let origin = origin(&endpoint(&unrelated, "any.internal", 2021), Then::Keep).await;
     let hosts = vec![to("shop.test", tls(NAME, None, None))];
-    let proxy = serving(&origin, &nobody, hosts).await;
+    let proxy = serving(&origin, &unrelated, hosts).await;
     assert_eq!(get(&proxy, "shop.test").await.status, 200);
     assert_eq!(origin.handshakes().len(), 1);
 }
 
 #[tokio::test]
-async fn a_backend_that_asks_for_validation_and_has_no_authority_is_never_contacted() {
+async fn never_contacts_a_backend_without_required_authority() {
     let authority = Authority::new("endpoints");
     let origin = origin(&endpoint(&authority, NAME, 2100), Then::Keep).await;
     let proxy = serving(&origin, &authority, Vec::new()).await;
-    let nobody = to("shop.test", tls(NAME, None, Some(NAME)));
-    let verdicts = proxy.apply(vec![nobody]).await;
+    let unverifiable = to("shop.test", tls(NAME, None, Some(NAME)));
+    let verdicts = proxy.apply(vec![unverifiable]).await;
     let refused = verdicts[0].refused.as_ref().unwrap();
     assert!(refused.starts_with("routes[0]: tls.ca: "), "{refused}");
     assert_eq!(get(&proxy, "shop.test").await.status, 404);

@@ -1,4 +1,4 @@
-//! The two halves of a stream, from whichever side it was opened.
+//! The sending and the receiving half of a stream, for either side.
 
 use crate::exchange::io::FlowError;
 use crate::exchange::io::{Filled, Sink, Source};
@@ -14,20 +14,20 @@ use std::io;
 use std::task::{Context, Poll};
 
 /// How the sending half comes to be.
-pub(crate) trait Start {
+pub(crate) trait BeginSending {
     /// Sends a head that waits, if it is for this to do.
     fn start(&mut self, message: &mut Sent) -> io::Result<Option<SendStream<Bytes>>>;
 }
 
 /// Both halves of a stream.
-pub(crate) struct Halves<K> {
+pub(crate) struct StreamIo<K> {
     pub(super) start: K,
     pub(super) received: Received,
     /// Once a head was sent.
     pub(super) sending: Option<SendStream<Bytes>>,
 }
 
-impl<K> Halves<K> {
+impl<K> StreamIo<K> {
     pub(super) fn new(start: K, received: Received) -> Self {
         Self {
             start,
@@ -42,7 +42,7 @@ impl<K> Halves<K> {
     }
 }
 
-impl<K> Source for Halves<K> {
+impl<K> Source for StreamIo<K> {
     type Incoming = Trailers;
 
     fn incoming(_framing: Framing) -> Trailers {
@@ -88,10 +88,10 @@ impl<K> Source for Halves<K> {
         Ok(())
     }
 
-    fn tidy(&mut self, _buffers: &Buffers) {}
+    fn release_if_empty(&mut self, _buffers: &Buffers) {}
 }
 
-impl<K: Start> Sink for Halves<K> {
+impl<K: BeginSending> Sink for StreamIo<K> {
     type Outgoing = Sent;
 
     fn poll_write(
@@ -109,12 +109,12 @@ impl<K: Start> Sink for Halves<K> {
         }
     }
 
-    /// What was sent leaves with all that its connection has to say in this turn.
+    /// Sent frames leave with all that its connection has to say in this turn.
     fn poll_finish(&mut self, _message: &mut Sent, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn nudge(&mut self, _message: &mut Sent, _cx: &mut Context<'_>) -> io::Result<()> {
+    fn flush_partial(&mut self, _message: &mut Sent, _cx: &mut Context<'_>) -> io::Result<()> {
         Ok(())
     }
 

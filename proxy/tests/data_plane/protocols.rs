@@ -1,4 +1,4 @@
-//! The four ways through the proxy: HTTP/1 or HTTP/2 with the client, HTTP/1 or HTTP/2 with the
+//! The four pairs of protocols: HTTP/1 or HTTP/2 with the client, HTTP/1 or HTTP/2 with the
 //! endpoint. A test is written once, with a client and an origin that speak text; what stands between
 //! them and the proxy here turns the text into HTTP/2 and back: hyper, which the proxy has no part in.
 
@@ -14,66 +14,66 @@ use std::cell::Cell;
 use std::future::Future;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 
-/// What is spoken down and up.
+/// Protocols of one test: with the client and with the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct Protocols {
     pub(crate) down: UpstreamProtocol,
     pub(crate) up: UpstreamProtocol,
 }
 
 thread_local! {
     // A test and all that it starts for itself run on one thread.
-    static WAY: Cell<Way> = const {
-        Cell::new(Way { down: UpstreamProtocol::Http1, up: UpstreamProtocol::Http1 })
+    static PROTOCOLS: Cell<Protocols> = const {
+        Cell::new(Protocols { down: UpstreamProtocol::Http1, up: UpstreamProtocol::Http1 })
     };
 }
 
-impl Way {
-    /// That of the test that is running.
+impl Protocols {
+    /// Returns the protocols of the running test.
     pub(crate) fn of_this_test() -> Self {
-        WAY.get()
+        PROTOCOLS.get()
     }
 }
 
-/// Runs a test in one of the ways.
+/// Runs a test with one pair of protocols.
 pub(crate) async fn run(
     down: UpstreamProtocol,
     up: UpstreamProtocol,
     test: impl Future<Output = ()>,
 ) {
-    WAY.set(Way { down, up });
+    PROTOCOLS.set(Protocols { down, up });
     test.await;
 }
 
 /// Makes four tests of the function of this name.
-macro_rules! each_way {
+macro_rules! each_protocol {
     ($name:ident) => {
         mod $name {
             use portolan_discovery::table::UpstreamProtocol::{Http1, Http2};
 
             #[tokio::test]
             async fn http1_to_http1() {
-                crate::way::run(Http1, Http1, super::$name()).await;
+                crate::protocols::run(Http1, Http1, super::$name()).await;
             }
 
             #[tokio::test]
             async fn http1_to_http2() {
-                crate::way::run(Http1, Http2, super::$name()).await;
+                crate::protocols::run(Http1, Http2, super::$name()).await;
             }
 
             #[tokio::test]
             async fn http2_to_http1() {
-                crate::way::run(Http2, Http1, super::$name()).await;
+                crate::protocols::run(Http2, Http1, super::$name()).await;
             }
 
             #[tokio::test]
             async fn http2_to_http2() {
-                crate::way::run(Http2, Http2, super::$name()).await;
+                crate::protocols::run(Http2, Http2, super::$name()).await;
             }
         }
     };
 }
-pub(crate) use each_way;
+pub(crate) use each_protocol;
 
 /// How much of a message waits between text and frames.
 const PIPE: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! What a peer has begun and not finished, as far as the boundaries of frames tell (RFC 9113 4.1): a
+//! Unfinished input of a peer, as the boundaries of frames show it (RFC 9113 4.1): a
 //! preface, a frame that is not DATA, or a head that goes on in CONTINUATION. The codec waits for the
 //! rest of them without a bound.
 
@@ -13,7 +13,7 @@ const END_HEADERS: u8 = 4;
 
 /// Follows what is read.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct FrameProgress {
     /// Bytes to come of the preface or of a frame's payload.
     left: usize,
     /// The head of the frame that is read, as far as it has come.
@@ -26,7 +26,7 @@ pub(super) struct Begun {
     since: Option<Instant>,
 }
 
-impl Begun {
+impl FrameProgress {
     /// With a client's preface to come, and the settings behind it.
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -90,13 +90,15 @@ mod tests {
         frame
     }
 
-    /// Whether something is unfinished after this, read in pieces of each size.
+    /// Returns whether something is unfinished after this, read in pieces of each size.
     fn unfinished(bytes: &[u8]) -> bool {
         let now = Instant::now();
         let after = |piece: usize| {
-            let mut begun = Begun::new(now);
-            bytes.chunks(piece).for_each(|it| begun.read(it, now));
-            begun.since().is_some()
+            let mut frame_progress = FrameProgress::new(now);
+            bytes
+                .chunks(piece)
+                .for_each(|piece| frame_progress.read(piece, now));
+            frame_progress.since().is_some()
         };
         let whole = after(bytes.len().max(1));
         for piece in 1..20 {
@@ -107,41 +109,41 @@ mod tests {
 
     #[test]
     fn a_preface_is_finished_with_the_first_frame() {
-        let mut said = vec![b'P'; PREFACE];
-        assert!(unfinished(&said[..5]));
-        assert!(unfinished(&said));
-        said.extend(frame(4, 0, 0));
-        assert!(!unfinished(&said));
+        let mut input = vec![b'P'; PREFACE];
+        assert!(unfinished(&input[..5]));
+        assert!(unfinished(&input));
+        input.extend(frame(4, 0, 0));
+        assert!(!unfinished(&input));
     }
 
     #[test]
     fn a_head_is_finished_with_its_last_continuation() {
-        let mut said = vec![b'P'; PREFACE];
-        said.extend(frame(4, 0, 6));
+        let mut input = vec![b'P'; PREFACE];
+        input.extend(frame(4, 0, 6));
         for (next, open) in [
             (frame(HEADERS, 0, 3), true),
             (frame(CONTINUATION, 0, 2), true),
             (frame(CONTINUATION, END_HEADERS, 0), false),
             (frame(6, 0, 8), false),
         ] {
-            said.extend(next);
-            assert_eq!(unfinished(&said), open);
+            input.extend(next);
+            assert_eq!(unfinished(&input), open);
         }
         let half = frame(HEADERS, END_HEADERS, 30);
-        said.extend(&half[..20]);
-        assert!(unfinished(&said));
+        input.extend(&half[..20]);
+        assert!(unfinished(&input));
     }
 
     #[test]
-    fn the_pace_of_data_is_judged_elsewhere_and_the_clock_runs_from_the_beginning() {
-        let mut said = vec![b'P'; PREFACE];
-        said.extend(frame(4, 0, 0));
-        said.extend(&frame(DATA, 0, 30)[..20]);
-        assert!(!unfinished(&said));
+    fn ignores_data_and_counts_from_the_beginning() {
+        let mut input = vec![b'P'; PREFACE];
+        input.extend(frame(4, 0, 0));
+        input.extend(&frame(DATA, 0, 30)[..20]);
+        assert!(!unfinished(&input));
         let start = Instant::now();
         let later = start + std::time::Duration::from_secs(5);
-        let mut begun = Begun::new(start);
-        begun.read(b"PRI", later);
-        assert_eq!(begun.since(), Some(start));
+        let mut frame_progress = FrameProgress::new(start);
+        frame_progress.read(b"PRI", later);
+        assert_eq!(frame_progress.since(), Some(start));
     }
 }
