@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Diagnostic, Event, HoldAction, Index, ObjectRef,
-    Observed, ObservedProxy,
+    Observed, ObservedProxy, Subject,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub(crate) struct Store {
     /// Stands in when no class is there, since nothing can be exposed without one.
     class: ClassName,
     /// With the status that was judged last.
-    objects: BTreeMap<ObjectRef, ExposedPort>,
+    objects: BTreeMap<Subject, ExposedPort>,
     classes: BTreeSet<ObjectRef>,
     ingresses: BTreeSet<ObjectRef>,
     /// Those that objects are in, and those that are objects themselves.
@@ -63,7 +63,10 @@ impl Store {
         let had_none = self.classes.is_empty();
         for key in gone {
             match key.kind {
-                Kind::ExposedPort => drop(self.objects.remove(&key.object)),
+                Kind::ExposedPort => {
+                    self.objects
+                        .remove(&Subject::ExposedPort(key.object.clone()));
+                }
                 Kind::ExposeClass => drop(self.classes.remove(&key.object)),
                 Kind::Ingress => drop(self.ingresses.remove(&key.object)),
                 _ => {}
@@ -101,8 +104,8 @@ impl Store {
     }
 
     /// What is seen of an object beside its proxies: every child is stored as soon as it is wanted.
-    pub(crate) fn seen(&self, object: &ObjectRef, proxies: Vec<ObservedProxy>) -> Observed {
-        let children = self.index.children(object).into_iter();
+    pub(crate) fn seen(&self, subject: &Subject, proxies: Vec<ObservedProxy>) -> Observed {
+        let children = self.index.children(subject).into_iter();
         let children = children.map(|child| (child.key(), ChildState::Applied));
         Observed {
             children: children.collect(),
@@ -111,7 +114,7 @@ impl Store {
     }
 
     /// Every ExposedPort.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Subject> {
         self.objects.keys()
     }
 
@@ -134,12 +137,12 @@ impl Store {
     }
 
     /// Whether the object is there.
-    pub(crate) fn has(&self, object: &ObjectRef) -> bool {
+    pub(crate) fn has(&self, object: &Subject) -> bool {
         self.objects.contains_key(object)
     }
 
     /// Keeps a status; gives whether it differs from the one before.
-    pub(crate) fn keep(&mut self, object: &ObjectRef, status: &ExposedPortStatus) -> bool {
+    pub(crate) fn keep(&mut self, object: &Subject, status: &ExposedPortStatus) -> bool {
         let Some(stored) = self.objects.get_mut(object) else {
             return false;
         };
@@ -206,11 +209,10 @@ impl Store {
         metadata.creation_timestamp.get_or_insert(Time(created));
         match &mut object {
             Object::ExposedPort(it) => {
-                it.status = self
-                    .objects
-                    .remove(&key.object)
-                    .and_then(|before| before.status);
-                self.objects.insert(key.object, it.as_ref().clone());
+                let subject = Subject::ExposedPort(key.object);
+                let before = self.objects.remove(&subject);
+                it.status = before.and_then(|before| before.status);
+                self.objects.insert(subject, it.as_ref().clone());
             }
             Object::ExposeClass(_) => drop(self.classes.insert(key.object)),
             Object::Ingress(_) => drop(self.ingresses.insert(key.object)),

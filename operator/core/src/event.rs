@@ -2,6 +2,7 @@
 
 use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
@@ -89,8 +90,8 @@ pub enum Event {
 /// It may name more than really changed: whoever reads the answer compares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
-    /// ExposedPorts, and hostnames of Ingresses ([`ObjectRef::host_of`]), whose children or status may differ.
-    pub objects: BTreeSet<ObjectRef>,
+    /// ExposedPorts, and hostnames of Ingresses ([`Subject::IngressHost`]), whose children or status may differ.
+    pub objects: BTreeSet<Subject>,
     /// Ingresses of which something may differ beside their hostnames, or that came, were stored or went.
     pub ingresses: BTreeSet<ObjectRef>,
     /// Hostnames whose hold may have to be created or deleted: ask [`crate::Index::hold_action`].

@@ -21,8 +21,8 @@
 //!   name, while it is among [`Index::referenced_secrets`].
 //! - While objects use a class, it carries the finalizer [`IN_USE`]: write [`Index::finalizers`].
 //! - [`Index::vitals`] is the stored status of an object in numbers, for metrics.
-//! - A hostname of an Ingress is an object under the name [`ObjectRef::host_of`]. What its status says is told to
-//!   people in events, with [`Index::in_terms_of_ingress`], and to [`Index::remember`].
+//! - A hostname of an Ingress is a [`Subject`] beside the ExposedPorts. Report its status in events, with
+//!   [`Index::in_terms_of_ingress`], and keep it with [`Index::remember`].
 //! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::recheck_at`],
 //!   when time alone changes it.
 //! - An object that is being deleted is as good as gone: it has no children and no status.
@@ -36,6 +36,7 @@ mod observed;
 mod precedence;
 pub mod reason;
 mod status;
+mod subject;
 mod uses;
 mod validate;
 
@@ -49,6 +50,7 @@ pub use names::{ClassName, Hostname, ObjectRef};
 pub use observed::{AckState, ChildKey, ChildState, Observed, ObservedProxy, ServedCertificate};
 pub use reason::Reason;
 pub use status::{CertificateMetrics, Diagnostic, HostnameMetrics, ObjectMetrics};
+pub use subject::Subject;
 pub use uses::Uses;
 
 /// The field manager of everything that Portolan writes.

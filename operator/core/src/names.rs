@@ -126,44 +126,7 @@ pub struct ObjectRef {
     pub name: String,
 }
 
-/// Stands before the name of an Ingress where one of its hostnames is meant: no object has a slash in its name.
-const INGRESS: &str = "ingress/";
-
 impl ObjectRef {
-    /// One hostname of an Ingress, which is to others what an ExposedPort with that hostname is.
-    pub fn host_of(ingress: &Self, host: &Hostname) -> Self {
-        let name = format!("{INGRESS}{}/{host}", ingress.name);
-        Self::new(&ingress.namespace, name)
-    }
-
-    /// The Ingress that it is a hostname of; `None`: it is an object by itself.
-    pub fn ingress(&self) -> Option<Self> {
-        let (name, _) = self.of_ingress()?;
-        Some(Self::new(&self.namespace, name))
-    }
-
-    /// Which hostname of an Ingress it is.
-    pub fn ingress_host(&self) -> Option<&str> {
-        self.of_ingress().map(|(_, host)| host)
-    }
-
-    /// `metadata.name` of the object in the cluster.
-    pub fn short_name(&self) -> &str {
-        self.of_ingress().map_or(&self.name, |(name, _)| name)
-    }
-
-    fn of_ingress(&self) -> Option<(&str, &str)> {
-        self.name.strip_prefix(INGRESS)?.split_once('/')
-    }
-
-    /// An exposure as it is called in a sentence.
-    pub(crate) fn with_kind(&self) -> String {
-        match self.of_ingress() {
-            Some(_) => self.to_string(),
-            None => format!("ExposedPort {self}"),
-        }
-    }
-
     /// An object of a namespace.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -199,8 +162,6 @@ impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {
             f.write_str(&self.name)
-        } else if let Some(ingress) = self.ingress() {
-            write!(f, "Ingress {ingress}")
         } else {
             write!(f, "{}/{}", self.namespace, self.name)
         }
@@ -312,20 +273,6 @@ mod tests {
         for text in ["Public", "a.b", "", "-a", &"a".repeat(64)] {
             assert_eq!(ClassName::parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_hostname_of_an_ingress_knows_its_ingress_and_is_called_by_it() {
-        let ingress = ObjectRef::new("team-a", "shop");
-        let of_host = ObjectRef::host_of(&ingress, &host("*.e.test"));
-        assert_eq!(of_host.ingress(), Some(ingress.clone()));
-        assert_eq!(of_host.short_name(), "shop");
-        assert_eq!(of_host.ingress_host(), Some("*.e.test"));
-        assert_eq!(of_host.to_string(), "Ingress team-a/shop");
-        assert_eq!(of_host.with_kind(), "Ingress team-a/shop");
-        assert_eq!(ingress.ingress(), None);
-        assert_eq!(ingress.short_name(), "shop");
-        assert_eq!(ingress.with_kind(), "ExposedPort team-a/shop");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! events for each object. A new spec is another matter: of it nothing is said before it is served.
 
 use super::ready;
-use portolan_core::{ObjectRef, Reason};
+use portolan_core::{ObjectRef, Reason, Subject};
 use portolan_crds::ExposedPortStatus;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,14 +19,14 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// The objects that are in doubt, and since when.
 #[derive(Debug, Default)]
 pub struct Doubts {
-    since: Mutex<HashMap<ObjectRef, Instant>>,
+    since: Mutex<HashMap<Subject, Instant>>,
 }
 
 impl Doubts {
     /// Until when nothing is to be said of the object, if it is in doubt and not for long.
     pub fn of(
         &self,
-        object: &ObjectRef,
+        object: &Subject,
         before: Option<&ExposedPortStatus>,
         after: &ExposedPortStatus,
     ) -> Option<Instant> {
@@ -41,13 +41,13 @@ impl Doubts {
     }
 
     /// Forgets the hostnames of an Ingress that are no longer there.
-    pub fn forget_hosts(&self, ingress: &ObjectRef, but: &[ObjectRef]) {
+    pub fn forget_hosts(&self, ingress: &ObjectRef, but: &[Subject]) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.retain(|host, _| host.ingress().as_ref() != Some(ingress) || but.contains(host));
+        since.retain(|host, _| host.ingress() != Some(ingress) || but.contains(host));
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, object: &ObjectRef) {
+    pub fn forget(&self, object: &Subject) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.remove(object);
     }
@@ -79,8 +79,8 @@ mod tests {
         serde_json::from_value(status).unwrap()
     }
 
-    fn shop() -> ObjectRef {
-        ObjectRef::new("team-a", "shop")
+    fn shop() -> Subject {
+        Subject::exposed_port("team-a", "shop")
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use super::weight::{Weight, weight};
 use crate::files::{Key, Kind, Trouble};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::{Diagnostic, ObjectRef};
+use portolan_core::{Diagnostic, ObjectRef, Subject};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -217,10 +217,10 @@ fn unreadable(trouble: &Trouble) -> Finding {
     }
 }
 
-fn judge(model: &Model, object: &ObjectRef) -> Vec<Finding> {
+fn judge(model: &Model, object: &Subject) -> Vec<Finding> {
     let seen = model.seen(object);
     let diagnostics = model.store.index.diagnostics(object, &seen, model.now());
-    told(model, &Key::exposed_port(object), diagnostics)
+    told(model, &Key::exposed_port(object.object()), diagnostics)
 }
 
 /// Each hostname by itself, in the fields of the Ingress.

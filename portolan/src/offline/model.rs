@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use portolan_core::{
-    Change, ClassName, EXPOSED_PORT, Event, INGRESS_CONTROLLER, Index, ObjectRef, Observed,
+    Change, ClassName, EXPOSED_PORT, Event, INGRESS_CONTROLLER, Index, ObjectRef, Observed, Subject,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,10 @@ impl Model {
         store.apply(ingress_classes);
         let services = services(&store);
         store.apply(services);
-        let leases: Vec<_> = store.objects().map(|it| renewed(it, now)).collect();
+        let leases: Vec<_> = store
+            .objects()
+            .map(|it| renewed(it.object(), now))
+            .collect();
         store.apply(leases);
         Self {
             store,
@@ -67,7 +70,7 @@ impl Model {
     }
 
     /// What is seen of an object as soon as it is applied: its children are stored, and no proxy runs.
-    pub(super) fn seen(&self, object: &ObjectRef) -> Observed {
+    pub(super) fn seen(&self, object: &Subject) -> Observed {
         self.store.seen(object, Vec::new())
     }
 

@@ -5,7 +5,7 @@ use super::table::Table;
 use super::world::{Consequences, World};
 use crate::files::{Folder, Key, Trouble, Update, field_in};
 use jiff::Timestamp;
-use portolan_core::ObjectRef;
+use portolan_core::Subject;
 use portolan_discovery::delta::Batch;
 use portolan_discovery::session;
 use portolan_discovery::table::ResourceName;
@@ -124,9 +124,9 @@ impl Engine {
         self.judge(users, folder, now);
     }
 
-    fn judge(&mut self, objects: BTreeSet<ObjectRef>, folder: &Folder, now: Timestamp) {
+    fn judge(&mut self, objects: BTreeSet<Subject>, folder: &Folder, now: Timestamp) {
         for object in objects {
-            let key = Key::exposed_port(&object);
+            let key = Key::exposed_port(object.object());
             let Some(place) = folder.place(&key) else {
                 self.changes.objects.insert(object, None);
                 continue;

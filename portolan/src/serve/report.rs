@@ -2,7 +2,7 @@
 
 use super::options::Output;
 use crate::files::Trouble;
-use portolan_core::ObjectRef;
+use portolan_core::{ObjectRef, Subject};
 use portolan_crds::ExposedPortStatus;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ pub(super) struct Style {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// `None` for an object that is gone.
-    pub(super) objects: BTreeMap<ObjectRef, Option<Row>>,
+    pub(super) objects: BTreeMap<Subject, Option<Row>>,
     pub(super) new_troubles: BTreeSet<Trouble>,
     pub(super) solved: BTreeSet<Trouble>,
 }
@@ -112,8 +112,8 @@ impl Style {
         text
     }
 
-    fn row(self, object: &ObjectRef, row: Option<&Row>) -> [String; 8] {
-        let ObjectRef { namespace, name } = object.clone();
+    fn row(self, object: &Subject, row: Option<&Row>) -> [String; 8] {
+        let ObjectRef { namespace, name } = object.object().clone();
         let Some(Row { place, status }) = row else {
             let none = String::new;
             return [
@@ -224,14 +224,14 @@ impl<'a> From<&'a Trouble> for Told<'a> {
 fn lines(changes: &Changes) -> String {
     let objects = changes.objects.iter().map(|(object, row)| match row {
         Some(row) => Line::Status {
-            namespace: &object.namespace,
-            name: &object.name,
+            namespace: object.namespace(),
+            name: object.name(),
             place: &row.place,
             status: &row.status,
         },
         None => Line::Gone {
-            namespace: &object.namespace,
-            name: &object.name,
+            namespace: object.namespace(),
+            name: object.name(),
         },
     });
     let troubles = changes
@@ -274,9 +274,9 @@ mod tests {
         };
         Changes {
             objects: [
-                (ObjectRef::new("default", "shop"), Some(row(status))),
-                (ObjectRef::new("default", "bad"), Some(row(bad))),
-                (ObjectRef::new("default", "old"), None),
+                (Subject::exposed_port("default", "shop"), Some(row(status))),
+                (Subject::exposed_port("default", "bad"), Some(row(bad))),
+                (Subject::exposed_port("default", "old"), None),
             ]
             .into(),
             new_troubles: [trouble.clone()].into(),

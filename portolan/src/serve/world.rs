@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{
-    Affected, Change, ClassName, Event, Index, ObjectRef, ObservedProxy, Reason, TicketKey, Uses,
-    proxy_service,
+    Affected, Change, ClassName, Event, Index, ObjectRef, ObservedProxy, Reason, Subject,
+    TicketKey, Uses, proxy_service,
 };
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::delta::Update;
@@ -38,7 +38,7 @@ pub(crate) struct World {
     serving: Serving,
     uses: Uses,
     /// When time alone changes a status.
-    again: BTreeMap<ObjectRef, Timestamp>,
+    again: BTreeMap<Subject, Timestamp>,
     /// The time that the core was told last.
     told: Timestamp,
 }
@@ -47,7 +47,7 @@ pub(crate) struct World {
 #[derive(Debug, Default)]
 pub(crate) struct Consequences {
     /// Whose status may differ.
-    pub(crate) objects: BTreeSet<ObjectRef>,
+    pub(crate) objects: BTreeSet<Subject>,
     /// What the data plane is to be told; `None` takes it away.
     pub(crate) resources: BTreeMap<ResourceName, Option<Update>>,
 }
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// The objects whose status depends on a resource.
-    pub(crate) fn users(&self, name: &ResourceName) -> BTreeSet<ObjectRef> {
+    pub(crate) fn users(&self, name: &ResourceName) -> BTreeSet<Subject> {
         self.uses.of(&self.serving.class, name).cloned().collect()
     }
 
@@ -114,12 +114,12 @@ impl World {
     }
 
     /// Every object.
-    pub(crate) fn objects(&self) -> BTreeSet<ObjectRef> {
+    pub(crate) fn objects(&self) -> BTreeSet<Subject> {
         self.store.objects().cloned().collect()
     }
 
     /// The resources that the status of an object depends on.
-    pub(crate) fn resources_of(&self, object: &ObjectRef) -> Vec<ResourceName> {
+    pub(crate) fn resources_of(&self, object: &Subject) -> Vec<ResourceName> {
         let all = self.store.index.resources_of(object).into_iter();
         let here = all.filter(|(class, _)| *class == self.serving.class);
         here.map(|(_, name)| name).collect()
@@ -128,7 +128,7 @@ impl World {
     /// Judges an object; gives its status when that differs from what it was.
     pub(crate) fn judge(
         &mut self,
-        object: &ObjectRef,
+        object: &Subject,
         proxy: ObservedProxy,
         now: Timestamp,
     ) -> Option<ExposedPortStatus> {
@@ -153,7 +153,7 @@ impl World {
     }
 
     /// Those whose time has come.
-    pub(crate) fn due(&self, now: Timestamp) -> BTreeSet<ObjectRef> {
+    pub(crate) fn due(&self, now: Timestamp) -> BTreeSet<Subject> {
         let due = self.again.iter().filter(|(_, at)| **at <= now);
         due.map(|(object, _)| object.clone()).collect()
     }

@@ -18,6 +18,7 @@ pub(crate) mod unresolved;
 use crate::compile::{TicketKey, epoch};
 use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use crate::{HoldAction, proxy_service};
 pub(crate) use affected::entries::Entry;
 use affected::expiry::ExpiryQueue;
@@ -62,7 +63,7 @@ pub struct Index {
     ends: ExpiryQueue,
     /// Absent until it was told: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
-    objects: ByNamespace<Entry>,
+    objects: ByNamespace<Subject, Entry>,
     certificates: HashMap<ObjectRef, Issuance>,
     /// The Service before the proxies of each class.
     proxy_services: HashMap<ObjectRef, ClassName>,
@@ -241,16 +242,16 @@ impl Index {
 
     /// The class of an ExposedPort, when it is valid and has one; that of the first root above it,
     /// when others delegate to it.
-    pub fn class_of(&self, object: &ObjectRef) -> Option<&ClassName> {
-        let of = |it: &ObjectRef| self.linked(it).map(|(_, link)| &link.class);
+    pub fn class_of(&self, object: &Subject) -> Option<&ClassName> {
+        let of = |it: &Subject| self.linked(it).map(|(_, link)| &link.class);
         of(object).or_else(|| of(self.roots_of(object).first()?))
     }
 
-    pub(crate) fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
+    pub(crate) fn entry(&self, object: &Subject) -> Option<&Entry> {
         self.objects.get(object)
     }
 
-    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Exposure, &ResolvedRoot)> {
+    pub(crate) fn linked(&self, object: &Subject) -> Option<(&Exposure, &ResolvedRoot)> {
         let entry = self.objects.get(object)?;
         match entry.link.as_ref().ok()? {
             Link::Root(root) => Some((&entry.object, root.as_ref())),
@@ -259,7 +260,7 @@ impl Index {
     }
 
     /// The name as it is kept here.
-    pub(crate) fn name_of(&self, object: &ObjectRef) -> Option<&ObjectRef> {
+    pub(crate) fn name_of(&self, object: &Subject) -> Option<&Subject> {
         self.objects.get_key_value(object).map(|(name, _)| name)
     }
 
@@ -270,22 +271,22 @@ impl Index {
     /// The hostnames that an object serves.
     pub(crate) fn served<'a>(
         &'a self,
-        me: &'a ObjectRef,
+        subject: &'a Subject,
         link: &'a ResolvedRoot,
     ) -> impl Iterator<Item = &'a Hostname> {
-        let serves = |host: &&Hostname| self.tls_owner(me, link, host).is_some();
+        let serves = |host: &&Hostname| self.tls_owner(subject, link, host).is_some();
         link.hostnames.iter().filter(serves)
     }
 
     fn apply_object(&mut self, change: Change<ExposedPort>, affected: &mut Affected) {
-        let me = change.reference();
+        let subject = Subject::ExposedPort(change.reference());
         let object = match change {
             // Its children are being collected; making them anew would fight the garbage collector.
             Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
             Change::Applied(it) => Some(Exposure::read(*it)),
             Change::Deleted(_) => None,
         };
-        self.put(&me, object, affected);
+        self.put(&subject, object, affected);
     }
 
     fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {

@@ -12,9 +12,10 @@ use crate::index::resolve::routing::Routing;
 use crate::index::store::hostnames::Standing;
 use crate::index::store::served_certificates::Slot;
 use crate::index::{Entry, Index};
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::observed::Observed;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use jiff::Timestamp;
 use portolan_crds::{ExposedPortStatus, Summary};
 
@@ -24,7 +25,7 @@ const PROGRAMMED: &[ConditionType] = &[ConditionType::Programmed];
 impl Index {
     pub(super) fn status_of_child(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         entry: &Entry,
         child: &Child,
         seen: &Observed,
@@ -91,7 +92,7 @@ impl Index {
     /// In the order in which a person would put things right.
     pub(super) fn findings_of_child(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         child: &Child,
         destinations: &Destinations,
         seen: &Observed,
@@ -134,7 +135,7 @@ impl Index {
     }
 
     /// The hostnames under which requests may come, with their roots.
-    fn hostnames_above(&self, me: &ObjectRef) -> Vec<(ObjectRef, Hostname)> {
+    fn hostnames_above(&self, me: &Subject) -> Vec<(Subject, Hostname)> {
         let roots = self.roots_of(me).into_iter();
         roots
             .flat_map(|root| {
@@ -145,11 +146,11 @@ impl Index {
             .collect()
     }
 
-    fn orphaned(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+    fn orphaned(&self, me: &Subject) -> Option<(Reason, String)> {
         if !self.roots_of(me).is_empty() {
             return None;
         }
-        let broken = |parent: &ObjectRef| {
+        let broken = |parent: &Subject| {
             let broken = self.delegation(parent, me).err()?;
             Some((
                 match broken.reason() {
@@ -172,7 +173,7 @@ impl Index {
         }))
     }
 
-    fn too_deep(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+    fn too_deep(&self, me: &Subject) -> Option<(Reason, String)> {
         (!self.roots_of(me).is_empty() && self.is_too_deep(me)).then(|| {
             let told = "no request comes down so far: too many objects stand above this one; have an object further up delegate to it";
             (Reason::DelegationTooDeep, told.to_owned())
@@ -180,7 +181,7 @@ impl Index {
     }
 
     /// A route that takes nothing of what is delegated, whoever delegates.
-    fn outside(&self, me: &ObjectRef, routing: &Routing) -> Option<(Reason, String)> {
+    fn outside(&self, me: &Subject, routing: &Routing) -> Option<(Reason, String)> {
         let parents: Vec<_> = self.parents(me).into_iter().collect();
         let bounds: Vec<_> = parents
             .iter()
@@ -209,7 +210,7 @@ impl Index {
     }
 
     /// A route that wants less than the root asks for.
-    pub(super) fn loosens(&self, me: &ObjectRef, routing: &Routing) -> Option<String> {
+    pub(super) fn loosens(&self, me: &Subject, routing: &Routing) -> Option<String> {
         let route = routing.routes.iter().find(|it| it.permits_insecure())?;
         let strict = self.roots_of(me).into_iter().find(|root| {
             let link = self.linked(root).map(|(_, link)| link);
@@ -226,14 +227,14 @@ impl Index {
 
     /// Whether clients must show a certificate under any hostname of a root, by its own word or by that of
     /// an older object that shares the hostname.
-    fn asks_for_certificates(&self, root: &ObjectRef, link: &ResolvedRoot) -> bool {
+    fn asks_for_certificates(&self, root: &Subject, link: &ResolvedRoot) -> bool {
         link.hostnames.iter().any(|host| {
             let rule = self.tls_owner(root, link, host).map_or(link, |it| it.link);
             rule.tls.client_ca.is_some()
         })
     }
 
-    fn root_not_serving(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+    fn root_not_serving(&self, me: &Subject) -> Option<(Reason, String)> {
         self.hostnames_above(me)
             .into_iter()
             .find_map(|(root, host)| {

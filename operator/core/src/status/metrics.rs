@@ -10,8 +10,9 @@ use crate::index::resolve::certificates::Source;
 use crate::index::resolve::exposure::ResolvedRoot;
 use crate::index::store::secrets::KeyPair;
 use crate::index::store::served_certificates::Slot;
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use portolan_crds::{ExposedPortStatus, HostnameStatus};
@@ -68,7 +69,7 @@ pub struct CertificateMetrics {
 
 impl Index {
     /// An object in numbers; `None` when it is gone.
-    pub fn metrics(&self, me: &ObjectRef) -> Option<ObjectMetrics> {
+    pub fn metrics(&self, me: &Subject) -> Option<ObjectMetrics> {
         let status = &self.entry(me)?.object.status;
         let summary = status.summary.as_ref();
         let word = summary.map(|it| it.status.as_str()).unwrap_or_default();
@@ -94,7 +95,7 @@ impl Index {
 
     fn certificate_metrics(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         link: &ResolvedRoot,
         told: &HostnameStatus,
     ) -> Option<CertificateMetrics> {

@@ -21,9 +21,10 @@ use crate::index::store::hostnames::Standing;
 use crate::index::store::served_certificates::Slot;
 use crate::index::unresolved::Unresolved;
 use crate::index::{Entry, Index};
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::observed::{ChildState, Observed};
 use crate::reason::Reason;
+use crate::subject::Subject;
 use crate::validate::ValidationError;
 use checks::{CheckContext, CheckFailure, CheckFailures};
 use conditions::{ConditionType, Conditions};
@@ -85,7 +86,7 @@ impl Index {
     /// written when it differs from what is stored.
     pub fn status(
         &self,
-        object: &ObjectRef,
+        object: &Subject,
         seen: &Observed,
         now: Timestamp,
     ) -> Option<ExposedPortStatus> {
@@ -100,7 +101,7 @@ impl Index {
     /// When the status must be judged again without any event, because a certificate expires.
     pub fn recheck_at(
         &self,
-        object: &ObjectRef,
+        object: &Subject,
         seen: &Observed,
         now: Timestamp,
     ) -> Option<Timestamp> {
@@ -126,7 +127,7 @@ impl Index {
 
     fn status_of_linked(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         entry: &Entry,
         link: &ResolvedRoot,
         seen: &Observed,

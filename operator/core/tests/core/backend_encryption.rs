@@ -1,7 +1,7 @@
 //! What a class asks for on the way from the proxies to the endpoints, and what status says of it.
 
 use crate::world::*;
-use portolan_core::{AckState, Affected, Event, ObjectRef, Reason};
+use portolan_core::{AckState, Affected, Event, Reason, Subject};
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::{Action, Resource};
 use serde_json::{Value, json};
@@ -235,7 +235,7 @@ fn what_is_right_is_told_for_a_service_that_portolan_makes_too() {
     world.put_shop(spec.clone());
     let made = world.index.children(&world.shop).remove(0).name;
     let ports = json!([{"name": "http", "port": 8080}]);
-    let owner = format!("uid-{}-{}", world.shop.namespace, world.shop.name);
+    let owner = format!("uid-{}-{}", world.shop.namespace(), world.shop.name());
     let own = own_service("team-a", &made, &owner, json!({"ports": ports}));
     world.apply(Event::Service(applied(own)));
     world.see_everything();
@@ -288,7 +288,7 @@ fn a_childs_status_tells_of_its_own_backends_under_the_class_of_its_root() {
     );
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "service": "plain", "port": 80});
     world.expose("team-a", "child", 9, spec);
-    let name = ObjectRef::new("team-a", "child");
+    let name = Subject::exposed_port("team-a", "child");
     let of_child = |world: &World| {
         let status = world.index.status(&name, &world.seen, now()).unwrap();
         told(&status)

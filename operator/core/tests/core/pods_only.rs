@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use k8s_openapi::api::core::v1::Pod;
-use portolan_core::{Event, ObjectRef, Reason};
+use portolan_core::{Event, Reason, Subject};
 use portolan_discovery::table::{Action, Resource};
 use serde_json::{Value, json};
 
@@ -238,7 +238,7 @@ fn whoever_is_delegated_to_is_judged_under_the_class_of_the_root() {
     world.expose("team-a", "child", 7, spec);
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     let affected = world.apply(Event::Pod(gone("team-a", "own")));
-    let child = ObjectRef::new("team-a", "child");
+    let child = Subject::exposed_port("team-a", "child");
     assert!(affected.objects.contains(&child));
     let status = world.index.status(&child, &world.seen, now()).unwrap();
     assert_eq!(

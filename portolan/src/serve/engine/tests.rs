@@ -3,7 +3,7 @@
 use super::super::world::Serving;
 use super::*;
 use jiff::SignedDuration;
-use portolan_core::{ClassName, TicketKey};
+use portolan_core::{ClassName, Subject, TicketKey};
 use portolan_discovery::table::{Action, Kind, Resource, TicketSeed, UpstreamProtocol};
 use std::net::Ipv4Addr;
 
@@ -61,7 +61,7 @@ impl Stand {
             .engine
             .news()
             .objects
-            .remove(&ObjectRef::new("default", name))?;
+            .remove(&Subject::exposed_port("default", name))?;
         row.map(|row| {
             (
                 row.status.summary.unwrap().status,
@@ -317,7 +317,7 @@ fn what_is_deleted_is_taken_away_and_told() {
     let batch = stand.write("shop.yaml", "").unwrap();
     assert_eq!((batch.upserts.len(), batch.removals.len()), (0, 2));
     assert_eq!(
-        stand.engine.news().objects[&ObjectRef::new("default", "shop")],
+        stand.engine.news().objects[&Subject::exposed_port("default", "shop")],
         None
     );
 }

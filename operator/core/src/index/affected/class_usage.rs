@@ -4,7 +4,8 @@ use crate::IN_USE;
 use crate::event::Affected;
 use crate::index::resolve::exposure::Link;
 use crate::index::{Entry, Index};
-use crate::names::{ClassName, ObjectRef};
+use crate::names::ClassName;
+use crate::subject::Subject;
 use std::collections::BTreeSet;
 
 /// Which classes were used before a change.
@@ -59,7 +60,7 @@ impl Index {
         &self,
         class: &ClassName,
         some: usize,
-    ) -> Option<(Vec<&ObjectRef>, usize)> {
+    ) -> Option<(Vec<&Subject>, usize)> {
         let users = self.users.served_by(class)?;
         Some((users.iter().take(some).collect(), users.len()))
     }

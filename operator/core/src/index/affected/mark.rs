@@ -5,6 +5,7 @@ use crate::index::Index;
 use crate::index::resource_names::class_settings;
 use crate::index::resource_names::virtual_host;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use std::collections::BTreeSet;
 
 /// Whether those who want a hostname may stand differently now.
@@ -19,17 +20,17 @@ impl Index {
     /// and everybody that it is related to.
     pub(in crate::index) fn mark_replaced(
         &self,
-        me: &ObjectRef,
+        subject: &Subject,
         hosts: &BTreeSet<Hostname>,
         affected: &mut Affected,
     ) {
         self.mark_hosts(hosts, Claimants::Keep, affected);
-        let concerned = self.delegating_to(me);
+        let concerned = self.delegating_to(subject);
         self.mark_objects(&concerned, affected);
         for object in &concerned {
             affected.objects.extend(self.overridden_by(object));
         }
-        affected.objects.extend(self.delegated_to_by(me));
+        affected.objects.extend(self.delegated_to_by(subject));
     }
 
     /// Marks hostnames, those below a wildcard among them, and perhaps everybody who wants them and
@@ -65,12 +66,12 @@ impl Index {
     /// Marks objects, and what the proxies are told because of them.
     pub(in crate::index) fn mark_objects(
         &self,
-        objects: &BTreeSet<ObjectRef>,
+        objects: &BTreeSet<Subject>,
         affected: &mut Affected,
     ) {
-        for me in objects {
-            affected.objects.insert(me.clone());
-            for root in self.roots_of(me) {
+        for subject in objects {
+            affected.objects.insert(subject.clone());
+            for root in self.roots_of(subject) {
                 let Some((_, link)) = self.linked(&root) else {
                     continue;
                 };
@@ -84,13 +85,13 @@ impl Index {
     /// Marks what is told because an object serves a hostname, and those below it with it.
     pub(in crate::index) fn mark_host_of(
         &self,
-        me: &ObjectRef,
+        subject: &Subject,
         host: &Hostname,
         affected: &mut Affected,
     ) {
-        if let Some((object, link)) = self.linked(me) {
+        if let Some((object, link)) = self.linked(subject) {
             let mut names = self.host_resources(object, link, host);
-            for below in self.descendants(me) {
+            for below in self.descendants(subject) {
                 if let Some((object, routing)) = self.routing(&below) {
                     names.extend(self.backend_resources(object, routing, &link.requirements));
                 }

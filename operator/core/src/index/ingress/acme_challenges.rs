@@ -99,7 +99,7 @@ impl Index {
     ) {
         for (namespace, host) in self.challenges.apply(change) {
             let claimants = self.hostnames.claimants(&host);
-            let concerned = claimants.filter(|(object, _)| object.namespace == namespace);
+            let concerned = claimants.filter(|(object, _)| object.namespace() == namespace);
             affected
                 .objects
                 .extend(concerned.map(|(object, _)| object.clone()));

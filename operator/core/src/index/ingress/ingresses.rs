@@ -1,5 +1,5 @@
 //! Ingresses as input: those of our IngressClasses. Each hostname of one is an exposure beside the
-//! ExposedPorts, under the name [`ObjectRef::host_of`], and is held, merged and served like these.
+//! ExposedPorts, as a [`Subject::IngressHost`], and is held, merged and served like these.
 //!
 //! What we make ourselves is output and never input, and neither is what cert-manager makes for a challenge
 //! ([`crate::index::ingress::acme_solvers`]).
@@ -11,6 +11,7 @@ use crate::index::ingress::acme_solvers::{is_solver, named_class};
 use crate::index::resolve::exposure::Exposure;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reason::Reason;
+use crate::subject::Subject;
 use crate::validate::{ExposureSpec, IngressHost, ValidatedIngress, ValidationError, ingress};
 use crate::{Diagnostic, EXPOSED_PORT, INGRESS_CONTROLLER};
 use jiff::Timestamp;
@@ -244,17 +245,17 @@ impl Index {
         affected: &mut Affected,
     ) {
         for host in hosts {
-            let me = ObjectRef::host_of(ingress, &host);
-            let object = self.host(ingress, &me, &host);
-            self.put(&me, object, affected);
+            let subject = Subject::ingress_host(ingress, &host);
+            let object = self.host(ingress, &subject, &host);
+            self.put(&subject, object, affected);
         }
     }
 
-    fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Exposure> {
+    fn host(&self, ingress: &ObjectRef, subject: &Subject, host: &Hostname) -> Option<Exposure> {
         let (known, class) = self.ingresses.ours(ingress)?;
         let exposure = known.exposure(known.said.hosts.get(host)?, class);
         // What was told of it is kept nowhere but here.
-        let before = self.objects.get(me).map(|it| &it.object);
+        let before = self.objects.get(subject).map(|it| &it.object);
         let told = before.filter(|it| it.uid == known.uid);
         Some(Exposure::of_host(
             known.uid.clone(),
@@ -271,11 +272,11 @@ impl Index {
     }
 
     /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
-    pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<ObjectRef> {
+    pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<Subject> {
         let ours = self.ingresses.ours(ingress).into_iter();
         let hosts = ours.flat_map(|(known, _)| known.said.hosts.keys());
         hosts
-            .map(|host| ObjectRef::host_of(ingress, host))
+            .map(|host| Subject::ingress_host(ingress, host))
             .collect()
     }
 
@@ -292,13 +293,13 @@ impl Index {
     }
 
     /// What was told of a hostname of an Ingress last.
-    pub fn remembered(&self, host: &ObjectRef) -> Option<&ExposedPortStatus> {
+    pub fn remembered(&self, host: &Subject) -> Option<&ExposedPortStatus> {
         let told = &self.objects.get(host)?.object.status;
         (!told.conditions.is_empty()).then_some(told)
     }
 
     /// Keeps what was told of a hostname of an Ingress, which has no place for it in the cluster.
-    pub fn remember(&mut self, host: &ObjectRef, told: ExposedPortStatus) {
+    pub fn remember(&mut self, host: &Subject, told: ExposedPortStatus) {
         if host.ingress().is_some()
             && let Some(entry) = self.objects.get_mut(host)
         {
@@ -307,19 +308,16 @@ impl Index {
     }
 
     /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
-    pub fn in_terms_of_ingress(&self, host: &ObjectRef, sentence: &str) -> String {
+    pub fn in_terms_of_ingress(&self, host: &Subject, sentence: &str) -> String {
         match self.said_of(host) {
             Some(said) => translated(said, sentence),
             None => sentence.to_owned(),
         }
     }
 
-    fn said_of(&self, host: &ObjectRef) -> Option<&IngressHost> {
-        let (known, _) = self.ingresses.ours(&host.ingress()?)?;
-        known
-            .said
-            .hosts
-            .get(&Hostname::parse(host.ingress_host()?).ok()?)
+    fn said_of(&self, host: &Subject) -> Option<&IngressHost> {
+        let (known, _) = self.ingresses.ours(host.ingress()?)?;
+        known.said.hosts.get(host.host()?)
     }
 }
 

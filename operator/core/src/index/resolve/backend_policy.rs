@@ -5,8 +5,8 @@ use crate::index::requirements::BackendRequirements;
 use crate::index::resolve::backends::ResolvedBackend;
 use crate::index::store::services::Services;
 use crate::index::unresolved::Unresolved;
-use crate::names::ObjectRef;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use portolan_crds::BackendEncryption;
 use std::collections::BTreeSet;
 
@@ -47,15 +47,15 @@ impl BackendRequirements {
 
 impl Index {
     /// Whether a class that an object is served under sends requests to pods only.
-    pub(in crate::index) fn asks_for_pods(&self, me: &ObjectRef) -> bool {
-        self.requirements_on(me)
+    pub(in crate::index) fn asks_for_pods(&self, subject: &Subject) -> bool {
+        self.requirements_on(subject)
             .iter()
             .any(|requirements| requirements.pods_only)
     }
 
     /// What is asked of the backends of an object: by its class, or by those of all roots above it.
-    pub(crate) fn requirements_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
-        let roots = self.roots_of(me).into_iter();
+    pub(crate) fn requirements_on(&self, subject: &Subject) -> BTreeSet<&BackendRequirements> {
+        let roots = self.roots_of(subject).into_iter();
         roots
             .filter_map(|root| Some(&self.linked(&root)?.1.requirements))
             .collect()
@@ -63,8 +63,8 @@ impl Index {
 
     /// What is asked of them by each class whose proxies send requests to them: those on which the object,
     /// or a root above it, serves a hostname.
-    pub(crate) fn exposed_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
-        let roots = self.roots_of(me).into_iter();
+    pub(crate) fn exposed_on(&self, subject: &Subject) -> BTreeSet<&BackendRequirements> {
+        let roots = self.roots_of(subject).into_iter();
         roots
             .filter_map(|root| {
                 let (_, link) = self.linked(&root)?;

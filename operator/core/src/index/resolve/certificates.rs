@@ -7,6 +7,7 @@ use crate::index::store::grants::Referent;
 use crate::index::store::namespaces::Home;
 use crate::index::store::served_certificates::Slot;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
+use crate::subject::Subject;
 use crate::validate::{CertificateSource, TlsSpec, ValidationError};
 use portolan_crds::{CertificateMode, IssuerRef};
 use std::collections::BTreeMap;
@@ -140,11 +141,16 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    pub(in crate::index) fn of(me: &ObjectRef, name: &ClassName, class: &Class) -> Self {
-        let together = child_name(&me.namespace, &me.name, "Certificate", "");
+    pub(in crate::index) fn of(subject: &Subject, name: &ClassName, class: &Class) -> Self {
+        let together = child_name(
+            subject.namespace(),
+            &subject.child_base(),
+            "Certificate",
+            "",
+        );
         Self {
             class: name.clone(),
-            together: ObjectRef::new(&me.namespace, together),
+            together: ObjectRef::new(subject.namespace(), together),
             is_together: class.certificate_mode() == CertificateMode::PerExposure,
         }
     }

@@ -11,6 +11,7 @@ use crate::index::resolve::route_tree::Server;
 use crate::index::resolve::routing::Routing;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use crate::validate::RouteSpec;
 use portolan_discovery::table::{FieldMatch, PathMatch, RouteMatch};
 use std::borrow::Cow;
@@ -98,7 +99,7 @@ fn both(above: &[FieldMatch], below: &[FieldMatch]) -> Vec<FieldMatch> {
 
 impl Index {
     /// What a valid object does with requests, whether root or child.
-    pub(crate) fn routing(&self, name: &ObjectRef) -> Option<(&Exposure, &Routing)> {
+    pub(crate) fn routing(&self, name: &Subject) -> Option<(&Exposure, &Routing)> {
         let entry = self.entry(name)?;
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
     }
@@ -117,7 +118,7 @@ impl Index {
     pub(crate) fn limit_exceeded<'a>(
         &'a self,
         root: Server<'a>,
-    ) -> Option<(&'a ObjectRef, DelegationError)> {
+    ) -> Option<(&'a Subject, DelegationError)> {
         self.walk(root, root.link).cut
     }
 
@@ -136,9 +137,9 @@ impl Index {
     }
 
     /// Whether every root above a child is too far above it.
-    pub(crate) fn is_too_deep(&self, me: &ObjectRef) -> bool {
-        let mut seen = BTreeSet::from([me.clone()]);
-        let mut level = vec![me.clone()];
+    pub(crate) fn is_too_deep(&self, subject: &Subject) -> bool {
+        let mut seen = BTreeSet::from([subject.clone()]);
+        let mut level = vec![subject.clone()];
         for _ in 0..DEPTH_MAX {
             if level.iter().any(|it| self.linked(it).is_some()) {
                 return false;
@@ -152,8 +153,8 @@ impl Index {
     /// Judges one delegation by itself.
     pub(crate) fn delegation(
         &self,
-        from: &ObjectRef,
-        to: &ObjectRef,
+        from: &Subject,
+        to: &Subject,
     ) -> Result<(&Exposure, &Child), DelegationError> {
         let found = self.permitted(from, to)?;
         match self.path_to(to, from) {
@@ -164,66 +165,72 @@ impl Index {
 
     fn permitted(
         &self,
-        from: &ObjectRef,
-        to: &ObjectRef,
+        from: &Subject,
+        to: &Subject,
     ) -> Result<(&Exposure, &Child), DelegationError> {
         let Some(entry) = self.entry(to) else {
-            return Err(DelegationError::NotFound(to.clone()));
+            return Err(DelegationError::NotFound(to.object().clone()));
         };
         match &entry.link {
-            Ok(Link::Child(child)) if child.parents.allow(from) => Ok((&entry.object, child)),
+            Ok(Link::Child(child)) if child.parents.allow(from.object()) => {
+                Ok((&entry.object, child))
+            }
             Ok(_) => Err(DelegationError::NoConsent {
-                from: from.clone(),
-                to: to.clone(),
+                from: from.object().clone(),
+                to: to.object().clone(),
             }),
-            Err(_) => Err(DelegationError::Invalid(to.clone())),
+            Err(_) => Err(DelegationError::Invalid(to.object().clone())),
         }
     }
 
     /// The objects that one may delegate to and does, in order of name.
-    fn delegates(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let routing = self.routing(me).map(|(_, routing)| routing);
+    fn delegates(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let routing = self.routing(subject).map(|(_, routing)| routing);
         let named = routing.into_iter().flat_map(Routing::delegates);
-        named.filter(|to| self.permitted(me, to).is_ok()).collect()
+        named
+            .filter(|to| self.permitted(subject, to).is_ok())
+            .collect()
     }
 
     /// The objects that delegate to one and may.
-    pub(crate) fn parents(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let parents = self.users.delegating_to(me);
-        let permitted = parents.filter(|from| self.permitted(from, me).is_ok());
+    pub(crate) fn parents(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let parents = self.users.delegating_to(subject);
+        let permitted = parents.filter(|from| self.permitted(from, subject).is_ok());
         permitted.cloned().collect()
     }
 
     /// Everybody below an object, nearest first.
-    pub(crate) fn descendants(&self, me: &ObjectRef) -> Vec<ObjectRef> {
-        reached(me, |it| self.delegates(it))
+    pub(crate) fn descendants(&self, subject: &Subject) -> Vec<Subject> {
+        reached(subject, |it| self.delegates(it))
     }
 
     /// The roots above a child, or the object itself when it is one.
-    pub(crate) fn roots_of(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let all = reached(me, |it| self.parents(it)).into_iter();
-        all.chain([me.clone()])
+    pub(crate) fn roots_of(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let all = reached(subject, |it| self.parents(it)).into_iter();
+        all.chain([subject.clone()])
             .filter(|it| self.linked(it).is_some())
             .collect()
     }
 
     /// An object and everybody above it, permitted or not: what they serve may say why not.
-    pub(crate) fn delegating_to(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let above = reached(me, |it| self.users.delegating_to(it).cloned().collect());
-        above.into_iter().chain([me.clone()]).collect()
+    pub(crate) fn delegating_to(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let above = reached(subject, |it| {
+            self.users.delegating_to(it).cloned().collect()
+        });
+        above.into_iter().chain([subject.clone()]).collect()
     }
 
     /// Everybody below an object, permitted or not: their status says who delegates to them.
-    pub(crate) fn delegated_to_by(&self, me: &ObjectRef) -> Vec<ObjectRef> {
-        reached(me, |it| {
+    pub(crate) fn delegated_to_by(&self, subject: &Subject) -> Vec<Subject> {
+        reached(subject, |it| {
             let routing = self.routing(it).map(|(_, routing)| routing);
             routing.into_iter().flat_map(Routing::delegates).collect()
         })
     }
 
     /// The objects from one down to another, both included, along delegations that are permitted.
-    fn path_to(&self, from: &ObjectRef, to: &ObjectRef) -> Option<Vec<ObjectRef>> {
-        let mut came_from: BTreeMap<ObjectRef, ObjectRef> = BTreeMap::new();
+    fn path_to(&self, from: &Subject, to: &Subject) -> Option<Vec<Subject>> {
+        let mut came_from: BTreeMap<Subject, Subject> = BTreeMap::new();
         let mut queue = vec![from.clone()];
         let mut next = 0;
         while let Some(at) = queue.get(next).cloned() {
@@ -248,7 +255,7 @@ impl Index {
 }
 
 /// `a/x -> b/y -> a/x`.
-fn told_way(from: &ObjectRef, way: &[ObjectRef]) -> String {
+fn told_way(from: &Subject, way: &[Subject]) -> String {
     let names: Vec<_> = std::iter::once(from)
         .chain(way)
         .map(ToString::to_string)
@@ -257,7 +264,7 @@ fn told_way(from: &ObjectRef, way: &[ObjectRef]) -> String {
 }
 
 /// Everybody who is reached by steps, without the one where it begins; nearest first.
-fn reached(from: &ObjectRef, step: impl Fn(&ObjectRef) -> BTreeSet<ObjectRef>) -> Vec<ObjectRef> {
+fn reached(from: &Subject, step: impl Fn(&Subject) -> BTreeSet<Subject>) -> Vec<Subject> {
     let mut seen = BTreeSet::from([from.clone()]);
     let mut found = Vec::new();
     let mut at = from.clone();
@@ -280,17 +287,17 @@ fn reached(from: &ObjectRef, step: impl Fn(&ObjectRef) -> BTreeSet<ObjectRef>) -
 struct Walk<'a> {
     index: &'a Index,
     secure: bool,
-    path: Vec<&'a ObjectRef>,
+    path: Vec<&'a Subject>,
     visits: usize,
     effective_routes: Vec<EffectiveRoute<'a>>,
     /// Where a bound was met, and which.
-    cut: Option<(&'a ObjectRef, DelegationError)>,
+    cut: Option<(&'a Subject, DelegationError)>,
 }
 
 impl<'a> Walk<'a> {
     fn visit(
         &mut self,
-        name: &'a ObjectRef,
+        name: &'a Subject,
         object: &'a Exposure,
         routing: &'a Routing,
         bounds: Option<&RouteMatch>,
@@ -338,9 +345,9 @@ impl<'a> Walk<'a> {
 
     fn step(
         &self,
-        from: &ObjectRef,
-        to: &ObjectRef,
-    ) -> Result<(&'a ObjectRef, &'a Exposure, &'a Child), DelegationError> {
+        from: &Subject,
+        to: &Subject,
+    ) -> Result<(&'a Subject, &'a Exposure, &'a Child), DelegationError> {
         let (object, child) = self.index.permitted(from, to)?;
         if let Some(at) = self.path.iter().position(|it| *it == to) {
             let way: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
@@ -352,7 +359,7 @@ impl<'a> Walk<'a> {
             .filter(|_| self.path.len() < DEPTH_MAX);
         match known {
             Some(name) => Ok((name, object, child)),
-            None => Err(DelegationError::TooDeep(to.clone())),
+            None => Err(DelegationError::TooDeep(to.object().clone())),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::index::store::classes::{Class, Classes};
 use crate::index::store::hostnames::Claim;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use crate::validate::{ExposureSpec, HostPattern, Parents, TlsSpec, ValidationError, validate};
 use jiff::Timestamp;
 use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
@@ -117,7 +118,7 @@ impl Exposure {
         facts(self) == facts(other) && self.spec == other.spec
     }
 
-    pub(crate) fn claim(&self, object: &ObjectRef) -> Claim {
+    pub(crate) fn claim(&self, object: &Subject) -> Claim {
         Claim {
             created: self.created,
             object: object.clone(),
@@ -177,7 +178,7 @@ impl Exposure {
 
     pub(crate) fn link(
         &self,
-        me: &ObjectRef,
+        subject: &Subject,
         renewed: Option<Timestamp>,
         classes: &Classes,
         home: Home<'_>,
@@ -189,13 +190,13 @@ impl Exposure {
             return Err(vec![ValidationError::Expired { field, at }]);
         }
         if let Some(at) = self.lease_expiry(renewed).filter(|lapse| *lapse <= now) {
-            let object = me.name.clone();
+            let object = subject.name().to_owned();
             return Err(vec![ValidationError::LeaseLapsed { object, at }]);
         }
-        let routing = Routing::of(spec, me);
+        let routing = Routing::of(spec, subject);
         match &spec.parents {
             None => self
-                .root(spec, routing, me, classes, home)
+                .root(spec, routing, subject, classes, home)
                 .map(|root| Link::Root(Box::new(root))),
             Some(parents) => Ok(Link::Child(Child {
                 parents: parents.clone(),
@@ -208,7 +209,7 @@ impl Exposure {
         &self,
         spec: &ExposureSpec,
         routing: Routing,
-        me: &ObjectRef,
+        subject: &Subject,
         classes: &Classes,
         home: Home<'_>,
     ) -> Result<ResolvedRoot, Vec<ValidationError>> {
@@ -220,12 +221,12 @@ impl Exposure {
         if !class.admits_roots_of(home) {
             problems.push(ValidationError::RootNamespace {
                 class: name.clone(),
-                namespace: me.namespace.clone(),
+                namespace: subject.namespace().to_owned(),
             });
         }
         let mut hostnames = Vec::with_capacity(spec.hostnames.len());
         for (index, pattern) in spec.hostnames.iter().enumerate() {
-            match hostname(index, pattern, me, name, class) {
+            match hostname(index, pattern, subject, name, class) {
                 Ok(host) if hostnames.contains(&host) => {}
                 Ok(host) => hostnames.push(host),
                 Err(problem) => problems.push(problem),
@@ -237,10 +238,10 @@ impl Exposure {
         problems.extend(foreign.map(|host| ValidationError::HostnameNotAllowed {
             hostname: host.clone(),
             class: name.clone(),
-            namespace: me.namespace.clone(),
+            namespace: subject.namespace().to_owned(),
         }));
         let certificates = Certificates::of(&spec.tls, &hostnames, home, name, class);
-        let tls = tls_policy(&spec.tls, me, name, class);
+        let tls = tls_policy(&spec.tls, subject, name, class);
         let annotations = spec.decoration.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
             annotations.partition(|(key, _)| class.admits_annotation(key));
@@ -250,7 +251,7 @@ impl Exposure {
                 requirements: BackendRequirements::of(name, class),
                 hostnames,
                 certificates,
-                issued: Issued::of(me, name, class),
+                issued: Issued::of(subject, name, class),
                 tls,
                 routing,
                 annotations,
@@ -371,20 +372,21 @@ impl ResolvedRoot {
 fn hostname(
     index: usize,
     pattern: &HostPattern,
-    me: &ObjectRef,
+    subject: &Subject,
     name: &ClassName,
     class: &Class,
 ) -> Result<Hostname, ValidationError> {
     match pattern {
         HostPattern::Full(host) => Ok(host.clone()),
         HostPattern::UnderDomain(prefix) => {
-            let domain = class
-                .domain(&me.namespace)
-                .ok_or_else(|| ValidationError::NoDomain {
-                    index,
-                    pattern: format!("{prefix}.*"),
-                    class: name.clone(),
-                })?;
+            let domain =
+                class
+                    .domain(subject.namespace())
+                    .ok_or_else(|| ValidationError::NoDomain {
+                        index,
+                        pattern: format!("{prefix}.*"),
+                        class: name.clone(),
+                    })?;
             Hostname::parse(&format!("{prefix}.{domain}"))
                 .map_err(|source| ValidationError::Hostname { index, source })
         }
@@ -394,7 +396,7 @@ fn hostname(
 /// The class may ask for a newer version than the object, never for an older one.
 fn tls_policy(
     tls: &TlsSpec,
-    me: &ObjectRef,
+    subject: &Subject,
     name: &ClassName,
     class: &Class,
 ) -> Result<TlsPolicy, ValidationError> {
@@ -417,7 +419,7 @@ fn tls_policy(
         client_ca: tls
             .client_ca
             .as_ref()
-            .map(|(secret, mode)| (secret.within(&me.namespace), *mode)),
+            .map(|(secret, mode)| (secret.within(subject.namespace()), *mode)),
         raised: tls.raised,
     })
 }

@@ -121,19 +121,19 @@ impl Index {
         let named = named.into_iter().flatten().flat_map(|it| &it.from);
         let named: BTreeSet<_> = named.cloned().collect();
         let referring = self.users.referring_into(&name.namespace);
-        let concerned = referring.filter(|me| named.contains(&me.namespace));
+        let concerned = referring.filter(|subject| named.contains(subject.namespace()));
         let concerned: BTreeSet<_> = concerned.cloned().collect();
         let company = self.with_cohosted(concerned.clone());
         self.mark_objects(&company, affected);
-        for me in &concerned {
-            if let Some(entry) = self.objects.get(me) {
-                affected.secrets |= self.users.leave(me, entry, &self.grants);
+        for subject in &concerned {
+            if let Some(entry) = self.objects.get(subject) {
+                affected.secrets |= self.users.leave(subject, entry, &self.grants);
             }
         }
         self.grants.set(&name, now);
-        for me in &concerned {
-            if let Some(entry) = self.objects.get(me) {
-                affected.secrets |= self.users.enter(me, entry, &self.grants);
+        for subject in &concerned {
+            if let Some(entry) = self.objects.get(subject) {
+                affected.secrets |= self.users.enter(subject, entry, &self.grants);
             }
         }
         self.mark_objects(&company, affected);

@@ -6,7 +6,8 @@
 
 use crate::child::HoldAction;
 use crate::event::Change;
-use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::names::{ClassName, Hostname};
+use crate::subject::Subject;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::HostnameHold;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
     pub(crate) created: Timestamp,
-    pub(crate) object: ObjectRef,
+    pub(crate) object: Subject,
 }
 
 /// Which namespace holds a hostname.
@@ -135,7 +136,7 @@ impl Hostnames {
     pub(crate) fn claimants(
         &self,
         host: &Hostname,
-    ) -> impl Iterator<Item = (&ObjectRef, &ClassName)> {
+    ) -> impl Iterator<Item = (&Subject, &ClassName)> {
         let claims = self.claims.get(host).into_iter().flatten();
         claims.map(|(claim, class)| (&claim.object, class))
     }
@@ -174,20 +175,20 @@ impl Hostnames {
         &'a self,
         class: &'a ClassName,
         host: &Hostname,
-    ) -> impl Iterator<Item = &'a ObjectRef> + use<'a> {
+    ) -> impl Iterator<Item = &'a Subject> + use<'a> {
         let held = self.holds.get(host).zip(self.claims.get(host));
         held.into_iter().flat_map(move |(hold, claims)| {
             let ours = claims.iter().filter(move |(claim, of)| {
-                claim.object.namespace == hold.namespace && *of == class
+                claim.object.namespace() == hold.namespace && *of == class
             });
             ours.map(|(claim, _)| &claim.object)
         })
     }
 
     pub(crate) fn standing(&self, claim: &Claim, host: &Hostname) -> Standing {
-        let own = &claim.object.namespace;
+        let own = claim.object.namespace();
         match self.holds.get(host) {
-            Some(hold) if hold.namespace == *own => return Standing::Held { since: hold.since },
+            Some(hold) if hold.namespace == own => return Standing::Held { since: hold.since },
             Some(hold) => {
                 return Standing::HeldBy {
                     namespace: hold.namespace.clone(),
@@ -202,8 +203,8 @@ impl Hostnames {
             };
         }
         match self.first_in_line(host) {
-            Some(first) if first.object.namespace != *own => Standing::HeldBy {
-                namespace: first.object.namespace.clone(),
+            Some(first) if first.object.namespace() != own => Standing::HeldBy {
+                namespace: first.object.namespace().to_owned(),
             },
             _ => Standing::HoldPending,
         }
@@ -213,12 +214,12 @@ impl Hostnames {
         let Some(hold) = self.holds.get(host) else {
             return Some(HoldAction::Create {
                 hostname: host.clone(),
-                namespace: self.first_in_line(host)?.object.namespace.clone(),
+                namespace: self.first_in_line(host)?.object.namespace().to_owned(),
             });
         };
         let in_use = self
             .claimants(host)
-            .any(|(object, _)| object.namespace == hold.namespace);
+            .any(|(object, _)| object.namespace() == hold.namespace);
         (!in_use).then(|| HoldAction::Delete {
             name: host.hold_name(),
             uid: hold.uid.clone(),
@@ -239,16 +240,17 @@ impl Hostnames {
             Some(hold) => hold.namespace.as_str(),
             None => {
                 let (first, _) = self.claims.get(&wildcard)?.first_key_value()?;
-                (first < claim).then_some(first.object.namespace.as_str())?
+                (first < claim).then_some(first.object.namespace())?
             }
         };
-        (namespace != claim.object.namespace).then_some((wildcard, namespace))
+        (namespace != claim.object.namespace()).then_some((wildcard, namespace))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::ObjectRef;
 
     fn host(text: &str) -> Hostname {
         Hostname::parse(text).unwrap()
@@ -261,7 +263,7 @@ mod tests {
     fn claim(created: i64, namespace: &str, name: &str) -> Claim {
         Claim {
             created: Timestamp::from_second(created).unwrap(),
-            object: ObjectRef::new(namespace, name),
+            object: Subject::exposed_port(namespace, name),
         }
     }
 

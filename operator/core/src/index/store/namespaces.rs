@@ -124,7 +124,10 @@ impl Index {
         if restricting.is_empty() != now.is_empty() {
             self.mark_restricted(&name, affected);
         }
-        let objects = self.objects.within(&name).map(|(me, _)| me.clone());
+        let objects = self
+            .objects
+            .within(&name)
+            .map(|(subject, _)| subject.clone());
         self.relink(objects.collect(), affected);
     }
 }

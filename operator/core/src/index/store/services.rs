@@ -22,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(crate) struct Services {
     services: HashMap<ObjectRef, ServiceFacts>,
     /// By Service, then by the name of the slice.
-    slices: ByNamespace<BTreeMap<String, Slice>>,
+    slices: ByNamespace<ObjectRef, BTreeMap<String, Slice>>,
     /// To which Service a slice belonged when it was seen last.
     slice_of: HashMap<ObjectRef, ObjectRef>,
     /// Services with a ready endpoint behind any port.
