@@ -75,7 +75,7 @@ impl Encryption {
                 (None, _) => (
                     TransportSecurity::Clear,
                     Reason::NotEncrypted,
-                    backend.told_in_the_clear(),
+                    backend.plaintext_message(),
                 ),
             },
         };

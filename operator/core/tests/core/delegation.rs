@@ -154,8 +154,9 @@ fn without_the_childs_consent_nothing_is_left_to_it() {
     world.is(Reason::DelegationNotPermitted);
     let sentence = world.status().description;
     assert!(
-        sentence
-            .starts_with("spec.routes[0].delegate: ExposedPort marketing/docs does not allow it"),
+        sentence.starts_with(
+            "spec.routes[0].delegate: Forbidden: ExposedPort \"marketing/docs\" does not allow it"
+        ),
         "{sentence}"
     );
     is(&world, "marketing", "docs", Reason::Orphaned);

@@ -322,7 +322,8 @@ fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
         &[("/", "ServiceNotFound")],
     );
     let (_, told) = reason(&world, &of_shop("b.example.com"));
-    let sentence = "spec.rules[1].http.paths[0].backend.service.name: there is no Service none";
+    let sentence =
+        "spec.rules[1].http.paths[0].backend.service.name: Not found: Service \"none\" not found";
     assert!(told.starts_with(sentence), "{told}");
     let (invalid, told) = reason(&world, &of_shop("c.example.com"));
     assert_eq!(invalid, Reason::InvalidSpec.as_str());
@@ -460,8 +461,7 @@ fn annotations_of_another_controller_are_told_to_be_without_effect() {
     };
     assert_eq!(diagnostic.reason, Reason::AnnotationNotSupported);
     let told = &diagnostic.message;
-    let sentence =
-        "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target and 1 more: not read";
+    let sentence = "metadata.annotations: Unsupported value: nginx.ingress.kubernetes.io/rewrite-target and 1 more: ignored";
     assert!(told.starts_with(sentence), "{told}");
     assert!(served(&world, HOST).is_some());
 }

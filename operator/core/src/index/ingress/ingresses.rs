@@ -65,7 +65,7 @@ impl Known {
         Some(Diagnostic {
             reason: Reason::AnnotationNotSupported,
             message: format!(
-                "metadata.annotations: {first}{more}: not read, so requests are served without what this asks for; write an ExposedPort with the fields for it, or remove it"
+                "metadata.annotations: Unsupported value: {first}{more}: ignored, and requests are served without it; use an ExposedPort with the fields for it, or remove it"
             ),
         })
     }
@@ -330,10 +330,7 @@ const WORDS: [(&str, &str); 5] = [
     ),
     (", or write mode: Disabled", ", or leave the entry out"),
     ("leave secret out", "leave secretName out"),
-    (
-        "write tls for this backend, or appProtocol",
-        "write appProtocol",
-    ),
+    ("set tls on this backend, or appProtocol", "set appProtocol"),
 ];
 
 fn translated(said: &IngressHost, sentence: &str) -> String {

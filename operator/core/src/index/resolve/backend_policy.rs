@@ -23,10 +23,10 @@ impl BackendRequirements {
             return Err(Unresolved {
                 reason: Reason::ForeignEndpoint,
                 message: format!(
-                    "{}: Service {} stands for {name:?}, and class {} sends requests to pods only; name a Service of pods, or have spec.endpoints: Any set in the class",
+                    "{}: Forbidden: Service {:?} has externalName {name:?}, and class {:?} sends requests to pods only; name a Service with pods, or set spec.endpoints: Any in the class",
                     backend.place.field("service"),
                     backend.backend.called,
-                    self.class
+                    self.class.as_str()
                 ),
             });
         }
@@ -36,10 +36,11 @@ impl BackendRequirements {
         Err(Unresolved {
             reason: Reason::BackendNotEncrypted,
             message: format!(
-                "{}, and class {} forbids it; {}",
-                backend.told_in_the_clear(),
-                self.class,
-                backend.remedy()
+                "{}: Forbidden: {}, and class {:?} requires TLS; {}",
+                backend.tls_field(),
+                backend.plaintext_detail(),
+                self.class.as_str(),
+                backend.tls_remedy()
             ),
         })
     }

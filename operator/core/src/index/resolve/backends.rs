@@ -28,27 +28,35 @@ pub(crate) struct ResolvedBackend {
 }
 
 impl ResolvedBackend {
-    /// That requests are sent there in the clear, in a sentence that begins with the field that leads there.
-    pub(crate) fn told_in_the_clear(&self) -> String {
-        let field = match (self.place, self.made) {
+    /// Message that requests are sent there unencrypted, after the field that leads there.
+    pub(crate) fn plaintext_message(&self) -> String {
+        format!("{}: {}", self.tls_field(), self.plaintext_detail())
+    }
+
+    /// The field that decides whether TLS is used.
+    pub(in crate::index) fn tls_field(&self) -> String {
+        self.place.field(match (self.place, self.made) {
             (FieldRef::Own, true) => "port",
             (FieldRef::Own, false) => "service",
             (FieldRef::Backend { .. }, _) => "tls",
-        };
-        let spoken = match self.backend.spoken.protocol {
+        })
+    }
+
+    /// Message that requests are sent there unencrypted, with the protocol.
+    pub(in crate::index) fn plaintext_detail(&self) -> String {
+        let protocol = match self.backend.spoken.protocol {
             UpstreamProtocol::Http1 => "HTTP/1.1",
             UpstreamProtocol::Http2 => "HTTP/2",
         };
         format!(
-            "{}: port {} of Service {} is spoken to in the clear ({spoken})",
-            self.place.field(field),
-            self.backend.told_port(),
+            "traffic to Service {:?} port {} is not encrypted ({protocol})",
             self.backend.called,
+            self.backend.told_port(),
         )
     }
 
-    /// How it would be reached over TLS.
-    pub(in crate::index) fn remedy(&self) -> String {
+    /// How to have it reached over TLS.
+    pub(in crate::index) fn tls_remedy(&self) -> String {
         let protocol = match self.backend.spoken.protocol {
             UpstreamProtocol::Http1 => "https",
             UpstreamProtocol::Http2 => "h2",
@@ -56,14 +64,14 @@ impl ResolvedBackend {
         let port = self.backend.told_port();
         match (self.place, self.made) {
             (FieldRef::Own, true) => format!(
-                "write a route with backends: [{{port: {port}, tls: {{}}}}], or service with a Service whose port says appProtocol: {protocol}"
+                "set tls on a route with backends: [{{port: {port}, tls: {{}}}}], or name a Service whose port has appProtocol: {protocol}"
             ),
             (FieldRef::Own, false) => format!(
-                "write appProtocol: {protocol} at that port of the Service, or a route with backends that have tls"
+                "set appProtocol: {protocol} on that port of the Service, or use a route with backends that have tls"
             ),
-            (FieldRef::Backend { .. }, true) => "write tls for this backend".to_owned(),
+            (FieldRef::Backend { .. }, true) => "set tls on this backend".to_owned(),
             (FieldRef::Backend { .. }, false) => format!(
-                "write tls for this backend, or appProtocol: {protocol} at that port of the Service"
+                "set tls on this backend, or appProtocol: {protocol} on that port of the Service"
             ),
         }
     }
@@ -175,12 +183,12 @@ impl Index {
             Some(Ok(authorities)) => Ok(authorities),
             Some(Err(problem)) => Err(Unresolved {
                 reason: problem.reason(),
-                message: format!("{at}: Secret {name}: {problem}"),
+                message: format!("{at}: Invalid value: Secret {name:?}: {problem}"),
             }),
             None => Err(Unresolved {
                 reason: Reason::SecretNotFound,
                 message: format!(
-                    "{at}: there is no Secret {name}; create it, or name one that exists"
+                    "{at}: Not found: Secret {name:?} not found; create it or name an existing one"
                 ),
             }),
         }
@@ -199,6 +207,9 @@ fn unvalidated(service: &ObjectRef) -> BackendTls {
 fn no_service(place: FieldRef) -> Unresolved {
     Unresolved {
         reason: Reason::ServiceNotFound,
-        message: format!("{}: is missing; name a Service", place.field("service")),
+        message: format!(
+            "{}: Required value: the name of a Service",
+            place.field("service")
+        ),
     }
 }

@@ -27,20 +27,22 @@ const EFFECTIVE_ROUTES_MAX: usize = 2048;
 /// Why a delegation leads to nobody.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum DelegationError {
-    #[error("there is no ExposedPort {0}; create it, or name one that exists")]
+    #[error("Not found: ExposedPort \"{0}\" not found; create it or name an existing one")]
     NotFound(ObjectRef),
-    #[error("ExposedPort {0} is not valid; its status says why")]
+    #[error("Invalid value: ExposedPort \"{0}\" is not valid; see its status")]
     Invalid(ObjectRef),
     #[error(
-        "ExposedPort {to} does not allow it; have {{namespace: {ns}, name: {name}}} added to its spec.allowedParents", ns = from.namespace, name = from.name
+        "Forbidden: ExposedPort \"{to}\" does not allow it; add {{namespace: {ns}, name: {name}}} to its spec.allowedParents", ns = from.namespace, name = from.name
     )]
     NoConsent { from: ObjectRef, to: ObjectRef },
-    #[error("it goes round in circles: {0}; leave out one of these delegations")]
+    #[error("Forbidden: delegation cycle {0}; remove one of these delegations")]
     Cycle(String),
-    #[error("more than {DEPTH_MAX} objects stand below one another; delegate to {0} further up")]
+    #[error(
+        "Forbidden: more than {DEPTH_MAX} levels of delegation; delegate to \"{0}\" further up"
+    )]
     TooDeep(ObjectRef),
     #[error(
-        "more than {EFFECTIVE_ROUTES_MAX} routes come together below this object, and those beyond take no requests; share them among several hostnames"
+        "Too many: more than {EFFECTIVE_ROUTES_MAX} routes below this object, and those beyond take no requests; spread them over several hostnames"
     )]
     TooMany,
 }

@@ -88,17 +88,19 @@ impl Index {
             return Ok(());
         }
         let there = &to.namespace;
-        let lacking = if self.grants.known {
+        let missing = if self.grants.known {
             format!(
-                "no ReferenceGrant of namespace {there} lets ExposedPorts of namespace {from} refer to it; have one made there"
+                "no ReferenceGrant in that namespace allows it; create one in namespace {there:?} for ExposedPorts of namespace {from:?}"
             )
         } else {
-            "the cluster knows no ReferenceGrants, which would allow that; have the Gateway API's CustomResourceDefinitions installed".to_owned()
+            "ReferenceGrants are not installed; install the Gateway API CustomResourceDefinitions"
+                .to_owned()
         };
+        let target = to.to_string();
         Err(Unresolved {
             reason: Reason::RefNotPermitted,
             message: format!(
-                "{at}: {kind} {to} is of another namespace, and {lacking}, or name a {kind} of namespace {from}"
+                "{at}: Forbidden: {kind} {target:?} is in another namespace, and {missing}, or name a {kind} in namespace {from:?}"
             ),
         })
     }

@@ -64,12 +64,12 @@ impl Issuers {
         match self.issuers.get(&name) {
             None => Some((
                 Reason::IssuerNotFound,
-                format!("there is no {kind} {called}; create it, or name one that exists"),
+                format!("{kind} {called:?} not found; create it or name an existing one"),
             )),
             Some(None) => None,
             Some(Some(words)) => Some((
                 Reason::IssuerNotReady,
-                format!("{kind} {called} is not ready: {words}"),
+                format!("{kind} {called:?} is not ready: {words}"),
             )),
         }
     }
@@ -88,7 +88,7 @@ fn read(status: Option<&IssuerStatus>) -> Trouble {
     match conditions.find(|it| it.type_ == "Ready") {
         Some(ready) if ready.status == "True" => None,
         Some(ready) => Some(truncate::cut(&ready.message)),
-        None => Some("cert-manager has not looked at it yet".to_owned()),
+        None => Some("not checked by cert-manager yet".to_owned()),
     }
 }
 

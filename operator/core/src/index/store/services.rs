@@ -204,11 +204,14 @@ impl Services {
         let name = service.called_in(from);
         let Some(facts) = self.services.get(service) else {
             return match owner {
-                Some(_) => unresolved(Reason::Applying, format!("Service {name} is being made")),
+                Some(_) => unresolved(
+                    Reason::Applying,
+                    format!("waiting for Service {name:?} to be created"),
+                ),
                 None => unresolved(
                     Reason::ServiceNotFound,
                     format!(
-                        "{}: there is no Service {name}; create it, or name one that exists",
+                        "{}: Not found: Service {name:?} not found; create it or name an existing one",
                         at.field("service")
                     ),
                 ),
@@ -217,7 +220,9 @@ impl Services {
         if owner.is_some_and(|uid| facts.owner.as_deref() != Some(uid)) {
             return unresolved(
                 Reason::ForeignObject,
-                format!("Service {name} belongs to somebody else; delete or rename it"),
+                format!(
+                    "Service {name:?} already exists and is not managed by Portolan; delete or rename it"
+                ),
             );
         }
         if let Some(told) = &facts.external_name
@@ -226,7 +231,7 @@ impl Services {
             return unresolved(
                 Reason::InvalidExternalName,
                 format!(
-                    "{}: Service {name} stands for {told:?}, which is no DNS name; set its externalName to one such as db.example.com",
+                    "{}: Invalid value: Service {name:?} has externalName {told:?}, which is not a DNS name; set one such as db.example.com",
                     at.field("service")
                 ),
             );
@@ -254,7 +259,7 @@ impl Services {
             (None, _) => unresolved(
                 Reason::PortNotFound,
                 format!(
-                    "{}: Service {name} has no TCP port {port}; it has {}",
+                    "{}: Not found: Service {name:?} has no TCP port {port}; it has {}",
                     at.field("port"),
                     facts.told_ports()
                 ),
@@ -348,13 +353,13 @@ impl Services {
                     && slice.ports.iter().any(|(name, _)| *name == backend.port_name)
             });
             let (reason, message) = if refused > 0 {
-                (Reason::EndpointRefused, format!("every endpoint of Service {name} has a loopback, link-local, unspecified or multicast address, which is never contacted"))
+                (Reason::EndpointRefused, format!("every endpoint of Service {name:?} has a loopback, link-local, unspecified or multicast address, which is never used; publish addresses of pods"))
             } else if all().next().is_none() && facts.is_some_and(|facts| !facts.selector.is_empty()) {
-                (Reason::SelectorMatchesNoPods, format!("no pod has the labels that Service {name} selects; compare its selector with the labels of your pods"))
+                (Reason::SelectorMatchesNoPods, format!("no pod matches the selector of Service {name:?}; compare it with the labels of your pods"))
             } else if !named && all().next().is_some() {
-                (Reason::PortNotFound, format!("no pod behind Service {name} has its port {}; name a port that the container declares", backend.told_port()))
+                (Reason::PortNotFound, format!("no pod of Service {name:?} has port {}; name a port that the container declares", backend.told_port()))
             } else {
-                (Reason::NoReadyEndpoints, format!("no pod behind Service {name} is ready"))
+                (Reason::NoReadyEndpoints, format!("Service {name:?} has no ready endpoints"))
             };
             Unresolved { reason, message }
         });
@@ -384,14 +389,14 @@ impl Services {
         let unknown = port.and_then(|port| {
             let (told, said) = (port.told(), port.unknown.as_deref()?);
             Some(format!(
-                "Service {name}: appProtocol {said:?} of port {told} is not understood, so HTTP/1.1 is spoken there; write one such as http, https, kubernetes.io/h2c or h2"
+                "Service {name:?}: appProtocol {said:?} of port {told} is not supported, and HTTP/1.1 is used; set one such as http, https, kubernetes.io/h2c or h2"
             ))
         });
         let stray = facts.and_then(|facts| {
             let (key, listed) = facts.stray.as_ref()?;
             let ports = facts.told_ports();
             Some(format!(
-                "Service {name}: annotation {key} lists {listed:?}, which is no port of it; it has {ports}"
+                "Service {name:?}: annotation {key} lists {listed:?}, which is not one of its ports; it has {ports}"
             ))
         });
         unknown.into_iter().chain(stray)
@@ -427,8 +432,8 @@ fn told_foreign(
     Some(Unresolved {
         reason: Reason::ForeignEndpoint,
         message: format!(
-            "endpoint {first}{more} of Service {name} is the address of no pod of namespace {namespace}, so class {} never contacts it; leave it out of the EndpointSlices of the Service, or have spec.endpoints: Any set in the class",
-            requirements.class
+            "endpoint {first}{more} of Service {name:?} is not the address of a pod in namespace {namespace:?}, and class {:?} does not use it; remove it from the EndpointSlices of the Service, or set spec.endpoints: Any in the class",
+            requirements.class.as_str()
         ),
     })
 }
