@@ -23,8 +23,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::watch::{Input, PODS, Source};
 use jiff::Timestamp;
-use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, Subject, Uses};
-use portolan_crds::ExposedPortStatus;
+use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, ReportedStatus, Subject, Uses};
 use portolan_discovery::table::Kind;
 use records::Records;
 use secrets::Sightings;
@@ -169,9 +168,9 @@ impl Model {
     }
 
     /// Keeps what was told of a hostname of an Ingress: it has no status in the cluster.
-    pub fn remember(&self, host: &Subject, told: ExposedPortStatus) {
+    pub fn remember(&self, host: &Subject, reported: ReportedStatus) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.index.remember(host, told);
+        state.index.remember(host, reported);
         self.exposures.set(host, state.index.metrics(host));
     }
 

@@ -10,8 +10,8 @@ use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
 use crate::status::of_host;
-use portolan_core::{Child, ClassName, Diagnostic, Hostname, ObjectRef, Subject};
-use portolan_crds::{Address, ExposedPortStatus};
+use portolan_core::{Child, ClassName, Diagnostic, Hostname, ObjectRef, ReportedStatus, Subject};
+use portolan_crds::Address;
 
 /// How an Ingress is known when the pass begins.
 struct Known {
@@ -30,7 +30,7 @@ struct Host {
     subject: Subject,
     class: Option<ClassName>,
     /// What was told last.
-    before: Option<ExposedPortStatus>,
+    before: Option<ReportedStatus>,
 }
 
 pub(super) async fn pass(
@@ -134,16 +134,17 @@ async fn tell_of(context: &Reconciler, known: &Known, host: &Host, outcomes: &Ou
     if let Some(when) = judged.again_at {
         context.again_at(&known.key, when, now());
     }
-    if before == Some(&judged.status) {
+    let reported = ReportedStatus::from(&judged.status);
+    if before == Some(&reported) {
         return;
     }
     let name = host.subject.host().map_or("", Hostname::as_str);
-    let news = of_host(name, before, &judged.status).map(|mut news| {
+    let news = of_host(name, before, &reported).map(|mut news| {
         let state = context.model.read();
         news.note = state.index.in_terms_of_ingress(&host.subject, &news.note);
         news
     });
-    context.model.remember(&host.subject, judged.status);
+    context.model.remember(&host.subject, reported);
     context
         .tell(&known.record.reference, news.into_iter().collect())
         .await;

@@ -5,7 +5,7 @@ use super::{Reconciler, now};
 use crate::key::Key;
 use crate::status::Patience;
 use jiff::Timestamp;
-use portolan_core::{ClassName, Observed, Subject};
+use portolan_core::{ClassName, Observed, ReportedStatus, Subject};
 use portolan_crds::ExposedPortStatus;
 
 /// What follows from everything that was seen.
@@ -19,7 +19,7 @@ pub(super) fn judge(
     context: &Reconciler,
     subject: &Subject,
     class: Option<&ClassName>,
-    before: Option<&ExposedPortStatus>,
+    before: Option<&ReportedStatus>,
     outcomes: &Outcomes,
 ) -> Option<Judged> {
     let key = Key::of_exposure(subject);

@@ -9,7 +9,7 @@ use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
 use crate::status::{self, Pace, Written};
-use portolan_core::{Child, ChildKey, ClassName, ObjectRef, Subject};
+use portolan_core::{Child, ChildKey, ClassName, ObjectRef, ReportedStatus, Subject};
 use portolan_crds::ExposedPortStatus;
 use std::time::Duration;
 
@@ -42,8 +42,9 @@ pub(super) async fn pass(
     if context.statuses.is_behind(&known.key, &known.record) {
         return outcomes.trouble();
     }
-    let (class, before) = (known.class.as_ref(), known.record.status.as_ref());
-    let Some(judged) = judge(context, &known.subject, class, before, &outcomes) else {
+    let class = known.class.as_ref();
+    let before = known.record.status.as_ref().map(ReportedStatus::from);
+    let Some(judged) = judge(context, &known.subject, class, before.as_ref(), &outcomes) else {
         return outcomes.trouble();
     };
     show_addresses(context, &known, &judged).await?;

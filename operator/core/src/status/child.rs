@@ -15,6 +15,7 @@ use crate::index::{Entry, Index};
 use crate::names::Hostname;
 use crate::observed::Observed;
 use crate::reason::Reason;
+use crate::reported::ReportedStatus;
 use crate::subject::Subject;
 use jiff::Timestamp;
 use portolan_crds::{ExposedPortStatus, Summary};
@@ -34,7 +35,7 @@ impl Index {
         let object = &entry.object;
         let destinations = Destinations::of(self, me, object, &child.routing);
         let failures = self.findings_of_child(me, child, &destinations, seen);
-        let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+        let mut conditions = Conditions::new(object.generation, &object.reported.conditions, now);
         match self.loosens(me, &child.routing) {
             None => conditions.set_true(
                 ConditionType::Accepted,
@@ -74,7 +75,7 @@ impl Index {
             observed_generation: Some(object.generation),
             class_name: class.map(|class| class.as_str().to_owned()),
             summary: Some(Summary {
-                status: verdict(worst, &object.status).as_str().to_owned(),
+                status: verdict(worst, &object.reported).as_str().to_owned(),
                 hosts: hosts(&names),
                 certificate_expires: String::new(),
                 ends: super::ends(object),
@@ -256,7 +257,7 @@ impl Index {
     }
 }
 
-fn verdict(worst: Option<&CheckFailure>, stored: &ExposedPortStatus) -> Phase {
+fn verdict(worst: Option<&CheckFailure>, stored: &ReportedStatus) -> Phase {
     match worst.map(|failure| failure.reason) {
         None => Phase::Ready,
         Some(Reason::Orphaned | Reason::DelegationCycle) => Phase::Orphaned,

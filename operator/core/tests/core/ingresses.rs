@@ -405,7 +405,9 @@ fn what_was_told_is_remembered_until_another_ingress_has_the_name() {
         .index
         .status(&me, &Observed::default(), now())
         .unwrap();
-    world.index.remember(&me, status.clone());
+    world
+        .index
+        .remember(&me, portolan_core::ReportedStatus::from(&status));
     let later = now() + jiff::SignedDuration::from_hours(1);
     let again = world
         .index

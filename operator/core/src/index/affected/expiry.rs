@@ -55,7 +55,7 @@ impl Entry {
     /// read for an hour. A Lease that was deleted leaves no trace of when; the status has one.
     fn delete_after(&self) -> Option<Timestamp> {
         let lapse = self.lease_expiry()?;
-        let mut conditions = self.object.status.conditions.iter();
+        let mut conditions = self.object.reported.conditions.iter();
         let told = conditions.find(|it| it.type_ == "Accepted" && tells_end(&it.reason))?;
         let from = lapse.max(told.last_transition_time.0);
         Some(from.saturating_add(LEASE_GRACE).unwrap_or(Timestamp::MAX))

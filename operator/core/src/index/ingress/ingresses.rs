@@ -11,12 +11,13 @@ use crate::index::ingress::acme_solvers::{is_solver, named_class};
 use crate::index::resolve::exposure::Exposure;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reason::Reason;
+use crate::reported::ReportedStatus;
 use crate::subject::Subject;
 use crate::validate::{ExposureSpec, IngressHost, ValidatedIngress, ValidationError, ingress};
 use crate::{Diagnostic, EXPOSED_PORT, INGRESS_CONTROLLER};
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use portolan_crds::{ExposedPortStatus, GROUP};
+use portolan_crds::GROUP;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Ingresses that name a class, or none, and which class that is.
@@ -254,15 +255,17 @@ impl Index {
     fn host(&self, ingress: &ObjectRef, subject: &Subject, host: &Hostname) -> Option<Exposure> {
         let (known, class) = self.ingresses.ours(ingress)?;
         let exposure = known.exposure(known.said.hosts.get(host)?, class);
-        // What was told of it is kept nowhere but here.
-        let before = self.objects.get(subject).map(|it| &it.object);
-        let told = before.filter(|it| it.uid == known.uid);
+        // Its reported status is kept nowhere but here.
+        let before = self.objects.get(subject).map(|entry| &entry.object);
+        let before = before.filter(|exposure| exposure.uid == known.uid);
         Some(Exposure::of_host(
             known.uid.clone(),
             known.generation,
             known.created,
             exposure,
-            told.map(|it| it.status.clone()).unwrap_or_default(),
+            before
+                .map(|exposure| exposure.reported.clone())
+                .unwrap_or_default(),
         ))
     }
 
@@ -292,18 +295,18 @@ impl Index {
         problems.chain(known.ignorance()).collect()
     }
 
-    /// What was told of a hostname of an Ingress last.
-    pub fn remembered(&self, host: &Subject) -> Option<&ExposedPortStatus> {
-        let told = &self.objects.get(host)?.object.status;
-        (!told.conditions.is_empty()).then_some(told)
+    /// Status of a hostname of an Ingress as it was reported last; `None` before the first.
+    pub fn remembered(&self, host: &Subject) -> Option<&ReportedStatus> {
+        let reported = &self.objects.get(host)?.object.reported;
+        (!reported.conditions.is_empty()).then_some(reported)
     }
 
-    /// Keeps what was told of a hostname of an Ingress, which has no place for it in the cluster.
-    pub fn remember(&mut self, host: &Subject, told: ExposedPortStatus) {
+    /// Keeps the reported status of a hostname of an Ingress, which has no place for it in the cluster.
+    pub fn remember(&mut self, host: &Subject, reported: ReportedStatus) {
         if host.ingress().is_some()
             && let Some(entry) = self.objects.get_mut(host)
         {
-            entry.object.status = told;
+            entry.object.reported = reported;
         }
     }
 

@@ -7,10 +7,11 @@ use crate::index::store::classes::{Class, Classes};
 use crate::index::store::hostnames::Claim;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::reported::ReportedStatus;
 use crate::subject::Subject;
 use crate::validate::{ExposureSpec, HostPattern, Parents, TlsSpec, ValidationError, validate};
 use jiff::Timestamp;
-use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
+use portolan_crds::{ExposedPort, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +24,8 @@ pub(crate) struct Exposure {
     spec: Result<ExposureSpec, Vec<ValidationError>>,
     /// The class that was chosen before; it stays chosen while it exists.
     chosen: Option<ClassName>,
-    /// As it is stored: conditions keep their times.
-    pub(crate) status: ExposedPortStatus,
+    /// As it was reported last.
+    pub(crate) reported: ReportedStatus,
 }
 
 /// What a valid object is.
@@ -78,7 +79,8 @@ pub(crate) struct TlsPolicy {
 
 impl Exposure {
     pub(crate) fn read(object: ExposedPort) -> Self {
-        let status = object.status.unwrap_or_default();
+        let reported = object.status.as_ref().map(ReportedStatus::from);
+        let reported = reported.unwrap_or_default();
         let metadata = object.metadata;
         Self {
             uid: metadata.uid.unwrap_or_default(),
@@ -88,8 +90,8 @@ impl Exposure {
                 .map(|time| time.0)
                 .unwrap_or_default(),
             spec: validate(&object.spec),
-            chosen: status.class_name.as_deref().and_then(ClassName::parse),
-            status,
+            chosen: reported.class_name.as_deref().and_then(ClassName::parse),
+            reported,
         }
     }
 
@@ -99,7 +101,7 @@ impl Exposure {
         generation: i64,
         created: Timestamp,
         spec: Result<ExposureSpec, Vec<ValidationError>>,
-        told: ExposedPortStatus,
+        reported: ReportedStatus,
     ) -> Self {
         Self {
             uid,
@@ -108,7 +110,7 @@ impl Exposure {
             // Its IngressClass leaves it no choice: it has the class even while that is being deleted.
             chosen: spec.as_ref().ok().and_then(|spec| spec.class.clone()),
             spec,
-            status: told,
+            reported,
         }
     }
 
