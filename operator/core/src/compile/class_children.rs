@@ -4,6 +4,7 @@ use super::metadata::Owner;
 use super::quantity::canonical;
 use super::table::{HTTP_PORT, HTTPS_PORT};
 use crate::child::{Child, ProxySettings};
+use crate::constants::{APP_COMPONENT, APP_NAME, APP_VERSION};
 use crate::index::Index;
 use crate::index::store::classes::Class;
 use crate::names::ClassName;
@@ -54,8 +55,8 @@ pub(super) fn owner<'a>(class: &'a ClassName, facts: &'a Class) -> Owner<'a> {
         name: class.as_str(),
         uid: &facts.uid,
         label: CLASS,
-        labels: [("name", "portolan"), ("component", "proxy")]
-            .map(|(key, value)| (format!("app.kubernetes.io/{key}"), value.to_owned()))
+        labels: [APP_NAME, APP_COMPONENT]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
     }
 }
@@ -159,10 +160,7 @@ impl Proxies<'_> {
     fn deployment(&self) -> Child {
         let mut labels = self.owner.labels();
         if let Some(labels) = labels.as_object_mut() {
-            labels.insert(
-                "app.kubernetes.io/version".to_owned(),
-                self.settings.version.clone().into(),
-            );
+            labels.insert(APP_VERSION.to_owned(), self.settings.version.clone().into());
         }
         let spec = json!({
             "replicas": self.facts.replicas(),
@@ -285,8 +283,8 @@ impl Proxies<'_> {
 /// The labels that find the proxies of a class. They can never change in a Deployment, so the version is not among them.
 pub(super) fn proxy_labels(class: &ClassName) -> Value {
     json!({
-        "app.kubernetes.io/name": "portolan",
-        "app.kubernetes.io/component": "proxy",
+        APP_NAME.0: APP_NAME.1,
+        APP_COMPONENT.0: APP_COMPONENT.1,
         CLASS: class.as_str(),
     })
 }

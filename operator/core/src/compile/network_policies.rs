@@ -3,6 +3,7 @@
 
 use super::class_children::{owner, proxy_labels};
 use super::metadata::Owner;
+use crate::NAMESPACE_NAME;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::resolve::exposure::Exposure;
@@ -15,8 +16,6 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const KIND: &str = "NetworkPolicy";
-/// The label that the API server gives every namespace.
-const NAME: &str = "kubernetes.io/metadata.name";
 
 /// Some pods by their labels, and ports of theirs for the proxies of each class.
 type Opened<'a> = (
@@ -100,7 +99,7 @@ impl Index {
     /// Lets the proxies of a class in on some ports.
     fn rule_for_proxies(&self, class: &ClassName, ports: BTreeSet<&Port>) -> Value {
         let proxies = json!({
-            "namespaceSelector": {"matchLabels": {NAME: self.namespace}},
+            "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: self.namespace}},
             "podSelector": {"matchLabels": proxy_labels(class)},
         });
         let ports: Vec<_> = ports.into_iter().map(port).collect();

@@ -4,6 +4,7 @@
 //! Such an Ingress takes no hostname: it counts where the namespace that it is in holds the hostname
 //! already, for paths below `/.well-known/acme-challenge/` and for nothing else.
 
+use crate::constants::{INGRESS_CLASS, SOLVER};
 use crate::event::{Affected, Change};
 use crate::index::Index;
 use crate::index::resolve::routing::FieldRef;
@@ -13,13 +14,6 @@ use crate::validate::{Port, port_of};
 use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 use portolan_discovery::table::{self, Action, Kind, PathMatch, ResourceName, Route, RouteMatch};
 use std::collections::{BTreeSet, HashMap};
-
-/// The label that cert-manager gives the Ingresses of its solvers, with the value `true`.
-pub const SOLVER: &str = "acme.cert-manager.io/http01-solver";
-
-/// How Ingresses named their class before `spec.ingressClassName`; cert-manager writes it where an
-/// issuer says `class`.
-const OLD_CLASS: &str = "kubernetes.io/ingress.class";
 
 /// Where a CA looks (RFC 8555, 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -133,7 +127,7 @@ pub(in crate::index) fn named_class(ingress: &Ingress) -> Option<&str> {
     let spec = ingress.spec.as_ref();
     let said = spec.and_then(|spec| spec.ingress_class_name.as_ref());
     let annotations = ingress.metadata.annotations.as_ref();
-    let old = || annotations?.get(OLD_CLASS);
+    let old = || annotations?.get(INGRESS_CLASS);
     said.or_else(old).map(String::as_str)
 }
 
