@@ -1,4 +1,4 @@
-//! What comes in, and what has to be looked at again because of it.
+//! Inputs of the index, and what each of them affects.
 
 use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
@@ -24,7 +24,7 @@ pub enum Change<T> {
 }
 
 impl<T: kube::Resource> Change<T> {
-    /// Which object it is about.
+    /// Reference of the object.
     pub fn reference(&self) -> ObjectRef {
         match self {
             Self::Applied(object) => ObjectRef::of(object.as_ref()),
@@ -48,7 +48,7 @@ pub enum Event {
     EndpointSlice(Change<EndpointSlice>),
     /// Any pod, while [`crate::Index::needs_pods`].
     Pod(Change<Pod>),
-    /// Every pod has been told; or nobody tells of pods any longer, and what was told is forgotten.
+    /// Every pod is listed; or pods are no longer watched, and are forgotten.
     PodsListed(bool),
     /// A Secret that holds a certificate: one of our Certificates', or one of [`crate::Index::referenced_secrets`].
     Secret(Change<Secret>),
@@ -81,13 +81,13 @@ pub enum Event {
     ReferenceGrants(bool),
     /// From which the keys of TLS session tickets are derived.
     TicketKey(TicketKey),
-    /// What the clock says. A Secret is judged by the time that was told last, so tell it before a batch of events.
+    /// Current time. Secrets are checked at the last one, so apply it before a batch of events.
     Now(Timestamp),
 }
 
-/// What has to be looked at again after an event; nothing else can have changed.
+/// What may differ after an event; nothing else can.
 ///
-/// It may name more than really changed: whoever reads the answer compares.
+/// It may name more than really changed: compare what you derive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
     /// ExposedPorts, and hostnames of Ingresses ([`Subject::IngressHost`]), whose children or status may differ.
@@ -98,7 +98,7 @@ pub struct Affected {
     pub holds: BTreeSet<Hostname>,
     /// Classes whose children, status or finalizers may differ.
     pub classes: BTreeSet<ClassName>,
-    /// What the proxies of a class may have to be told: ask [`crate::Index::resource`].
+    /// Resources of a class that may differ: ask [`crate::Index::resource`].
     pub resources: BTreeSet<(ClassName, ResourceName)>,
     /// Whether [`crate::Index::referenced_secrets`] differs.
     pub secrets: bool,
@@ -115,7 +115,7 @@ impl Affected {
         self.secrets |= other.secrets;
     }
 
-    /// Whether nothing has to be done.
+    /// Returns true if nothing has to be done.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

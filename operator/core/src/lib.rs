@@ -1,4 +1,4 @@
-//! What the objects in the cluster mean. Pure: no I/O, no async, no clock, no randomness.
+//! Computes routing tables, children and statuses from the objects in the cluster. Pure: no I/O, no async, no clock, no randomness.
 //!
 //! ```text
 //! Event ──► Index::apply ──► Affected ─┬─► resource(class, name) ──► table entry for the proxies
@@ -11,7 +11,7 @@
 //! what is compiled from it cannot fail. Rejection is a value: it ends up in a status and in what
 //! the proxies answer, and never takes down another object.
 //!
-//! # For whoever surrounds it with I/O
+//! # Usage
 //! - [`Index::new`] with the namespace of the release; then [`Event::Now`], then every list, then changes as they come.
 //! - After each batch of events, for what [`Affected`] names: update the table from [`Index::resource`]
 //!   (`None`: the resource is gone), apply [`Index::children`] and [`Index::class_children`] and

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hostname(String);
 
-/// Why a text is no hostname.
+/// Reason why a text is not a hostname.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HostnameError {
     /// A hold is named after the hostname, and names of objects end at 253 characters.
@@ -56,7 +56,7 @@ impl Hostname {
         &self.0
     }
 
-    /// Whether the leftmost label is `*`.
+    /// Returns true if the leftmost label is `*`.
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with("*.")
     }
@@ -140,8 +140,8 @@ impl ObjectRef {
         Self::new("", name)
     }
 
-    /// As people of a namespace call it: by its name, where it is one of theirs.
-    pub(crate) fn called_in(&self, namespace: &str) -> String {
+    /// Name in messages to a namespace: without the namespace where it is the same.
+    pub(crate) fn display_name(&self, namespace: &str) -> String {
         match self.namespace == namespace {
             true => self.name.clone(),
             false => self.to_string(),
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn child_names_never_change() {
-        // They are in clusters: a new rule would delete and create every child anew.
+        // They are in clusters: a new rule would replace every child.
         assert_eq!(child_name("team-a", "shop", "Service", ""), "shop-deb55add");
     }
 

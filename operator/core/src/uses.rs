@@ -1,4 +1,4 @@
-//! Whose status depends on a resource: the way back from an acknowledgement.
+//! Reverse index from a resource to the exposures whose status depends on its acknowledgement.
 
 use crate::names::ClassName;
 use crate::subject::Subject;

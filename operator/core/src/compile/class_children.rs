@@ -136,7 +136,7 @@ impl Proxies<'_> {
         if let (Some(Value::Object(annotations)), Some(given)) = (annotations, &service.annotations)
         {
             for (key, value) in given {
-                // Ours says whose the object is; nobody overwrites it.
+                // Our label names the owner; it is never overwritten.
                 annotations
                     .entry(key.clone())
                     .or_insert_with(|| value.clone().into());
@@ -257,7 +257,7 @@ impl Proxies<'_> {
         arguments
     }
 
-    /// Only what was given: a limit that nobody asked for would throttle.
+    /// Only what was given: a limit that was not asked for would throttle.
     fn resources(&self) -> Value {
         let default = ProxyResources::default();
         let proxy = self.facts.spec.proxy.as_ref();

@@ -25,7 +25,7 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
-    /// From a secret of high entropy that is used for something else; neither tells of the other.
+    /// From a secret of high entropy that is used for something else; neither reveals the other.
     pub fn derive(secret: &[u8]) -> Self {
         let mut key = [0; 32];
         // The length is that of one digest, so this cannot fail (RFC 5869 2.3).

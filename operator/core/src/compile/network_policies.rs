@@ -24,7 +24,7 @@ type Opened<'a> = (
 );
 
 impl Index {
-    /// For each namespace that a class restricts: nobody reaches its pods from elsewhere.
+    /// Policies that deny access from elsewhere, one for each namespace that a class restricts.
     pub fn denials(&self, class: &ClassName) -> Vec<Child> {
         let Some(facts) = self.classes.get(class) else {
             return Vec::new();

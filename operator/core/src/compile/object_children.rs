@@ -23,7 +23,7 @@ impl Index {
     /// The objects that should exist for an ExposedPort, or for a hostname of an Ingress, in the order in which they are made; none
     /// for one that is gone or invalid.
     ///
-    /// Ingress and Certificates are for hostnames that the object serves only: nobody sees a name,
+    /// Ingress and Certificates are for hostnames that the object serves only: no object publishes a name,
     /// or has it certified, that another one holds. Without cert-manager no Certificate is wanted,
     /// because the API server could not store it.
     pub fn children(&self, object: &Subject) -> Vec<Child> {
@@ -104,7 +104,7 @@ fn service(owner: &Owner<'_>, own: &Own, selector: &BTreeMap<String, String>) ->
     )
 }
 
-/// For external-dns, dashboards and people. It has no TLS section, so that nobody issues a second certificate.
+/// For external-dns, dashboards and people. It has no TLS section, so that no second certificate is issued.
 fn ingress(
     owner: &Owner<'_>,
     subject: &Subject,

@@ -1,4 +1,4 @@
-//! What the proxies of a class are told.
+//! Compiles the resources of the proxies of a class.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
@@ -28,7 +28,7 @@ pub(crate) const HTTP_PORT: u16 = 8080;
 pub(crate) const HTTPS_PORT: u16 = 8443;
 
 impl Index {
-    /// What the proxies of a class are told under a name, and the objects that it was compiled from;
+    /// Returns the resource of a class under a name, and the objects that it was compiled from;
     /// `None` when there is no such resource, or no more.
     pub fn resource(
         &self,

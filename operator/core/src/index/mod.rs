@@ -1,4 +1,4 @@
-//! What objects mean together: a synchronous state machine.
+//! Index of every watched object: a synchronous state machine.
 //!
 //! [`Index::apply`] takes in one event and touches what it concerns: before the change, so that what
 //! is left behind is found, and after it, so that what is new is. Reverse indexes ([`affected`],
@@ -58,10 +58,10 @@ pub struct Index {
     leases: Leases,
     ingresses: Ingresses,
     pub(crate) issuers: Issuers,
-    solvers: Solvers,
+    acme_solvers: Solvers,
     pub(crate) challenges: Challenges,
     ends: ExpiryQueue,
-    /// Absent until it was told: then no TLS session is resumed.
+    /// Absent until it is set: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
     objects: ByNamespace<Subject, Entry>,
     certificates: HashMap<ObjectRef, Issuance>,
@@ -85,7 +85,7 @@ impl Index {
             leases: Leases::default(),
             ingresses: Ingresses::default(),
             issuers: Issuers::default(),
-            solvers: Solvers::default(),
+            acme_solvers: Solvers::default(),
             challenges: Challenges::default(),
             ends: ExpiryQueue::default(),
             ticket_key: None,
@@ -102,7 +102,7 @@ impl Index {
         self
     }
 
-    /// Takes in what was seen, and says what has to be looked at again.
+    /// Applies an event and returns everything that it may affect.
     pub fn apply(&mut self, event: Event) -> Affected {
         let mut affected = Affected::default();
         match event {
@@ -174,9 +174,11 @@ impl Index {
             Event::ClusterIssuer(change) => {
                 self.apply_issuer(Scope::Cluster, change, &mut affected);
             }
-            Event::Issuers(known) => self.know_issuers(Scope::Namespace, known, &mut affected),
-            Event::ClusterIssuers(known) => {
-                self.know_issuers(Scope::Cluster, known, &mut affected);
+            Event::Issuers(installed) => {
+                self.set_issuers_installed(Scope::Namespace, installed, &mut affected)
+            }
+            Event::ClusterIssuers(installed) => {
+                self.set_issuers_installed(Scope::Cluster, installed, &mut affected);
             }
             Event::Challenge(change) => self.apply_challenge(change, &mut affected),
             Event::Ingress(change) => {
@@ -192,7 +194,9 @@ impl Index {
                 }
             }
             Event::ReferenceGrant(change) => self.apply_grant(change, &mut affected),
-            Event::ReferenceGrants(known) => self.know_grants(known, &mut affected),
+            Event::ReferenceGrants(installed) => {
+                self.set_grants_installed(installed, &mut affected)
+            }
             Event::TicketKey(key) => {
                 let key = Some(key);
                 if self.ticket_key != key {
@@ -209,7 +213,7 @@ impl Index {
             }
         }
         self.reselect_certificates(&mut affected);
-        // What becomes of a root becomes of everybody below it.
+        // What affects a root affects every object below it.
         let below: Vec<_> = affected
             .objects
             .iter()
@@ -229,12 +233,12 @@ impl Index {
         self.users.named_secrets()
     }
 
-    /// Whether some class sends requests to pods only, so that pods have to be told.
+    /// Returns true if a class sends requests to pods only, so that pods must be watched.
     pub fn needs_pods(&self) -> bool {
         self.classes.asking_for_pods().next().is_some()
     }
 
-    /// Whether pods are needed and not all of them were told yet. Until they are, no endpoint is taken
+    /// Returns true if pods are needed and not all of them are listed yet. Until they are, no endpoint is taken
     /// for a foreign one.
     pub fn lacks_pods(&self) -> bool {
         self.needs_pods() && !self.services.pods.listed
@@ -281,7 +285,7 @@ impl Index {
     fn apply_object(&mut self, change: Change<ExposedPort>, affected: &mut Affected) {
         let subject = Subject::ExposedPort(change.reference());
         let object = match change {
-            // Its children are being collected; making them anew would fight the garbage collector.
+            // Its children are being collected; recreating them would fight the garbage collector.
             Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
             Change::Applied(it) => Some(Exposure::read(*it)),
             Change::Deleted(_) => None,
@@ -342,7 +346,7 @@ impl Index {
         }
     }
 
-    /// Decides anew which certificate serves each hostname that was touched. Both the old and the new
+    /// Selects the certificate of each hostname that is affected again. Both the old and the new
     /// certificate are marked.
     fn reselect_certificates(&mut self, affected: &mut Affected) {
         let mut certificates = BTreeSet::new();

@@ -71,7 +71,7 @@ impl Index {
         let failing = mistaken
             .or(unresolved)
             .or(programmed)
-            .or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
+            .or_else(|| unreachable(seen, self.services.is_reachable(&proxies), &addresses));
         match &failing {
             None => {
                 conditions.set_true(ConditionType::Ready, Reason::Serving, "requests are taken")

@@ -59,8 +59,8 @@ impl Destinations {
                 Ok(backend) => index.services.behind(&backend.backend, requirements),
             };
             let by_message = |it: Unresolved| (it.message.clone(), it);
-            lacking.extend(behind.lacking.map(by_message));
-            left_out.extend(behind.left_out.map(by_message));
+            lacking.extend(behind.missing.map(by_message));
+            left_out.extend(behind.excluded.map(by_message));
         }
         for problem in routing.routes.iter().filter_map(weightless) {
             lacking.insert(problem.message.clone(), problem);

@@ -1,4 +1,4 @@
-//! Which classes objects use: those stay until the last object is gone, and say so.
+//! Classes in use: those stay until the last object is gone, and report it.
 
 use crate::IN_USE;
 use crate::event::Affected;
@@ -14,8 +14,8 @@ pub(in crate::index) struct Usage(Vec<(ClassName, bool)>);
 impl Index {
     /// What has to stand in `metadata.finalizers` of a class; `None` when it does.
     ///
-    /// A class that objects use is not gone before them. Nobody can give that promise any more for one
-    /// that is being deleted, which the API server lets finalizers be taken from only.
+    /// A class that objects use is not gone before them. One that is being deleted cannot be
+    /// protected any more: the API server only allows its finalizers to be removed.
     pub fn finalizers(&self, class: &ClassName) -> Option<Vec<String>> {
         let facts = self.classes.get(class)?;
         let has = facts.finalizers.iter().any(|it| it == IN_USE);
@@ -28,7 +28,7 @@ impl Index {
         Some(finalizers)
     }
 
-    /// Whether a class is being deleted, and nobody uses it: then nothing is made for it any more.
+    /// Returns true if a class is being deleted and unused: then nothing is created for it any more.
     pub fn is_finished(&self, class: &ClassName) -> bool {
         let leaving = self.classes.get(class).is_some_and(|it| it.leaving);
         leaving && !self.is_used(class)

@@ -1,4 +1,4 @@
-//! Objects among one another: how one takes its place, and whom that concerns.
+//! Inserts, replaces and removes exposures in the index, and marks everything affected.
 
 use crate::event::Affected;
 use crate::index::Index;
@@ -13,7 +13,7 @@ use crate::validate::ValidationError;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
-/// An object, and what it means among the others.
+/// Exposure with its link to class, hostnames and routes.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) object: Exposure,
@@ -45,9 +45,9 @@ impl Entry {
         }
     }
 
-    /// Whether both come to the same, whatever stands in their status.
-    fn means(&self, other: &Self) -> bool {
-        self.object.says(&other.object) && self.class == other.class && self.link == other.link
+    /// Compares both without their status.
+    fn is_equivalent(&self, other: &Self) -> bool {
+        self.object.same_spec(&other.object) && self.class == other.class && self.link == other.link
     }
 }
 
@@ -65,7 +65,7 @@ impl Index {
         affected.objects.insert(subject.clone());
         let entry = object.map(|object| self.entry_of(subject, object));
         if let Some((before, entry)) = self.objects.get_mut(subject).zip(entry.as_ref())
-            && before.means(entry)
+            && before.is_equivalent(entry)
         {
             // Only its status was written, perhaps with the class that it was given.
             self.users.leave(subject, before, &self.grants);
@@ -78,7 +78,7 @@ impl Index {
         self.replace(subject, entry, affected);
     }
 
-    /// Judges objects once more, after something changed that they depend on.
+    /// Links objects again, after something changed that they depend on.
     pub(in crate::index) fn relink(
         &mut self,
         concerned: BTreeSet<Subject>,
@@ -89,7 +89,7 @@ impl Index {
                 continue;
             };
             let entry = self.entry_of(&subject, before.object.clone());
-            if !before.means(&entry) {
+            if !before.is_equivalent(&entry) {
                 affected.objects.insert(subject.clone());
                 self.replace(&subject, Some(entry), affected);
             }
@@ -111,9 +111,9 @@ impl Index {
 
     /// Puts an object in the place of what was there under its name, or nothing.
     ///
-    /// The hostnames of both are touched before and after: whoever served one, and whoever does now,
+    /// The hostnames of both are marked before and after: the object that served one, and the one that does now,
     /// must be found. Claimants are disturbed only where the object comes first, before or after: else
-    /// a namespace with a thousand claims on one name would make each of them judged a thousand times.
+    /// a namespace with a thousand claims on one name would have each of them checked a thousand times.
     pub(in crate::index) fn replace(
         &mut self,
         subject: &Subject,
@@ -128,9 +128,9 @@ impl Index {
             .collect();
         let usage = self.usage(entries.into_iter().flatten());
         self.mark_replaced(subject, &hosts, affected);
-        let mut led = BTreeSet::new();
+        let mut primary = BTreeSet::new();
         if let Some(before) = self.objects.remove(subject) {
-            led.extend(self.primary_hostnames(subject, &before));
+            primary.extend(self.primary_hostnames(subject, &before));
             affected.secrets |= self.users.leave(subject, &before, &self.grants);
             self.ends.forget(subject, &before);
             for host in hostnames_of(&before) {
@@ -147,11 +147,11 @@ impl Index {
                         .claim(host, entry.object.claim(subject), link.class.clone());
                 }
             }
-            led.extend(self.primary_hostnames(subject, &entry));
+            primary.extend(self.primary_hostnames(subject, &entry));
             self.objects.insert(subject.clone(), entry);
         }
         self.mark_replaced(subject, &hosts, affected);
-        self.mark_hosts(&led, Claimants::Recheck, affected);
+        self.mark_hosts(&primary, Claimants::Recheck, affected);
         self.mark_used(usage, affected);
     }
 

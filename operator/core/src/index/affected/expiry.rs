@@ -12,7 +12,7 @@ use portolan_crds::OnExpiry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-/// For so long whoever finds that a Lease lapsed may renew it; then the object is deleted.
+/// Time to renew a Lease after it lapsed, before the object is deleted.
 const LEASE_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// When objects end, those that have ended included: a clock may be put back.
@@ -56,8 +56,8 @@ impl Entry {
     fn delete_after(&self) -> Option<Timestamp> {
         let lapse = self.lease_expiry()?;
         let mut conditions = self.object.reported.conditions.iter();
-        let told = conditions.find(|it| it.type_ == "Accepted" && tells_end(&it.reason))?;
-        let from = lapse.max(told.last_transition_time.0);
+        let accepted = conditions.find(|it| it.type_ == "Accepted" && reports_end(&it.reason))?;
+        let from = lapse.max(accepted.last_transition_time.0);
         Some(from.saturating_add(LEASE_GRACE).unwrap_or(Timestamp::MAX))
     }
 
@@ -68,7 +68,7 @@ impl Entry {
     }
 }
 
-fn tells_end(reason: &str) -> bool {
+fn reports_end(reason: &str) -> bool {
     [Reason::LeaseLapsed, Reason::Expired]
         .iter()
         .any(|it| it.as_str() == reason)
@@ -89,7 +89,7 @@ pub(in crate::index) fn renewed(
 }
 
 impl Index {
-    /// The next moment at which time alone ends an object: tell [`crate::Event::Now`] then.
+    /// The next moment at which time alone ends an object: apply [`crate::Event::Now`] then.
     pub fn changes_at(&self) -> Option<Timestamp> {
         let now = self.serving.now;
         let mut later = self.ends.0.range((Excluded(now), Unbounded));

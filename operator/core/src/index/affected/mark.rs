@@ -1,4 +1,4 @@
-//! What a change concerns: who has to be looked at again, and what the proxies may have to be told.
+//! Marks what a change affects: exposures to check again, and resources that proxies may need.
 
 use crate::event::Affected;
 use crate::index::Index;
@@ -8,7 +8,7 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::subject::Subject;
 use std::collections::BTreeSet;
 
-/// Whether those who want a hostname may stand differently now.
+/// What happens to the claimants of a marked hostname.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::index) enum Claimants {
     Keep,
@@ -34,7 +34,7 @@ impl Index {
     }
 
     /// Marks hostnames, those below a wildcard among them, and perhaps everybody who wants them and
-    /// all that is told because of them.
+    /// every resource that depends on them.
     pub(in crate::index) fn mark_hosts<'a>(
         &self,
         hosts: impl IntoIterator<Item = &'a Hostname>,
@@ -63,7 +63,7 @@ impl Index {
         }
     }
 
-    /// Marks objects, and what the proxies are told because of them.
+    /// Marks objects, and the resources that depend on them.
     pub(in crate::index) fn mark_objects(
         &self,
         objects: &BTreeSet<Subject>,
@@ -82,7 +82,7 @@ impl Index {
         }
     }
 
-    /// Marks what is told because an object serves a hostname, and those below it with it.
+    /// Marks the resources of a hostname that an object serves, and of those below it.
     pub(in crate::index) fn mark_host_of(
         &self,
         subject: &Subject,
@@ -123,8 +123,8 @@ impl Index {
         }
     }
 
-    /// The Service before the proxies tells every object of the class its addresses, and whether
-    /// anybody answers there.
+    /// Marks a class and its objects: the Service before the proxies has their addresses, and shows
+    /// whether they are reachable.
     pub(in crate::index) fn mark_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
         if let Some(class) = self.proxy_services.get(service) {
             affected.classes.insert(class.clone());

@@ -37,15 +37,15 @@ impl Index {
         restricting.cloned().collect()
     }
 
-    /// Marks whoever has endpoints where a class restricts now, or no longer.
+    /// Marks the objects with endpoints where a class restricts now, or no longer.
     pub(in crate::index) fn mark_restriction(
         &self,
         before: Option<&Class>,
         now: Option<&Class>,
         affected: &mut Affected,
     ) {
-        let said = |class: Option<&Class>| class.and_then(|it| it.spec.network_policy.clone());
-        if said(before) == said(now) {
+        let policy = |class: Option<&Class>| class.and_then(|it| it.spec.network_policy.clone());
+        if policy(before) == policy(now) {
             return;
         }
         let all = self.namespaces.names();
@@ -54,7 +54,7 @@ impl Index {
         }
     }
 
-    /// Marks whoever has endpoints in a namespace that is restricted now, or no longer.
+    /// Marks the objects with endpoints in a namespace that is restricted now, or no longer.
     pub(in crate::index) fn mark_restricted(&self, namespace: &str, affected: &mut Affected) {
         let users = self.users.of_services_in(namespace);
         affected.objects.extend(users.cloned());

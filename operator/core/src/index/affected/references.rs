@@ -1,4 +1,4 @@
-//! Who refers to what, so that a change finds those that it concerns without looking at anybody else.
+//! Reverse references: from a Service, Secret, class or namespace to the exposures that depend on it.
 
 use crate::index::Entry;
 use crate::index::resolve::certificates::Source;
@@ -87,12 +87,12 @@ impl Users {
         self.certificates.of(certificate)
     }
 
-    /// Those who have a certificate issued by somebody.
+    /// Those whose certificates an issuer issues.
     pub(crate) fn of_issuer(&self, issuer: &IssuerName) -> impl Iterator<Item = &Subject> {
         self.issuers.of(issuer)
     }
 
-    /// Everybody who has a certificate issued.
+    /// Every exposure that has a certificate issued.
     pub(crate) fn of_cert_manager(&self) -> BTreeSet<Subject> {
         self.certificates.0.values().flatten().cloned().collect()
     }
@@ -102,7 +102,7 @@ impl Users {
         self.namespaces.of(namespace)
     }
 
-    /// Everybody who refers to something of another namespace.
+    /// Every exposure that refers to something of another namespace.
     pub(crate) fn of_other_namespaces(&self) -> BTreeSet<Subject> {
         self.namespaces.0.values().flatten().cloned().collect()
     }
@@ -116,7 +116,7 @@ impl Users {
         self.classes.of(class)
     }
 
-    /// Those that use a class: it serves them, or is about to. `None` when nobody does.
+    /// Those that use a class: it serves them, or is about to. `None` when it is unused.
     pub(crate) fn served_by(&self, class: &ClassName) -> Option<&BTreeSet<Subject>> {
         self.accepted.0.get(class)
     }

@@ -21,7 +21,7 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 /// The Ingresses of solvers.
 #[derive(Debug, Default)]
 pub(crate) struct Solvers {
-    solvers: HashMap<ObjectRef, Solver>,
+    by_ingress: HashMap<ObjectRef, Solver>,
     by_host: HashMap<Hostname, BTreeSet<ObjectRef>>,
     by_service: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Solvers {
 struct Solver {
     /// Whose proxies are to answer; `None`: anybody's.
     class: Option<String>,
-    answers: Vec<ChallengeRoute>,
+    routes: Vec<ChallengeRoute>,
 }
 
 /// One path of a hostname, and who answers there.
@@ -51,23 +51,23 @@ impl Solvers {
             Change::Applied(ingress) => read(ingress),
             Change::Deleted(_) => None,
         };
-        let before = self.solvers.remove(&name);
+        let before = self.by_ingress.remove(&name);
         let same = before == now;
         let mut hosts = BTreeSet::new();
-        for answer in before.iter().flat_map(|it| &it.answers) {
-            leave(&mut self.by_host, &answer.host, &name);
-            leave(&mut self.by_service, &answer.service, &name);
-            hosts.insert(answer.host.clone());
+        for route in before.iter().flat_map(|it| &it.routes) {
+            leave(&mut self.by_host, &route.host, &name);
+            leave(&mut self.by_service, &route.service, &name);
+            hosts.insert(route.host.clone());
         }
-        for answer in now.iter().flat_map(|it| &it.answers) {
-            let of_host = self.by_host.entry(answer.host.clone()).or_default();
+        for route in now.iter().flat_map(|it| &it.routes) {
+            let of_host = self.by_host.entry(route.host.clone()).or_default();
             of_host.insert(name.clone());
-            let of_service = self.by_service.entry(answer.service.clone()).or_default();
+            let of_service = self.by_service.entry(route.service.clone()).or_default();
             of_service.insert(name.clone());
-            hosts.insert(answer.host.clone());
+            hosts.insert(route.host.clone());
         }
         if let Some(now) = now {
-            self.solvers.insert(name, now);
+            self.by_ingress.insert(name, now);
         }
         if same { BTreeSet::new() } else { hosts }
     }
@@ -75,9 +75,9 @@ impl Solvers {
     /// The hostnames whose challenges a Service answers.
     fn hosts_of(&self, service: &ObjectRef) -> BTreeSet<Hostname> {
         let ingresses = self.by_service.get(service).into_iter().flatten();
-        let solvers = ingresses.filter_map(|it| self.solvers.get(it));
+        let solvers = ingresses.filter_map(|it| self.by_ingress.get(it));
         solvers
-            .flat_map(|it| &it.answers)
+            .flat_map(|it| &it.routes)
             .filter(|it| it.service == *service)
             .map(|it| it.host.clone())
             .collect()
@@ -93,12 +93,12 @@ impl Solvers {
         let ingresses = self.by_host.get(host).into_iter().flatten();
         let solvers = ingresses
             .filter(move |it| it.namespace == namespace)
-            .filter_map(|it| self.solvers.get(it));
+            .filter_map(|it| self.by_ingress.get(it));
         let meant = move |it: &&Solver| it.class.as_deref().is_none_or(&is_meant);
         let mut paths = BTreeSet::new();
         solvers
             .filter(meant)
-            .flat_map(|it| &it.answers)
+            .flat_map(|it| &it.routes)
             .filter(move |it| it.host == *host && paths.insert(it.path.as_str()))
     }
 }
@@ -138,7 +138,7 @@ fn read(ingress: &Ingress) -> Option<Solver> {
     }
     let namespace = ingress.metadata.namespace.as_deref()?;
     let spec = ingress.spec.as_ref()?;
-    let mut answers = Vec::new();
+    let mut routes = Vec::new();
     for rule in spec.rules.iter().flatten() {
         let host = rule.host.as_deref().and_then(|it| Hostname::parse(it).ok());
         // A wildcard has no address at which a CA could ask.
@@ -146,15 +146,19 @@ fn read(ingress: &Ingress) -> Option<Solver> {
             continue;
         };
         let paths = rule.http.iter().flat_map(|http| &http.paths);
-        answers.extend(paths.filter_map(|path| answer(&host, namespace, path)));
+        routes.extend(paths.filter_map(|path| challenge_route(&host, namespace, path)));
     }
     Some(Solver {
         class: named_class(ingress).map(str::to_owned),
-        answers,
+        routes,
     })
 }
 
-fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<ChallengeRoute> {
+fn challenge_route(
+    host: &Hostname,
+    namespace: &str,
+    path: &HTTPIngressPath,
+) -> Option<ChallengeRoute> {
     let written = path.path.as_deref()?;
     let token = written.strip_prefix(CHALLENGES)?;
     // The characters of a token (RFC 8555, 8.3: base64url).
@@ -178,13 +182,13 @@ impl Index {
         affected: &mut Affected,
     ) {
         let name = change.reference();
-        let before = self.solvers.solvers.get(&name);
-        let before = before.map(|it| &it.answers).into_iter().flatten();
+        let before = self.acme_solvers.by_ingress.get(&name);
+        let before = before.map(|it| &it.routes).into_iter().flatten();
         let before: BTreeSet<_> = before.map(|it| it.host.clone()).collect();
         // What is left behind is found before it is forgotten.
         let mut concerned = Affected::default();
         self.mark_solved(&before, &mut concerned);
-        let hosts = self.solvers.apply(change);
+        let hosts = self.acme_solvers.apply(change);
         if !hosts.is_empty() {
             affected.merge(concerned);
             self.mark_solved(&hosts, affected);
@@ -193,14 +197,14 @@ impl Index {
 
     /// Marks the hostnames whose challenges a Service answers.
     pub(in crate::index) fn mark_solved_by(&self, service: &ObjectRef, affected: &mut Affected) {
-        self.mark_solved(&self.solvers.hosts_of(service), affected);
+        self.mark_solved(&self.acme_solvers.hosts_of(service), affected);
     }
 
     /// Marks the hostnames that are answered by those that name an IngressClass.
     pub(in crate::index) fn mark_solvers_of(&self, class: &str, affected: &mut Affected) {
-        let solvers = self.solvers.solvers.values();
+        let solvers = self.acme_solvers.by_ingress.values();
         let named = solvers.filter(|it| it.class.as_deref() == Some(class));
-        let hosts = named.flat_map(|it| &it.answers).map(|it| it.host.clone());
+        let hosts = named.flat_map(|it| &it.routes).map(|it| it.host.clone());
         self.mark_solved(&hosts.collect(), affected);
     }
 
@@ -226,14 +230,14 @@ impl Index {
         let is_meant = move |name: &str| {
             name == class.as_str() || self.ingresses.class_named(name) == Some(class)
         };
-        let all = holder.map(|namespace| self.solvers.of_host(host, namespace, is_meant));
+        let all = holder.map(|namespace| self.acme_solvers.of_host(host, namespace, is_meant));
         all.into_iter()
             .flatten()
-            .filter_map(|answer| Some((answer, self.solver(answer)?)))
+            .filter_map(|route| Some((route, self.solver(route)?)))
     }
 
-    fn solver(&self, answer: &ChallengeRoute) -> Option<Backend> {
-        let ChallengeRoute { service, port, .. } = answer;
+    fn solver(&self, route: &ChallengeRoute) -> Option<Backend> {
+        let ChallengeRoute { service, port, .. } = route;
         if self.services.stands_for(service).is_some() {
             return None;
         }
@@ -263,12 +267,12 @@ impl Index {
         class: &'a ClassName,
         host: &'a Hostname,
     ) -> impl Iterator<Item = Route> + 'a {
-        self.solved(class, host).map(|(answer, backend)| Route {
+        self.solved(class, host).map(|(route, backend)| Route {
             permit_insecure: true,
             websockets: false,
             ..Route::new(
                 RouteMatch {
-                    path: PathMatch::Exact(answer.path.clone()),
+                    path: PathMatch::Exact(route.path.clone()),
                     method: None,
                     headers: Vec::new(),
                     query: Vec::new(),
@@ -277,7 +281,7 @@ impl Index {
                     backends: vec![table::Backend {
                         endpoints: backend.endpoints_name(),
                         weight: 1,
-                        protocol: backend.spoken.protocol,
+                        protocol: backend.app_protocol.protocol,
                         tls: None,
                     }],
                 },
@@ -293,7 +297,7 @@ impl Index {
         service: &ObjectRef,
         endpoints: &str,
     ) -> Option<(Hostname, Backend)> {
-        let hosts = self.solvers.hosts_of(service).into_iter();
+        let hosts = self.acme_solvers.hosts_of(service).into_iter();
         hosts
             .filter(|host| self.oldest(class, host).is_some())
             .find_map(|host| {

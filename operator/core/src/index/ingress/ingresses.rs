@@ -23,16 +23,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Ingresses that name a class, or none, and which class that is.
 #[derive(Debug, Default)]
 pub(crate) struct Ingresses {
-    known: HashMap<ObjectRef, Known>,
+    inputs: HashMap<ObjectRef, IngressInput>,
     /// By the name of the IngressClass, whether or not there is such a thing.
     by_class: HashMap<String, BTreeSet<ObjectRef>>,
     /// Those IngressClasses that are ours.
     classes: HashMap<String, ClassName>,
 }
 
-/// What matters of an Ingress.
+/// What the index keeps of an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
+struct IngressInput {
     uid: String,
     generation: i64,
     created: Timestamp,
@@ -40,11 +40,11 @@ struct Known {
     class: String,
     /// By their names: annotations for other controllers, which would have requests treated otherwise.
     ignored: Vec<String>,
-    said: ValidatedIngress,
+    spec: ValidatedIngress,
 }
 
-impl Known {
-    /// What its hostname says, of a class.
+impl IngressInput {
+    /// Spec of one of its hostnames, in a class.
     fn exposure(
         &self,
         host: &IngressHost,
@@ -56,8 +56,8 @@ impl Known {
         })
     }
 
-    /// That annotations are not read.
-    fn ignorance(&self) -> Option<Diagnostic> {
+    /// Warning that annotations are ignored.
+    fn ignored_annotations(&self) -> Option<Diagnostic> {
         let first = self.ignored.first()?;
         let more = match self.ignored.len() {
             1 => String::new(),
@@ -79,23 +79,23 @@ impl Ingresses {
     }
 
     /// An Ingress that is ours to serve, with its class.
-    fn ours(&self, ingress: &ObjectRef) -> Option<(&Known, &ClassName)> {
-        let known = self.known.get(ingress)?;
-        Some((known, self.class_named(&known.class)?))
+    fn ours(&self, ingress: &ObjectRef) -> Option<(&IngressInput, &ClassName)> {
+        let input = self.inputs.get(ingress)?;
+        Some((input, self.class_named(&input.class)?))
     }
 
-    /// The hostnames of an Ingress, whoever is to serve it.
+    /// The hostnames of an Ingress of any class.
     fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
-        let known = self.known.get(ingress).into_iter();
-        known.flat_map(|it| it.said.hosts.keys().cloned()).collect()
+        let input = self.inputs.get(ingress).into_iter();
+        input.flat_map(|it| it.spec.hosts.keys().cloned()).collect()
     }
 
     fn of_class(&self, name: &str) -> BTreeSet<ObjectRef> {
         self.by_class.get(name).cloned().unwrap_or_default()
     }
 
-    fn set(&mut self, name: &ObjectRef, now: Option<Known>) {
-        if let Some(before) = self.known.remove(name)
+    fn set(&mut self, name: &ObjectRef, now: Option<IngressInput>) {
+        if let Some(before) = self.inputs.remove(name)
             && let Some(names) = self.by_class.get_mut(&before.class)
         {
             names.remove(name);
@@ -106,7 +106,7 @@ impl Ingresses {
         if let Some(now) = now {
             let of_class = self.by_class.entry(now.class.clone()).or_default();
             of_class.insert(name.clone());
-            self.known.insert(name.clone(), now);
+            self.inputs.insert(name.clone(), now);
         }
     }
 
@@ -125,7 +125,7 @@ pub fn may_be_served(ingress: &Ingress) -> bool {
     !leaving && !is_solver(ingress) && !is_output(ingress)
 }
 
-fn read(object: Ingress) -> Option<Known> {
+fn read(object: Ingress) -> Option<IngressInput> {
     if !may_be_served(&object) {
         return None;
     }
@@ -134,17 +134,17 @@ fn read(object: Ingress) -> Option<Known> {
     let metadata = object.metadata;
     let annotations = metadata.annotations.iter().flatten();
     let created = metadata.creation_timestamp.map(|time| time.0);
-    Some(Known {
+    Some(IngressInput {
         class,
         ignored: annotations.filter_map(of_others).collect(),
         uid: metadata.uid.unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         created: created.unwrap_or_default(),
-        said: ingress(&object.spec.unwrap_or_default()),
+        spec: ingress(&object.spec.unwrap_or_default()),
     })
 }
 
-/// Whose annotations of Ingresses change what happens to requests.
+/// Domains of annotations of Ingresses that change what happens to requests.
 const OTHERS: [&str; 8] = [
     "nginx.ingress.kubernetes.io",
     "nginx.org",
@@ -201,12 +201,12 @@ impl Index {
             Change::Applied(it) => read(*it),
             Change::Deleted(_) => None,
         };
-        if now.is_none() && !self.ingresses.known.contains_key(&name) {
+        if now.is_none() && !self.ingresses.inputs.contains_key(&name) {
             return;
         }
-        // Its status is for us to write, and somebody may have written it.
+        // Its status is for us to write, and another program may have written it.
         affected.ingresses.insert(name.clone());
-        if self.ingresses.known.get(&name) == now.as_ref() {
+        if self.ingresses.inputs.get(&name) == now.as_ref() {
             return;
         }
         let mut hosts = self.ingresses.hosts(&name);
@@ -253,15 +253,15 @@ impl Index {
     }
 
     fn host(&self, ingress: &ObjectRef, subject: &Subject, host: &Hostname) -> Option<Exposure> {
-        let (known, class) = self.ingresses.ours(ingress)?;
-        let exposure = known.exposure(known.said.hosts.get(host)?, class);
+        let (input, class) = self.ingresses.ours(ingress)?;
+        let exposure = input.exposure(input.spec.hosts.get(host)?, class);
         // Its reported status is kept nowhere but here.
         let before = self.objects.get(subject).map(|entry| &entry.object);
-        let before = before.filter(|exposure| exposure.uid == known.uid);
+        let before = before.filter(|exposure| exposure.uid == input.uid);
         Some(Exposure::of_host(
-            known.uid.clone(),
-            known.generation,
-            known.created,
+            input.uid.clone(),
+            input.generation,
+            input.created,
             exposure,
             before
                 .map(|exposure| exposure.reported.clone())
@@ -277,7 +277,7 @@ impl Index {
     /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
     pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<Subject> {
         let ours = self.ingresses.ours(ingress).into_iter();
-        let hosts = ours.flat_map(|(known, _)| known.said.hosts.keys());
+        let hosts = ours.flat_map(|(input, _)| input.spec.hosts.keys());
         hosts
             .map(|host| Subject::ingress_host(ingress, host))
             .collect()
@@ -285,14 +285,14 @@ impl Index {
 
     /// What stands against an Ingress beside any of its hostnames.
     pub fn ingress_diagnostics(&self, ingress: &ObjectRef) -> Vec<Diagnostic> {
-        let Some((known, _)) = self.ingresses.ours(ingress) else {
+        let Some((input, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
         };
-        let problems = known.said.problems.iter().map(|it| Diagnostic {
+        let problems = input.spec.problems.iter().map(|it| Diagnostic {
             reason: it.reason(),
             message: it.to_string(),
         });
-        problems.chain(known.ignorance()).collect()
+        problems.chain(input.ignored_annotations()).collect()
     }
 
     /// Status of a hostname of an Ingress as it was reported last; `None` before the first.
@@ -312,20 +312,20 @@ impl Index {
 
     /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
     pub fn in_terms_of_ingress(&self, host: &Subject, sentence: &str) -> String {
-        match self.said_of(host) {
-            Some(said) => translated(said, sentence),
+        match self.ingress_host(host) {
+            Some(host) => translated(host, sentence),
             None => sentence.to_owned(),
         }
     }
 
-    fn said_of(&self, host: &Subject) -> Option<&IngressHost> {
-        let (known, _) = self.ingresses.ours(host.ingress()?)?;
-        known.said.hosts.get(host.host()?)
+    fn ingress_host(&self, host: &Subject) -> Option<&IngressHost> {
+        let (input, _) = self.ingresses.ours(host.ingress()?)?;
+        input.spec.hosts.get(host.host()?)
     }
 }
 
-/// What an ExposedPort has and an Ingress has not, or under another name.
-const WORDS: [(&str, &str); 5] = [
+/// What an ExposedPort has and an Ingress lacks, or has under another name.
+const TRANSLATIONS: [(&str, &str); 5] = [
     ("spec.className", "spec.ingressClassName"),
     (
         "name a secret or an issuerRef here",
@@ -336,29 +336,29 @@ const WORDS: [(&str, &str); 5] = [
     ("set tls on this backend, or appProtocol", "set appProtocol"),
 ];
 
-fn translated(said: &IngressHost, sentence: &str) -> String {
-    let mut told = sentence.to_owned();
-    if told.contains("spec.routes[") {
-        for (index, place) in said.places.iter().enumerate() {
+fn translated(host: &IngressHost, sentence: &str) -> String {
+    let mut message = sentence.to_owned();
+    if message.contains("spec.routes[") {
+        for (index, place) in host.places.iter().enumerate() {
             let (route, backend) = (format!("spec.routes[{index}]"), place.backend());
             let of_backend = format!("{route}.backends[0]");
             for (field, name) in [("service", "service.name"), ("port", "service.port")] {
                 let ours = format!("{of_backend}.{field}:");
-                told = told.replace(&ours, &format!("{backend}.{name}:"));
+                message = message.replace(&ours, &format!("{backend}.{name}:"));
             }
-            told = told.replace(&of_backend, &backend);
-            told = told.replace(&route, &place.route());
+            message = message.replace(&of_backend, &backend);
+            message = message.replace(&route, &place.route());
         }
     }
-    if let Some(entry) = said.tls {
+    if let Some(entry) = host.tls {
         let secret = format!("spec.tls[{entry}].secretName");
-        told = told.replace("spec.tls.secret", &secret);
-        told = told.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
+        message = message.replace("spec.tls.secret", &secret);
+        message = message.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
     }
-    let rule = format!("spec.rules[{}].host", said.rule);
-    told = told.replace("spec.hostnames:", &format!("{rule}:"));
-    for (theirs, ours) in WORDS {
-        told = told.replace(theirs, ours);
+    let rule = format!("spec.rules[{}].host", host.rule);
+    message = message.replace("spec.hostnames:", &format!("{rule}:"));
+    for (theirs, ours) in TRANSLATIONS {
+        message = message.replace(theirs, ours);
     }
-    told
+    message
 }

@@ -1,4 +1,4 @@
-//! What a class asks of the backends that its requests go to.
+//! Checks backends against the requirements of a class.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
@@ -11,8 +11,8 @@ use portolan_crds::BackendEncryption;
 use std::collections::BTreeSet;
 
 impl BackendRequirements {
-    /// Whether requests may go to a backend.
-    pub(in crate::index) fn judge(
+    /// Checks that requests may go to a backend.
+    pub(in crate::index) fn check(
         &self,
         backend: &ResolvedBackend,
         services: &Services,
@@ -25,7 +25,7 @@ impl BackendRequirements {
                 message: format!(
                     "{}: Forbidden: Service {:?} has externalName {name:?}, and class {:?} sends requests to pods only; name a Service with pods, or set spec.endpoints: Any in the class",
                     backend.place.field("service"),
-                    backend.backend.called,
+                    backend.backend.display_name,
                     self.class.as_str()
                 ),
             });

@@ -1,4 +1,4 @@
-//! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
+//! Resolves the backends of routes to Services and Secrets.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
@@ -44,24 +44,24 @@ impl ResolvedBackend {
 
     /// Message that requests are sent there unencrypted, with the protocol.
     pub(in crate::index) fn plaintext_detail(&self) -> String {
-        let protocol = match self.backend.spoken.protocol {
+        let protocol = match self.backend.app_protocol.protocol {
             UpstreamProtocol::Http1 => "HTTP/1.1",
             UpstreamProtocol::Http2 => "HTTP/2",
         };
         format!(
             "traffic to Service {:?} port {} is not encrypted ({protocol})",
-            self.backend.called,
-            self.backend.told_port(),
+            self.backend.display_name,
+            self.backend.port_display(),
         )
     }
 
     /// How to have it reached over TLS.
     pub(in crate::index) fn tls_remedy(&self) -> String {
-        let protocol = match self.backend.spoken.protocol {
+        let protocol = match self.backend.app_protocol.protocol {
             UpstreamProtocol::Http1 => "https",
             UpstreamProtocol::Http2 => "h2",
         };
-        let port = self.backend.told_port();
+        let port = self.backend.port_display();
         match (self.place, self.made) {
             (FieldRef::Own, true) => format!(
                 "set tls on a route with backends: [{{port: {port}, tls: {{}}}}], or name a Service whose port has appProtocol: {protocol}"
@@ -81,15 +81,15 @@ impl ResolvedBackend {
         table::Backend {
             endpoints: self.backend.endpoints_name(),
             weight: self.weight,
-            protocol: self.backend.spoken.protocol,
+            protocol: self.backend.app_protocol.protocol,
             tls: self.tls.clone(),
         }
     }
 }
 
 impl Index {
-    /// What every backend of every route comes to, in the order in which routes are tried. `demands`
-    /// are of the class that the requests come through; without one nothing is asked.
+    /// What every backend of every route comes to, in the order in which routes are tried. `requirements`
+    /// are those of the class that the requests come through, if any.
     pub(crate) fn backends<'a>(
         &'a self,
         object: &'a Exposure,
@@ -115,7 +115,7 @@ impl Index {
             let place = FieldRef::of(route, spec);
             let resolved = self.resolve_backend(object, routing, spec, place)?;
             requirements.map_or(Ok(()), |requirements| {
-                requirements.judge(&resolved, &self.services)
+                requirements.check(&resolved, &self.services)
             })?;
             Ok(resolved)
         })
@@ -158,7 +158,10 @@ impl Index {
                 (Some(tls), Some(secret))
             }
             Some(TlsToBackend::Unvalidated) => (Some(unvalidated(&service)), None),
-            None => (backend.spoken.tls.then(|| unvalidated(&service)), None),
+            None => (
+                backend.app_protocol.tls.then(|| unvalidated(&service)),
+                None,
+            ),
         };
         Ok(ResolvedBackend {
             backend,
@@ -178,7 +181,7 @@ impl Index {
         at: &str,
     ) -> Result<Arc<Authorities>, Unresolved> {
         self.consent(from, Referent::Secret, secret, at)?;
-        let name = secret.called_in(from);
+        let name = secret.display_name(from);
         match self.serving.authorities(secret) {
             Some(Ok(authorities)) => Ok(authorities),
             Some(Err(problem)) => Err(Unresolved {
@@ -195,7 +198,7 @@ impl Index {
     }
 }
 
-/// The name by which the cluster knows the Service; nobody checks that the endpoint bears it.
+/// TLS without verification; the server name is that of the Service in the cluster.
 fn unvalidated(service: &ObjectRef) -> BackendTls {
     BackendTls {
         server_name: format!("{}.{}.svc", service.name, service.namespace),

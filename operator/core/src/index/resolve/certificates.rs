@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// Who provides the certificates of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Certificates {
-    /// Nobody: plain HTTP only.
+    /// None: plain HTTP only.
     Disabled,
     /// Secrets that the object names, for every hostname; each has a key of another type.
     Secrets(Vec<ObjectRef>),
@@ -74,9 +74,9 @@ impl Certificates {
                     .iter()
                     .filter_map(|host| Some((host.clone(), class.shared_certificate(host)?)));
                 let shared: BTreeMap<_, _> = shared.collect();
-                let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
+                let missing = hostnames.iter().find(|host| !shared.contains_key(host));
                 let issues = class.certificate_mode() != CertificateMode::Shared;
-                match (class.issuer().filter(|_| issues), lacking, source) {
+                match (class.issuer().filter(|_| issues), missing, source) {
                     (None, Some(host), _) if !issues => Err(ValidationError::NoSharedCertificate {
                         class: name.clone(),
                         hostname: host.clone(),

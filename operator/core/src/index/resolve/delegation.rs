@@ -24,7 +24,7 @@ const DEPTH_MAX: usize = 16;
 /// would double them without an end.
 const EFFECTIVE_ROUTES_MAX: usize = 2048;
 
-/// Why a delegation leads to nobody.
+/// Reason why a delegation is not followed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum DelegationError {
     #[error("Not found: ExposedPort \"{0}\" not found; create it or name an existing one")]
@@ -61,25 +61,25 @@ impl DelegationError {
 
 /// What a child's route takes of what is delegated to it; `None` when that is nothing.
 pub(crate) fn intersect(bounds: &RouteMatch, route: &RouteSpec) -> Option<RouteMatch> {
-    let said = &route.matches;
+    let own = &route.matches;
     let path = match route.index {
         // An object without routes takes all that it is given.
         None => bounds.path.clone(),
-        Some(_) => lies_under(&bounds.path, &said.path).then(|| said.path.clone())?,
+        Some(_) => lies_under(&bounds.path, &own.path).then(|| own.path.clone())?,
     };
-    let method = match (&bounds.method, &said.method) {
+    let method = match (&bounds.method, &own.method) {
         (Some(above), Some(below)) if above != below => return None,
         (above, below) => below.clone().or_else(|| above.clone()),
     };
     Some(RouteMatch {
         path,
         method,
-        headers: both(&bounds.headers, &said.headers),
-        query: both(&bounds.query, &said.query),
+        headers: both(&bounds.headers, &own.headers),
+        query: both(&bounds.query, &own.query),
     })
 }
 
-/// By whole segments. What a regular expression takes cannot be told, so it lies under `/` alone.
+/// By whole segments. The paths that a regular expression matches are not known, so it lies under `/` alone.
 fn lies_under(above: &PathMatch, below: &PathMatch) -> bool {
     let PathMatch::Prefix(above) = above else {
         return false;
@@ -106,7 +106,7 @@ impl Index {
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
     }
 
-    /// The routes of an object that serves a hostname, and of everybody whom it leaves some to. `rule` is the
+    /// The routes of an object that serves a hostname, and of everybody that it delegates to. `rule` is the
     /// object whose word on TLS counts there.
     pub(crate) fn effective_routes<'a>(
         &'a self,
@@ -152,7 +152,7 @@ impl Index {
         !level.is_empty()
     }
 
-    /// Judges one delegation by itself.
+    /// Checks one delegation by itself.
     pub(crate) fn delegation(
         &self,
         from: &Subject,
@@ -160,7 +160,7 @@ impl Index {
     ) -> Result<(&Exposure, &Child), DelegationError> {
         let found = self.permitted(from, to)?;
         match self.path_to(to, from) {
-            Some(way) => Err(DelegationError::Cycle(told_way(from, &way))),
+            Some(path) => Err(DelegationError::Cycle(cycle_path(from, &path))),
             None => Ok(found),
         }
     }
@@ -238,12 +238,12 @@ impl Index {
         while let Some(at) = queue.get(next).cloned() {
             next += 1;
             if at == *to {
-                let mut way = vec![at];
-                while let Some(before) = way.last().and_then(|it| came_from.get(it)) {
-                    way.push(before.clone());
+                let mut path = vec![at];
+                while let Some(before) = path.last().and_then(|it| came_from.get(it)) {
+                    path.push(before.clone());
                 }
-                way.reverse();
-                return Some(way);
+                path.reverse();
+                return Some(path);
             }
             for child in self.delegates(&at) {
                 if child != *from && !came_from.contains_key(&child) {
@@ -257,9 +257,9 @@ impl Index {
 }
 
 /// `a/x -> b/y -> a/x`.
-fn told_way(from: &Subject, way: &[Subject]) -> String {
+fn cycle_path(from: &Subject, path: &[Subject]) -> String {
     let names: Vec<_> = std::iter::once(from)
-        .chain(way)
+        .chain(path)
         .map(ToString::to_string)
         .collect();
     names.join(" -> ")
@@ -352,14 +352,14 @@ impl<'a> Walk<'a> {
     ) -> Result<(&'a Subject, &'a Exposure, &'a Child), DelegationError> {
         let (object, child) = self.index.permitted(from, to)?;
         if let Some(at) = self.path.iter().position(|it| *it == to) {
-            let way: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
-            return Err(DelegationError::Cycle(told_way(from, &way)));
+            let path: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
+            return Err(DelegationError::Cycle(cycle_path(from, &path)));
         }
-        let known = self
+        let target = self
             .index
             .name_of(to)
             .filter(|_| self.path.len() < DEPTH_MAX);
-        match known {
+        match target {
             Some(name) => Ok((name, object, child)),
             None => Err(DelegationError::TooDeep(to.object().clone())),
         }

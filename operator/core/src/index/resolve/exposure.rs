@@ -60,8 +60,8 @@ pub(crate) struct ResolvedRoot {
     pub(crate) annotations: BTreeMap<String, String>,
     /// The names of those that the class does not allow.
     pub(crate) refused_annotations: Vec<String>,
-    /// Whether anything was said about TLS, beyond what the class says.
-    says_tls: bool,
+    /// Has TLS settings of its own, beyond those of the class.
+    has_tls_settings: bool,
 }
 
 /// How TLS is terminated, where it is.
@@ -73,7 +73,7 @@ pub(crate) struct TlsPolicy {
     pub(crate) redirect: bool,
     /// The Secret with the authorities of clients.
     pub(crate) client_ca: Option<(ObjectRef, ClientCaMode)>,
-    /// 1.1 was asked for, which is no longer spoken.
+    /// 1.1 was asked for, which is no longer supported.
     pub(crate) raised: bool,
 }
 
@@ -114,8 +114,8 @@ impl Exposure {
         }
     }
 
-    /// Whether both say the same, whatever stands in their status.
-    pub(crate) fn says(&self, other: &Self) -> bool {
+    /// Compares both without their status.
+    pub(crate) fn same_spec(&self, other: &Self) -> bool {
         let facts = |it: &Self| (it.uid.clone(), it.generation, it.created);
         facts(self) == facts(other) && self.spec == other.spec
     }
@@ -152,7 +152,7 @@ impl Exposure {
         spec.is_some_and(|spec| spec.class.is_none() && spec.parents.is_none())
     }
 
-    /// Whether it lives only while somebody renews a Lease.
+    /// Returns true if it lives only while a Lease is renewed.
     pub(crate) fn needs_lease(&self) -> bool {
         let spec = self.spec.as_ref();
         spec.is_ok_and(|spec| spec.lifetime.lease.is_some())
@@ -161,7 +161,7 @@ impl Exposure {
     /// When it lapses that was renewed last at that time, or never; `None`: it needs no Lease.
     pub(crate) fn lease_expiry(&self, renewed: Option<Timestamp>) -> Option<Timestamp> {
         let spec = self.spec.as_ref().ok()?;
-        // Whoever makes an object has as long to make a Lease for it, whatever one of its name had.
+        // The creator of an object has as long to create a Lease for it, whatever one of its name had.
         let from = renewed.map_or(self.created, |renewed| renewed.max(self.created));
         spec.lifetime.lease_expiry(from)
     }
@@ -258,7 +258,7 @@ impl Exposure {
                 routing,
                 annotations,
                 refused_annotations: refused.into_keys().collect(),
-                says_tls: spec.tls.says_anything(),
+                has_tls_settings: spec.tls.says_anything(),
             }),
             (certificates, tls) => {
                 problems.extend(certificates.err());
@@ -363,7 +363,7 @@ impl ResolvedRoot {
     /// says the same, or nothing.
     pub(crate) fn tls_agrees(&self, elder: &Self, host: &Hostname) -> bool {
         let same = self.source(host) == elder.source(host) && self.tls == elder.tls;
-        !self.says_tls || same
+        !self.has_tls_settings || same
     }
 
     pub(crate) fn terminates_tls(&self) -> bool {

@@ -23,6 +23,6 @@ pub(crate) struct EffectiveRoute<'a> {
     pub(crate) routing: &'a Routing,
     /// With what the routes above it ask for.
     pub(crate) route: Cow<'a, RouteSpec>,
-    /// Why a delegation leads to nobody.
+    /// Why a delegation is not followed.
     pub(crate) closed: Option<Reason>,
 }

@@ -6,7 +6,7 @@ use crate::validate::{BackendSpec, ExposureSpec, Port, RouteSpec, Target, TlsToB
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What an object does with requests, whoever's hostname they come in under.
+/// Own port and routes of an exposure, under any hostname.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routing {
     pub(crate) own: Option<Own>,

@@ -25,7 +25,7 @@ pub(crate) struct Class {
     pub(crate) spec: ExposeClassSpec,
     /// For routes of its objects, where these say nothing.
     pub(crate) defaults: Policy,
-    /// What is wrong with its spec; that is as if nobody had written it.
+    /// What is wrong with its spec; that is as if it were absent.
     pub(crate) mistakes: Vec<ValidationError>,
     /// As it is stored: conditions keep their times.
     pub(crate) status: ExposeClassStatus,
@@ -79,8 +79,8 @@ impl Class {
 
     /// How many hostnames a certificate from an issuer is for.
     pub(crate) fn certificate_mode(&self) -> CertificateMode {
-        let said = self.spec.certificates.as_ref();
-        said.and_then(|it| it.mode).unwrap_or_default()
+        let certificates = self.spec.certificates.as_ref();
+        certificates.and_then(|it| it.mode).unwrap_or_default()
     }
 
     pub(crate) fn issuer(&self) -> Option<&IssuerRef> {
@@ -172,11 +172,11 @@ pub(crate) struct ClassChange {
     pub(crate) class: ClassName,
     /// Whether objects may be judged differently now, or only the class itself.
     pub(crate) matters: bool,
-    /// What it said before, if it was there.
+    /// As it was before, if it was there.
     pub(crate) before: Option<Class>,
     /// Whether another class is the default now.
     pub(crate) new_default: bool,
-    /// Every class that says it is the default, before or after: each tells whether it is.
+    /// Every class that is marked as the default, before or after: each reports whether it is.
     pub(crate) defaults: BTreeSet<ClassName>,
 }
 

@@ -1,7 +1,7 @@
 //! Consent to references from other namespaces: ReferenceGrants of the Gateway API.
 //!
 //! A reference is judged as the right of the namespace that it stands in, before anything is looked up, so
-//! that nobody learns what another namespace has.
+//! that no namespace learns what another one has.
 
 use crate::event::{Affected, Change};
 use crate::index::Index;
@@ -33,7 +33,7 @@ impl fmt::Display for Referent {
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
     /// Whether the cluster knows ReferenceGrants.
-    known: bool,
+    installed: bool,
     /// By the namespace of the grant, then by its name.
     grants: BTreeMap<String, BTreeMap<String, Grant>>,
 }
@@ -88,7 +88,7 @@ impl Index {
             return Ok(());
         }
         let there = &to.namespace;
-        let missing = if self.grants.known {
+        let missing = if self.grants.installed {
             format!(
                 "no ReferenceGrant in that namespace allows it; create one in namespace {there:?} for ExposedPorts of namespace {from:?}"
             )
@@ -141,9 +141,13 @@ impl Index {
         self.mark_objects(&company, affected);
     }
 
-    /// Whether the cluster knows ReferenceGrants: it decides what those are told who would need one.
-    pub(in crate::index) fn know_grants(&mut self, known: bool, affected: &mut Affected) {
-        if std::mem::replace(&mut self.grants.known, known) != known {
+    /// Takes in whether ReferenceGrants are installed, which messages on missing ones depend on.
+    pub(in crate::index) fn set_grants_installed(
+        &mut self,
+        installed: bool,
+        affected: &mut Affected,
+    ) {
+        if std::mem::replace(&mut self.grants.installed, installed) != installed {
             affected.objects = self.with_cohosted(self.users.of_other_namespaces());
         }
     }

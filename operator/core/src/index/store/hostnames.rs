@@ -132,7 +132,7 @@ impl Hostnames {
         self.holds.get(host).map(|hold| hold.namespace.as_str())
     }
 
-    /// Everybody who wants the hostname.
+    /// Every claim on the hostname.
     pub(crate) fn claimants(
         &self,
         host: &Hostname,
@@ -141,7 +141,7 @@ impl Hostnames {
         claims.map(|(claim, class)| (&claim.object, class))
     }
 
-    /// The classes on whose proxies somebody wants the hostname.
+    /// The classes on whose proxies the hostname is claimed.
     pub(crate) fn classes(&self, host: &Hostname) -> BTreeSet<&ClassName> {
         self.claimants(host).map(|(_, class)| class).collect()
     }
@@ -151,7 +151,7 @@ impl Hostnames {
         match self.holds.get(host) {
             Some(_) => self.holders(class, host).next() == Some(&claim.object),
             None => {
-                // For those below a wildcard that nobody holds, the very first claim counts.
+                // For those below a wildcard that is not held, the very first claim counts.
                 let first = self
                     .claims
                     .get(host)
@@ -227,13 +227,13 @@ impl Hostnames {
         })
     }
 
-    /// The first claim on a name that nobody holds, passing over those that a wildcard shuts out.
+    /// The first claim on a name that is not held, passing over those that a wildcard shuts out.
     fn first_in_line(&self, host: &Hostname) -> Option<&Claim> {
         let mut claims = self.claims.get(host)?.keys();
         claims.find(|claim| self.blocked(host, claim).is_none())
     }
 
-    /// The wildcard above, and who has it or comes first for it, when that shuts out a claim on a name that nobody holds.
+    /// The wildcard above, and who has it or comes first for it, when that shuts out a claim on a name that is not held.
     fn blocked(&self, host: &Hostname, claim: &Claim) -> Option<(Hostname, &str)> {
         let wildcard = host.wildcard_above()?;
         let namespace = match self.holds.get(&wildcard) {

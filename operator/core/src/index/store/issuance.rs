@@ -39,5 +39,5 @@ pub(crate) fn read(certificate: &Certificate) -> Issuance {
 }
 
 fn message(condition: &CertificateCondition) -> String {
-    truncate::cut(&condition.message)
+    truncate::truncate(&condition.message)
 }

@@ -16,7 +16,7 @@ const SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// What is known of Leases.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    known: BTreeMap<ObjectRef, Renewal>,
+    leases: BTreeMap<ObjectRef, Renewal>,
     /// By the object that they keep alive, with their names: the one that was renewed last stands last.
     renewals: BTreeMap<ObjectRef, BTreeSet<(Timestamp, String)>>,
 }
@@ -36,8 +36,8 @@ impl Leases {
             Change::Deleted(_) => None,
         };
         let before = match &after {
-            Some(after) => self.known.insert(lease.clone(), after.clone()),
-            None => self.known.remove(&lease),
+            Some(after) => self.leases.insert(lease.clone(), after.clone()),
+            None => self.leases.remove(&lease),
         };
         if before == after {
             return BTreeSet::new();
@@ -72,16 +72,16 @@ fn read(lease: Lease) -> Option<Renewal> {
     // A name that is too long for a label stands in the annotation.
     let name = named(metadata.annotations).or_else(|| named(metadata.labels))?;
     let spec = lease.spec?;
-    let said = spec.renew_time.or(spec.acquire_time)?.0;
+    let renewed = spec.renew_time.or(spec.acquire_time)?.0;
     let written = metadata.managed_fields.into_iter().flatten();
     let written = written.filter_map(|entry| entry.time).map(|time| time.0);
-    // Somebody may have taken the API server's notes away.
+    // `managedFields` may have been removed.
     let written = written
         .max()
         .or(metadata.creation_timestamp.map(|it| it.0))?;
     let bound = written.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
     Some(Renewal {
         object: ObjectRef::new(metadata.namespace.unwrap_or_default(), name),
-        at: said.min(bound),
+        at: renewed.min(bound),
     })
 }

@@ -88,7 +88,7 @@ impl Home<'_> {
     }
 }
 
-/// An expression that the schema refuses holds for nobody.
+/// An expression that the schema rejects matches nothing.
 fn holds(expression: &LabelExpression, labels: &Labels) -> bool {
     let LabelExpression {
         key,

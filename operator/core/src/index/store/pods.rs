@@ -10,7 +10,7 @@ use std::net::IpAddr;
 /// What is known of pods.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
-    /// Whether every pod was told. Until then nobody is missed.
+    /// Every pod is listed. Until then none counts as missing.
     pub(crate) listed: bool,
     /// Those with addresses of their own.
     pods: BTreeMap<ObjectRef, Facts>,
@@ -26,7 +26,7 @@ struct Facts {
 }
 
 impl Pods {
-    /// The addresses that may belong to somebody else now.
+    /// The addresses that may belong to another pod now.
     pub(crate) fn apply(&mut self, change: Change<Pod>) -> BTreeSet<IpAddr> {
         let name = change.reference();
         let facts = match change {
@@ -76,13 +76,13 @@ impl Pods {
         }
     }
 
-    /// The UID of the pod of a namespace that has an address: that which was told, if it is one of several.
-    pub(crate) fn owner(&self, namespace: &str, address: IpAddr, told: &str) -> Option<&str> {
+    /// The UID of the pod of a namespace that has an address: the given one, if it is one of several.
+    pub(crate) fn owner(&self, namespace: &str, address: IpAddr, uid: &str) -> Option<&str> {
         let owners = self.addresses.get(namespace)?;
         let owners = owners.get(&address.to_canonical())?.iter();
         let mut uids = owners.filter_map(|owner| Some(self.pods.get(owner)?.uid.as_str()));
         let first = uids.clone().next();
-        uids.find(|uid| *uid == told).or(first)
+        uids.find(|owner| *owner == uid).or(first)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Certificates as they stand in Secrets: read, and judged, before any proxy is told of them.
+//! Certificates in Secrets: parsed and checked before any proxy gets them.
 //!
 //! A key pair is loaded with the same library that the proxies use, so whatever is good here can
 //! be served there.
@@ -194,7 +194,7 @@ impl KeyPair {
             return Ok(());
         }
         Err(SecretProblem::WrongHostname {
-            names: told(&self.names),
+            names: join_names(&self.names),
             hostname: hostname.clone(),
         })
     }
@@ -247,7 +247,7 @@ fn dns_names(certificate: &X509Certificate<'_>) -> Vec<String> {
 }
 
 /// A few names for a sentence; a certificate may have hundreds.
-fn told(names: &[String]) -> String {
+fn join_names(names: &[String]) -> String {
     match names {
         [] => "no DNS name".into(),
         [first] => first.clone(),

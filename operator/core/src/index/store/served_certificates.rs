@@ -55,7 +55,7 @@ impl Slot {
 }
 
 impl Default for Serving {
-    /// Before the clock was told nothing has expired.
+    /// Before the first [`crate::Event::Now`] nothing has expired.
     fn default() -> Self {
         Self {
             now: Timestamp::MIN,
