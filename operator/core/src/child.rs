@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Child {
     /// Group and version.
     pub api_version: &'static str,
-    /// What it is.
+    /// Kind of the object.
     pub kind: &'static str,
     /// Empty for an object outside namespaces.
     pub namespace: String,
@@ -44,12 +44,12 @@ impl Child {
     }
 }
 
-/// What has to be done about a hold.
+/// Action on a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldAction {
     /// The hostname is not held and may be. That the hold exists by then is no failure: its event names the holder.
     Create {
-        /// What is held.
+        /// The hostname.
         hostname: Hostname,
         /// The namespace that gets it.
         namespace: String,

@@ -58,11 +58,11 @@ pub enum Event {
     Issuer(Change<Issuer>),
     /// Who issues certificates to objects of all namespaces.
     ClusterIssuer(Change<ClusterIssuer>),
-    /// Whether the cluster knows cert-manager's Issuers.
+    /// True if the cluster knows cert-manager's Issuers.
     Issuers(bool),
-    /// Whether the cluster knows cert-manager's ClusterIssuers.
+    /// True if the cluster knows cert-manager's ClusterIssuers.
     ClusterIssuers(bool),
-    /// What an ACME server wants to see for a name, as cert-manager keeps it.
+    /// Challenge of an ACME server for a name, as cert-manager keeps it.
     Challenge(Change<Challenge>),
     /// Any Ingress: one that is to be served, or with the label [`crate::SOLVER`], by which cert-manager
     /// answers a challenge of ACME.
@@ -73,11 +73,11 @@ pub enum Event {
     Lease(Change<Lease>),
     /// A namespace; its metadata alone is looked at.
     Namespace(Change<Namespace>),
-    /// Whether the cluster knows cert-manager's Certificates.
+    /// True if the cluster knows cert-manager's Certificates.
     CertManager(bool),
     /// A namespace's consent to references from others.
     ReferenceGrant(Change<ReferenceGrant>),
-    /// Whether the cluster knows ReferenceGrants.
+    /// True if the cluster knows ReferenceGrants.
     ReferenceGrants(bool),
     /// From which the keys of TLS session tickets are derived.
     TicketKey(TicketKey),
@@ -85,7 +85,7 @@ pub enum Event {
     Now(Timestamp),
 }
 
-/// What may differ after an event; nothing else can.
+/// Everything that may differ after an event; nothing else can.
 ///
 /// It may name more than really changed: compare what you derive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub struct Affected {
     pub classes: BTreeSet<ClassName>,
     /// Resources of a class that may differ: ask [`crate::Index::resource`].
     pub resources: BTreeSet<(ClassName, ResourceName)>,
-    /// Whether [`crate::Index::referenced_secrets`] differs.
+    /// True if [`crate::Index::referenced_secrets`] differs.
     pub secrets: bool,
 }
 

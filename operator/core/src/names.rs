@@ -70,12 +70,12 @@ impl Hostname {
         Some(Self(format!("*.{rest}")))
     }
 
-    /// Whether a certificate for this name is good for another one.
+    /// Returns true if a certificate for this name is good for another one.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self == other || other.wildcard_above().as_ref() == Some(self)
     }
 
-    /// Whether it is a domain, or a name below it; a wildcard is what it stands for.
+    /// Returns true if it is a domain, or a name below it; a wildcard is what it stands for.
     pub(crate) fn is_within(&self, domain: &str) -> bool {
         is_within(&self.0, domain)
     }
@@ -198,7 +198,7 @@ pub(crate) fn short_hash(parts: &[&str]) -> String {
     digits
 }
 
-/// Whether a name is a domain, or below it.
+/// Returns true if a name is a domain, or below it.
 pub(crate) fn is_within(name: &str, domain: &str) -> bool {
     let above = name.strip_suffix(domain);
     above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
@@ -227,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn case_and_a_final_dot_do_not_matter() {
+    fn ignores_case_and_a_final_dot() {
         assert_eq!(host("Shop.Example.COM."), host("shop.example.com"));
     }
 
     #[test]
-    fn an_address_is_no_hostname() {
+    fn rejects_addresses() {
         for text in ["10.0.0.1", "10.1", "1", "::1", "[::1]"] {
             assert!(
                 matches!(Hostname::parse(text), Err(HostnameError::Address(_))),
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_may_only_be_the_whole_first_label() {
+    fn accepts_a_wildcard_only_as_the_whole_first_label() {
         assert!(Hostname::parse("*.example.com").is_ok());
         for text in [
             "a.*.com", "*a.com", "*", "*.*.com", "", ".", "a..b", "-a.b", "a_b.c",
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_above_exactly_one_label() {
+    fn wildcard_above_replaces_exactly_one_label() {
         assert_eq!(host("a.b.c").wildcard_above(), Some(host("*.b.c")));
         assert_eq!(host("*.b.c").wildcard_above(), None);
         assert_eq!(host("localhost").wildcard_above(), None);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_a_small_label() {
+    fn class_names_are_lower_case_labels() {
         assert!(ClassName::parse("public-2").is_some());
         for text in ["Public", "a.b", "", "-a", &"a".repeat(64)] {
             assert_eq!(ClassName::parse(text), None, "{text}");
@@ -295,7 +295,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_parses_is_a_valid_name_of_a_hold(text in "\\PC{0,260}|[a-zA-Z0-9.*-]{0,250}") {
+        fn hold_names_of_parsed_hostnames_are_valid(text in "\\PC{0,260}|[a-zA-Z0-9.*-]{0,250}") {
             if let Ok(host) = Hostname::parse(&text) {
                 prop_assert!(host.hold_name().len() <= 253);
                 prop_assert!(!host.as_str().chars().any(|c| c.is_ascii_uppercase()));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Observed state of one object, or of one class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// What became of the children that are desired. One that is absent here was not applied yet.
+    /// State of the desired children. One that is absent here was not applied yet.
     pub children: BTreeMap<ChildKey, ChildState>,
     /// The proxies of the class that are connected.
     pub proxies: Vec<ObservedProxy>,
@@ -38,7 +38,7 @@ pub enum ChildState {
 pub struct ObservedProxy {
     /// The name of its pod.
     pub name: String,
-    /// Whether it takes requests; one that does not is no reason against Ready.
+    /// True if it takes requests; one that does not is no reason against Ready.
     pub ready: bool,
     /// State of the current version of each resource that was asked for; absent means [`AckState::Behind`].
     pub acks: BTreeMap<ResourceName, AckState>,

@@ -25,7 +25,7 @@ pub struct ReportedStatus {
 pub struct ReportedHostname {
     /// The hostname.
     pub name: String,
-    /// Whether a request to it would succeed.
+    /// True if a request to it would succeed.
     pub ready: bool,
     /// Why not.
     pub reason: String,

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_follows_every_change_and_nothing_is_left_behind() {
+    fn follows_every_change_and_leaves_nothing_behind() {
         let mut uses = Uses::default();
         let (one, other) = (
             Subject::exposed_port("n", "1"),
@@ -68,7 +68,11 @@ mod tests {
         );
         uses.set(&one, vec![host("a"), host("b")]);
         uses.set(&other, vec![host("b")]);
-        let of = |uses: &Uses, it: &Resource| uses.of(&it.0, &it.1).cloned().collect::<Vec<_>>();
+        let of = |uses: &Uses, resource: &Resource| {
+            uses.of(&resource.0, &resource.1)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(&uses, &host("b")), [one.clone(), other.clone()]);
         uses.set(&one, vec![host("c")]);
         assert_eq!(of(&uses, &host("b")), std::slice::from_ref(&other));

@@ -1,4 +1,4 @@
-//! What should exist for a class: its proxies, and what lets them run and be reached.
+//! Children of a class: its proxies, and the objects by which they run and are reached.
 
 use super::metadata::Owner;
 use super::quantity::canonical;
@@ -119,7 +119,7 @@ impl Proxies<'_> {
     fn service(&self) -> Child {
         let proxy = self.facts.spec.proxy.clone().unwrap_or_default();
         let service = proxy.service.unwrap_or_default();
-        let families = proxy.ip_families.iter().map(|it| it.as_str());
+        let families = proxy.ip_families.iter().map(|family| family.as_str());
         let families: Vec<_> = families.collect();
         let port = |name, port: u16, target: u16| json!({"name": name, "port": port, "targetPort": target, "protocol": "TCP"});
         let mut spec = json!({

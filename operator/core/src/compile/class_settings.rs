@@ -1,4 +1,4 @@
-//! What holds for every hostname of a class.
+//! Settings for every hostname of a class.
 
 use crate::index::Index;
 use crate::index::store::served_certificates::Slot;
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_lives_for_two_epochs_and_is_nobody_else_s() {
+    fn seed_lives_for_two_epochs_and_is_unique() {
         let first = seeds(1, "public", 100 * EPOCH);
         assert_eq!(seeds(1, "public", 101 * EPOCH - 1), first);
         let next = seeds(1, "public", 101 * EPOCH);

@@ -1,4 +1,4 @@
-//! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
+//! Children of an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
 //! for all, and what lets the proxies in where pods are private. For a hostname of an Ingress only the last
 //! two: the others are there.
 
@@ -189,8 +189,10 @@ fn certificate(
     issuer: &IssuerRef,
 ) -> Child {
     // Let's Encrypt refuses a name that a wildcard beside it stands for, as redundant.
-    let below_wildcard =
-        |host: &Hostname| host.wildcard_above().is_some_and(|it| hosts.contains(&it));
+    let below_wildcard = |host: &Hostname| {
+        host.wildcard_above()
+            .is_some_and(|wildcard| hosts.contains(&wildcard))
+    };
     let names = hosts.iter().filter(|host| !below_wildcard(host));
     let names: Vec<_> = names.map(|host| host.as_str()).collect();
     let labels = [

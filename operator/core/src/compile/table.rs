@@ -90,7 +90,7 @@ impl Index {
             .collect()
     }
 
-    /// What an object needs that others delegate to: the hostnames of the roots above it, and where its
+    /// Resources of an object that others delegate to: the hostnames of the roots above it, and where its
     /// own requests go.
     fn child_resources(&self, class: &ClassName, subject: &Subject) -> Vec<ResourceName> {
         let (mut names, mut requirements) = (Vec::new(), None);
@@ -119,7 +119,7 @@ impl Index {
             .collect()
     }
 
-    /// What one hostname of an object needs, beyond the listeners, when the object serves it.
+    /// Resources of one hostname of an object, beyond the listeners, when the object serves it.
     pub(crate) fn host_resources(
         &self,
         object: &Exposure,
@@ -143,7 +143,7 @@ impl Index {
         names
     }
 
-    /// What the backends of an object need, under what a class asks of them.
+    /// Resources of the backends of an object, under the requirements of a class.
     pub(crate) fn backend_resources(
         &self,
         object: &Exposure,
@@ -243,7 +243,8 @@ impl Index {
             let mut backends = self
                 .backends(object, routing, Some(&requirements))
                 .flatten();
-            if let Some(used) = backends.find(|it| it.backend.endpoints_name() == name) {
+            if let Some(used) = backends.find(|resolved| resolved.backend.endpoints_name() == name)
+            {
                 origins.push(origin(object));
                 found = Some(used.backend);
             }
@@ -252,7 +253,7 @@ impl Index {
             && let Some((host, solver)) = self.solving(class, &service, name)
         {
             let servers = self.servers(class, &host);
-            origins.extend(servers.map(|it| origin(it.object)));
+            origins.extend(servers.map(|server| origin(server.object)));
             found = Some(solver);
         }
         let behind = self.services.behind(&found?, Some(&requirements));
@@ -280,7 +281,7 @@ impl Index {
         })
     }
 
-    /// Whether an object names the authorities in a Secret, and may.
+    /// Returns true if an object names the authorities in a Secret, and may.
     fn trusts(&self, subject: &Subject, secret: &ObjectRef) -> bool {
         let link = self
             .entry(subject)

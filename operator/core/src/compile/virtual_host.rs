@@ -81,7 +81,9 @@ impl Index {
     /// before anything is served without one: what a class says for all does not count there.
     fn defaults(&self, link: &ResolvedRoot) -> Policy {
         let class = self.classes.get(&link.class);
-        let mut defaults = class.map(|it| it.defaults.clone()).unwrap_or_default();
+        let mut defaults = class
+            .map(|class| class.defaults.clone())
+            .unwrap_or_default();
         if link.tls.client_ca.is_some() {
             defaults.forbid_insecure();
         }

@@ -144,7 +144,7 @@ impl Index {
             Event::Pod(change) => {
                 for service in self.services.apply_pod(change) {
                     let users = self.users.of_service(&service);
-                    let asking = users.filter(|it| self.asks_for_pods(it));
+                    let asking = users.filter(|subject| self.asks_for_pods(subject));
                     self.mark_objects(&asking.cloned().collect(), &mut affected);
                     self.mark_solved_by(&service, &mut affected);
                 }
@@ -223,7 +223,7 @@ impl Index {
         affected
     }
 
-    /// What has to be done so that the right namespace holds a hostname, if anything.
+    /// Action by which the right namespace comes to hold a hostname, if any is needed.
     pub fn hold_action(&self, hostname: &Hostname) -> Option<HoldAction> {
         self.hostnames.hold_action(hostname)
     }
@@ -247,7 +247,7 @@ impl Index {
     /// The class of an ExposedPort, when it is valid and has one; that of the first root above it,
     /// when others delegate to it.
     pub fn class_of(&self, object: &Subject) -> Option<&ClassName> {
-        let of = |it: &Subject| self.linked(it).map(|(_, link)| &link.class);
+        let of = |subject: &Subject| self.linked(subject).map(|(_, link)| &link.class);
         of(object).or_else(|| of(self.roots_of(object).first()?))
     }
 
@@ -286,8 +286,10 @@ impl Index {
         let subject = Subject::ExposedPort(change.reference());
         let object = match change {
             // Its children are being collected; recreating them would fight the garbage collector.
-            Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
-            Change::Applied(it) => Some(Exposure::read(*it)),
+            Change::Applied(exposed_port) if exposed_port.metadata.deletion_timestamp.is_some() => {
+                None
+            }
+            Change::Applied(exposed_port) => Some(Exposure::read(*exposed_port)),
             Change::Deleted(_) => None,
         };
         self.put(&subject, object, affected);
@@ -324,7 +326,7 @@ impl Index {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
         // Requests are treated differently then, though the objects mean the same.
-        if before.map(|it| &it.defaults) != now.map(|it| &it.defaults) {
+        if before.map(|class| &class.defaults) != now.map(|class| &class.defaults) {
             self.mark_objects(&concerned, affected);
         }
         self.mark_restriction(before, now, affected);
@@ -334,8 +336,8 @@ impl Index {
     fn apply_certificate(&mut self, change: Change<Certificate>, affected: &mut Affected) {
         let name = change.reference();
         let differs = match change {
-            Change::Applied(it) => {
-                let now = store::issuance::read(&it);
+            Change::Applied(certificate) => {
+                let now = store::issuance::read(&certificate);
                 self.certificates.insert(name.clone(), now.clone()) != Some(now)
             }
             Change::Deleted(_) => self.certificates.remove(&name).is_some(),
@@ -357,7 +359,7 @@ impl Index {
                         continue;
                     };
                     let oldest = self.oldest(class, &host);
-                    let secrets = oldest.map(|it| self.secrets_for(it.link, &host));
+                    let secrets = oldest.map(|server| self.secrets_for(server.link, &host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {

@@ -1,4 +1,4 @@
-//! What changes with time alone: objects whose time is over, and those whose Lease was not renewed.
+//! Changes with time alone: expired objects, and those whose Lease was not renewed.
 
 use crate::event::{Affected, Change};
 use crate::index::resolve::exposure::Exposure;
@@ -56,7 +56,8 @@ impl Entry {
     fn delete_after(&self) -> Option<Timestamp> {
         let lapse = self.lease_expiry()?;
         let mut conditions = self.object.reported.conditions.iter();
-        let accepted = conditions.find(|it| it.type_ == "Accepted" && reports_end(&it.reason))?;
+        let accepted = conditions
+            .find(|condition| condition.type_ == "Accepted" && reports_end(&condition.reason))?;
         let from = lapse.max(accepted.last_transition_time.0);
         Some(from.saturating_add(LEASE_GRACE).unwrap_or(Timestamp::MAX))
     }
@@ -71,7 +72,7 @@ impl Entry {
 fn reports_end(reason: &str) -> bool {
     [Reason::LeaseLapsed, Reason::Expired]
         .iter()
-        .any(|it| it.as_str() == reason)
+        .any(|ending| ending.as_str() == reason)
 }
 
 /// When one of the Leases of an object was renewed last, if it needs one.

@@ -8,7 +8,7 @@ use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::subject::Subject;
 use std::collections::BTreeSet;
 
-/// What happens to the claimants of a marked hostname.
+/// Treatment of the claimants of a marked hostname.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::index) enum Claimants {
     Keep,

@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 const NEVER: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 impl Index {
-    /// Whether a class restricts a namespace. That of the release has policies of its own.
+    /// Returns true if a class restricts a namespace. That of the release has policies of its own.
     fn restricts(&self, class: Option<&Class>, namespace: &str) -> bool {
         let may = namespace != self.namespace && !NEVER.contains(&namespace);
-        may && class.is_some_and(|it| it.restricts(self.namespaces.home(namespace)))
+        may && class.is_some_and(|class| class.restricts(self.namespaces.home(namespace)))
     }
 
-    /// Whether any class does.
+    /// Returns true if any class does.
     pub(crate) fn is_restricted(&self, namespace: &str) -> bool {
         let mut classes = self.classes.names();
         classes.any(|class| self.restricts(self.classes.get(class), namespace))
@@ -44,12 +44,15 @@ impl Index {
         now: Option<&Class>,
         affected: &mut Affected,
     ) {
-        let policy = |class: Option<&Class>| class.and_then(|it| it.spec.network_policy.clone());
+        let policy =
+            |class: Option<&Class>| class.and_then(|class| class.spec.network_policy.clone());
         if policy(before) == policy(now) {
             return;
         }
         let all = self.namespaces.names();
-        for namespace in all.filter(|it| self.restricts(before, it) != self.restricts(now, it)) {
+        for namespace in all
+            .filter(|namespace| self.restricts(before, namespace) != self.restricts(now, namespace))
+        {
             self.mark_restricted(namespace, affected);
         }
     }

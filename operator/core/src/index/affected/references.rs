@@ -130,7 +130,7 @@ impl Users {
         &self.named
     }
 
-    /// Whether the set of Secrets that objects name differs now.
+    /// Returns true if the set of Secrets that objects name differs now.
     pub(crate) fn enter(&mut self, subject: &Subject, entry: &Entry, grants: &Grants) -> bool {
         for class in classes(entry) {
             self.classes.add(class, subject);
@@ -176,7 +176,7 @@ impl Users {
         differs
     }
 
-    /// Whether the set of Secrets that objects name differs now.
+    /// Returns true if the set of Secrets that objects name differs now.
     pub(crate) fn leave(&mut self, subject: &Subject, entry: &Entry, grants: &Grants) -> bool {
         for class in classes(entry) {
             self.classes.remove(class, subject);
@@ -225,7 +225,7 @@ impl Users {
         self.class_secrets.get(secret).into_iter().flatten()
     }
 
-    /// Whether the set of Secrets that are named differs now.
+    /// Returns true if the set of Secrets that are named differs now.
     pub(crate) fn enter_class(&mut self, class: &ClassName, secret: Option<ObjectRef>) -> bool {
         let Some(secret) = secret else {
             return false;
@@ -235,7 +235,7 @@ impl Users {
         self.name(secret)
     }
 
-    /// Whether the set of Secrets that are named differs now.
+    /// Returns true if the set of Secrets that are named differs now.
     pub(crate) fn leave_class(&mut self, class: &ClassName, secret: Option<&ObjectRef>) -> bool {
         let Some(secret) = secret else {
             return false;

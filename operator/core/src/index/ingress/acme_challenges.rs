@@ -22,9 +22,9 @@ pub(crate) struct ChallengeState {
     created: Timestamp,
     /// How the server looks: `HTTP-01`, say.
     pub(crate) kind: String,
-    /// Whether the server has looked, and was not content.
+    /// The server has checked, and failed the challenge.
     pub(crate) failed: bool,
-    /// What is waited for, or the message of the server.
+    /// Reason to wait, or the message of the server.
     pub(crate) detail: String,
 }
 
@@ -43,8 +43,8 @@ impl Challenges {
             Some((key, state))
         });
         let now = match change {
-            Change::Applied(it) => {
-                read(&it).map(|(host, state)| ((name.namespace.clone(), host), state))
+            Change::Applied(challenge) => {
+                read(&challenge).map(|(host, state)| ((name.namespace.clone(), host), state))
             }
             Change::Deleted(_) => None,
         };

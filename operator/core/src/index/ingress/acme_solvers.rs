@@ -26,7 +26,7 @@ pub(crate) struct Solvers {
     by_service: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
 }
 
-/// What matters of such an Ingress.
+/// Solver, from its Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Solver {
     /// Whose proxies are to answer; `None`: anybody's.
@@ -54,12 +54,12 @@ impl Solvers {
         let before = self.by_ingress.remove(&name);
         let same = before == now;
         let mut hosts = BTreeSet::new();
-        for route in before.iter().flat_map(|it| &it.routes) {
+        for route in before.iter().flat_map(|solver| &solver.routes) {
             leave(&mut self.by_host, &route.host, &name);
             leave(&mut self.by_service, &route.service, &name);
             hosts.insert(route.host.clone());
         }
-        for route in now.iter().flat_map(|it| &it.routes) {
+        for route in now.iter().flat_map(|solver| &solver.routes) {
             let of_host = self.by_host.entry(route.host.clone()).or_default();
             of_host.insert(name.clone());
             let of_service = self.by_service.entry(route.service.clone()).or_default();
@@ -75,11 +75,11 @@ impl Solvers {
     /// The hostnames whose challenges a Service answers.
     fn hosts_of(&self, service: &ObjectRef) -> BTreeSet<Hostname> {
         let ingresses = self.by_service.get(service).into_iter().flatten();
-        let solvers = ingresses.filter_map(|it| self.by_ingress.get(it));
+        let solvers = ingresses.filter_map(|name| self.by_ingress.get(name));
         solvers
-            .flat_map(|it| &it.routes)
-            .filter(|it| it.service == *service)
-            .map(|it| it.host.clone())
+            .flat_map(|solver| &solver.routes)
+            .filter(|route| route.service == *service)
+            .map(|route| route.host.clone())
             .collect()
     }
 
@@ -92,14 +92,14 @@ impl Solvers {
     ) -> impl Iterator<Item = &'a ChallengeRoute> {
         let ingresses = self.by_host.get(host).into_iter().flatten();
         let solvers = ingresses
-            .filter(move |it| it.namespace == namespace)
-            .filter_map(|it| self.by_ingress.get(it));
-        let meant = move |it: &&Solver| it.class.as_deref().is_none_or(&is_meant);
+            .filter(move |name| name.namespace == namespace)
+            .filter_map(|name| self.by_ingress.get(name));
+        let meant = move |solver: &&Solver| solver.class.as_deref().is_none_or(&is_meant);
         let mut paths = BTreeSet::new();
         solvers
             .filter(meant)
-            .flat_map(|it| &it.routes)
-            .filter(move |it| it.host == *host && paths.insert(it.path.as_str()))
+            .flat_map(|solver| &solver.routes)
+            .filter(move |route| route.host == *host && paths.insert(route.path.as_str()))
     }
 }
 
@@ -116,19 +116,19 @@ fn leave<K: Eq + std::hash::Hash>(
     }
 }
 
-/// Whether cert-manager made it for a challenge.
+/// Returns true if cert-manager made it for a challenge.
 pub(in crate::index) fn is_solver(ingress: &Ingress) -> bool {
     let labels = ingress.metadata.labels.as_ref();
-    labels.is_some_and(|it| it.get(SOLVER).map(String::as_str) == Some("true"))
+    labels.is_some_and(|labels| labels.get(SOLVER).map(String::as_str) == Some("true"))
 }
 
 /// How an Ingress names its class.
 pub(in crate::index) fn named_class(ingress: &Ingress) -> Option<&str> {
     let spec = ingress.spec.as_ref();
-    let said = spec.and_then(|spec| spec.ingress_class_name.as_ref());
+    let class = spec.and_then(|spec| spec.ingress_class_name.as_ref());
     let annotations = ingress.metadata.annotations.as_ref();
     let old = || annotations?.get(INGRESS_CLASS);
-    said.or_else(old).map(String::as_str)
+    class.or_else(old).map(String::as_str)
 }
 
 /// `None` for any other Ingress.
@@ -140,7 +140,10 @@ fn read(ingress: &Ingress) -> Option<Solver> {
     let spec = ingress.spec.as_ref()?;
     let mut routes = Vec::new();
     for rule in spec.rules.iter().flatten() {
-        let host = rule.host.as_deref().and_then(|it| Hostname::parse(it).ok());
+        let host = rule
+            .host
+            .as_deref()
+            .and_then(|host| Hostname::parse(host).ok());
         // A wildcard has no address at which a CA could ask.
         let Some(host) = host.filter(|host| !host.is_wildcard()) else {
             continue;
@@ -183,8 +186,8 @@ impl Index {
     ) {
         let name = change.reference();
         let before = self.acme_solvers.by_ingress.get(&name);
-        let before = before.map(|it| &it.routes).into_iter().flatten();
-        let before: BTreeSet<_> = before.map(|it| it.host.clone()).collect();
+        let before = before.map(|solver| &solver.routes).into_iter().flatten();
+        let before: BTreeSet<_> = before.map(|route| route.host.clone()).collect();
         // What is left behind is found before it is forgotten.
         let mut concerned = Affected::default();
         self.mark_solved(&before, &mut concerned);
@@ -203,8 +206,10 @@ impl Index {
     /// Marks the hostnames that are answered by those that name an IngressClass.
     pub(in crate::index) fn mark_solvers_of(&self, class: &str, affected: &mut Affected) {
         let solvers = self.acme_solvers.by_ingress.values();
-        let named = solvers.filter(|it| it.class.as_deref() == Some(class));
-        let hosts = named.flat_map(|it| &it.routes).map(|it| it.host.clone());
+        let named = solvers.filter(|solver| solver.class.as_deref() == Some(class));
+        let hosts = named
+            .flat_map(|solver| &solver.routes)
+            .map(|route| route.host.clone());
         self.mark_solved(&hosts.collect(), affected);
     }
 
@@ -219,7 +224,7 @@ impl Index {
         }
     }
 
-    /// What the proxies of a class answer to challenges of a hostname, and the pods that do.
+    /// Challenge routes of a hostname on the proxies of a class, and the pods that answer.
     pub(crate) fn solved<'a>(
         &'a self,
         class: &'a ClassName,
@@ -302,7 +307,8 @@ impl Index {
             .filter(|host| self.oldest(class, host).is_some())
             .find_map(|host| {
                 let mut all = self.solved(class, &host);
-                let (_, backend) = all.find(|(_, it)| it.endpoints_name() == endpoints)?;
+                let (_, backend) =
+                    all.find(|(_, backend)| backend.endpoints_name() == endpoints)?;
                 Some((host.clone(), backend))
             })
     }

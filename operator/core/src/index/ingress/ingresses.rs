@@ -1,7 +1,7 @@
 //! Ingresses as input: those of our IngressClasses. Each hostname of one is an exposure beside the
 //! ExposedPorts, as a [`Subject::IngressHost`], and is held, merged and served like these.
 //!
-//! What we make ourselves is output and never input, and neither is what cert-manager makes for a challenge
+//! Our own Ingresses are output and never input, and neither are those that cert-manager creates for a challenge
 //! ([`crate::index::ingress::acme_solvers`]).
 
 use crate::compile::ingress_name;
@@ -30,7 +30,7 @@ pub(crate) struct Ingresses {
     classes: HashMap<String, ClassName>,
 }
 
-/// What the index keeps of an Ingress.
+/// Ingress, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct IngressInput {
     uid: String,
@@ -87,7 +87,9 @@ impl Ingresses {
     /// The hostnames of an Ingress of any class.
     fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
         let input = self.inputs.get(ingress).into_iter();
-        input.flat_map(|it| it.spec.hosts.keys().cloned()).collect()
+        input
+            .flat_map(|input| input.spec.hosts.keys().cloned())
+            .collect()
     }
 
     fn of_class(&self, name: &str) -> BTreeSet<ObjectRef> {
@@ -118,7 +120,7 @@ impl Ingresses {
     }
 }
 
-/// Whether an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
+/// Returns true if an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
 /// cert-manager for a challenge, and it is not being deleted.
 pub fn may_be_served(ingress: &Ingress) -> bool {
     let leaving = ingress.metadata.deletion_timestamp.is_some();
@@ -161,7 +163,7 @@ fn of_others((name, _): (&String, &String)) -> Option<String> {
     OTHERS.contains(&domain).then(|| name.clone())
 }
 
-/// Whether we make it, for an ExposedPort, even where its ownerReference was stripped: it has the label, and
+/// Returns true if we make it, for an ExposedPort, even where its ownerReference was stripped: it has the label, and
 /// the name that we would give.
 fn is_output(ingress: &Ingress) -> bool {
     let metadata = &ingress.metadata;
@@ -183,9 +185,10 @@ fn class_of(class: &IngressClass) -> Option<ClassName> {
     }
     match &spec.parameters {
         None => ClassName::parse(class.metadata.name.as_deref()?),
-        Some(it) => {
-            let ours = it.kind == "ExposeClass" && it.api_group.as_deref() == Some(GROUP);
-            ClassName::parse(&it.name).filter(|_| ours)
+        Some(parameters) => {
+            let ours =
+                parameters.kind == "ExposeClass" && parameters.api_group.as_deref() == Some(GROUP);
+            ClassName::parse(&parameters.name).filter(|_| ours)
         }
     }
 }
@@ -198,7 +201,7 @@ impl Index {
     ) {
         let name = change.reference();
         let now = match change {
-            Change::Applied(it) => read(*it),
+            Change::Applied(ingress) => read(*ingress),
             Change::Deleted(_) => None,
         };
         if now.is_none() && !self.ingresses.inputs.contains_key(&name) {
@@ -222,7 +225,7 @@ impl Index {
     ) {
         let name = change.reference().name;
         let now = match change {
-            Change::Applied(it) => class_of(&it),
+            Change::Applied(class) => class_of(&class),
             Change::Deleted(_) => None,
         };
         if self.ingresses.class_named(&name) == now.as_ref() {
@@ -269,7 +272,7 @@ impl Index {
         ))
     }
 
-    /// Whether an Ingress is ours to serve.
+    /// Returns true if an Ingress is ours to serve.
     pub fn is_ours(&self, ingress: &ObjectRef) -> bool {
         self.ingresses.ours(ingress).is_some()
     }
@@ -283,14 +286,14 @@ impl Index {
             .collect()
     }
 
-    /// What stands against an Ingress beside any of its hostnames.
+    /// Diagnostics of an Ingress beside those of its hostnames.
     pub fn ingress_diagnostics(&self, ingress: &ObjectRef) -> Vec<Diagnostic> {
         let Some((input, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
         };
-        let problems = input.spec.problems.iter().map(|it| Diagnostic {
-            reason: it.reason(),
-            message: it.to_string(),
+        let problems = input.spec.problems.iter().map(|error| Diagnostic {
+            reason: error.reason(),
+            message: error.to_string(),
         });
         problems.chain(input.ignored_annotations()).collect()
     }
@@ -324,7 +327,7 @@ impl Index {
     }
 }
 
-/// What an ExposedPort has and an Ingress lacks, or has under another name.
+/// Terms of ExposedPorts, and those of Ingresses.
 const TRANSLATIONS: [(&str, &str); 5] = [
     ("spec.className", "spec.ingressClassName"),
     (

@@ -47,14 +47,14 @@ impl BackendRequirements {
 }
 
 impl Index {
-    /// Whether a class that an object is served under sends requests to pods only.
+    /// Returns true if a class that an object is served under sends requests to pods only.
     pub(in crate::index) fn asks_for_pods(&self, subject: &Subject) -> bool {
         self.requirements_on(subject)
             .iter()
             .any(|requirements| requirements.pods_only)
     }
 
-    /// What is asked of the backends of an object: by its class, or by those of all roots above it.
+    /// Requirements on the backends of an object: by its class, or by those of all roots above it.
     pub(crate) fn requirements_on(&self, subject: &Subject) -> BTreeSet<&BackendRequirements> {
         let roots = self.roots_of(subject).into_iter();
         roots
@@ -62,7 +62,7 @@ impl Index {
             .collect()
     }
 
-    /// What is asked of them by each class whose proxies send requests to them: those on which the object,
+    /// Requirements on them by each class whose proxies send requests to them: those on which the object,
     /// or a root above it, serves a hostname.
     pub(crate) fn exposed_on(&self, subject: &Subject) -> BTreeSet<&BackendRequirements> {
         let roots = self.roots_of(subject).into_iter();

@@ -23,7 +23,7 @@ pub(crate) struct ResolvedBackend {
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
     pub(in crate::index) place: FieldRef,
-    /// Whether its Service is made by us.
+    /// Its Service is created by Portolan.
     made: bool,
 }
 
@@ -88,7 +88,7 @@ impl ResolvedBackend {
 }
 
 impl Index {
-    /// What every backend of every route comes to, in the order in which routes are tried. `requirements`
+    /// Resolves every backend of every route, in the order in which routes are tried. `requirements`
     /// are those of the class that the requests come through, if any.
     pub(crate) fn backends<'a>(
         &'a self,
@@ -102,7 +102,7 @@ impl Index {
             .flat_map(move |route| self.backends_of(object, routing, route, requirements))
     }
 
-    /// What every backend of one route comes to.
+    /// Resolves every backend of one route.
     pub(crate) fn backends_of<'a>(
         &'a self,
         object: &'a Exposure,

@@ -136,7 +136,7 @@ pub(crate) struct Issued {
     class: ClassName,
     /// The one for all hostnames of the object.
     together: ObjectRef,
-    /// Whether that one is made, or one for each hostname.
+    /// One Certificate for all hostnames, instead of one for each.
     pub(crate) is_together: bool,
 }
 
@@ -163,7 +163,7 @@ impl Issued {
         }
     }
 
-    /// What was made for it before its class went over to another mode.
+    /// The Certificate that was created for it before its class changed to another mode.
     pub(crate) fn former(&self, host: &Hostname) -> ObjectRef {
         match self.is_together {
             true => self.alone(host),

@@ -59,7 +59,7 @@ impl DelegationError {
     }
 }
 
-/// What a child's route takes of what is delegated to it; `None` when that is nothing.
+/// Requests that a child's route takes of the delegated ones; `None` when there are none.
 pub(crate) fn intersect(bounds: &RouteMatch, route: &RouteSpec) -> Option<RouteMatch> {
     let own = &route.matches;
     let path = match route.index {
@@ -95,12 +95,12 @@ fn lies_under(above: &PathMatch, below: &PathMatch) -> bool {
 }
 
 fn both(above: &[FieldMatch], below: &[FieldMatch]) -> Vec<FieldMatch> {
-    let added = below.iter().filter(|it| !above.contains(it));
+    let added = below.iter().filter(|field| !above.contains(field));
     above.iter().chain(added).cloned().collect()
 }
 
 impl Index {
-    /// What a valid object does with requests, whether root or child.
+    /// Routing of a valid object, whether root or child.
     pub(crate) fn routing(&self, name: &Subject) -> Option<(&Exposure, &Routing)> {
         let entry = self.entry(name)?;
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
@@ -138,16 +138,18 @@ impl Index {
         walk
     }
 
-    /// Whether every root above a child is too far above it.
+    /// Returns true if every root above a child is too far above it.
     pub(crate) fn is_too_deep(&self, subject: &Subject) -> bool {
         let mut seen = BTreeSet::from([subject.clone()]);
         let mut level = vec![subject.clone()];
         for _ in 0..DEPTH_MAX {
-            if level.iter().any(|it| self.linked(it).is_some()) {
+            if level.iter().any(|subject| self.linked(subject).is_some()) {
                 return false;
             }
-            let above = level.iter().flat_map(|it| self.parents(it));
-            level = above.filter(|it| seen.insert(it.clone())).collect();
+            let above = level.iter().flat_map(|subject| self.parents(subject));
+            level = above
+                .filter(|subject| seen.insert(subject.clone()))
+                .collect();
         }
         !level.is_empty()
     }
@@ -203,29 +205,29 @@ impl Index {
 
     /// Everybody below an object, nearest first.
     pub(crate) fn descendants(&self, subject: &Subject) -> Vec<Subject> {
-        reached(subject, |it| self.delegates(it))
+        reached(subject, |from| self.delegates(from))
     }
 
     /// The roots above a child, or the object itself when it is one.
     pub(crate) fn roots_of(&self, subject: &Subject) -> BTreeSet<Subject> {
-        let all = reached(subject, |it| self.parents(it)).into_iter();
+        let all = reached(subject, |from| self.parents(from)).into_iter();
         all.chain([subject.clone()])
-            .filter(|it| self.linked(it).is_some())
+            .filter(|subject| self.linked(subject).is_some())
             .collect()
     }
 
     /// An object and everybody above it, permitted or not: what they serve may say why not.
     pub(crate) fn delegating_to(&self, subject: &Subject) -> BTreeSet<Subject> {
-        let above = reached(subject, |it| {
-            self.users.delegating_to(it).cloned().collect()
+        let above = reached(subject, |from| {
+            self.users.delegating_to(from).cloned().collect()
         });
         above.into_iter().chain([subject.clone()]).collect()
     }
 
     /// Everybody below an object, permitted or not: their status says who delegates to them.
     pub(crate) fn delegated_to_by(&self, subject: &Subject) -> Vec<Subject> {
-        reached(subject, |it| {
-            let routing = self.routing(it).map(|(_, routing)| routing);
+        reached(subject, |from| {
+            let routing = self.routing(from).map(|(_, routing)| routing);
             routing.into_iter().flat_map(Routing::delegates).collect()
         })
     }
@@ -239,7 +241,7 @@ impl Index {
             next += 1;
             if at == *to {
                 let mut path = vec![at];
-                while let Some(before) = path.last().and_then(|it| came_from.get(it)) {
+                while let Some(before) = path.last().and_then(|subject| came_from.get(subject)) {
                     path.push(before.clone());
                 }
                 path.reverse();
@@ -351,8 +353,13 @@ impl<'a> Walk<'a> {
         to: &Subject,
     ) -> Result<(&'a Subject, &'a Exposure, &'a Child), DelegationError> {
         let (object, child) = self.index.permitted(from, to)?;
-        if let Some(at) = self.path.iter().position(|it| *it == to) {
-            let path: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
+        if let Some(at) = self.path.iter().position(|subject| *subject == to) {
+            let path: Vec<_> = self
+                .path
+                .iter()
+                .skip(at)
+                .map(|subject| (*subject).clone())
+                .collect();
             return Err(DelegationError::Cycle(cycle_path(from, &path)));
         }
         let target = self

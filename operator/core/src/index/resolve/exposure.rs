@@ -1,4 +1,4 @@
-//! What an object means among the others: its class, its hostnames in full, who provides its certificates.
+//! Links an exposure to the others: its class, its hostnames in full, the source of its certificates.
 
 use crate::index::requirements::BackendRequirements;
 use crate::index::resolve::certificates::{Certificates, Issued, Source};
@@ -15,7 +15,7 @@ use portolan_crds::{ExposedPort, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What matters of an ExposedPort, or of a hostname of an Ingress.
+/// ExposedPort, or a hostname of an Ingress, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Exposure {
     pub(crate) uid: String,
@@ -28,7 +28,7 @@ pub(crate) struct Exposure {
     pub(crate) reported: ReportedStatus,
 }
 
-/// What a valid object is.
+/// Role of a valid object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// It asks for hostnames, and has a class.
@@ -48,7 +48,7 @@ pub(crate) struct Child {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedRoot {
     pub(crate) class: ClassName,
-    /// What the class asks of backends.
+    /// Requirements of the class on backends.
     pub(crate) requirements: BackendRequirements,
     /// In the order of the spec, each once.
     pub(crate) hostnames: Vec<Hostname>,
@@ -116,7 +116,7 @@ impl Exposure {
 
     /// Compares both without their status.
     pub(crate) fn same_spec(&self, other: &Self) -> bool {
-        let facts = |it: &Self| (it.uid.clone(), it.generation, it.created);
+        let facts = |exposure: &Self| (exposure.uid.clone(), exposure.generation, exposure.created);
         facts(self) == facts(other) && self.spec == other.spec
     }
 
@@ -127,7 +127,7 @@ impl Exposure {
         }
     }
 
-    /// Whether it breaks no rule of its own, and asks for hostnames.
+    /// Returns true if it breaks no rule of its own, and asks for hostnames.
     pub(crate) fn is_root(&self) -> bool {
         self.spec.as_ref().is_ok_and(|spec| spec.parents.is_none())
     }
@@ -146,7 +146,7 @@ impl Exposure {
             .or(self.chosen.as_ref())
     }
 
-    /// Whether another default class may be another class for this object.
+    /// Returns true if another default class may be another class for this object.
     pub(crate) fn takes_default(&self) -> bool {
         let spec = self.spec.as_ref().ok();
         spec.is_some_and(|spec| spec.class.is_none() && spec.parents.is_none())
@@ -172,7 +172,7 @@ impl Exposure {
         spec.lifetime.end(self.created)
     }
 
-    /// What becomes of it then.
+    /// Action at that time.
     pub(crate) fn on_expiry(&self) -> OnExpiry {
         let spec = self.spec.as_ref();
         spec.map(|spec| spec.lifetime.on_expiry).unwrap_or_default()
@@ -338,8 +338,8 @@ impl Link {
         let routing = self.routing();
         let named = routing.services().into_iter().chain(self.own_secrets());
         named
-            .map(|it| it.namespace)
-            .filter(|it| *it != routing.namespace)
+            .map(|object| object.namespace)
+            .filter(|namespace| *namespace != routing.namespace)
             .collect()
     }
 }
@@ -359,7 +359,7 @@ impl ResolvedRoot {
         self.certificates.source(host)
     }
 
-    /// Whether a hostname can be served under what an older object of its namespace says about TLS: it
+    /// Returns true if a hostname can be served under what an older object of its namespace says about TLS: it
     /// says the same, or nothing.
     pub(crate) fn tls_agrees(&self, elder: &Self, host: &Hostname) -> bool {
         let same = self.source(host) == elder.source(host) && self.tls == elder.tls;

@@ -1,4 +1,4 @@
-//! What an object does with requests, and where they go.
+//! Routes of an exposure, and the Services that they lead to.
 
 use crate::names::{ObjectRef, child_name};
 use crate::subject::Subject;

@@ -25,7 +25,7 @@ pub(crate) enum HostShare {
         /// Where that route stands: a field of the object, or of one that it delegates to.
         route: String,
         by: Subject,
-        /// Whether none of its routes is left.
+        /// None of its routes is left.
         wholly: bool,
     },
     /// It says something else about TLS than the oldest object, and serves nothing.
@@ -81,7 +81,12 @@ impl Index {
         let mut rule = None;
         let servers = self.servers(class, host);
         servers
-            .map(|it| (it, self.effective_routes(it, rule.get_or_insert(it.link))))
+            .map(|server| {
+                (
+                    server,
+                    self.effective_routes(server, rule.get_or_insert(server.link)),
+                )
+            })
             .collect()
     }
 
@@ -157,8 +162,8 @@ impl Index {
                 let own = own.get_or_insert_with(|| self.taken_by(server));
                 let other = self
                     .server(other)
-                    .filter(|it| !self.taken_by(*it).is_disjoint(own));
-                found.extend(other.map(|it| it.name.clone()));
+                    .filter(|other| !self.taken_by(*other).is_disjoint(own));
+                found.extend(other.map(|other| other.name.clone()));
             }
         }
         found

@@ -31,7 +31,7 @@ impl AppProtocol {
         tls: true,
     };
 
-    /// What `appProtocol` says: Kubernetes' own names (KEP-3726), those of IANA, ALPN identifiers
+    /// Parses `appProtocol`: Kubernetes' own names (KEP-3726), those of IANA, ALPN identifiers
     /// (RFC 9113 3.1), and the words of service meshes. In any case, for some clouds ask for capitals.
     pub(in crate::index) fn of_app_protocol(declared: &str) -> Option<Self> {
         Some(match declared.to_ascii_lowercase().as_str() {
@@ -50,7 +50,7 @@ const PREFIXES: [&str; 2] = [
     "contour.heptio.com/upstream-protocol.",
 ];
 
-/// What follows the prefix. Of a port that stands in several, the first counts, as with Contour.
+/// Suffixes of the annotations. Of a port that stands in several, the first counts, as with Contour.
 const SUFFIXES: [(&str, AppProtocol); 3] = [
     ("tls", AppProtocol::HTTP1_TLS),
     ("h2c", AppProtocol::HTTP2),
@@ -90,18 +90,18 @@ impl<'a> Annotations<'a> {
         Self(found)
     }
 
-    /// What they say of a port, by its name first.
+    /// Protocol of a port, by its name first.
     pub(in crate::index) fn app_protocol(&self, name: &str, number: u16) -> Option<AppProtocol> {
         let lists = |wanted: &str| {
             let mut all = self.0.iter();
-            let found = all.find(|it| it.ports().any(|port| port == wanted));
-            found.map(|it| it.app_protocol)
+            let found = all.find(|annotation| annotation.ports().any(|port| port == wanted));
+            found.map(|annotation| annotation.app_protocol)
         };
         let named = (!name.is_empty()).then(|| lists(name)).flatten();
         named.or_else(|| lists(&number.to_string()))
     }
 
-    /// What they say of ports by number, whether or not the Service lists them.
+    /// Protocols of ports by number, whether or not the Service lists them.
     pub(in crate::index) fn numbers(&self) -> BTreeMap<u16, AppProtocol> {
         let all = self.0.iter().flat_map(Annotation::ports);
         let numbers = all.filter_map(|port| port.parse().ok());
@@ -112,10 +112,11 @@ impl<'a> Annotations<'a> {
 
     /// The first entry that names no port, with its annotation.
     pub(in crate::index) fn stray(&self, is_port: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
-        let entries = self
-            .0
-            .iter()
-            .flat_map(|it| it.ports().map(|port| (it.key.as_str(), port)));
+        let entries = self.0.iter().flat_map(|annotation| {
+            annotation
+                .ports()
+                .map(|port| (annotation.key.as_str(), port))
+        });
         entries.into_iter().find(|(_, port)| !is_port(port))
     }
 }

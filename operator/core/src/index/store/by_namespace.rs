@@ -1,4 +1,4 @@
-//! Things by their namespace and name: what is looked for costs with the size of its namespace, not with
+//! Map by namespace and name: a lookup costs with the size of its namespace, not with
 //! that of the cluster, and all of a namespace is found without looking at another one.
 
 use crate::names::ObjectRef;
@@ -51,13 +51,13 @@ impl<K: Namespaced, V> ByNamespace<K, V> {
         self.get(name).is_some()
     }
 
-    /// What was there before.
+    /// Inserts a value; returns the one before.
     pub(in crate::index) fn insert(&mut self, name: K, value: V) -> Option<V> {
         let all = self.of(name.namespace());
         all.insert(name, value)
     }
 
-    /// What is there, or is from now on.
+    /// Returns the value, inserting the default one if it is missing.
     pub(in crate::index) fn or_default(&mut self, name: K) -> &mut V
     where
         V: Default,
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_has_its_own_and_nothing_is_left_of_one_that_is_empty() {
+    fn empty_namespace_leaves_nothing_behind() {
         let mut map = ByNamespace::default();
         for (namespace, name) in [("a", "y"), ("ab", "x"), ("a", "x")] {
             map.insert(
@@ -99,7 +99,7 @@ mod tests {
             );
         }
         let names = |map: &ByNamespace<ObjectRef, String>| {
-            let all = map.within("a").map(|(it, _)| it.name.clone());
+            let all = map.within("a").map(|(object, _)| object.name.clone());
             all.collect::<Vec<_>>()
         };
         assert_eq!(names(&map), ["x", "y"]);

@@ -32,23 +32,23 @@ impl fmt::Display for Referent {
 /// Every consent that was given.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
-    /// Whether the cluster knows ReferenceGrants.
+    /// ReferenceGrants are installed in the cluster.
     installed: bool,
     /// By the namespace of the grant, then by its name.
     grants: BTreeMap<String, BTreeMap<String, Grant>>,
 }
 
-/// What matters of a ReferenceGrant.
+/// ReferenceGrant, as far as it concerns ExposedPorts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Grant {
     /// The namespaces whose ExposedPorts may refer.
     from: BTreeSet<String>,
-    /// What they may refer to; all of a kind where there is no name.
+    /// Objects that they may refer to; all of a kind where there is no name.
     to: BTreeSet<(Referent, Option<String>)>,
 }
 
 impl Grants {
-    /// Whether ExposedPorts of a namespace may refer to something.
+    /// Returns true if ExposedPorts of a namespace may refer to something.
     pub(crate) fn permit(&self, from: &str, kind: Referent, to: &ObjectRef) -> bool {
         let grants = self.grants.get(&to.namespace);
         let mut grants = grants.into_iter().flat_map(BTreeMap::values);
@@ -112,7 +112,7 @@ impl Index {
     ) {
         let name = change.reference();
         let now = match change {
-            Change::Applied(it) => Some(read(&it)),
+            Change::Applied(grant) => Some(read(&grant)),
             Change::Deleted(_) => None,
         };
         let before = self.grants.get(&name);
@@ -120,7 +120,7 @@ impl Index {
             return;
         }
         let named = [before, now.as_ref()];
-        let named = named.into_iter().flatten().flat_map(|it| &it.from);
+        let named = named.into_iter().flatten().flat_map(|grant| &grant.from);
         let named: BTreeSet<_> = named.cloned().collect();
         let referring = self.users.referring_into(&name.namespace);
         let concerned = referring.filter(|subject| named.contains(subject.namespace()));
@@ -155,19 +155,19 @@ impl Index {
 
 fn read(grant: &ReferenceGrant) -> Grant {
     let from = grant.spec.from.iter();
-    let from = from.filter(|it| it.group == GROUP && it.kind == "ExposedPort");
-    let to = grant.spec.to.iter().filter(|it| it.group.is_empty());
+    let from = from.filter(|from| from.group == GROUP && from.kind == "ExposedPort");
+    let to = grant.spec.to.iter().filter(|to| to.group.is_empty());
     Grant {
-        from: from.map(|it| it.namespace.clone()).collect(),
+        from: from.map(|from| from.namespace.clone()).collect(),
         to: to
-            .filter_map(|it| {
-                let kind = match it.kind.as_str() {
+            .filter_map(|to| {
+                let kind = match to.kind.as_str() {
                     "Secret" => Referent::Secret,
                     "Service" => Referent::Service,
                     _ => return None,
                 };
                 // An empty name stands for all, as an absent one does.
-                Some((kind, it.name.clone().filter(|name| !name.is_empty())))
+                Some((kind, to.name.clone().filter(|name| !name.is_empty())))
             })
             .collect(),
     }

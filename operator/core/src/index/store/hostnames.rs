@@ -100,13 +100,13 @@ impl Hostnames {
             _ => return Vec::new(),
         };
         let fits = |host: &Hostname| match change {
-            Change::Applied(it) => it.spec.hostname == host.as_str(),
+            Change::Applied(hold) => hold.spec.hostname == host.as_str(),
             Change::Deleted(_) => true,
         };
         host.ok().into_iter().filter(fits).collect()
     }
 
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     pub(crate) fn apply_hold(&mut self, change: Change<HostnameHold>) -> bool {
         let Some(host) = Self::concerned(&change).pop() else {
             return false;
@@ -146,7 +146,7 @@ impl Hostnames {
         self.claimants(host).map(|(_, class)| class).collect()
     }
 
-    /// Whether how others stand depends on this claim.
+    /// Returns true if how others stand depends on this claim.
     pub(crate) fn is_primary(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> bool {
         match self.holds.get(host) {
             Some(_) => self.holders(class, host).next() == Some(&claim.object),

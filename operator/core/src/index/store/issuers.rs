@@ -26,7 +26,7 @@ pub(in crate::index) enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IssuerName(Scope, ObjectRef);
 
-/// What stands against issuing; `None`: nothing.
+/// Reason why an issuer cannot issue; `None`: it can.
 type NotReady = Option<String>;
 
 /// Every issuer of cert-manager's, and whether the cluster knows such at all.
@@ -75,7 +75,7 @@ impl Issuers {
         }
     }
 
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     fn set(&mut self, name: IssuerName, now: Option<NotReady>) -> bool {
         match now {
             Some(now) => self.issuers.insert(name, now.clone()) != Some(now),
@@ -85,8 +85,8 @@ impl Issuers {
 }
 
 fn read(status: Option<&IssuerStatus>) -> NotReady {
-    let mut conditions = status.into_iter().flat_map(|it| &it.conditions);
-    match conditions.find(|it| it.type_ == "Ready") {
+    let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+    match conditions.find(|condition| condition.type_ == "Ready") {
         Some(ready) if ready.status == "True" => None,
         Some(ready) => Some(truncate::truncate(&ready.message)),
         None => Some("not checked by cert-manager yet".to_owned()),
@@ -104,7 +104,7 @@ impl Index {
     {
         let name = IssuerName(scope, change.reference());
         let now = match change {
-            Change::Applied(it) => Some(read(it.status())),
+            Change::Applied(issuer) => Some(read(issuer.status())),
             Change::Deleted(_) => None,
         };
         if self.issuers.set(name.clone(), now) {
@@ -113,7 +113,7 @@ impl Index {
         }
     }
 
-    /// Whether the cluster knows such issuers.
+    /// Takes in whether the cluster has such issuers.
     pub(in crate::index) fn set_issuers_installed(
         &mut self,
         scope: Scope,

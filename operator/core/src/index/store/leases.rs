@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The API server writes down whole seconds.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// What is known of Leases.
+/// Leases, and the objects that they keep alive.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     leases: BTreeMap<ObjectRef, Renewal>,
@@ -32,7 +32,7 @@ impl Leases {
     pub(in crate::index) fn apply(&mut self, change: Change<Lease>) -> BTreeSet<ObjectRef> {
         let lease = change.reference();
         let after = match change {
-            Change::Applied(it) => read(*it),
+            Change::Applied(lease) => read(*lease),
             Change::Deleted(_) => None,
         };
         let before = match &after {
@@ -55,7 +55,7 @@ impl Leases {
             renewals.insert((*at, lease.name));
         }
         let both = before.into_iter().chain(after);
-        both.map(|it| it.object).collect()
+        both.map(|renewal| renewal.object).collect()
     }
 
     /// When a Lease of the object was renewed last.
@@ -78,7 +78,7 @@ fn read(lease: Lease) -> Option<Renewal> {
     // `managedFields` may have been removed.
     let written = written
         .max()
-        .or(metadata.creation_timestamp.map(|it| it.0))?;
+        .or(metadata.creation_timestamp.map(|time| time.0))?;
     let bound = written.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
     Some(Renewal {
         object: ObjectRef::new(metadata.namespace.unwrap_or_default(), name),

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// What is known of pods.
+/// Pods by address.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
     /// Every pod is listed. Until then none counts as missing.
@@ -18,7 +18,7 @@ pub(crate) struct Pods {
     addresses: BTreeMap<String, BTreeMap<IpAddr, BTreeSet<ObjectRef>>>,
 }
 
-/// What matters of a pod.
+/// Pod, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Facts {
     uid: String,
@@ -42,7 +42,7 @@ impl Pods {
         }
         let addresses = |facts: &Option<Facts>| {
             let facts = facts.as_ref();
-            facts.map(|it| it.addresses.clone()).unwrap_or_default()
+            facts.map(|pod| pod.addresses.clone()).unwrap_or_default()
         };
         let (old, new) = (addresses(&before), addresses(&facts));
         self.give_up(&name, old.difference(&new));
@@ -52,7 +52,7 @@ impl Pods {
                 known.entry(*address).or_default().insert(name.clone());
             }
         }
-        let another = before.map(|it| it.uid) != facts.map(|it| it.uid);
+        let another = before.map(|pod| pod.uid) != facts.map(|pod| pod.uid);
         match another {
             true => &old | &new,
             false => &old ^ &new,
@@ -98,7 +98,11 @@ fn read(pod: &Pod) -> Option<Facts> {
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         return None;
     }
-    let all = status.pod_ips.iter().flatten().map(|it| it.ip.as_str());
+    let all = status
+        .pod_ips
+        .iter()
+        .flatten()
+        .map(|pod_ip| pod_ip.ip.as_str());
     let addresses: BTreeSet<IpAddr> = all
         .chain(status.pod_ip.as_deref())
         .filter_map(|ip| ip.parse::<IpAddr>().ok())

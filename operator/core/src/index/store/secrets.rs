@@ -98,7 +98,7 @@ impl SecretProblem {
 /// A chain is sent with each full handshake, and clients take no more (OpenSSL: 100 KiB).
 const PEM_MAX: usize = 64 * 1024;
 
-/// What stands in a Secret.
+/// Checked content of a Secret.
 pub(crate) type Judged = Result<Arc<KeyPair>, SecretProblem>;
 
 /// Reads a Secret of type kubernetes.io/tls.
@@ -131,7 +131,12 @@ pub(crate) fn read(secret: &Secret) -> Judged {
     };
     match fits(&leaf) {
         Ok(()) => {}
-        Err(_) if chain.iter().skip(1).any(|it| fits(it).is_ok()) => {
+        Err(_)
+            if chain
+                .iter()
+                .skip(1)
+                .any(|certificate| fits(certificate).is_ok()) =>
+        {
             return Err(SecretProblem::WrongOrder);
         }
         Err(rustls::Error::InconsistentKeys(_)) => return Err(SecretProblem::Mismatch),
@@ -169,7 +174,7 @@ pub(crate) fn read_authorities(secret: &Secret) -> Result<Arc<Authorities>, Secr
 pub(crate) const CA: &str = "ca.crt";
 
 impl KeyPair {
-    /// Whether it may be served from now on, whatever the name.
+    /// Checks that it may be served from now on, for any name.
     pub(crate) fn in_time(&self, now: Timestamp) -> Result<(), SecretProblem> {
         match self.not_after <= now {
             true => Err(SecretProblem::Expired(self.not_after)),
@@ -177,7 +182,7 @@ impl KeyPair {
         }
     }
 
-    /// Whether it may be served for a hostname from now on.
+    /// Checks that it may be served for a hostname from now on.
     pub(crate) fn good_for(
         &self,
         hostname: &Hostname,

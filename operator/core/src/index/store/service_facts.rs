@@ -1,4 +1,4 @@
-//! What matters of Services and EndpointSlices, read from what the API server sends.
+//! Services and EndpointSlices, parsed from the objects of the API server.
 
 use crate::index::store::app_protocol::{Annotations, AppProtocol};
 use crate::names::ObjectRef;
@@ -10,7 +10,7 @@ use portolan_crds::{Address, AddressType};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// What matters of a Service.
+/// Service, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceFacts {
     /// The UID in the controller's ownerReference or, that being stripped, in our annotation.
@@ -235,9 +235,15 @@ pub(in crate::index) fn read_slice(slice: &EndpointSlice) -> Option<(ObjectRef, 
         let conditions = endpoint.conditions.as_ref();
         // API convention of EndpointConditions: an unset `ready` means true, an unset `terminating` means
         // false, and an unset `serving` follows `ready`.
-        let ready = conditions.and_then(|it| it.ready).unwrap_or(true);
-        let serving = conditions.and_then(|it| it.serving).unwrap_or(ready);
-        let terminating = conditions.and_then(|it| it.terminating).unwrap_or(false);
+        let ready = conditions
+            .and_then(|conditions| conditions.ready)
+            .unwrap_or(true);
+        let serving = conditions
+            .and_then(|conditions| conditions.serving)
+            .unwrap_or(ready);
+        let terminating = conditions
+            .and_then(|conditions| conditions.terminating)
+            .unwrap_or(false);
         let target = endpoint.target_ref.as_ref();
         let pod = target.filter(|target| target.kind.as_deref() == Some("Pod"));
         SliceEndpoint {

@@ -28,11 +28,11 @@ pub(crate) struct Services {
     /// Services with a ready endpoint behind any port.
     reachable: HashSet<ObjectRef>,
     pub(in crate::index) pods: Pods,
-    /// Whether an endpoint may have a loopback address.
+    /// Allows endpoints with loopback addresses.
     pub(in crate::index) loopback: bool,
 }
 
-/// What an EndpointSlice changed.
+/// Change by an EndpointSlice.
 #[derive(Debug, Default)]
 pub(crate) struct SliceChange {
     /// The Services whose users are concerned; two when a slice was relabelled.
@@ -88,13 +88,13 @@ pub(crate) struct ServiceEndpoints {
 }
 
 impl Services {
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     pub(crate) fn apply_service(&mut self, change: Change<Service>) -> bool {
         let service = change.reference();
         match change {
             Change::Deleted(_) => self.services.remove(&service).is_some(),
-            Change::Applied(it) => {
-                let facts = service_facts::read(&it);
+            Change::Applied(applied) => {
+                let facts = service_facts::read(&applied);
                 self.services.insert(service, facts.clone()) != Some(facts)
             }
         }
@@ -103,7 +103,10 @@ impl Services {
     pub(crate) fn apply_slice(&mut self, change: Change<EndpointSlice>) -> SliceChange {
         let (name, now) = match change {
             Change::Deleted(name) => (name, None),
-            Change::Applied(it) => (ObjectRef::of(it.as_ref()), service_facts::read_slice(&it)),
+            Change::Applied(slice) => (
+                ObjectRef::of(slice.as_ref()),
+                service_facts::read_slice(&slice),
+            ),
         };
         let mut concerned = BTreeSet::new();
         let before = self.slice_of.remove(&name);
@@ -146,7 +149,10 @@ impl Services {
             return Vec::new();
         }
         let names = |slice: &Slice| {
-            let all = slice.endpoints.iter().flat_map(|it| &it.addresses);
+            let all = slice
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| &endpoint.addresses);
             all.into_iter()
                 .any(|address| addresses.contains(&address.to_canonical()))
         };
@@ -157,7 +163,7 @@ impl Services {
             .collect()
     }
 
-    /// Whether it differs now whether every pod is known.
+    /// Takes in whether every pod is listed; returns true if that differs.
     pub(crate) fn list_pods(&mut self, listed: bool) -> bool {
         let before = self.pods.listed;
         match listed {
@@ -319,7 +325,7 @@ impl Services {
                         uid => (uid.to_owned(), None, number),
                     };
                     let best = ready.entry(pod).or_insert(*address);
-                    let rank = |it: &IpAddr| (it.is_ipv6() != prefers_v6, *it);
+                    let rank = |address: &IpAddr| (address.is_ipv6() != prefers_v6, *address);
                     if rank(address) < rank(best) {
                         *best = *address;
                     }
