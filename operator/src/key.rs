@@ -3,7 +3,7 @@
 use crate::queue::Lane;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{
-    CLASS, ClassName, EXPOSED_PORT, Hostname, INGRESS, OWNER_NAMESPACE, ObjectRef,
+    CLASS, ClassName, EXPOSED_PORT, Hostname, INGRESS, OWNER_NAMESPACE, ObjectRef, Subject,
 };
 use std::fmt;
 
@@ -22,10 +22,10 @@ pub enum Key {
 
 impl Key {
     /// Where work on an exposure is done: an ExposedPort, or a hostname of an Ingress.
-    pub fn of_exposure(object: &ObjectRef) -> Self {
-        match object.ingress() {
-            Some(ingress) => Self::Ingress(ingress),
-            None => Self::Object(object.clone()),
+    pub fn of_exposure(subject: &Subject) -> Self {
+        match subject {
+            Subject::IngressHost { ingress, .. } => Self::Ingress(ingress.clone()),
+            Subject::ExposedPort(object) => Self::Object(object.clone()),
         }
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_core::{
     Affected, Change, ChildState, ClassName, Diagnostic, Event, HoldAction, Index, ObjectRef,
-    Observed, ObservedProxy,
+    Observed, ObservedProxy, Subject,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, ExposedPort, ExposedPortStatus};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub(crate) struct ObjectStore {
     /// Built-in class, used while there is no other.
     class: ClassName,
     /// With their last status.
-    objects: BTreeMap<ObjectRef, ExposedPort>,
+    objects: BTreeMap<Subject, ExposedPort>,
     classes: BTreeSet<ObjectRef>,
     ingresses: BTreeSet<ObjectRef>,
     /// Namespaces of objects, and those that are objects themselves.
@@ -63,7 +63,10 @@ impl ObjectStore {
         let had_none = self.classes.is_empty();
         for key in deleted {
             match key.kind {
-                Kind::ExposedPort => drop(self.objects.remove(&key.object)),
+                Kind::ExposedPort => {
+                    self.objects
+                        .remove(&Subject::ExposedPort(key.object.clone()));
+                }
                 Kind::ExposeClass => drop(self.classes.remove(&key.object)),
                 Kind::Ingress => drop(self.ingresses.remove(&key.object)),
                 _ => {}
@@ -101,7 +104,7 @@ impl ObjectStore {
     }
 
     /// Returns the observed state of an object: every child counts as applied.
-    pub(crate) fn observed(&self, object: &ObjectRef, proxies: Vec<ObservedProxy>) -> Observed {
+    pub(crate) fn observed(&self, object: &Subject, proxies: Vec<ObservedProxy>) -> Observed {
         let children = self.index.children(object).into_iter();
         let children = children.map(|child| (child.key(), ChildState::Applied));
         Observed {
@@ -111,7 +114,7 @@ impl ObjectStore {
     }
 
     /// Returns every ExposedPort.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Subject> {
         self.objects.keys()
     }
 
@@ -134,12 +137,12 @@ impl ObjectStore {
     }
 
     /// Returns true if the object exists.
-    pub(crate) fn has(&self, object: &ObjectRef) -> bool {
+    pub(crate) fn has(&self, object: &Subject) -> bool {
         self.objects.contains_key(object)
     }
 
     /// Stores a status; returns true if it changed.
-    pub(crate) fn set_status(&mut self, object: &ObjectRef, status: &ExposedPortStatus) -> bool {
+    pub(crate) fn set_status(&mut self, object: &Subject, status: &ExposedPortStatus) -> bool {
         let Some(stored) = self.objects.get_mut(object) else {
             return false;
         };
@@ -206,11 +209,10 @@ impl ObjectStore {
         metadata.creation_timestamp.get_or_insert(Time(created));
         match &mut object {
             Object::ExposedPort(port) => {
-                port.status = self
-                    .objects
-                    .remove(&key.object)
-                    .and_then(|before| before.status);
-                self.objects.insert(key.object, port.as_ref().clone());
+                let subject = Subject::ExposedPort(key.object);
+                let before = self.objects.remove(&subject);
+                port.status = before.and_then(|before| before.status);
+                self.objects.insert(subject, port.as_ref().clone());
             }
             Object::ExposeClass(_) => drop(self.classes.insert(key.object)),
             Object::Ingress(_) => drop(self.ingresses.insert(key.object)),

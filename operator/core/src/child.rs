@@ -1,4 +1,4 @@
-//! What is asked of the outside: objects that should exist, and holds to create or delete.
+//! Desired objects, and holds to create or delete.
 
 use crate::names::Hostname;
 use crate::observed::ChildKey;
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Child {
     /// Group and version.
     pub api_version: &'static str,
-    /// What it is.
+    /// Kind of the object.
     pub kind: &'static str,
     /// Empty for an object outside namespaces.
     pub namespace: String,
@@ -44,12 +44,12 @@ impl Child {
     }
 }
 
-/// What has to be done about a hold.
+/// Action on a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldAction {
-    /// Nobody holds the hostname and somebody may. That it exists by then is no failure: the event will tell whose it is.
+    /// The hostname is not held and may be. That the hold exists by then is no failure: its event names the holder.
     Create {
-        /// What is held.
+        /// The hostname.
         hostname: Hostname,
         /// The namespace that gets it.
         namespace: String,
@@ -94,7 +94,7 @@ impl HoldAction {
     }
 }
 
-/// What the operator knows of its installation, and every proxy pod must be told.
+/// Settings of the installation that every proxy pod gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySettings {
     /// The namespace of the release; the same that [`crate::Index::new`] was given.

@@ -1,7 +1,8 @@
-//! What comes in, and what has to be looked at again because of it.
+//! Inputs of the index, and what each of them affects.
 
 use crate::compile::TicketKey;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
@@ -23,7 +24,7 @@ pub enum Change<T> {
 }
 
 impl<T: kube::Resource> Change<T> {
-    /// Which object it is about.
+    /// Reference of the object.
     pub fn reference(&self) -> ObjectRef {
         match self {
             Self::Applied(object) => ObjectRef::of(object.as_ref()),
@@ -47,7 +48,7 @@ pub enum Event {
     EndpointSlice(Change<EndpointSlice>),
     /// Any pod, while [`crate::Index::needs_pods`].
     Pod(Change<Pod>),
-    /// Every pod has been told; or nobody tells of pods any longer, and what was told is forgotten.
+    /// Every pod is listed; or pods are no longer watched, and are forgotten.
     PodsListed(bool),
     /// A Secret that holds a certificate: one of our Certificates', or one of [`crate::Index::referenced_secrets`].
     Secret(Change<Secret>),
@@ -57,11 +58,11 @@ pub enum Event {
     Issuer(Change<Issuer>),
     /// Who issues certificates to objects of all namespaces.
     ClusterIssuer(Change<ClusterIssuer>),
-    /// Whether the cluster knows cert-manager's Issuers.
+    /// True if the cluster knows cert-manager's Issuers.
     Issuers(bool),
-    /// Whether the cluster knows cert-manager's ClusterIssuers.
+    /// True if the cluster knows cert-manager's ClusterIssuers.
     ClusterIssuers(bool),
-    /// What an ACME server wants to see for a name, as cert-manager keeps it.
+    /// Challenge of an ACME server for a name, as cert-manager keeps it.
     Challenge(Change<Challenge>),
     /// Any Ingress: one that is to be served, or with the label [`crate::SOLVER`], by which cert-manager
     /// answers a challenge of ACME.
@@ -72,34 +73,34 @@ pub enum Event {
     Lease(Change<Lease>),
     /// A namespace; its metadata alone is looked at.
     Namespace(Change<Namespace>),
-    /// Whether the cluster knows cert-manager's Certificates.
+    /// True if the cluster knows cert-manager's Certificates.
     CertManager(bool),
     /// A namespace's consent to references from others.
     ReferenceGrant(Change<ReferenceGrant>),
-    /// Whether the cluster knows ReferenceGrants.
+    /// True if the cluster knows ReferenceGrants.
     ReferenceGrants(bool),
     /// From which the keys of TLS session tickets are derived.
     TicketKey(TicketKey),
-    /// What the clock says. A Secret is judged by the time that was told last, so tell it before a batch of events.
+    /// Current time. Secrets are checked at the last one, so apply it before a batch of events.
     Now(Timestamp),
 }
 
-/// What has to be looked at again after an event; nothing else can have changed.
+/// Everything that may differ after an event; nothing else can.
 ///
-/// It may name more than really changed: whoever reads the answer compares.
+/// It may name more than really changed: compare what you derive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
-    /// ExposedPorts, and hostnames of Ingresses ([`ObjectRef::host_of`]), whose children or status may differ.
-    pub objects: BTreeSet<ObjectRef>,
+    /// ExposedPorts, and hostnames of Ingresses ([`Subject::IngressHost`]), whose children or status may differ.
+    pub objects: BTreeSet<Subject>,
     /// Ingresses of which something may differ beside their hostnames, or that came, were stored or went.
     pub ingresses: BTreeSet<ObjectRef>,
     /// Hostnames whose hold may have to be created or deleted: ask [`crate::Index::hold_action`].
     pub holds: BTreeSet<Hostname>,
     /// Classes whose children, status or finalizers may differ.
     pub classes: BTreeSet<ClassName>,
-    /// What the proxies of a class may have to be told: ask [`crate::Index::resource`].
+    /// Resources of a class that may differ: ask [`crate::Index::resource`].
     pub resources: BTreeSet<(ClassName, ResourceName)>,
-    /// Whether [`crate::Index::referenced_secrets`] differs.
+    /// True if [`crate::Index::referenced_secrets`] differs.
     pub secrets: bool,
 }
 
@@ -114,7 +115,7 @@ impl Affected {
         self.secrets |= other.secrets;
     }
 
-    /// Whether nothing has to be done.
+    /// Returns true if nothing has to be done.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

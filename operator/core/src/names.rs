@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hostname(String);
 
-/// Why a text is no hostname.
+/// Reason why a text is not a hostname.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HostnameError {
     /// A hold is named after the hostname, and names of objects end at 253 characters.
@@ -56,7 +56,7 @@ impl Hostname {
         &self.0
     }
 
-    /// Whether the leftmost label is `*`.
+    /// Returns true if the leftmost label is `*`.
     pub fn is_wildcard(&self) -> bool {
         self.0.starts_with("*.")
     }
@@ -70,12 +70,12 @@ impl Hostname {
         Some(Self(format!("*.{rest}")))
     }
 
-    /// Whether a certificate for this name is good for another one.
+    /// Returns true if a certificate for this name is good for another one.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self == other || other.wildcard_above().as_ref() == Some(self)
     }
 
-    /// Whether it is a domain, or a name below it; a wildcard is what it stands for.
+    /// Returns true if it is a domain, or a name below it; a wildcard is what it stands for.
     pub(crate) fn is_within(&self, domain: &str) -> bool {
         is_within(&self.0, domain)
     }
@@ -126,44 +126,7 @@ pub struct ObjectRef {
     pub name: String,
 }
 
-/// Stands before the name of an Ingress where one of its hostnames is meant: no object has a slash in its name.
-const INGRESS: &str = "ingress/";
-
 impl ObjectRef {
-    /// One hostname of an Ingress, which is to others what an ExposedPort with that hostname is.
-    pub fn host_of(ingress: &Self, host: &Hostname) -> Self {
-        let name = format!("{INGRESS}{}/{host}", ingress.name);
-        Self::new(&ingress.namespace, name)
-    }
-
-    /// The Ingress that it is a hostname of; `None`: it is an object by itself.
-    pub fn ingress(&self) -> Option<Self> {
-        let (name, _) = self.of_ingress()?;
-        Some(Self::new(&self.namespace, name))
-    }
-
-    /// Which hostname of an Ingress it is.
-    pub fn ingress_host(&self) -> Option<&str> {
-        self.of_ingress().map(|(_, host)| host)
-    }
-
-    /// `metadata.name` of the object in the cluster.
-    pub fn short_name(&self) -> &str {
-        self.of_ingress().map_or(&self.name, |(name, _)| name)
-    }
-
-    fn of_ingress(&self) -> Option<(&str, &str)> {
-        self.name.strip_prefix(INGRESS)?.split_once('/')
-    }
-
-    /// An exposure as it is called in a sentence.
-    pub(crate) fn with_kind(&self) -> String {
-        match self.of_ingress() {
-            Some(_) => self.to_string(),
-            None => format!("ExposedPort {self}"),
-        }
-    }
-
     /// An object of a namespace.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -177,8 +140,8 @@ impl ObjectRef {
         Self::new("", name)
     }
 
-    /// As people of a namespace call it: by its name, where it is one of theirs.
-    pub(crate) fn called_in(&self, namespace: &str) -> String {
+    /// Name in messages to a namespace: without the namespace where it is the same.
+    pub(crate) fn display_name(&self, namespace: &str) -> String {
         match self.namespace == namespace {
             true => self.name.clone(),
             false => self.to_string(),
@@ -199,8 +162,6 @@ impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {
             f.write_str(&self.name)
-        } else if let Some(ingress) = self.ingress() {
-            write!(f, "Ingress {ingress}")
         } else {
             write!(f, "{}/{}", self.namespace, self.name)
         }
@@ -237,7 +198,7 @@ pub(crate) fn short_hash(parts: &[&str]) -> String {
     digits
 }
 
-/// Whether a name is a domain, or below it.
+/// Returns true if a name is a domain, or below it.
 pub(crate) fn is_within(name: &str, domain: &str) -> bool {
     let above = name.strip_suffix(domain);
     above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
@@ -266,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn case_and_a_final_dot_do_not_matter() {
+    fn ignores_case_and_a_final_dot() {
         assert_eq!(host("Shop.Example.COM."), host("shop.example.com"));
     }
 
     #[test]
-    fn an_address_is_no_hostname() {
+    fn rejects_addresses() {
         for text in ["10.0.0.1", "10.1", "1", "::1", "[::1]"] {
             assert!(
                 matches!(Hostname::parse(text), Err(HostnameError::Address(_))),
@@ -281,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_may_only_be_the_whole_first_label() {
+    fn accepts_a_wildcard_only_as_the_whole_first_label() {
         assert!(Hostname::parse("*.example.com").is_ok());
         for text in [
             "a.*.com", "*a.com", "*", "*.*.com", "", ".", "a..b", "-a.b", "a_b.c",
@@ -294,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_above_exactly_one_label() {
+    fn wildcard_above_replaces_exactly_one_label() {
         assert_eq!(host("a.b.c").wildcard_above(), Some(host("*.b.c")));
         assert_eq!(host("*.b.c").wildcard_above(), None);
         assert_eq!(host("localhost").wildcard_above(), None);
@@ -307,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_a_small_label() {
+    fn class_names_are_lower_case_labels() {
         assert!(ClassName::parse("public-2").is_some());
         for text in ["Public", "a.b", "", "-a", &"a".repeat(64)] {
             assert_eq!(ClassName::parse(text), None, "{text}");
@@ -315,22 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn a_hostname_of_an_ingress_knows_its_ingress_and_is_called_by_it() {
-        let ingress = ObjectRef::new("team-a", "shop");
-        let of_host = ObjectRef::host_of(&ingress, &host("*.e.test"));
-        assert_eq!(of_host.ingress(), Some(ingress.clone()));
-        assert_eq!(of_host.short_name(), "shop");
-        assert_eq!(of_host.ingress_host(), Some("*.e.test"));
-        assert_eq!(of_host.to_string(), "Ingress team-a/shop");
-        assert_eq!(of_host.with_kind(), "Ingress team-a/shop");
-        assert_eq!(ingress.ingress(), None);
-        assert_eq!(ingress.short_name(), "shop");
-        assert_eq!(ingress.with_kind(), "ExposedPort team-a/shop");
-    }
-
-    #[test]
     fn child_names_never_change() {
-        // They are in clusters: a new rule would delete and create every child anew.
+        // They are in clusters: a new rule would replace every child.
         assert_eq!(child_name("team-a", "shop", "Service", ""), "shop-deb55add");
     }
 
@@ -348,7 +295,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_parses_is_a_valid_name_of_a_hold(text in "\\PC{0,260}|[a-zA-Z0-9.*-]{0,250}") {
+        fn hold_names_of_parsed_hostnames_are_valid(text in "\\PC{0,260}|[a-zA-Z0-9.*-]{0,250}") {
             if let Ok(host) = Hostname::parse(&text) {
                 prop_assert!(host.hold_name().len() <= 253);
                 prop_assert!(!host.as_str().chars().any(|c| c.is_ascii_uppercase()));

@@ -1,13 +1,13 @@
-//! What was seen of the outside when a status is judged: children in the API server, and proxies.
+//! Observed state that a status depends on: children in the API server, and proxies.
 
 use jiff::Timestamp;
 use portolan_discovery::table::ResourceName;
 use std::collections::BTreeMap;
 
-/// What was seen of one object, or of one class.
+/// Observed state of one object, or of one class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// What became of the children that are desired. One that is absent here was not applied yet.
+    /// State of the desired children. One that is absent here was not applied yet.
     pub children: BTreeMap<ChildKey, ChildState>,
     /// The proxies of the class that are connected.
     pub proxies: Vec<ObservedProxy>,
@@ -22,12 +22,12 @@ pub struct ChildKey {
     pub name: String,
 }
 
-/// What became of a child.
+/// State of a child in the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChildState {
     /// It is stored as desired.
     Applied,
-    /// Somebody else's object has its name; it is left alone.
+    /// An object that Portolan does not manage has its name; it is left alone.
     Foreign,
     /// The API server refused it, in these words.
     Failed(String),
@@ -38,20 +38,20 @@ pub enum ChildState {
 pub struct ObservedProxy {
     /// The name of its pod.
     pub name: String,
-    /// Whether it takes requests; one that does not is no reason against Ready.
+    /// True if it takes requests; one that does not is no reason against Ready.
     pub ready: bool,
-    /// What it said about the current version of each resource that was asked for; absent means [`AckState::Behind`].
+    /// State of the current version of each resource that was asked for; absent means [`AckState::Behind`].
     pub acks: BTreeMap<ResourceName, AckState>,
     /// By hostname (in a wildcard's case `*.` and the domain): the certificate that it presents.
     pub served: BTreeMap<String, ServedCertificate>,
 }
 
-/// What a proxy says about the current version of a resource.
+/// Acknowledgement of the current version of a resource by a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AckState {
     /// Every worker has it.
     Acknowledged,
-    /// It has not said anything about this version yet.
+    /// It has not acknowledged this version yet.
     Behind,
     /// It cannot use it, for this reason, and goes on with the version before.
     Refused(String),

@@ -1,4 +1,4 @@
-//! In which order routes are tried; the proxies take the first that matches.
+//! Order in which routes are tried; the proxies take the first that matches.
 //!
 //! Exact paths come before regular expressions, longer expressions before shorter ones, then longer
 //! prefixes before shorter ones; then a method, more header fields, more query parameters; then the
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_specific_comes_first() {
+    fn more_specific_routes_come_first() {
         let routes = [
             json!({}),
             json!({"match": {"path": {"prefix": "/a"}}}),
@@ -74,9 +74,9 @@ mod tests {
 
     fn route() -> impl Strategy<Value = Value> {
         let path = prop_oneof![
-            select(vec!["/", "/a", "/b", "/a/b"]).prop_map(|it| json!({"exact": it})),
-            select(vec!["/", "/a", "/b/", "/a/b"]).prop_map(|it| json!({"prefix": it})),
-            select(vec!["/.*", "/a.*", "/[ab]"]).prop_map(|it| json!({"regex": it})),
+            select(vec!["/", "/a", "/b", "/a/b"]).prop_map(|path| json!({"exact": path})),
+            select(vec!["/", "/a", "/b/", "/a/b"]).prop_map(|path| json!({"prefix": path})),
+            select(vec!["/.*", "/a.*", "/[ab]"]).prop_map(|path| json!({"regex": path})),
         ];
         let fields = || {
             let field =
@@ -101,7 +101,7 @@ mod tests {
     proptest! {
         /// Swapping routes changes nothing but the places of those that are equally specific.
         #[test]
-        fn the_order_depends_on_what_the_routes_say(routes in prop::collection::vec(route(), 0..12)) {
+        fn order_depends_only_on_the_matches(routes in prop::collection::vec(route(), 0..12)) {
             let sorted: Vec<_> = order(&routes).iter().map(|index| routes[*index].clone()).collect();
             let again = order(&sorted);
             prop_assert_eq!(again, (0..routes.len()).collect::<Vec<_>>(), "sorting twice changes nothing");

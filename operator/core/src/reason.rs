@@ -40,13 +40,13 @@ reasons! {
     Accepted,
     /// The Service, its port and the Secrets that are named exist and fit.
     ResolvedRefs,
-    /// What the object refers to is there, but a Service says something of its ports that is not understood: an `appProtocol`, for which HTTP/1.1 is spoken, or an annotation of Contour's that lists no port of the Service.
+    /// What the object refers to is there, but a Service declares something of its ports that is not supported: an `appProtocol`, for which HTTP/1.1 is used, or an annotation of Contour's that lists no port of the Service.
     UnsupportedProtocol,
     /// Everything that was made for the object is stored, and every ready proxy has it.
     Programmed,
     /// The certificate of each hostname is served by every ready proxy.
     CertificatesServed,
-    /// The object is valid, but asks for a version of TLS that is no longer spoken (RFC 8996); a newer one is.
+    /// The object is valid, but asks for a version of TLS that is no longer supported (RFC 8996); a newer one is.
     TlsVersionRaised,
     /// TLS is disabled, so no certificate is needed.
     TlsDisabled,
@@ -54,9 +54,9 @@ reasons! {
     EndpointsReady,
     /// Every backend is reached over TLS; the message says whether certificates are checked.
     BackendTls,
-    /// The class says that a mesh encrypts between proxies and pods (`backendEncryption: Mesh`). Nothing of that can be seen from here, so nobody says that it is so.
+    /// The class says that a mesh encrypts between proxies and pods (`backendEncryption: Mesh`). Portolan cannot verify that, so the condition stays Unknown.
     MeshNotSeen,
-    /// A backend is spoken to in the clear; the message names the first. It stands against nothing, unless the class asks for TLS.
+    /// Traffic to a backend is not encrypted; the message names the first. This does not affect Ready, unless the class requires TLS.
     NotEncrypted,
     /// A request would succeed.
     Serving,
@@ -68,7 +68,7 @@ reasons! {
     InvalidHostname,
     /// A hostname ends in `.*`, and the class has no domain. Write the name in full, or set `spec.domain` of the ExposeClass.
     NoDomain,
-    /// TLS is to be terminated, and nobody provides a certificate for a hostname. Name `spec.tls.secret` or `spec.tls.issuerRef`, set an issuer or a shared certificate in the class, or write `mode: Disabled`.
+    /// TLS is to be terminated, and no certificate is provided for a hostname. Name `spec.tls.secret` or `spec.tls.issuerRef`, set an issuer or a shared certificate in the class, or write `mode: Disabled`.
     NoIssuer,
     /// No class was named, and no ExposeClass is the default one.
     NoClass,
@@ -90,7 +90,7 @@ reasons! {
     AnnotationNotSupported,
     /// The time of the object is over (`spec.expiresAfter`, `spec.expiresAt`): its hostnames are free, and it takes no requests. Write a later time, or delete it; with `onExpiry: Delete` it deletes itself.
     Expired,
-    /// Nobody renewed a Lease of the object in time (`spec.lease`): its hostnames are free, and it takes no requests. Renew one that has the label `portolan.dev/exposed-port` with the name of the object; it then asks for its hostnames anew. An hour after this was told the object is deleted.
+    /// No Lease of the object was renewed in time (`spec.lease`): its hostnames are free, and it takes no requests. Renew one that has the label `portolan.dev/exposed-port` with the name of the object; it then claims its hostnames again. An hour after this was reported the object is deleted.
     LeaseLapsed,
 
     // Delegation.
@@ -104,7 +104,7 @@ reasons! {
     DelegationTooDeep,
     /// More than 2048 routes come together below one object with a hostname; those beyond take no requests. Share them among several hostnames.
     TooManyRoutes,
-    /// Others may delegate to this object, and nobody with a hostname does.
+    /// Others may delegate to this object, and no object with a hostname does.
     Orphaned,
     /// A route of this object lies outside of what is delegated to it, or asks for another method than the delegating route; it takes no requests there.
     RouteOutsideParent,
@@ -114,7 +114,7 @@ reasons! {
     ParentNotServing,
 
     // Who gets a hostname.
-    /// Nobody holds the hostname yet; the hold is being made.
+    /// The hostname is not held yet; waiting for it to be reserved.
     HoldPending,
     /// Another namespace holds the hostname; `heldBy` names it.
     HostnameHeld,
@@ -128,7 +128,7 @@ reasons! {
     // What was made for the object.
     /// An object that belongs to the exposure was not stored yet.
     Applying,
-    /// An object of somebody else has the name that was needed. It is left alone; rename or delete it.
+    /// An object that Portolan does not manage has the name that is needed. It is left alone; rename or delete it.
     ForeignObject,
     /// The API server refused an object; the message has its words.
     ApplyFailed,
@@ -142,7 +142,7 @@ reasons! {
     RefNotPermitted,
     /// The Service is of type ExternalName, and its `externalName` is no DNS name (an address is none).
     InvalidExternalName,
-    /// The class lets nothing be sent to endpoints in the clear (`backendEncryption: TLS`), and a backend would be. It is never contacted, its route gets 503, the other routes are served. Have its pods speak TLS, and say so: `tls` for the backend, or `appProtocol: https` at the port of its Service.
+    /// The class requires TLS to endpoints (`backendEncryption: TLS`), and traffic to a backend is not encrypted. It is never contacted, its route gets 503, the other routes are served. Have its pods speak TLS, and say so: `tls` for the backend, or `appProtocol: https` at the port of its Service.
     BackendNotEncrypted,
 
     // Certificates.

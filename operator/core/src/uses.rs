@@ -1,6 +1,7 @@
-//! Whose status depends on a resource: the way back from an acknowledgement.
+//! Reverse index from a resource to the exposures whose status depends on its acknowledgement.
 
-use crate::names::{ClassName, ObjectRef};
+use crate::names::ClassName;
+use crate::subject::Subject;
 use portolan_discovery::table::ResourceName;
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,13 +10,13 @@ type Resource = (ClassName, ResourceName);
 /// Resources by object, and objects by resource.
 #[derive(Debug, Default)]
 pub struct Uses {
-    by_object: HashMap<ObjectRef, Vec<Resource>>,
-    by_resource: HashMap<Resource, BTreeSet<ObjectRef>>,
+    by_object: HashMap<Subject, Vec<Resource>>,
+    by_resource: HashMap<Resource, BTreeSet<Subject>>,
 }
 
 impl Uses {
     /// Replaces what an object needs.
-    pub fn set(&mut self, object: &ObjectRef, resources: Vec<Resource>) {
+    pub fn set(&mut self, object: &Subject, resources: Vec<Resource>) {
         for resource in self.by_object.remove(object).unwrap_or_default() {
             if let Some(objects) = self.by_resource.get_mut(&resource) {
                 objects.remove(object);
@@ -38,7 +39,7 @@ impl Uses {
         &self,
         class: &ClassName,
         name: &ResourceName,
-    ) -> impl Iterator<Item = &ObjectRef> + use<'_> {
+    ) -> impl Iterator<Item = &Subject> + use<'_> {
         let resource = (class.clone(), name.clone());
         self.by_resource.get(&resource).into_iter().flatten()
     }
@@ -59,12 +60,19 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_follows_every_change_and_nothing_is_left_behind() {
+    fn follows_every_change_and_leaves_nothing_behind() {
         let mut uses = Uses::default();
-        let (one, other) = (ObjectRef::new("n", "1"), ObjectRef::new("n", "2"));
+        let (one, other) = (
+            Subject::exposed_port("n", "1"),
+            Subject::exposed_port("n", "2"),
+        );
         uses.set(&one, vec![host("a"), host("b")]);
         uses.set(&other, vec![host("b")]);
-        let of = |uses: &Uses, it: &Resource| uses.of(&it.0, &it.1).cloned().collect::<Vec<_>>();
+        let of = |uses: &Uses, resource: &Resource| {
+            uses.of(&resource.0, &resource.1)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(&uses, &host("b")), [one.clone(), other.clone()]);
         uses.set(&one, vec![host("c")]);
         assert_eq!(of(&uses, &host("b")), std::slice::from_ref(&other));

@@ -6,14 +6,12 @@
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::Client;
 use kube::api::{Api, PostParams};
+use portolan_core::DISCOVERY_AUDIENCE;
 use portolan_discovery::session::Hello;
 use std::future::Future;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
-
-/// The audience of the tokens that proxies show.
-pub(super) const AUDIENCE: &str = "portolan-discovery";
 
 /// Reviews at once: whoever reaches the port must not be able to flood the API server through us.
 const REVIEWS: usize = 8;
@@ -33,11 +31,11 @@ pub(super) struct Identity {
 pub(super) enum Denied {
     /// No bearer token came along.
     #[error(
-        "metadata: authorization: is absent; `Bearer <token of audience {AUDIENCE}>` is needed"
+        "metadata: authorization: is absent; `Bearer <token of audience {DISCOVERY_AUDIENCE}>` is needed"
     )]
     NoToken,
     /// The API server does not know it, or not for this audience.
-    #[error("token: is not valid for audience {AUDIENCE}: {0}")]
+    #[error("token: is not valid for audience {DISCOVERY_AUDIENCE}: {0}")]
     Invalid(String),
     /// It belongs to somebody else.
     #[error("token: belongs to {found}; class {class} is served to {wanted} only")]
@@ -62,7 +60,7 @@ pub(super) enum Denied {
 /// A trait, because the way through the wire is tested without a cluster: the tests' reviewer
 /// knows its tokens. The one that asks the API server is [`ApiReviewer`].
 pub(super) trait Reviewer: Send + Sync + 'static {
-    /// Whose token it is, provided that it is valid for [`AUDIENCE`].
+    /// Whose token it is, provided that it is valid for [`DISCOVERY_AUDIENCE`].
     fn review(&self, token: &str) -> impl Future<Output = Result<Identity, Denied>> + Send;
 }
 
@@ -84,7 +82,7 @@ impl ApiReviewer {
         let _place = self.places.acquire().await;
         let review = TokenReview {
             spec: TokenReviewSpec {
-                audiences: Some(vec![AUDIENCE.to_owned()]),
+                audiences: Some(vec![DISCOVERY_AUDIENCE.to_owned()]),
                 token: token.to_owned(),
             },
             ..TokenReview::default()
@@ -106,7 +104,11 @@ impl Reviewer for ApiReviewer {
 /// What a review says. The audience is looked at too: an API server that does not know audiences
 /// answers without (`TokenReviewStatus.audiences`, Kubernetes API reference).
 fn identity(status: TokenReviewStatus) -> Result<Identity, Denied> {
-    let for_us = status.audiences.iter().flatten().any(|it| it == AUDIENCE);
+    let for_us = status
+        .audiences
+        .iter()
+        .flatten()
+        .any(|it| it == DISCOVERY_AUDIENCE);
     if status.authenticated != Some(true) || !for_us {
         return Err(Denied::Invalid(status.error.unwrap_or_default()));
     }
@@ -175,21 +177,21 @@ mod tests {
 
     #[test]
     fn a_token_of_another_audience_is_invalid_although_authenticated() {
-        assert!(identity(reviewed(&[AUDIENCE])).is_ok());
+        assert!(identity(reviewed(&[DISCOVERY_AUDIENCE])).is_ok());
         let api = identity(reviewed(&["https://kubernetes.default.svc"]));
         assert!(matches!(api, Err(Denied::Invalid(_))));
         assert!(matches!(identity(reviewed(&[])), Err(Denied::Invalid(_))));
         let refused = TokenReviewStatus {
             authenticated: Some(false),
             error: Some("expired".into()),
-            ..reviewed(&[AUDIENCE])
+            ..reviewed(&[DISCOVERY_AUDIENCE])
         };
         assert_eq!(identity(refused), Err(Denied::Invalid("expired".into())));
     }
 
     #[test]
     fn only_the_account_of_the_class_itself_is_admitted() {
-        let identity = identity(reviewed(&[AUDIENCE])).unwrap();
+        let identity = identity(reviewed(&[DISCOVERY_AUDIENCE])).unwrap();
         assert_eq!(admits(&identity, PROXY, &hello("u")), Ok(()));
         for other in [
             "system:serviceaccount:portolan-system:portolan-proxy-public-2",
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_pod_cannot_speak_for_another_of_its_account() {
-        let bound = identity(reviewed(&[AUDIENCE])).unwrap();
+        let bound = identity(reviewed(&[DISCOVERY_AUDIENCE])).unwrap();
         let denied = admits(&bound, PROXY, &hello("another"));
         assert_eq!(denied, Err(Denied::AnotherPod("proxy-0".into())));
         let unbound = Identity { pod: None, ..bound };

@@ -117,7 +117,7 @@ impl Authority {
         let key = KeyPair::generate().map_err(CaError::issue)?;
         let params = CertificateParams::new(names).map_err(CaError::issue)?;
         let mut params = validity(params, now, LEAF_LIFE);
-        params.distinguished_name = common_name("portolan-discovery");
+        params.distinguished_name = common_name(portolan_core::DISCOVERY_SERVICE.0);
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -14,14 +14,13 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use portolan_core::TicketKey;
+use portolan_core::{CA_CONFIG_MAP, TicketKey};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-const NAME: &str = "portolan-ca";
 const BUNDLE_KEY: &str = "ca.crt";
 const FORMER_KEY: &str = "former.crt";
 /// Until when the former authority is trusted, RFC 3339.
@@ -120,7 +119,7 @@ impl Keeper {
         leader: bool,
         now: SystemTime,
     ) -> Result<Option<Authority>, PassError> {
-        if let Some(secret) = self.secrets.get_opt(NAME).await? {
+        if let Some(secret) = self.secrets.get_opt(CA_CONFIG_MAP).await? {
             return Ok(Some(read(&secret)?));
         }
         if !leader {
@@ -129,19 +128,19 @@ impl Keeper {
         let made = Authority::generate(now)?;
         match self.secrets.create(&post(), &secret_of(&made)).await {
             Ok(_) => {
-                tracing::info!("made the authority of discovery, Secret {NAME}");
+                tracing::info!("made the authority of discovery, Secret {CA_CONFIG_MAP}");
                 Ok(Some(made))
             }
             // A former leader was faster; its authority is the one.
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                Ok(Some(read(&self.secrets.get(NAME).await?)?))
+                Ok(Some(read(&self.secrets.get(CA_CONFIG_MAP).await?)?))
             }
             Err(error) => Err(error.into()),
         }
     }
 
     async fn publish(&self, authority: &Authority, now: SystemTime) -> Result<(), PassError> {
-        let stored = self.config_maps.get_opt(NAME).await?;
+        let stored = self.config_maps.get_opt(CA_CONFIG_MAP).await?;
         let published = stored.as_ref().and_then(published);
         let bundle = Bundle::next(authority.certificate_pem(), published.clone(), now);
         let in_place = stored.is_some_and(|it| data(&it, BUNDLE_KEY) == Some(&bundle.pem()));
@@ -150,7 +149,9 @@ impl Keeper {
         }
         let patch = Patch::Apply(config_map_of(&bundle));
         let forced = PatchParams::apply(FIELD_MANAGER).force();
-        self.config_maps.patch(NAME, &forced, &patch).await?;
+        self.config_maps
+            .patch(CA_CONFIG_MAP, &forced, &patch)
+            .await?;
         Ok(())
     }
 
@@ -196,7 +197,7 @@ fn secret_of(authority: &Authority) -> Secret {
         ),
         ..Secret::default()
     };
-    secret.metadata.name = Some(NAME.to_owned());
+    secret.metadata.name = Some(CA_CONFIG_MAP.to_owned());
     // Not `managed-by`: that label selects the Secrets of certificates that are served.
     let label = ("app.kubernetes.io/part-of", "portolan");
     secret
@@ -250,7 +251,7 @@ fn config_map_of(bundle: &Bundle) -> serde_json::Value {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": NAME,
+            "name": CA_CONFIG_MAP,
             "labels": {"app.kubernetes.io/part-of": "portolan"},
             "annotations": annotations,
         },

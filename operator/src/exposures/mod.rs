@@ -8,14 +8,14 @@ mod page;
 
 pub use page::Page;
 
-use portolan_core::{ObjectMetrics, ObjectRef};
+use portolan_core::{ObjectMetrics, Subject};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// An object, and how it is.
 #[derive(Debug)]
 struct Exposure {
-    object: ObjectRef,
+    subject: Subject,
     /// Of an Ingress as kubectl takes it, `ingress/shop`, which is no ExposedPort's name.
     name: String,
     metrics: ObjectMetrics,
@@ -23,7 +23,7 @@ struct Exposure {
 
 impl Exposure {
     fn is_object(&self) -> bool {
-        self.object.ingress_host().is_none()
+        self.subject.ingress().is_none()
     }
 }
 
@@ -36,7 +36,7 @@ pub struct Exposures {
 #[derive(Debug, Default)]
 struct Known {
     /// In order, so that each scrape has the order of the one before.
-    exposures: BTreeMap<ObjectRef, Arc<Exposure>>,
+    exposures: BTreeMap<Subject, Arc<Exposure>>,
     /// Only classes that have any.
     classes: BTreeMap<String, Count>,
 }
@@ -51,11 +51,11 @@ struct Count {
 
 impl Exposures {
     /// Takes in how an object is now; `None`: it is gone.
-    pub fn set(&self, object: &ObjectRef, metrics: Option<ObjectMetrics>) {
+    pub fn set(&self, subject: &Subject, metrics: Option<ObjectMetrics>) {
         let mut known = self.write();
-        known.remove(object);
+        known.remove(subject);
         if let Some(metrics) = metrics {
-            known.insert(object, metrics);
+            known.insert(subject, metrics);
         }
     }
 
@@ -68,9 +68,9 @@ impl Exposures {
 
     /// What is known of an object.
     #[cfg(test)]
-    pub(crate) fn of(&self, object: &ObjectRef) -> Option<ObjectMetrics> {
+    pub(crate) fn of(&self, subject: &Subject) -> Option<ObjectMetrics> {
         let known = self.read();
-        known.exposures.get(object).map(|it| it.metrics.clone())
+        known.exposures.get(subject).map(|it| it.metrics.clone())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {
@@ -83,25 +83,25 @@ impl Exposures {
 }
 
 impl Known {
-    fn insert(&mut self, object: &ObjectRef, metrics: ObjectMetrics) {
+    fn insert(&mut self, subject: &Subject, metrics: ObjectMetrics) {
         if !metrics.class.is_empty() {
             let count = self.classes.entry(metrics.class.clone()).or_default();
             count.all += 1;
             count.proxies_behind += u32::from(metrics.proxies_behind);
         }
         let exposure = Exposure {
-            name: match object.ingress_host() {
-                Some(_) => format!("ingress/{}", object.short_name()),
-                None => object.name.clone(),
+            name: match subject {
+                Subject::IngressHost { ingress, .. } => format!("ingress/{}", ingress.name),
+                Subject::ExposedPort(object) => object.name.clone(),
             },
-            object: object.clone(),
+            subject: subject.clone(),
             metrics,
         };
-        self.exposures.insert(object.clone(), Arc::new(exposure));
+        self.exposures.insert(subject.clone(), Arc::new(exposure));
     }
 
-    fn remove(&mut self, object: &ObjectRef) {
-        let Some(exposure) = self.exposures.remove(object) else {
+    fn remove(&mut self, subject: &Subject) {
+        let Some(exposure) = self.exposures.remove(subject) else {
             return;
         };
         let ObjectMetrics {

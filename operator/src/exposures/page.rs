@@ -60,7 +60,10 @@ type Label<'a> = (&'static str, &'a str);
 
 impl Exposure {
     fn label(&self) -> [Label<'_>; 2] {
-        [("namespace", &self.object.namespace), ("name", &self.name)]
+        [
+            ("namespace", self.subject.namespace()),
+            ("name", &self.name),
+        ]
     }
 
     fn host<'a>(&'a self, host: &'a HostnameMetrics) -> [Label<'a>; 3] {

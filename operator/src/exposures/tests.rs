@@ -3,7 +3,7 @@
 use super::*;
 use crate::lease::Leadership;
 use crate::metrics::encode;
-use portolan_core::{CertificateMetrics, HostnameMetrics};
+use portolan_core::{CertificateMetrics, HostnameMetrics, Subject};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
@@ -47,8 +47,8 @@ impl Stand {
     }
 }
 
-fn object(name: &str) -> ObjectRef {
-    ObjectRef::new("team-a", name)
+fn object(name: &str) -> Subject {
+    Subject::exposed_port("team-a", name)
 }
 
 fn ready(hostnames: &[&str]) -> ObjectMetrics {
@@ -109,7 +109,7 @@ fn everything_that_is_known_of_a_hostname_has_a_series() {
 fn a_hostname_of_an_ingress_has_its_series_under_the_name_that_kubectl_takes() {
     let stand = stand();
     let hostname = portolan_core::Hostname::parse("shop.test").unwrap();
-    let host = ObjectRef::host_of(&object("shop"), &hostname);
+    let host = Subject::ingress_host(object("shop").object(), &hostname);
     stand.exposures.set(&host, Some(ready(&["shop.test"])));
     stand
         .exposures

@@ -23,8 +23,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::watch::{Input, PODS, Source};
 use jiff::Timestamp;
-use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, Uses};
-use portolan_crds::ExposedPortStatus;
+use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, ReportedStatus, Subject, Uses};
 use portolan_discovery::table::Kind;
 use records::Records;
 use secrets::Sightings;
@@ -150,7 +149,8 @@ impl Model {
                 let index = &state.index;
                 let ingresses = state.records.ingresses.keys();
                 let hosts = ingresses.flat_map(|it| index.hosts_of_ingress(it));
-                let all = state.records.objects.keys().cloned().chain(hosts);
+                let all = state.records.objects.keys().cloned();
+                let all = all.map(Subject::ExposedPort).chain(hosts);
                 all.filter(|object| index.class_of(object) == Some(&class))
                     .map(|object| Key::of_exposure(&object))
                     .chain([Key::Class(class.clone())])
@@ -168,9 +168,9 @@ impl Model {
     }
 
     /// Keeps what was told of a hostname of an Ingress: it has no status in the cluster.
-    pub fn remember(&self, host: &ObjectRef, told: ExposedPortStatus) {
+    pub fn remember(&self, host: &Subject, reported: ReportedStatus) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.index.remember(host, told);
+        state.index.remember(host, reported);
         self.exposures.set(host, state.index.metrics(host));
     }
 

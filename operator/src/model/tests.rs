@@ -4,7 +4,7 @@ use super::*;
 use crate::apply::{ChildKind, Seen};
 use crate::watch::Via;
 use kube::api::DynamicObject;
-use portolan_core::Change;
+use portolan_core::{Change, Subject};
 use portolan_discovery::table::ResourceName;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ fn a_secret_that_an_object_names_is_an_input_too() {
 #[test]
 fn the_numbers_of_an_object_follow_what_is_stored_and_go_with_it() {
     let stand = stand();
-    let shop = ObjectRef::new("team-a", "shop");
+    let shop = Subject::exposed_port("team-a", "shop");
     stand.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
     let of_shop = || stand.exposures.of(&shop);
     assert_eq!(of_shop().unwrap().ready, Some(false), "nothing is told yet");
@@ -160,7 +160,7 @@ fn the_numbers_of_an_object_follow_what_is_stored_and_go_with_it() {
     assert_eq!((told.ready, told.class.as_str()), (Some(true), "public"));
     assert_eq!(told.reason, "Serving");
 
-    let gone = Change::Deleted(shop.clone());
+    let gone = Change::Deleted(shop.object().clone());
     stand.take_in(vec![Input::Event(Event::ExposedPort(gone))]);
     assert_eq!(of_shop(), None);
 }

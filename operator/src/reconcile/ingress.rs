@@ -10,8 +10,8 @@ use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
 use crate::status::of_host;
-use portolan_core::{Child, ClassName, Diagnostic, ObjectRef};
-use portolan_crds::{Address, ExposedPortStatus};
+use portolan_core::{Child, ClassName, Diagnostic, Hostname, ObjectRef, ReportedStatus, Subject};
+use portolan_crds::Address;
 
 /// How an Ingress is known when the pass begins.
 struct Known {
@@ -27,10 +27,10 @@ struct Known {
 
 /// One hostname.
 struct Host {
-    me: ObjectRef,
+    subject: Subject,
     class: Option<ClassName>,
     /// What was told last.
-    before: Option<ExposedPortStatus>,
+    before: Option<ReportedStatus>,
 }
 
 pub(super) async fn pass(
@@ -45,7 +45,11 @@ pub(super) async fn pass(
     for host in &known.hosts {
         tell_of(context, &known, host, &outcomes).await;
     }
-    let present: Vec<_> = known.hosts.iter().map(|host| host.me.clone()).collect();
+    let present: Vec<_> = known
+        .hosts
+        .iter()
+        .map(|host| host.subject.clone())
+        .collect();
     context.doubts.forget_hosts(ingress, &present);
     let news = context.told.news(ingress, known.diagnostics);
     context.tell(&known.record.reference, news).await;
@@ -72,10 +76,10 @@ fn dereference(context: &Reconciler, ingress: &ObjectRef) -> Option<Known> {
         addresses: index.addresses_of_ingress(ingress).to_vec(),
         hosts: hosts
             .into_iter()
-            .map(|me| Host {
-                class: index.class_of(&me).cloned(),
-                before: index.remembered(&me).cloned(),
-                me,
+            .map(|subject| Host {
+                class: index.class_of(&subject).cloned(),
+                before: index.remembered(&subject).cloned(),
+                subject,
             })
             .collect(),
         record,
@@ -118,22 +122,29 @@ fn owner(ingress: &ObjectRef, uid: &str) -> Owner {
 /// Judges a hostname, and tells people what is new.
 async fn tell_of(context: &Reconciler, known: &Known, host: &Host, outcomes: &Outcomes) {
     let before = host.before.as_ref();
-    let Some(judged) = judge(context, &host.me, host.class.as_ref(), before, outcomes) else {
+    let Some(judged) = judge(
+        context,
+        &host.subject,
+        host.class.as_ref(),
+        before,
+        outcomes,
+    ) else {
         return;
     };
     if let Some(when) = judged.again_at {
         context.again_at(&known.key, when, now());
     }
-    if before == Some(&judged.status) {
+    let reported = ReportedStatus::from(&judged.status);
+    if before == Some(&reported) {
         return;
     }
-    let name = host.me.ingress_host().unwrap_or_default();
-    let news = of_host(name, before, &judged.status).map(|mut news| {
+    let name = host.subject.host().map_or("", Hostname::as_str);
+    let news = of_host(name, before, &reported).map(|mut news| {
         let state = context.model.read();
-        news.note = state.index.in_terms_of_ingress(&host.me, &news.note);
+        news.note = state.index.in_terms_of_ingress(&host.subject, &news.note);
         news
     });
-    context.model.remember(&host.me, judged.status);
+    context.model.remember(&host.subject, reported);
     context
         .tell(&known.record.reference, news.into_iter().collect())
         .await;

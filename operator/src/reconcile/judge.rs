@@ -5,7 +5,7 @@ use super::{Reconciler, now};
 use crate::key::Key;
 use crate::status::Patience;
 use jiff::Timestamp;
-use portolan_core::{ClassName, ObjectRef, Observed};
+use portolan_core::{ClassName, Observed, ReportedStatus, Subject};
 use portolan_crds::ExposedPortStatus;
 
 /// What follows from everything that was seen.
@@ -17,12 +17,12 @@ pub(super) struct Judged {
 /// `None` when it is too early: what was said before stands, and the key comes back.
 pub(super) fn judge(
     context: &Reconciler,
-    object: &ObjectRef,
+    subject: &Subject,
     class: Option<&ClassName>,
-    before: Option<&ExposedPortStatus>,
+    before: Option<&ReportedStatus>,
     outcomes: &Outcomes,
 ) -> Option<Judged> {
-    let key = Key::of_exposure(object);
+    let key = Key::of_exposure(subject);
     let missing = match class.map(|class| context.proxies.patience(class)) {
         None => 0,
         Some(Patience::Judge { missing }) => missing,
@@ -34,7 +34,7 @@ pub(super) fn judge(
     let now = now();
     // From here to the end under one lock: what proxies are asked for is what is judged.
     let state = context.model.read();
-    let resources = state.index.resources_of(object);
+    let resources = state.index.resources_of(subject);
     let proxies = match class {
         Some(class) => {
             let names = resources.iter().filter(|(of, _)| of == class);
@@ -48,10 +48,10 @@ pub(super) fn judge(
         proxies,
     };
     let judged = Judged {
-        status: state.index.status(object, &seen, now)?,
-        again_at: state.index.recheck_at(object, &seen, now),
+        status: state.index.status(subject, &seen, now)?,
+        again_at: state.index.recheck_at(subject, &seen, now),
     };
-    match context.doubts.of(object, before, &judged.status) {
+    match context.doubts.of(subject, before, &judged.status) {
         Some(until) => {
             context.queue.add_at(key, until);
             None

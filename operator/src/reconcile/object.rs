@@ -9,7 +9,7 @@ use crate::client::Trouble;
 use crate::key::Key;
 use crate::model::Record;
 use crate::status::{self, Pace, Written};
-use portolan_core::{Child, ChildKey, ClassName, ObjectRef};
+use portolan_core::{Child, ChildKey, ClassName, ObjectRef, ReportedStatus, Subject};
 use portolan_crds::ExposedPortStatus;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How an object is known when the pass begins.
 struct Known {
     key: Key,
+    subject: Subject,
     record: Record<ExposedPortStatus>,
     class: Option<ClassName>,
     children: Vec<Child>,
@@ -41,8 +42,9 @@ pub(super) async fn pass(
     if context.statuses.is_behind(&known.key, &known.record) {
         return outcomes.trouble();
     }
-    let (class, before) = (known.class.as_ref(), known.record.status.as_ref());
-    let Some(judged) = judge(context, object, class, before, &outcomes) else {
+    let class = known.class.as_ref();
+    let before = known.record.status.as_ref().map(ReportedStatus::from);
+    let Some(judged) = judge(context, &known.subject, class, before.as_ref(), &outcomes) else {
         return outcomes.trouble();
     };
     show_addresses(context, &known, &judged).await?;
@@ -53,14 +55,16 @@ pub(super) async fn pass(
 fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
     let state = context.model.read();
     let record = state.records.objects.get(object)?.clone();
+    let subject = Subject::ExposedPort(object.clone());
     Some(Known {
         key: Key::Object(object.clone()),
-        class: state.index.class_of(object).cloned(),
-        children: state.index.children(object),
+        class: state.index.class_of(&subject).cloned(),
+        children: state.index.children(&subject),
         unwanted: state
             .index
-            .wants_deletion(object)
+            .wants_deletion(&subject)
             .is_some_and(|uid| uid == record.uid()),
+        subject,
         record,
     })
 }
@@ -70,7 +74,7 @@ fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
 async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), Trouble> {
     let key = Key::Object(object.clone());
     context.statuses.forget(&key);
-    context.doubts.forget(object);
+    context.doubts.forget(&Subject::ExposedPort(object.clone()));
     let nobody = Owner {
         kind: "ExposedPort".to_owned(),
         name: object.name.clone(),

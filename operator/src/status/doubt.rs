@@ -6,7 +6,7 @@
 //! events for each object. A new spec is another matter: of it nothing is said before it is served.
 
 use super::ready;
-use portolan_core::{ObjectRef, Reason};
+use portolan_core::{ObjectRef, Reason, ReportedStatus, Subject};
 use portolan_crds::ExposedPortStatus;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -19,15 +19,15 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// The objects that are in doubt, and since when.
 #[derive(Debug, Default)]
 pub struct Doubts {
-    since: Mutex<HashMap<ObjectRef, Instant>>,
+    since: Mutex<HashMap<Subject, Instant>>,
 }
 
 impl Doubts {
     /// Until when nothing is to be said of the object, if it is in doubt and not for long.
     pub fn of(
         &self,
-        object: &ObjectRef,
-        before: Option<&ExposedPortStatus>,
+        object: &Subject,
+        before: Option<&ReportedStatus>,
         after: &ExposedPortStatus,
     ) -> Option<Instant> {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,13 +41,13 @@ impl Doubts {
     }
 
     /// Forgets the hostnames of an Ingress that are no longer there.
-    pub fn forget_hosts(&self, ingress: &ObjectRef, but: &[ObjectRef]) {
+    pub fn forget_hosts(&self, ingress: &ObjectRef, but: &[Subject]) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.retain(|host, _| host.ingress().as_ref() != Some(ingress) || but.contains(host));
+        since.retain(|host, _| host.ingress() != Some(ingress) || but.contains(host));
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, object: &ObjectRef) {
+    pub fn forget(&self, object: &Subject) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.remove(object);
     }
@@ -55,7 +55,7 @@ impl Doubts {
 
 /// Whether the object was ready, is said to be so no longer only because of what proxies have not
 /// done yet, and nobody asked for anything new.
-fn may_pass(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> bool {
+fn may_pass(before: Option<&ReportedStatus>, after: &ExposedPortStatus) -> bool {
     let (Some(before), Some(now)) = (before, ready(&after.conditions)) else {
         return false;
     };
@@ -79,8 +79,12 @@ mod tests {
         serde_json::from_value(status).unwrap()
     }
 
-    fn shop() -> ObjectRef {
-        ObjectRef::new("team-a", "shop")
+    fn reported(status: &ExposedPortStatus) -> ReportedStatus {
+        ReportedStatus::from(status)
+    }
+
+    fn shop() -> Subject {
+        Subject::exposed_port("team-a", "shop")
     }
 
     #[tokio::test(start_paused = true)]
@@ -89,11 +93,17 @@ mod tests {
         let ready = status("True", "Serving", 1);
         let behind = status("False", "ProxiesBehind", 1);
         let until = Instant::now() + MOMENT;
-        assert_eq!(doubts.of(&shop(), Some(&ready), &behind), Some(until));
+        assert_eq!(
+            doubts.of(&shop(), Some(&reported(&ready)), &behind),
+            Some(until)
+        );
         tokio::time::advance(MOMENT / 2).await;
-        assert_eq!(doubts.of(&shop(), Some(&ready), &behind), Some(until));
+        assert_eq!(
+            doubts.of(&shop(), Some(&reported(&ready)), &behind),
+            Some(until)
+        );
         tokio::time::advance(MOMENT / 2).await;
-        assert_eq!(doubts.of(&shop(), Some(&ready), &behind), None);
+        assert_eq!(doubts.of(&shop(), Some(&reported(&ready)), &behind), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -101,22 +111,29 @@ mod tests {
         let doubts = Doubts::default();
         let ready = status("True", "Serving", 1);
         let behind = status("False", "ProxiesBehind", 1);
-        doubts.of(&shop(), Some(&ready), &behind);
-        assert_eq!(doubts.of(&shop(), Some(&ready), &ready), None);
+        doubts.of(&shop(), Some(&reported(&ready)), &behind);
+        assert_eq!(doubts.of(&shop(), Some(&reported(&ready)), &ready), None);
         assert!(doubts.since.lock().unwrap().is_empty(), "it has passed");
         tokio::time::advance(2 * MOMENT).await;
-        assert!(doubts.of(&shop(), Some(&ready), &behind).is_some());
+        assert!(
+            doubts
+                .of(&shop(), Some(&reported(&ready)), &behind)
+                .is_some()
+        );
     }
 
     #[test]
     fn what_does_not_pass_by_itself_is_told_at_once() {
         let ready = status("True", "Serving", 1);
         let broken = status("False", "NoReadyEndpoints", 1);
-        assert!(!may_pass(Some(&ready), &broken));
+        assert!(!may_pass(Some(&reported(&ready)), &broken));
         let new_spec = status("False", "ProxiesBehind", 2);
-        assert!(!may_pass(Some(&ready), &new_spec));
+        assert!(!may_pass(Some(&reported(&ready)), &new_spec));
         let behind = status("False", "ProxiesBehind", 1);
-        assert!(!may_pass(Some(&behind), &behind), "it was not ready before");
+        assert!(
+            !may_pass(Some(&reported(&behind)), &behind),
+            "it was not ready before"
+        );
         assert!(!may_pass(None, &behind));
     }
 }

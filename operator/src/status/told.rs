@@ -2,8 +2,7 @@
 //! event, once for each time that it becomes so.
 
 use super::{News, ready};
-use portolan_core::{Diagnostic, ObjectRef, Reason};
-use portolan_crds::ExposedPortStatus;
+use portolan_core::{Diagnostic, ObjectRef, Reason, ReportedStatus};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -21,8 +20,8 @@ const PASSING: [Reason; 4] = [
 /// that all is well is not.
 pub fn of_host(
     host: &str,
-    before: Option<&ExposedPortStatus>,
-    after: &ExposedPortStatus,
+    before: Option<&ReportedStatus>,
+    after: &ReportedStatus,
 ) -> Option<News> {
     let now = Said::of(after)?;
     let before = before.and_then(Said::of);
@@ -55,7 +54,7 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn of(status: &'a ExposedPortStatus) -> Option<Self> {
+    fn of(status: &'a ReportedStatus) -> Option<Self> {
         let ready = ready(&status.conditions)?;
         Some(Self {
             ready: ready.status == "True",
@@ -95,13 +94,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn status(ready: &str, reason: &str, message: &str) -> ExposedPortStatus {
+    fn status(ready: &str, reason: &str, message: &str) -> ReportedStatus {
         let condition = json!({"type": "Ready", "status": ready, "reason": reason, "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        serde_json::from_value(json!({"conditions": [condition]})).unwrap()
+        ReportedStatus {
+            conditions: vec![serde_json::from_value(condition).unwrap()],
+            ..ReportedStatus::default()
+        }
     }
 
-    fn told(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> Option<String> {
+    fn told(before: Option<&ReportedStatus>, after: &ReportedStatus) -> Option<String> {
         of_host("a.test", before, after).map(|news| format!("{} {}", news.reason, news.note))
     }
 

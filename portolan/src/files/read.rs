@@ -3,7 +3,7 @@
 use super::object::{Key, Kind, Object};
 use super::yaml::{Document, Lines};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use portolan_core::{ClassName, ObjectRef};
+use portolan_core::{ClassName, NAMESPACE_NAME, ObjectRef};
 use portolan_crds::{AllowedEndpoints, GROUP};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -304,7 +304,7 @@ pub(crate) fn bare_namespace(name: &str) -> Namespace {
 fn add_name(namespace: &mut Namespace) {
     let name = namespace.metadata.name.clone().unwrap_or_default();
     let labels = namespace.metadata.labels.get_or_insert_default();
-    labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+    labels.insert(NAMESPACE_NAME.to_owned(), name);
 }
 
 /// Moves `stringData` into `data`, like the API server.

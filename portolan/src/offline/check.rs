@@ -6,7 +6,7 @@ use super::severity::{Severity, severity};
 use crate::files::{Diagnostic, Key, Kind};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::{Diagnostic as ObjectDiagnostic, ObjectRef};
+use portolan_core::{Diagnostic as ObjectDiagnostic, ObjectRef, Subject};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -236,13 +236,13 @@ fn parse_error(diagnostic: &Diagnostic) -> Finding {
     }
 }
 
-fn check_object(model: &Model, object: &ObjectRef) -> Vec<Finding> {
+fn check_object(model: &Model, object: &Subject) -> Vec<Finding> {
     let observed = model.observed(object);
     let diagnostics = model
         .store
         .index
         .diagnostics(object, &observed, model.now());
-    findings(model, &Key::exposed_port(object), diagnostics)
+    findings(model, &Key::exposed_port(object.object()), diagnostics)
 }
 
 /// Checks each hostname, and reports fields of the Ingress.

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::networking::v1::{IngressClass, IngressClassSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use portolan_core::{
-    Change, ClassName, EXPOSED_PORT, Event, INGRESS_CONTROLLER, Index, ObjectRef, Observed,
+    Change, ClassName, EXPOSED_PORT, Event, INGRESS_CONTROLLER, Index, ObjectRef, Observed, Subject,
 };
 use portolan_crds::{ExposeClass, ExposeClassSpec, IssuerRef};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,7 @@ impl Model {
         store.apply(services);
         let leases: Vec<_> = store
             .objects()
-            .map(|object| renewed_lease(object, now))
+            .map(|object| renewed_lease(object.object(), now))
             .collect();
         store.apply(leases);
         Self {
@@ -70,7 +70,7 @@ impl Model {
     }
 
     /// Returns the observed state of an object: its children are applied, and no proxy runs.
-    pub(super) fn observed(&self, object: &ObjectRef) -> Observed {
+    pub(super) fn observed(&self, object: &Subject) -> Observed {
         self.store.observed(object, Vec::new())
     }
 

@@ -5,7 +5,7 @@ use super::model::Model;
 use crate::files::Key;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use portolan_core::{ClassName, ObjectRef};
+use portolan_core::{ClassName, ObjectRef, Subject};
 use portolan_discovery::table::{Kind, Resource, ResourceName};
 use serde::Serialize;
 use serde_json::Value;
@@ -125,7 +125,7 @@ impl Rendered {
         let hosts: BTreeSet<(ClassName, ResourceName)> = resources
             .filter(|(_, name)| name.kind == Kind::VirtualHost)
             .collect();
-        let each = |objects: &[ObjectRef]| -> io::Result<Vec<_>> {
+        let each = |objects: &[Subject]| -> io::Result<Vec<_>> {
             objects
                 .iter()
                 .map(|object| exposed(model, object))
@@ -163,7 +163,7 @@ fn location(model: &Model, key: &Key) -> String {
     format!("{file}:{line}")
 }
 
-fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
+fn exposed(model: &Model, object: &Subject) -> io::Result<Exposed> {
     let index = &model.store.index;
     let status = index.status(object, &model.observed(object), model.now());
     let status = status.map(|mut status| {
@@ -180,14 +180,14 @@ fn exposed(model: &Model, object: &ObjectRef) -> io::Result<Exposed> {
         status
     });
     let children = index.children(object).into_iter();
-    let key = match object.ingress() {
-        Some(ingress) => Key::ingress(&ingress),
-        None => Key::exposed_port(object),
+    let key = match object {
+        Subject::IngressHost { ingress, .. } => Key::ingress(ingress),
+        Subject::ExposedPort(object) => Key::exposed_port(object),
     };
     Ok(Exposed {
-        namespace: object.namespace.clone(),
-        name: object.short_name().to_owned(),
-        hostname: object.ingress_host().map(str::to_owned),
+        namespace: object.namespace().to_owned(),
+        name: object.name().to_owned(),
+        hostname: object.host().map(ToString::to_string),
         location: location(model, &key),
         status: status.map(serde_json::to_value).transpose()?,
         children: children.map(|child| child.value).collect(),

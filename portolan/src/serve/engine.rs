@@ -5,7 +5,7 @@ use super::report::{Changes, Row};
 use super::table::Table;
 use crate::files::{Diagnostic, Folder, Key, Update, field_in};
 use jiff::Timestamp;
-use portolan_core::ObjectRef;
+use portolan_core::Subject;
 use portolan_discovery::delta::Batch;
 use portolan_discovery::session;
 use portolan_discovery::table::ResourceName;
@@ -131,9 +131,9 @@ impl Engine {
         self.update_statuses(users, folder, now);
     }
 
-    fn update_statuses(&mut self, objects: BTreeSet<ObjectRef>, folder: &Folder, now: Timestamp) {
+    fn update_statuses(&mut self, objects: BTreeSet<Subject>, folder: &Folder, now: Timestamp) {
         for object in objects {
-            let key = Key::exposed_port(&object);
+            let key = Key::exposed_port(object.object());
             let Some(location) = folder.location(&key) else {
                 self.changes.objects.insert(object, None);
                 continue;

@@ -11,7 +11,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use portolan_core::{
     Affected as CoreAffected, Change, ClassName, Event, Index, ObjectRef, ObservedProxy, Reason,
-    TicketKey, Uses, proxy_service,
+    Subject, TicketKey, Uses, proxy_service,
 };
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::delta::Update;
@@ -38,7 +38,7 @@ pub(crate) struct Environment {
     config: ServingConfig,
     uses: Uses,
     /// Times at which a status changes by time alone.
-    due_at: BTreeMap<ObjectRef, Timestamp>,
+    due_at: BTreeMap<Subject, Timestamp>,
     /// Last clock update of the core.
     clock: Timestamp,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Environment {
 #[derive(Debug, Default)]
 pub(crate) struct Affected {
     /// Objects whose status may change.
-    pub(crate) objects: BTreeSet<ObjectRef>,
+    pub(crate) objects: BTreeSet<Subject>,
     /// Resources to send to the data plane; `None` removes one.
     pub(crate) resources: BTreeMap<ResourceName, Option<Update>>,
 }
@@ -101,7 +101,7 @@ impl Environment {
     }
 
     /// Returns the objects whose status depends on a resource.
-    pub(crate) fn users(&self, name: &ResourceName) -> BTreeSet<ObjectRef> {
+    pub(crate) fn users(&self, name: &ResourceName) -> BTreeSet<Subject> {
         self.uses.of(&self.config.class, name).cloned().collect()
     }
 
@@ -114,12 +114,12 @@ impl Environment {
     }
 
     /// Returns every object.
-    pub(crate) fn objects(&self) -> BTreeSet<ObjectRef> {
+    pub(crate) fn objects(&self) -> BTreeSet<Subject> {
         self.store.objects().cloned().collect()
     }
 
     /// Returns the resources that the status of an object depends on.
-    pub(crate) fn resources_of(&self, object: &ObjectRef) -> Vec<ResourceName> {
+    pub(crate) fn resources_of(&self, object: &Subject) -> Vec<ResourceName> {
         let all = self.store.index.resources_of(object).into_iter();
         let here = all.filter(|(class, _)| *class == self.config.class);
         here.map(|(_, name)| name).collect()
@@ -128,7 +128,7 @@ impl Environment {
     /// Updates the status of an object; returns it if it changed.
     pub(crate) fn update_status(
         &mut self,
-        object: &ObjectRef,
+        object: &Subject,
         proxy: ObservedProxy,
         now: Timestamp,
     ) -> Option<ExposedPortStatus> {
@@ -153,7 +153,7 @@ impl Environment {
     }
 
     /// Returns the objects whose status is due.
-    pub(crate) fn due(&self, now: Timestamp) -> BTreeSet<ObjectRef> {
+    pub(crate) fn due(&self, now: Timestamp) -> BTreeSet<Subject> {
         let due = self.due_at.iter().filter(|(_, at)| **at <= now);
         due.map(|(object, _)| object.clone()).collect()
     }

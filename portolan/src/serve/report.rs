@@ -2,7 +2,7 @@
 
 use super::options::Output;
 use crate::files::Diagnostic;
-use portolan_core::ObjectRef;
+use portolan_core::{ObjectRef, Subject};
 use portolan_crds::ExposedPortStatus;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ pub(super) struct Style {
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// `None` for a deleted object.
-    pub(super) objects: BTreeMap<ObjectRef, Option<Row>>,
+    pub(super) objects: BTreeMap<Subject, Option<Row>>,
     pub(super) errors: BTreeSet<Diagnostic>,
     pub(super) resolved: BTreeSet<Diagnostic>,
 }
@@ -112,8 +112,8 @@ impl Style {
         text
     }
 
-    fn row(self, object: &ObjectRef, row: Option<&Row>) -> [String; 8] {
-        let ObjectRef { namespace, name } = object.clone();
+    fn row(self, object: &Subject, row: Option<&Row>) -> [String; 8] {
+        let ObjectRef { namespace, name } = object.object().clone();
         let Some(Row { location, status }) = row else {
             let none = String::new;
             return [
@@ -229,14 +229,14 @@ impl<'a> From<&'a Diagnostic> for DiagnosticLine<'a> {
 fn lines(changes: &Changes) -> String {
     let objects = changes.objects.iter().map(|(object, row)| match row {
         Some(row) => Line::Status {
-            namespace: &object.namespace,
-            name: &object.name,
+            namespace: object.namespace(),
+            name: object.name(),
             location: &row.location,
             status: &row.status,
         },
         None => Line::Deleted {
-            namespace: &object.namespace,
-            name: &object.name,
+            namespace: object.namespace(),
+            name: object.name(),
         },
     });
     let errors = changes.errors.iter();
@@ -278,9 +278,9 @@ mod tests {
         };
         Changes {
             objects: [
-                (ObjectRef::new("default", "shop"), Some(row(status))),
-                (ObjectRef::new("default", "bad"), Some(row(bad))),
-                (ObjectRef::new("default", "old"), None),
+                (Subject::exposed_port("default", "shop"), Some(row(status))),
+                (Subject::exposed_port("default", "bad"), Some(row(bad))),
+                (Subject::exposed_port("default", "old"), None),
             ]
             .into(),
             errors: [diagnostic.clone()].into(),

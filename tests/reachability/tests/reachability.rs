@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use portolan_core::{
-    Change, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, ProxySettings,
+    Change, ClassName, Event, HoldAction, Hostname, Index, ObjectRef, ProxySettings, Subject,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn stored<T: DeserializeOwned>(value: Value) -> Change<T> {
 struct Cluster {
     index: Index,
     namespaces: Value,
-    objects: Vec<ObjectRef>,
+    objects: Vec<Subject>,
     classes: Vec<&'static str>,
 }
 
@@ -141,7 +141,7 @@ impl Cluster {
             "apiVersion": "portolan.dev/v1alpha1", "kind": "ExposedPort", "metadata": metadata, "spec": spec,
         });
         self.index.apply(Event::ExposedPort(stored(object)));
-        self.objects.push(ObjectRef::new(namespace, name));
+        self.objects.push(Subject::exposed_port(namespace, name));
         for host in hosts {
             let host = Hostname::parse(host.as_str().unwrap()).unwrap();
             if let Some(action @ HoldAction::Create { .. }) = self.index.hold_action(&host) {

@@ -1,9 +1,10 @@
-//! What should exist for a class: its proxies, and what lets them run and be reached.
+//! Children of a class: its proxies, and the objects by which they run and are reached.
 
 use super::metadata::Owner;
 use super::quantity::canonical;
 use super::table::{HTTP_PORT, HTTPS_PORT};
 use crate::child::{Child, ProxySettings};
+use crate::constants::{APP_COMPONENT, APP_NAME, APP_VERSION};
 use crate::index::Index;
 use crate::index::store::classes::Class;
 use crate::names::ClassName;
@@ -54,8 +55,8 @@ pub(super) fn owner<'a>(class: &'a ClassName, facts: &'a Class) -> Owner<'a> {
         name: class.as_str(),
         uid: &facts.uid,
         label: CLASS,
-        labels: [("name", "portolan"), ("component", "proxy")]
-            .map(|(key, value)| (format!("app.kubernetes.io/{key}"), value.to_owned()))
+        labels: [APP_NAME, APP_COMPONENT]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
     }
 }
@@ -118,7 +119,7 @@ impl Proxies<'_> {
     fn service(&self) -> Child {
         let proxy = self.facts.spec.proxy.clone().unwrap_or_default();
         let service = proxy.service.unwrap_or_default();
-        let families = proxy.ip_families.iter().map(|it| it.as_str());
+        let families = proxy.ip_families.iter().map(|family| family.as_str());
         let families: Vec<_> = families.collect();
         let port = |name, port: u16, target: u16| json!({"name": name, "port": port, "targetPort": target, "protocol": "TCP"});
         let mut spec = json!({
@@ -135,7 +136,7 @@ impl Proxies<'_> {
         if let (Some(Value::Object(annotations)), Some(given)) = (annotations, &service.annotations)
         {
             for (key, value) in given {
-                // Ours says whose the object is; nobody overwrites it.
+                // Our label names the owner; it is never overwritten.
                 annotations
                     .entry(key.clone())
                     .or_insert_with(|| value.clone().into());
@@ -159,10 +160,7 @@ impl Proxies<'_> {
     fn deployment(&self) -> Child {
         let mut labels = self.owner.labels();
         if let Some(labels) = labels.as_object_mut() {
-            labels.insert(
-                "app.kubernetes.io/version".to_owned(),
-                self.settings.version.clone().into(),
-            );
+            labels.insert(APP_VERSION.to_owned(), self.settings.version.clone().into());
         }
         let spec = json!({
             "replicas": self.facts.replicas(),
@@ -259,7 +257,7 @@ impl Proxies<'_> {
         arguments
     }
 
-    /// Only what was given: a limit that nobody asked for would throttle.
+    /// Only what was given: a limit that was not asked for would throttle.
     fn resources(&self) -> Value {
         let default = ProxyResources::default();
         let proxy = self.facts.spec.proxy.as_ref();
@@ -285,8 +283,8 @@ impl Proxies<'_> {
 /// The labels that find the proxies of a class. They can never change in a Deployment, so the version is not among them.
 pub(super) fn proxy_labels(class: &ClassName) -> Value {
     json!({
-        "app.kubernetes.io/name": "portolan",
-        "app.kubernetes.io/component": "proxy",
+        APP_NAME.0: APP_NAME.1,
+        APP_COMPONENT.0: APP_COMPONENT.1,
         CLASS: class.as_str(),
     })
 }

@@ -1,4 +1,4 @@
-//! What holds for every hostname of a class.
+//! Settings for every hostname of a class.
 
 use crate::index::Index;
 use crate::index::store::served_certificates::Slot;
@@ -25,7 +25,7 @@ impl fmt::Debug for TicketKey {
 }
 
 impl TicketKey {
-    /// From a secret of high entropy that is used for something else; neither tells of the other.
+    /// From a secret of high entropy that is used for something else; neither reveals the other.
     pub fn derive(secret: &[u8]) -> Self {
         let mut key = [0; 32];
         // The length is that of one digest, so this cannot fail (RFC 5869 2.3).
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_lives_for_two_epochs_and_is_nobody_else_s() {
+    fn seed_lives_for_two_epochs_and_is_unique() {
         let first = seeds(1, "public", 100 * EPOCH);
         assert_eq!(seeds(1, "public", 101 * EPOCH - 1), first);
         let next = seeds(1, "public", 101 * EPOCH);

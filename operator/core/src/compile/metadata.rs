@@ -1,4 +1,4 @@
-//! What every object that we make carries: who it belongs to, and that it is ours.
+//! Metadata of every child: its owner, and that Portolan manages it.
 
 use crate::child::Child;
 use crate::names::short_hash;

@@ -1,4 +1,4 @@
-//! What follows from the index, as plain values: nothing can fail here, because everything that
+//! Compiles the index to plain values: nothing can fail here, because everything that
 //! could was settled before.
 
 mod class_children;

@@ -3,19 +3,19 @@
 
 use super::class_children::{owner, proxy_labels};
 use super::metadata::Owner;
+use crate::NAMESPACE_NAME;
 use crate::child::Child;
 use crate::index::Index;
 use crate::index::resolve::exposure::Exposure;
 use crate::index::resolve::routing::Routing;
 use crate::index::store::services::Backend;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
+use crate::subject::Subject;
 use crate::validate::Port;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 const KIND: &str = "NetworkPolicy";
-/// The label that the API server gives every namespace.
-const NAME: &str = "kubernetes.io/metadata.name";
 
 /// Some pods by their labels, and ports of theirs for the proxies of each class.
 type Opened<'a> = (
@@ -24,7 +24,7 @@ type Opened<'a> = (
 );
 
 impl Index {
-    /// For each namespace that a class restricts: nobody reaches its pods from elsewhere.
+    /// Policies that deny access from elsewhere, one for each namespace that a class restricts.
     pub fn denials(&self, class: &ClassName) -> Vec<Child> {
         let Some(facts) = self.classes.get(class) else {
             return Vec::new();
@@ -44,16 +44,19 @@ impl Index {
     pub(super) fn allowances(
         &self,
         owner: &Owner<'_>,
-        me: &ObjectRef,
+        subject: &Subject,
         object: &Exposure,
         routing: &Routing,
     ) -> Vec<Child> {
         let mut opened: BTreeMap<ObjectRef, Opened<'_>> = BTreeMap::new();
-        let routed = self.exposed_on(me).into_iter().flat_map(|requirements| {
-            let backends = self.backends(object, routing, Some(requirements)).flatten();
-            backends.map(|resolved| (&requirements.class, resolved.backend))
-        });
-        for (class, backend) in routed.chain(self.solvers_of(me)) {
+        let routed = self
+            .exposed_on(subject)
+            .into_iter()
+            .flat_map(|requirements| {
+                let backends = self.backends(object, routing, Some(requirements)).flatten();
+                backends.map(|resolved| (&requirements.class, resolved.backend))
+            });
+        for (class, backend) in routed.chain(self.solvers_of(subject)) {
             if self.is_restricted(&backend.service.namespace)
                 && let Some((labels, port)) = self.services.pods(&backend)
             {
@@ -67,8 +70,8 @@ impl Index {
             .into_iter()
             .map(|(service, (labels, ports))| {
                 // The Service may be of another namespace, and so may another object of this name.
-                let of = format!("{}/{}", me.namespace, service.name);
-                let name = child_name(&service.namespace, &me.name, KIND, &of);
+                let of = format!("{}/{}", subject.namespace(), service.name);
+                let name = child_name(&service.namespace, &subject.child_base(), KIND, &of);
                 let pods = json!({"matchLabels": labels});
                 let rules = ports.into_iter();
                 let rules = rules.map(|(class, ports)| self.rule_for_proxies(class, ports));
@@ -78,12 +81,12 @@ impl Index {
     }
 
     /// Who answers the challenges of the hostnames that an object serves first of all.
-    fn solvers_of(&self, me: &ObjectRef) -> impl Iterator<Item = (&ClassName, Backend)> {
-        let link = self.linked(me).map(|(_, link)| link);
+    fn solvers_of(&self, subject: &Subject) -> impl Iterator<Item = (&ClassName, Backend)> {
+        let link = self.linked(subject).map(|(_, link)| link);
         link.into_iter().flat_map(move |link| {
             let first = move |host: &&Hostname| {
                 let oldest = self.oldest(&link.class, host);
-                oldest.is_some_and(|oldest| oldest.name == me)
+                oldest.is_some_and(|oldest| oldest.name == subject)
             };
             let hosts = link.hostnames.iter().filter(first);
             hosts.flat_map(move |host| {
@@ -96,7 +99,7 @@ impl Index {
     /// Lets the proxies of a class in on some ports.
     fn rule_for_proxies(&self, class: &ClassName, ports: BTreeSet<&Port>) -> Value {
         let proxies = json!({
-            "namespaceSelector": {"matchLabels": {NAME: self.namespace}},
+            "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: self.namespace}},
             "podSelector": {"matchLabels": proxy_labels(class)},
         });
         let ports: Vec<_> = ports.into_iter().map(port).collect();

@@ -1,4 +1,4 @@
-//! What should exist for an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
+//! Children of an ExposedPort: its Service, one Ingress, a Certificate for each hostname or one
 //! for all, and what lets the proxies in where pods are private. For a hostname of an Ingress only the last
 //! two: the others are there.
 
@@ -9,6 +9,7 @@ use crate::index::resolve::certificates::Source;
 use crate::index::resolve::exposure::{Exposure, ResolvedRoot};
 use crate::index::resolve::routing::Own;
 use crate::names::{Hostname, ObjectRef, child_name};
+use crate::subject::Subject;
 use crate::validate::{Port, RouteSpec};
 use crate::{EXPOSED_PORT, INGRESS, MANAGED_BY};
 use portolan_crds::{GROUP, IssuerRef, VERSION};
@@ -22,10 +23,10 @@ impl Index {
     /// The objects that should exist for an ExposedPort, or for a hostname of an Ingress, in the order in which they are made; none
     /// for one that is gone or invalid.
     ///
-    /// Ingress and Certificates are for hostnames that the object serves only: nobody sees a name,
+    /// Ingress and Certificates are for hostnames that the object serves only: no object publishes a name,
     /// or has it certified, that another one holds. Without cert-manager no Certificate is wanted,
     /// because the API server could not store it.
-    pub fn children(&self, object: &ObjectRef) -> Vec<Child> {
+    pub fn children(&self, object: &Subject) -> Vec<Child> {
         let Some((facts, routing)) = self.routing(object) else {
             return Vec::new();
         };
@@ -42,7 +43,7 @@ impl Index {
     }
 
     /// Names and certificates are those of the root.
-    fn named_children(&self, owner: &Owner<'_>, object: &ObjectRef) -> Vec<Child> {
+    fn named_children(&self, owner: &Owner<'_>, object: &Subject) -> Vec<Child> {
         let mut children = Vec::new();
         let Some((_, link)) = self.linked(object) else {
             return children;
@@ -64,16 +65,16 @@ impl Index {
     }
 }
 
-fn owner<'a>(me: &'a ObjectRef, facts: &'a Exposure) -> Owner<'a> {
-    let (api_version, kind, label) = match me.ingress() {
+fn owner<'a>(subject: &'a Subject, facts: &'a Exposure) -> Owner<'a> {
+    let (api_version, kind, label) = match subject.ingress() {
         Some(_) => ("networking.k8s.io/v1".to_owned(), "Ingress", INGRESS),
         None => (format!("{GROUP}/{VERSION}"), "ExposedPort", EXPOSED_PORT),
     };
     Owner {
         api_version,
         kind,
-        namespace: &me.namespace,
-        name: me.short_name(),
+        namespace: subject.namespace(),
+        name: subject.name(),
         uid: &facts.uid,
         label,
         labels: facts.child_labels(),
@@ -103,8 +104,13 @@ fn service(owner: &Owner<'_>, own: &Own, selector: &BTreeMap<String, String>) ->
     )
 }
 
-/// For external-dns, dashboards and people. It has no TLS section, so that nobody issues a second certificate.
-fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &ResolvedRoot, hosts: &[&Hostname]) -> Child {
+/// For external-dns, dashboards and people. It has no TLS section, so that no second certificate is issued.
+fn ingress(
+    owner: &Owner<'_>,
+    subject: &Subject,
+    link: &ResolvedRoot,
+    hosts: &[&Hostname],
+) -> Child {
     let http = shown_backend(link).map(|(service, port)| {
         let port = match port {
             Port::Number(number) => json!({"number": number}),
@@ -120,12 +126,12 @@ fn ingress(owner: &Owner<'_>, me: &ObjectRef, link: &ResolvedRoot, hosts: &[&Hos
             None => json!({"host": host.as_str()}),
         })
         .collect();
-    let name = ingress_name(me);
+    let name = ingress_name(subject.object());
     let spec = json!({"ingressClassName": link.class.as_str(), "rules": rules});
     let mut ingress = owner.child(
         "networking.k8s.io/v1",
         "Ingress",
-        &me.namespace,
+        subject.namespace(),
         name,
         json!({"spec": spec}),
     );
@@ -152,8 +158,8 @@ fn shown_backend(link: &ResolvedRoot) -> Option<(String, &Port)> {
 }
 
 /// Of the Ingress of an ExposedPort.
-pub(crate) fn ingress_name(me: &ObjectRef) -> String {
-    child_name(&me.namespace, &me.name, "Ingress", "")
+pub(crate) fn ingress_name(exposed_port: &ObjectRef) -> String {
+    child_name(&exposed_port.namespace, &exposed_port.name, "Ingress", "")
 }
 
 /// Those that an issuer is asked for.
@@ -183,8 +189,10 @@ fn certificate(
     issuer: &IssuerRef,
 ) -> Child {
     // Let's Encrypt refuses a name that a wildcard beside it stands for, as redundant.
-    let below_wildcard =
-        |host: &Hostname| host.wildcard_above().is_some_and(|it| hosts.contains(&it));
+    let below_wildcard = |host: &Hostname| {
+        host.wildcard_above()
+            .is_some_and(|wildcard| hosts.contains(&wildcard))
+    };
     let names = hosts.iter().filter(|host| !below_wildcard(host));
     let names: Vec<_> = names.map(|host| host.as_str()).collect();
     let labels = [

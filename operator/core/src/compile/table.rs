@@ -1,4 +1,4 @@
-//! What the proxies of a class are told.
+//! Compiles the resources of the proxies of a class.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
@@ -9,6 +9,7 @@ use crate::index::resource_names::virtual_host;
 use crate::index::store::grants::Referent;
 use crate::index::store::served_certificates::{Slot, secret_of};
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use portolan_discovery::table::{
     Certificate, EndpointSet, Kind, Listener, Origin, Protocol, Resource, ResourceName,
     TrustAnchors,
@@ -27,7 +28,7 @@ pub(crate) const HTTP_PORT: u16 = 8080;
 pub(crate) const HTTPS_PORT: u16 = 8443;
 
 impl Index {
-    /// What the proxies of a class are told under a name, and the objects that it was compiled from;
+    /// Returns the resource of a class under a name, and the objects that it was compiled from;
     /// `None` when there is no such resource, or no more.
     pub fn resource(
         &self,
@@ -59,7 +60,7 @@ impl Index {
 
     /// The resources that must be acknowledged before the object is ready: by its class, and by those of
     /// all roots above it when others delegate to it.
-    pub fn resources_of(&self, object: &ObjectRef) -> Vec<(ClassName, ResourceName)> {
+    pub fn resources_of(&self, object: &Subject) -> Vec<(ClassName, ResourceName)> {
         let classes: BTreeSet<_> = self
             .roots_of(object)
             .iter()
@@ -89,18 +90,19 @@ impl Index {
             .collect()
     }
 
-    /// What an object needs that others delegate to: the hostnames of the roots above it, and where its
+    /// Resources of an object that others delegate to: the hostnames of the roots above it, and where its
     /// own requests go.
-    fn child_resources(&self, class: &ClassName, me: &ObjectRef) -> Vec<ResourceName> {
+    fn child_resources(&self, class: &ClassName, subject: &Subject) -> Vec<ResourceName> {
         let (mut names, mut requirements) = (Vec::new(), None);
-        for root in self.roots_of(me) {
+        for root in self.roots_of(subject) {
             if let Some((_, link)) = self.linked(&root).filter(|(_, link)| link.class == *class) {
                 names.extend(self.served(&root, link).map(virtual_host));
                 requirements = Some(&link.requirements);
             }
         }
         if !names.is_empty()
-            && let (Some((object, routing)), Some(requirements)) = (self.routing(me), requirements)
+            && let (Some((object, routing)), Some(requirements)) =
+                (self.routing(subject), requirements)
         {
             names.extend(self.backend_resources(object, routing, requirements));
         }
@@ -117,7 +119,7 @@ impl Index {
             .collect()
     }
 
-    /// What one hostname of an object needs, beyond the listeners, when the object serves it.
+    /// Resources of one hostname of an object, beyond the listeners, when the object serves it.
     pub(crate) fn host_resources(
         &self,
         object: &Exposure,
@@ -141,7 +143,7 @@ impl Index {
         names
     }
 
-    /// What the backends of an object need, under what a class asks of them.
+    /// Resources of the backends of an object, under the requirements of a class.
     pub(crate) fn backend_resources(
         &self,
         object: &Exposure,
@@ -191,9 +193,12 @@ impl Index {
                 found = Some(pair);
             }
         };
-        for me in self.users.of_secret(&secret_of(&name.name)?) {
-            if let Some((object, link)) = self.linked(me).filter(|(_, link)| link.class == *class) {
-                for host in self.served(me, link) {
+        for subject in self.users.of_secret(&secret_of(&name.name)?) {
+            if let Some((object, link)) = self
+                .linked(subject)
+                .filter(|(_, link)| link.class == *class)
+            {
+                for host in self.served(subject, link) {
                     look(&Slot::of_host(class, host), Some(origin(object)));
                 }
             }
@@ -212,8 +217,8 @@ impl Index {
         let secret = secret_of(name)?;
         let users = self.serving_users(class, self.users.of_secret(&secret));
         let origins: Vec<_> = users
-            .filter(|me| self.trusts(me, &secret))
-            .filter_map(|me| Some(origin(&self.entry(me)?.object)))
+            .filter(|subject| self.trusts(subject, &secret))
+            .filter_map(|subject| Some(origin(&self.entry(subject)?.object)))
             .collect();
         if origins.is_empty() {
             return None;
@@ -231,14 +236,15 @@ impl Index {
         let service = ObjectRef::new(namespace, service);
         let requirements = BackendRequirements::of(class, self.classes.get(class)?);
         let (mut found, mut origins) = (None, Vec::new());
-        for me in self.serving_users(class, self.users.of_service(&service)) {
-            let Some((object, routing)) = self.routing(me) else {
+        for subject in self.serving_users(class, self.users.of_service(&service)) {
+            let Some((object, routing)) = self.routing(subject) else {
                 continue;
             };
             let mut backends = self
                 .backends(object, routing, Some(&requirements))
                 .flatten();
-            if let Some(used) = backends.find(|it| it.backend.endpoints_name() == name) {
+            if let Some(used) = backends.find(|resolved| resolved.backend.endpoints_name() == name)
+            {
                 origins.push(origin(object));
                 found = Some(used.backend);
             }
@@ -247,7 +253,7 @@ impl Index {
             && let Some((host, solver)) = self.solving(class, &service, name)
         {
             let servers = self.servers(class, &host);
-            origins.extend(servers.map(|it| origin(it.object)));
+            origins.extend(servers.map(|server| origin(server.object)));
             found = Some(solver);
         }
         let behind = self.services.behind(&found?, Some(&requirements));
@@ -263,10 +269,10 @@ impl Index {
     fn serving_users<'a>(
         &'a self,
         class: &'a ClassName,
-        users: impl Iterator<Item = &'a ObjectRef>,
-    ) -> impl Iterator<Item = &'a ObjectRef> {
-        users.filter(move |me| {
-            self.roots_of(me).iter().any(|root| {
+        users: impl Iterator<Item = &'a Subject>,
+    ) -> impl Iterator<Item = &'a Subject> {
+        users.filter(move |subject| {
+            self.roots_of(subject).iter().any(|root| {
                 let link = self.linked(root).map(|(_, link)| link);
                 link.is_some_and(|link| {
                     link.class == *class && self.served(root, link).next().is_some()
@@ -275,11 +281,15 @@ impl Index {
         })
     }
 
-    /// Whether an object names the authorities in a Secret, and may.
-    fn trusts(&self, me: &ObjectRef, secret: &ObjectRef) -> bool {
-        let link = self.entry(me).and_then(|entry| entry.link.as_ref().ok());
+    /// Returns true if an object names the authorities in a Secret, and may.
+    fn trusts(&self, subject: &Subject, secret: &ObjectRef) -> bool {
+        let link = self
+            .entry(subject)
+            .and_then(|entry| entry.link.as_ref().ok());
         link.is_some_and(|link| link.authorities().contains(secret))
-            && self.grants.permit(&me.namespace, Referent::Secret, secret)
+            && self
+                .grants
+                .permit(subject.namespace(), Referent::Secret, secret)
     }
 }
 

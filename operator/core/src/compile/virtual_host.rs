@@ -1,4 +1,4 @@
-//! A hostname: how TLS is spoken for it, and its routes.
+//! Compiles a virtual host: TLS of a hostname, and its routes.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
@@ -13,7 +13,7 @@ use crate::validate::{ActionSpec, Policy};
 use portolan_discovery::table::{Action, ClientCa, HostTls, Resource, VirtualHost};
 
 impl Index {
-    /// What the proxies of a class are told of a hostname.
+    /// Compiles a hostname for the proxies of a class.
     pub(super) fn virtual_host(
         &self,
         host: &Hostname,
@@ -24,7 +24,7 @@ impl Index {
             false => (None, None),
             true => match self.client_ca(link) {
                 Ok(client_ca) => (Some(self.host_tls(link, host, client_ca)), None),
-                // Nobody can show a certificate of authorities that are not known, so nobody gets in.
+                // No client certificate can be verified without the authorities, so every request is rejected.
                 Err(unresolved) => (Some(self.host_tls(link, host, None)), Some(unresolved)),
             },
         };
@@ -77,11 +77,13 @@ impl Index {
         }
     }
 
-    /// What the class says for the routes of a hostname. Whoever asks clients for a certificate is asked
+    /// Policy of the class for the routes of a hostname. An object that requires client certificates is asked
     /// before anything is served without one: what a class says for all does not count there.
     fn defaults(&self, link: &ResolvedRoot) -> Policy {
         let class = self.classes.get(&link.class);
-        let mut defaults = class.map(|it| it.defaults.clone()).unwrap_or_default();
+        let mut defaults = class
+            .map(|class| class.defaults.clone())
+            .unwrap_or_default();
         if link.tls.client_ca.is_some() {
             defaults.forbid_insecure();
         }
@@ -99,7 +101,7 @@ impl Index {
     }
 
     /// A backend that would get requests and cannot be found closes its route: its share would be
-    /// answered with errors, and nobody could tell which requests those are.
+    /// answered with errors, with nothing to show which requests those are.
     fn forward(
         &self,
         effective: &EffectiveRoute<'_>,

@@ -1,4 +1,4 @@
-//! What objects mean together: a synchronous state machine.
+//! Index of every watched object: a synchronous state machine.
 //!
 //! [`Index::apply`] takes in one event and touches what it concerns: before the change, so that what
 //! is left behind is found, and after it, so that what is new is. Reverse indexes ([`affected`],
@@ -18,6 +18,7 @@ pub(crate) mod unresolved;
 use crate::compile::{TicketKey, epoch};
 use crate::event::{Affected, Change, Event};
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use crate::{HoldAction, proxy_service};
 pub(crate) use affected::entries::Entry;
 use affected::expiry::ExpiryQueue;
@@ -57,12 +58,12 @@ pub struct Index {
     leases: Leases,
     ingresses: Ingresses,
     pub(crate) issuers: Issuers,
-    solvers: Solvers,
+    acme_solvers: Solvers,
     pub(crate) challenges: Challenges,
     ends: ExpiryQueue,
-    /// Absent until it was told: then no TLS session is resumed.
+    /// Absent until it is set: then no TLS session is resumed.
     pub(crate) ticket_key: Option<TicketKey>,
-    objects: ByNamespace<Entry>,
+    objects: ByNamespace<Subject, Entry>,
     certificates: HashMap<ObjectRef, Issuance>,
     /// The Service before the proxies of each class.
     proxy_services: HashMap<ObjectRef, ClassName>,
@@ -84,7 +85,7 @@ impl Index {
             leases: Leases::default(),
             ingresses: Ingresses::default(),
             issuers: Issuers::default(),
-            solvers: Solvers::default(),
+            acme_solvers: Solvers::default(),
             challenges: Challenges::default(),
             ends: ExpiryQueue::default(),
             ticket_key: None,
@@ -101,7 +102,7 @@ impl Index {
         self
     }
 
-    /// Takes in what was seen, and says what has to be looked at again.
+    /// Applies an event and returns everything that it may affect.
     pub fn apply(&mut self, event: Event) -> Affected {
         let mut affected = Affected::default();
         match event {
@@ -143,7 +144,7 @@ impl Index {
             Event::Pod(change) => {
                 for service in self.services.apply_pod(change) {
                     let users = self.users.of_service(&service);
-                    let asking = users.filter(|it| self.asks_for_pods(it));
+                    let asking = users.filter(|subject| self.asks_for_pods(subject));
                     self.mark_objects(&asking.cloned().collect(), &mut affected);
                     self.mark_solved_by(&service, &mut affected);
                 }
@@ -173,9 +174,11 @@ impl Index {
             Event::ClusterIssuer(change) => {
                 self.apply_issuer(Scope::Cluster, change, &mut affected);
             }
-            Event::Issuers(known) => self.know_issuers(Scope::Namespace, known, &mut affected),
-            Event::ClusterIssuers(known) => {
-                self.know_issuers(Scope::Cluster, known, &mut affected);
+            Event::Issuers(installed) => {
+                self.set_issuers_installed(Scope::Namespace, installed, &mut affected)
+            }
+            Event::ClusterIssuers(installed) => {
+                self.set_issuers_installed(Scope::Cluster, installed, &mut affected);
             }
             Event::Challenge(change) => self.apply_challenge(change, &mut affected),
             Event::Ingress(change) => {
@@ -191,7 +194,9 @@ impl Index {
                 }
             }
             Event::ReferenceGrant(change) => self.apply_grant(change, &mut affected),
-            Event::ReferenceGrants(known) => self.know_grants(known, &mut affected),
+            Event::ReferenceGrants(installed) => {
+                self.set_grants_installed(installed, &mut affected)
+            }
             Event::TicketKey(key) => {
                 let key = Some(key);
                 if self.ticket_key != key {
@@ -208,7 +213,7 @@ impl Index {
             }
         }
         self.reselect_certificates(&mut affected);
-        // What becomes of a root becomes of everybody below it.
+        // What affects a root affects every object below it.
         let below: Vec<_> = affected
             .objects
             .iter()
@@ -218,7 +223,7 @@ impl Index {
         affected
     }
 
-    /// What has to be done so that the right namespace holds a hostname, if anything.
+    /// Action by which the right namespace comes to hold a hostname, if any is needed.
     pub fn hold_action(&self, hostname: &Hostname) -> Option<HoldAction> {
         self.hostnames.hold_action(hostname)
     }
@@ -228,12 +233,12 @@ impl Index {
         self.users.named_secrets()
     }
 
-    /// Whether some class sends requests to pods only, so that pods have to be told.
+    /// Returns true if a class sends requests to pods only, so that pods must be watched.
     pub fn needs_pods(&self) -> bool {
         self.classes.asking_for_pods().next().is_some()
     }
 
-    /// Whether pods are needed and not all of them were told yet. Until they are, no endpoint is taken
+    /// Returns true if pods are needed and not all of them are listed yet. Until they are, no endpoint is taken
     /// for a foreign one.
     pub fn lacks_pods(&self) -> bool {
         self.needs_pods() && !self.services.pods.listed
@@ -241,16 +246,16 @@ impl Index {
 
     /// The class of an ExposedPort, when it is valid and has one; that of the first root above it,
     /// when others delegate to it.
-    pub fn class_of(&self, object: &ObjectRef) -> Option<&ClassName> {
-        let of = |it: &ObjectRef| self.linked(it).map(|(_, link)| &link.class);
+    pub fn class_of(&self, object: &Subject) -> Option<&ClassName> {
+        let of = |subject: &Subject| self.linked(subject).map(|(_, link)| &link.class);
         of(object).or_else(|| of(self.roots_of(object).first()?))
     }
 
-    pub(crate) fn entry(&self, object: &ObjectRef) -> Option<&Entry> {
+    pub(crate) fn entry(&self, object: &Subject) -> Option<&Entry> {
         self.objects.get(object)
     }
 
-    pub(crate) fn linked(&self, object: &ObjectRef) -> Option<(&Exposure, &ResolvedRoot)> {
+    pub(crate) fn linked(&self, object: &Subject) -> Option<(&Exposure, &ResolvedRoot)> {
         let entry = self.objects.get(object)?;
         match entry.link.as_ref().ok()? {
             Link::Root(root) => Some((&entry.object, root.as_ref())),
@@ -259,7 +264,7 @@ impl Index {
     }
 
     /// The name as it is kept here.
-    pub(crate) fn name_of(&self, object: &ObjectRef) -> Option<&ObjectRef> {
+    pub(crate) fn name_of(&self, object: &Subject) -> Option<&Subject> {
         self.objects.get_key_value(object).map(|(name, _)| name)
     }
 
@@ -270,22 +275,24 @@ impl Index {
     /// The hostnames that an object serves.
     pub(crate) fn served<'a>(
         &'a self,
-        me: &'a ObjectRef,
+        subject: &'a Subject,
         link: &'a ResolvedRoot,
     ) -> impl Iterator<Item = &'a Hostname> {
-        let serves = |host: &&Hostname| self.tls_owner(me, link, host).is_some();
+        let serves = |host: &&Hostname| self.tls_owner(subject, link, host).is_some();
         link.hostnames.iter().filter(serves)
     }
 
     fn apply_object(&mut self, change: Change<ExposedPort>, affected: &mut Affected) {
-        let me = change.reference();
+        let subject = Subject::ExposedPort(change.reference());
         let object = match change {
-            // Its children are being collected; making them anew would fight the garbage collector.
-            Change::Applied(it) if it.metadata.deletion_timestamp.is_some() => None,
-            Change::Applied(it) => Some(Exposure::read(*it)),
+            // Its children are being collected; recreating them would fight the garbage collector.
+            Change::Applied(exposed_port) if exposed_port.metadata.deletion_timestamp.is_some() => {
+                None
+            }
+            Change::Applied(exposed_port) => Some(Exposure::read(*exposed_port)),
             Change::Deleted(_) => None,
         };
-        self.put(&me, object, affected);
+        self.put(&subject, object, affected);
     }
 
     fn apply_class(&mut self, change: Change<ExposeClass>, affected: &mut Affected) {
@@ -319,7 +326,7 @@ impl Index {
             concerned.extend(self.users.of_default_class().iter().cloned());
         }
         // Requests are treated differently then, though the objects mean the same.
-        if before.map(|it| &it.defaults) != now.map(|it| &it.defaults) {
+        if before.map(|class| &class.defaults) != now.map(|class| &class.defaults) {
             self.mark_objects(&concerned, affected);
         }
         self.mark_restriction(before, now, affected);
@@ -329,8 +336,8 @@ impl Index {
     fn apply_certificate(&mut self, change: Change<Certificate>, affected: &mut Affected) {
         let name = change.reference();
         let differs = match change {
-            Change::Applied(it) => {
-                let now = store::issuance::read(&it);
+            Change::Applied(certificate) => {
+                let now = store::issuance::read(&certificate);
                 self.certificates.insert(name.clone(), now.clone()) != Some(now)
             }
             Change::Deleted(_) => self.certificates.remove(&name).is_some(),
@@ -341,7 +348,7 @@ impl Index {
         }
     }
 
-    /// Decides anew which certificate serves each hostname that was touched. Both the old and the new
+    /// Selects the certificate of each hostname that is affected again. Both the old and the new
     /// certificate are marked.
     fn reselect_certificates(&mut self, affected: &mut Affected) {
         let mut certificates = BTreeSet::new();
@@ -352,7 +359,7 @@ impl Index {
                         continue;
                     };
                     let oldest = self.oldest(class, &host);
-                    let secrets = oldest.map(|it| self.secrets_for(it.link, &host));
+                    let secrets = oldest.map(|server| self.secrets_for(server.link, &host));
                     (Slot::of_host(class, &host), secrets.unwrap_or_default())
                 }
                 Kind::ClassSettings => {

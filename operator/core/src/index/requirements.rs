@@ -4,7 +4,7 @@ use crate::index::store::classes::Class;
 use crate::names::ClassName;
 use portolan_crds::BackendEncryption;
 
-/// What a class asks of backends.
+/// Requirements of a class on backends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BackendRequirements {
     /// Who asks.

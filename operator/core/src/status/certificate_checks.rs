@@ -46,7 +46,7 @@ pub(super) fn certificate_is_good(
                     let told = format!("{host}: {}", refused.message);
                     failure(WITHOUT_SECRET, refused.reason, told)
                 }
-                Ok(()) => secret_is_good(host, &secret.called_in(from), FIELD, judge(secret)),
+                Ok(()) => secret_is_good(host, &secret.display_name(from), FIELD, judge(secret)),
             }
         }),
         Source::Shared(secret) => {
@@ -84,14 +84,14 @@ fn not_issued(
     let trial = context.index.challenges.newest(&secret.namespace, host);
     let issuance = context.index.issuance(secret);
     if let Some(trial) = trial.filter(|trial| trial.failed) {
-        let told = format!("the {} challenge failed: {}", trial.kind, trial.words);
+        let told = format!("the {} challenge failed: {}", trial.kind, trial.detail);
         return (Reason::ChallengeFailed, told);
     }
     if let Some(told) = issuance.and_then(|it| it.failure.as_ref()) {
         return (Reason::CertificateFailed, told.clone());
     }
-    if let Some(trial) = trial.filter(|trial| !trial.words.is_empty()) {
-        let told = format!("{} challenge: {}", trial.kind, trial.words);
+    if let Some(trial) = trial.filter(|trial| !trial.detail.is_empty()) {
+        let told = format!("{} challenge: {}", trial.kind, trial.detail);
         return (Reason::CertificatePending, told);
     }
     if let Some(trouble) = context.index.issuers.trouble(issuer, &secret.namespace) {

@@ -14,9 +14,10 @@ use crate::index::resolve::route_tree::Server;
 use crate::index::resolve::shared_hosts::HostShare;
 use crate::index::store::hostnames::Standing;
 use crate::index::unresolved::Unresolved;
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::observed::{ChildState, Observed, ObservedProxy, ServedCertificate};
 use crate::reason::Reason;
+use crate::subject::Subject;
 use jiff::Timestamp;
 use portolan_crds::Address;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub(super) struct CheckFailure {
 /// Everything that the checks look at, for one object.
 pub(super) struct CheckContext<'a> {
     pub(super) index: &'a Index,
-    pub(super) me: &'a ObjectRef,
+    pub(super) me: &'a Subject,
     object: &'a Exposure,
     pub(super) link: &'a ResolvedRoot,
     seen: &'a Observed,
@@ -119,7 +120,7 @@ impl CheckFailures {
 impl<'a> CheckContext<'a> {
     pub(super) fn new(
         index: &'a Index,
-        me: &'a ObjectRef,
+        me: &'a Subject,
         object: &'a Exposure,
         link: &'a ResolvedRoot,
         seen: &'a Observed,
@@ -192,7 +193,7 @@ impl<'a> CheckContext<'a> {
     }
 
     /// Whose word on TLS counts for a hostname: that of the oldest object that serves it.
-    pub(super) fn tls_owner(&self, host: &Hostname) -> (&ObjectRef, &ResolvedRoot) {
+    pub(super) fn tls_owner(&self, host: &Hostname) -> (&Subject, &ResolvedRoot) {
         let rule = self.index.tls_owner(self.me, self.link, host);
         rule.map_or((self.me, self.link), |it| (it.name, it.link))
     }

@@ -12,9 +12,11 @@ use crate::index::resolve::routing::Routing;
 use crate::index::store::hostnames::Standing;
 use crate::index::store::served_certificates::Slot;
 use crate::index::{Entry, Index};
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::observed::Observed;
 use crate::reason::Reason;
+use crate::reported::ReportedStatus;
+use crate::subject::Subject;
 use jiff::Timestamp;
 use portolan_crds::{ExposedPortStatus, Summary};
 
@@ -24,7 +26,7 @@ const PROGRAMMED: &[ConditionType] = &[ConditionType::Programmed];
 impl Index {
     pub(super) fn status_of_child(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         entry: &Entry,
         child: &Child,
         seen: &Observed,
@@ -33,7 +35,7 @@ impl Index {
         let object = &entry.object;
         let destinations = Destinations::of(self, me, object, &child.routing);
         let failures = self.findings_of_child(me, child, &destinations, seen);
-        let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+        let mut conditions = Conditions::new(object.generation, &object.reported.conditions, now);
         match self.loosens(me, &child.routing) {
             None => conditions.set_true(
                 ConditionType::Accepted,
@@ -73,7 +75,7 @@ impl Index {
             observed_generation: Some(object.generation),
             class_name: class.map(|class| class.as_str().to_owned()),
             summary: Some(Summary {
-                status: verdict(worst, &object.status).as_str().to_owned(),
+                status: verdict(worst, &object.reported).as_str().to_owned(),
                 hosts: hosts(&names),
                 certificate_expires: String::new(),
                 ends: super::ends(object),
@@ -91,7 +93,7 @@ impl Index {
     /// In the order in which a person would put things right.
     pub(super) fn findings_of_child(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         child: &Child,
         destinations: &Destinations,
         seen: &Observed,
@@ -134,7 +136,7 @@ impl Index {
     }
 
     /// The hostnames under which requests may come, with their roots.
-    fn hostnames_above(&self, me: &ObjectRef) -> Vec<(ObjectRef, Hostname)> {
+    fn hostnames_above(&self, me: &Subject) -> Vec<(Subject, Hostname)> {
         let roots = self.roots_of(me).into_iter();
         roots
             .flat_map(|root| {
@@ -145,11 +147,11 @@ impl Index {
             .collect()
     }
 
-    fn orphaned(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+    fn orphaned(&self, me: &Subject) -> Option<(Reason, String)> {
         if !self.roots_of(me).is_empty() {
             return None;
         }
-        let broken = |parent: &ObjectRef| {
+        let broken = |parent: &Subject| {
             let broken = self.delegation(parent, me).err()?;
             Some((
                 match broken.reason() {
@@ -172,7 +174,7 @@ impl Index {
         }))
     }
 
-    fn too_deep(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+    fn too_deep(&self, me: &Subject) -> Option<(Reason, String)> {
         (!self.roots_of(me).is_empty() && self.is_too_deep(me)).then(|| {
             let told = "no request comes down so far: too many objects stand above this one; have an object further up delegate to it";
             (Reason::DelegationTooDeep, told.to_owned())
@@ -180,7 +182,7 @@ impl Index {
     }
 
     /// A route that takes nothing of what is delegated, whoever delegates.
-    fn outside(&self, me: &ObjectRef, routing: &Routing) -> Option<(Reason, String)> {
+    fn outside(&self, me: &Subject, routing: &Routing) -> Option<(Reason, String)> {
         let parents: Vec<_> = self.parents(me).into_iter().collect();
         let bounds: Vec<_> = parents
             .iter()
@@ -209,7 +211,7 @@ impl Index {
     }
 
     /// A route that wants less than the root asks for.
-    pub(super) fn loosens(&self, me: &ObjectRef, routing: &Routing) -> Option<String> {
+    pub(super) fn loosens(&self, me: &Subject, routing: &Routing) -> Option<String> {
         let route = routing.routes.iter().find(|it| it.permits_insecure())?;
         let strict = self.roots_of(me).into_iter().find(|root| {
             let link = self.linked(root).map(|(_, link)| link);
@@ -226,14 +228,14 @@ impl Index {
 
     /// Whether clients must show a certificate under any hostname of a root, by its own word or by that of
     /// an older object that shares the hostname.
-    fn asks_for_certificates(&self, root: &ObjectRef, link: &ResolvedRoot) -> bool {
+    fn asks_for_certificates(&self, root: &Subject, link: &ResolvedRoot) -> bool {
         link.hostnames.iter().any(|host| {
             let rule = self.tls_owner(root, link, host).map_or(link, |it| it.link);
             rule.tls.client_ca.is_some()
         })
     }
 
-    fn root_not_serving(&self, me: &ObjectRef) -> Option<(Reason, String)> {
+    fn root_not_serving(&self, me: &Subject) -> Option<(Reason, String)> {
         self.hostnames_above(me)
             .into_iter()
             .find_map(|(root, host)| {
@@ -255,7 +257,7 @@ impl Index {
     }
 }
 
-fn verdict(worst: Option<&CheckFailure>, stored: &ExposedPortStatus) -> Phase {
+fn verdict(worst: Option<&CheckFailure>, stored: &ReportedStatus) -> Phase {
     match worst.map(|failure| failure.reason) {
         None => Phase::Ready,
         Some(Reason::Orphaned | Reason::DelegationCycle) => Phase::Orphaned,

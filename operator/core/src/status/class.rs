@@ -4,10 +4,11 @@ use super::conditions::{ConditionType, Conditions};
 use crate::index::Index;
 use crate::index::store::classes::Class;
 use crate::index::store::served_certificates::Slot;
-use crate::names::{ClassName, ObjectRef};
+use crate::names::ClassName;
 use crate::observed::{AckState, ChildState, Observed, ObservedProxy};
 use crate::proxy_service;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use jiff::Timestamp;
 use portolan_crds::{Address, ExposeClassProxies, ExposeClassStatus};
 
@@ -70,7 +71,7 @@ impl Index {
         let failing = mistaken
             .or(unresolved)
             .or(programmed)
-            .or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
+            .or_else(|| unreachable(seen, self.services.is_reachable(&proxies), &addresses));
         match &failing {
             None => {
                 conditions.set_true(ConditionType::Ready, Reason::Serving, "requests are taken")
@@ -100,7 +101,7 @@ impl Index {
             return (Reason::ClassDeleting, told.to_owned());
         };
         let more = count - named.len();
-        let mut named: Vec<_> = named.into_iter().map(ObjectRef::with_kind).collect();
+        let mut named: Vec<_> = named.into_iter().map(Subject::with_kind).collect();
         if more > 0 {
             named.push(format!("{more} more"));
         }

@@ -5,8 +5,8 @@ use crate::index::Index;
 use crate::index::resolve::exposure::Exposure;
 use crate::index::resolve::routing::Routing;
 use crate::index::unresolved::Unresolved;
-use crate::names::ObjectRef;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use crate::validate::RouteSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub(super) struct Destinations {
 }
 
 impl Destinations {
-    pub(super) fn of(index: &Index, me: &ObjectRef, object: &Exposure, routing: &Routing) -> Self {
+    pub(super) fn of(index: &Index, me: &Subject, object: &Exposure, routing: &Routing) -> Self {
         let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
         let (mut misunderstood, mut left_out) = (BTreeSet::new(), BTreeMap::new());
         for problem in broken_delegations(index, me, routing) {
@@ -59,8 +59,8 @@ impl Destinations {
                 Ok(backend) => index.services.behind(&backend.backend, requirements),
             };
             let by_message = |it: Unresolved| (it.message.clone(), it);
-            lacking.extend(behind.lacking.map(by_message));
-            left_out.extend(behind.left_out.map(by_message));
+            lacking.extend(behind.missing.map(by_message));
+            left_out.extend(behind.excluded.map(by_message));
         }
         for problem in routing.routes.iter().filter_map(weightless) {
             lacking.insert(problem.message.clone(), problem);
@@ -88,7 +88,7 @@ impl Destinations {
 
 fn broken_delegations(
     index: &Index,
-    me: &ObjectRef,
+    me: &Subject,
     routing: &Routing,
 ) -> impl Iterator<Item = Unresolved> {
     routing.routes.iter().filter_map(|route| {

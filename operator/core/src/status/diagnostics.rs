@@ -6,9 +6,10 @@ use super::destinations::{Destinations, told};
 use super::warnings;
 use crate::index::Index;
 use crate::index::resolve::exposure::{Child, Link, ResolvedRoot};
-use crate::names::{ClassName, ObjectRef};
+use crate::names::ClassName;
 use crate::observed::Observed;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use crate::validate::ValidationError;
 use jiff::Timestamp;
 
@@ -26,7 +27,7 @@ impl Index {
     /// of. In the order in which a person would put things right, each once.
     pub fn diagnostics(
         &self,
-        object: &ObjectRef,
+        object: &Subject,
         seen: &Observed,
         now: Timestamp,
     ) -> Vec<Diagnostic> {
@@ -69,7 +70,7 @@ impl Index {
 
     fn complaints_of_child(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         child: &Child,
         destinations: &Destinations,
         seen: &Observed,

@@ -57,7 +57,7 @@ impl Encryption {
                     Reason::BackendTls,
                     format!(
                         "every backend is reached over TLS, but nobody checks the certificate of Service {}; write tls with ca and subjectName for that backend",
-                        backend.backend.called
+                        backend.backend.display_name
                     ),
                 ),
                 (None, Some(requirements))
@@ -75,7 +75,7 @@ impl Encryption {
                 (None, _) => (
                     TransportSecurity::Clear,
                     Reason::NotEncrypted,
-                    backend.told_in_the_clear(),
+                    backend.plaintext_message(),
                 ),
             },
         };

@@ -10,11 +10,12 @@ use crate::index::resolve::certificates::Source;
 use crate::index::resolve::exposure::ResolvedRoot;
 use crate::index::store::secrets::KeyPair;
 use crate::index::store::served_certificates::Slot;
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::reason::Reason;
+use crate::reported::{ReportedHostname, ReportedStatus};
+use crate::subject::Subject;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use portolan_crds::{ExposedPortStatus, HostnameStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// An object in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,10 +69,9 @@ pub struct CertificateMetrics {
 
 impl Index {
     /// An object in numbers; `None` when it is gone.
-    pub fn metrics(&self, me: &ObjectRef) -> Option<ObjectMetrics> {
-        let status = &self.entry(me)?.object.status;
-        let summary = status.summary.as_ref();
-        let word = summary.map(|it| it.status.as_str()).unwrap_or_default();
+    pub fn metrics(&self, me: &Subject) -> Option<ObjectMetrics> {
+        let status = &self.entry(me)?.object.reported;
+        let phase = status.phase.as_str();
         let ready = condition(status, ConditionType::Ready);
         let is_ready = ready.is_some_and(|it| it.status == "True");
         let class = self.class_of(me).map(|class| class.as_str().to_owned());
@@ -83,9 +83,9 @@ impl Index {
         });
         Some(ObjectMetrics {
             class: class.or(status.class_name.clone()).unwrap_or_default(),
-            status: word.to_owned(),
+            status: phase.to_owned(),
             reason: ready.map(|it| it.reason.clone()).unwrap_or_default(),
-            ready: (word != Phase::Expired.as_str()).then_some(is_ready),
+            ready: (phase != Phase::Expired.as_str()).then_some(is_ready),
             endpoints_ready: endpoints_ready(status),
             proxies_behind: condition(status, ConditionType::Programmed).is_some_and(holds_up),
             hostnames: hostnames.collect(),
@@ -94,9 +94,9 @@ impl Index {
 
     fn certificate_metrics(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         link: &ResolvedRoot,
-        told: &HostnameStatus,
+        told: &ReportedHostname,
     ) -> Option<CertificateMetrics> {
         let shown = told.certificate.as_ref()?;
         let host = Hostname::parse(&told.name).ok()?;
@@ -115,18 +115,18 @@ impl Index {
             not_after: first.map(|pair| pair.not_after),
             renewal: issuance.flatten().and_then(|it| it.renewal_time),
             failures: issuance.map(|it| it.map_or(0, |it| it.failures)),
-            served: served(told, &shown.served_fingerprint, &pairs),
-            served_not_after: shown.not_after.as_ref().map(|Time(time)| *time),
+            served: served(told, &shown.fingerprint, &pairs),
+            served_not_after: shown.not_after,
         })
     }
 }
 
-fn condition(status: &ExposedPortStatus, condition_type: ConditionType) -> Option<&Condition> {
+fn condition(status: &ReportedStatus, condition_type: ConditionType) -> Option<&Condition> {
     let mut all = status.conditions.iter();
     all.find(|it| it.type_ == condition_type.as_str())
 }
 
-fn endpoints_ready(status: &ExposedPortStatus) -> Option<bool> {
+fn endpoints_ready(status: &ReportedStatus) -> Option<bool> {
     match condition(status, ConditionType::EndpointsReady)?
         .status
         .as_str()
@@ -149,7 +149,7 @@ fn holds_up(programmed: &Condition) -> bool {
 
 /// A status has a fingerprint when all proxies present the same; else its reason says whether one presents
 /// something else, or whether nobody is there to present anything.
-fn served(told: &HostnameStatus, fingerprint: &str, pairs: &[&KeyPair]) -> Option<bool> {
+fn served(told: &ReportedHostname, fingerprint: &str, pairs: &[&KeyPair]) -> Option<bool> {
     let differ = [Reason::CertificateNotServed, Reason::CertificateExpired];
     match (pairs, fingerprint) {
         ([], _) => None,

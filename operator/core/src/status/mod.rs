@@ -21,9 +21,11 @@ use crate::index::store::hostnames::Standing;
 use crate::index::store::served_certificates::Slot;
 use crate::index::unresolved::Unresolved;
 use crate::index::{Entry, Index};
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
 use crate::observed::{ChildState, Observed};
 use crate::reason::Reason;
+use crate::reported::ReportedStatus;
+use crate::subject::Subject;
 use crate::validate::ValidationError;
 use checks::{CheckContext, CheckFailure, CheckFailures};
 use conditions::{ConditionType, Conditions};
@@ -69,12 +71,8 @@ impl Phase {
     }
 
     /// Whether the object was ready once.
-    fn was_ready(stored: &ExposedPortStatus) -> bool {
-        let was = stored
-            .summary
-            .as_ref()
-            .map(|summary| summary.status.as_str());
-        [Some(Self::Ready.as_str()), Some(Self::Degraded.as_str())].contains(&was)
+    fn was_ready(reported: &ReportedStatus) -> bool {
+        [Self::Ready.as_str(), Self::Degraded.as_str()].contains(&reported.phase.as_str())
     }
 }
 
@@ -85,7 +83,7 @@ impl Index {
     /// written when it differs from what is stored.
     pub fn status(
         &self,
-        object: &ObjectRef,
+        object: &Subject,
         seen: &Observed,
         now: Timestamp,
     ) -> Option<ExposedPortStatus> {
@@ -100,7 +98,7 @@ impl Index {
     /// When the status must be judged again without any event, because a certificate expires.
     pub fn recheck_at(
         &self,
-        object: &ObjectRef,
+        object: &Subject,
         seen: &Observed,
         now: Timestamp,
     ) -> Option<Timestamp> {
@@ -126,7 +124,7 @@ impl Index {
 
     fn status_of_linked(
         &self,
-        me: &ObjectRef,
+        me: &Subject,
         entry: &Entry,
         link: &ResolvedRoot,
         seen: &Observed,
@@ -135,7 +133,7 @@ impl Index {
         let object = &entry.object;
         let context = CheckContext::new(self, me, object, link, seen, now);
         let failures = CheckFailures::collect(&context);
-        let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+        let mut conditions = Conditions::new(object.generation, &object.reported.conditions, now);
         let notice = warnings(link).into_iter().next();
         match &notice {
             None => conditions.set_true(
@@ -172,7 +170,7 @@ impl Index {
             .map(|host| hostname(&context, host, failures.of(host).first()))
             .collect();
         let summary = Summary {
-            status: verdict(&context, &hostnames, &object.status)
+            status: verdict(&context, &hostnames, &object.reported)
                 .as_str()
                 .to_owned(),
             hosts: hosts(&link.hostnames),
@@ -289,7 +287,7 @@ fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> Expo
         Some(ValidationError::Expired { .. }) => (Phase::Expired, ends(object)),
         _ => (Phase::Invalid, ends(object)),
     };
-    let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
+    let mut conditions = Conditions::new(object.generation, &object.reported.conditions, now);
     conditions.set_false(ConditionType::Accepted, reason, &message);
     for condition_type in [
         ConditionType::ResolvedRefs,
@@ -307,7 +305,7 @@ fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> Expo
     ExposedPortStatus {
         observed_generation: Some(object.generation),
         // Kept, so that a class that is back, or a mistake put right, finds the object where it was.
-        class_name: object.status.class_name.clone(),
+        class_name: object.reported.class_name.clone(),
         summary: Some(Summary {
             status: verdict.as_str().to_owned(),
             ends,
@@ -337,7 +335,7 @@ fn certificates_hold(context: &CheckContext<'_>) -> (ConditionType, Reason, &'st
 fn verdict(
     context: &CheckContext<'_>,
     hostnames: &[HostnameStatus],
-    stored: &ExposedPortStatus,
+    stored: &ReportedStatus,
 ) -> Phase {
     if context
         .link

@@ -44,7 +44,7 @@ impl Index {
         let (reason, message) = if !proxies.iter().any(|proxy| proxy.ready) {
             let told = format!("no proxy of class {class} takes requests");
             (Reason::NoReadyProxy, told)
-        } else if !self.services.answers(&service) {
+        } else if !self.services.is_reachable(&service) {
             let told = format!("no proxy of class {class} is an endpoint of its Service yet");
             (Reason::NoReadyProxy, told)
         } else if self.addresses(class).is_empty() {

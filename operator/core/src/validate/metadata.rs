@@ -3,6 +3,7 @@
 use super::ValidationErrors;
 use super::field_error::FieldError;
 use crate::MANAGED_BY;
+use crate::constants::INGRESS_CLASS;
 use crate::names::{is_small_label, is_within};
 use portolan_crds::{ANNOTATIONS_BYTES_MAX, CHILD_LABELS_MAX, ExposedPortSpec, GROUP};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ pub(crate) fn is_never_allowed(key: &str) -> bool {
     prefix.starts_with("external-dns.")
         || is_within(prefix, "cert-manager.io")
         || is_within(prefix, GROUP)
-        || key == "kubernetes.io/ingress.class"
+        || key == INGRESS_CLASS
         || name.ends_with("snippet")
         || ["server-alias", "auth-url", "auth-signin"].contains(&name)
 }

@@ -4,7 +4,8 @@ use super::field_error::FieldError;
 use super::parent;
 use super::policy::{Policy, method};
 use super::{Port, Reference, ValidationErrors, field, path, port, port_number};
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
+use crate::subject::Subject;
 use portolan_crds as crd;
 use portolan_discovery::pattern;
 use portolan_discovery::table::{
@@ -102,11 +103,11 @@ impl RouteSpec {
     }
 
     /// The object that requests are left to, when they are.
-    pub(crate) fn delegate(&self, namespace: &str) -> Option<ObjectRef> {
+    pub(crate) fn delegate(&self, namespace: &str) -> Option<Subject> {
         let ActionSpec::Delegate(to) = &self.action else {
             return None;
         };
-        Some(to.within(namespace))
+        Some(Subject::ExposedPort(to.within(namespace)))
     }
 
     /// The same route for other requests, and over TLS only where that is asked for.

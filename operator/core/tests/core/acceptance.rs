@@ -1,7 +1,7 @@
 //! Which objects are accepted at all, and which class they get.
 
 use crate::world::*;
-use portolan_core::{Event, ObjectRef, Reason};
+use portolan_core::{Event, Reason, Subject};
 use serde_json::json;
 
 #[test]
@@ -177,7 +177,7 @@ fn an_object_that_is_being_deleted_is_as_good_as_gone() {
 #[test]
 fn an_object_nobody_knows_has_no_status() {
     let world = World::ready();
-    let nobody = ObjectRef::new("team-a", "nobody");
+    let nobody = Subject::exposed_port("team-a", "nobody");
     assert_eq!(world.index.status(&nobody, &world.seen, now()), None);
     assert!(world.index.resources_of(&nobody).is_empty());
 }
@@ -190,6 +190,6 @@ fn a_newcomer_that_comes_last_disturbs_nobody() {
         let newcomer = exposed_port(namespace, "newcomer", 9, spec.clone());
         let affected = world.apply(Event::ExposedPort(applied(newcomer)));
         let objects: Vec<_> = affected.objects.into_iter().collect();
-        assert_eq!(objects, [ObjectRef::new(namespace, "newcomer")]);
+        assert_eq!(objects, [Subject::exposed_port(namespace, "newcomer")]);
     }
 }

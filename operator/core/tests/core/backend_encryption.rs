@@ -1,7 +1,7 @@
 //! What a class asks for on the way from the proxies to the endpoints, and what status says of it.
 
 use crate::world::*;
-use portolan_core::{AckState, Affected, Event, ObjectRef, Reason};
+use portolan_core::{AckState, Affected, Event, Reason, Subject};
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::{Action, Resource};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ fn what_is_sent_in_the_clear_is_told_and_stands_against_nothing() {
         &world,
         "False",
         Reason::NotEncrypted,
-        "spec.service: port http of Service shop is spoken to in the clear (HTTP/1.1)",
+        "spec.service: traffic to Service \"shop\" port http is not encrypted (HTTP/1.1)",
     );
     world.is(Reason::Serving);
     put_service(&mut world, "two", "h2c");
@@ -94,7 +94,7 @@ fn what_is_sent_in_the_clear_is_told_and_stands_against_nothing() {
         &world,
         "False",
         Reason::NotEncrypted,
-        "spec.routes[1].backends[0].tls: port http of Service two is spoken to in the clear (HTTP/2)",
+        "spec.routes[1].backends[0].tls: traffic to Service \"two\" port http is not encrypted (HTTP/2)",
     );
 }
 
@@ -212,16 +212,16 @@ fn a_class_that_asks_for_tls_closes_routes_that_would_be_in_the_clear_and_no_oth
         &world,
         "False",
         Reason::BackendNotEncrypted,
-        "spec.routes[4].backends[0].tls: port 80 of Service outside is spoken to in the clear (HTTP/1.1), and class public forbids it; write tls for this backend, or appProtocol: https at that port",
+        "spec.routes[4].backends[0].tls: Forbidden: traffic to Service \"outside\" port 80 is not encrypted (HTTP/1.1), and class \"public\" requires TLS; set tls on this backend, or appProtocol: https on that port",
     );
     world.is(Reason::BackendNotEncrypted);
     let resolved = condition(&world.status(), "ResolvedRefs");
     assert_eq!(resolved, ("False".into(), "BackendNotEncrypted".into()));
     let all = world.status().description;
     for right in [
-        "spec.routes[1].backends[0].tls: port http of Service plain is",
-        "spec.routes[2].backends[0].tls: port http of Service h2c is spoken to in the clear (HTTP/2), and class public forbids it; write tls for this backend, or appProtocol: h2 at that port",
-        "spec.service: port http of Service shop is spoken to in the clear (HTTP/1.1), and class public forbids it; write appProtocol: https at that port of the Service, or a route",
+        "spec.routes[1].backends[0].tls: Forbidden: traffic to Service \"plain\" port http is",
+        "spec.routes[2].backends[0].tls: Forbidden: traffic to Service \"h2c\" port http is not encrypted (HTTP/2), and class \"public\" requires TLS; set tls on this backend, or appProtocol: h2 on that port",
+        "spec.service: Forbidden: traffic to Service \"shop\" port http is not encrypted (HTTP/1.1), and class \"public\" requires TLS; set appProtocol: https on that port of the Service, or use a route",
     ] {
         assert!(all.contains(right), "{all}");
     }
@@ -235,13 +235,13 @@ fn what_is_right_is_told_for_a_service_that_portolan_makes_too() {
     world.put_shop(spec.clone());
     let made = world.index.children(&world.shop).remove(0).name;
     let ports = json!([{"name": "http", "port": 8080}]);
-    let owner = format!("uid-{}-{}", world.shop.namespace, world.shop.name);
+    let owner = format!("uid-{}-{}", world.shop.namespace(), world.shop.name());
     let own = own_service("team-a", &made, &owner, json!({"ports": ports}));
     world.apply(Event::Service(applied(own)));
     world.see_everything();
     world.is(Reason::BackendNotEncrypted);
     let told = world.status().description;
-    let right = "and class public forbids it; write a route with backends: [{port: http, tls: {}}]";
+    let right = "and class \"public\" requires TLS; set tls on a route with backends: [{port: http, tls: {}}]";
     assert!(
         told.starts_with("spec.port: ") && told.contains(right),
         "{told}"
@@ -288,7 +288,7 @@ fn a_childs_status_tells_of_its_own_backends_under_the_class_of_its_root() {
     );
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "service": "plain", "port": 80});
     world.expose("team-a", "child", 9, spec);
-    let name = ObjectRef::new("team-a", "child");
+    let name = Subject::exposed_port("team-a", "child");
     let of_child = |world: &World| {
         let status = world.index.status(&name, &world.seen, now()).unwrap();
         told(&status)
@@ -316,6 +316,9 @@ fn a_childs_status_tells_of_its_own_backends_under_the_class_of_its_root() {
         (status.as_str(), reason.as_str()),
         ("False", "BackendNotEncrypted")
     );
-    assert!(message.contains("class strict forbids it"), "{message}");
+    assert!(
+        message.contains("class \"strict\" requires TLS"),
+        "{message}"
+    );
     assert_eq!(actions(&world), ["team-a/plain:http", "team-a/tls:http"]);
 }

@@ -2,7 +2,7 @@
 //! shared and no others.
 
 use crate::world::*;
-use portolan_core::{Event, Index, ObjectRef, Reason};
+use portolan_core::{Event, Index, Reason, Subject};
 use portolan_discovery::table::Resource;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn together() -> World {
 }
 
 /// Name and hostnames of each Certificate of an object.
-fn certificates(index: &Index, object: &ObjectRef) -> Vec<(String, Value)> {
+fn certificates(index: &Index, object: &Subject) -> Vec<(String, Value)> {
     let children = index.children(object).into_iter();
     let certificates = children.filter(|it| it.kind == "Certificate");
     certificates
@@ -155,7 +155,7 @@ fn under_a_hostname_of_several_objects_that_of_the_oldest_counts() {
     let young = json!({"hostnames": [HOST, "c.example.com"],
         "routes": [{"match": {"path": {"prefix": "/young"}}, "respond": {"status": 200}}]});
     world.expose("team-a", "young", 9, young);
-    let young = ObjectRef::new("team-a", "young");
+    let young = Subject::exposed_port("team-a", "young");
     let of_young = certificates(&world.index, &young);
     assert_eq!(of_young.len(), 1);
     assert_eq!(of_young[0].1, json!(["c.example.com"]));

@@ -1,7 +1,7 @@
 //! What is written to the cluster, as it is written. A changed snapshot is a rolling change in every cluster.
 
 use crate::world::*;
-use portolan_core::{Child, Event, ObjectRef};
+use portolan_core::{Child, Event, Subject};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -120,7 +120,10 @@ fn a_long_name_is_hashed_in_the_label_and_whole_in_the_annotation() {
     let name = "n".repeat(200);
     let spec = json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]});
     world.expose("team-a", &name, 1, spec);
-    for child in world.index.children(&ObjectRef::new("team-a", &name)) {
+    for child in world
+        .index
+        .children(&Subject::exposed_port("team-a", &name))
+    {
         let metadata = &child.value["metadata"];
         assert!(
             metadata["labels"]["portolan.dev/exposed-port"]

@@ -96,7 +96,7 @@ fn a_class_that_is_deleted_serves_on_and_names_whom() {
     let name = class_name("public");
     assert!(!world.index.is_finished(&name));
     for name in ["a", "b", "c", "d"] {
-        let object = portolan_core::ObjectRef::new("team-a", name);
+        let object = portolan_core::Subject::exposed_port("team-a", name);
         assert_eq!(
             world.index.class_of(&object),
             Some(&class_name("public")),

@@ -2,7 +2,7 @@
 //! is wrong.
 
 use crate::world::*;
-use portolan_core::{Affected, Event, ObjectRef, Observed};
+use portolan_core::{Affected, Event, Observed, Subject};
 use portolan_crds::ExposeClassStatus;
 use portolan_discovery::table::{AllowedOrigins, Resource, Route};
 use serde_json::{Value, json};
@@ -91,7 +91,9 @@ fn a_changed_class_touches_the_hosts_of_its_objects_and_nothing_when_it_says_the
     let touched = |affected: &Affected| {
         let resource = (class_name("public"), virtual_host(HOST));
         affected.resources.contains(&resource)
-            && affected.objects.contains(&ObjectRef::new("team-a", "shop"))
+            && affected
+                .objects
+                .contains(&Subject::exposed_port("team-a", "shop"))
     };
     let said = json!({"timeouts": {"idle": "5m"}});
     assert!(touched(&put_class(&mut world, said.clone())));
@@ -131,7 +133,7 @@ fn for_a_child_the_class_is_that_of_its_root() {
     assert_eq!((timeouts.idle, timeouts.response), (seconds(3), seconds(1)));
     assert_eq!(rows[1].timeouts.response, seconds(2), "that of the root");
     let affected = put_class(&mut world, json!({}));
-    let child = ObjectRef::new("marketing", "docs");
+    let child = Subject::exposed_port("marketing", "docs");
     assert!(affected.objects.contains(&child), "{affected:?}");
 }
 
@@ -155,7 +157,7 @@ fn where_clients_need_a_certificate_no_class_lets_them_in_without() {
         delegating(&mut world, json!({}), tls.clone());
         assert_eq!(open(&world), [false, false]);
         // Nobody of them asked for it, so nobody is told to leave it out.
-        let child = ObjectRef::new("marketing", "docs");
+        let child = Subject::exposed_port("marketing", "docs");
         let status = world.index.status(&child, &Observed::default(), now());
         assert_eq!(condition(&status.unwrap(), "Accepted").1, "Accepted");
         put(

@@ -1,7 +1,7 @@
 //! Routes that are left to another object, which agrees to it.
 
 use crate::world::*;
-use portolan_core::{Affected, Event, ObjectRef, Observed, Reason};
+use portolan_core::{Affected, Event, Observed, Reason, Subject};
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::{Action, PathMatch, Resource, Route};
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn row(path: &str, what: &str) -> (String, String) {
 }
 
 fn status_of(world: &World, namespace: &str, name: &str) -> ExposedPortStatus {
-    let object = ObjectRef::new(namespace, name);
+    let object = Subject::exposed_port(namespace, name);
     world
         .index
         .status(&object, &Observed::default(), now())
@@ -154,8 +154,9 @@ fn without_the_childs_consent_nothing_is_left_to_it() {
     world.is(Reason::DelegationNotPermitted);
     let sentence = world.status().description;
     assert!(
-        sentence
-            .starts_with("spec.routes[0].delegate: ExposedPort marketing/docs does not allow it"),
+        sentence.starts_with(
+            "spec.routes[0].delegate: Forbidden: ExposedPort \"marketing/docs\" does not allow it"
+        ),
         "{sentence}"
     );
     is(&world, "marketing", "docs", Reason::Orphaned);
@@ -316,7 +317,7 @@ fn a_chain_narrows_step_by_step() {
     assert!(
         affected
             .objects
-            .contains(&ObjectRef::new("platform", "api")),
+            .contains(&Subject::exposed_port("platform", "api")),
         "it is an orphan now"
     );
     let sentence = is(&world, "platform", "api", Reason::Orphaned);
@@ -443,7 +444,9 @@ fn a_child_has_a_service_and_no_names_of_its_own() {
     let mut world = delegating();
     let spec = json!({"allowedParents": [{"namespace": "team-a"}], "selector": {"app": "docs"}, "port": 80});
     world.expose("marketing", "docs", 7, spec);
-    let children = world.index.children(&ObjectRef::new("marketing", "docs"));
+    let children = world
+        .index
+        .children(&Subject::exposed_port("marketing", "docs"));
     let kinds: Vec<_> = children.iter().map(|it| it.kind).collect();
     assert_eq!(kinds, ["Service"]);
     is(&world, "marketing", "docs", Reason::Applying);
@@ -458,7 +461,7 @@ fn a_child_waits_for_its_root_and_is_told_when_that_serves() {
         "docs",
         json!([answer("/docs", "docs")]),
     );
-    let child = ObjectRef::new("marketing", "docs");
+    let child = Subject::exposed_port("marketing", "docs");
     let affected = world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
     assert!(affected.objects.contains(&child));
     is(&world, "marketing", "docs", Reason::ParentNotServing);
@@ -515,7 +518,7 @@ fn what_is_too_far_below_a_hostname_is_told_above_and_below() {
         "{described}"
     );
     let reason = |world: &World, name: &str| {
-        let child = ObjectRef::new("team-a", name);
+        let child = Subject::exposed_port("team-a", name);
         let status = world.index.status(&child, &Observed::default(), now());
         condition(&status.unwrap(), "Programmed").1
     };

@@ -80,13 +80,13 @@ fn the_sentence_names_what_is_missing() {
     let told = |world: &World| world.status().description;
     assert_eq!(
         told(&world),
-        "spec.routes[0].backends[0].service: Service team-b/blog is of another namespace, and the cluster knows no ReferenceGrants, which would allow that; have the Gateway API's CustomResourceDefinitions installed, or name a Service of namespace team-a"
+        "spec.routes[0].backends[0].service: Forbidden: Service \"team-b/blog\" is in another namespace, and ReferenceGrants are not installed; install the Gateway API CustomResourceDefinitions, or name a Service in namespace \"team-a\""
     );
     let affected = world.apply(Event::ReferenceGrants(true));
     assert!(affected.objects.contains(&world.shop), "{affected:?}");
     assert_eq!(
         told(&world),
-        "spec.routes[0].backends[0].service: Service team-b/blog is of another namespace, and no ReferenceGrant of namespace team-b lets ExposedPorts of namespace team-a refer to it; have one made there, or name a Service of namespace team-a"
+        "spec.routes[0].backends[0].service: Forbidden: Service \"team-b/blog\" is in another namespace, and no ReferenceGrant in that namespace allows it; create one in namespace \"team-b\" for ExposedPorts of namespace \"team-a\", or name a Service in namespace \"team-a\""
     );
 }
 

@@ -9,7 +9,8 @@
 use crate::steps::*;
 use crate::world::*;
 use portolan_core::{
-    Affected, Child, ClassName, Diagnostic, Event, HoldAction, Hostname, Index, ObjectRef, Observed,
+    Affected, Child, ClassName, Diagnostic, Event, HoldAction, Hostname, Index, ObjectRef,
+    Observed, Subject,
 };
 use portolan_crds::{Address, ExposeClassStatus, ExposedPortStatus};
 use portolan_discovery::table::{
@@ -20,19 +21,19 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::collections::{BTreeMap, BTreeSet};
 
-type OfIngress = (Vec<ObjectRef>, Vec<Diagnostic>, Vec<Address>);
+type OfIngress = (Vec<Subject>, Vec<Diagnostic>, Vec<Address>);
 
 /// Everything that follows from an index.
 #[derive(Debug, Default, PartialEq)]
 struct Derived {
-    children: BTreeMap<ObjectRef, Vec<Child>>,
+    children: BTreeMap<Subject, Vec<Child>>,
     /// The hostnames of an Ingress, what is wrong beside them, and where they lead.
     ingresses: BTreeMap<ObjectRef, OfIngress>,
-    statuses: BTreeMap<ObjectRef, ExposedPortStatus>,
+    statuses: BTreeMap<Subject, ExposedPortStatus>,
     classes: BTreeMap<ClassName, ExposeClassStatus>,
     finalizers: BTreeMap<ClassName, Vec<String>>,
     /// The UIDs of those that are to be deleted.
-    deletions: BTreeMap<ObjectRef, String>,
+    deletions: BTreeMap<Subject, String>,
     class_children: BTreeMap<ClassName, Vec<Child>>,
     holds: BTreeMap<Hostname, HoldAction>,
     resources: BTreeMap<(ClassName, ResourceName), (Resource, Vec<Origin>)>,
@@ -50,7 +51,11 @@ impl Derived {
     /// As the operator does after each event: what is named is derived anew, nothing else.
     fn follow(&mut self, index: &Index, mut affected: Affected) {
         // Whoever looks at a hostname of an Ingress looks at the Ingress.
-        let of_hosts = affected.objects.iter().filter_map(ObjectRef::ingress);
+        let of_hosts = affected
+            .objects
+            .iter()
+            .filter_map(Subject::ingress)
+            .cloned();
         affected.ingresses.extend(of_hosts);
         for object in affected.objects {
             let children = index.children(&object);
@@ -164,12 +169,12 @@ impl Derived {
         for namespace in NAMESPACES {
             affected
                 .objects
-                .extend((0..3).map(|o| ObjectRef::new(namespace, format!("xp-{o}"))));
+                .extend((0..3).map(|o| Subject::exposed_port(namespace, format!("xp-{o}"))));
         }
         for namespace in NAMESPACES {
             for name in ["in-0", "in-1"] {
                 let ingress = ObjectRef::new(namespace, name);
-                let of = |name: &&str| ObjectRef::host_of(&ingress, &host(name));
+                let of = |name: &&str| Subject::ingress_host(&ingress, &host(name));
                 affected.objects.extend(HOSTS.iter().map(of));
             }
         }

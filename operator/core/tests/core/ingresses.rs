@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use k8s_openapi::api::networking::v1::Ingress;
-use portolan_core::{Affected, Event, INGRESS_CONTROLLER, ObjectRef, Observed, Reason};
+use portolan_core::{Affected, Event, INGRESS_CONTROLLER, ObjectRef, Observed, Reason, Subject};
 use portolan_discovery::table::{Action, PathMatch, Resource, VirtualHost};
 use serde_json::{Value, json};
 
@@ -27,8 +27,8 @@ fn shop(more: Value) -> Ingress {
 }
 
 /// The hostname of `team-a/shop`.
-fn of_shop(name: &str) -> ObjectRef {
-    ObjectRef::host_of(&ObjectRef::new("team-a", "shop"), &host(name))
+fn of_shop(name: &str) -> Subject {
+    Subject::ingress_host(&ObjectRef::new("team-a", "shop"), &host(name))
 }
 
 fn served(world: &World, name: &str) -> Option<VirtualHost> {
@@ -68,7 +68,7 @@ fn is(found: &[(String, String)], expected: &[(&str, &str)]) {
 }
 
 /// Why the hostname is not ready, in the words of its Ingress.
-fn reason(world: &World, me: &ObjectRef) -> (String, String) {
+fn reason(world: &World, me: &Subject) -> (String, String) {
     let status = world.index.status(me, &Observed::default(), now()).unwrap();
     let ready = status
         .conditions
@@ -242,7 +242,7 @@ fn another_namespace_loses_and_reads_who_holds_the_hostname() {
         ingress("team-b", "thief", 1, "public", all(HOST)),
     );
     is(&routes(&world, HOST), &[("/", "team-a/shop:http")]);
-    let thief = ObjectRef::host_of(&ObjectRef::new("team-b", "thief"), &host(HOST));
+    let thief = Subject::ingress_host(&ObjectRef::new("team-b", "thief"), &host(HOST));
     let (held, told) = reason(&world, &thief);
     assert_eq!(held, Reason::HostnameHeld.as_str());
     assert!(told.contains("held by namespace team-a"), "{told}");
@@ -287,7 +287,7 @@ fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route(
             json!({"rules": [rule(HOST, &paths[..1])]}),
         ),
     );
-    let me = ObjectRef::new("team-a", "first");
+    let me = Subject::exposed_port("team-a", "first");
     let status = world
         .index
         .status(&me, &Observed::default(), now())
@@ -322,7 +322,8 @@ fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
         &[("/", "ServiceNotFound")],
     );
     let (_, told) = reason(&world, &of_shop("b.example.com"));
-    let sentence = "spec.rules[1].http.paths[0].backend.service.name: there is no Service none";
+    let sentence =
+        "spec.rules[1].http.paths[0].backend.service.name: Not found: Service \"none\" not found";
     assert!(told.starts_with(sentence), "{told}");
     let (invalid, told) = reason(&world, &of_shop("c.example.com"));
     assert_eq!(invalid, Reason::InvalidSpec.as_str());
@@ -404,7 +405,9 @@ fn what_was_told_is_remembered_until_another_ingress_has_the_name() {
         .index
         .status(&me, &Observed::default(), now())
         .unwrap();
-    world.index.remember(&me, status.clone());
+    world
+        .index
+        .remember(&me, portolan_core::ReportedStatus::from(&status));
     let later = now() + jiff::SignedDuration::from_hours(1);
     let again = world
         .index
@@ -460,8 +463,7 @@ fn annotations_of_another_controller_are_told_to_be_without_effect() {
     };
     assert_eq!(diagnostic.reason, Reason::AnnotationNotSupported);
     let told = &diagnostic.message;
-    let sentence =
-        "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target and 1 more: not read";
+    let sentence = "metadata.annotations: Unsupported value: nginx.ingress.kubernetes.io/rewrite-target and 1 more: ignored";
     assert!(told.starts_with(sentence), "{told}");
     assert!(served(&world, HOST).is_some());
 }

@@ -8,7 +8,7 @@ use crate::steps::*;
 use crate::world::*;
 use portolan_core::{
     AckState, Change, Child, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
-    ObservedProxy,
+    ObservedProxy, Subject,
 };
 use portolan_crds::{
     ExposeClass, ExposeClassStatus, ExposedPort, ExposedPortStatus, HostnameStatus,
@@ -177,9 +177,10 @@ impl Cluster {
 
     /// As if its children were stored, and a proxy had loaded everything.
     fn status(&self, object: &ObjectRef) -> Option<ExposedPortStatus> {
-        let children = self.index.children(object);
+        let subject = Subject::ExposedPort(object.clone());
+        let children = self.index.children(&subject);
         let children = children.iter().map(|it| (it.key(), ChildState::Applied));
-        let resources = self.index.resources_of(object).into_iter();
+        let resources = self.index.resources_of(&subject).into_iter();
         let proxy = ObservedProxy {
             name: "proxy".to_owned(),
             ready: true,
@@ -192,7 +193,7 @@ impl Cluster {
             children: children.collect(),
             proxies: vec![proxy],
         };
-        self.index.status(object, &seen, now())
+        self.index.status(&subject, &seen, now())
     }
 
     /// The hostnames that an object has for itself.
@@ -383,7 +384,7 @@ impl Others {
         for object in all {
             let status = cluster.status(object);
             if !shared.objects.contains(object) {
-                let children = index.children(object);
+                let children = index.children(&Subject::ExposedPort(object.clone()));
                 others.objects.insert(object.clone(), (status, children));
             } else if object != me {
                 let hosts = status.into_iter().flat_map(|status| status.hostnames);
@@ -427,7 +428,9 @@ fn met(cluster: &Cluster, me: &ObjectRef, shared: &Shared, others: &Others, blow
     let delegations = Delegations::of(&objects);
     let spec = &objects[me].spec;
     let own = cluster.own_names(me);
-    let resources = cluster.index.resources_of(me);
+    let resources = cluster
+        .index
+        .resources_of(&Subject::ExposedPort(me.clone()));
     let serves = resources
         .iter()
         .any(|(_, name)| name.kind == Kind::VirtualHost);

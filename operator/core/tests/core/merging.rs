@@ -1,7 +1,7 @@
 //! Several objects of one namespace under one hostname.
 
 use crate::world::*;
-use portolan_core::{AckState, Affected, Event, ObjectRef, Observed, Reason};
+use portolan_core::{AckState, Affected, Event, Observed, Reason, Subject};
 use portolan_discovery::table::{Action, PathMatch, Resource, VirtualHost};
 use serde_json::{Value, json};
 
@@ -177,7 +177,7 @@ fn under_a_hostname_that_is_shared_the_oldest_has_the_certificate() {
     let mut world = with_elder(json!({"tls": issued, "routes": answers("elder", &["/a"])}));
     put(&mut world, "shop", 5, json!({"tls": issued}));
     let certificates = |world: &World, name: &str| {
-        let children = world.index.children(&ObjectRef::new("team-a", name));
+        let children = world.index.children(&Subject::exposed_port("team-a", name));
         children
             .iter()
             .filter(|it| it.kind == "Certificate")
@@ -233,7 +233,7 @@ fn another_namespace_has_no_share() {
     world.expose("team-b", "older", 1, spec);
     assert_eq!(routes(&world), [row("/", "team-a/shop:http")]);
     let status = world.index.status(
-        &ObjectRef::new("team-b", "older"),
+        &Subject::exposed_port("team-b", "older"),
         &Observed::default(),
         now(),
     );

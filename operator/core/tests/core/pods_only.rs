@@ -2,7 +2,7 @@
 
 use crate::world::*;
 use k8s_openapi::api::core::v1::Pod;
-use portolan_core::{Event, ObjectRef, Reason};
+use portolan_core::{Event, Reason, Subject};
 use portolan_discovery::table::{Action, Resource};
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn what_is_no_pod_of_the_namespace_is_never_contacted_and_the_rest_is_served() {
         ("True", "ForeignEndpoint")
     );
     assert!(
-        message.starts_with("endpoint 10.0.0.2 (and 1 more) of Service shop is the address of no pod of namespace team-a, so class public never contacts it; leave it out"),
+        message.starts_with("endpoint 10.0.0.2 (and 1 more) of Service \"shop\" is not the address of a pod in namespace \"team-a\", and class \"public\" does not use it; remove it"),
         "{message}"
     );
     assert!(
@@ -216,7 +216,7 @@ fn a_name_outside_is_no_pod() {
     world.is(Reason::ForeignEndpoint);
     let told = world.status().description;
     assert!(
-        told.starts_with("spec.routes[0].backends[0].service: Service far stands for \"db.example.com\", and class public sends requests to pods only; name a Service of pods"),
+        told.starts_with("spec.routes[0].backends[0].service: Forbidden: Service \"far\" has externalName \"db.example.com\", and class \"public\" sends requests to pods only; name a Service with pods"),
         "{told}"
     );
     let Some(Resource::VirtualHost(served)) = world.resource(&virtual_host(HOST)) else {
@@ -238,7 +238,7 @@ fn whoever_is_delegated_to_is_judged_under_the_class_of_the_root() {
     world.expose("team-a", "child", 7, spec);
     assert_eq!(addresses(&world), ["10.0.0.1:8080"]);
     let affected = world.apply(Event::Pod(gone("team-a", "own")));
-    let child = ObjectRef::new("team-a", "child");
+    let child = Subject::exposed_port("team-a", "child");
     assert!(affected.objects.contains(&child));
     let status = world.index.status(&child, &world.seen, now()).unwrap();
     assert_eq!(

@@ -315,7 +315,7 @@ fn objects_of_a_namespace_agree_on_a_shared_certificate_whatever_else_they_serve
         "routes": [{"match": {"path": {"prefix": "/blog"}}, "respond": {"status": 200}}],
     });
     world.expose("team-a", "blog", 6, blog);
-    let blog = portolan_core::ObjectRef::new("team-a", "blog");
+    let blog = portolan_core::Subject::exposed_port("team-a", "blog");
     let status = world.index.status(&blog, &world.seen, now()).unwrap();
     let conflicts = status
         .hostnames

@@ -199,13 +199,13 @@ fn words_that_nobody_understands_are_told_and_close_nothing() {
         (
             "redis",
             None,
-            "Service shop: appProtocol \"redis\" of port 80 (http) is not understood",
+            "Service \"shop\": appProtocol \"redis\" of port 80 (http) is not supported",
         ),
         (
             "",
             Some(("h2c", "80,8443")),
-            "Service shop: annotation projectcontour.io/upstream-protocol.h2c lists \"8443\", \
-             which is no port of it; it has 80 (http)",
+            "Service \"shop\": annotation projectcontour.io/upstream-protocol.h2c lists \"8443\", \
+             which is not one of its ports; it has 80 (http)",
         ),
     ] {
         say(&mut world, app_protocol, annotation);

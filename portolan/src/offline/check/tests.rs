@@ -162,7 +162,7 @@ const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: shop, nam
 fn checks_ingresses_of_portolan_in_their_own_fields() {
     let findings = check(&[("a.yaml", &(ingress("public", "none") + SERVICE))]);
     let expected = [
-        "a.yaml:13: warning: Ingress t/web: spec.rules[0].http.paths[0].backend.service.name: there is no Service none;",
+        "a.yaml:13: warning: Ingress t/web: spec.rules[0].http.paths[0].backend.service.name: Not found: Service \"none\" not found;",
         "a.yaml:14: error: Ingress t/web: spec.rules[1].host: is missing",
         "a.yaml:3: warning: Ingress t/web: metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: not read",
     ];

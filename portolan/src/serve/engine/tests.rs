@@ -3,7 +3,7 @@
 use super::super::environment::ServingConfig;
 use super::*;
 use jiff::SignedDuration;
-use portolan_core::{ClassName, TicketKey};
+use portolan_core::{ClassName, Subject, TicketKey};
 use portolan_discovery::table::{Action, Kind, Resource, TicketSeed, UpstreamProtocol};
 use std::net::Ipv4Addr;
 
@@ -65,7 +65,7 @@ impl Fixture {
             .engine
             .take_changes()
             .objects
-            .remove(&ObjectRef::new("default", name))?;
+            .remove(&Subject::exposed_port("default", name))?;
         row.map(|row| {
             (
                 row.status.summary.unwrap().status,
@@ -330,7 +330,7 @@ fn a_deleted_object_is_removed_and_reported() {
     let batch = fixture.write("shop.yaml", "").unwrap();
     assert_eq!((batch.upserts.len(), batch.removals.len()), (0, 2));
     assert_eq!(
-        fixture.engine.take_changes().objects[&ObjectRef::new("default", "shop")],
+        fixture.engine.take_changes().objects[&Subject::exposed_port("default", "shop")],
         None
     );
 }

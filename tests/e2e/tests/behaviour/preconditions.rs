@@ -223,7 +223,7 @@ async fn missing_issuer_is_pending_until_created() -> Result<()> {
             .unready(&namespace, "x", "IssuerNotFound", SOON)
             .await?;
         let message = text(pending.hostname(&host)?, "/message");
-        ensure!(message.contains("there is no Issuer late; "), "{message}");
+        ensure!(message.contains("Issuer \"late\" not found; "), "{message}");
         ensure!(
             text(&pending.0, "/status/summary/status") == "Pending",
             "{pending}"

@@ -1,35 +1,36 @@
-//! Which classes objects use: those stay until the last object is gone, and say so.
+//! Classes in use: those stay until the last object is gone, and report it.
 
 use crate::IN_USE;
 use crate::event::Affected;
 use crate::index::resolve::exposure::Link;
 use crate::index::{Entry, Index};
-use crate::names::{ClassName, ObjectRef};
+use crate::names::ClassName;
+use crate::subject::Subject;
 use std::collections::BTreeSet;
 
 /// Which classes were used before a change.
 pub(in crate::index) struct Usage(Vec<(ClassName, bool)>);
 
 impl Index {
-    /// What has to stand in `metadata.finalizers` of a class; `None` when it does.
+    /// Finalizers that a class should have; `None` when it has them.
     ///
-    /// A class that objects use is not gone before them. Nobody can give that promise any more for one
-    /// that is being deleted, which the API server lets finalizers be taken from only.
+    /// A class that objects use is not gone before them. One that is being deleted cannot be
+    /// protected any more: the API server only allows its finalizers to be removed.
     pub fn finalizers(&self, class: &ClassName) -> Option<Vec<String>> {
         let facts = self.classes.get(class)?;
-        let has = facts.finalizers.iter().any(|it| it == IN_USE);
+        let has = facts.finalizers.iter().any(|finalizer| finalizer == IN_USE);
         let mut finalizers = facts.finalizers.clone();
         match (has, self.is_used(class)) {
             (false, true) if !facts.leaving => finalizers.push(IN_USE.to_owned()),
-            (true, false) => finalizers.retain(|it| it != IN_USE),
+            (true, false) => finalizers.retain(|finalizer| finalizer != IN_USE),
             _ => return None,
         }
         Some(finalizers)
     }
 
-    /// Whether a class is being deleted, and nobody uses it: then nothing is made for it any more.
+    /// Returns true if a class is being deleted and unused: then nothing is created for it any more.
     pub fn is_finished(&self, class: &ClassName) -> bool {
-        let leaving = self.classes.get(class).is_some_and(|it| it.leaving);
+        let leaving = self.classes.get(class).is_some_and(|facts| facts.leaving);
         leaving && !self.is_used(class)
     }
 
@@ -47,7 +48,7 @@ impl Index {
     /// Marks the classes that have a first user now, or none; one that is being deleted names them.
     pub(in crate::index) fn mark_used(&self, before: Usage, affected: &mut Affected) {
         for (class, was_used) in before.0 {
-            let leaving = self.classes.get(&class).is_some_and(|it| it.leaving);
+            let leaving = self.classes.get(&class).is_some_and(|facts| facts.leaving);
             if leaving || was_used != self.is_used(&class) {
                 affected.classes.insert(class);
             }
@@ -59,7 +60,7 @@ impl Index {
         &self,
         class: &ClassName,
         some: usize,
-    ) -> Option<(Vec<&ObjectRef>, usize)> {
+    ) -> Option<(Vec<&Subject>, usize)> {
         let users = self.users.served_by(class)?;
         Some((users.iter().take(some).collect(), users.len()))
     }

@@ -1,13 +1,14 @@
-//! What a change concerns: who has to be looked at again, and what the proxies may have to be told.
+//! Marks what a change affects: exposures to check again, and resources that proxies may need.
 
 use crate::event::Affected;
 use crate::index::Index;
 use crate::index::resource_names::class_settings;
 use crate::index::resource_names::virtual_host;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::subject::Subject;
 use std::collections::BTreeSet;
 
-/// Whether those who want a hostname may stand differently now.
+/// Treatment of the claimants of a marked hostname.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::index) enum Claimants {
     Keep,
@@ -19,21 +20,21 @@ impl Index {
     /// and everybody that it is related to.
     pub(in crate::index) fn mark_replaced(
         &self,
-        me: &ObjectRef,
+        subject: &Subject,
         hosts: &BTreeSet<Hostname>,
         affected: &mut Affected,
     ) {
         self.mark_hosts(hosts, Claimants::Keep, affected);
-        let concerned = self.delegating_to(me);
+        let concerned = self.delegating_to(subject);
         self.mark_objects(&concerned, affected);
         for object in &concerned {
             affected.objects.extend(self.overridden_by(object));
         }
-        affected.objects.extend(self.delegated_to_by(me));
+        affected.objects.extend(self.delegated_to_by(subject));
     }
 
     /// Marks hostnames, those below a wildcard among them, and perhaps everybody who wants them and
-    /// all that is told because of them.
+    /// every resource that depends on them.
     pub(in crate::index) fn mark_hosts<'a>(
         &self,
         hosts: impl IntoIterator<Item = &'a Hostname>,
@@ -62,15 +63,15 @@ impl Index {
         }
     }
 
-    /// Marks objects, and what the proxies are told because of them.
+    /// Marks objects, and the resources that depend on them.
     pub(in crate::index) fn mark_objects(
         &self,
-        objects: &BTreeSet<ObjectRef>,
+        objects: &BTreeSet<Subject>,
         affected: &mut Affected,
     ) {
-        for me in objects {
-            affected.objects.insert(me.clone());
-            for root in self.roots_of(me) {
+        for subject in objects {
+            affected.objects.insert(subject.clone());
+            for root in self.roots_of(subject) {
                 let Some((_, link)) = self.linked(&root) else {
                     continue;
                 };
@@ -81,16 +82,16 @@ impl Index {
         }
     }
 
-    /// Marks what is told because an object serves a hostname, and those below it with it.
+    /// Marks the resources of a hostname that an object serves, and of those below it.
     pub(in crate::index) fn mark_host_of(
         &self,
-        me: &ObjectRef,
+        subject: &Subject,
         host: &Hostname,
         affected: &mut Affected,
     ) {
-        if let Some((object, link)) = self.linked(me) {
+        if let Some((object, link)) = self.linked(subject) {
             let mut names = self.host_resources(object, link, host);
-            for below in self.descendants(me) {
+            for below in self.descendants(subject) {
                 if let Some((object, routing)) = self.routing(&below) {
                     names.extend(self.backend_resources(object, routing, &link.requirements));
                 }
@@ -122,8 +123,8 @@ impl Index {
         }
     }
 
-    /// The Service before the proxies tells every object of the class its addresses, and whether
-    /// anybody answers there.
+    /// Marks a class and its objects: the Service before the proxies has their addresses, and shows
+    /// whether they are reachable.
     pub(in crate::index) fn mark_class_of(&self, service: &ObjectRef, affected: &mut Affected) {
         if let Some(class) = self.proxy_services.get(service) {
             affected.classes.insert(class.clone());

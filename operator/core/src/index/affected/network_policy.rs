@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 const NEVER: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 impl Index {
-    /// Whether a class restricts a namespace. That of the release has policies of its own.
+    /// Returns true if a class restricts a namespace. That of the release has policies of its own.
     fn restricts(&self, class: Option<&Class>, namespace: &str) -> bool {
         let may = namespace != self.namespace && !NEVER.contains(&namespace);
-        may && class.is_some_and(|it| it.restricts(self.namespaces.home(namespace)))
+        may && class.is_some_and(|class| class.restricts(self.namespaces.home(namespace)))
     }
 
-    /// Whether any class does.
+    /// Returns true if any class does.
     pub(crate) fn is_restricted(&self, namespace: &str) -> bool {
         let mut classes = self.classes.names();
         classes.any(|class| self.restricts(self.classes.get(class), namespace))
@@ -37,24 +37,27 @@ impl Index {
         restricting.cloned().collect()
     }
 
-    /// Marks whoever has endpoints where a class restricts now, or no longer.
+    /// Marks the objects with endpoints where a class restricts now, or no longer.
     pub(in crate::index) fn mark_restriction(
         &self,
         before: Option<&Class>,
         now: Option<&Class>,
         affected: &mut Affected,
     ) {
-        let said = |class: Option<&Class>| class.and_then(|it| it.spec.network_policy.clone());
-        if said(before) == said(now) {
+        let policy =
+            |class: Option<&Class>| class.and_then(|class| class.spec.network_policy.clone());
+        if policy(before) == policy(now) {
             return;
         }
         let all = self.namespaces.names();
-        for namespace in all.filter(|it| self.restricts(before, it) != self.restricts(now, it)) {
+        for namespace in all
+            .filter(|namespace| self.restricts(before, namespace) != self.restricts(now, namespace))
+        {
             self.mark_restricted(namespace, affected);
         }
     }
 
-    /// Marks whoever has endpoints in a namespace that is restricted now, or no longer.
+    /// Marks the objects with endpoints in a namespace that is restricted now, or no longer.
     pub(in crate::index) fn mark_restricted(&self, namespace: &str, affected: &mut Affected) {
         let users = self.users.of_services_in(namespace);
         affected.objects.extend(users.cloned());

@@ -1,4 +1,4 @@
-//! Who refers to what, so that a change finds those that it concerns without looking at anybody else.
+//! Reverse references: from a Service, Secret, class or namespace to the exposures that depend on it.
 
 use crate::index::Entry;
 use crate::index::resolve::certificates::Source;
@@ -6,6 +6,7 @@ use crate::index::resolve::exposure::Link;
 use crate::index::store::grants::{Grants, Referent};
 use crate::index::store::issuers::IssuerName;
 use crate::names::{ClassName, ObjectRef};
+use crate::subject::Subject;
 use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -23,13 +24,13 @@ pub(crate) struct Users {
     /// Namespaces that objects of other namespaces refer into.
     namespaces: Refers<String>,
     /// Objects that routes are delegated to.
-    delegates: Refers<ObjectRef>,
+    delegates: Refers<Subject>,
     /// Classes that objects name, were given, or have.
     classes: Refers<ClassName>,
     /// Classes by those that are accepted there.
     accepted: Refers<ClassName>,
     /// Those for which another default class may be another class.
-    takes_default: HashSet<ObjectRef>,
+    takes_default: HashSet<Subject>,
     /// Classes by the Secret of their default certificate.
     class_secrets: HashMap<ObjectRef, BTreeSet<ClassName>>,
     /// How many objects and classes name each Secret.
@@ -38,7 +39,7 @@ pub(crate) struct Users {
 }
 
 #[derive(Debug)]
-struct Refers<K>(HashMap<K, BTreeSet<ObjectRef>>);
+struct Refers<K>(HashMap<K, BTreeSet<Subject>>);
 
 impl<K> Default for Refers<K> {
     fn default() -> Self {
@@ -47,11 +48,11 @@ impl<K> Default for Refers<K> {
 }
 
 impl<K: Eq + Hash + Clone> Refers<K> {
-    fn add(&mut self, key: &K, user: &ObjectRef) {
+    fn add(&mut self, key: &K, user: &Subject) {
         self.0.entry(key.clone()).or_default().insert(user.clone());
     }
 
-    fn remove(&mut self, key: &K, user: &ObjectRef) {
+    fn remove(&mut self, key: &K, user: &Subject) {
         if let Some(users) = self.0.get_mut(key) {
             users.remove(user);
             if users.is_empty() {
@@ -60,7 +61,7 @@ impl<K: Eq + Hash + Clone> Refers<K> {
         }
     }
 
-    fn of<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> impl Iterator<Item = &ObjectRef> + use<'_, K, Q>
+    fn of<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> impl Iterator<Item = &Subject> + use<'_, K, Q>
     where
         K: Borrow<Q>,
     {
@@ -69,61 +70,58 @@ impl<K: Eq + Hash + Clone> Refers<K> {
 }
 
 impl Users {
-    pub(crate) fn of_service(&self, service: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn of_service(&self, service: &ObjectRef) -> impl Iterator<Item = &Subject> {
         self.services.of(service)
     }
 
     /// Those that refer to any Service of a namespace.
-    pub(crate) fn of_services_in(&self, namespace: &str) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn of_services_in(&self, namespace: &str) -> impl Iterator<Item = &Subject> {
         self.services_within.of(namespace)
     }
 
-    pub(crate) fn of_secret(&self, secret: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn of_secret(&self, secret: &ObjectRef) -> impl Iterator<Item = &Subject> {
         self.secrets.of(secret)
     }
 
-    pub(crate) fn of_certificate(
-        &self,
-        certificate: &ObjectRef,
-    ) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn of_certificate(&self, certificate: &ObjectRef) -> impl Iterator<Item = &Subject> {
         self.certificates.of(certificate)
     }
 
-    /// Those who have a certificate issued by somebody.
-    pub(crate) fn of_issuer(&self, issuer: &IssuerName) -> impl Iterator<Item = &ObjectRef> {
+    /// Those whose certificates an issuer issues.
+    pub(crate) fn of_issuer(&self, issuer: &IssuerName) -> impl Iterator<Item = &Subject> {
         self.issuers.of(issuer)
     }
 
-    /// Everybody who has a certificate issued.
-    pub(crate) fn of_cert_manager(&self) -> BTreeSet<ObjectRef> {
+    /// Every exposure that has a certificate issued.
+    pub(crate) fn of_cert_manager(&self) -> BTreeSet<Subject> {
         self.certificates.0.values().flatten().cloned().collect()
     }
 
     /// The objects of other namespaces that refer to something of a namespace, whether or not they may.
-    pub(crate) fn referring_into(&self, namespace: &String) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn referring_into(&self, namespace: &String) -> impl Iterator<Item = &Subject> {
         self.namespaces.of(namespace)
     }
 
-    /// Everybody who refers to something of another namespace.
-    pub(crate) fn of_other_namespaces(&self) -> BTreeSet<ObjectRef> {
+    /// Every exposure that refers to something of another namespace.
+    pub(crate) fn of_other_namespaces(&self) -> BTreeSet<Subject> {
         self.namespaces.0.values().flatten().cloned().collect()
     }
 
     /// Those who delegate to an object, whether or not it allows that.
-    pub(crate) fn delegating_to(&self, object: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn delegating_to(&self, object: &Subject) -> impl Iterator<Item = &Subject> {
         self.delegates.of(object)
     }
 
-    pub(crate) fn of_class(&self, class: &ClassName) -> impl Iterator<Item = &ObjectRef> {
+    pub(crate) fn of_class(&self, class: &ClassName) -> impl Iterator<Item = &Subject> {
         self.classes.of(class)
     }
 
-    /// Those that use a class: it serves them, or is about to. `None` when nobody does.
-    pub(crate) fn served_by(&self, class: &ClassName) -> Option<&BTreeSet<ObjectRef>> {
+    /// Those that use a class: it serves them, or is about to. `None` when it is unused.
+    pub(crate) fn served_by(&self, class: &ClassName) -> Option<&BTreeSet<Subject>> {
         self.accepted.0.get(class)
     }
 
-    pub(crate) fn of_default_class(&self) -> &HashSet<ObjectRef> {
+    pub(crate) fn of_default_class(&self) -> &HashSet<Subject> {
         &self.takes_default
     }
 
@@ -132,89 +130,91 @@ impl Users {
         &self.named
     }
 
-    /// Whether the set of Secrets that objects name differs now.
-    pub(crate) fn enter(&mut self, me: &ObjectRef, entry: &Entry, grants: &Grants) -> bool {
+    /// Returns true if the set of Secrets that objects name differs now.
+    pub(crate) fn enter(&mut self, subject: &Subject, entry: &Entry, grants: &Grants) -> bool {
         for class in classes(entry) {
-            self.classes.add(class, me);
+            self.classes.add(class, subject);
         }
         if entry.object.takes_default() {
-            self.takes_default.insert(me.clone());
+            self.takes_default.insert(subject.clone());
         }
         let Ok(link) = &entry.link else {
             return false;
         };
         for service in link.routing().services() {
-            self.services.add(&service, me);
-            self.services_within.add(&service.namespace, me);
+            self.services.add(&service, subject);
+            self.services_within.add(&service.namespace, subject);
         }
         for object in link.routing().delegates() {
-            self.delegates.add(&object, me);
+            self.delegates.add(&object, subject);
         }
         for namespace in link.other_namespaces() {
-            self.namespaces.add(&namespace, me);
+            self.namespaces.add(&namespace, subject);
         }
         if let Link::Root(link) = link {
-            self.accepted.add(&link.class, me);
+            self.accepted.add(&link.class, subject);
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
-                    self.secrets.add(&secret, me);
+                    self.secrets.add(&secret, subject);
                 }
                 if let Source::Issued(issuer) = link.source(host) {
-                    self.certificates.add(&link.issued.certificate(host), me);
-                    if let Some(issuer) = IssuerName::meant(issuer, &me.namespace) {
-                        self.issuers.add(&issuer, me);
+                    self.certificates
+                        .add(&link.issued.certificate(host), subject);
+                    if let Some(issuer) = IssuerName::meant(issuer, subject.namespace()) {
+                        self.issuers.add(&issuer, subject);
                     }
                 }
             }
         }
         let mut differs = false;
         for secret in link.own_secrets() {
-            self.secrets.add(&secret, me);
+            self.secrets.add(&secret, subject);
         }
-        for secret in watched(me, link, grants) {
+        for secret in watched(subject, link, grants) {
             differs |= self.name(secret);
         }
         differs
     }
 
-    /// Whether the set of Secrets that objects name differs now.
-    pub(crate) fn leave(&mut self, me: &ObjectRef, entry: &Entry, grants: &Grants) -> bool {
+    /// Returns true if the set of Secrets that objects name differs now.
+    pub(crate) fn leave(&mut self, subject: &Subject, entry: &Entry, grants: &Grants) -> bool {
         for class in classes(entry) {
-            self.classes.remove(class, me);
+            self.classes.remove(class, subject);
         }
-        self.takes_default.remove(me);
+        self.takes_default.remove(subject);
         let Ok(link) = &entry.link else {
             return false;
         };
         for service in link.routing().services() {
-            self.services.remove(&service, me);
-            self.services_within.remove(&service.namespace, me);
+            self.services.remove(&service, subject);
+            self.services_within.remove(&service.namespace, subject);
         }
         for object in link.routing().delegates() {
-            self.delegates.remove(&object, me);
+            self.delegates.remove(&object, subject);
         }
         for namespace in link.other_namespaces() {
-            self.namespaces.remove(&namespace, me);
+            self.namespaces.remove(&namespace, subject);
         }
         if let Link::Root(link) = link {
-            self.accepted.remove(&link.class, me);
+            self.accepted.remove(&link.class, subject);
             for host in &link.hostnames {
                 for secret in link.secrets(host) {
-                    self.secrets.remove(&secret, me);
+                    self.secrets.remove(&secret, subject);
                 }
-                self.certificates.remove(&link.issued.certificate(host), me);
+                self.certificates
+                    .remove(&link.issued.certificate(host), subject);
                 if let Source::Issued(issuer) = link.source(host)
-                    && let Some(issuer) = IssuerName::meant(issuer, &me.namespace)
+                    && let Some(issuer) = IssuerName::meant(issuer, subject.namespace())
                 {
-                    self.issuers.remove(&issuer, me);
+                    self.issuers.remove(&issuer, subject);
                 }
             }
         }
         let mut differs = false;
         for secret in link.own_secrets() {
-            self.secrets.remove(&secret, me);
+            self.secrets.remove(&secret, subject);
         }
-        for secret in watched(me, link, grants) {
+        for secret in watched(subject, link, grants) {
             differs |= self.unname(&secret);
         }
         differs
@@ -225,7 +225,7 @@ impl Users {
         self.class_secrets.get(secret).into_iter().flatten()
     }
 
-    /// Whether the set of Secrets that are named differs now.
+    /// Returns true if the set of Secrets that are named differs now.
     pub(crate) fn enter_class(&mut self, class: &ClassName, secret: Option<ObjectRef>) -> bool {
         let Some(secret) = secret else {
             return false;
@@ -235,7 +235,7 @@ impl Users {
         self.name(secret)
     }
 
-    /// Whether the set of Secrets that are named differs now.
+    /// Returns true if the set of Secrets that are named differs now.
     pub(crate) fn leave_class(&mut self, class: &ClassName, secret: Option<&ObjectRef>) -> bool {
         let Some(secret) = secret else {
             return false;
@@ -271,9 +271,9 @@ impl Users {
 
 /// The Secrets that are watched because of an object: those that it may refer to, and the class's. A Secret
 /// of another namespace is not even read without that namespace's consent.
-fn watched(me: &ObjectRef, link: &Link, grants: &Grants) -> BTreeSet<ObjectRef> {
+fn watched(subject: &Subject, link: &Link, grants: &Grants) -> BTreeSet<ObjectRef> {
     let own = link.own_secrets().into_iter();
-    own.filter(|secret| grants.permit(&me.namespace, Referent::Secret, secret))
+    own.filter(|secret| grants.permit(subject.namespace(), Referent::Secret, secret))
         .chain(link.shared_secrets().cloned())
         .collect()
 }

@@ -1,5 +1,4 @@
-//! What became of the challenges by which an ACME server has somebody prove that a name is theirs: it is
-//! told of a hostname whose certificate does not come.
+//! ACME challenges by hostname: the status of a hostname whose certificate is not issued reports the newest.
 
 use crate::event::{Affected, Change};
 use crate::index::Index;
@@ -23,29 +22,29 @@ pub(crate) struct ChallengeState {
     created: Timestamp,
     /// How the server looks: `HTTP-01`, say.
     pub(crate) kind: String,
-    /// Whether the server has looked, and was not content.
+    /// The server has checked, and failed the challenge.
     pub(crate) failed: bool,
-    /// What is waited for, or what the server said.
-    pub(crate) words: String,
+    /// Reason to wait, or the message of the server.
+    pub(crate) detail: String,
 }
 
 impl Challenges {
-    /// The hostname of which something else is told now.
+    /// Applies a change; returns the hostnames whose challenges differ.
     fn apply(&mut self, change: Change<Challenge>) -> BTreeSet<(String, Hostname)> {
         let name = change.reference();
         let mut concerned = BTreeSet::new();
         let before = self.hosts.remove(&name).and_then(|host| {
             let key = (name.namespace.clone(), host);
-            let trials = self.of.get_mut(&key)?;
-            let trial = trials.remove(&name)?;
-            if trials.is_empty() {
+            let states = self.of.get_mut(&key)?;
+            let state = states.remove(&name)?;
+            if states.is_empty() {
                 self.of.remove(&key);
             }
-            Some((key, trial))
+            Some((key, state))
         });
         let now = match change {
-            Change::Applied(it) => {
-                read(&it).map(|(host, trial)| ((name.namespace.clone(), host), trial))
+            Change::Applied(challenge) => {
+                read(&challenge).map(|(host, state)| ((name.namespace.clone(), host), state))
             }
             Change::Deleted(_) => None,
         };
@@ -53,20 +52,20 @@ impl Challenges {
             concerned.extend(before.map(|(key, _)| key));
             concerned.extend(now.as_ref().map(|(key, _)| key.clone()));
         }
-        if let Some((key, trial)) = now {
+        if let Some((key, state)) = now {
             self.hosts.insert(name.clone(), key.1.clone());
-            self.of.entry(key).or_default().insert(name, trial);
+            self.of.entry(key).or_default().insert(name, state);
         }
         concerned
     }
 
     /// The newest challenge for a hostname.
     pub(crate) fn newest(&self, namespace: &str, host: &Hostname) -> Option<&ChallengeState> {
-        let trials = self.of.get(&(namespace.to_owned(), host.clone()))?;
-        let newest = trials
+        let states = self.of.get(&(namespace.to_owned(), host.clone()))?;
+        let newest = states
             .iter()
-            .max_by_key(|(name, trial)| (trial.created, *name));
-        newest.map(|(_, trial)| trial)
+            .max_by_key(|(name, state)| (state.created, *name));
+        newest.map(|(_, state)| state)
     }
 }
 
@@ -86,7 +85,7 @@ fn read(challenge: &Challenge) -> Option<(Hostname, ChallengeState)> {
             created: created.map(|Time(at)| *at).unwrap_or_default(),
             kind: spec.type_.clone(),
             failed,
-            words: truncate::cut(&status.reason),
+            detail: truncate::truncate(&status.reason),
         },
     ))
 }
@@ -99,7 +98,7 @@ impl Index {
     ) {
         for (namespace, host) in self.challenges.apply(change) {
             let claimants = self.hostnames.claimants(&host);
-            let concerned = claimants.filter(|(object, _)| object.namespace == namespace);
+            let concerned = claimants.filter(|(object, _)| object.namespace() == namespace);
             affected
                 .objects
                 .extend(concerned.map(|(object, _)| object.clone()));

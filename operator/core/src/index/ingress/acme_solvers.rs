@@ -4,6 +4,7 @@
 //! Such an Ingress takes no hostname: it counts where the namespace that it is in holds the hostname
 //! already, for paths below `/.well-known/acme-challenge/` and for nothing else.
 
+use crate::constants::{INGRESS_CLASS, SOLVER};
 use crate::event::{Affected, Change};
 use crate::index::Index;
 use crate::index::resolve::routing::FieldRef;
@@ -14,30 +15,23 @@ use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress};
 use portolan_discovery::table::{self, Action, Kind, PathMatch, ResourceName, Route, RouteMatch};
 use std::collections::{BTreeSet, HashMap};
 
-/// The label that cert-manager gives the Ingresses of its solvers, with the value `true`.
-pub const SOLVER: &str = "acme.cert-manager.io/http01-solver";
-
-/// How Ingresses named their class before `spec.ingressClassName`; cert-manager writes it where an
-/// issuer says `class`.
-const OLD_CLASS: &str = "kubernetes.io/ingress.class";
-
 /// Where a CA looks (RFC 8555, 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
 /// The Ingresses of solvers.
 #[derive(Debug, Default)]
 pub(crate) struct Solvers {
-    solvers: HashMap<ObjectRef, Solver>,
+    by_ingress: HashMap<ObjectRef, Solver>,
     by_host: HashMap<Hostname, BTreeSet<ObjectRef>>,
     by_service: HashMap<ObjectRef, BTreeSet<ObjectRef>>,
 }
 
-/// What matters of such an Ingress.
+/// Solver, from its Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Solver {
     /// Whose proxies are to answer; `None`: anybody's.
     class: Option<String>,
-    answers: Vec<ChallengeRoute>,
+    routes: Vec<ChallengeRoute>,
 }
 
 /// One path of a hostname, and who answers there.
@@ -57,23 +51,23 @@ impl Solvers {
             Change::Applied(ingress) => read(ingress),
             Change::Deleted(_) => None,
         };
-        let before = self.solvers.remove(&name);
+        let before = self.by_ingress.remove(&name);
         let same = before == now;
         let mut hosts = BTreeSet::new();
-        for answer in before.iter().flat_map(|it| &it.answers) {
-            leave(&mut self.by_host, &answer.host, &name);
-            leave(&mut self.by_service, &answer.service, &name);
-            hosts.insert(answer.host.clone());
+        for route in before.iter().flat_map(|solver| &solver.routes) {
+            leave(&mut self.by_host, &route.host, &name);
+            leave(&mut self.by_service, &route.service, &name);
+            hosts.insert(route.host.clone());
         }
-        for answer in now.iter().flat_map(|it| &it.answers) {
-            let of_host = self.by_host.entry(answer.host.clone()).or_default();
+        for route in now.iter().flat_map(|solver| &solver.routes) {
+            let of_host = self.by_host.entry(route.host.clone()).or_default();
             of_host.insert(name.clone());
-            let of_service = self.by_service.entry(answer.service.clone()).or_default();
+            let of_service = self.by_service.entry(route.service.clone()).or_default();
             of_service.insert(name.clone());
-            hosts.insert(answer.host.clone());
+            hosts.insert(route.host.clone());
         }
         if let Some(now) = now {
-            self.solvers.insert(name, now);
+            self.by_ingress.insert(name, now);
         }
         if same { BTreeSet::new() } else { hosts }
     }
@@ -81,11 +75,11 @@ impl Solvers {
     /// The hostnames whose challenges a Service answers.
     fn hosts_of(&self, service: &ObjectRef) -> BTreeSet<Hostname> {
         let ingresses = self.by_service.get(service).into_iter().flatten();
-        let solvers = ingresses.filter_map(|it| self.solvers.get(it));
+        let solvers = ingresses.filter_map(|name| self.by_ingress.get(name));
         solvers
-            .flat_map(|it| &it.answers)
-            .filter(|it| it.service == *service)
-            .map(|it| it.host.clone())
+            .flat_map(|solver| &solver.routes)
+            .filter(|route| route.service == *service)
+            .map(|route| route.host.clone())
             .collect()
     }
 
@@ -98,14 +92,14 @@ impl Solvers {
     ) -> impl Iterator<Item = &'a ChallengeRoute> {
         let ingresses = self.by_host.get(host).into_iter().flatten();
         let solvers = ingresses
-            .filter(move |it| it.namespace == namespace)
-            .filter_map(|it| self.solvers.get(it));
-        let meant = move |it: &&Solver| it.class.as_deref().is_none_or(&is_meant);
+            .filter(move |name| name.namespace == namespace)
+            .filter_map(|name| self.by_ingress.get(name));
+        let meant = move |solver: &&Solver| solver.class.as_deref().is_none_or(&is_meant);
         let mut paths = BTreeSet::new();
         solvers
             .filter(meant)
-            .flat_map(|it| &it.answers)
-            .filter(move |it| it.host == *host && paths.insert(it.path.as_str()))
+            .flat_map(|solver| &solver.routes)
+            .filter(move |route| route.host == *host && paths.insert(route.path.as_str()))
     }
 }
 
@@ -122,19 +116,19 @@ fn leave<K: Eq + std::hash::Hash>(
     }
 }
 
-/// Whether cert-manager made it for a challenge.
+/// Returns true if cert-manager made it for a challenge.
 pub(in crate::index) fn is_solver(ingress: &Ingress) -> bool {
     let labels = ingress.metadata.labels.as_ref();
-    labels.is_some_and(|it| it.get(SOLVER).map(String::as_str) == Some("true"))
+    labels.is_some_and(|labels| labels.get(SOLVER).map(String::as_str) == Some("true"))
 }
 
 /// How an Ingress names its class.
 pub(in crate::index) fn named_class(ingress: &Ingress) -> Option<&str> {
     let spec = ingress.spec.as_ref();
-    let said = spec.and_then(|spec| spec.ingress_class_name.as_ref());
+    let class = spec.and_then(|spec| spec.ingress_class_name.as_ref());
     let annotations = ingress.metadata.annotations.as_ref();
-    let old = || annotations?.get(OLD_CLASS);
-    said.or_else(old).map(String::as_str)
+    let old = || annotations?.get(INGRESS_CLASS);
+    class.or_else(old).map(String::as_str)
 }
 
 /// `None` for any other Ingress.
@@ -144,23 +138,30 @@ fn read(ingress: &Ingress) -> Option<Solver> {
     }
     let namespace = ingress.metadata.namespace.as_deref()?;
     let spec = ingress.spec.as_ref()?;
-    let mut answers = Vec::new();
+    let mut routes = Vec::new();
     for rule in spec.rules.iter().flatten() {
-        let host = rule.host.as_deref().and_then(|it| Hostname::parse(it).ok());
+        let host = rule
+            .host
+            .as_deref()
+            .and_then(|host| Hostname::parse(host).ok());
         // A wildcard has no address at which a CA could ask.
         let Some(host) = host.filter(|host| !host.is_wildcard()) else {
             continue;
         };
         let paths = rule.http.iter().flat_map(|http| &http.paths);
-        answers.extend(paths.filter_map(|path| answer(&host, namespace, path)));
+        routes.extend(paths.filter_map(|path| challenge_route(&host, namespace, path)));
     }
     Some(Solver {
         class: named_class(ingress).map(str::to_owned),
-        answers,
+        routes,
     })
 }
 
-fn answer(host: &Hostname, namespace: &str, path: &HTTPIngressPath) -> Option<ChallengeRoute> {
+fn challenge_route(
+    host: &Hostname,
+    namespace: &str,
+    path: &HTTPIngressPath,
+) -> Option<ChallengeRoute> {
     let written = path.path.as_deref()?;
     let token = written.strip_prefix(CHALLENGES)?;
     // The characters of a token (RFC 8555, 8.3: base64url).
@@ -184,13 +185,13 @@ impl Index {
         affected: &mut Affected,
     ) {
         let name = change.reference();
-        let before = self.solvers.solvers.get(&name);
-        let before = before.map(|it| &it.answers).into_iter().flatten();
-        let before: BTreeSet<_> = before.map(|it| it.host.clone()).collect();
+        let before = self.acme_solvers.by_ingress.get(&name);
+        let before = before.map(|solver| &solver.routes).into_iter().flatten();
+        let before: BTreeSet<_> = before.map(|route| route.host.clone()).collect();
         // What is left behind is found before it is forgotten.
         let mut concerned = Affected::default();
         self.mark_solved(&before, &mut concerned);
-        let hosts = self.solvers.apply(change);
+        let hosts = self.acme_solvers.apply(change);
         if !hosts.is_empty() {
             affected.merge(concerned);
             self.mark_solved(&hosts, affected);
@@ -199,14 +200,16 @@ impl Index {
 
     /// Marks the hostnames whose challenges a Service answers.
     pub(in crate::index) fn mark_solved_by(&self, service: &ObjectRef, affected: &mut Affected) {
-        self.mark_solved(&self.solvers.hosts_of(service), affected);
+        self.mark_solved(&self.acme_solvers.hosts_of(service), affected);
     }
 
     /// Marks the hostnames that are answered by those that name an IngressClass.
     pub(in crate::index) fn mark_solvers_of(&self, class: &str, affected: &mut Affected) {
-        let solvers = self.solvers.solvers.values();
-        let named = solvers.filter(|it| it.class.as_deref() == Some(class));
-        let hosts = named.flat_map(|it| &it.answers).map(|it| it.host.clone());
+        let solvers = self.acme_solvers.by_ingress.values();
+        let named = solvers.filter(|solver| solver.class.as_deref() == Some(class));
+        let hosts = named
+            .flat_map(|solver| &solver.routes)
+            .map(|route| route.host.clone());
         self.mark_solved(&hosts.collect(), affected);
     }
 
@@ -221,7 +224,7 @@ impl Index {
         }
     }
 
-    /// What the proxies of a class answer to challenges of a hostname, and the pods that do.
+    /// Challenge routes of a hostname on the proxies of a class, and the pods that answer.
     pub(crate) fn solved<'a>(
         &'a self,
         class: &'a ClassName,
@@ -232,14 +235,14 @@ impl Index {
         let is_meant = move |name: &str| {
             name == class.as_str() || self.ingresses.class_named(name) == Some(class)
         };
-        let all = holder.map(|namespace| self.solvers.of_host(host, namespace, is_meant));
+        let all = holder.map(|namespace| self.acme_solvers.of_host(host, namespace, is_meant));
         all.into_iter()
             .flatten()
-            .filter_map(|answer| Some((answer, self.solver(answer)?)))
+            .filter_map(|route| Some((route, self.solver(route)?)))
     }
 
-    fn solver(&self, answer: &ChallengeRoute) -> Option<Backend> {
-        let ChallengeRoute { service, port, .. } = answer;
+    fn solver(&self, route: &ChallengeRoute) -> Option<Backend> {
+        let ChallengeRoute { service, port, .. } = route;
         if self.services.stands_for(service).is_some() {
             return None;
         }
@@ -269,12 +272,12 @@ impl Index {
         class: &'a ClassName,
         host: &'a Hostname,
     ) -> impl Iterator<Item = Route> + 'a {
-        self.solved(class, host).map(|(answer, backend)| Route {
+        self.solved(class, host).map(|(route, backend)| Route {
             permit_insecure: true,
             websockets: false,
             ..Route::new(
                 RouteMatch {
-                    path: PathMatch::Exact(answer.path.clone()),
+                    path: PathMatch::Exact(route.path.clone()),
                     method: None,
                     headers: Vec::new(),
                     query: Vec::new(),
@@ -283,7 +286,7 @@ impl Index {
                     backends: vec![table::Backend {
                         endpoints: backend.endpoints_name(),
                         weight: 1,
-                        protocol: backend.spoken.protocol,
+                        protocol: backend.app_protocol.protocol,
                         tls: None,
                     }],
                 },
@@ -299,12 +302,13 @@ impl Index {
         service: &ObjectRef,
         endpoints: &str,
     ) -> Option<(Hostname, Backend)> {
-        let hosts = self.solvers.hosts_of(service).into_iter();
+        let hosts = self.acme_solvers.hosts_of(service).into_iter();
         hosts
             .filter(|host| self.oldest(class, host).is_some())
             .find_map(|host| {
                 let mut all = self.solved(class, &host);
-                let (_, backend) = all.find(|(_, it)| it.endpoints_name() == endpoints)?;
+                let (_, backend) =
+                    all.find(|(_, backend)| backend.endpoints_name() == endpoints)?;
                 Some((host.clone(), backend))
             })
     }

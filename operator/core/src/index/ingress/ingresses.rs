@@ -1,7 +1,7 @@
 //! Ingresses as input: those of our IngressClasses. Each hostname of one is an exposure beside the
-//! ExposedPorts, under the name [`ObjectRef::host_of`], and is held, merged and served like these.
+//! ExposedPorts, as a [`Subject::IngressHost`], and is held, merged and served like these.
 //!
-//! What we make ourselves is output and never input, and neither is what cert-manager makes for a challenge
+//! Our own Ingresses are output and never input, and neither are those that cert-manager creates for a challenge
 //! ([`crate::index::ingress::acme_solvers`]).
 
 use crate::compile::ingress_name;
@@ -11,26 +11,28 @@ use crate::index::ingress::acme_solvers::{is_solver, named_class};
 use crate::index::resolve::exposure::Exposure;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reason::Reason;
+use crate::reported::ReportedStatus;
+use crate::subject::Subject;
 use crate::validate::{ExposureSpec, IngressHost, ValidatedIngress, ValidationError, ingress};
 use crate::{Diagnostic, EXPOSED_PORT, INGRESS_CONTROLLER};
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use portolan_crds::{ExposedPortStatus, GROUP};
+use portolan_crds::GROUP;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Ingresses that name a class, or none, and which class that is.
 #[derive(Debug, Default)]
 pub(crate) struct Ingresses {
-    known: HashMap<ObjectRef, Known>,
+    inputs: HashMap<ObjectRef, IngressInput>,
     /// By the name of the IngressClass, whether or not there is such a thing.
     by_class: HashMap<String, BTreeSet<ObjectRef>>,
     /// Those IngressClasses that are ours.
     classes: HashMap<String, ClassName>,
 }
 
-/// What matters of an Ingress.
+/// Ingress, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
+struct IngressInput {
     uid: String,
     generation: i64,
     created: Timestamp,
@@ -38,11 +40,11 @@ struct Known {
     class: String,
     /// By their names: annotations for other controllers, which would have requests treated otherwise.
     ignored: Vec<String>,
-    said: ValidatedIngress,
+    spec: ValidatedIngress,
 }
 
-impl Known {
-    /// What its hostname says, of a class.
+impl IngressInput {
+    /// Spec of one of its hostnames, in a class.
     fn exposure(
         &self,
         host: &IngressHost,
@@ -54,8 +56,8 @@ impl Known {
         })
     }
 
-    /// That annotations are not read.
-    fn ignorance(&self) -> Option<Diagnostic> {
+    /// Warning that annotations are ignored.
+    fn ignored_annotations(&self) -> Option<Diagnostic> {
         let first = self.ignored.first()?;
         let more = match self.ignored.len() {
             1 => String::new(),
@@ -64,7 +66,7 @@ impl Known {
         Some(Diagnostic {
             reason: Reason::AnnotationNotSupported,
             message: format!(
-                "metadata.annotations: {first}{more}: not read, so requests are served without what this asks for; write an ExposedPort with the fields for it, or remove it"
+                "metadata.annotations: Unsupported value: {first}{more}: ignored, and requests are served without it; use an ExposedPort with the fields for it, or remove it"
             ),
         })
     }
@@ -77,23 +79,25 @@ impl Ingresses {
     }
 
     /// An Ingress that is ours to serve, with its class.
-    fn ours(&self, ingress: &ObjectRef) -> Option<(&Known, &ClassName)> {
-        let known = self.known.get(ingress)?;
-        Some((known, self.class_named(&known.class)?))
+    fn ours(&self, ingress: &ObjectRef) -> Option<(&IngressInput, &ClassName)> {
+        let input = self.inputs.get(ingress)?;
+        Some((input, self.class_named(&input.class)?))
     }
 
-    /// The hostnames of an Ingress, whoever is to serve it.
+    /// The hostnames of an Ingress of any class.
     fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
-        let known = self.known.get(ingress).into_iter();
-        known.flat_map(|it| it.said.hosts.keys().cloned()).collect()
+        let input = self.inputs.get(ingress).into_iter();
+        input
+            .flat_map(|input| input.spec.hosts.keys().cloned())
+            .collect()
     }
 
     fn of_class(&self, name: &str) -> BTreeSet<ObjectRef> {
         self.by_class.get(name).cloned().unwrap_or_default()
     }
 
-    fn set(&mut self, name: &ObjectRef, now: Option<Known>) {
-        if let Some(before) = self.known.remove(name)
+    fn set(&mut self, name: &ObjectRef, now: Option<IngressInput>) {
+        if let Some(before) = self.inputs.remove(name)
             && let Some(names) = self.by_class.get_mut(&before.class)
         {
             names.remove(name);
@@ -104,7 +108,7 @@ impl Ingresses {
         if let Some(now) = now {
             let of_class = self.by_class.entry(now.class.clone()).or_default();
             of_class.insert(name.clone());
-            self.known.insert(name.clone(), now);
+            self.inputs.insert(name.clone(), now);
         }
     }
 
@@ -116,14 +120,14 @@ impl Ingresses {
     }
 }
 
-/// Whether an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
+/// Returns true if an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
 /// cert-manager for a challenge, and it is not being deleted.
 pub fn may_be_served(ingress: &Ingress) -> bool {
     let leaving = ingress.metadata.deletion_timestamp.is_some();
     !leaving && !is_solver(ingress) && !is_output(ingress)
 }
 
-fn read(object: Ingress) -> Option<Known> {
+fn read(object: Ingress) -> Option<IngressInput> {
     if !may_be_served(&object) {
         return None;
     }
@@ -132,17 +136,17 @@ fn read(object: Ingress) -> Option<Known> {
     let metadata = object.metadata;
     let annotations = metadata.annotations.iter().flatten();
     let created = metadata.creation_timestamp.map(|time| time.0);
-    Some(Known {
+    Some(IngressInput {
         class,
         ignored: annotations.filter_map(of_others).collect(),
         uid: metadata.uid.unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         created: created.unwrap_or_default(),
-        said: ingress(&object.spec.unwrap_or_default()),
+        spec: ingress(&object.spec.unwrap_or_default()),
     })
 }
 
-/// Whose annotations of Ingresses change what happens to requests.
+/// Domains of annotations of Ingresses that change what happens to requests.
 const OTHERS: [&str; 8] = [
     "nginx.ingress.kubernetes.io",
     "nginx.org",
@@ -159,7 +163,7 @@ fn of_others((name, _): (&String, &String)) -> Option<String> {
     OTHERS.contains(&domain).then(|| name.clone())
 }
 
-/// Whether we make it, for an ExposedPort, even where its ownerReference was stripped: it has the label, and
+/// Returns true if we make it, for an ExposedPort, even where its ownerReference was stripped: it has the label, and
 /// the name that we would give.
 fn is_output(ingress: &Ingress) -> bool {
     let metadata = &ingress.metadata;
@@ -181,9 +185,10 @@ fn class_of(class: &IngressClass) -> Option<ClassName> {
     }
     match &spec.parameters {
         None => ClassName::parse(class.metadata.name.as_deref()?),
-        Some(it) => {
-            let ours = it.kind == "ExposeClass" && it.api_group.as_deref() == Some(GROUP);
-            ClassName::parse(&it.name).filter(|_| ours)
+        Some(parameters) => {
+            let ours =
+                parameters.kind == "ExposeClass" && parameters.api_group.as_deref() == Some(GROUP);
+            ClassName::parse(&parameters.name).filter(|_| ours)
         }
     }
 }
@@ -196,15 +201,15 @@ impl Index {
     ) {
         let name = change.reference();
         let now = match change {
-            Change::Applied(it) => read(*it),
+            Change::Applied(ingress) => read(*ingress),
             Change::Deleted(_) => None,
         };
-        if now.is_none() && !self.ingresses.known.contains_key(&name) {
+        if now.is_none() && !self.ingresses.inputs.contains_key(&name) {
             return;
         }
-        // Its status is for us to write, and somebody may have written it.
+        // Its status is for us to write, and another program may have written it.
         affected.ingresses.insert(name.clone());
-        if self.ingresses.known.get(&name) == now.as_ref() {
+        if self.ingresses.inputs.get(&name) == now.as_ref() {
             return;
         }
         let mut hosts = self.ingresses.hosts(&name);
@@ -220,7 +225,7 @@ impl Index {
     ) {
         let name = change.reference().name;
         let now = match change {
-            Change::Applied(it) => class_of(&it),
+            Change::Applied(class) => class_of(&class),
             Change::Deleted(_) => None,
         };
         if self.ingresses.class_named(&name) == now.as_ref() {
@@ -244,87 +249,86 @@ impl Index {
         affected: &mut Affected,
     ) {
         for host in hosts {
-            let me = ObjectRef::host_of(ingress, &host);
-            let object = self.host(ingress, &me, &host);
-            self.put(&me, object, affected);
+            let subject = Subject::ingress_host(ingress, &host);
+            let object = self.host(ingress, &subject, &host);
+            self.put(&subject, object, affected);
         }
     }
 
-    fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Exposure> {
-        let (known, class) = self.ingresses.ours(ingress)?;
-        let exposure = known.exposure(known.said.hosts.get(host)?, class);
-        // What was told of it is kept nowhere but here.
-        let before = self.objects.get(me).map(|it| &it.object);
-        let told = before.filter(|it| it.uid == known.uid);
+    fn host(&self, ingress: &ObjectRef, subject: &Subject, host: &Hostname) -> Option<Exposure> {
+        let (input, class) = self.ingresses.ours(ingress)?;
+        let exposure = input.exposure(input.spec.hosts.get(host)?, class);
+        // Its reported status is kept nowhere but here.
+        let before = self.objects.get(subject).map(|entry| &entry.object);
+        let before = before.filter(|exposure| exposure.uid == input.uid);
         Some(Exposure::of_host(
-            known.uid.clone(),
-            known.generation,
-            known.created,
+            input.uid.clone(),
+            input.generation,
+            input.created,
             exposure,
-            told.map(|it| it.status.clone()).unwrap_or_default(),
+            before
+                .map(|exposure| exposure.reported.clone())
+                .unwrap_or_default(),
         ))
     }
 
-    /// Whether an Ingress is ours to serve.
+    /// Returns true if an Ingress is ours to serve.
     pub fn is_ours(&self, ingress: &ObjectRef) -> bool {
         self.ingresses.ours(ingress).is_some()
     }
 
     /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
-    pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<ObjectRef> {
+    pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<Subject> {
         let ours = self.ingresses.ours(ingress).into_iter();
-        let hosts = ours.flat_map(|(known, _)| known.said.hosts.keys());
+        let hosts = ours.flat_map(|(input, _)| input.spec.hosts.keys());
         hosts
-            .map(|host| ObjectRef::host_of(ingress, host))
+            .map(|host| Subject::ingress_host(ingress, host))
             .collect()
     }
 
-    /// What stands against an Ingress beside any of its hostnames.
+    /// Diagnostics of an Ingress beside those of its hostnames.
     pub fn ingress_diagnostics(&self, ingress: &ObjectRef) -> Vec<Diagnostic> {
-        let Some((known, _)) = self.ingresses.ours(ingress) else {
+        let Some((input, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
         };
-        let problems = known.said.problems.iter().map(|it| Diagnostic {
-            reason: it.reason(),
-            message: it.to_string(),
+        let problems = input.spec.problems.iter().map(|error| Diagnostic {
+            reason: error.reason(),
+            message: error.to_string(),
         });
-        problems.chain(known.ignorance()).collect()
+        problems.chain(input.ignored_annotations()).collect()
     }
 
-    /// What was told of a hostname of an Ingress last.
-    pub fn remembered(&self, host: &ObjectRef) -> Option<&ExposedPortStatus> {
-        let told = &self.objects.get(host)?.object.status;
-        (!told.conditions.is_empty()).then_some(told)
+    /// Status of a hostname of an Ingress as it was reported last; `None` before the first.
+    pub fn remembered(&self, host: &Subject) -> Option<&ReportedStatus> {
+        let reported = &self.objects.get(host)?.object.reported;
+        (!reported.conditions.is_empty()).then_some(reported)
     }
 
-    /// Keeps what was told of a hostname of an Ingress, which has no place for it in the cluster.
-    pub fn remember(&mut self, host: &ObjectRef, told: ExposedPortStatus) {
+    /// Keeps the reported status of a hostname of an Ingress, which has no place for it in the cluster.
+    pub fn remember(&mut self, host: &Subject, reported: ReportedStatus) {
         if host.ingress().is_some()
             && let Some(entry) = self.objects.get_mut(host)
         {
-            entry.object.status = told;
+            entry.object.reported = reported;
         }
     }
 
     /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
-    pub fn in_terms_of_ingress(&self, host: &ObjectRef, sentence: &str) -> String {
-        match self.said_of(host) {
-            Some(said) => translated(said, sentence),
+    pub fn in_terms_of_ingress(&self, host: &Subject, sentence: &str) -> String {
+        match self.ingress_host(host) {
+            Some(host) => translated(host, sentence),
             None => sentence.to_owned(),
         }
     }
 
-    fn said_of(&self, host: &ObjectRef) -> Option<&IngressHost> {
-        let (known, _) = self.ingresses.ours(&host.ingress()?)?;
-        known
-            .said
-            .hosts
-            .get(&Hostname::parse(host.ingress_host()?).ok()?)
+    fn ingress_host(&self, host: &Subject) -> Option<&IngressHost> {
+        let (input, _) = self.ingresses.ours(host.ingress()?)?;
+        input.spec.hosts.get(host.host()?)
     }
 }
 
-/// What an ExposedPort has and an Ingress has not, or under another name.
-const WORDS: [(&str, &str); 5] = [
+/// Terms of ExposedPorts, and those of Ingresses.
+const TRANSLATIONS: [(&str, &str); 5] = [
     ("spec.className", "spec.ingressClassName"),
     (
         "name a secret or an issuerRef here",
@@ -332,35 +336,32 @@ const WORDS: [(&str, &str); 5] = [
     ),
     (", or write mode: Disabled", ", or leave the entry out"),
     ("leave secret out", "leave secretName out"),
-    (
-        "write tls for this backend, or appProtocol",
-        "write appProtocol",
-    ),
+    ("set tls on this backend, or appProtocol", "set appProtocol"),
 ];
 
-fn translated(said: &IngressHost, sentence: &str) -> String {
-    let mut told = sentence.to_owned();
-    if told.contains("spec.routes[") {
-        for (index, place) in said.places.iter().enumerate() {
+fn translated(host: &IngressHost, sentence: &str) -> String {
+    let mut message = sentence.to_owned();
+    if message.contains("spec.routes[") {
+        for (index, place) in host.places.iter().enumerate() {
             let (route, backend) = (format!("spec.routes[{index}]"), place.backend());
             let of_backend = format!("{route}.backends[0]");
             for (field, name) in [("service", "service.name"), ("port", "service.port")] {
                 let ours = format!("{of_backend}.{field}:");
-                told = told.replace(&ours, &format!("{backend}.{name}:"));
+                message = message.replace(&ours, &format!("{backend}.{name}:"));
             }
-            told = told.replace(&of_backend, &backend);
-            told = told.replace(&route, &place.route());
+            message = message.replace(&of_backend, &backend);
+            message = message.replace(&route, &place.route());
         }
     }
-    if let Some(entry) = said.tls {
+    if let Some(entry) = host.tls {
         let secret = format!("spec.tls[{entry}].secretName");
-        told = told.replace("spec.tls.secret", &secret);
-        told = told.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
+        message = message.replace("spec.tls.secret", &secret);
+        message = message.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
     }
-    let rule = format!("spec.rules[{}].host", said.rule);
-    told = told.replace("spec.hostnames:", &format!("{rule}:"));
-    for (theirs, ours) in WORDS {
-        told = told.replace(theirs, ours);
+    let rule = format!("spec.rules[{}].host", host.rule);
+    message = message.replace("spec.hostnames:", &format!("{rule}:"));
+    for (theirs, ours) in TRANSLATIONS {
+        message = message.replace(theirs, ours);
     }
-    told
+    message
 }

@@ -1,18 +1,18 @@
-//! What a class asks of the backends that its requests go to.
+//! Checks backends against the requirements of a class.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
 use crate::index::resolve::backends::ResolvedBackend;
 use crate::index::store::services::Services;
 use crate::index::unresolved::Unresolved;
-use crate::names::ObjectRef;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use portolan_crds::BackendEncryption;
 use std::collections::BTreeSet;
 
 impl BackendRequirements {
-    /// Whether requests may go to a backend.
-    pub(in crate::index) fn judge(
+    /// Checks that requests may go to a backend.
+    pub(in crate::index) fn check(
         &self,
         backend: &ResolvedBackend,
         services: &Services,
@@ -23,10 +23,10 @@ impl BackendRequirements {
             return Err(Unresolved {
                 reason: Reason::ForeignEndpoint,
                 message: format!(
-                    "{}: Service {} stands for {name:?}, and class {} sends requests to pods only; name a Service of pods, or have spec.endpoints: Any set in the class",
+                    "{}: Forbidden: Service {:?} has externalName {name:?}, and class {:?} sends requests to pods only; name a Service with pods, or set spec.endpoints: Any in the class",
                     backend.place.field("service"),
-                    backend.backend.called,
-                    self.class
+                    backend.backend.display_name,
+                    self.class.as_str()
                 ),
             });
         }
@@ -36,35 +36,36 @@ impl BackendRequirements {
         Err(Unresolved {
             reason: Reason::BackendNotEncrypted,
             message: format!(
-                "{}, and class {} forbids it; {}",
-                backend.told_in_the_clear(),
-                self.class,
-                backend.remedy()
+                "{}: Forbidden: {}, and class {:?} requires TLS; {}",
+                backend.tls_field(),
+                backend.plaintext_detail(),
+                self.class.as_str(),
+                backend.tls_remedy()
             ),
         })
     }
 }
 
 impl Index {
-    /// Whether a class that an object is served under sends requests to pods only.
-    pub(in crate::index) fn asks_for_pods(&self, me: &ObjectRef) -> bool {
-        self.requirements_on(me)
+    /// Returns true if a class that an object is served under sends requests to pods only.
+    pub(in crate::index) fn asks_for_pods(&self, subject: &Subject) -> bool {
+        self.requirements_on(subject)
             .iter()
             .any(|requirements| requirements.pods_only)
     }
 
-    /// What is asked of the backends of an object: by its class, or by those of all roots above it.
-    pub(crate) fn requirements_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
-        let roots = self.roots_of(me).into_iter();
+    /// Requirements on the backends of an object: by its class, or by those of all roots above it.
+    pub(crate) fn requirements_on(&self, subject: &Subject) -> BTreeSet<&BackendRequirements> {
+        let roots = self.roots_of(subject).into_iter();
         roots
             .filter_map(|root| Some(&self.linked(&root)?.1.requirements))
             .collect()
     }
 
-    /// What is asked of them by each class whose proxies send requests to them: those on which the object,
+    /// Requirements on them by each class whose proxies send requests to them: those on which the object,
     /// or a root above it, serves a hostname.
-    pub(crate) fn exposed_on(&self, me: &ObjectRef) -> BTreeSet<&BackendRequirements> {
-        let roots = self.roots_of(me).into_iter();
+    pub(crate) fn exposed_on(&self, subject: &Subject) -> BTreeSet<&BackendRequirements> {
+        let roots = self.roots_of(subject).into_iter();
         roots
             .filter_map(|root| {
                 let (_, link) = self.linked(&root)?;

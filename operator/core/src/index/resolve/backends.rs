@@ -1,4 +1,4 @@
-//! Where the requests of routes go: what each backend of an object comes to among Services and Secrets.
+//! Resolves the backends of routes to Services and Secrets.
 
 use crate::index::Index;
 use crate::index::requirements::BackendRequirements;
@@ -23,47 +23,55 @@ pub(crate) struct ResolvedBackend {
     /// The Secret with the authorities that its certificate is checked against.
     pub(crate) authorities: Option<ObjectRef>,
     pub(in crate::index) place: FieldRef,
-    /// Whether its Service is made by us.
+    /// Its Service is created by Portolan.
     made: bool,
 }
 
 impl ResolvedBackend {
-    /// That requests are sent there in the clear, in a sentence that begins with the field that leads there.
-    pub(crate) fn told_in_the_clear(&self) -> String {
-        let field = match (self.place, self.made) {
+    /// Message that requests are sent there unencrypted, after the field that leads there.
+    pub(crate) fn plaintext_message(&self) -> String {
+        format!("{}: {}", self.tls_field(), self.plaintext_detail())
+    }
+
+    /// The field that decides whether TLS is used.
+    pub(in crate::index) fn tls_field(&self) -> String {
+        self.place.field(match (self.place, self.made) {
             (FieldRef::Own, true) => "port",
             (FieldRef::Own, false) => "service",
             (FieldRef::Backend { .. }, _) => "tls",
-        };
-        let spoken = match self.backend.spoken.protocol {
+        })
+    }
+
+    /// Message that requests are sent there unencrypted, with the protocol.
+    pub(in crate::index) fn plaintext_detail(&self) -> String {
+        let protocol = match self.backend.app_protocol.protocol {
             UpstreamProtocol::Http1 => "HTTP/1.1",
             UpstreamProtocol::Http2 => "HTTP/2",
         };
         format!(
-            "{}: port {} of Service {} is spoken to in the clear ({spoken})",
-            self.place.field(field),
-            self.backend.told_port(),
-            self.backend.called,
+            "traffic to Service {:?} port {} is not encrypted ({protocol})",
+            self.backend.display_name,
+            self.backend.port_display(),
         )
     }
 
-    /// How it would be reached over TLS.
-    pub(in crate::index) fn remedy(&self) -> String {
-        let protocol = match self.backend.spoken.protocol {
+    /// How to have it reached over TLS.
+    pub(in crate::index) fn tls_remedy(&self) -> String {
+        let protocol = match self.backend.app_protocol.protocol {
             UpstreamProtocol::Http1 => "https",
             UpstreamProtocol::Http2 => "h2",
         };
-        let port = self.backend.told_port();
+        let port = self.backend.port_display();
         match (self.place, self.made) {
             (FieldRef::Own, true) => format!(
-                "write a route with backends: [{{port: {port}, tls: {{}}}}], or service with a Service whose port says appProtocol: {protocol}"
+                "set tls on a route with backends: [{{port: {port}, tls: {{}}}}], or name a Service whose port has appProtocol: {protocol}"
             ),
             (FieldRef::Own, false) => format!(
-                "write appProtocol: {protocol} at that port of the Service, or a route with backends that have tls"
+                "set appProtocol: {protocol} on that port of the Service, or use a route with backends that have tls"
             ),
-            (FieldRef::Backend { .. }, true) => "write tls for this backend".to_owned(),
+            (FieldRef::Backend { .. }, true) => "set tls on this backend".to_owned(),
             (FieldRef::Backend { .. }, false) => format!(
-                "write tls for this backend, or appProtocol: {protocol} at that port of the Service"
+                "set tls on this backend, or appProtocol: {protocol} on that port of the Service"
             ),
         }
     }
@@ -73,15 +81,15 @@ impl ResolvedBackend {
         table::Backend {
             endpoints: self.backend.endpoints_name(),
             weight: self.weight,
-            protocol: self.backend.spoken.protocol,
+            protocol: self.backend.app_protocol.protocol,
             tls: self.tls.clone(),
         }
     }
 }
 
 impl Index {
-    /// What every backend of every route comes to, in the order in which routes are tried. `demands`
-    /// are of the class that the requests come through; without one nothing is asked.
+    /// Resolves every backend of every route, in the order in which routes are tried. `requirements`
+    /// are those of the class that the requests come through, if any.
     pub(crate) fn backends<'a>(
         &'a self,
         object: &'a Exposure,
@@ -94,7 +102,7 @@ impl Index {
             .flat_map(move |route| self.backends_of(object, routing, route, requirements))
     }
 
-    /// What every backend of one route comes to.
+    /// Resolves every backend of one route.
     pub(crate) fn backends_of<'a>(
         &'a self,
         object: &'a Exposure,
@@ -107,7 +115,7 @@ impl Index {
             let place = FieldRef::of(route, spec);
             let resolved = self.resolve_backend(object, routing, spec, place)?;
             requirements.map_or(Ok(()), |requirements| {
-                requirements.judge(&resolved, &self.services)
+                requirements.check(&resolved, &self.services)
             })?;
             Ok(resolved)
         })
@@ -150,7 +158,10 @@ impl Index {
                 (Some(tls), Some(secret))
             }
             Some(TlsToBackend::Unvalidated) => (Some(unvalidated(&service)), None),
-            None => (backend.spoken.tls.then(|| unvalidated(&service)), None),
+            None => (
+                backend.app_protocol.tls.then(|| unvalidated(&service)),
+                None,
+            ),
         };
         Ok(ResolvedBackend {
             backend,
@@ -170,24 +181,24 @@ impl Index {
         at: &str,
     ) -> Result<Arc<Authorities>, Unresolved> {
         self.consent(from, Referent::Secret, secret, at)?;
-        let name = secret.called_in(from);
+        let name = secret.display_name(from);
         match self.serving.authorities(secret) {
             Some(Ok(authorities)) => Ok(authorities),
             Some(Err(problem)) => Err(Unresolved {
                 reason: problem.reason(),
-                message: format!("{at}: Secret {name}: {problem}"),
+                message: format!("{at}: Invalid value: Secret {name:?}: {problem}"),
             }),
             None => Err(Unresolved {
                 reason: Reason::SecretNotFound,
                 message: format!(
-                    "{at}: there is no Secret {name}; create it, or name one that exists"
+                    "{at}: Not found: Secret {name:?} not found; create it or name an existing one"
                 ),
             }),
         }
     }
 }
 
-/// The name by which the cluster knows the Service; nobody checks that the endpoint bears it.
+/// TLS without verification; the server name is that of the Service in the cluster.
 fn unvalidated(service: &ObjectRef) -> BackendTls {
     BackendTls {
         server_name: format!("{}.{}.svc", service.name, service.namespace),
@@ -199,6 +210,9 @@ fn unvalidated(service: &ObjectRef) -> BackendTls {
 fn no_service(place: FieldRef) -> Unresolved {
     Unresolved {
         reason: Reason::ServiceNotFound,
-        message: format!("{}: is missing; name a Service", place.field("service")),
+        message: format!(
+            "{}: Required value: the name of a Service",
+            place.field("service")
+        ),
     }
 }

@@ -7,6 +7,7 @@ use crate::index::store::grants::Referent;
 use crate::index::store::namespaces::Home;
 use crate::index::store::served_certificates::Slot;
 use crate::names::{ClassName, Hostname, ObjectRef, child_name};
+use crate::subject::Subject;
 use crate::validate::{CertificateSource, TlsSpec, ValidationError};
 use portolan_crds::{CertificateMode, IssuerRef};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 /// Who provides the certificates of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Certificates {
-    /// Nobody: plain HTTP only.
+    /// None: plain HTTP only.
     Disabled,
     /// Secrets that the object names, for every hostname; each has a key of another type.
     Secrets(Vec<ObjectRef>),
@@ -73,9 +74,9 @@ impl Certificates {
                     .iter()
                     .filter_map(|host| Some((host.clone(), class.shared_certificate(host)?)));
                 let shared: BTreeMap<_, _> = shared.collect();
-                let lacking = hostnames.iter().find(|host| !shared.contains_key(host));
+                let missing = hostnames.iter().find(|host| !shared.contains_key(host));
                 let issues = class.certificate_mode() != CertificateMode::Shared;
-                match (class.issuer().filter(|_| issues), lacking, source) {
+                match (class.issuer().filter(|_| issues), missing, source) {
                     (None, Some(host), _) if !issues => Err(ValidationError::NoSharedCertificate {
                         class: name.clone(),
                         hostname: host.clone(),
@@ -135,16 +136,21 @@ pub(crate) struct Issued {
     class: ClassName,
     /// The one for all hostnames of the object.
     together: ObjectRef,
-    /// Whether that one is made, or one for each hostname.
+    /// One Certificate for all hostnames, instead of one for each.
     pub(crate) is_together: bool,
 }
 
 impl Issued {
-    pub(in crate::index) fn of(me: &ObjectRef, name: &ClassName, class: &Class) -> Self {
-        let together = child_name(&me.namespace, &me.name, "Certificate", "");
+    pub(in crate::index) fn of(subject: &Subject, name: &ClassName, class: &Class) -> Self {
+        let together = child_name(
+            subject.namespace(),
+            &subject.child_base(),
+            "Certificate",
+            "",
+        );
         Self {
             class: name.clone(),
-            together: ObjectRef::new(&me.namespace, together),
+            together: ObjectRef::new(subject.namespace(), together),
             is_together: class.certificate_mode() == CertificateMode::PerExposure,
         }
     }
@@ -157,7 +163,7 @@ impl Issued {
         }
     }
 
-    /// What was made for it before its class went over to another mode.
+    /// The Certificate that was created for it before its class changed to another mode.
     pub(crate) fn former(&self, host: &Hostname) -> ObjectRef {
         match self.is_together {
             true => self.alone(host),

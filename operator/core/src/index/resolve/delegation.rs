@@ -11,6 +11,7 @@ use crate::index::resolve::route_tree::Server;
 use crate::index::resolve::routing::Routing;
 use crate::names::ObjectRef;
 use crate::reason::Reason;
+use crate::subject::Subject;
 use crate::validate::RouteSpec;
 use portolan_discovery::table::{FieldMatch, PathMatch, RouteMatch};
 use std::borrow::Cow;
@@ -23,23 +24,25 @@ const DEPTH_MAX: usize = 16;
 /// would double them without an end.
 const EFFECTIVE_ROUTES_MAX: usize = 2048;
 
-/// Why a delegation leads to nobody.
+/// Reason why a delegation is not followed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum DelegationError {
-    #[error("there is no ExposedPort {0}; create it, or name one that exists")]
+    #[error("Not found: ExposedPort \"{0}\" not found; create it or name an existing one")]
     NotFound(ObjectRef),
-    #[error("ExposedPort {0} is not valid; its status says why")]
+    #[error("Invalid value: ExposedPort \"{0}\" is not valid; see its status")]
     Invalid(ObjectRef),
     #[error(
-        "ExposedPort {to} does not allow it; have {{namespace: {ns}, name: {name}}} added to its spec.allowedParents", ns = from.namespace, name = from.name
+        "Forbidden: ExposedPort \"{to}\" does not allow it; add {{namespace: {ns}, name: {name}}} to its spec.allowedParents", ns = from.namespace, name = from.name
     )]
     NoConsent { from: ObjectRef, to: ObjectRef },
-    #[error("it goes round in circles: {0}; leave out one of these delegations")]
+    #[error("Forbidden: delegation cycle {0}; remove one of these delegations")]
     Cycle(String),
-    #[error("more than {DEPTH_MAX} objects stand below one another; delegate to {0} further up")]
+    #[error(
+        "Forbidden: more than {DEPTH_MAX} levels of delegation; delegate to \"{0}\" further up"
+    )]
     TooDeep(ObjectRef),
     #[error(
-        "more than {EFFECTIVE_ROUTES_MAX} routes come together below this object, and those beyond take no requests; share them among several hostnames"
+        "Too many: more than {EFFECTIVE_ROUTES_MAX} routes below this object, and those beyond take no requests; spread them over several hostnames"
     )]
     TooMany,
 }
@@ -56,27 +59,27 @@ impl DelegationError {
     }
 }
 
-/// What a child's route takes of what is delegated to it; `None` when that is nothing.
+/// Requests that a child's route takes of the delegated ones; `None` when there are none.
 pub(crate) fn intersect(bounds: &RouteMatch, route: &RouteSpec) -> Option<RouteMatch> {
-    let said = &route.matches;
+    let own = &route.matches;
     let path = match route.index {
         // An object without routes takes all that it is given.
         None => bounds.path.clone(),
-        Some(_) => lies_under(&bounds.path, &said.path).then(|| said.path.clone())?,
+        Some(_) => lies_under(&bounds.path, &own.path).then(|| own.path.clone())?,
     };
-    let method = match (&bounds.method, &said.method) {
+    let method = match (&bounds.method, &own.method) {
         (Some(above), Some(below)) if above != below => return None,
         (above, below) => below.clone().or_else(|| above.clone()),
     };
     Some(RouteMatch {
         path,
         method,
-        headers: both(&bounds.headers, &said.headers),
-        query: both(&bounds.query, &said.query),
+        headers: both(&bounds.headers, &own.headers),
+        query: both(&bounds.query, &own.query),
     })
 }
 
-/// By whole segments. What a regular expression takes cannot be told, so it lies under `/` alone.
+/// By whole segments. The paths that a regular expression matches are not known, so it lies under `/` alone.
 fn lies_under(above: &PathMatch, below: &PathMatch) -> bool {
     let PathMatch::Prefix(above) = above else {
         return false;
@@ -92,18 +95,18 @@ fn lies_under(above: &PathMatch, below: &PathMatch) -> bool {
 }
 
 fn both(above: &[FieldMatch], below: &[FieldMatch]) -> Vec<FieldMatch> {
-    let added = below.iter().filter(|it| !above.contains(it));
+    let added = below.iter().filter(|field| !above.contains(field));
     above.iter().chain(added).cloned().collect()
 }
 
 impl Index {
-    /// What a valid object does with requests, whether root or child.
-    pub(crate) fn routing(&self, name: &ObjectRef) -> Option<(&Exposure, &Routing)> {
+    /// Routing of a valid object, whether root or child.
+    pub(crate) fn routing(&self, name: &Subject) -> Option<(&Exposure, &Routing)> {
         let entry = self.entry(name)?;
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
     }
 
-    /// The routes of an object that serves a hostname, and of everybody whom it leaves some to. `rule` is the
+    /// The routes of an object that serves a hostname, and of everybody that it delegates to. `rule` is the
     /// object whose word on TLS counts there.
     pub(crate) fn effective_routes<'a>(
         &'a self,
@@ -117,7 +120,7 @@ impl Index {
     pub(crate) fn limit_exceeded<'a>(
         &'a self,
         root: Server<'a>,
-    ) -> Option<(&'a ObjectRef, DelegationError)> {
+    ) -> Option<(&'a Subject, DelegationError)> {
         self.walk(root, root.link).cut
     }
 
@@ -135,106 +138,114 @@ impl Index {
         walk
     }
 
-    /// Whether every root above a child is too far above it.
-    pub(crate) fn is_too_deep(&self, me: &ObjectRef) -> bool {
-        let mut seen = BTreeSet::from([me.clone()]);
-        let mut level = vec![me.clone()];
+    /// Returns true if every root above a child is too far above it.
+    pub(crate) fn is_too_deep(&self, subject: &Subject) -> bool {
+        let mut seen = BTreeSet::from([subject.clone()]);
+        let mut level = vec![subject.clone()];
         for _ in 0..DEPTH_MAX {
-            if level.iter().any(|it| self.linked(it).is_some()) {
+            if level.iter().any(|subject| self.linked(subject).is_some()) {
                 return false;
             }
-            let above = level.iter().flat_map(|it| self.parents(it));
-            level = above.filter(|it| seen.insert(it.clone())).collect();
+            let above = level.iter().flat_map(|subject| self.parents(subject));
+            level = above
+                .filter(|subject| seen.insert(subject.clone()))
+                .collect();
         }
         !level.is_empty()
     }
 
-    /// Judges one delegation by itself.
+    /// Checks one delegation by itself.
     pub(crate) fn delegation(
         &self,
-        from: &ObjectRef,
-        to: &ObjectRef,
+        from: &Subject,
+        to: &Subject,
     ) -> Result<(&Exposure, &Child), DelegationError> {
         let found = self.permitted(from, to)?;
         match self.path_to(to, from) {
-            Some(way) => Err(DelegationError::Cycle(told_way(from, &way))),
+            Some(path) => Err(DelegationError::Cycle(cycle_path(from, &path))),
             None => Ok(found),
         }
     }
 
     fn permitted(
         &self,
-        from: &ObjectRef,
-        to: &ObjectRef,
+        from: &Subject,
+        to: &Subject,
     ) -> Result<(&Exposure, &Child), DelegationError> {
         let Some(entry) = self.entry(to) else {
-            return Err(DelegationError::NotFound(to.clone()));
+            return Err(DelegationError::NotFound(to.object().clone()));
         };
         match &entry.link {
-            Ok(Link::Child(child)) if child.parents.allow(from) => Ok((&entry.object, child)),
+            Ok(Link::Child(child)) if child.parents.allow(from.object()) => {
+                Ok((&entry.object, child))
+            }
             Ok(_) => Err(DelegationError::NoConsent {
-                from: from.clone(),
-                to: to.clone(),
+                from: from.object().clone(),
+                to: to.object().clone(),
             }),
-            Err(_) => Err(DelegationError::Invalid(to.clone())),
+            Err(_) => Err(DelegationError::Invalid(to.object().clone())),
         }
     }
 
     /// The objects that one may delegate to and does, in order of name.
-    fn delegates(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let routing = self.routing(me).map(|(_, routing)| routing);
+    fn delegates(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let routing = self.routing(subject).map(|(_, routing)| routing);
         let named = routing.into_iter().flat_map(Routing::delegates);
-        named.filter(|to| self.permitted(me, to).is_ok()).collect()
+        named
+            .filter(|to| self.permitted(subject, to).is_ok())
+            .collect()
     }
 
     /// The objects that delegate to one and may.
-    pub(crate) fn parents(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let parents = self.users.delegating_to(me);
-        let permitted = parents.filter(|from| self.permitted(from, me).is_ok());
+    pub(crate) fn parents(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let parents = self.users.delegating_to(subject);
+        let permitted = parents.filter(|from| self.permitted(from, subject).is_ok());
         permitted.cloned().collect()
     }
 
     /// Everybody below an object, nearest first.
-    pub(crate) fn descendants(&self, me: &ObjectRef) -> Vec<ObjectRef> {
-        reached(me, |it| self.delegates(it))
+    pub(crate) fn descendants(&self, subject: &Subject) -> Vec<Subject> {
+        reached(subject, |from| self.delegates(from))
     }
 
     /// The roots above a child, or the object itself when it is one.
-    pub(crate) fn roots_of(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let all = reached(me, |it| self.parents(it)).into_iter();
-        all.chain([me.clone()])
-            .filter(|it| self.linked(it).is_some())
+    pub(crate) fn roots_of(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let all = reached(subject, |from| self.parents(from)).into_iter();
+        all.chain([subject.clone()])
+            .filter(|subject| self.linked(subject).is_some())
             .collect()
     }
 
     /// An object and everybody above it, permitted or not: what they serve may say why not.
-    pub(crate) fn delegating_to(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
-        let above = reached(me, |it| self.users.delegating_to(it).cloned().collect());
-        above.into_iter().chain([me.clone()]).collect()
+    pub(crate) fn delegating_to(&self, subject: &Subject) -> BTreeSet<Subject> {
+        let above = reached(subject, |from| {
+            self.users.delegating_to(from).cloned().collect()
+        });
+        above.into_iter().chain([subject.clone()]).collect()
     }
 
     /// Everybody below an object, permitted or not: their status says who delegates to them.
-    pub(crate) fn delegated_to_by(&self, me: &ObjectRef) -> Vec<ObjectRef> {
-        reached(me, |it| {
-            let routing = self.routing(it).map(|(_, routing)| routing);
+    pub(crate) fn delegated_to_by(&self, subject: &Subject) -> Vec<Subject> {
+        reached(subject, |from| {
+            let routing = self.routing(from).map(|(_, routing)| routing);
             routing.into_iter().flat_map(Routing::delegates).collect()
         })
     }
 
     /// The objects from one down to another, both included, along delegations that are permitted.
-    fn path_to(&self, from: &ObjectRef, to: &ObjectRef) -> Option<Vec<ObjectRef>> {
-        let mut came_from: BTreeMap<ObjectRef, ObjectRef> = BTreeMap::new();
+    fn path_to(&self, from: &Subject, to: &Subject) -> Option<Vec<Subject>> {
+        let mut came_from: BTreeMap<Subject, Subject> = BTreeMap::new();
         let mut queue = vec![from.clone()];
         let mut next = 0;
         while let Some(at) = queue.get(next).cloned() {
             next += 1;
             if at == *to {
-                let mut way = vec![at];
-                while let Some(before) = way.last().and_then(|it| came_from.get(it)) {
-                    way.push(before.clone());
+                let mut path = vec![at];
+                while let Some(before) = path.last().and_then(|subject| came_from.get(subject)) {
+                    path.push(before.clone());
                 }
-                way.reverse();
-                return Some(way);
+                path.reverse();
+                return Some(path);
             }
             for child in self.delegates(&at) {
                 if child != *from && !came_from.contains_key(&child) {
@@ -248,16 +259,16 @@ impl Index {
 }
 
 /// `a/x -> b/y -> a/x`.
-fn told_way(from: &ObjectRef, way: &[ObjectRef]) -> String {
+fn cycle_path(from: &Subject, path: &[Subject]) -> String {
     let names: Vec<_> = std::iter::once(from)
-        .chain(way)
+        .chain(path)
         .map(ToString::to_string)
         .collect();
     names.join(" -> ")
 }
 
 /// Everybody who is reached by steps, without the one where it begins; nearest first.
-fn reached(from: &ObjectRef, step: impl Fn(&ObjectRef) -> BTreeSet<ObjectRef>) -> Vec<ObjectRef> {
+fn reached(from: &Subject, step: impl Fn(&Subject) -> BTreeSet<Subject>) -> Vec<Subject> {
     let mut seen = BTreeSet::from([from.clone()]);
     let mut found = Vec::new();
     let mut at = from.clone();
@@ -280,17 +291,17 @@ fn reached(from: &ObjectRef, step: impl Fn(&ObjectRef) -> BTreeSet<ObjectRef>) -
 struct Walk<'a> {
     index: &'a Index,
     secure: bool,
-    path: Vec<&'a ObjectRef>,
+    path: Vec<&'a Subject>,
     visits: usize,
     effective_routes: Vec<EffectiveRoute<'a>>,
     /// Where a bound was met, and which.
-    cut: Option<(&'a ObjectRef, DelegationError)>,
+    cut: Option<(&'a Subject, DelegationError)>,
 }
 
 impl<'a> Walk<'a> {
     fn visit(
         &mut self,
-        name: &'a ObjectRef,
+        name: &'a Subject,
         object: &'a Exposure,
         routing: &'a Routing,
         bounds: Option<&RouteMatch>,
@@ -338,21 +349,26 @@ impl<'a> Walk<'a> {
 
     fn step(
         &self,
-        from: &ObjectRef,
-        to: &ObjectRef,
-    ) -> Result<(&'a ObjectRef, &'a Exposure, &'a Child), DelegationError> {
+        from: &Subject,
+        to: &Subject,
+    ) -> Result<(&'a Subject, &'a Exposure, &'a Child), DelegationError> {
         let (object, child) = self.index.permitted(from, to)?;
-        if let Some(at) = self.path.iter().position(|it| *it == to) {
-            let way: Vec<_> = self.path.iter().skip(at).map(|it| (*it).clone()).collect();
-            return Err(DelegationError::Cycle(told_way(from, &way)));
+        if let Some(at) = self.path.iter().position(|subject| *subject == to) {
+            let path: Vec<_> = self
+                .path
+                .iter()
+                .skip(at)
+                .map(|subject| (*subject).clone())
+                .collect();
+            return Err(DelegationError::Cycle(cycle_path(from, &path)));
         }
-        let known = self
+        let target = self
             .index
             .name_of(to)
             .filter(|_| self.path.len() < DEPTH_MAX);
-        match known {
+        match target {
             Some(name) => Ok((name, object, child)),
-            None => Err(DelegationError::TooDeep(to.clone())),
+            None => Err(DelegationError::TooDeep(to.object().clone())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What an object means among the others: its class, its hostnames in full, who provides its certificates.
+//! Links an exposure to the others: its class, its hostnames in full, the source of its certificates.
 
 use crate::index::requirements::BackendRequirements;
 use crate::index::resolve::certificates::{Certificates, Issued, Source};
@@ -7,13 +7,15 @@ use crate::index::store::classes::{Class, Classes};
 use crate::index::store::hostnames::Claim;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::reported::ReportedStatus;
+use crate::subject::Subject;
 use crate::validate::{ExposureSpec, HostPattern, Parents, TlsSpec, ValidationError, validate};
 use jiff::Timestamp;
-use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
+use portolan_crds::{ExposedPort, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What matters of an ExposedPort, or of a hostname of an Ingress.
+/// ExposedPort, or a hostname of an Ingress, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Exposure {
     pub(crate) uid: String,
@@ -22,11 +24,11 @@ pub(crate) struct Exposure {
     spec: Result<ExposureSpec, Vec<ValidationError>>,
     /// The class that was chosen before; it stays chosen while it exists.
     chosen: Option<ClassName>,
-    /// As it is stored: conditions keep their times.
-    pub(crate) status: ExposedPortStatus,
+    /// As it was reported last.
+    pub(crate) reported: ReportedStatus,
 }
 
-/// What a valid object is.
+/// Role of a valid object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// It asks for hostnames, and has a class.
@@ -46,7 +48,7 @@ pub(crate) struct Child {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResolvedRoot {
     pub(crate) class: ClassName,
-    /// What the class asks of backends.
+    /// Requirements of the class on backends.
     pub(crate) requirements: BackendRequirements,
     /// In the order of the spec, each once.
     pub(crate) hostnames: Vec<Hostname>,
@@ -58,8 +60,8 @@ pub(crate) struct ResolvedRoot {
     pub(crate) annotations: BTreeMap<String, String>,
     /// The names of those that the class does not allow.
     pub(crate) refused_annotations: Vec<String>,
-    /// Whether anything was said about TLS, beyond what the class says.
-    says_tls: bool,
+    /// Has TLS settings of its own, beyond those of the class.
+    has_tls_settings: bool,
 }
 
 /// How TLS is terminated, where it is.
@@ -71,13 +73,14 @@ pub(crate) struct TlsPolicy {
     pub(crate) redirect: bool,
     /// The Secret with the authorities of clients.
     pub(crate) client_ca: Option<(ObjectRef, ClientCaMode)>,
-    /// 1.1 was asked for, which is no longer spoken.
+    /// 1.1 was asked for, which is no longer supported.
     pub(crate) raised: bool,
 }
 
 impl Exposure {
     pub(crate) fn read(object: ExposedPort) -> Self {
-        let status = object.status.unwrap_or_default();
+        let reported = object.status.as_ref().map(ReportedStatus::from);
+        let reported = reported.unwrap_or_default();
         let metadata = object.metadata;
         Self {
             uid: metadata.uid.unwrap_or_default(),
@@ -87,8 +90,8 @@ impl Exposure {
                 .map(|time| time.0)
                 .unwrap_or_default(),
             spec: validate(&object.spec),
-            chosen: status.class_name.as_deref().and_then(ClassName::parse),
-            status,
+            chosen: reported.class_name.as_deref().and_then(ClassName::parse),
+            reported,
         }
     }
 
@@ -98,7 +101,7 @@ impl Exposure {
         generation: i64,
         created: Timestamp,
         spec: Result<ExposureSpec, Vec<ValidationError>>,
-        told: ExposedPortStatus,
+        reported: ReportedStatus,
     ) -> Self {
         Self {
             uid,
@@ -107,24 +110,24 @@ impl Exposure {
             // Its IngressClass leaves it no choice: it has the class even while that is being deleted.
             chosen: spec.as_ref().ok().and_then(|spec| spec.class.clone()),
             spec,
-            status: told,
+            reported,
         }
     }
 
-    /// Whether both say the same, whatever stands in their status.
-    pub(crate) fn says(&self, other: &Self) -> bool {
-        let facts = |it: &Self| (it.uid.clone(), it.generation, it.created);
+    /// Compares both without their status.
+    pub(crate) fn same_spec(&self, other: &Self) -> bool {
+        let facts = |exposure: &Self| (exposure.uid.clone(), exposure.generation, exposure.created);
         facts(self) == facts(other) && self.spec == other.spec
     }
 
-    pub(crate) fn claim(&self, object: &ObjectRef) -> Claim {
+    pub(crate) fn claim(&self, object: &Subject) -> Claim {
         Claim {
             created: self.created,
             object: object.clone(),
         }
     }
 
-    /// Whether it breaks no rule of its own, and asks for hostnames.
+    /// Returns true if it breaks no rule of its own, and asks for hostnames.
     pub(crate) fn is_root(&self) -> bool {
         self.spec.as_ref().is_ok_and(|spec| spec.parents.is_none())
     }
@@ -143,13 +146,13 @@ impl Exposure {
             .or(self.chosen.as_ref())
     }
 
-    /// Whether another default class may be another class for this object.
+    /// Returns true if another default class may be another class for this object.
     pub(crate) fn takes_default(&self) -> bool {
         let spec = self.spec.as_ref().ok();
         spec.is_some_and(|spec| spec.class.is_none() && spec.parents.is_none())
     }
 
-    /// Whether it lives only while somebody renews a Lease.
+    /// Returns true if it lives only while a Lease is renewed.
     pub(crate) fn needs_lease(&self) -> bool {
         let spec = self.spec.as_ref();
         spec.is_ok_and(|spec| spec.lifetime.lease.is_some())
@@ -158,7 +161,7 @@ impl Exposure {
     /// When it lapses that was renewed last at that time, or never; `None`: it needs no Lease.
     pub(crate) fn lease_expiry(&self, renewed: Option<Timestamp>) -> Option<Timestamp> {
         let spec = self.spec.as_ref().ok()?;
-        // Whoever makes an object has as long to make a Lease for it, whatever one of its name had.
+        // The creator of an object has as long to create a Lease for it, whatever one of its name had.
         let from = renewed.map_or(self.created, |renewed| renewed.max(self.created));
         spec.lifetime.lease_expiry(from)
     }
@@ -169,7 +172,7 @@ impl Exposure {
         spec.lifetime.end(self.created)
     }
 
-    /// What becomes of it then.
+    /// Action at that time.
     pub(crate) fn on_expiry(&self) -> OnExpiry {
         let spec = self.spec.as_ref();
         spec.map(|spec| spec.lifetime.on_expiry).unwrap_or_default()
@@ -177,7 +180,7 @@ impl Exposure {
 
     pub(crate) fn link(
         &self,
-        me: &ObjectRef,
+        subject: &Subject,
         renewed: Option<Timestamp>,
         classes: &Classes,
         home: Home<'_>,
@@ -189,13 +192,13 @@ impl Exposure {
             return Err(vec![ValidationError::Expired { field, at }]);
         }
         if let Some(at) = self.lease_expiry(renewed).filter(|lapse| *lapse <= now) {
-            let object = me.name.clone();
+            let object = subject.name().to_owned();
             return Err(vec![ValidationError::LeaseLapsed { object, at }]);
         }
-        let routing = Routing::of(spec, me);
+        let routing = Routing::of(spec, subject);
         match &spec.parents {
             None => self
-                .root(spec, routing, me, classes, home)
+                .root(spec, routing, subject, classes, home)
                 .map(|root| Link::Root(Box::new(root))),
             Some(parents) => Ok(Link::Child(Child {
                 parents: parents.clone(),
@@ -208,7 +211,7 @@ impl Exposure {
         &self,
         spec: &ExposureSpec,
         routing: Routing,
-        me: &ObjectRef,
+        subject: &Subject,
         classes: &Classes,
         home: Home<'_>,
     ) -> Result<ResolvedRoot, Vec<ValidationError>> {
@@ -220,12 +223,12 @@ impl Exposure {
         if !class.admits_roots_of(home) {
             problems.push(ValidationError::RootNamespace {
                 class: name.clone(),
-                namespace: me.namespace.clone(),
+                namespace: subject.namespace().to_owned(),
             });
         }
         let mut hostnames = Vec::with_capacity(spec.hostnames.len());
         for (index, pattern) in spec.hostnames.iter().enumerate() {
-            match hostname(index, pattern, me, name, class) {
+            match hostname(index, pattern, subject, name, class) {
                 Ok(host) if hostnames.contains(&host) => {}
                 Ok(host) => hostnames.push(host),
                 Err(problem) => problems.push(problem),
@@ -237,10 +240,10 @@ impl Exposure {
         problems.extend(foreign.map(|host| ValidationError::HostnameNotAllowed {
             hostname: host.clone(),
             class: name.clone(),
-            namespace: me.namespace.clone(),
+            namespace: subject.namespace().to_owned(),
         }));
         let certificates = Certificates::of(&spec.tls, &hostnames, home, name, class);
-        let tls = tls_policy(&spec.tls, me, name, class);
+        let tls = tls_policy(&spec.tls, subject, name, class);
         let annotations = spec.decoration.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
             annotations.partition(|(key, _)| class.admits_annotation(key));
@@ -250,12 +253,12 @@ impl Exposure {
                 requirements: BackendRequirements::of(name, class),
                 hostnames,
                 certificates,
-                issued: Issued::of(me, name, class),
+                issued: Issued::of(subject, name, class),
                 tls,
                 routing,
                 annotations,
                 refused_annotations: refused.into_keys().collect(),
-                says_tls: spec.tls.says_anything(),
+                has_tls_settings: spec.tls.says_anything(),
             }),
             (certificates, tls) => {
                 problems.extend(certificates.err());
@@ -335,8 +338,8 @@ impl Link {
         let routing = self.routing();
         let named = routing.services().into_iter().chain(self.own_secrets());
         named
-            .map(|it| it.namespace)
-            .filter(|it| *it != routing.namespace)
+            .map(|object| object.namespace)
+            .filter(|namespace| *namespace != routing.namespace)
             .collect()
     }
 }
@@ -356,11 +359,11 @@ impl ResolvedRoot {
         self.certificates.source(host)
     }
 
-    /// Whether a hostname can be served under what an older object of its namespace says about TLS: it
+    /// Returns true if a hostname can be served under what an older object of its namespace says about TLS: it
     /// says the same, or nothing.
     pub(crate) fn tls_agrees(&self, elder: &Self, host: &Hostname) -> bool {
         let same = self.source(host) == elder.source(host) && self.tls == elder.tls;
-        !self.says_tls || same
+        !self.has_tls_settings || same
     }
 
     pub(crate) fn terminates_tls(&self) -> bool {
@@ -371,20 +374,21 @@ impl ResolvedRoot {
 fn hostname(
     index: usize,
     pattern: &HostPattern,
-    me: &ObjectRef,
+    subject: &Subject,
     name: &ClassName,
     class: &Class,
 ) -> Result<Hostname, ValidationError> {
     match pattern {
         HostPattern::Full(host) => Ok(host.clone()),
         HostPattern::UnderDomain(prefix) => {
-            let domain = class
-                .domain(&me.namespace)
-                .ok_or_else(|| ValidationError::NoDomain {
-                    index,
-                    pattern: format!("{prefix}.*"),
-                    class: name.clone(),
-                })?;
+            let domain =
+                class
+                    .domain(subject.namespace())
+                    .ok_or_else(|| ValidationError::NoDomain {
+                        index,
+                        pattern: format!("{prefix}.*"),
+                        class: name.clone(),
+                    })?;
             Hostname::parse(&format!("{prefix}.{domain}"))
                 .map_err(|source| ValidationError::Hostname { index, source })
         }
@@ -394,7 +398,7 @@ fn hostname(
 /// The class may ask for a newer version than the object, never for an older one.
 fn tls_policy(
     tls: &TlsSpec,
-    me: &ObjectRef,
+    subject: &Subject,
     name: &ClassName,
     class: &Class,
 ) -> Result<TlsPolicy, ValidationError> {
@@ -417,7 +421,7 @@ fn tls_policy(
         client_ca: tls
             .client_ca
             .as_ref()
-            .map(|(secret, mode)| (secret.within(&me.namespace), *mode)),
+            .map(|(secret, mode)| (secret.within(subject.namespace()), *mode)),
         raised: tls.raised,
     })
 }

@@ -1,11 +1,12 @@
-//! What an object does with requests, and where they go.
+//! Routes of an exposure, and the Services that they lead to.
 
 use crate::names::{ObjectRef, child_name};
+use crate::subject::Subject;
 use crate::validate::{BackendSpec, ExposureSpec, Port, RouteSpec, Target, TlsToBackend};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What an object does with requests, whoever's hostname they come in under.
+/// Own port and routes of an exposure, under any hostname.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routing {
     pub(crate) own: Option<Own>,
@@ -52,17 +53,18 @@ impl FieldRef {
 }
 
 impl Routing {
-    pub(in crate::index) fn of(spec: &ExposureSpec, me: &ObjectRef) -> Self {
+    pub(in crate::index) fn of(spec: &ExposureSpec, subject: &Subject) -> Self {
         let own = spec.own.as_ref().map(|(target, port)| {
             let (service, selector) = match target {
                 Target::Service(service) => (service.clone(), None),
                 Target::Selector(labels) => {
-                    let service = child_name(&me.namespace, &me.name, "Service", "");
+                    let service =
+                        child_name(subject.namespace(), &subject.child_base(), "Service", "");
                     (service, Some(labels.clone()))
                 }
             };
             Own {
-                service: ObjectRef::new(&me.namespace, service),
+                service: ObjectRef::new(subject.namespace(), service),
                 port: port.clone(),
                 selector,
             }
@@ -70,7 +72,7 @@ impl Routing {
         Self {
             own,
             routes: Arc::clone(&spec.routes),
-            namespace: me.namespace.clone(),
+            namespace: subject.namespace().to_owned(),
         }
     }
 
@@ -95,7 +97,7 @@ impl Routing {
     }
 
     /// The objects that routes are delegated to.
-    pub(crate) fn delegates(&self) -> BTreeSet<ObjectRef> {
+    pub(crate) fn delegates(&self) -> BTreeSet<Subject> {
         let routes = self.routes.iter();
         routes
             .filter_map(|route| route.delegate(&self.namespace))

@@ -8,8 +8,9 @@ use crate::index::Index;
 use crate::index::resolve::exposure::ResolvedRoot;
 use crate::index::resolve::route_tree::EffectiveRoute;
 use crate::index::resolve::route_tree::Server;
-use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::names::{ClassName, Hostname};
 use crate::precedence;
+use crate::subject::Subject;
 use crate::validate::RouteSpec;
 use portolan_discovery::table::{FieldMatch, PathMatch, RouteMatch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,12 +24,12 @@ pub(crate) enum HostShare {
     RouteConflict {
         /// Where that route stands: a field of the object, or of one that it delegates to.
         route: String,
-        by: ObjectRef,
-        /// Whether none of its routes is left.
+        by: Subject,
+        /// None of its routes is left.
         wholly: bool,
     },
     /// It says something else about TLS than the oldest object, and serves nothing.
-    TlsConflict { than: ObjectRef },
+    TlsConflict { than: Subject },
 }
 
 impl Index {
@@ -52,12 +53,13 @@ impl Index {
     /// serve it.
     pub(crate) fn tls_owner<'a>(
         &'a self,
-        me: &ObjectRef,
+        subject: &Subject,
         link: &'a ResolvedRoot,
         host: &Hostname,
     ) -> Option<Server<'a>> {
         let oldest = self.oldest(&link.class, host)?;
-        let serves = oldest.name.namespace == me.namespace && link.tls_agrees(oldest.link, host);
+        let serves =
+            oldest.name.namespace() == subject.namespace() && link.tls_agrees(oldest.link, host);
         serves.then_some(oldest)
     }
 
@@ -79,7 +81,12 @@ impl Index {
         let mut rule = None;
         let servers = self.servers(class, host);
         servers
-            .map(|it| (it, self.effective_routes(it, rule.get_or_insert(it.link))))
+            .map(|server| {
+                (
+                    server,
+                    self.effective_routes(server, rule.get_or_insert(server.link)),
+                )
+            })
             .collect()
     }
 
@@ -102,7 +109,12 @@ impl Index {
     }
 
     /// How an object whose namespace holds a hostname shares it.
-    pub(crate) fn share(&self, me: &ObjectRef, link: &ResolvedRoot, host: &Hostname) -> HostShare {
+    pub(crate) fn share(
+        &self,
+        subject: &Subject,
+        link: &ResolvedRoot,
+        host: &Hostname,
+    ) -> HostShare {
         let Some(oldest) = self.oldest(&link.class, host) else {
             return HostShare::Full;
         };
@@ -114,7 +126,7 @@ impl Index {
         let mut taken = BTreeMap::new();
         let mut own = Vec::new();
         for server in self.servers(&link.class, host) {
-            if server.name == me {
+            if server.name == subject {
                 own = self.effective_routes(server, oldest.link);
                 break;
             }
@@ -129,7 +141,7 @@ impl Index {
         match outdone.first() {
             None => HostShare::Full,
             Some((route, by)) => HostShare::RouteConflict {
-                route: place(route, me),
+                route: place(route, subject),
                 by: (*by).clone(),
                 wholly: outdone.len() == own.len(),
             },
@@ -138,26 +150,26 @@ impl Index {
 
     /// The younger objects under the hostnames of an object that have a route for the same requests as
     /// one of its own: whether theirs counts depends on it.
-    pub(crate) fn overridden_by(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
+    pub(crate) fn overridden_by(&self, subject: &Subject) -> BTreeSet<Subject> {
         let mut found = BTreeSet::new();
-        let Some(server) = self.server(me) else {
+        let Some(server) = self.server(subject) else {
             return found;
         };
         let mut own = None;
         for host in &server.link.hostnames {
             let holders = self.hostnames.holders(&server.link.class, host);
-            for other in holders.skip_while(|other| *other != me).skip(1) {
+            for other in holders.skip_while(|other| *other != subject).skip(1) {
                 let own = own.get_or_insert_with(|| self.taken_by(server));
                 let other = self
                     .server(other)
-                    .filter(|it| !self.taken_by(*it).is_disjoint(own));
-                found.extend(other.map(|it| it.name.clone()));
+                    .filter(|other| !self.taken_by(*other).is_disjoint(own));
+                found.extend(other.map(|other| other.name.clone()));
             }
         }
         found
     }
 
-    fn server(&self, name: &ObjectRef) -> Option<Server<'_>> {
+    fn server(&self, name: &Subject) -> Option<Server<'_>> {
         let name = self.name_of(name)?;
         let (object, link) = self.linked(name)?;
         Some(Server { name, object, link })
@@ -172,15 +184,15 @@ impl Index {
     }
 
     /// Those who serve a hostname under the word of one of these objects, and these objects themselves.
-    pub(crate) fn with_cohosted(&self, objects: BTreeSet<ObjectRef>) -> BTreeSet<ObjectRef> {
+    pub(crate) fn with_cohosted(&self, objects: BTreeSet<Subject>) -> BTreeSet<Subject> {
         let mut all = BTreeSet::new();
-        for me in &objects {
-            let Some((_, link)) = self.linked(me) else {
+        for subject in &objects {
+            let Some((_, link)) = self.linked(subject) else {
                 continue;
             };
             for host in &link.hostnames {
                 let mut holders = self.hostnames.holders(&link.class, host);
-                if holders.next() == Some(me) {
+                if holders.next() == Some(subject) {
                     all.extend(holders.cloned());
                 }
             }
@@ -191,12 +203,12 @@ impl Index {
 }
 
 /// Where a route stands, for the author of an object.
-fn place(effective: &EffectiveRoute<'_>, me: &ObjectRef) -> String {
+fn place(effective: &EffectiveRoute<'_>, subject: &Subject) -> String {
     let route = match effective.route.index {
         Some(index) => format!("spec.routes[{index}]"),
         None => "the route /".to_owned(),
     };
-    match effective.name == me {
+    match effective.name == subject {
         true => route,
         false => format!("{route} of ExposedPort {}", effective.name),
     }

@@ -1,12 +1,12 @@
-//! What is spoken behind a port of a Service: its `appProtocol` says it, else Contour's annotations.
+//! Protocol of a port of a Service: from its `appProtocol`, else from Contour's annotations.
 //!
 //! `appProtocol` counts first, as with Contour itself, so that a Service means the same to both. One that
-//! is not understood says nothing: an annotation that asks for TLS is not answered in the clear.
+//! is not supported declares nothing: an annotation that asks for TLS is never served unencrypted.
 
 use portolan_discovery::table::UpstreamProtocol;
 use std::collections::BTreeMap;
 
-/// What is spoken behind a port: HTTP/1.1 in the clear, unless somebody says otherwise.
+/// Protocol of a port; by default HTTP/1.1 without TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AppProtocol {
     pub(crate) protocol: UpstreamProtocol,
@@ -31,10 +31,10 @@ impl AppProtocol {
         tls: true,
     };
 
-    /// What `appProtocol` says: Kubernetes' own names (KEP-3726), those of IANA, ALPN identifiers
+    /// Parses `appProtocol`: Kubernetes' own names (KEP-3726), those of IANA, ALPN identifiers
     /// (RFC 9113 3.1), and the words of service meshes. In any case, for some clouds ask for capitals.
-    pub(in crate::index) fn of_app_protocol(said: &str) -> Option<Self> {
-        Some(match said.to_ascii_lowercase().as_str() {
+    pub(in crate::index) fn of_app_protocol(declared: &str) -> Option<Self> {
+        Some(match declared.to_ascii_lowercase().as_str() {
             "http" | "kubernetes.io/ws" => Self::HTTP1,
             "https" | "kubernetes.io/wss" => Self::HTTP1_TLS,
             "kubernetes.io/h2c" | "h2c" | "http2" | "grpc" => Self::HTTP2,
@@ -44,13 +44,13 @@ impl AppProtocol {
     }
 }
 
-/// Where Contour reads what is spoken: today, and under its former name.
+/// Prefixes of Contour's annotations: today's, and that of its former name.
 const PREFIXES: [&str; 2] = [
     "projectcontour.io/upstream-protocol.",
     "contour.heptio.com/upstream-protocol.",
 ];
 
-/// What follows the prefix. Of a port that stands in several, the first counts, as with Contour.
+/// Suffixes of the annotations. Of a port that stands in several, the first counts, as with Contour.
 const SUFFIXES: [(&str, AppProtocol); 3] = [
     ("tls", AppProtocol::HTTP1_TLS),
     ("h2c", AppProtocol::HTTP2),
@@ -63,7 +63,7 @@ pub(in crate::index) struct Annotations<'a>(Vec<Annotation<'a>>);
 struct Annotation<'a> {
     key: String,
     ports: &'a str,
-    spoken: AppProtocol,
+    app_protocol: AppProtocol,
 }
 
 impl Annotation<'_> {
@@ -77,41 +77,46 @@ impl<'a> Annotations<'a> {
     pub(in crate::index) fn of(all: Option<&'a BTreeMap<String, String>>) -> Self {
         let mut found = Vec::new();
         for prefix in PREFIXES {
-            for (suffix, spoken) in SUFFIXES {
+            for (suffix, app_protocol) in SUFFIXES {
                 let key = format!("{prefix}{suffix}");
                 let ports = all.and_then(|all| all.get(&key));
-                found.extend(ports.map(|ports| Annotation { key, ports, spoken }));
+                found.extend(ports.map(|ports| Annotation {
+                    key,
+                    ports,
+                    app_protocol,
+                }));
             }
         }
         Self(found)
     }
 
-    /// What they say of a port, by its name first.
-    pub(in crate::index) fn spoken(&self, name: &str, number: u16) -> Option<AppProtocol> {
+    /// Protocol of a port, by its name first.
+    pub(in crate::index) fn app_protocol(&self, name: &str, number: u16) -> Option<AppProtocol> {
         let lists = |wanted: &str| {
             let mut all = self.0.iter();
-            let found = all.find(|it| it.ports().any(|port| port == wanted));
-            found.map(|it| it.spoken)
+            let found = all.find(|annotation| annotation.ports().any(|port| port == wanted));
+            found.map(|annotation| annotation.app_protocol)
         };
         let named = (!name.is_empty()).then(|| lists(name)).flatten();
         named.or_else(|| lists(&number.to_string()))
     }
 
-    /// What they say of ports by number, whether or not the Service lists them.
+    /// Protocols of ports by number, whether or not the Service lists them.
     pub(in crate::index) fn numbers(&self) -> BTreeMap<u16, AppProtocol> {
         let all = self.0.iter().flat_map(Annotation::ports);
         let numbers = all.filter_map(|port| port.parse().ok());
         numbers
-            .filter_map(|number| Some((number, self.spoken("", number)?)))
+            .filter_map(|number| Some((number, self.app_protocol("", number)?)))
             .collect()
     }
 
     /// The first entry that names no port, with its annotation.
     pub(in crate::index) fn stray(&self, is_port: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
-        let entries = self
-            .0
-            .iter()
-            .flat_map(|it| it.ports().map(|port| (it.key.as_str(), port)));
+        let entries = self.0.iter().flat_map(|annotation| {
+            annotation
+                .ports()
+                .map(|port| (annotation.key.as_str(), port))
+        });
         entries.into_iter().find(|(_, port)| !is_port(port))
     }
 }
@@ -120,12 +125,12 @@ impl<'a> Annotations<'a> {
 mod tests {
     use super::*;
 
-    fn said(annotations: &[(&str, &str)], name: &str, number: u16) -> Option<AppProtocol> {
+    fn app_protocol(annotations: &[(&str, &str)], name: &str, number: u16) -> Option<AppProtocol> {
         let all = annotations
             .iter()
             .map(|(key, ports)| (key.to_string(), ports.to_string()))
             .collect();
-        Annotations::of(Some(&all)).spoken(name, number)
+        Annotations::of(Some(&all)).app_protocol(name, number)
     }
 
     #[test]
@@ -163,10 +168,14 @@ mod tests {
             ("8080,we,80x", None),
             ("", None),
         ] {
-            assert_eq!(said(&[(key, ports)], "web", 80), expected, "{ports:?}");
+            assert_eq!(
+                app_protocol(&[(key, ports)], "web", 80),
+                expected,
+                "{ports:?}"
+            );
         }
         assert_eq!(
-            said(&[(key, ",")], "", 80),
+            app_protocol(&[(key, ",")], "", 80),
             None,
             "no name is no port's name"
         );
@@ -187,7 +196,7 @@ mod tests {
             (&[former, h2], AppProtocol::HTTP2_TLS),
         ] {
             assert_eq!(
-                said(annotations, "web", 80),
+                app_protocol(annotations, "web", 80),
                 Some(expected),
                 "{annotations:?}"
             );

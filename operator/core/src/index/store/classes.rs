@@ -13,7 +13,7 @@ use portolan_crds::{
 use portolan_discovery::table::TlsVersion;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What matters of an ExposeClass.
+/// ExposeClass, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Class {
     pub(crate) uid: String,
@@ -25,14 +25,14 @@ pub(crate) struct Class {
     pub(crate) spec: ExposeClassSpec,
     /// For routes of its objects, where these say nothing.
     pub(crate) defaults: Policy,
-    /// What is wrong with its spec; that is as if nobody had written it.
+    /// Errors in its spec; such fields count as absent.
     pub(crate) mistakes: Vec<ValidationError>,
     /// As it is stored: conditions keep their times.
     pub(crate) status: ExposeClassStatus,
 }
 
 impl Class {
-    /// What stands for `*` at the end of a hostname of a namespace.
+    /// Domain in place of `*` at the end of a hostname of a namespace.
     pub(crate) fn domain(&self, namespace: &str) -> Option<String> {
         let domain = self
             .spec
@@ -42,7 +42,7 @@ impl Class {
         Some(domain.replace("{namespace}", namespace))
     }
 
-    /// Whether objects of a namespace may have hostnames.
+    /// Returns true if objects of a namespace may have hostnames.
     pub(crate) fn admits_roots_of(&self, home: Home<'_>) -> bool {
         let spec = &self.spec;
         home.is_meant(
@@ -51,7 +51,7 @@ impl Class {
         )
     }
 
-    /// Whether objects of a namespace may have a hostname.
+    /// Returns true if objects of a namespace may have a hostname.
     pub(crate) fn admits_hostname(&self, host: &Hostname, home: Home<'_>) -> bool {
         let Some(rules) = &self.spec.hostnames else {
             return true;
@@ -69,8 +69,8 @@ impl Class {
     /// The Secret with the certificate for a hostname that several objects share.
     pub(crate) fn shared_certificate(&self, host: &Hostname) -> Option<ObjectRef> {
         let shared = &self.spec.certificates.as_ref()?.shared;
-        let serves = |it: &&SharedCertificate| {
-            let mut hostnames = it.hostnames.iter();
+        let serves = |shared: &&SharedCertificate| {
+            let mut hostnames = shared.hostnames.iter();
             hostnames.any(|name| Hostname::parse(name).is_ok_and(|name| name.covers(host)))
         };
         let secret = &shared.iter().find(serves)?.secret;
@@ -79,8 +79,10 @@ impl Class {
 
     /// How many hostnames a certificate from an issuer is for.
     pub(crate) fn certificate_mode(&self) -> CertificateMode {
-        let said = self.spec.certificates.as_ref();
-        said.and_then(|it| it.mode).unwrap_or_default()
+        let certificates = self.spec.certificates.as_ref();
+        certificates
+            .and_then(|certificates| certificates.mode)
+            .unwrap_or_default()
     }
 
     pub(crate) fn issuer(&self) -> Option<&IssuerRef> {
@@ -90,38 +92,47 @@ impl Class {
             .filter(|issuer| !issuer.name.is_empty())
     }
 
-    /// Whether objects of a namespace may name an issuer.
+    /// Returns true if objects of a namespace may name an issuer.
     pub(crate) fn admits_issuer(&self, issuer: &IssuerRef, home: Home<'_>) -> bool {
         let allowed = self.spec.tls.as_ref();
         let Some(allowed) = allowed.and_then(|tls| tls.allowed_issuers.as_ref()) else {
             return true;
         };
-        let admits = |it: &AllowedIssuer| {
-            it.issuer == *issuer
-                && home.is_meant(it.namespaces.as_deref(), it.namespace_selector.as_ref())
+        let admits = |allowed: &AllowedIssuer| {
+            allowed.issuer == *issuer
+                && home.is_meant(
+                    allowed.namespaces.as_deref(),
+                    allowed.namespace_selector.as_ref(),
+                )
         };
         self.issuer() == Some(issuer) || allowed.iter().any(admits)
     }
 
-    /// Whether objects of a namespace may bring certificates of their own.
+    /// Returns true if objects of a namespace may bring certificates of their own.
     pub(crate) fn admits_secrets_of(&self, home: Home<'_>) -> bool {
         let allowed = self.spec.tls.as_ref();
         let allowed = allowed.and_then(|tls| tls.allow_own_secrets.as_ref());
-        allowed.is_none_or(|it| home.is_meant(Some(&it.namespaces), it.namespace_selector.as_ref()))
+        allowed.is_none_or(|allowed| {
+            home.is_meant(
+                Some(&allowed.namespaces),
+                allowed.namespace_selector.as_ref(),
+            )
+        })
     }
 
-    /// Whether the pods of a namespace are private until they are exposed. In one that is going nothing can be made.
+    /// Returns true if the pods of a namespace are private until they are exposed. In one that is going nothing can be made.
     pub(crate) fn restricts(&self, home: Home<'_>) -> bool {
         let policy = self.spec.network_policy.as_ref();
-        let policy = policy.filter(|it| it.mode == Some(NetworkPolicyMode::Restrict));
-        let selector = policy.and_then(|it| it.namespace_selector.as_ref());
-        selector.is_some_and(|it| home.is_chosen(it)) && !home.is_going()
+        let policy = policy.filter(|policy| policy.mode == Some(NetworkPolicyMode::Restrict));
+        let selector = policy.and_then(|policy| policy.namespace_selector.as_ref());
+        selector.is_some_and(|selector| home.is_chosen(selector)) && !home.is_going()
     }
 
-    /// Whether objects may have an annotation on their Ingress.
+    /// Returns true if objects may have an annotation on their Ingress.
     pub(crate) fn admits_annotation(&self, key: &str) -> bool {
         let allowed = self.spec.annotations.as_ref();
-        allowed.is_some_and(|it| it.allow.iter().any(|it| it == key)) && !is_never_allowed(key)
+        allowed.is_some_and(|annotations| annotations.allow.iter().any(|allowed| allowed == key))
+            && !is_never_allowed(key)
     }
 
     /// The oldest version of TLS that any of its hosts may speak.
@@ -139,7 +150,7 @@ impl Class {
         Some(ObjectRef::new(&secret.namespace, &secret.name))
     }
 
-    /// Whether requests go to pods only.
+    /// Returns true if requests go to pods only.
     pub(crate) fn pods_only(&self) -> bool {
         self.spec.endpoints == Some(AllowedEndpoints::PodsOnly)
     }
@@ -167,16 +178,16 @@ pub(crate) struct Classes {
     defaults: BTreeSet<(Timestamp, ClassName)>,
 }
 
-/// What a change of a class means.
+/// Change of a class.
 pub(crate) struct ClassChange {
     pub(crate) class: ClassName,
-    /// Whether objects may be judged differently now, or only the class itself.
+    /// Objects may differ now, not only the class itself.
     pub(crate) matters: bool,
-    /// What it said before, if it was there.
+    /// As it was before, if it was there.
     pub(crate) before: Option<Class>,
-    /// Whether another class is the default now.
+    /// Another class is the default now.
     pub(crate) new_default: bool,
-    /// Every class that says it is the default, before or after: each tells whether it is.
+    /// Every class that is marked as the default, before or after: each reports whether it is.
     pub(crate) defaults: BTreeSet<ClassName>,
 }
 
@@ -205,7 +216,7 @@ impl Classes {
         self.defaults.iter().map(|(_, name)| name)
     }
 
-    /// Whether an object may have the class that did not have it before.
+    /// Returns true if an object may have the class that did not have it before.
     pub(crate) fn takes(&self, name: &ClassName) -> bool {
         self.get(name).is_some_and(|class| !class.leaving)
     }
@@ -214,7 +225,7 @@ impl Classes {
     pub(crate) fn apply(&mut self, change: Change<ExposeClass>) -> Option<ClassChange> {
         let (name, class) = match change {
             Change::Deleted(name) => (name, None),
-            Change::Applied(it) => (ObjectRef::of(it.as_ref()), Some(facts(*it))),
+            Change::Applied(class) => (ObjectRef::of(class.as_ref()), Some(facts(*class))),
         };
         // A class whose name is no DNS label cannot be named by any object; the schema refuses it.
         let name = ClassName::parse(&name.name)?;

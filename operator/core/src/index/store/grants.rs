@@ -1,7 +1,7 @@
 //! Consent to references from other namespaces: ReferenceGrants of the Gateway API.
 //!
 //! A reference is judged as the right of the namespace that it stands in, before anything is looked up, so
-//! that nobody learns what another namespace has.
+//! that no namespace learns what another one has.
 
 use crate::event::{Affected, Change};
 use crate::index::Index;
@@ -32,23 +32,23 @@ impl fmt::Display for Referent {
 /// Every consent that was given.
 #[derive(Debug, Default)]
 pub(crate) struct Grants {
-    /// Whether the cluster knows ReferenceGrants.
-    known: bool,
+    /// ReferenceGrants are installed in the cluster.
+    installed: bool,
     /// By the namespace of the grant, then by its name.
     grants: BTreeMap<String, BTreeMap<String, Grant>>,
 }
 
-/// What matters of a ReferenceGrant.
+/// ReferenceGrant, as far as it concerns ExposedPorts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Grant {
     /// The namespaces whose ExposedPorts may refer.
     from: BTreeSet<String>,
-    /// What they may refer to; all of a kind where there is no name.
+    /// Objects that they may refer to; all of a kind where there is no name.
     to: BTreeSet<(Referent, Option<String>)>,
 }
 
 impl Grants {
-    /// Whether ExposedPorts of a namespace may refer to something.
+    /// Returns true if ExposedPorts of a namespace may refer to something.
     pub(crate) fn permit(&self, from: &str, kind: Referent, to: &ObjectRef) -> bool {
         let grants = self.grants.get(&to.namespace);
         let mut grants = grants.into_iter().flat_map(BTreeMap::values);
@@ -88,17 +88,19 @@ impl Index {
             return Ok(());
         }
         let there = &to.namespace;
-        let lacking = if self.grants.known {
+        let missing = if self.grants.installed {
             format!(
-                "no ReferenceGrant of namespace {there} lets ExposedPorts of namespace {from} refer to it; have one made there"
+                "no ReferenceGrant in that namespace allows it; create one in namespace {there:?} for ExposedPorts of namespace {from:?}"
             )
         } else {
-            "the cluster knows no ReferenceGrants, which would allow that; have the Gateway API's CustomResourceDefinitions installed".to_owned()
+            "ReferenceGrants are not installed; install the Gateway API CustomResourceDefinitions"
+                .to_owned()
         };
+        let target = to.to_string();
         Err(Unresolved {
             reason: Reason::RefNotPermitted,
             message: format!(
-                "{at}: {kind} {to} is of another namespace, and {lacking}, or name a {kind} of namespace {from}"
+                "{at}: Forbidden: {kind} {target:?} is in another namespace, and {missing}, or name a {kind} in namespace {from:?}"
             ),
         })
     }
@@ -110,7 +112,7 @@ impl Index {
     ) {
         let name = change.reference();
         let now = match change {
-            Change::Applied(it) => Some(read(&it)),
+            Change::Applied(grant) => Some(read(&grant)),
             Change::Deleted(_) => None,
         };
         let before = self.grants.get(&name);
@@ -118,30 +120,34 @@ impl Index {
             return;
         }
         let named = [before, now.as_ref()];
-        let named = named.into_iter().flatten().flat_map(|it| &it.from);
+        let named = named.into_iter().flatten().flat_map(|grant| &grant.from);
         let named: BTreeSet<_> = named.cloned().collect();
         let referring = self.users.referring_into(&name.namespace);
-        let concerned = referring.filter(|me| named.contains(&me.namespace));
+        let concerned = referring.filter(|subject| named.contains(subject.namespace()));
         let concerned: BTreeSet<_> = concerned.cloned().collect();
         let company = self.with_cohosted(concerned.clone());
         self.mark_objects(&company, affected);
-        for me in &concerned {
-            if let Some(entry) = self.objects.get(me) {
-                affected.secrets |= self.users.leave(me, entry, &self.grants);
+        for subject in &concerned {
+            if let Some(entry) = self.objects.get(subject) {
+                affected.secrets |= self.users.leave(subject, entry, &self.grants);
             }
         }
         self.grants.set(&name, now);
-        for me in &concerned {
-            if let Some(entry) = self.objects.get(me) {
-                affected.secrets |= self.users.enter(me, entry, &self.grants);
+        for subject in &concerned {
+            if let Some(entry) = self.objects.get(subject) {
+                affected.secrets |= self.users.enter(subject, entry, &self.grants);
             }
         }
         self.mark_objects(&company, affected);
     }
 
-    /// Whether the cluster knows ReferenceGrants: it decides what those are told who would need one.
-    pub(in crate::index) fn know_grants(&mut self, known: bool, affected: &mut Affected) {
-        if std::mem::replace(&mut self.grants.known, known) != known {
+    /// Takes in whether ReferenceGrants are installed, which messages on missing ones depend on.
+    pub(in crate::index) fn set_grants_installed(
+        &mut self,
+        installed: bool,
+        affected: &mut Affected,
+    ) {
+        if std::mem::replace(&mut self.grants.installed, installed) != installed {
             affected.objects = self.with_cohosted(self.users.of_other_namespaces());
         }
     }
@@ -149,19 +155,19 @@ impl Index {
 
 fn read(grant: &ReferenceGrant) -> Grant {
     let from = grant.spec.from.iter();
-    let from = from.filter(|it| it.group == GROUP && it.kind == "ExposedPort");
-    let to = grant.spec.to.iter().filter(|it| it.group.is_empty());
+    let from = from.filter(|from| from.group == GROUP && from.kind == "ExposedPort");
+    let to = grant.spec.to.iter().filter(|to| to.group.is_empty());
     Grant {
-        from: from.map(|it| it.namespace.clone()).collect(),
+        from: from.map(|from| from.namespace.clone()).collect(),
         to: to
-            .filter_map(|it| {
-                let kind = match it.kind.as_str() {
+            .filter_map(|to| {
+                let kind = match to.kind.as_str() {
                     "Secret" => Referent::Secret,
                     "Service" => Referent::Service,
                     _ => return None,
                 };
                 // An empty name stands for all, as an absent one does.
-                Some((kind, it.name.clone().filter(|name| !name.is_empty())))
+                Some((kind, to.name.clone().filter(|name| !name.is_empty())))
             })
             .collect(),
     }

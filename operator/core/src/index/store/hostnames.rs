@@ -6,7 +6,8 @@
 
 use crate::child::HoldAction;
 use crate::event::Change;
-use crate::names::{ClassName, Hostname, ObjectRef};
+use crate::names::{ClassName, Hostname};
+use crate::subject::Subject;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::HostnameHold;
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
     pub(crate) created: Timestamp,
-    pub(crate) object: ObjectRef,
+    pub(crate) object: Subject,
 }
 
 /// Which namespace holds a hostname.
@@ -99,13 +100,13 @@ impl Hostnames {
             _ => return Vec::new(),
         };
         let fits = |host: &Hostname| match change {
-            Change::Applied(it) => it.spec.hostname == host.as_str(),
+            Change::Applied(hold) => hold.spec.hostname == host.as_str(),
             Change::Deleted(_) => true,
         };
         host.ok().into_iter().filter(fits).collect()
     }
 
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     pub(crate) fn apply_hold(&mut self, change: Change<HostnameHold>) -> bool {
         let Some(host) = Self::concerned(&change).pop() else {
             return false;
@@ -131,26 +132,26 @@ impl Hostnames {
         self.holds.get(host).map(|hold| hold.namespace.as_str())
     }
 
-    /// Everybody who wants the hostname.
+    /// Every claim on the hostname.
     pub(crate) fn claimants(
         &self,
         host: &Hostname,
-    ) -> impl Iterator<Item = (&ObjectRef, &ClassName)> {
+    ) -> impl Iterator<Item = (&Subject, &ClassName)> {
         let claims = self.claims.get(host).into_iter().flatten();
         claims.map(|(claim, class)| (&claim.object, class))
     }
 
-    /// The classes on whose proxies somebody wants the hostname.
+    /// The classes on whose proxies the hostname is claimed.
     pub(crate) fn classes(&self, host: &Hostname) -> BTreeSet<&ClassName> {
         self.claimants(host).map(|(_, class)| class).collect()
     }
 
-    /// Whether how others stand depends on this claim.
+    /// Returns true if how others stand depends on this claim.
     pub(crate) fn is_primary(&self, claim: &Claim, class: &ClassName, host: &Hostname) -> bool {
         match self.holds.get(host) {
             Some(_) => self.holders(class, host).next() == Some(&claim.object),
             None => {
-                // For those below a wildcard that nobody holds, the very first claim counts.
+                // For those below a wildcard that is not held, the very first claim counts.
                 let first = self
                     .claims
                     .get(host)
@@ -174,20 +175,20 @@ impl Hostnames {
         &'a self,
         class: &'a ClassName,
         host: &Hostname,
-    ) -> impl Iterator<Item = &'a ObjectRef> + use<'a> {
+    ) -> impl Iterator<Item = &'a Subject> + use<'a> {
         let held = self.holds.get(host).zip(self.claims.get(host));
         held.into_iter().flat_map(move |(hold, claims)| {
             let ours = claims.iter().filter(move |(claim, of)| {
-                claim.object.namespace == hold.namespace && *of == class
+                claim.object.namespace() == hold.namespace && *of == class
             });
             ours.map(|(claim, _)| &claim.object)
         })
     }
 
     pub(crate) fn standing(&self, claim: &Claim, host: &Hostname) -> Standing {
-        let own = &claim.object.namespace;
+        let own = claim.object.namespace();
         match self.holds.get(host) {
-            Some(hold) if hold.namespace == *own => return Standing::Held { since: hold.since },
+            Some(hold) if hold.namespace == own => return Standing::Held { since: hold.since },
             Some(hold) => {
                 return Standing::HeldBy {
                     namespace: hold.namespace.clone(),
@@ -202,8 +203,8 @@ impl Hostnames {
             };
         }
         match self.first_in_line(host) {
-            Some(first) if first.object.namespace != *own => Standing::HeldBy {
-                namespace: first.object.namespace.clone(),
+            Some(first) if first.object.namespace() != own => Standing::HeldBy {
+                namespace: first.object.namespace().to_owned(),
             },
             _ => Standing::HoldPending,
         }
@@ -213,12 +214,12 @@ impl Hostnames {
         let Some(hold) = self.holds.get(host) else {
             return Some(HoldAction::Create {
                 hostname: host.clone(),
-                namespace: self.first_in_line(host)?.object.namespace.clone(),
+                namespace: self.first_in_line(host)?.object.namespace().to_owned(),
             });
         };
         let in_use = self
             .claimants(host)
-            .any(|(object, _)| object.namespace == hold.namespace);
+            .any(|(object, _)| object.namespace() == hold.namespace);
         (!in_use).then(|| HoldAction::Delete {
             name: host.hold_name(),
             uid: hold.uid.clone(),
@@ -226,29 +227,30 @@ impl Hostnames {
         })
     }
 
-    /// The first claim on a name that nobody holds, passing over those that a wildcard shuts out.
+    /// The first claim on a name that is not held, passing over those that a wildcard shuts out.
     fn first_in_line(&self, host: &Hostname) -> Option<&Claim> {
         let mut claims = self.claims.get(host)?.keys();
         claims.find(|claim| self.blocked(host, claim).is_none())
     }
 
-    /// The wildcard above, and who has it or comes first for it, when that shuts out a claim on a name that nobody holds.
+    /// The wildcard above, and who has it or comes first for it, when that shuts out a claim on a name that is not held.
     fn blocked(&self, host: &Hostname, claim: &Claim) -> Option<(Hostname, &str)> {
         let wildcard = host.wildcard_above()?;
         let namespace = match self.holds.get(&wildcard) {
             Some(hold) => hold.namespace.as_str(),
             None => {
                 let (first, _) = self.claims.get(&wildcard)?.first_key_value()?;
-                (first < claim).then_some(first.object.namespace.as_str())?
+                (first < claim).then_some(first.object.namespace())?
             }
         };
-        (namespace != claim.object.namespace).then_some((wildcard, namespace))
+        (namespace != claim.object.namespace()).then_some((wildcard, namespace))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::ObjectRef;
 
     fn host(text: &str) -> Hostname {
         Hostname::parse(text).unwrap()
@@ -261,7 +263,7 @@ mod tests {
     fn claim(created: i64, namespace: &str, name: &str) -> Claim {
         Claim {
             created: Timestamp::from_second(created).unwrap(),
-            object: ObjectRef::new(namespace, name),
+            object: Subject::exposed_port(namespace, name),
         }
     }
 

@@ -1,11 +1,11 @@
-//! How far cert-manager has come with a Certificate.
+//! Progress of cert-manager with a Certificate.
 
 use crate::index::store::truncate;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::certmanager::{Certificate, CertificateCondition};
 
-/// What matters of a Certificate.
+/// Progress of a Certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Issuance {
     pub(crate) renewal_time: Option<Timestamp>,
@@ -13,7 +13,7 @@ pub(crate) struct Issuance {
     pub(crate) failure: Option<String>,
     /// How many attempts in a row have failed. It outlasts the beginning of the next one, `failure` does not.
     pub(crate) failures: u32,
-    /// What is being waited for.
+    /// Reason to wait.
     pub(crate) waiting: Option<String>,
 }
 
@@ -21,15 +21,23 @@ pub(crate) fn read(certificate: &Certificate) -> Issuance {
     let Some(status) = &certificate.status else {
         return Issuance::default();
     };
-    let condition = |type_| status.conditions.iter().find(|it| it.type_ == type_);
-    let is = |it: &&CertificateCondition, status| it.status == status;
+    let condition = |type_| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+    };
+    let is = |condition: &&CertificateCondition, status| condition.status == status;
     let issuing = condition("Issuing");
     // cert-manager keeps Issuing=False with its reason until the next attempt begins.
-    let failed = issuing.filter(|it| is(it, "False") && status.failed_issuance_attempts > Some(0));
+    let failed = issuing
+        .filter(|condition| is(condition, "False") && status.failed_issuance_attempts > Some(0));
     let attempts = status.failed_issuance_attempts;
     let attempts = attempts.and_then(|count| u32::try_from(count).ok());
-    let not_ready = condition("Ready").filter(|it| !is(it, "True"));
-    let waiting = issuing.filter(|it| is(it, "True")).or(not_ready);
+    let not_ready = condition("Ready").filter(|condition| !is(condition, "True"));
+    let waiting = issuing
+        .filter(|condition| is(condition, "True"))
+        .or(not_ready);
     Issuance {
         renewal_time: status.renewal_time.as_ref().map(|Time(time)| *time),
         failure: failed.map(message),
@@ -39,5 +47,5 @@ pub(crate) fn read(certificate: &Certificate) -> Issuance {
 }
 
 fn message(condition: &CertificateCondition) -> String {
-    truncate::cut(&condition.message)
+    truncate::truncate(&condition.message)
 }

@@ -1,5 +1,4 @@
-//! Whether those can issue who are to certify hostnames: cert-manager's Issuers and ClusterIssuers. Of
-//! external issuers nothing is known.
+//! Readiness of cert-manager's Issuers and ClusterIssuers. External issuers are not watched.
 
 use crate::event::{Affected, Change};
 use crate::index::Index;
@@ -27,14 +26,14 @@ pub(in crate::index) enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IssuerName(Scope, ObjectRef);
 
-/// What stands against issuing; `None`: nothing.
-type Trouble = Option<String>;
+/// Reason why an issuer cannot issue; `None`: it can.
+type NotReady = Option<String>;
 
 /// Every issuer of cert-manager's, and whether the cluster knows such at all.
 #[derive(Debug, Default)]
 pub(crate) struct Issuers {
-    known: BTreeSet<Scope>,
-    issuers: HashMap<IssuerName, Trouble>,
+    installed: BTreeSet<Scope>,
+    issuers: HashMap<IssuerName, NotReady>,
 }
 
 impl IssuerName {
@@ -52,30 +51,32 @@ impl IssuerName {
 }
 
 impl Issuers {
-    /// Why nobody can count on an issuer that an object of a namespace names, or its class.
+    /// Why an issuer that an object of a namespace names, or its class, cannot issue.
     pub(crate) fn trouble(&self, issuer: &IssuerRef, namespace: &str) -> Option<(Reason, String)> {
         let name = IssuerName::meant(issuer, namespace)?;
-        if !self.known.contains(&name.0) {
+        if !self.installed.contains(&name.0) {
             return None;
         }
         let IssuerRef {
-            kind, name: called, ..
+            kind,
+            name: issuer_name,
+            ..
         } = issuer;
         match self.issuers.get(&name) {
             None => Some((
                 Reason::IssuerNotFound,
-                format!("there is no {kind} {called}; create it, or name one that exists"),
+                format!("{kind} {issuer_name:?} not found; create it or name an existing one"),
             )),
             Some(None) => None,
-            Some(Some(words)) => Some((
+            Some(Some(detail)) => Some((
                 Reason::IssuerNotReady,
-                format!("{kind} {called} is not ready: {words}"),
+                format!("{kind} {issuer_name:?} is not ready: {detail}"),
             )),
         }
     }
 
-    /// Whether anything differs now.
-    fn set(&mut self, name: IssuerName, now: Option<Trouble>) -> bool {
+    /// Returns true if anything differs now.
+    fn set(&mut self, name: IssuerName, now: Option<NotReady>) -> bool {
         match now {
             Some(now) => self.issuers.insert(name, now.clone()) != Some(now),
             None => self.issuers.remove(&name).is_some(),
@@ -83,12 +84,12 @@ impl Issuers {
     }
 }
 
-fn read(status: Option<&IssuerStatus>) -> Trouble {
-    let mut conditions = status.into_iter().flat_map(|it| &it.conditions);
-    match conditions.find(|it| it.type_ == "Ready") {
+fn read(status: Option<&IssuerStatus>) -> NotReady {
+    let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
+    match conditions.find(|condition| condition.type_ == "Ready") {
         Some(ready) if ready.status == "True" => None,
-        Some(ready) => Some(truncate::cut(&ready.message)),
-        None => Some("cert-manager has not looked at it yet".to_owned()),
+        Some(ready) => Some(truncate::truncate(&ready.message)),
+        None => Some("not checked by cert-manager yet".to_owned()),
     }
 }
 
@@ -103,7 +104,7 @@ impl Index {
     {
         let name = IssuerName(scope, change.reference());
         let now = match change {
-            Change::Applied(it) => Some(read(it.status())),
+            Change::Applied(issuer) => Some(read(issuer.status())),
             Change::Deleted(_) => None,
         };
         if self.issuers.set(name.clone(), now) {
@@ -112,16 +113,16 @@ impl Index {
         }
     }
 
-    /// Whether the cluster knows such issuers.
-    pub(in crate::index) fn know_issuers(
+    /// Takes in whether the cluster has such issuers.
+    pub(in crate::index) fn set_issuers_installed(
         &mut self,
         scope: Scope,
-        known: bool,
+        installed: bool,
         affected: &mut Affected,
     ) {
-        let differs = match known {
-            true => self.issuers.known.insert(scope),
-            false => self.issuers.known.remove(&scope),
+        let differs = match installed {
+            true => self.issuers.installed.insert(scope),
+            false => self.issuers.installed.remove(&scope),
         };
         if differs {
             let users = self.with_cohosted(self.users.of_cert_manager());

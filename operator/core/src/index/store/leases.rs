@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The API server writes down whole seconds.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// What is known of Leases.
+/// Leases, and the objects that they keep alive.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    known: BTreeMap<ObjectRef, Renewal>,
+    leases: BTreeMap<ObjectRef, Renewal>,
     /// By the object that they keep alive, with their names: the one that was renewed last stands last.
     renewals: BTreeMap<ObjectRef, BTreeSet<(Timestamp, String)>>,
 }
@@ -32,12 +32,12 @@ impl Leases {
     pub(in crate::index) fn apply(&mut self, change: Change<Lease>) -> BTreeSet<ObjectRef> {
         let lease = change.reference();
         let after = match change {
-            Change::Applied(it) => read(*it),
+            Change::Applied(lease) => read(*lease),
             Change::Deleted(_) => None,
         };
         let before = match &after {
-            Some(after) => self.known.insert(lease.clone(), after.clone()),
-            None => self.known.remove(&lease),
+            Some(after) => self.leases.insert(lease.clone(), after.clone()),
+            None => self.leases.remove(&lease),
         };
         if before == after {
             return BTreeSet::new();
@@ -55,7 +55,7 @@ impl Leases {
             renewals.insert((*at, lease.name));
         }
         let both = before.into_iter().chain(after);
-        both.map(|it| it.object).collect()
+        both.map(|renewal| renewal.object).collect()
     }
 
     /// When a Lease of the object was renewed last.
@@ -72,16 +72,16 @@ fn read(lease: Lease) -> Option<Renewal> {
     // A name that is too long for a label stands in the annotation.
     let name = named(metadata.annotations).or_else(|| named(metadata.labels))?;
     let spec = lease.spec?;
-    let said = spec.renew_time.or(spec.acquire_time)?.0;
+    let renewed = spec.renew_time.or(spec.acquire_time)?.0;
     let written = metadata.managed_fields.into_iter().flatten();
     let written = written.filter_map(|entry| entry.time).map(|time| time.0);
-    // Somebody may have taken the API server's notes away.
+    // `managedFields` may have been removed.
     let written = written
         .max()
-        .or(metadata.creation_timestamp.map(|it| it.0))?;
+        .or(metadata.creation_timestamp.map(|time| time.0))?;
     let bound = written.saturating_add(SECOND).unwrap_or(Timestamp::MAX);
     Some(Renewal {
         object: ObjectRef::new(metadata.namespace.unwrap_or_default(), name),
-        at: said.min(bound),
+        at: renewed.min(bound),
     })
 }

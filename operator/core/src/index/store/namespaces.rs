@@ -12,7 +12,7 @@ type Labels = BTreeMap<String, String>;
 #[derive(Debug, Default)]
 pub(crate) struct Namespaces(BTreeMap<String, Facts>);
 
-/// What matters of a namespace.
+/// Namespace, as far as it concerns the index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Facts {
     labels: Labels,
@@ -29,15 +29,15 @@ pub(crate) struct Home<'a> {
 }
 
 impl Namespaces {
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     fn apply(&mut self, change: Change<Namespace>) -> bool {
         let name = change.reference().name;
         match change {
             Change::Deleted(_) => self.0.remove(&name).is_some(),
-            Change::Applied(it) => {
+            Change::Applied(namespace) => {
                 let facts = Facts {
-                    going: it.metadata.deletion_timestamp.is_some(),
-                    labels: it.metadata.labels.unwrap_or_default(),
+                    going: namespace.metadata.deletion_timestamp.is_some(),
+                    labels: namespace.metadata.labels.unwrap_or_default(),
                 };
                 self.0.insert(name, facts.clone()) != Some(facts)
             }
@@ -57,7 +57,7 @@ impl Namespaces {
 }
 
 impl Home<'_> {
-    /// Whether it is among those that are meant, by name or by label: where neither is asked for, all are.
+    /// Returns true if it is among those that are meant, by name or by label: where neither is asked for, all are.
     pub(crate) fn is_meant(
         self,
         named: Option<&[NamespaceName]>,
@@ -67,28 +67,29 @@ impl Home<'_> {
             (None, None) => true,
             (named, selector) => {
                 let mut named = named.into_iter().flatten();
-                named.any(|it| it.0 == self.name) || selector.is_some_and(|it| self.is_chosen(it))
+                named.any(|name| name.0 == self.name)
+                    || selector.is_some_and(|selector| self.is_chosen(selector))
             }
         }
     }
 
-    /// Whether its labels are what a selector asks for.
+    /// Returns true if its labels are what a selector asks for.
     pub(crate) fn is_chosen(self, selector: &LabelSelector) -> bool {
         self.facts.is_some_and(|Facts { labels, .. }| {
             let mut equal = selector.match_labels.iter();
             let mut expressions = selector.match_expressions.iter();
             equal.all(|(key, value)| labels.get(key) == Some(value))
-                && expressions.all(|it| holds(it, labels))
+                && expressions.all(|expression| holds(expression, labels))
         })
     }
 
-    /// Whether it is being deleted.
+    /// Returns true if it is being deleted.
     pub(in crate::index) fn is_going(self) -> bool {
         self.facts.is_some_and(|facts| facts.going)
     }
 }
 
-/// An expression that the schema refuses holds for nobody.
+/// An expression that the schema rejects matches nothing.
 fn holds(expression: &LabelExpression, labels: &Labels) -> bool {
     let LabelExpression {
         key,
@@ -124,7 +125,10 @@ impl Index {
         if restricting.is_empty() != now.is_empty() {
             self.mark_restricted(&name, affected);
         }
-        let objects = self.objects.within(&name).map(|(me, _)| me.clone());
+        let objects = self
+            .objects
+            .within(&name)
+            .map(|(subject, _)| subject.clone());
         self.relink(objects.collect(), affected);
     }
 }
@@ -135,8 +139,8 @@ mod tests {
     use serde_json::{Value, json};
 
     fn chosen(labels: Option<Value>, selector: Value) -> bool {
-        let facts = labels.map(|it| Facts {
-            labels: serde_json::from_value(it).unwrap(),
+        let facts = labels.map(|labels| Facts {
+            labels: serde_json::from_value(labels).unwrap(),
             going: false,
         });
         let home = Home {

@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// What is known of pods.
+/// Pods by address.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
-    /// Whether every pod was told. Until then nobody is missed.
+    /// Every pod is listed. Until then none counts as missing.
     pub(crate) listed: bool,
     /// Those with addresses of their own.
     pods: BTreeMap<ObjectRef, Facts>,
@@ -18,7 +18,7 @@ pub(crate) struct Pods {
     addresses: BTreeMap<String, BTreeMap<IpAddr, BTreeSet<ObjectRef>>>,
 }
 
-/// What matters of a pod.
+/// Pod, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Facts {
     uid: String,
@@ -26,7 +26,7 @@ struct Facts {
 }
 
 impl Pods {
-    /// The addresses that may belong to somebody else now.
+    /// The addresses that may belong to another pod now.
     pub(crate) fn apply(&mut self, change: Change<Pod>) -> BTreeSet<IpAddr> {
         let name = change.reference();
         let facts = match change {
@@ -42,7 +42,7 @@ impl Pods {
         }
         let addresses = |facts: &Option<Facts>| {
             let facts = facts.as_ref();
-            facts.map(|it| it.addresses.clone()).unwrap_or_default()
+            facts.map(|pod| pod.addresses.clone()).unwrap_or_default()
         };
         let (old, new) = (addresses(&before), addresses(&facts));
         self.give_up(&name, old.difference(&new));
@@ -52,7 +52,7 @@ impl Pods {
                 known.entry(*address).or_default().insert(name.clone());
             }
         }
-        let another = before.map(|it| it.uid) != facts.map(|it| it.uid);
+        let another = before.map(|pod| pod.uid) != facts.map(|pod| pod.uid);
         match another {
             true => &old | &new,
             false => &old ^ &new,
@@ -76,13 +76,13 @@ impl Pods {
         }
     }
 
-    /// The UID of the pod of a namespace that has an address: that which was told, if it is one of several.
-    pub(crate) fn owner(&self, namespace: &str, address: IpAddr, told: &str) -> Option<&str> {
+    /// The UID of the pod of a namespace that has an address: the given one, if it is one of several.
+    pub(crate) fn owner(&self, namespace: &str, address: IpAddr, uid: &str) -> Option<&str> {
         let owners = self.addresses.get(namespace)?;
         let owners = owners.get(&address.to_canonical())?.iter();
         let mut uids = owners.filter_map(|owner| Some(self.pods.get(owner)?.uid.as_str()));
         let first = uids.clone().next();
-        uids.find(|uid| *uid == told).or(first)
+        uids.find(|owner| *owner == uid).or(first)
     }
 }
 
@@ -98,7 +98,11 @@ fn read(pod: &Pod) -> Option<Facts> {
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
         return None;
     }
-    let all = status.pod_ips.iter().flatten().map(|it| it.ip.as_str());
+    let all = status
+        .pod_ips
+        .iter()
+        .flatten()
+        .map(|pod_ip| pod_ip.ip.as_str());
     let addresses: BTreeSet<IpAddr> = all
         .chain(status.pod_ip.as_deref())
         .filter_map(|ip| ip.parse::<IpAddr>().ok())

@@ -1,4 +1,4 @@
-//! Certificates as they stand in Secrets: read, and judged, before any proxy is told of them.
+//! Certificates in Secrets: parsed and checked before any proxy gets them.
 //!
 //! A key pair is loaded with the same library that the proxies use, so whatever is good here can
 //! be served there.
@@ -48,33 +48,33 @@ pub(crate) struct Authorities {
 /// Why a Secret cannot be served, for any hostname or for one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SecretProblem {
-    #[error("it has no {0}; it must be of type kubernetes.io/tls, with tls.crt and tls.key")]
+    #[error("missing {0}; must be of type kubernetes.io/tls, with tls.crt and tls.key")]
     Without(&'static str),
-    #[error("it has no ca.crt; put the certificates of the authorities there, as PEM")]
+    #[error("missing ca.crt; must contain the certificates of the authorities, as PEM")]
     WithoutAuthorities,
-    #[error("{field} cannot be read ({detail}); it must be PEM")]
+    #[error("failed to parse {field} ({detail}); must be PEM")]
     Unreadable { field: &'static str, detail: String },
     #[error(
-        "{field} has {bytes} bytes; at most {PEM_MAX} are served: leave out what is not part of the chain"
+        "{field} is too long ({bytes} bytes); must have at most {PEM_MAX} bytes: remove what is not part of the chain"
     )]
     TooLarge { field: &'static str, bytes: usize },
     #[error("tls.key is encrypted; store it without a passphrase")]
     Encrypted,
     #[error(
-        "the key in tls.key is of no kind that is served ({0}); use ECDSA (P-256, P-384, P-521), RSA of 2048 to 8192 bits, or Ed25519"
+        "unsupported key in tls.key ({0}); must be ECDSA (P-256, P-384, P-521), RSA of 2048 to 8192 bits, or Ed25519"
     )]
     UnsupportedKey(String),
     #[error(
-        "tls.key does not belong to the certificate in tls.crt; store the key that the certificate was issued for"
+        "tls.key does not match the certificate in tls.crt; store the key that the certificate was issued for"
     )]
     Mismatch,
     #[error(
-        "tls.crt does not begin with the certificate that tls.key belongs to; put that first, and behind each certificate its issuer's"
+        "the first certificate in tls.crt does not match tls.key; put the matching one first, followed by its issuers in order"
     )]
     WrongOrder,
-    #[error("the certificate has expired at {0}; renew it")]
+    #[error("certificate expired at {0}; renew it")]
     Expired(Timestamp),
-    #[error("the certificate is for {names}, not for {hostname}; issue one that names it")]
+    #[error("certificate is valid for {names}, not for {hostname}; issue one that includes it")]
     WrongHostname { names: String, hostname: Hostname },
 }
 
@@ -97,7 +97,7 @@ impl SecretProblem {
 /// A chain is sent with each full handshake, and clients take no more (OpenSSL: 100 KiB).
 const PEM_MAX: usize = 64 * 1024;
 
-/// What stands in a Secret.
+/// Checked content of a Secret.
 pub(crate) type Judged = Result<Arc<KeyPair>, SecretProblem>;
 
 /// Reads a Secret of type kubernetes.io/tls.
@@ -109,7 +109,7 @@ pub(crate) fn read(secret: &Secret) -> Judged {
         .map_err(|error| unreadable("tls.crt", error))?;
     let leaf = chain
         .first()
-        .ok_or_else(|| unreadable("tls.crt", "it holds no certificate"))?
+        .ok_or_else(|| unreadable("tls.crt", "no certificate found"))?
         .clone();
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| {
         // PKCS#8 says it in its label, the older forms in a field of their header (RFC 1421, 4.6.1.1).
@@ -129,7 +129,12 @@ pub(crate) fn read(secret: &Secret) -> Judged {
     };
     match fits(&leaf) {
         Ok(()) => {}
-        Err(_) if chain.iter().skip(1).any(|it| fits(it).is_ok()) => {
+        Err(_)
+            if chain
+                .iter()
+                .skip(1)
+                .any(|certificate| fits(certificate).is_ok()) =>
+        {
             return Err(SecretProblem::WrongOrder);
         }
         Err(rustls::Error::InconsistentKeys(_)) => return Err(SecretProblem::Mismatch),
@@ -158,7 +163,7 @@ pub(crate) fn read_authorities(secret: &Secret) -> Result<Arc<Authorities>, Secr
         count += 1;
     }
     if count == 0 {
-        return Err(unreadable(CA, "it holds no certificate"));
+        return Err(unreadable(CA, "no certificate found"));
     }
     Ok(Arc::new(Authorities { ca_pem }))
 }
@@ -167,7 +172,7 @@ pub(crate) fn read_authorities(secret: &Secret) -> Result<Arc<Authorities>, Secr
 pub(crate) const CA: &str = "ca.crt";
 
 impl KeyPair {
-    /// Whether it may be served from now on, whatever the name.
+    /// Checks that it may be served from now on, for any name.
     pub(crate) fn in_time(&self, now: Timestamp) -> Result<(), SecretProblem> {
         match self.not_after <= now {
             true => Err(SecretProblem::Expired(self.not_after)),
@@ -175,7 +180,7 @@ impl KeyPair {
         }
     }
 
-    /// Whether it may be served for a hostname from now on.
+    /// Checks that it may be served for a hostname from now on.
     pub(crate) fn good_for(
         &self,
         hostname: &Hostname,
@@ -207,7 +212,7 @@ fn text(secret: &Secret, field: &'static str) -> Result<String, SecretProblem> {
         .and_then(|data| data.get(field))
         .filter(|bytes| !bytes.0.is_empty())
         .ok_or(SecretProblem::Without(field))?;
-    String::from_utf8(bytes.0.clone()).map_err(|_| unreadable(field, "it is no text"))
+    String::from_utf8(bytes.0.clone()).map_err(|_| unreadable(field, "not valid UTF-8"))
 }
 
 fn unreadable(field: &'static str, detail: impl fmt::Display) -> SecretProblem {

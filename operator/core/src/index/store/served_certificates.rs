@@ -23,7 +23,7 @@ pub(crate) struct Serving {
     slots: HashMap<Slot, Vec<Served>>,
 }
 
-/// What certificates are served for.
+/// Hostname or class that certificates are served for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {
     class: ClassName,
@@ -55,7 +55,7 @@ impl Slot {
 }
 
 impl Default for Serving {
-    /// Before the clock was told nothing has expired.
+    /// Before the first [`crate::Event::Now`] nothing has expired.
     fn default() -> Self {
         Self {
             now: Timestamp::MIN,
@@ -81,7 +81,7 @@ struct Served {
 }
 
 impl Serving {
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     pub(crate) fn apply_secret(&mut self, change: Change<Secret>) -> bool {
         let name = change.reference();
         match change {
@@ -123,11 +123,18 @@ impl Serving {
                         pair: pair.clone(),
                         secret,
                     }),
-                    _ => before.iter().find(|it| it.secret == secret).cloned(),
+                    _ => before
+                        .iter()
+                        .find(|served| served.secret == secret)
+                        .cloned(),
                 }
             })
             .collect();
-        let names = before.iter().chain(&now).map(|it| self.name(it)).collect();
+        let names = before
+            .iter()
+            .chain(&now)
+            .map(|served| self.name(served))
+            .collect();
         if !now.is_empty() {
             self.slots.insert(slot.clone(), now);
         }
@@ -143,7 +150,7 @@ impl Serving {
         served.map(|served| (self.name(served), served.pair.as_ref()))
     }
 
-    /// What stands against serving from a Secret as it is now; `None` when there is no such Secret.
+    /// Checks that a Secret can be served as it is now; `None` when there is no such Secret.
     pub(crate) fn judge(
         &self,
         secret: &ObjectRef,

@@ -1,4 +1,4 @@
-//! What matters of Services and EndpointSlices, read from what the API server sends.
+//! Services and EndpointSlices, parsed from the objects of the API server.
 
 use crate::index::store::app_protocol::{Annotations, AppProtocol};
 use crate::names::ObjectRef;
@@ -10,18 +10,18 @@ use portolan_crds::{Address, AddressType};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// What matters of a Service.
+/// Service, as far as it concerns the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceFacts {
     /// The UID in the controller's ownerReference or, that being stripped, in our annotation.
     pub(in crate::index) owner: Option<String>,
     /// The name that a Service of type ExternalName stands for.
     pub(in crate::index) external_name: Option<String>,
-    /// The labels of its pods; empty when somebody else lists the endpoints.
+    /// The labels of its pods; empty when the Service has no selector.
     pub(in crate::index) selector: BTreeMap<String, String>,
     pub(in crate::index) prefers_v6: bool,
     pub(in crate::index) ports: Vec<ServicePort>,
-    /// What is spoken at ports that are not listed: those of an ExternalName.
+    /// Protocols of ports that are not listed: those of an ExternalName.
     pub(in crate::index) unlisted: BTreeMap<u16, AppProtocol>,
     /// The annotation that lists something that is no port of the Service, and what it lists.
     pub(in crate::index) stray: Option<(String, String)>,
@@ -34,9 +34,9 @@ pub(in crate::index) struct ServicePort {
     pub(in crate::index) name: String,
     pub(in crate::index) number: u16,
     pub(in crate::index) target: Port,
-    /// What the pods speak there.
-    pub(in crate::index) spoken: AppProtocol,
-    /// An `appProtocol` that is not understood, when nothing else says what is spoken.
+    /// Protocol of the pods there.
+    pub(in crate::index) app_protocol: AppProtocol,
+    /// An `appProtocol` that is not supported, when no annotation declares one.
     pub(in crate::index) unknown: Option<String>,
 }
 
@@ -74,13 +74,13 @@ impl ServiceFacts {
         ports.find(|port| port.number == number && port.name == name)
     }
 
-    pub(in crate::index) fn told_ports(&self) -> String {
+    pub(in crate::index) fn port_list(&self) -> String {
         match self.ports.as_slice() {
             [] => "none".into(),
             ports => ports
                 .iter()
                 .take(8)
-                .map(ServicePort::told)
+                .map(ServicePort::display)
                 .collect::<Vec<_>>()
                 .join(", "),
         }
@@ -88,7 +88,7 @@ impl ServiceFacts {
 }
 
 impl ServicePort {
-    pub(in crate::index) fn told(&self) -> String {
+    pub(in crate::index) fn display(&self) -> String {
         match self.name.as_str() {
             "" => self.number.to_string(),
             name => format!("{} ({name})", self.number),
@@ -112,7 +112,7 @@ pub(in crate::index) fn read(service: &Service) -> ServiceFacts {
         .as_ref()
         .and_then(|all| all.get(crate::OWNER_UID))
         .cloned();
-    let said = Annotations::of(metadata.annotations.as_ref());
+    let annotations = Annotations::of(metadata.annotations.as_ref());
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
     let ports = spec
         .and_then(|spec| spec.ports.as_ref())
@@ -123,12 +123,14 @@ pub(in crate::index) fn read(service: &Service) -> ServiceFacts {
         .filter_map(|port| {
             let number = u16::try_from(port.port).ok()?;
             let name = text(port.name.as_ref());
-            let told = port.app_protocol.as_deref();
-            let understood = told.and_then(AppProtocol::of_app_protocol);
-            let spoken = understood.or_else(|| said.spoken(&name, number));
+            let declared = port.app_protocol.as_deref();
+            let understood = declared.and_then(AppProtocol::of_app_protocol);
+            let app_protocol = understood.or_else(|| annotations.app_protocol(&name, number));
             Some(ServicePort {
-                unknown: told.filter(|_| spoken.is_none()).map(str::to_owned),
-                spoken: spoken.unwrap_or_default(),
+                unknown: declared
+                    .filter(|_| app_protocol.is_none())
+                    .map(str::to_owned),
+                app_protocol: app_protocol.unwrap_or_default(),
                 name,
                 number,
                 target: match &port.target_port {
@@ -143,9 +145,9 @@ pub(in crate::index) fn read(service: &Service) -> ServiceFacts {
         .collect();
     let kind = text(spec.and_then(|spec| spec.type_.as_ref()));
     let external = kind == "ExternalName";
-    // A Service of type ExternalName need not list ports: they are those of somebody else.
+    // A Service of type ExternalName need not list ports: they are not defined in the cluster.
     let unlisted = match external && ports.is_empty() {
-        true => said.numbers(),
+        true => annotations.numbers(),
         false => BTreeMap::new(),
     };
     let is_port = |listed: &str| {
@@ -154,7 +156,7 @@ pub(in crate::index) fn read(service: &Service) -> ServiceFacts {
         own.any(|port| port.name == listed || Some(port.number) == number)
             || number.is_some_and(|number| unlisted.contains_key(&number))
     };
-    let stray = said.stray(is_port);
+    let stray = annotations.stray(is_port);
     ServiceFacts {
         owner: controller.or(annotation),
         external_name: external.then(|| text(spec.and_then(|spec| spec.external_name.as_ref()))),
@@ -233,9 +235,15 @@ pub(in crate::index) fn read_slice(slice: &EndpointSlice) -> Option<(ObjectRef, 
         let conditions = endpoint.conditions.as_ref();
         // API convention of EndpointConditions: an unset `ready` means true, an unset `terminating` means
         // false, and an unset `serving` follows `ready`.
-        let ready = conditions.and_then(|it| it.ready).unwrap_or(true);
-        let serving = conditions.and_then(|it| it.serving).unwrap_or(ready);
-        let terminating = conditions.and_then(|it| it.terminating).unwrap_or(false);
+        let ready = conditions
+            .and_then(|conditions| conditions.ready)
+            .unwrap_or(true);
+        let serving = conditions
+            .and_then(|conditions| conditions.serving)
+            .unwrap_or(ready);
+        let terminating = conditions
+            .and_then(|conditions| conditions.terminating)
+            .unwrap_or(false);
         let target = endpoint.target_ref.as_ref();
         let pod = target.filter(|target| target.kind.as_deref() == Some("Pod"));
         SliceEndpoint {

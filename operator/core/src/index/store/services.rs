@@ -17,22 +17,22 @@ use portolan_discovery::table::{Endpoint, ExternalName};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
-/// What is known of Services and EndpointSlices.
+/// Services, EndpointSlices and pods.
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     services: HashMap<ObjectRef, ServiceFacts>,
     /// By Service, then by the name of the slice.
-    slices: ByNamespace<BTreeMap<String, Slice>>,
+    slices: ByNamespace<ObjectRef, BTreeMap<String, Slice>>,
     /// To which Service a slice belonged when it was seen last.
     slice_of: HashMap<ObjectRef, ObjectRef>,
     /// Services with a ready endpoint behind any port.
-    answering: HashSet<ObjectRef>,
+    reachable: HashSet<ObjectRef>,
     pub(in crate::index) pods: Pods,
-    /// Whether an endpoint may have a loopback address.
+    /// Allows endpoints with loopback addresses.
     pub(in crate::index) loopback: bool,
 }
 
-/// What an EndpointSlice changed.
+/// Change by an EndpointSlice.
 #[derive(Debug, Default)]
 pub(crate) struct SliceChange {
     /// The Services whose users are concerned; two when a slice was relabelled.
@@ -45,13 +45,13 @@ pub(crate) struct SliceChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backend {
     pub(crate) service: ObjectRef,
-    /// What people of the namespace call the Service whose object sends requests there.
-    pub(crate) called: String,
+    /// Name of the Service in messages: without its namespace where that is the object's.
+    pub(crate) display_name: String,
     /// The port's name, empty when the Service has just one; this is how slices name it.
     port_name: String,
     number: u16,
-    /// What its Service says that is spoken there.
-    pub(crate) spoken: AppProtocol,
+    /// Protocol of the port, as its Service declares it.
+    pub(crate) app_protocol: AppProtocol,
 }
 
 impl Backend {
@@ -82,19 +82,19 @@ pub(crate) struct ServiceEndpoints {
     /// The name whose addresses they are, which the proxies look up themselves.
     pub(crate) external: Option<ExternalName>,
     /// Why there is none.
-    pub(crate) lacking: Option<Unresolved>,
-    /// Who is left out although others are there.
-    pub(crate) left_out: Option<Unresolved>,
+    pub(crate) missing: Option<Unresolved>,
+    /// Endpoints that are not used although others are.
+    pub(crate) excluded: Option<Unresolved>,
 }
 
 impl Services {
-    /// Whether anything differs now.
+    /// Returns true if anything differs now.
     pub(crate) fn apply_service(&mut self, change: Change<Service>) -> bool {
         let service = change.reference();
         match change {
             Change::Deleted(_) => self.services.remove(&service).is_some(),
-            Change::Applied(it) => {
-                let facts = service_facts::read(&it);
+            Change::Applied(applied) => {
+                let facts = service_facts::read(&applied);
                 self.services.insert(service, facts.clone()) != Some(facts)
             }
         }
@@ -103,7 +103,10 @@ impl Services {
     pub(crate) fn apply_slice(&mut self, change: Change<EndpointSlice>) -> SliceChange {
         let (name, now) = match change {
             Change::Deleted(name) => (name, None),
-            Change::Applied(it) => (ObjectRef::of(it.as_ref()), service_facts::read_slice(&it)),
+            Change::Applied(slice) => (
+                ObjectRef::of(slice.as_ref()),
+                service_facts::read_slice(&slice),
+            ),
         };
         let mut concerned = BTreeSet::new();
         let before = self.slice_of.remove(&name);
@@ -130,9 +133,9 @@ impl Services {
         let mut turned = concerned.clone();
         turned.retain(|service| {
             if self.has_ready(service) {
-                self.answering.insert(service.clone())
+                self.reachable.insert(service.clone())
             } else {
-                self.answering.remove(service)
+                self.reachable.remove(service)
             }
         });
         SliceChange { concerned, turned }
@@ -146,7 +149,10 @@ impl Services {
             return Vec::new();
         }
         let names = |slice: &Slice| {
-            let all = slice.endpoints.iter().flat_map(|it| &it.addresses);
+            let all = slice
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| &endpoint.addresses);
             all.into_iter()
                 .any(|address| addresses.contains(&address.to_canonical()))
         };
@@ -157,7 +163,7 @@ impl Services {
             .collect()
     }
 
-    /// Whether it differs now whether every pod is known.
+    /// Takes in whether every pod is listed; returns true if that differs.
     pub(crate) fn list_pods(&mut self, listed: bool) -> bool {
         let before = self.pods.listed;
         match listed {
@@ -172,9 +178,9 @@ impl Services {
         self.services.get(service)?.external_name.as_deref()
     }
 
-    /// Whether connections to the address of the Service find somebody.
-    pub(crate) fn answers(&self, service: &ObjectRef) -> bool {
-        self.answering.contains(service)
+    /// Returns true if the Service has a ready endpoint behind any port.
+    pub(crate) fn is_reachable(&self, service: &ObjectRef) -> bool {
+        self.reachable.contains(service)
     }
 
     fn has_ready(&self, service: &ObjectRef) -> bool {
@@ -201,14 +207,17 @@ impl Services {
         ServiceLookup { from, at }: ServiceLookup<'_>,
     ) -> Result<Backend, Unresolved> {
         let unresolved = |reason, message| Err(Unresolved { reason, message });
-        let name = service.called_in(from);
+        let name = service.display_name(from);
         let Some(facts) = self.services.get(service) else {
             return match owner {
-                Some(_) => unresolved(Reason::Applying, format!("Service {name} is being made")),
+                Some(_) => unresolved(
+                    Reason::Applying,
+                    format!("waiting for Service {name:?} to be created"),
+                ),
                 None => unresolved(
                     Reason::ServiceNotFound,
                     format!(
-                        "{}: there is no Service {name}; create it, or name one that exists",
+                        "{}: Not found: Service {name:?} not found; create it or name an existing one",
                         at.field("service")
                     ),
                 ),
@@ -217,16 +226,18 @@ impl Services {
         if owner.is_some_and(|uid| facts.owner.as_deref() != Some(uid)) {
             return unresolved(
                 Reason::ForeignObject,
-                format!("Service {name} belongs to somebody else; delete or rename it"),
+                format!(
+                    "Service {name:?} already exists and is not managed by Portolan; delete or rename it"
+                ),
             );
         }
-        if let Some(told) = &facts.external_name
-            && external_host(told).is_none()
+        if let Some(external) = &facts.external_name
+            && external_host(external).is_none()
         {
             return unresolved(
                 Reason::InvalidExternalName,
                 format!(
-                    "{}: Service {name} stands for {told:?}, which is no DNS name; set its externalName to one such as db.example.com",
+                    "{}: Invalid value: Service {name:?} has externalName {external:?}, which is not a DNS name; set one such as db.example.com",
                     at.field("service")
                 ),
             );
@@ -234,29 +245,29 @@ impl Services {
         match (facts.port(port), port) {
             (Some(found), _) => Ok(Backend {
                 service: service.clone(),
-                called: name,
+                display_name: name,
                 port_name: found.name.clone(),
                 number: found.number,
-                spoken: found.spoken,
+                app_protocol: found.app_protocol,
             }),
-            // A Service of type ExternalName need not list ports: they are those of somebody else.
+            // A Service of type ExternalName need not list ports: they are not defined in the cluster.
             (None, Port::Number(number))
                 if facts.external_name.is_some() && facts.ports.is_empty() =>
             {
                 Ok(Backend {
                     service: service.clone(),
-                    called: name,
+                    display_name: name,
                     port_name: String::new(),
                     number: *number,
-                    spoken: facts.unlisted.get(number).copied().unwrap_or_default(),
+                    app_protocol: facts.unlisted.get(number).copied().unwrap_or_default(),
                 })
             }
             (None, _) => unresolved(
                 Reason::PortNotFound,
                 format!(
-                    "{}: Service {name} has no TCP port {port}; it has {}",
+                    "{}: Not found: Service {name:?} has no TCP port {port}; it has {}",
                     at.field("port"),
-                    facts.told_ports()
+                    facts.port_list()
                 ),
             ),
         }
@@ -269,8 +280,8 @@ impl Services {
         requirements: Option<&BackendRequirements>,
     ) -> ServiceEndpoints {
         let facts = self.services.get(&backend.service);
-        if let Some(told) = facts.and_then(|facts| facts.external_name.as_deref()) {
-            let external = external_host(told).map(|host| ExternalName {
+        if let Some(name) = facts.and_then(|facts| facts.external_name.as_deref()) {
+            let external = external_host(name).map(|host| ExternalName {
                 host,
                 port: backend.number,
             });
@@ -308,13 +319,13 @@ impl Services {
                         uid = owner;
                     }
                     // A pod of a dual-stack cluster is in two slices, and is one endpoint. What is no pod
-                    // is told apart by its address.
+                    // is identified by its address.
                     let pod = match uid {
                         "" => (String::new(), Some(*address), number),
                         uid => (uid.to_owned(), None, number),
                     };
                     let best = ready.entry(pod).or_insert(*address);
-                    let rank = |it: &IpAddr| (it.is_ipv6() != prefers_v6, *it);
+                    let rank = |address: &IpAddr| (address.is_ipv6() != prefers_v6, *address);
                     if rank(address) < rank(best) {
                         *best = *address;
                     }
@@ -330,68 +341,68 @@ impl Services {
             .collect();
         ready.sort();
         let foreign =
-            pods_only.and_then(|requirements| told_foreign(backend, requirements, foreign));
+            pods_only.and_then(|requirements| foreign_endpoints(backend, requirements, foreign));
         if let Some(foreign) = foreign {
-            let nobody = ready.is_empty();
+            let none_left = ready.is_empty();
             return ServiceEndpoints {
                 ready,
                 external: None,
-                lacking: nobody.then(|| foreign.clone()),
-                left_out: (!nobody).then_some(foreign),
+                missing: none_left.then(|| foreign.clone()),
+                excluded: (!none_left).then_some(foreign),
             };
         }
-        let lacking = ready.is_empty().then(|| {
-            let name = &backend.called;
+        let missing = ready.is_empty().then(|| {
+            let name = &backend.display_name;
             let all = || slices().flat_map(|slice| &slice.endpoints);
             let named = slices().any(|slice| {
                 !slice.endpoints.is_empty()
                     && slice.ports.iter().any(|(name, _)| *name == backend.port_name)
             });
             let (reason, message) = if refused > 0 {
-                (Reason::EndpointRefused, format!("every endpoint of Service {name} has a loopback, link-local, unspecified or multicast address, which is never contacted"))
+                (Reason::EndpointRefused, format!("every endpoint of Service {name:?} has a loopback, link-local, unspecified or multicast address, which is never used; publish addresses of pods"))
             } else if all().next().is_none() && facts.is_some_and(|facts| !facts.selector.is_empty()) {
-                (Reason::SelectorMatchesNoPods, format!("no pod has the labels that Service {name} selects; compare its selector with the labels of your pods"))
+                (Reason::SelectorMatchesNoPods, format!("no pod matches the selector of Service {name:?}; compare it with the labels of your pods"))
             } else if !named && all().next().is_some() {
-                (Reason::PortNotFound, format!("no pod behind Service {name} has its port {}; name a port that the container declares", backend.told_port()))
+                (Reason::PortNotFound, format!("no pod of Service {name:?} has port {}; name a port that the container declares", backend.port_display()))
             } else {
-                (Reason::NoReadyEndpoints, format!("no pod behind Service {name} is ready"))
+                (Reason::NoReadyEndpoints, format!("Service {name:?} has no ready endpoints"))
             };
             Unresolved { reason, message }
         });
         ServiceEndpoints {
             ready,
             external: None,
-            lacking,
-            left_out: None,
+            missing,
+            excluded: None,
         }
     }
 }
 
 impl Services {
-    /// The labels of the pods behind a port, and which port of theirs it is; `None` where somebody else
-    /// lists the endpoints.
+    /// The labels of the pods behind a port, and which port of theirs it is; `None` where the Service
+    /// has no selector.
     pub(crate) fn pods(&self, backend: &Backend) -> Option<(&BTreeMap<String, String>, &Port)> {
         let facts = self.services.get(&backend.service)?;
         let port = facts.listed(&backend.port_name, backend.number)?;
         (!facts.selector.is_empty()).then_some((&facts.selector, &port.target))
     }
 
-    /// What the Service of a backend says of its ports and nobody understands, in one sentence each.
+    /// Messages on what the Service of a backend declares of its ports and is not supported.
     pub(crate) fn misunderstood(&self, backend: &Backend) -> impl Iterator<Item = String> {
-        let name = &backend.called;
+        let name = &backend.display_name;
         let facts = self.services.get(&backend.service);
         let port = facts.and_then(|facts| facts.listed(&backend.port_name, backend.number));
         let unknown = port.and_then(|port| {
-            let (told, said) = (port.told(), port.unknown.as_deref()?);
+            let (number, declared) = (port.display(), port.unknown.as_deref()?);
             Some(format!(
-                "Service {name}: appProtocol {said:?} of port {told} is not understood, so HTTP/1.1 is spoken there; write one such as http, https, kubernetes.io/h2c or h2"
+                "Service {name:?}: appProtocol {declared:?} of port {number} is not supported, and HTTP/1.1 is used; set one such as http, https, kubernetes.io/h2c or h2"
             ))
         });
         let stray = facts.and_then(|facts| {
             let (key, listed) = facts.stray.as_ref()?;
-            let ports = facts.told_ports();
+            let ports = facts.port_list();
             Some(format!(
-                "Service {name}: annotation {key} lists {listed:?}, which is no port of it; it has {ports}"
+                "Service {name:?}: annotation {key} lists {listed:?}, which is not one of its ports; it has {ports}"
             ))
         });
         unknown.into_iter().chain(stray)
@@ -410,8 +421,8 @@ impl Services {
     }
 }
 
-/// That some endpoints are no pods of the namespace, if there are such.
-fn told_foreign(
+/// Problem of endpoints that are not pods of the namespace, if there are any.
+fn foreign_endpoints(
     backend: &Backend,
     requirements: &BackendRequirements,
     mut foreign: Vec<IpAddr>,
@@ -427,20 +438,20 @@ fn told_foreign(
     Some(Unresolved {
         reason: Reason::ForeignEndpoint,
         message: format!(
-            "endpoint {first}{more} of Service {name} is the address of no pod of namespace {namespace}, so class {} never contacts it; leave it out of the EndpointSlices of the Service, or have spec.endpoints: Any set in the class",
-            requirements.class
+            "endpoint {first}{more} of Service {name:?} is not the address of a pod in namespace {namespace:?}, and class {:?} does not use it; remove it from the EndpointSlices of the Service, or set spec.endpoints: Any in the class",
+            requirements.class.as_str()
         ),
     })
 }
 
-/// What proxies look up. Kubernetes takes digits and dots for a name as well; nobody serves that.
-fn external_host(told: &str) -> Option<String> {
-    let host = Hostname::parse(told).ok()?;
+/// Name that proxies look up. Kubernetes accepts digits and dots as a name as well, which nothing serves.
+fn external_host(name: &str) -> Option<String> {
+    let host = Hostname::parse(name).ok()?;
     (!host.is_wildcard()).then(|| host.as_str().to_owned())
 }
 
 impl Backend {
-    pub(in crate::index) fn told_port(&self) -> String {
+    pub(in crate::index) fn port_display(&self) -> String {
         if self.port_name.is_empty() {
             self.number.to_string()
         } else {

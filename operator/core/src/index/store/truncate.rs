@@ -1,8 +1,8 @@
-//! What others say, as far as it fits into a status.
+//! Messages of other programs, as far as they fit into a status.
 
 /// A message of an issuer or of a server may be a whole page; a status holds a sentence.
-const WORDS_MAX: usize = 512;
+const MESSAGE_MAX: usize = 512;
 
-pub(in crate::index) fn cut(said: &str) -> String {
-    said.chars().take(WORDS_MAX).collect()
+pub(in crate::index) fn truncate(message: &str) -> String {
+    message.chars().take(MESSAGE_MAX).collect()
 }

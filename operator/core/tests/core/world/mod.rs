@@ -7,8 +7,8 @@ pub use objects::*;
 
 use jiff::Timestamp;
 use portolan_core::{
-    AckState, Affected, ChildState, ClassName, Event, Index, ObjectRef, Observed, ObservedProxy,
-    Reason, ServedCertificate,
+    AckState, Affected, ChildState, ClassName, Event, Index, Observed, ObservedProxy, Reason,
+    ServedCertificate, Subject,
 };
 use portolan_crds::ExposedPortStatus;
 use portolan_discovery::table::{Kind, Resource, ResourceName};
@@ -43,7 +43,7 @@ pub fn certificate_resource(name: &str) -> ResourceName {
 pub struct World {
     pub index: Index,
     pub seen: Observed,
-    pub shop: ObjectRef,
+    pub shop: Subject,
 }
 
 pub const HOST: &str = "shop.example.com";
@@ -81,7 +81,7 @@ impl World {
         let mut world = Self {
             index,
             seen: Observed::default(),
-            shop: ObjectRef::new("team-a", "shop"),
+            shop: Subject::exposed_port("team-a", "shop"),
         };
         world.give_address("203.0.113.7");
         world.put_proxy_behind_its_service(true);
