@@ -47,7 +47,7 @@ enum Format {
 enum Action {
     /// Install the Debian packages that are missing, and check that Go is there
     Setup,
-    /// Build what is missing into the cache: about 12 minutes the first time, nothing after
+    /// Build what is missing into the cache: about 9 minutes the first time, nothing after
     Build,
     /// Bring the cluster up, or start again what ended in it (about 20 seconds)
     Up {

@@ -50,7 +50,7 @@ pub(crate) fn setup() -> Result<()> {
     }
     gobuild::check_go()?;
     progress::note(
-        "Go: there; `testbed build` (about 12 minutes the first time) builds Kubernetes from its modules",
+        "Go: there; `testbed build` (about 9 minutes the first time) builds Kubernetes from its modules",
     );
     Ok(())
 }
