@@ -95,7 +95,7 @@ fn what_cannot_be_served_is_told_in_a_sentence_of_its_own() {
         (
             "1 MiB",
             (long, key.clone()),
-            "tls.crt has",
+            "tls.crt is too long",
             Reason::SecretUnreadable,
         ),
         (
