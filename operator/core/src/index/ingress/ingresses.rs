@@ -38,7 +38,7 @@ struct Known {
     class: String,
     /// By their names: annotations for other controllers, which would have requests treated otherwise.
     ignored: Vec<String>,
-    said: ValidatedIngress,
+    validated: ValidatedIngress,
 }
 
 impl Known {
@@ -85,7 +85,9 @@ impl Ingresses {
     /// The hostnames of an Ingress, whoever is to serve it.
     fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
         let known = self.known.get(ingress).into_iter();
-        known.flat_map(|it| it.said.hosts.keys().cloned()).collect()
+        known
+            .flat_map(|it| it.validated.hosts.keys().cloned())
+            .collect()
     }
 
     fn of_class(&self, name: &str) -> BTreeSet<ObjectRef> {
@@ -138,7 +140,7 @@ fn read(object: Ingress) -> Option<Known> {
         uid: metadata.uid.unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         created: created.unwrap_or_default(),
-        said: ingress(&object.spec.unwrap_or_default()),
+        validated: ingress(&object.spec.unwrap_or_default()),
     })
 }
 
@@ -252,7 +254,7 @@ impl Index {
 
     fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Exposure> {
         let (known, class) = self.ingresses.ours(ingress)?;
-        let exposure = known.exposure(known.said.hosts.get(host)?, class);
+        let exposure = known.exposure(known.validated.hosts.get(host)?, class);
         // What was told of it is kept nowhere but here.
         let before = self.objects.get(me).map(|it| &it.object);
         let told = before.filter(|it| it.uid == known.uid);
@@ -273,7 +275,7 @@ impl Index {
     /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
     pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<ObjectRef> {
         let ours = self.ingresses.ours(ingress).into_iter();
-        let hosts = ours.flat_map(|(known, _)| known.said.hosts.keys());
+        let hosts = ours.flat_map(|(known, _)| known.validated.hosts.keys());
         hosts
             .map(|host| ObjectRef::host_of(ingress, host))
             .collect()
@@ -284,9 +286,9 @@ impl Index {
         let Some((known, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
         };
-        let problems = known.said.problems.iter().map(|it| Diagnostic {
-            reason: it.reason(),
-            message: it.to_string(),
+        let problems = known.validated.errors.iter().map(|error| Diagnostic {
+            reason: error.reason(),
+            message: error.to_string(),
         });
         problems.chain(known.ignorance()).collect()
     }
@@ -306,61 +308,16 @@ impl Index {
         }
     }
 
-    /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
-    pub fn in_terms_of_ingress(&self, host: &ObjectRef, sentence: &str) -> String {
-        match self.said_of(host) {
-            Some(said) => translated(said, sentence),
-            None => sentence.to_owned(),
-        }
+    /// Returns a message of the status of a hostname with the fields of its Ingress.
+    pub fn in_terms_of_ingress(&self, host: &ObjectRef, message: &str) -> String {
+        let Some(entry) = self.objects.get(host).filter(|_| host.ingress().is_some()) else {
+            return message.to_owned();
+        };
+        let message = entry.object.origin().locate_in(message);
+        // An Ingress has no field for TLS to a backend.
+        message.replace(
+            "write tls for this backend, or appProtocol",
+            "write appProtocol",
+        )
     }
-
-    fn said_of(&self, host: &ObjectRef) -> Option<&IngressHost> {
-        let (known, _) = self.ingresses.ours(&host.ingress()?)?;
-        known
-            .said
-            .hosts
-            .get(&Hostname::parse(host.ingress_host()?).ok()?)
-    }
-}
-
-/// What an ExposedPort has and an Ingress has not, or under another name.
-const WORDS: [(&str, &str); 5] = [
-    ("spec.className", "spec.ingressClassName"),
-    (
-        "name a secret or an issuerRef here",
-        "write secretName there",
-    ),
-    (", or write mode: Disabled", ", or leave the entry out"),
-    ("leave secret out", "leave secretName out"),
-    (
-        "write tls for this backend, or appProtocol",
-        "write appProtocol",
-    ),
-];
-
-fn translated(said: &IngressHost, sentence: &str) -> String {
-    let mut told = sentence.to_owned();
-    if told.contains("spec.routes[") {
-        for (index, place) in said.places.iter().enumerate() {
-            let (route, backend) = (format!("spec.routes[{index}]"), place.backend());
-            let of_backend = format!("{route}.backends[0]");
-            for (field, name) in [("service", "service.name"), ("port", "service.port")] {
-                let ours = format!("{of_backend}.{field}:");
-                told = told.replace(&ours, &format!("{backend}.{name}:"));
-            }
-            told = told.replace(&of_backend, &backend);
-            told = told.replace(&route, &place.route());
-        }
-    }
-    if let Some(entry) = said.tls {
-        let secret = format!("spec.tls[{entry}].secretName");
-        told = told.replace("spec.tls.secret", &secret);
-        told = told.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
-    }
-    let rule = format!("spec.rules[{}].host", said.rule);
-    told = told.replace("spec.hostnames:", &format!("{rule}:"));
-    for (theirs, ours) in WORDS {
-        told = told.replace(theirs, ours);
-    }
-    told
 }

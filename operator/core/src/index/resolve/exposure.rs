@@ -7,7 +7,9 @@ use crate::index::store::classes::{Class, Classes};
 use crate::index::store::hostnames::Claim;
 use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
-use crate::validate::{ExposureSpec, HostPattern, Parents, TlsSpec, ValidationError, validate};
+use crate::validate::{
+    ExposureSpec, HostPattern, Origin, Parents, TlsSpec, ValidationError, validate,
+};
 use jiff::Timestamp;
 use portolan_crds::{ExposedPort, ExposedPortStatus, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
@@ -117,6 +119,12 @@ impl Exposure {
         facts(self) == facts(other) && self.spec == other.spec
     }
 
+    /// Returns the object that the fields of a valid spec stand in; errors of an invalid one name them already.
+    pub(crate) fn origin(&self) -> &Origin {
+        let spec = self.spec.as_ref();
+        spec.map_or(&Origin::ExposedPort, |spec| &spec.origin)
+    }
+
     pub(crate) fn claim(&self, object: &ObjectRef) -> Claim {
         Claim {
             created: self.created,
@@ -132,7 +140,7 @@ impl Exposure {
     /// Labels of every child, beside ours.
     pub(crate) fn child_labels(&self) -> BTreeMap<String, String> {
         let spec = self.spec.as_ref();
-        spec.map(|spec| spec.decoration.labels.clone())
+        spec.map(|spec| spec.metadata.labels.clone())
             .unwrap_or_default()
     }
 
@@ -241,7 +249,7 @@ impl Exposure {
         }));
         let certificates = Certificates::of(&spec.tls, &hostnames, home, name, class);
         let tls = tls_policy(&spec.tls, me, name, class);
-        let annotations = spec.decoration.annotations.clone().into_iter();
+        let annotations = spec.metadata.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
             annotations.partition(|(key, _)| class.admits_annotation(key));
         match (certificates, tls) {
