@@ -264,7 +264,7 @@ mod tests {
             place: "shop.yaml:3".to_owned(),
             status: serde_json::from_value(status).unwrap(),
         };
-        let bad = json!({"summary": {"status": "Invalid"}, "description": "spec.port: is no port"});
+        let bad = json!({"summary": {"status": "Invalid"}, "description": "spec.port: Invalid value: 0"});
         let trouble = Trouble {
             file: "x.yaml".into(),
             line: 7,
@@ -300,7 +300,7 @@ mod tests {
         assert!(lines[0].starts_with("NAMESPACE  NAME"), "{text}");
         assert!(
             lines[1].contains("Invalid")
-                && lines[1].ends_with("shop.yaml:3: spec.port: is no port"),
+                && lines[1].ends_with("shop.yaml:3: spec.port: Invalid value: 0"),
             "{text}"
         );
         assert!(lines[2].contains("Gone"), "{text}");

@@ -46,7 +46,7 @@ fn an_error_has_the_line_of_its_field() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
         told[0].starts_with(
-            "shop.yaml:15: error: ExposedPort t/shop: spec.hostnames[1]: \"-a\" of \"-a.test\""
+            "shop.yaml:15: error: ExposedPort t/shop: spec.hostnames[1]: Invalid value: \"-a.test\": label \"-a\""
         ),
         "{told:?}"
     );
@@ -114,8 +114,8 @@ fn a_mistake_of_a_class_is_an_error_and_takes_no_object_with_it() {
     let told = check(&[("x.yaml", &(class.to_owned() + &exposed("shop", SHOP)))]);
     assert_eq!(told.len(), 2, "{told:?}");
     for (line, start) in told.iter().zip([
-        "x.yaml:7: error: ExposeClass public: spec.defaults.retries.count: 11 is no",
-        "x.yaml:9: error: ExposeClass public: spec.defaults.timeouts.idle: \"soon\" is no",
+        "x.yaml:7: error: ExposeClass public: spec.defaults.retries.count: Invalid value: 11: must be",
+        "x.yaml:9: error: ExposeClass public: spec.defaults.timeouts.idle: Invalid value: \"soon\": must be",
     ]) {
         assert!(line.starts_with(start), "{told:?}");
     }
@@ -163,7 +163,7 @@ fn an_ingress_is_judged_in_its_own_fields_when_its_class_is_ours() {
     let told = check(&[("a.yaml", &(ingress("public", "none") + SERVICE))]);
     let expected = [
         "a.yaml:13: warning: Ingress t/web: spec.rules[0].http.paths[0].backend.service.name: there is no Service none;",
-        "a.yaml:14: error: Ingress t/web: spec.rules[1].host: is missing",
+        "a.yaml:14: error: Ingress t/web: spec.rules[1].host: Required value: a host",
         "a.yaml:3: warning: Ingress t/web: metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: not read",
     ];
     for sentence in expected {

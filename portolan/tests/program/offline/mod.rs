@@ -58,7 +58,7 @@ fn an_error_is_a_line_and_exit_code_1() {
     let (code, out, _) = said(&portolan(&["check", "--filename", "-"], &bad));
     assert_eq!(code, Some(1));
     assert!(
-        out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: is no port"),
+        out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: Invalid value: "),
         "{out}"
     );
     let (code, out, _) = said(&portolan(&["check", "-f", "-", "-o", "json"], &bad));
@@ -109,7 +109,7 @@ fn a_lease_is_taken_to_be_renewed() {
     let (code, out, _) = said(&portolan(&["check", "-f", "-"], &short));
     assert_eq!(code, Some(1));
     assert!(
-        out.contains("spec.lease.duration: \"4s\" is no duration of a lease"),
+        out.contains("spec.lease.duration: Invalid value: \"4s\": must be a duration from 5s to 24h"),
         "{out}"
     );
 }

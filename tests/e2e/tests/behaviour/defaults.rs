@@ -74,7 +74,7 @@ async fn what_a_class_says_holds_until_an_object_says_otherwise_and_a_mistake_st
             ensure!(
                 (status.as_str(), reason.as_str()) == ("False", "InvalidSpec")
                     && message
-                        .starts_with("spec.defaults.headers.response.set: connection belongs"),
+                        .starts_with("spec.defaults.headers.response.set: Invalid value: \"connection\""),
                 "{status} {reason}: {message}"
             );
             Ok(())

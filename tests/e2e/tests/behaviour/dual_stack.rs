@@ -122,7 +122,7 @@ async fn a_class_chooses_its_families() -> Result<()> {
             .err()
             .context("it was taken")?;
         ensure!(
-            format!("{refused:#}").contains("a family is given twice; write each once"),
+            format!("{refused:#}").contains("must list each family once"),
             "{refused:#}"
         );
         let both =

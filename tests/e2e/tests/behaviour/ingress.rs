@@ -230,7 +230,7 @@ async fn a_mistake_is_told_in_an_event_and_the_other_hostnames_are_served() -> R
                     "ServiceNotFound",
                     "spec.rules[1].http.paths[0].backend.service.name: ",
                 ),
-                ("InvalidSpec", "spec.rules[2].host: is missing"),
+                ("InvalidSpec", "spec.rules[2].host: Required value"),
                 (
                     "AnnotationNotSupported",
                     "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: ",

@@ -193,7 +193,7 @@ async fn a_label_lets_a_namespace_in_and_its_end_takes_everything_back() -> Resu
                 "spec": {"rootNamespaceSelector": nobody},
             }))
             .await?;
-        ensure!(refusal.contains("write at least one value"), "{refusal}");
+        ensure!(refusal.contains("must have at least one value"), "{refusal}");
         Ok(())
     })
     .await
