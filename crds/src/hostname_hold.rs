@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     doc = "Says which namespace holds a hostname. Written by the operator only; `kubectl get hostnameholds` is the map of who owns what.",
     validation = Rule::new("self.metadata.name == (self.spec.hostname.startsWith('*.') ? 'w.' + self.spec.hostname.substring(2) : 'h.' + self.spec.hostname)")
-        .message("metadata.name: a hold is named h.<hostname>, and w.<domain> for *.<domain>; let the operator make it"),
+        .message("metadata.name must be h.<hostname>, or w.<domain> for *.<domain>; let the operator create it").reason(Reason::FieldValueInvalid),
     printcolumn(name = "Hostname", type_ = "string", json_path = ".spec.hostname"),
     printcolumn(name = "Namespace", type_ = "string", json_path = ".spec.namespace"),
     printcolumn(name = "Since", type_ = "date", json_path = ".spec.since")
 )]
-#[x_kube(validation = Rule::new("self == oldSelf").message("spec: a hold never changes; delete it, and the operator makes another"))]
+#[x_kube(validation = Rule::new("self == oldSelf").message("may not change; delete the object, and the operator creates another").reason(Reason::FieldValueForbidden))]
 #[serde(rename_all = "camelCase")]
 pub struct HostnameHoldSpec {
     /// The hostname, in lower case; perhaps a wildcard.

@@ -19,6 +19,7 @@ mod exposed_port;
 pub mod gateway;
 mod hostname_hold;
 pub mod manifest;
+pub mod messages;
 mod namespaces;
 mod schema;
 

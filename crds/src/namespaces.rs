@@ -1,6 +1,6 @@
 //! Which namespaces are meant: by name, or by label.
 
-use crate::{EXPRESSIONS_MAX, ROOT_NAMESPACES_MAX, schema};
+use crate::{EXPRESSIONS_MAX, ROOT_NAMESPACES_MAX, messages, schema};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct LabelSelector {
 /// Something that has to hold of one label.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 : !has(self.values) || self.values.size() == 0")
-    .message("namespaceSelector.matchExpressions.values: does not fit the operator; write at least one value with In or NotIn, and none with Exists or DoesNotExist"))]
+    .message(messages::LABEL_VALUES).reason(Reason::FieldValueInvalid).field_path(".values"))]
 pub struct LabelExpression {
     /// The name of the label.
     #[schemars(schema_with = "schema::label_name")]

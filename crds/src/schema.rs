@@ -1,13 +1,12 @@
-//! Pieces of schema that a derive cannot say: text with a rule and a sentence for whoever breaks it.
+//! Pieces of schema that a derive cannot express: text with a rule and a message.
 //!
-//! A rule's message reads `<field>: <problem>; <what would be right>`, in the words of the operator, which
-//! judges files and older objects; a number in a list it does not know, nor does it repeat a value: the API
-//! server writes both before it. Everything that a rule or its message looks at is bounded, because the API
-//! server refuses a definition whose rules could cost too much; the text of a number is not (`string(self)`).
+//! The API server writes the field, the cause and the value before a message, so a message of [`messages`] is
+//! only the detail. Everything that a rule looks at is bounded, because the API server refuses a definition
+//! whose rules could cost too much.
 
 use crate::{
     CHILD_LABELS_MAX, DOMAINS_MAX, EDITS_MAX, EXPRESSIONS_MAX, HOSTNAME_MAX, HOSTNAMES_MAX,
-    LABEL_VALUES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX, WEIGHT_MAX,
+    LABEL_VALUES_MAX, ORIGINS_MAX, PATH_MAX, VALUE_MAX, WEIGHT_MAX, messages,
 };
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -15,12 +14,12 @@ use serde_json::{Value, json};
 /// One label of a DNS name (RFC 1123); case is folded later.
 const LABEL: &str = "[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?";
 
-/// A set of at most so many DNS names, each judged by these rules.
-fn names(most: usize, rules: Value) -> Schema {
+/// A set of at most `max` DNS names with these rules.
+fn names(max: usize, rules: Value) -> Schema {
     json_schema!({
         "type": "array",
         "minItems": 1,
-        "maxItems": most,
+        "maxItems": max,
         "x-kubernetes-list-type": "set",
         "items": {
             "type": "string",
@@ -36,7 +35,7 @@ fn quoted(expression: &str) -> String {
     format!("'{}'", expression.replace('\\', r"\\"))
 }
 
-/// `spec.hostnames`: a set of names, perhaps with a leftmost `*`, perhaps ending in `.*` for the class's domain.
+/// `spec.hostnames`: a set of names, optionally with a leftmost `*`, or ending in `.*` for the domain of the class.
 pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
     let name = quoted(&format!(r"^((\*\.)?{LABEL}(\.{LABEL})*(\.\*|\.)?|\*\.\*)$"));
     names(
@@ -44,26 +43,24 @@ pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
         json!([
             {
                 "rule": r"!self.matches('^[0-9.]+$') && !self.contains(':')",
-                "message": "spec.hostnames: an IP address is no hostname; write a DNS name such as shop.example.com",
-                "messageExpression": r#"'spec.hostnames: "' + self + '" is an IP address; write a DNS name such as shop.example.com'"#,
+                "message": messages::HOSTNAME_ADDRESS,
             },
             {
                 "rule": format!("self.matches('^[0-9.]+$') || self.contains(':') || self.matches({name})"),
-                "message": "spec.hostnames: not a DNS name; write labels of at most 63 letters, digits and inner hyphens with dots between, perhaps with *. before or .* (the domain of the class) behind",
-                "messageExpression": r#"'spec.hostnames: "' + self + '" is not a DNS name; write labels of at most 63 letters, digits and inner hyphens with dots between, perhaps with *. before or .* (the domain of the class) behind'"#,
+                "message": messages::HOSTNAME,
             },
         ]),
     )
 }
 
-/// Names of domains, perhaps with `{namespace}` as a part.
+/// Names of domains, optionally with `{namespace}` as a part.
 pub(crate) fn domains(_: &mut SchemaGenerator) -> Schema {
     let name = quoted(&format!(r"^{LABEL}(\.{LABEL})*$"));
     names(
         DOMAINS_MAX,
         json!([{
             "rule": format!("self.replace('{{namespace}}', 'n').matches({name})"),
-            "message": "spec.hostnames.domains: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with {namespace}; a name stands for all below it, so no wildcard is needed",
+            "message": messages::DOMAIN,
         }]),
     )
 }
@@ -75,33 +72,24 @@ pub(crate) fn certified_hostnames(_: &mut SchemaGenerator) -> Schema {
         HOSTNAMES_MAX,
         json!([{
             "rule": format!("self.matches({name})"),
-            "message": "spec.certificates.shared.hostnames: not a DNS name; write labels of letters, digits and inner hyphens with dots between, perhaps with *. before",
+            "message": messages::CERTIFICATE_HOSTNAME,
         }]),
     )
 }
 
 /// A port by number or by name.
 pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
-    port_of("spec.port")
-}
-
-/// A port of a backend.
-pub(crate) fn backend_port(_: &mut SchemaGenerator) -> Schema {
-    port_of("spec.routes.backends.port")
-}
-
-fn port_of(field: &str) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
         "maxLength": 63,
         "x-kubernetes-validations": [
             {
                 "rule": "type(self) != int || (self >= 1 && self <= 65535)",
-                "message": format!("{field}: is no port; write a number from 1 to 65535"),
+                "message": messages::PORT_NUMBER,
             },
             {
                 "rule": "type(self) == int || (self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.matches('[a-z]'))",
-                "message": format!("{field}: is no name of a port; write small letters, digits and inner hyphens, such as http, or a number"),
+                "message": messages::PORT_NAME,
             },
         ],
     })
@@ -126,7 +114,7 @@ pub(crate) fn ip_families(_: &mut SchemaGenerator) -> Schema {
         "items": {"type": "string", "enum": ["IPv4", "IPv6"]},
         "x-kubernetes-validations": [{
             "rule": "self.size() < 2 || self[0] != self[1]",
-            "message": "spec.proxy.ipFamilies: a family is given twice; write each once, the preferred one first",
+            "message": "must list each family once, the preferred one first",
         }],
     })
 }
@@ -141,7 +129,7 @@ pub(crate) fn selector(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Annotations that are copied as they are.
+/// Annotations that are copied unchanged.
 pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -150,20 +138,20 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Labels that are copied as they are; the operator judges their names.
+/// Labels that are copied unchanged; the operator validates their names.
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     labelled(CHILD_LABELS_MAX)
 }
 
-/// Labels that something must have.
+/// Labels that a selector requires.
 pub(crate) fn match_labels(_: &mut SchemaGenerator) -> Schema {
     labelled(EXPRESSIONS_MAX)
 }
 
-fn labelled(most: usize) -> Schema {
+fn labelled(max: usize) -> Schema {
     json_schema!({
         "type": "object",
-        "maxProperties": most,
+        "maxProperties": max,
         "additionalProperties": label_value(),
     })
 }
@@ -184,12 +172,12 @@ fn label_value() -> Value {
         "maxLength": 63,
         "x-kubernetes-validations": [{
             "rule": "self.matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$')",
-            "message": "a label: not a value of a label; write letters, digits, hyphens, underscores and dots, with a letter or digit at both ends",
+            "message": messages::LABEL_VALUE,
         }],
     })
 }
 
-/// The name of a label, perhaps with the domain of whoever defines it.
+/// The name of a label, optionally with a DNS prefix.
 pub(crate) fn label_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
@@ -197,7 +185,7 @@ pub(crate) fn label_name(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 317,
         "x-kubernetes-validations": [{
             "rule": r"self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')",
-            "message": "namespaceSelector.matchExpressions.key: not the name of a label; write letters, digits, hyphens, underscores and dots, perhaps with a domain and a slash before, such as team.example.com/tier",
+            "message": messages::QUALIFIED_NAME,
         }],
     })
 }
@@ -220,8 +208,7 @@ pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "x-kubernetes-validations": [{
             "rule": "self.matches('^(infinity|([0-9]{1,5}(h|m|s|ms)){1,4})$')",
-            "message": "a duration: cannot be read; write numbers with units, such as 150ms, 15s or 1h30m, 0s or infinity for no limit",
-            "messageExpression": r#"'a duration: "' + self + '" cannot be read; write numbers with units, such as 150ms, 15s or 1h30m, 0s or infinity for no limit'"#,
+            "message": messages::DURATION,
         }],
     })
 }
@@ -234,7 +221,7 @@ pub(crate) fn lifetime(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "x-kubernetes-validations": [{
             "rule": "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && self.matches('[1-9]')",
-            "message": "spec.expiresAfter: cannot be read; write how long the object is wanted, such as 30m, 2h or 168h",
+            "message": messages::LIFETIME,
         }],
     })
 }
@@ -247,12 +234,12 @@ pub(crate) fn lease(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "x-kubernetes-validations": [{
             "rule": "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')",
-            "message": "spec.lease.duration: is no duration of a lease; write 5s to 24h, several times as long as from one renewal to the next",
+            "message": messages::LEASE,
         }],
     })
 }
 
-/// A path as it is after normalisation; the operator judges the escapes.
+/// A normalised path; the operator validates the escapes.
 pub(crate) fn path(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string",
@@ -260,7 +247,7 @@ pub(crate) fn path(_: &mut SchemaGenerator) -> Schema {
         "maxLength": PATH_MAX,
         "x-kubernetes-validations": [{
             "rule": r"self.matches('^/[^?# \\\\]*$')",
-            "message": "a path: does not begin with a slash, or has a question mark, hash, backslash or space; write it such as /blog, without query",
+            "message": messages::PATH,
         }],
     })
 }
@@ -273,7 +260,7 @@ pub(crate) fn method(_: &mut SchemaGenerator) -> Schema {
         "maxLength": 32,
         "x-kubernetes-validations": [{
             "rule": "self.matches('^[A-Z][A-Z0-9-]*$')",
-            "message": "a method: not the name of a method; write it in capitals, such as GET",
+            "message": messages::METHOD,
         }],
     })
 }
@@ -308,7 +295,7 @@ pub(crate) fn field_value(_: &mut SchemaGenerator) -> Schema {
 
 const FIELD_VALUE: &str = r"^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$";
 
-/// Names of header fields with values; the operator judges the names.
+/// Names of header fields with values; the operator validates the names.
 pub(crate) fn fields(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -330,7 +317,7 @@ pub(crate) fn origins(_: &mut SchemaGenerator) -> Schema {
             "maxLength": 270,
             "x-kubernetes-validations": [{
                 "rule": r"self.matches('^(\\*|https?://(\\*\\.)?[-A-Za-z0-9.]+(:[0-9]{1,5})?)$')",
-                "message": "cors.allowOrigins: not an origin; write scheme and host without a path, such as https://app.example.com, perhaps with *. before the host, or * for all",
+                "message": messages::ORIGIN,
             }],
         },
     })
@@ -348,8 +335,7 @@ pub(crate) fn cidrs(_: &mut SchemaGenerator) -> Schema {
             "maxLength": 43,
             "x-kubernetes-validations": [{
                 "rule": "isCIDR(self)",
-                "message": "spec.proxy.deniedCIDRs: not a network; write an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8",
-                "messageExpression": r#"'spec.proxy.deniedCIDRs: "' + self + '" is not a network; write an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8'"#,
+                "message": messages::CIDR,
             }],
         },
     })
@@ -363,12 +349,12 @@ pub(crate) fn weight(_: &mut SchemaGenerator) -> Schema {
         "maximum": WEIGHT_MAX,
         "x-kubernetes-validations": [{
             "rule": "self >= 0",
-            "message": format!("spec.routes.backends.weight: is negative; write 0 to send nothing there, or a number up to {WEIGHT_MAX}"),
+            "message": messages::WEIGHT,
         }],
     })
 }
 
-/// The statuses that send a client elsewhere.
+/// The statuses of a redirect.
 pub(crate) fn redirect_status(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "integer",
@@ -379,14 +365,14 @@ pub(crate) fn redirect_status(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A field that only says yes.
+/// A boolean that may only be true.
 pub(crate) fn always_true(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "boolean", "enum": [true]})
 }
 
-/// Turns a derived schema into one that an API server takes without a warning.
+/// Turns a derived schema into one that an API server accepts without a warning.
 ///
-/// - `format: uint16` and the like are unknown to it; the bounds beside them say the same.
+/// - `format: uint16` and the like are unknown to it; the bounds beside them are equivalent.
 /// - Lines of a description end where the source wrapped them; `kubectl explain` wraps by itself, and shows
 ///   an example as it stands here, without fences.
 /// - `nullable` would let a stored null differ from an absent field; every field of ours may be left out, none may be null.
@@ -404,9 +390,9 @@ pub(crate) fn tidy(schema: &mut Value) {
                 fields.remove("nullable");
             }
             if let Some(Value::String(text)) = fields.get_mut("description") {
-                let paragraphs = text.split("\n\n").map(|it| match example(it) {
+                let paragraphs = text.split("\n\n").map(|text| match example(text) {
                     Some(lines) => lines.to_owned(),
-                    None => it.replace('\n', " "),
+                    None => text.replace('\n', " "),
                 });
                 *text = paragraphs.collect::<Vec<_>>().join("\n\n");
             }
@@ -417,7 +403,7 @@ pub(crate) fn tidy(schema: &mut Value) {
     }
 }
 
-/// What stands between fences.
+/// The text between fences.
 fn example(paragraph: &str) -> Option<&str> {
     let (_, lines) = paragraph.strip_prefix("```")?.split_once('\n')?;
     lines.strip_suffix("\n```")

@@ -9,7 +9,8 @@ pub use proxy::{
 use crate::exposed_port::{Address, IssuerRef, MinTlsVersion, Policy};
 use crate::namespaces::{AllowedNamespaces, LabelSelector, NamespaceName};
 use crate::{
-    ALLOWED_ISSUERS_MAX, HOSTNAME_RULES_MAX, ROOT_NAMESPACES_MAX, SHARED_CERTIFICATES_MAX, schema,
+    ALLOWED_ISSUERS_MAX, HOSTNAME_RULES_MAX, ROOT_NAMESPACES_MAX, SHARED_CERTIFICATES_MAX,
+    messages, schema,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -40,7 +41,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     doc = "How exposures of one class are realised: domain, issuer, and the proxies that serve them.",
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63")
-        .message("metadata.name: the name of a class is a DNS label; write at most 63 small letters, digits and inner hyphens"),
+        .message("metadata.name must be at most 63 lower-case letters, digits and inner hyphens").reason(Reason::FieldValueInvalid),
     printcolumn(name = "Default", type_ = "boolean", json_path = ".spec.default"),
     printcolumn(name = "Domain", type_ = "string", json_path = ".spec.domain"),
     printcolumn(
@@ -70,7 +71,7 @@ pub struct ExposeClassSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 190))]
     #[x_kube(validation = Rule::new(r"self.replace('{namespace}', 'n').matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$')")
-        .message("spec.domain: not a DNS name; write small letters, digits and inner hyphens with dots between, perhaps with {namespace} as a label"))]
+        .message(messages::CLASS_DOMAIN).reason(Reason::FieldValueInvalid))]
     pub domain: Option<String>,
 
     /// The namespaces whose objects may have hostnames on this class; others may only be delegated
@@ -124,7 +125,7 @@ pub struct ExposeClassSpec {
     /// The proxies of the class: how many, how large, how they are reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!has(self.ipFamilyPolicy) || self.ipFamilyPolicy != 'SingleStack' || !has(self.ipFamilies) || self.ipFamilies.size() < 2")
-        .message("spec.proxy.ipFamilyPolicy: SingleStack takes one family, and ipFamilies has two; leave one out there, or write PreferDualStack"))]
+        .message(messages::SINGLE_STACK).reason(Reason::FieldValueForbidden).field_path(".ipFamilyPolicy"))]
     pub proxy: Option<Proxy>,
 }
 
@@ -177,7 +178,7 @@ pub struct HostnameRule {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!has(self.mode) || self.mode != 'Shared' || (has(self.shared) && self.shared.size() > 0)")
-        .message("spec.certificates.mode: Shared takes every certificate from shared, and none is there; write them there, or another mode"),
+        .message(messages::SHARED_REQUIRED).reason(Reason::FieldValueRequired).field_path(".shared"),
 )]
 pub struct ClassCertificates {
     /// How many hostnames a certificate from an issuer is for.
@@ -253,7 +254,7 @@ pub struct AllowedIssuer {
 /// Whether pods are private until they are exposed.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!has(self.mode) || self.mode != 'Restrict' || has(self.namespaceSelector)")
-    .message("spec.networkPolicy: mode Restrict does not say where; write namespaceSelector, such as {matchLabels: {team: a}}, or {} for every namespace"))]
+    .message(messages::RESTRICT_WHERE).reason(Reason::FieldValueRequired).field_path(".namespaceSelector"))]
 #[serde(rename_all = "camelCase")]
 pub struct ClassNetworkPolicy {
     /// What is made of NetworkPolicies.

@@ -17,7 +17,7 @@ pub use tls::{
     ClientCa, ClientCaMode, Hsts, IssuerRef, MaxTlsVersion, MinTlsVersion, SecretRef, Tls, TlsMode,
 };
 
-use crate::{PARENTS_MAX, ROUTES_MAX, schema};
+use crate::{PARENTS_MAX, ROUTES_MAX, messages, schema};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{CustomResource, KubeSchema};
@@ -88,23 +88,25 @@ use std::collections::BTreeMap;
 )]
 #[x_kube(
     validation = Rule::new("!(has(self.selector) && has(self.service))")
-        .message("spec.selector, spec.service: both are set; keep one: selector lets Portolan make the Service, service names your own"),
+        .message(messages::SERVICE_WITH_SELECTOR).reason(Reason::FieldValueForbidden).field_path(".service"),
     validation = Rule::new("has(self.selector) || has(self.service) || (has(self.routes) && self.routes.size() > 0 && self.routes.all(r, has(r.backends) || has(r.redirect) || has(r.respond) || has(r.delegate)))")
-        .message("spec: neither selector nor service is set; write selector with the labels of your pods, service with the name of your Service, or an action for every route"),
-    validation = Rule::new("(has(self.selector) || has(self.service)) == has(self.port)")
-        .message(Message::Expression("has(self.port) ? 'spec.port: nothing has this port; write selector with the labels of your pods, or service with the name of your Service' : 'spec.port: is missing; write the port that the application listens on, or with service a port of that Service'".into())),
+        .message(messages::TARGET_REQUIRED).reason(Reason::FieldValueRequired).field_path(".selector"),
+    validation = Rule::new("has(self.selector) || has(self.service) || !has(self.port)")
+        .message(messages::PORT_WITHOUT_TARGET).reason(Reason::FieldValueForbidden).field_path(".port"),
+    validation = Rule::new("!(has(self.selector) || has(self.service)) || has(self.port)")
+        .message(messages::PORT_REQUIRED).reason(Reason::FieldValueRequired).field_path(".port"),
     validation = Rule::new("!has(self.routes) || has(self.selector) || has(self.service) || self.routes.all(r, !has(r.backends) || r.backends.all(b, has(b.service)))")
-        .message("spec.routes: a backend without service is the object's own, which has none; name a service in each backend, or write spec.selector or spec.service"),
+        .message(messages::BACKEND_SERVICE_REQUIRED).reason(Reason::FieldValueRequired).field_path(".routes"),
     validation = Rule::new("has(self.hostnames) || has(self.allowedParents)")
-        .message("spec.hostnames: none is given; write at least one, such as shop.example.com, or allowedParents for an object that others delegate to"),
+        .message(messages::HOSTNAMES_REQUIRED).reason(Reason::FieldValueRequired).field_path(".hostnames"),
     validation = Rule::new("!has(self.allowedParents) || !(has(self.hostnames) || has(self.tls) || has(self.className))")
-        .message("spec.allowedParents: others delegate to this object, and theirs are the hostnames, tls and className; remove those fields, or allowedParents"),
+        .message(messages::PARENTS_WITH_ROOT).reason(Reason::FieldValueForbidden).field_path(".allowedParents"),
     validation = Rule::new("!(has(self.expiresAfter) && has(self.expiresAt))")
-        .message("spec.expiresAfter, spec.expiresAt: both are set; keep expiresAfter for a time after creation, or expiresAt for a date"),
+        .message(messages::EXPIRES_TWICE).reason(Reason::FieldValueForbidden).field_path(".expiresAt"),
     validation = Rule::new("!has(self.onExpiry) || has(self.expiresAfter) || has(self.expiresAt)")
-        .message("spec.onExpiry: nothing expires; write expiresAfter or expiresAt too, or leave it out"),
+        .message(messages::ON_EXPIRY).reason(Reason::FieldValueForbidden).field_path(".onExpiry"),
     validation = Rule::new("!has(self.selector) || !has(self.port) || type(self.port) == int || self.port.size() <= 15")
-        .message("spec.port: the name of a container port has at most 15 characters; write the name that stands in the pod, or its number"),
+        .message(messages::CONTAINER_PORT).reason(Reason::FieldValueInvalid).field_path(".port"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ExposedPortSpec {

@@ -1,7 +1,7 @@
 //! How requests are treated on their way: what a class says for all of its objects, an object for all of
 //! its routes, and a route for itself.
 
-use crate::schema;
+use crate::{messages, schema};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,7 +127,7 @@ pub struct HeaderEdits {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!has(self.allowCredentials) || !self.allowCredentials || !self.allowOrigins.exists(o, o == '*')")
-        .message("cors.allowCredentials: every origin is allowed, so any site could act for its visitors; write the origins out, or leave allowCredentials away"),
+        .message(messages::CREDENTIALS_FOR_ALL).reason(Reason::FieldValueForbidden).field_path(".allowCredentials"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Cors {

@@ -1,7 +1,7 @@
 //! Which requests, and what is done with them.
 
 use super::{Policy, SecretRef};
-use crate::{BACKENDS_MAX, MATCHES_MAX, schema};
+use crate::{BACKENDS_MAX, MATCHES_MAX, messages, schema};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.backends), has(self.redirect), has(self.respond), has(self.delegate)].filter(set, set).size() <= 1")
-        .message("spec.routes: several of backends, redirect, respond and delegate are set; keep one, or make a route for each"),
+        .message(messages::ONE_ACTION).reason(Reason::FieldValueForbidden),
     validation = Rule::new("!has(self.delegate) || !has(self.match) || !has(self.match.path) || has(self.match.path.prefix)")
-        .message("spec.routes: what is delegated is a prefix; write match.path.prefix, or leave the path out to delegate all"),
+        .message(messages::DELEGATED_PATH).reason(Reason::FieldValueInvalid).field_path(".match.path"),
     validation = Rule::new("!has(self.delegate) || !(has(self.permitInsecure) || has(self.timeouts) || has(self.retries) || has(self.websockets) || has(self.headers) || has(self.cors))")
-        .message("spec.routes: whoever a route is delegated to says how requests are treated; write that in the child, and keep match and delegate here"),
+        .message(messages::DELEGATED_POLICY).reason(Reason::FieldValueForbidden).field_path(".delegate"),
     validation = Rule::new("!has(self.prefixRewrite) || !(has(self.redirect) || has(self.respond) || has(self.delegate))")
-        .message("spec.routes: prefixRewrite changes the path on its way to a backend, and this route has none; remove it, or write redirect.prefixRewrite"),
+        .message(messages::REWRITE_WITHOUT_BACKEND).reason(Reason::FieldValueForbidden).field_path(".prefixRewrite"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
@@ -107,7 +107,7 @@ pub struct RouteMatch {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.exact), has(self.prefix), has(self.regex)].filter(set, set).size() == 1")
-        .message("match.path: not one of exact, prefix and regex; write exactly one"),
+        .message(messages::ONE_PATH_MATCH).reason(Reason::FieldValueInvalid),
 )]
 pub struct PathMatch {
     /// This path and no other, such as `/old`.
@@ -130,7 +130,7 @@ pub struct PathMatch {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.exact), has(self.regex), has(self.present)].filter(set, set).size() == 1")
-        .message("match: a header or query parameter has not one of exact, regex and present; write exactly one"),
+        .message(messages::ONE_FIELD_MATCH).reason(Reason::FieldValueInvalid),
 )]
 pub struct FieldMatch {
     /// The name of the header field, in any case, or of the query parameter.
@@ -154,7 +154,7 @@ pub struct FieldMatch {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!has(self.namespace) || has(self.service)")
-        .message("backends.namespace: there is no service that could be in it; write backends.service too, or leave the namespace out"),
+        .message(messages::BACKEND_NAMESPACE).reason(Reason::FieldValueForbidden).field_path(".namespace"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRef {
@@ -168,7 +168,7 @@ pub struct BackendRef {
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
     /// A port of the Service, by number or name, such as `80` or `http`.
-    #[schemars(schema_with = "schema::backend_port")]
+    #[schemars(schema_with = "schema::port")]
     pub port: IntOrString,
     /// Its share, 0 to 1000000, relative to the route's other backends; 0 gets nothing. Absent: an even
     /// share when no backend of the route has a weight, else 0.
@@ -184,7 +184,7 @@ pub struct BackendRef {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.ca) == has(self.subjectName)")
-        .message("backends.tls: ca and subjectName come together; write both to have the endpoint's certificate checked, or neither"),
+        .message(messages::BACKEND_TLS).reason(Reason::FieldValueInvalid),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTls {
@@ -208,9 +208,9 @@ pub struct BackendCa {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.scheme) || has(self.hostname) || has(self.port) || has(self.path) || has(self.prefixRewrite)")
-        .message("redirect: says nothing, so the client would come back for ever; write one of scheme, hostname, port, path and prefixRewrite"),
+        .message(messages::REDIRECT_REQUIRED).reason(Reason::FieldValueRequired),
     validation = Rule::new("!(has(self.path) && has(self.prefixRewrite))")
-        .message("redirect: path and prefixRewrite are both set; keep path to replace the whole path, or prefixRewrite to replace what was matched"),
+        .message(messages::REWRITE_WITH_PATH).reason(Reason::FieldValueForbidden).field_path(".prefixRewrite"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Redirect {

@@ -1,6 +1,6 @@
 //! How TLS is done for the hostnames of an object.
 
-use crate::schema;
+use crate::{messages, schema};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!(has(self.secret) && has(self.issuerRef))")
-        .message("spec.tls: secret and issuerRef are both set; keep secret for a certificate of your own, or issuerRef to have one issued"),
+        .message(messages::ISSUER_WITH_SECRET).reason(Reason::FieldValueForbidden).field_path(".issuerRef"),
     validation = Rule::new("!has(self.mode) || self.mode != 'Disabled' || !(has(self.secret) || has(self.issuerRef))")
-        .message("spec.tls.mode: Disabled takes no secret and no issuerRef; remove them, or write mode: Terminate"),
+        .message(messages::DISABLED_WITH_CERTIFICATE).reason(Reason::FieldValueForbidden).field_path(".mode"),
     validation = Rule::new("!has(self.mode) || self.mode != 'Disabled' || !(has(self.additionalSecrets) || has(self.minVersion) || has(self.maxVersion) || has(self.hsts) || has(self.redirectHTTP) || has(self.clientCA))")
-        .message("spec.tls.mode: Disabled leaves nothing for the other fields to say; remove them, or write mode: Terminate"),
+        .message(messages::DISABLED_WITH_SETTINGS).reason(Reason::FieldValueForbidden).field_path(".mode"),
     validation = Rule::new("!has(self.additionalSecrets) || has(self.secret)")
-        .message("spec.tls.additionalSecrets: there is no secret that they could stand beside; write spec.tls.secret too"),
+        .message(messages::ADDITIONAL_SECRETS).reason(Reason::FieldValueForbidden).field_path(".additionalSecrets"),
     validation = Rule::new("!has(self.minVersion) || !has(self.maxVersion) || self.minVersion <= self.maxVersion")
-        .message("spec.tls.maxVersion: is older than minVersion; write the same or a newer one"),
+        .message(messages::MAX_VERSION).reason(Reason::FieldValueInvalid).field_path(".maxVersion"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {

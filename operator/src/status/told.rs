@@ -143,7 +143,8 @@ mod tests {
         let problem = || {
             vec![Diagnostic {
                 reason: Reason::InvalidSpec,
-                message: "spec.rules[0].host: is missing".to_owned(),
+                message: "spec.rules[0].host: Required value: a host such as shop.example.com"
+                    .to_owned(),
             }]
         };
         assert_eq!(told.news(&ingress, problem()).len(), 1);

@@ -268,7 +268,8 @@ mod tests {
             location: "shop.yaml:3".to_owned(),
             status: serde_json::from_value(status).unwrap(),
         };
-        let bad = json!({"summary": {"status": "Invalid"}, "description": "spec.port: is no port"});
+        let bad =
+            json!({"summary": {"status": "Invalid"}, "description": "spec.port: Invalid value: 0"});
         let diagnostic = Diagnostic {
             file: "x.yaml".into(),
             line: 7,
@@ -304,7 +305,7 @@ mod tests {
         assert!(lines[0].starts_with("NAMESPACE  NAME"), "{text}");
         assert!(
             lines[1].contains("Invalid")
-                && lines[1].ends_with("shop.yaml:3: spec.port: is no port"),
+                && lines[1].ends_with("shop.yaml:3: spec.port: Invalid value: 0"),
             "{text}"
         );
         assert!(lines[2].contains("Deleted"), "{text}");

@@ -10,7 +10,7 @@ use crate::names::ClassName;
 use crate::observed::Observed;
 use crate::reason::Reason;
 use crate::subject::Subject;
-use crate::validate::ValidationError;
+use crate::validate::{Origin, ValidationError};
 use jiff::Timestamp;
 
 /// One thing that stands against an object or a class.
@@ -43,7 +43,7 @@ impl Index {
                 let destinations = Destinations::of(self, object, &entry.object, &child.routing);
                 self.complaints_of_child(object, child, &destinations, seen)
             }
-            Err(problems) => of_problems(problems).collect(),
+            Err(problems) => of_problems(problems, entry.object.origin()).collect(),
         };
         let mut once = Vec::new();
         for one in all {
@@ -63,7 +63,7 @@ impl Index {
         let several = self.other_default(class);
         let several = several.map(|told| (Reason::SeveralDefaults, told));
         let others = others.into_iter().chain(several);
-        of_problems(&facts.mistakes)
+        of_problems(&facts.mistakes, &Origin::ExposedPort)
             .chain(others.map(|(reason, told)| diagnostic(reason, told)))
             .collect()
     }
@@ -102,9 +102,9 @@ fn complaints_of_root(context: &CheckContext<'_>, link: &ResolvedRoot) -> Vec<Di
     all
 }
 
-fn of_problems(problems: &[ValidationError]) -> impl Iterator<Item = Diagnostic> {
+fn of_problems(problems: &[ValidationError], origin: &Origin) -> impl Iterator<Item = Diagnostic> {
     let problems = problems.iter();
-    problems.map(|it| diagnostic(it.reason(), it.to_string()))
+    problems.map(|error| diagnostic(error.reason(), error.message(origin)))
 }
 
 /// One by one: a condition tells several in one sentence.

@@ -277,7 +277,8 @@ fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
 /// The status of an object that is not accepted: nothing beyond that was judged.
 fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> ExposedPortStatus {
     let object = &entry.object;
-    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let origin = object.origin();
+    let told: Vec<_> = problems.iter().map(|error| error.message(origin)).collect();
     let message = told.join(". ");
     let reason = problems.first().map(ValidationError::reason);
     let reason = reason.unwrap_or(Reason::InvalidSpec);

@@ -1,8 +1,8 @@
-//! Durations as Gateway API writes them (GEP-2257): one to four numbers with units.
+//! Parses durations of the Gateway API (GEP-2257): one to four numbers with units.
 
 use std::time::Duration;
 
-/// `None` when the text is no duration. Contour's `infinity` is read as zero, which means no limit.
+/// Parses a duration; `None` for other text. Contour's `infinity` is read as zero, which means no limit.
 pub(super) fn parse(text: &str) -> Option<Duration> {
     if text == "infinity" {
         return Some(Duration::ZERO);
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_gep_2257_writes_them() {
+    fn parses_durations_of_gep_2257() {
         for (text, milliseconds) in [
             ("0s", 0),
             ("infinity", 0),

@@ -1,37 +1,45 @@
-//! Names and values of header fields (RFC 9110 5), judged as the proxy judges them.
+//! Validates names and values of header fields (RFC 9110 5), as the proxy does.
 
 use super::field_error::FieldError;
 use crate::names::Hostname;
 use portolan_crds::VALUE_MAX;
 use portolan_discovery::field;
 
-/// What a route looks at, adds, removes, or lets a browser see: a name in lower case.
+const NAME: &str =
+    "must be the name of a header field: letters, digits and hyphens, such as x-team";
+const RESERVED: &str =
+    "must not be a field of the connection, or one that the proxy sets; remove it";
+const HOST: &str = "must be a host name with an optional port, such as app.internal:8080";
+
+/// Returns a name that a route may match, add, remove or expose, in lower case.
 pub(super) fn name(text: &str) -> Result<String, FieldError> {
     let name = text.to_ascii_lowercase();
     match field::name(&name) {
         Ok(()) => Ok(name),
-        Err(field::FieldError::Reserved) => Err(FieldError::FieldReserved(name)),
-        Err(_) => Err(FieldError::FieldName(text.to_owned())),
+        Err(field::FieldError::Reserved) => Err(FieldError::invalid(name.as_str(), RESERVED)),
+        Err(_) => Err(FieldError::invalid(text, NAME)),
     }
 }
 
-/// What a route sets in requests: `host` too, which changes what the application is asked for.
+/// Returns a name that a route may set in requests: also `host`, which changes the host that the application sees.
 pub(super) fn settable(text: &str) -> Result<String, FieldError> {
-    match text.eq_ignore_ascii_case("host") {
-        true => Ok("host".to_owned()),
-        false => name(text),
+    if text.eq_ignore_ascii_case("host") {
+        return Ok("host".to_owned());
     }
+    name(text)
 }
 
-/// A value on one line, without space at its ends; of `host`, a name with or without a port.
+/// Returns a value on one line, without space at its ends; for `host`, a name with an optional port.
 pub(super) fn value(name: &str, text: &str) -> Result<String, FieldError> {
     if name == "host" {
-        return host(text).ok_or_else(|| FieldError::Host(text.to_owned()));
+        return host(text).ok_or_else(|| FieldError::invalid(text, HOST));
     }
     if !text.is_empty() && text.len() <= VALUE_MAX && field::value(text).is_ok() {
         Ok(text.to_owned())
     } else {
-        Err(FieldError::FieldValue(name.to_owned()))
+        Err(FieldError::invalid_whole(format!(
+            "the value of {name} must be at most {VALUE_MAX} printable characters on one line, without space at its ends"
+        )))
     }
 }
 
@@ -40,7 +48,9 @@ fn host(text: &str) -> Option<String> {
         Some((name, port)) => (name, Some(port)),
         None => (text, None),
     };
-    let name = Hostname::parse(name).ok().filter(|it| !it.is_wildcard())?;
+    let name = Hostname::parse(name)
+        .ok()
+        .filter(|name| !name.is_wildcard())?;
     match port {
         None => Some(name.as_str().to_owned()),
         Some(port) => {
@@ -55,30 +65,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_tokens_in_lower_case() {
+    fn accepts_tokens_in_lower_case() {
         assert_eq!(name("X-Team").as_deref(), Ok("x-team"));
         assert_eq!(settable("Host").as_deref(), Ok("host"));
         for bad in ["", "a b", "a:", "a\r\nb", "ä"] {
-            assert_eq!(name(bad), Err(FieldError::FieldName(bad.into())));
+            assert_eq!(name(bad), Err(FieldError::invalid(bad, NAME)));
         }
         for reserved in ["content-length", "x_forwarded_for", "host"] {
-            assert_eq!(
-                name(reserved),
-                Err(FieldError::FieldReserved(reserved.into()))
-            );
+            assert_eq!(name(reserved), Err(FieldError::invalid(reserved, RESERVED)));
         }
     }
 
     #[test]
-    fn a_value_stays_on_its_line() {
+    fn rejects_values_with_line_breaks() {
         assert_eq!(value("a", "b c").as_deref(), Ok("b c"));
         for bad in ["", " a", "a\r\nx: y"] {
-            assert_eq!(value("a", bad), Err(FieldError::FieldValue("a".into())));
+            let error = value("a", bad).unwrap_err().to_string();
+            assert!(error.contains("the value of a must be"), "{error}");
         }
         assert!(value("a", &"a".repeat(VALUE_MAX + 1)).is_err());
         assert_eq!(value("host", "A.test:81").as_deref(), Ok("a.test:81"));
         for bad in ["a b", "a:", "a:0", "a:081", "a/b", "*.a.test"] {
-            assert_eq!(value("host", bad), Err(FieldError::Host(bad.into())));
+            assert_eq!(value("host", bad), Err(FieldError::invalid(bad, HOST)));
         }
     }
 }

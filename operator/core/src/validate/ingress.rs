@@ -1,9 +1,10 @@
-//! What one Ingress says, judged alone, hostname by hostname: a mistake in one takes down no other.
+//! Validates one Ingress by itself, hostname by hostname: an error in one affects no other.
 //!
 //! A hostname of an Ingress is to the rest of the index what an ExposedPort with this hostname is. Routes
-//! are numbered by hostname; [`IngressHost::places`] leads back to the fields of the Ingress.
+//! are numbered by hostname; [`IngressFields`] leads back to the fields of the Ingress.
 
 use super::field_error::FieldError;
+use super::field_path::{FieldPath, IngressField, IngressFields, Origin, http_paths};
 use super::{
     CertificateSource, ChildMetadata, ExposureSpec, HostPattern, Lifetime, Port, Reference,
     RouteSpec, TlsSpec, ValidationError, ValidationErrors, path, port,
@@ -16,114 +17,93 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use portolan_discovery::table::PathMatch;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// How many paths one hostname may have in one Ingress.
+/// Most paths of one hostname in one Ingress.
 const PATHS_MAX: usize = 1024;
 
-/// What an Ingress says.
+const HOST_REQUIRED: &str =
+    "a host such as shop.example.com; a rule for every hostname would take those of others";
+const PATTERN: &str = "must be a plain path with pathType Prefix or Exact; for a regular expression use an ExposedPort with match.path.regex";
+
+/// Validated Ingress.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ValidatedIngress {
     pub(crate) hosts: BTreeMap<Hostname, IngressHost>,
-    /// What is wrong beside any hostname.
-    pub(crate) problems: Vec<ValidationError>,
+    /// Errors outside of any hostname.
+    pub(crate) errors: Vec<ValidationError>,
 }
 
-/// What an Ingress says of one of its hostnames.
+/// One hostname of an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IngressHost {
-    /// Without a class, which is a matter of its IngressClass.
+    /// Without a class, which its IngressClass decides.
     pub(crate) exposure: Result<ExposureSpec, Vec<ValidationError>>,
-    /// The field that each route was made from.
-    pub(crate) places: Vec<IngressField>,
-    /// Where its rule stands.
-    pub(crate) rule: usize,
-    /// Where TLS is asked for, if it is.
-    pub(crate) tls: Option<usize>,
 }
 
-/// Which field of an Ingress a route was made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IngressField {
-    Path { rule: usize, path: usize },
-    Default,
-}
-
-impl IngressField {
-    /// The route as a whole.
-    pub(crate) fn route(self) -> String {
-        match self {
-            Self::Path { rule, path } => format!("spec.rules[{rule}].http.paths[{path}]"),
-            Self::Default => "spec.defaultBackend".to_owned(),
-        }
-    }
-
-    /// Where its requests go.
-    pub(crate) fn backend(self) -> String {
-        match self {
-            Self::Path { .. } => format!("{}.backend", self.route()),
-            Self::Default => self.route(),
-        }
-    }
-}
-
-/// The rules of one hostname, by their place.
+/// Rules of one hostname, with their indices.
 type Rules<'a> = Vec<(usize, &'a IngressRule)>;
 
 pub(crate) fn ingress(spec: &IngressSpec) -> ValidatedIngress {
-    let mut problems = ValidationErrors::default();
+    let mut errors = ValidationErrors::default();
     let all = spec.rules.as_deref().unwrap_or_default();
     let mut rules: BTreeMap<Hostname, Rules<'_>> = BTreeMap::new();
     for (index, rule) in all.iter().enumerate() {
-        let at = format!("spec.rules[{index}].host");
+        let field = FieldPath::spec().child("rules").index(index).child("host");
         let host = match rule.host.as_deref().unwrap_or_default() {
-            "" => Err(FieldError::NoHost),
-            text => Hostname::parse(text).map_err(FieldError::Hostname),
+            "" => Err(FieldError::required(HOST_REQUIRED)),
+            text => Hostname::parse(text).map_err(|error| FieldError::from(&error)),
         };
-        if let Some(host) = problems.at(&at, host) {
+        if let Some(host) = errors.at(&field, host) {
             rules.entry(host).or_default().push((index, rule));
         }
     }
     if all.is_empty() {
-        problems.at::<()>("spec.rules", Err(FieldError::NoHost));
+        errors.push(
+            &FieldPath::spec().child("rules"),
+            FieldError::required(HOST_REQUIRED),
+        );
     }
     let hosts = rules.into_iter().map(|(host, rules)| {
-        let said = said_of_host(&host, &rules, spec);
-        (host, said)
+        let exposure = validate_host(&host, &rules, spec);
+        (host, exposure)
     });
     ValidatedIngress {
         hosts: hosts.collect(),
-        problems: problems.0,
+        errors: errors.0,
     }
 }
 
-fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> IngressHost {
-    let mut problems = ValidationErrors::default();
+fn validate_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> IngressHost {
+    let mut errors = ValidationErrors::default();
     let rule = rules.first().map_or(0, |(index, _)| *index);
+    let rule_field = FieldPath::spec().child("rules").index(rule);
     let tls = tls(host, spec.tls.as_deref().unwrap_or_default());
     let (mut routes, mut places) = (Vec::new(), Vec::new());
     for (place, path) in paths(rules) {
         let matches = path_match(path);
-        let matches = problems.at(&format!("{}.path", place.route()), matches);
-        let backend = backend(place, &path.backend, &mut problems);
+        let matches = errors.at(&place.route().child("path"), matches);
+        let backend = backend(place, &path.backend, &mut errors);
         if let (Some(matches), Some((service, port))) = (matches, backend) {
             routes.push(RouteSpec::to_service(places.len(), matches, service, port));
             places.push(place);
         }
     }
-    let at = format!("spec.rules[{rule}].http.paths");
-    problems.within(&at, places.len(), PATHS_MAX);
+    errors.check_count(&http_paths(rule), places.len(), PATHS_MAX);
     let everything = PathMatch::Prefix("/".to_owned());
-    let takes_all = routes.iter().any(|it| it.matches.path == everything);
+    let takes_all = routes.iter().any(|route| route.matches.path == everything);
     if let Some(default) = spec.default_backend.as_ref().filter(|_| !takes_all)
-        && let Some((service, port)) = backend(IngressField::Default, default, &mut problems)
+        && let Some((service, port)) = backend(IngressField::Default, default, &mut errors)
     {
         let index = places.len();
         routes.push(RouteSpec::to_service(index, everything, service, port));
         places.push(IngressField::Default);
     }
-    if routes.is_empty() && problems.0.is_empty() {
-        let at = format!("spec.rules[{rule}]");
-        problems.at::<()>(&at, Err(FieldError::NoPaths));
+    if routes.is_empty() && errors.0.is_empty() {
+        let error = FieldError::required(
+            "http.paths with a backend, unless the Ingress has a defaultBackend",
+        );
+        errors.push(&rule_field, error);
     }
     precedence::sort(&mut routes, |route| &route.matches);
     let exposure = ExposureSpec {
@@ -131,19 +111,22 @@ fn said_of_host(host: &Hostname, rules: &Rules<'_>, spec: &IngressSpec) -> Ingre
         hostnames: vec![HostPattern::Full(host.clone())],
         parents: None,
         tls: TlsSpec::with(source(tls)),
-        decoration: ChildMetadata::default(),
+        metadata: ChildMetadata::default(),
         lifetime: Lifetime::default(),
         class: None,
+        origin: Origin::Ingress(Arc::new(IngressFields {
+            rule,
+            tls: tls.map(|(index, _)| index),
+            routes: places,
+        })),
         routes: routes.into(),
     };
     IngressHost {
-        exposure: match problems.0.is_empty() {
-            true => Ok(exposure),
-            false => Err(problems.0),
+        exposure: if errors.0.is_empty() {
+            Ok(exposure)
+        } else {
+            Err(errors.0)
         },
-        places,
-        rule,
-        tls: tls.map(|(index, _)| index),
     }
 }
 
@@ -151,22 +134,22 @@ fn paths<'a>(rules: &Rules<'a>) -> impl Iterator<Item = (IngressField, &'a HTTPI
     rules.iter().flat_map(|(index, rule)| {
         let (rule, paths) = (*index, rule.http.iter().flat_map(|http| &http.paths));
         let paths = paths.enumerate();
-        paths.map(move |(path, it)| (IngressField::Path { rule, path }, it))
+        paths.map(move |(index, path)| (IngressField::Path { rule, path: index }, path))
     })
 }
 
-/// The characters by which a path is told to be a regular expression, as other controllers take it.
-const OF_PATTERNS: &[char] = &[
+/// Characters of a regular expression, which other controllers accept as a path.
+const PATTERN_CHARACTERS: &[char] = &[
     '(', ')', '[', ']', '{', '}', '^', '$', '*', '+', '?', '|', '\\',
 ];
 
 /// `ImplementationSpecific` is taken as `Prefix`.
-fn path_match(said: &HTTPIngressPath) -> Result<PathMatch, FieldError> {
-    let text = said.path.as_deref().unwrap_or("/");
-    match said.path_type.as_str() {
+fn path_match(spec: &HTTPIngressPath) -> Result<PathMatch, FieldError> {
+    let text = spec.path.as_deref().unwrap_or("/");
+    match spec.path_type.as_str() {
         "Exact" => path::parse(text).map(PathMatch::Exact),
-        "ImplementationSpecific" if text.contains(OF_PATTERNS) => {
-            Err(FieldError::PatternOfIngress(text.to_owned()))
+        "ImplementationSpecific" if text.contains(PATTERN_CHARACTERS) => {
+            Err(FieldError::invalid(text, PATTERN))
         }
         _ => path::parse_prefix(text).map(PathMatch::Prefix),
     }
@@ -174,37 +157,42 @@ fn path_match(said: &HTTPIngressPath) -> Result<PathMatch, FieldError> {
 
 fn backend(
     place: IngressField,
-    said: &IngressBackend,
-    problems: &mut ValidationErrors,
+    spec: &IngressBackend,
+    errors: &mut ValidationErrors,
 ) -> Option<(String, Port)> {
-    let at = place.backend();
-    let Some(service) = &said.service else {
-        return problems.at(&at, Err(FieldError::NoServiceOfIngress));
+    let field = place.backend();
+    let Some(service) = &spec.service else {
+        return errors.at(
+            &field.child("service"),
+            Err(FieldError::required(
+                "the name and port of a Service; other resources are not supported",
+            )),
+        );
     };
-    let port = problems.at(&format!("{at}.service.port"), port_of(service))?;
+    let port = errors.at(&field.child("service").child("port"), port_of(service))?;
     Some((service.name.clone(), port))
 }
 
-/// By name, where there is no number.
+/// Returns the port of a backend: its name, unless it has a number.
 pub(crate) fn port_of(service: &IngressServiceBackend) -> Result<Port, FieldError> {
-    let said = service.port.as_ref();
-    let number = said.and_then(|port| port.number);
-    let name = said.and_then(|port| port.name.clone());
+    let spec = service.port.as_ref();
+    let number = spec.and_then(|port| port.number);
+    let name = spec.and_then(|port| port.name.clone());
     match (name, number) {
         (Some(name), None) => port(&IntOrString::String(name)),
         (_, number) => port(&IntOrString::Int(number.unwrap_or_default())),
     }
 }
 
-/// The first entry that is for a hostname; one without hostnames is for all of the Ingress.
-fn tls<'a>(host: &Hostname, said: &'a [IngressTLS]) -> Option<(usize, &'a IngressTLS)> {
-    let names = |it: &IngressTLS| match it.hosts.as_deref().unwrap_or_default() {
+/// Returns the first entry for a hostname; an entry without hostnames is for all of the Ingress.
+fn tls<'a>(host: &Hostname, spec: &'a [IngressTLS]) -> Option<(usize, &'a IngressTLS)> {
+    let names = |entry: &IngressTLS| match entry.hosts.as_deref().unwrap_or_default() {
         [] => true,
         hosts => hosts
             .iter()
-            .any(|text| Hostname::parse(text).is_ok_and(|it| it.covers(host))),
+            .any(|text| Hostname::parse(text).is_ok_and(|name| name.covers(host))),
     };
-    said.iter().enumerate().find(|(_, it)| names(it))
+    spec.iter().enumerate().find(|(_, entry)| names(entry))
 }
 
 fn source(tls: Option<(usize, &IngressTLS)>) -> CertificateSource {
@@ -219,10 +207,11 @@ fn source(tls: Option<(usize, &IngressTLS)>) -> CertificateSource {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages_tests::is_complete;
     use super::*;
     use serde_json::{Value, json};
 
-    fn said(spec: Value) -> ValidatedIngress {
+    fn validated(spec: Value) -> ValidatedIngress {
         ingress(&serde_json::from_value(spec).unwrap())
     }
 
@@ -235,11 +224,14 @@ mod tests {
         json!({"host": host, "http": {"paths": paths}})
     }
 
-    /// What is told of an Ingress, by hostname and beside them.
-    fn told(spec: Value) -> Vec<String> {
-        let said = said(spec);
-        let of_hosts = said.hosts.into_values().filter_map(|it| it.exposure.err());
-        let all = of_hosts.flatten().chain(said.problems);
+    /// Messages of an Ingress, of its hostnames first.
+    fn messages(spec: Value) -> Vec<String> {
+        let ingress = validated(spec);
+        let of_hosts = ingress
+            .hosts
+            .into_values()
+            .filter_map(|it| it.exposure.err());
+        let all = of_hosts.flatten().chain(ingress.errors);
         all.map(|it| it.to_string()).collect()
     }
 
@@ -247,19 +239,26 @@ mod tests {
         Hostname::parse(name).unwrap()
     }
 
-    fn exposure(said: &ValidatedIngress, name: &str) -> ExposureSpec {
-        said.hosts[&host(name)].exposure.clone().unwrap()
+    fn exposure(ingress: &ValidatedIngress, name: &str) -> ExposureSpec {
+        ingress.hosts[&host(name)].exposure.clone().unwrap()
+    }
+
+    fn fields(spec: &ExposureSpec) -> &IngressFields {
+        match &spec.origin {
+            Origin::Ingress(fields) => fields,
+            Origin::ExposedPort => panic!("{spec:?}"),
+        }
     }
 
     #[test]
-    fn rules_of_one_hostname_come_together_and_lead_back_to_their_fields() {
-        let said = said(json!({"rules": [
+    fn merges_the_rules_of_one_hostname() {
+        let ingress = validated(json!({"rules": [
             rule("a.test", &[path("/x/", "Prefix"), path("/", "ImplementationSpecific")]),
             rule("b.test", &[path("/", "Prefix")]),
             rule("A.test", &[path("/x", "Exact")]),
         ]}));
-        assert_eq!(said.problems, []);
-        let of_a = exposure(&said, "a.test");
+        assert_eq!(ingress.errors, []);
+        let of_a = exposure(&ingress, "a.test");
         let matches: Vec<_> = of_a
             .routes
             .iter()
@@ -268,17 +267,17 @@ mod tests {
         let prefix = |path: &str| PathMatch::Prefix(path.to_owned());
         let exact = PathMatch::Exact("/x".to_owned());
         assert_eq!(matches, [exact, prefix("/x"), prefix("/")]);
-        let places = &said.hosts[&host("a.test")].places;
+        let places = fields(&of_a).routes.clone();
         let first = of_a.routes[0].index.unwrap();
         assert_eq!(
-            places[first].backend(),
+            places[first].backend().to_string(),
             "spec.rules[2].http.paths[0].backend"
         );
-        assert_eq!(said.hosts.len(), 2);
+        assert_eq!(ingress.hosts.len(), 2);
     }
 
     #[test]
-    fn the_default_backend_takes_what_no_path_does() {
+    fn default_backend_takes_the_other_paths() {
         let default = json!({"service": {"name": "rest", "port": {"name": "web"}}});
         let bare = json!({"host": "b.test"});
         let rules = json!([
@@ -286,39 +285,39 @@ mod tests {
             bare,
             rule("c.test", &[path("/", "Prefix")])
         ]);
-        let said = said(json!({"defaultBackend": default, "rules": rules}));
+        let ingress = validated(json!({"defaultBackend": default, "rules": rules}));
         for (name, expected) in [("a.test", 2), ("b.test", 1), ("c.test", 1)] {
-            let of = exposure(&said, name);
+            let of = exposure(&ingress, name);
             assert_eq!(of.routes.len(), expected, "{name}");
             let backends = of.routes.iter().flat_map(RouteSpec::backends).count();
             assert_eq!(backends, expected, "{name}");
         }
-        let last = said.hosts[&host("a.test")].places[1];
-        assert_eq!(last.backend(), "spec.defaultBackend");
+        let last = fields(&exposure(&ingress, "a.test")).routes[1];
+        assert_eq!(last.backend().to_string(), "spec.defaultBackend");
     }
 
     #[test]
-    fn tls_is_what_the_first_entry_for_the_hostname_says() {
+    fn takes_tls_from_the_first_entry_for_the_hostname() {
         let all = [path("/", "Prefix")];
         let names = ["a.test", "b.e.test", "c.test"];
         let rules: Vec<_> = names.iter().map(|name| rule(name, &all)).collect();
-        let source = |said: &ValidatedIngress, name| exposure(said, name).tls.source;
+        let source = |ingress: &ValidatedIngress, name| exposure(ingress, name).tls.source;
         let secret = |name| CertificateSource::Secrets(vec![Reference::new(None, name)]);
         let tls = json!([
             {"hosts": ["A.test"], "secretName": "one"},
             {"hosts": ["a.test", "*.e.test"], "secretName": "two"},
         ]);
-        let by_name = said(json!({"rules": rules, "tls": tls}));
+        let by_name = validated(json!({"rules": rules, "tls": tls}));
         assert_eq!(source(&by_name, "a.test"), secret("one"));
         assert_eq!(source(&by_name, "b.e.test"), secret("two"));
         assert_eq!(source(&by_name, "c.test"), CertificateSource::Unsaid);
-        assert_eq!(by_name.hosts[&host("b.e.test")].tls, Some(1));
-        let for_all = said(json!({"rules": rules, "tls": [{}]}));
+        assert_eq!(fields(&exposure(&by_name, "b.e.test")).tls, Some(1));
+        let for_all = validated(json!({"rules": rules, "tls": [{}]}));
         assert_eq!(source(&for_all, "c.test"), CertificateSource::Wanted);
     }
 
     #[test]
-    fn what_cannot_be_served_is_told_and_the_other_hostnames_are_served() {
+    fn rejects_one_hostname_and_keeps_the_others() {
         let good = rule("good.test", &[path("/", "Prefix")]);
         let resource = json!({"path": "/", "pathType": "Prefix", "backend": {"resource": {"kind": "Bucket", "name": "b"}}});
         let portless =
@@ -326,50 +325,59 @@ mod tests {
         for (bad, sentence) in [
             (
                 json!({"http": {"paths": [path("/", "Prefix")]}}),
-                "spec.rules[1].host: is missing",
+                "spec.rules[1].host: Required value: a host",
             ),
             (
                 rule("10.0.0.1", &[path("/", "Prefix")]),
-                "spec.rules[1].host: \"10.0.0.1\" is an IP address",
+                "spec.rules[1].host: Invalid value: \"10.0.0.1\": must be a DNS name",
             ),
-            (rule("bad.test", &[]), "spec.rules[1]: leads nowhere"),
-            (json!({"host": "bad.test"}), "spec.rules[1]: leads nowhere"),
+            (
+                rule("bad.test", &[]),
+                "spec.rules[1]: Required value: http.paths",
+            ),
+            (
+                json!({"host": "bad.test"}),
+                "spec.rules[1]: Required value: http.paths",
+            ),
             (
                 rule("bad.test", &[path("/x(/|$)(.*)", "ImplementationSpecific")]),
-                "spec.rules[1].http.paths[0].path: \"/x(/|$)(.*)\" is a regular expression",
+                "spec.rules[1].http.paths[0].path: Invalid value: \"/x(/|$)(.*)\": must be a plain path",
             ),
             (
                 rule("bad.test", &[path("x", "Prefix")]),
-                "spec.rules[1].http.paths[0].path: \"x\" is no path",
+                "spec.rules[1].http.paths[0].path: Invalid value: \"x\": must start with /",
             ),
             (
                 rule("bad.test", &[resource]),
-                "spec.rules[1].http.paths[0].backend: is no Service",
+                "spec.rules[1].http.paths[0].backend.service: Required value: the name",
             ),
             (
                 rule("bad.test", &[portless]),
-                "spec.rules[1].http.paths[0].backend.service.port: is no port",
+                "spec.rules[1].http.paths[0].backend.service.port: Invalid value: 0: must be between",
             ),
         ] {
             let spec = json!({"rules": [good, bad]});
-            let told = told(spec.clone());
-            assert!(told.len() == 1 && told[0].starts_with(sentence), "{told:?}");
-            assert!(told[0].contains("; "), "what would be right? {told:?}");
-            exposure(&said(spec), "good.test");
+            let messages = messages(spec.clone());
+            assert!(
+                messages.len() == 1 && messages[0].starts_with(sentence),
+                "{messages:?}"
+            );
+            assert_eq!(is_complete(&messages[0]), Ok(()));
+            exposure(&validated(spec), "good.test");
         }
         let default = json!({"service": {"name": "rest", "port": {"number": 80}}});
-        let catch_all = told(json!({"defaultBackend": default}));
+        let catch_all = messages(json!({"defaultBackend": default}));
         assert!(
-            catch_all[0].starts_with("spec.rules: is missing"),
+            catch_all[0].starts_with("spec.rules: Required value: a host such as"),
             "{catch_all:?}"
         );
         let many: Vec<_> = (0..=PATHS_MAX)
             .map(|n| path(&format!("/{n}"), "Exact"))
             .collect();
-        let told = told(json!({"rules": [rule("a.test", &many)]}));
+        let messages = messages(json!({"rules": [rule("a.test", &many)]}));
         assert!(
-            told[0].starts_with("spec.rules[0].http.paths: 1025 are given"),
-            "{told:?}"
+            messages[0].starts_with("spec.rules[0].http.paths: Too many: 1025: "),
+            "{messages:?}"
         );
     }
 }

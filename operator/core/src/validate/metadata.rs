@@ -1,45 +1,47 @@
-//! What is written on children for other programs: labels on all of them, annotations on the Ingress.
+//! Validates labels of children and annotations of the Ingress, which are for other programs.
 
 use super::ValidationErrors;
 use super::field_error::FieldError;
+use super::field_path::FieldPath;
 use crate::MANAGED_BY;
 use crate::constants::INGRESS_CLASS;
 use crate::names::{is_small_label, is_within};
-use portolan_crds::{ANNOTATIONS_BYTES_MAX, CHILD_LABELS_MAX, ExposedPortSpec, GROUP};
+use portolan_crds::{ANNOTATIONS_BYTES_MAX, CHILD_LABELS_MAX, ExposedPortSpec, GROUP, messages};
 use std::collections::BTreeMap;
 
-/// What is written on children.
+/// Labels and annotations of children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChildMetadata {
     pub(crate) labels: BTreeMap<String, String>,
-    /// Those that the class allows reach the Ingress.
+    /// Those that the class allows are set on the Ingress.
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
-pub(super) fn decoration(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> ChildMetadata {
+pub(super) fn metadata(spec: &ExposedPortSpec, errors: &mut ValidationErrors) -> ChildMetadata {
     let labels = &spec.child_labels;
-    problems.within("spec.childLabels", labels.len(), CHILD_LABELS_MAX);
+    let labels_field = FieldPath::spec().child("childLabels");
+    errors.check_count(&labels_field, labels.len(), CHILD_LABELS_MAX);
     for (key, value) in labels {
-        let at = format!("spec.childLabels[{key}]");
-        problems.at(&at, label(key, value));
+        errors.at(&labels_field.key(key), label(key, value));
     }
+    let field = FieldPath::spec().child("annotations");
     let annotations = &spec.annotations;
     if !annotations.is_empty() && !spec.allowed_parents.is_empty() {
-        problems.at::<()>("spec.annotations", Err(FieldError::NoIngress));
+        let error = FieldError::forbidden(
+            "may not be set together with spec.allowedParents, because only the root has an Ingress; set them in the root",
+        );
+        errors.push(&field, error);
     }
-    let bytes = annotations
+    let bytes: usize = annotations
         .iter()
         .map(|(key, value)| key.len() + value.len())
         .sum();
     if bytes > ANNOTATIONS_BYTES_MAX {
-        problems.at::<()>(
-            "spec.annotations",
-            Err(FieldError::AnnotationsTooLong(bytes)),
-        );
+        let error = FieldError::too_long(ANNOTATIONS_BYTES_MAX, "bytes of names and values");
+        errors.push(&field, error);
     }
     for key in annotations.keys() {
-        let at = format!("spec.annotations[{key}]");
-        problems.at(&at, annotation(key));
+        errors.at(&field.key(key), annotation(key));
     }
     ChildMetadata {
         labels: labels.clone(),
@@ -47,8 +49,8 @@ pub(super) fn decoration(spec: &ExposedPortSpec, problems: &mut ValidationErrors
     }
 }
 
-/// Whether no class may allow an annotation: it would have another program serve, certify or rewrite
-/// what Portolan answers for, past whoever holds the hostname.
+/// Returns true if no class may allow an annotation: another program would serve, certify or rewrite the
+/// hostname, bypassing its owner.
 pub(crate) fn is_never_allowed(key: &str) -> bool {
     let (prefix, name) = key.split_once('/').unwrap_or(("", key));
     prefix.starts_with("external-dns.")
@@ -61,31 +63,36 @@ pub(crate) fn is_never_allowed(key: &str) -> bool {
 
 fn label(key: &str, value: &str) -> Result<(), FieldError> {
     if !is_qualified_name(key) {
-        return Err(FieldError::QualifiedName("label"));
+        return Err(FieldError::invalid(key, messages::QUALIFIED_NAME));
     }
     if key == MANAGED_BY.0
         || key
             .split_once('/')
-            .is_some_and(|(it, _)| is_within(it, GROUP))
+            .is_some_and(|(prefix, _)| is_within(prefix, GROUP))
     {
-        return Err(FieldError::LabelReserved);
+        return Err(FieldError::forbidden(
+            "reserved for Portolan and for the manager of the object; remove it",
+        ));
     }
-    match value.is_empty() || is_name(value) {
-        true => Ok(()),
-        false => Err(FieldError::LabelValue(value.to_owned())),
+    if value.is_empty() || is_name(value) {
+        Ok(())
+    } else {
+        Err(FieldError::invalid(value, messages::LABEL_VALUE))
     }
 }
 
 fn annotation(key: &str) -> Result<(), FieldError> {
     match (is_qualified_name(key), is_never_allowed(key)) {
-        (false, _) => Err(FieldError::QualifiedName("annotation")),
-        (true, true) => Err(FieldError::AnnotationReserved),
+        (false, _) => Err(FieldError::invalid(key, messages::QUALIFIED_NAME)),
+        (true, true) => Err(FieldError::forbidden(
+            "no class allows it, because another program would serve or certify hostnames; remove it",
+        )),
         (true, false) => Ok(()),
     }
 }
 
-/// The name of a label or an annotation, as the API server takes it: perhaps a DNS name and a slash, then
-/// a name.
+/// Returns true for the name of a label or an annotation, as the API server accepts it: optionally a DNS name
+/// and a slash, then a name.
 fn is_qualified_name(key: &str) -> bool {
     match key.split_once('/') {
         None => is_name(key),
@@ -95,7 +102,7 @@ fn is_qualified_name(key: &str) -> bool {
     }
 }
 
-/// Also the value of a label, which may be empty besides.
+/// Returns true for a name without a prefix, or the value of a label, which may also be empty.
 fn is_name(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let end = |c: char| c.is_ascii_alphanumeric();
@@ -110,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_that_the_api_server_takes() {
+    fn accepts_the_names_that_the_api_server_accepts() {
         for good in [
             "a",
             "team.example.com/customer",
@@ -134,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_serve_past_the_holder_is_never_allowed() {
+    fn never_allows_annotations_that_bypass_the_owner() {
         for key in [
             "external-dns.alpha.kubernetes.io/hostname",
             "cert-manager.io/cluster-issuer",

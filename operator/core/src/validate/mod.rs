@@ -1,12 +1,12 @@
-//! What one ExposedPort says, judged alone, without looking at any other object; and what a class says for
-//! the routes of all of its objects.
+//! Validates one ExposedPort or Ingress by itself, and the defaults of an ExposeClass.
 //!
-//! The schema refuses most of this already; it is judged again for objects that are older than the
-//! schema or come from files. Collects every problem, so that a person fixes all in one go.
+//! The schema rejects most of this already; it is validated again for objects that are older than the
+//! schema or come from files. Collects every error, so that a person fixes all in one go.
 
 mod duration;
 mod field;
 mod field_error;
+mod field_path;
 mod ingress;
 mod lifetime;
 #[cfg(test)]
@@ -21,6 +21,7 @@ mod route;
 mod tls;
 mod validation_error;
 
+pub(crate) use field_path::Origin;
 pub(crate) use ingress::{IngressHost, ValidatedIngress, ingress, port_of};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use metadata::{ChildMetadata, is_never_allowed};
@@ -34,13 +35,14 @@ pub(crate) use validation_error::ValidationError;
 use crate::names::{ClassName, Hostname};
 use crate::precedence;
 use field_error::FieldError;
+use field_path::FieldPath;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use portolan_crds::{ExposedPortSpec, HOSTNAMES_MAX};
+use portolan_crds::{ExposedPortSpec, HOSTNAMES_MAX, messages};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// An object that holds every rule that can be checked without looking at others.
+/// Spec of a valid ExposedPort, or of one hostname of an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExposureSpec {
     /// The object's own port; absent when every route has an action of its own.
@@ -50,10 +52,12 @@ pub(crate) struct ExposureSpec {
     /// Who may delegate to the object; absent for one with hostnames of its own.
     pub(crate) parents: Option<Parents>,
     pub(crate) tls: TlsSpec,
-    pub(crate) decoration: ChildMetadata,
+    pub(crate) metadata: ChildMetadata,
     pub(crate) lifetime: Lifetime,
     /// The class that the spec names.
     pub(crate) class: Option<ClassName>,
+    /// The object that the fields stand in.
+    pub(crate) origin: Origin,
     /// In the order in which they are tried; never empty.
     pub(crate) routes: Arc<[RouteSpec]>,
 }
@@ -74,82 +78,79 @@ impl fmt::Display for Port {
     }
 }
 
-/// Where requests go.
+/// Destination of the object's own port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// Pods with these labels; we make the Service.
+    /// Pods with these labels; Portolan makes the Service.
     Selector(BTreeMap<String, String>),
     /// A Service of the same namespace.
     Service(String),
 }
 
-/// A hostname as it was written.
+/// Hostname of a spec, perhaps below the domain of the class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostPattern {
     Full(Hostname),
-    /// What stands before `.*`; the domain of the class comes behind.
+    /// The part before `.*`; the domain of the class replaces the star.
     UnderDomain(String),
 }
 
 pub(crate) fn validate(spec: &ExposedPortSpec) -> Result<ExposureSpec, Vec<ValidationError>> {
-    let mut problems = ValidationErrors::default();
-    let own = own(spec, &mut problems);
-    let tls = tls::tls(spec.tls.as_ref(), &mut problems);
-    let class = problems.keep(class(spec.class_name.as_deref()));
-    let parents = parent::parents(spec, &mut problems);
-    let hostnames = hostnames(&spec.hostnames, parents.is_some(), &mut problems);
-    let decoration = metadata::decoration(spec, &mut problems);
-    let lifetime = lifetime::lifetime(spec, &mut problems);
+    let mut errors = ValidationErrors::default();
+    let own = own(spec, &mut errors);
+    let tls = tls::tls(spec.tls.as_ref(), &mut errors);
+    let class = errors.at(
+        &FieldPath::spec().child("className"),
+        class(spec.class_name.as_deref()),
+    );
+    let parents = parent::parents(spec, &mut errors);
+    let hostnames = hostnames(&spec.hostnames, parents.is_some(), &mut errors);
+    let metadata = metadata::metadata(spec, &mut errors);
+    let lifetime = lifetime::lifetime(spec, &mut errors);
+    let policy_field = FieldPath::spec().child("policy");
     let policy = spec.policy.as_ref();
-    let policy = policy.map(|it| Policy::read("spec.policy", it, &mut problems));
+    let policy = policy.map(|policy| Policy::read(&policy_field, policy, &mut errors));
     let policy = policy.unwrap_or_default();
     let port = own.as_ref().map(|(_, port)| port);
-    let mut routes = route::routes(&spec.routes, port, &policy, &mut problems);
+    let mut routes = route::routes(&spec.routes, port, &policy, &mut errors);
     if let (true, Some(port)) = (spec.routes.is_empty(), port) {
         routes.push(RouteSpec::own(port, &policy));
     }
     precedence::sort(&mut routes, |route| &route.matches);
     match class {
-        Some(class) if problems.0.is_empty() => Ok(ExposureSpec {
+        Some(class) if errors.0.is_empty() => Ok(ExposureSpec {
             own,
             hostnames,
             parents,
             tls,
-            decoration,
+            metadata,
             lifetime,
             class,
+            origin: Origin::ExposedPort,
             routes: routes.into(),
         }),
-        _ => Err(problems.0),
+        _ => Err(errors.0),
     }
 }
 
-/// Everything that is wrong, in the order in which it was found.
+/// Errors in the order in which they were found.
 #[derive(Default)]
 struct ValidationErrors(Vec<ValidationError>);
 
 impl ValidationErrors {
-    fn tell(&mut self, problem: ValidationError) {
-        self.0.push(problem);
+    fn push(&mut self, field: &FieldPath, error: FieldError) {
+        self.0.push(ValidationError::at(field, error));
     }
 
-    fn keep<T>(&mut self, result: Result<T, ValidationError>) -> Option<T> {
-        result.map_err(|problem| self.tell(problem)).ok()
+    /// Returns the value, or collects the error.
+    fn at<T>(&mut self, field: &FieldPath, result: Result<T, FieldError>) -> Option<T> {
+        result.map_err(|error| self.push(field, error)).ok()
     }
 
-    /// What is wrong with one value, and where it stands.
-    fn at<T>(&mut self, at: &str, result: Result<T, FieldError>) -> Option<T> {
-        self.keep(result.map_err(|mistake| ValidationError::At {
-            at: at.to_owned(),
-            mistake,
-        }))
-    }
-
-    /// That a list is not too long.
-    fn within(&mut self, at: &str, count: usize, most: usize) {
-        if count > most {
-            let told: Result<(), _> = Err(FieldError::TooMany { count, most });
-            self.at(at, told);
+    /// Collects an error when a list is too long.
+    fn check_count(&mut self, field: &FieldPath, count: usize, max: usize) {
+        if count > max {
+            self.push(field, FieldError::too_many(count, max));
         }
     }
 }
@@ -164,9 +165,10 @@ fn port(port: &IntOrString) -> Result<Port, FieldError> {
                 && name.contains(|c: char| c.is_ascii_lowercase())
                 && !name.starts_with('-')
                 && !name.ends_with('-');
-            match valid {
-                true => Ok(Port::Name(name.clone())),
-                false => Err(FieldError::PortName),
+            if valid {
+                Ok(Port::Name(name.clone()))
+            } else {
+                Err(FieldError::invalid(name.as_str(), messages::PORT_NAME))
             }
         }
     }
@@ -175,16 +177,21 @@ fn port(port: &IntOrString) -> Result<Port, FieldError> {
 fn port_number(number: i32) -> Result<u16, FieldError> {
     match u16::try_from(number) {
         Ok(port) if port > 0 => Ok(port),
-        _ => Err(FieldError::PortNumber),
+        _ => Err(FieldError::invalid(number, messages::PORT_NUMBER)),
     }
 }
 
 /// The object's own port, which may be absent when every route has an action of its own.
-fn own(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> Option<(Target, Port)> {
+fn own(spec: &ExposedPortSpec, errors: &mut ValidationErrors) -> Option<(Target, Port)> {
+    let field = FieldPath::spec();
+    let port_field = field.child("port");
     let selector = spec.selector.as_ref().filter(|labels| !labels.is_empty());
     let service = spec.service.as_ref().filter(|name| !name.is_empty());
     let target = match (selector, service) {
-        (Some(_), Some(_)) => problems.keep(Err(ValidationError::TwoTargets)),
+        (Some(_), Some(_)) => {
+            let error = FieldError::forbidden(messages::SERVICE_WITH_SELECTOR);
+            errors.at(&field.child("service"), Err(error))
+        }
         (Some(labels), None) => Some(Target::Selector(labels.clone())),
         (None, Some(service)) => Some(Target::Service(service.clone())),
         (None, None) => {
@@ -196,50 +203,50 @@ fn own(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> Option<(Targe
             };
             let needed = spec.routes.is_empty() || !spec.routes.iter().all(acts);
             if needed {
-                problems.tell(ValidationError::NoTarget);
+                let error = FieldError::required(messages::TARGET_REQUIRED);
+                errors.push(&field.child("selector"), error);
             } else if spec.port.is_some() {
-                problems.tell(ValidationError::PortOfNothing);
+                let error = FieldError::forbidden(messages::PORT_WITHOUT_TARGET);
+                errors.push(&port_field, error);
             }
             return None;
         }
     };
     let port = match &spec.port {
-        Some(it) => problems.at("spec.port", port(it)),
-        None => problems.keep(Err(ValidationError::NoPort)),
+        Some(value) => errors.at(&port_field, port(value)),
+        None => {
+            let error = FieldError::required(messages::PORT_REQUIRED);
+            errors.at(&port_field, Err(error))
+        }
     };
     Some((target?, port?))
 }
 
-fn class(name: Option<&str>) -> Result<Option<ClassName>, ValidationError> {
-    name.map(|name| {
-        ClassName::parse(name).ok_or_else(|| ValidationError::ClassName(name.to_owned()))
-    })
-    .transpose()
+fn class(name: Option<&str>) -> Result<Option<ClassName>, FieldError> {
+    const DETAIL: &str = "must be at most 63 lower-case letters, digits and inner hyphens, as names of ExposeClasses are";
+    name.map(|name| ClassName::parse(name).ok_or_else(|| FieldError::invalid(name, DETAIL)))
+        .transpose()
 }
 
-fn hostnames(
-    texts: &[String],
-    is_child: bool,
-    problems: &mut ValidationErrors,
-) -> Vec<HostPattern> {
-    match texts.len() {
-        0 if is_child => {}
-        0 => problems.tell(ValidationError::NoHostname),
-        1..=HOSTNAMES_MAX => {}
-        many => problems.tell(ValidationError::TooManyHostnames(many)),
+fn hostnames(texts: &[String], is_child: bool, errors: &mut ValidationErrors) -> Vec<HostPattern> {
+    let field = FieldPath::spec().child("hostnames");
+    if texts.is_empty() && !is_child {
+        errors.push(&field, FieldError::required(messages::HOSTNAMES_REQUIRED));
     }
+    errors.check_count(&field, texts.len(), HOSTNAMES_MAX);
     let mut patterns = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let pattern = match text.strip_suffix(".*") {
-            // Judged as if under a domain, so that what stands before `.*` is told to be wrong now
-            // and not only when a class with a domain appears.
+            // Checked as if under a domain, so that an error in the part before `.*` is found now and not
+            // only when a class with a domain appears.
             Some(name) => Hostname::parse(&format!("{name}.x"))
                 .map(|_| HostPattern::UnderDomain(name.to_ascii_lowercase())),
             None => Hostname::parse(text).map(HostPattern::Full),
         };
-        patterns.extend(
-            problems.keep(pattern.map_err(|source| ValidationError::Hostname { index, source })),
-        );
+        match pattern {
+            Ok(pattern) => patterns.push(pattern),
+            Err(source) => errors.0.push(ValidationError::Hostname { index, source }),
+        }
     }
     patterns
 }
@@ -250,22 +257,22 @@ mod tests {
     use crate::reason::Reason;
     use serde_json::{Value, json};
 
-    fn judge(change: impl FnOnce(&mut Value)) -> Result<ExposureSpec, Vec<ValidationError>> {
+    fn validated(change: impl FnOnce(&mut Value)) -> Result<ExposureSpec, Vec<ValidationError>> {
         let mut spec =
             json!({"port": 8080, "selector": {"app": "shop"}, "hostnames": ["shop.example.com"]});
         change(&mut spec);
         validate(&serde_json::from_value(spec).unwrap())
     }
 
-    fn problem(change: impl FnOnce(&mut Value)) -> ValidationError {
-        let mut problems = judge(change).unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        problems.remove(0)
+    fn rejected(change: impl FnOnce(&mut Value)) -> ValidationError {
+        let mut errors = validated(change).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        errors.remove(0)
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
-        let told: Vec<String> = judge(|spec| {
+    fn collects_every_error() {
+        let messages: Vec<String> = validated(|spec| {
             spec["port"] = 70_000.into();
             spec["hostnames"] = json!(["ok.example.com", "-bad"]);
         })
@@ -273,57 +280,60 @@ mod tests {
         .iter()
         .map(ToString::to_string)
         .collect();
-        assert_eq!(told.len(), 2);
-        assert!(told[0].starts_with("spec.port: is no port"), "{told:?}");
-        assert!(told[1].starts_with("spec.hostnames[1]: "), "{told:?}");
+        assert_eq!(messages.len(), 2);
+        assert!(
+            messages[0].starts_with("spec.port: Invalid value: 70000: must be"),
+            "{messages:?}"
+        );
+        assert!(
+            messages[1].starts_with("spec.hostnames[1]: Invalid value: "),
+            "{messages:?}"
+        );
     }
 
     #[test]
-    fn every_rule_of_one_object_is_kept() {
-        use ValidationError as P;
-        let at_port = |mistake| P::At {
-            at: "spec.port".to_owned(),
-            mistake,
-        };
-        for number in [0, -1, 65_536] {
-            assert_eq!(
-                problem(|s| s["port"] = number.into()),
-                at_port(FieldError::PortNumber)
-            );
-        }
-        for name in ["", "-a", "A", "12", "a.b", &"a".repeat(64)] {
-            assert_eq!(
-                problem(|s| s["port"] = name.into()),
-                at_port(FieldError::PortName)
-            );
-        }
-        assert_eq!(problem(|s| s["service"] = "shop".into()), P::TwoTargets);
-        assert_eq!(problem(|s| s["selector"] = Value::Null), P::NoTarget);
-        assert_eq!(problem(|s| s["selector"] = json!({})), P::NoTarget);
-        assert_eq!(problem(|s| s["hostnames"] = json!([])), P::NoHostname);
+    fn rejects_contradictions_within_one_object() {
+        let secret = json!({"name": "own"});
+        let issuer = json!({"name": "ca"});
         let many: Vec<String> = (0..65).map(|n| format!("h{n}.example.com")).collect();
-        assert_eq!(
-            problem(|s| s["hostnames"] = json!(many)),
-            P::TooManyHostnames(65)
-        );
-        assert_eq!(
-            problem(|s| s["className"] = "A.b".into()),
-            P::ClassName("A.b".into())
-        );
-        let (secret, issuer) = (json!({"name": "own"}), json!({"name": "ca"}));
-        assert_eq!(
-            problem(|s| s["tls"] = json!({"secret": secret, "issuerRef": issuer})),
-            P::TwoCertificates
-        );
-        assert_eq!(
-            problem(|s| s["tls"] = json!({"mode": "Disabled", "secret": secret})),
-            P::CertificateWithoutTls
-        );
+        let long = "a".repeat(64);
+        let mut cases = vec![
+            ("service", json!("shop"), "spec.service: Forbidden"),
+            ("selector", Value::Null, "spec.selector: Required value"),
+            ("selector", json!({}), "spec.selector: Required value"),
+            ("hostnames", json!([]), "spec.hostnames: Required value"),
+            ("hostnames", json!(many), "spec.hostnames: Too many: 65"),
+            (
+                "className",
+                json!("A.b"),
+                "spec.className: Invalid value: \"A.b\"",
+            ),
+            (
+                "tls",
+                json!({"secret": secret, "issuerRef": issuer}),
+                "spec.tls.issuerRef: Forbidden",
+            ),
+            (
+                "tls",
+                json!({"mode": "Disabled", "secret": secret}),
+                "spec.tls.mode: Forbidden: Disabled",
+            ),
+        ];
+        for port in [json!(0), json!(-1), json!(65_536)] {
+            cases.push(("port", port, "spec.port: Invalid value: "));
+        }
+        for name in ["", "-a", "A", "12", "a.b", &long] {
+            cases.push(("port", json!(name), "spec.port: Invalid value: \""));
+        }
+        for (field, value, expected) in cases {
+            let error = rejected(|spec| spec[field] = value.clone()).to_string();
+            assert!(error.starts_with(expected), "{field}: {value}: {error}");
+        }
     }
 
     #[test]
-    fn a_trailing_star_stands_for_the_domain_and_may_follow_a_wildcard() {
-        let patterns = judge(|s| s["hostnames"] = json!(["Shop.*", "*.*"]))
+    fn accepts_a_trailing_star_for_the_domain() {
+        let patterns = validated(|s| s["hostnames"] = json!(["Shop.*", "*.*"]))
             .unwrap()
             .hostnames;
         assert_eq!(
@@ -334,18 +344,18 @@ mod tests {
             ]
         );
         for bad in ["*", ".*", "a.*.b", "a b.*", "*.*.*"] {
-            let told = problem(|s| s["hostnames"] = json!([bad]));
+            let error = rejected(|s| s["hostnames"] = json!([bad]));
             assert!(
-                matches!(told, ValidationError::Hostname { .. }),
-                "{bad}: {told}"
+                matches!(error, ValidationError::Hostname { .. }),
+                "{bad}: {error}"
             );
-            assert_eq!(told.reason(), Reason::InvalidHostname);
+            assert_eq!(error.reason(), Reason::InvalidHostname);
         }
     }
 
     #[test]
-    fn an_issuer_is_a_cluster_issuer_unless_told_otherwise() {
-        let tls = judge(|s| s["tls"] = json!({"issuerRef": {"name": "ca"}}))
+    fn issuers_default_to_cluster_issuers() {
+        let tls = validated(|s| s["tls"] = json!({"issuerRef": {"name": "ca"}}))
             .unwrap()
             .tls;
         let CertificateSource::Issuer(issuer) = tls.source else {

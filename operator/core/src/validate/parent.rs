@@ -1,17 +1,18 @@
-//! Who may delegate to an object.
+//! Validates delegation: allowed parents, and delegated routes.
 
 use super::field_error::FieldError;
-use super::{Reference, ValidationError, ValidationErrors};
+use super::field_path::FieldPath;
+use super::{Reference, ValidationErrors};
 use crate::names::ObjectRef;
 use portolan_crds as crd;
-use portolan_crds::{ExposedPortSpec, PARENTS_MAX, ParentRef};
+use portolan_crds::{ExposedPortSpec, PARENTS_MAX, ParentRef, messages};
 
-/// Who may delegate to an object.
+/// Objects that may delegate to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parents(Vec<ParentRef>);
 
 impl Parents {
-    /// Whether an object may delegate to this one.
+    /// Returns true if an object may delegate to this one.
     pub(crate) fn allow(&self, object: &ObjectRef) -> bool {
         self.0.iter().any(|parent| {
             let named = parent.name.as_ref().is_none_or(|name| *name == object.name);
@@ -20,39 +21,47 @@ impl Parents {
     }
 }
 
-/// `None` for an object with hostnames of its own. Hostnames, TLS and class are the root's, so a child
-/// that has them says two things at once.
-pub(super) fn parents(spec: &ExposedPortSpec, problems: &mut ValidationErrors) -> Option<Parents> {
+/// Returns the allowed parents; `None` for an object with hostnames of its own. Hostnames, TLS and class are
+/// set in the root, so a child may not set them.
+pub(super) fn parents(spec: &ExposedPortSpec, errors: &mut ValidationErrors) -> Option<Parents> {
     let parents = &spec.allowed_parents;
     if parents.is_empty() {
         return None;
     }
-    problems.within("spec.allowedParents", parents.len(), PARENTS_MAX);
+    let field = FieldPath::spec().child("allowedParents");
+    errors.check_count(&field, parents.len(), PARENTS_MAX);
     if !spec.hostnames.is_empty() || spec.tls.is_some() || spec.class_name.is_some() {
-        problems.tell(ValidationError::ChildAndRoot);
+        errors.push(&field, FieldError::forbidden(messages::PARENTS_WITH_ROOT));
     }
     Some(Parents(parents.clone()))
 }
 
-/// The object that a route is left to.
+/// Validates a delegated route, and returns the object that it is delegated to.
 pub(super) fn delegate(
-    at: &str,
-    said: &crd::Route,
+    field: &FieldPath,
+    spec: &crd::Route,
     to: &crd::DelegateRef,
-    problems: &mut ValidationErrors,
+    errors: &mut ValidationErrors,
 ) -> Reference {
-    let pathless = said.matches.as_ref().is_none_or(|it| it.path.is_none());
-    let prefix = said
+    let pathless = spec
         .matches
         .as_ref()
-        .and_then(|it| it.path.as_ref()?.prefix.as_ref());
+        .is_none_or(|matches| matches.path.is_none());
+    let prefix = spec
+        .matches
+        .as_ref()
+        .and_then(|matches| matches.path.as_ref()?.prefix.as_ref());
     if !pathless && prefix.is_none() {
-        let told: Result<(), _> = Err(FieldError::DelegatesNoPrefix);
-        problems.at(&format!("{at}.match.path"), told);
+        errors.push(
+            &field.child("match").child("path"),
+            FieldError::invalid_whole(messages::DELEGATED_PATH),
+        );
     }
-    if said.policy != crd::Policy::default() {
-        let told: Result<(), _> = Err(FieldError::PolicyOfDelegation);
-        problems.at(at, told);
+    if spec.policy != crd::Policy::default() {
+        errors.push(
+            &field.child("delegate"),
+            FieldError::forbidden(messages::DELEGATED_POLICY),
+        );
     }
     Reference::new(to.namespace.as_ref(), &to.name)
 }

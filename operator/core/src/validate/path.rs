@@ -1,27 +1,27 @@
-//! Paths of routes. A request's path is matched after normalisation (RFC 3986 5.2.4 and 6.2.2.2), so a
-//! route for any other spelling would never be taken; its author is told the one that is.
+//! Validates paths of routes. A request's path is matched after normalisation (RFC 3986 5.2.4 and 6.2.2.2), so
+//! a route for any other spelling would never match; the error names the one that does.
 
 use super::field_error::FieldError;
-use portolan_crds::PATH_MAX;
+use portolan_crds::{PATH_MAX, messages};
 use portolan_discovery::path;
 
-/// A path in the one form that requests are matched in.
+/// Returns the path if it is in the form that requests are matched in.
 pub(super) fn parse(text: &str) -> Result<String, FieldError> {
     let normal = match path::normalise(text) {
         Ok(normal) if text.len() <= PATH_MAX => normal,
-        _ => return Err(FieldError::Path(text.to_owned())),
+        _ => return Err(FieldError::invalid(text, messages::PATH)),
     };
     if normal == text {
         Ok(normal.into_owned())
     } else {
-        Err(FieldError::PathNotNormal {
-            written: text.to_owned(),
-            normal: normal.into_owned(),
-        })
+        Err(FieldError::invalid(
+            text,
+            format!("must be normalised, because requests for it match {normal:?}; use that"),
+        ))
     }
 }
 
-/// A path by whole segments: a slash at its end says nothing, unless another stands before it.
+/// Returns a prefix of whole segments, without a final slash unless another one precedes it.
 pub(super) fn parse_prefix(text: &str) -> Result<String, FieldError> {
     let path = parse(text)?;
     Ok(match path.strip_suffix('/') {
@@ -30,11 +30,14 @@ pub(super) fn parse_prefix(text: &str) -> Result<String, FieldError> {
     })
 }
 
-/// What is written in place of a path: never what a URL without scheme would name a host with
+/// Returns a path that may replace another one: not one that starts with a host in a relative reference
 /// (RFC 3986 4.2).
 pub(super) fn replacement(path: Result<String, FieldError>) -> Result<String, FieldError> {
     match path? {
-        path if path.starts_with("//") => Err(FieldError::PathOfHost(path)),
+        path if path.starts_with("//") => Err(FieldError::invalid(
+            path.as_str(),
+            "must start with a single slash, because a host follows two",
+        )),
         path => Ok(path),
     }
 }
@@ -44,18 +47,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_no_request_has_is_refused_with_the_one_that_it_has() {
+    fn names_the_normal_form_of_a_path() {
         for (written, normal) in [
             ("/a/../b", "/b"),
             ("/a/.", "/a/"),
             ("/%7euser", "/~user"),
             ("/%2e%2e/x", "/x"),
         ] {
-            let told = FieldError::PathNotNormal {
-                written: written.into(),
-                normal: normal.into(),
-            };
-            assert_eq!(parse(written), Err(told));
+            let error = parse(written).unwrap_err().to_string();
+            let expected = format!("Invalid value: {written:?}: must be normalised, because");
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(error.ends_with(&format!("{normal:?}; use that")), "{error}");
         }
         for kept in ["/", "/a", "/a/", "/a//b", "/a%2Fb", "/a%2fb", "/x;y=[1]|2"] {
             assert_eq!(parse(kept).as_deref(), Ok(kept));
@@ -63,18 +65,19 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_may_have_is_refused() {
+    fn rejects_paths_that_no_request_may_have() {
         for bad in [
             "", "a", "/a?b", "/a#b", "/a b", "/a\\b", "/%", "/%2", "/%zz", "/%00", "/é", "/\n",
         ] {
-            assert_eq!(parse(bad), Err(FieldError::Path(bad.into())), "{bad:?}");
+            let expected = FieldError::invalid(bad, messages::PATH);
+            assert_eq!(parse(bad), Err(expected), "{bad:?}");
         }
         let long = format!("/{}", "a".repeat(PATH_MAX));
         assert!(parse(&long).is_err());
     }
 
     #[test]
-    fn a_prefix_has_no_slash_at_its_end() {
+    fn trims_the_final_slash_of_a_prefix() {
         for (written, kept) in [("/", "/"), ("/a/", "/a"), ("/a", "/a"), ("/a/b/", "/a/b")] {
             assert_eq!(parse_prefix(written).as_deref(), Ok(kept));
         }

@@ -1,17 +1,18 @@
-//! How requests are treated: what a route says, over what the object says for all of its routes, over what
-//! the class says for all of its objects.
+//! Validates policy: timeouts, retries, headers and CORS of a route, of an object, and of a class.
 
 use super::field_error::FieldError;
+use super::field_path::FieldPath;
 use super::{ValidationError, ValidationErrors, duration, field};
 use crate::names::Hostname;
 use portolan_crds as crd;
+use portolan_crds::messages;
 use portolan_discovery::table::{
     AllowedOrigins, Cors, FieldName, HeaderEdits, Retries, RetryOn, Timeouts,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How requests are treated; what nobody said is absent.
+/// Policy of a route, an object or a class; what is not set is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Policy {
     permit_insecure: Option<bool>,
@@ -24,40 +25,55 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// What is right of what a class says for its objects, and what is wrong of it. A mistake takes the
-    /// field away that it stands in, because no object falls with its class.
+    /// Reads the defaults of a class. An invalid field is dropped and reported, so that the objects of the
+    /// class stay valid.
     pub(crate) fn of_class(spec: &crd::ExposeClassSpec) -> (Self, Vec<ValidationError>) {
-        let mut problems = ValidationErrors::default();
-        let said = spec.defaults.as_ref();
-        let read = said.map(|it| Self::read("spec.defaults", it, &mut problems));
-        (read.unwrap_or_default(), problems.0)
+        let mut errors = ValidationErrors::default();
+        let field = FieldPath::spec().child("defaults");
+        let defaults = spec.defaults.as_ref();
+        let read = defaults.map(|policy| Self::read(&field, policy, &mut errors));
+        (read.unwrap_or_default(), errors.0)
     }
 
-    /// Reads what stands at a place, such as `spec.policy`. What counts as a whole is absent when any of it
-    /// is wrong.
-    pub(super) fn read(at: &str, said: &crd::Policy, problems: &mut ValidationErrors) -> Self {
-        let headers = said.headers.as_ref();
-        let mut edits = |which: &str, edits: Option<&crd::HeaderEdits>| {
-            let at = format!("{at}.headers.{which}");
-            flawless(edits, problems, |it, problems| {
-                header_edits(&at, it, problems)
+    /// Reads the policy in a field, such as `spec.policy`. Retries, header edits and CORS are dropped as a whole
+    /// when any part of them is invalid.
+    pub(super) fn read(
+        field: &FieldPath,
+        spec: &crd::Policy,
+        errors: &mut ValidationErrors,
+    ) -> Self {
+        let headers = spec.headers.as_ref();
+        let mut edits = |which: &'static str, edits: Option<&crd::HeaderEdits>| {
+            let field = field.child("headers").child(which);
+            if_valid(edits, errors, |edits, errors| {
+                let settable = match which {
+                    "request" => field::settable,
+                    _ => field::name,
+                };
+                header_edits(&field, edits, settable, errors)
             })
         };
         Self {
-            permit_insecure: said.permit_insecure,
-            websockets: said.websockets,
-            request_headers: edits("request", headers.and_then(|it| it.request.as_ref())),
-            response_headers: edits("response", headers.and_then(|it| it.response.as_ref())),
-            timeouts: said
+            permit_insecure: spec.permit_insecure,
+            websockets: spec.websockets,
+            request_headers: edits(
+                "request",
+                headers.and_then(|headers| headers.request.as_ref()),
+            ),
+            response_headers: edits(
+                "response",
+                headers.and_then(|headers| headers.response.as_ref()),
+            ),
+            timeouts: spec
                 .timeouts
                 .as_ref()
-                .map(|it| timeouts(&format!("{at}.timeouts"), it, problems))
+                .map(|timeouts| read_timeouts(&field.child("timeouts"), timeouts, errors))
                 .unwrap_or_default(),
-            retries: flawless(said.retries.as_ref(), problems, |it, problems| {
-                retries(&format!("{at}.retries"), it, problems)
+            retries: if_valid(spec.retries.as_ref(), errors, |retries, errors| {
+                read_retries(&field.child("retries"), retries, errors)
             }),
-            cors: flawless(said.cors.as_ref(), problems, |it, problems| {
-                cors(&format!("{at}.cors"), it, problems)
+            cors: if_valid(spec.cors.as_ref(), errors, |cors, errors| {
+                read_cors(&field.child("cors"), cors, errors)
             }),
         }
     }
@@ -70,8 +86,7 @@ impl Policy {
         self.permit_insecure = None;
     }
 
-    /// What the one says, and where it is silent what the wider one says: a route over its object, and
-    /// both over the class.
+    /// Fills what is not set from a wider policy: a route from its object, and both from the class.
     pub(super) fn over(self, wider: &Self) -> Self {
         Self {
             permit_insecure: self.permit_insecure.or(wider.permit_insecure),
@@ -93,7 +108,7 @@ impl Policy {
         }
     }
 
-    /// Puts it into a row of the table.
+    /// Sets the policy in a row of the routing table.
     pub(super) fn apply(&self, row: &mut portolan_discovery::table::Route) {
         row.permit_insecure = self.permit_insecure.unwrap_or(row.permit_insecure);
         row.timeouts = self.timeouts;
@@ -105,37 +120,45 @@ impl Policy {
     }
 }
 
-/// What was read, when nothing of it is wrong.
-fn flawless<S, T>(
-    said: Option<&S>,
-    problems: &mut ValidationErrors,
+/// Returns what was read if it is valid.
+fn if_valid<S, T>(
+    spec: Option<&S>,
+    errors: &mut ValidationErrors,
     read: impl FnOnce(&S, &mut ValidationErrors) -> T,
 ) -> Option<T> {
-    let before = problems.0.len();
-    let read = read(said?, problems);
-    (problems.0.len() == before).then_some(read)
+    let before = errors.0.len();
+    let read = read(spec?, errors);
+    (errors.0.len() == before).then_some(read)
 }
 
-pub(super) fn time(at: &str, text: &str, problems: &mut ValidationErrors) -> Option<Duration> {
-    let read = duration::parse(text).ok_or_else(|| FieldError::Duration(text.to_owned()));
-    problems.at(at, read)
+pub(super) fn time(
+    field: &FieldPath,
+    text: &str,
+    errors: &mut ValidationErrors,
+) -> Option<Duration> {
+    let read = duration::parse(text).ok_or_else(|| FieldError::invalid(text, messages::DURATION));
+    errors.at(field, read)
 }
 
-fn timeouts(at: &str, said: &crd::Timeouts, problems: &mut ValidationErrors) -> Timeouts {
-    let mut read = |field: &str, text: &Option<String>| {
+fn read_timeouts(
+    field: &FieldPath,
+    spec: &crd::Timeouts,
+    errors: &mut ValidationErrors,
+) -> Timeouts {
+    let mut read = |name: &'static str, text: &Option<String>| {
         text.as_ref()
-            .and_then(|text| time(&format!("{at}.{field}"), text, problems))
+            .and_then(|text| time(&field.child(name), text, errors))
     };
     Timeouts {
-        connect: read("connect", &said.connect),
-        response: read("response", &said.response),
-        request: read("request", &said.request),
-        idle: read("idle", &said.idle),
+        connect: read("connect", &spec.connect),
+        response: read("response", &spec.response),
+        request: read("request", &spec.request),
+        idle: read("idle", &spec.idle),
     }
 }
 
-fn retries(at: &str, said: &crd::Retries, problems: &mut ValidationErrors) -> Retries {
-    let mut retry_on: Vec<_> = said
+fn read_retries(field: &FieldPath, spec: &crd::Retries, errors: &mut ValidationErrors) -> Retries {
+    let mut retry_on: Vec<_> = spec
         .retry_on
         .iter()
         .map(|on| match on {
@@ -146,115 +169,121 @@ fn retries(at: &str, said: &crd::Retries, problems: &mut ValidationErrors) -> Re
         .collect();
     retry_on.sort();
     retry_on.dedup();
-    let count = said.count.unwrap_or(1);
+    let count = spec.count.unwrap_or(1);
     let count = match u32::try_from(count) {
         Ok(count) if count <= RETRIES_MAX => Ok(count),
-        _ => Err(FieldError::Retries(count)),
+        _ => Err(FieldError::invalid(
+            count,
+            "must be between 0 and 10, inclusive",
+        )),
     };
     Retries {
-        count: problems.at(&format!("{at}.count"), count).unwrap_or(1),
-        per_try_timeout: said
+        count: errors.at(&field.child("count"), count).unwrap_or(1),
+        per_try_timeout: spec
             .per_try_timeout
             .as_ref()
-            .and_then(|text| time(&format!("{at}.perTryTimeout"), text, problems)),
+            .and_then(|text| time(&field.child("perTryTimeout"), text, errors)),
         retry_on,
     }
 }
 
-/// How often one request may be tried again.
-pub(super) const RETRIES_MAX: u32 = 10;
+/// Largest `retries.count`.
+const RETRIES_MAX: u32 = 10;
 
-fn header_edits(at: &str, said: &crd::HeaderEdits, problems: &mut ValidationErrors) -> HeaderEdits {
-    let settable = match at.ends_with("request") {
-        true => field::settable,
-        false => field::name,
-    };
+fn header_edits(
+    field: &FieldPath,
+    spec: &crd::HeaderEdits,
+    settable: fn(&str) -> Result<FieldName, FieldError>,
+    errors: &mut ValidationErrors,
+) -> HeaderEdits {
     HeaderEdits {
-        set: fields(&format!("{at}.set"), &said.set, settable, problems),
-        add: fields(&format!("{at}.add"), &said.add, field::name, problems),
-        remove: names(&format!("{at}.remove"), &said.remove, problems),
+        set: fields(&field.child("set"), &spec.set, settable, errors),
+        add: fields(&field.child("add"), &spec.add, field::name, errors),
+        remove: names(&field.child("remove"), &spec.remove, errors),
     }
 }
 
 fn fields(
-    at: &str,
-    said: &BTreeMap<String, String>,
-    judge: fn(&str) -> Result<FieldName, FieldError>,
-    problems: &mut ValidationErrors,
+    field: &FieldPath,
+    spec: &BTreeMap<String, String>,
+    check_name: fn(&str) -> Result<FieldName, FieldError>,
+    errors: &mut ValidationErrors,
 ) -> Vec<(FieldName, String)> {
-    problems.within(at, said.len(), crd::EDITS_MAX);
-    let judged = said.iter().map(|(name, value)| {
-        let name = judge(name)?;
+    errors.check_count(field, spec.len(), crd::EDITS_MAX);
+    let checked = spec.iter().map(|(name, value)| {
+        let name = check_name(name)?;
         let value = field::value(&name, value)?;
         Ok((name, value))
     });
-    let mut pairs: Vec<_> = judged.filter_map(|pair| problems.at(at, pair)).collect();
+    let mut pairs: Vec<_> = checked.filter_map(|pair| errors.at(field, pair)).collect();
     pairs.sort();
     pairs
 }
 
-fn names(at: &str, said: &[String], problems: &mut ValidationErrors) -> Vec<FieldName> {
-    problems.within(at, said.len(), crd::EDITS_MAX);
+fn names(field: &FieldPath, spec: &[String], errors: &mut ValidationErrors) -> Vec<FieldName> {
+    errors.check_count(field, spec.len(), crd::EDITS_MAX);
     sorted(
-        said.iter()
-            .filter_map(|name| problems.at(at, field::name(name))),
+        spec.iter()
+            .filter_map(|name| errors.at(field, field::name(name))),
     )
 }
 
-fn cors(at: &str, said: &crd::Cors, problems: &mut ValidationErrors) -> Cors {
-    let allow_credentials = said.allow_credentials.unwrap_or_default();
+fn read_cors(field: &FieldPath, spec: &crd::Cors, errors: &mut ValidationErrors) -> Cors {
+    let allow_credentials = spec.allow_credentials.unwrap_or_default();
     Cors {
         allow_origins: {
-            let at = format!("{at}.allowOrigins");
-            problems.within(&at, said.allow_origins.len(), crd::ORIGINS_MAX);
-            let origins = origins(&said.allow_origins);
-            problems
-                .at(&at, origins)
+            let field = field.child("allowOrigins");
+            errors.check_count(&field, spec.allow_origins.len(), crd::ORIGINS_MAX);
+            let origins = origins(&spec.allow_origins);
+            errors
+                .at(&field, origins)
                 .unwrap_or(AllowedOrigins::These(Vec::new()))
         },
         allow_methods: sorted(
-            said.allow_methods
+            spec.allow_methods
                 .iter()
-                .filter_map(|text| problems.at(&format!("{at}.allowMethods"), method(text))),
+                .filter_map(|text| errors.at(&field.child("allowMethods"), method(text))),
         ),
-        allow_headers: names(&format!("{at}.allowHeaders"), &said.allow_headers, problems),
-        expose_headers: names(
-            &format!("{at}.exposeHeaders"),
-            &said.expose_headers,
-            problems,
-        ),
+        allow_headers: names(&field.child("allowHeaders"), &spec.allow_headers, errors),
+        expose_headers: names(&field.child("exposeHeaders"), &spec.expose_headers, errors),
         allow_credentials: {
-            let all = said.allow_origins.iter().any(|origin| origin == "*");
+            let all = spec.allow_origins.iter().any(|origin| origin == "*");
             if all && allow_credentials {
-                let told: Result<(), _> = Err(FieldError::CredentialsForAll);
-                problems.at(&format!("{at}.allowCredentials"), told);
+                errors.push(
+                    &field.child("allowCredentials"),
+                    FieldError::forbidden(messages::CREDENTIALS_FOR_ALL),
+                );
             }
             allow_credentials
         },
-        max_age: said
+        max_age: spec
             .max_age
             .as_ref()
-            .and_then(|text| time(&format!("{at}.maxAge"), text, problems)),
+            .and_then(|text| time(&field.child("maxAge"), text, errors)),
     }
 }
 
-fn origins(said: &[String]) -> Result<AllowedOrigins, FieldError> {
-    if said.is_empty() {
-        return Err(FieldError::NoOrigin);
+fn origins(spec: &[String]) -> Result<AllowedOrigins, FieldError> {
+    if spec.is_empty() {
+        return Err(FieldError::required(
+            "at least one origin such as https://app.example.com, or * for all",
+        ));
     }
-    let read: Vec<_> = said
+    let read: Vec<_> = spec
         .iter()
         .filter(|text| *text != "*")
-        .map(|text| origin(text).ok_or_else(|| FieldError::Origin(text.clone())))
+        .map(|text| {
+            origin(text).ok_or_else(|| FieldError::invalid(text.as_str(), messages::ORIGIN))
+        })
         .collect::<Result<_, _>>()?;
-    Ok(if read.len() < said.len() {
+    Ok(if read.len() < spec.len() {
         AllowedOrigins::Any
     } else {
         AllowedOrigins::These(sorted(read.into_iter()))
     })
 }
 
-/// As a browser writes it (RFC 6454 6.2): in lower case, without the port that the scheme has anyway.
+/// Normalises an origin as browsers do (RFC 6454 6.2): lower case, without the default port of the scheme.
 fn origin(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let (scheme, authority) = text.split_once("://")?;
@@ -280,7 +309,7 @@ fn origin(text: &str) -> Option<String> {
     }
 }
 
-/// `token` of RFC 9110 9.1, in capitals as all registered ones are.
+/// Validates a method: a `token` of RFC 9110 9.1, in capitals as all registered ones are.
 pub(super) fn method(text: &str) -> Result<String, FieldError> {
     let inner = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
     let good = text.len() <= 32
@@ -289,11 +318,11 @@ pub(super) fn method(text: &str) -> Result<String, FieldError> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err(FieldError::Method(text.to_owned()))
+        Err(FieldError::invalid(text, messages::METHOD))
     }
 }
 
-/// Once each, in one order, so that equal meanings are equal bytes.
+/// Sorts and removes duplicates, so that equal meanings are equal bytes.
 fn sorted(names: impl Iterator<Item = FieldName>) -> Vec<FieldName> {
     let mut names: Vec<_> = names.collect();
     names.sort();

@@ -1,21 +1,23 @@
-//! Routes: which requests, and what is done with them.
+//! Validates routes: matches, actions and backends.
 
 use super::field_error::FieldError;
+use super::field_path::FieldPath;
 use super::parent;
 use super::policy::{Policy, method};
 use super::{Port, Reference, ValidationErrors, field, path, port, port_number};
 use crate::names::Hostname;
 use crate::subject::Subject;
 use portolan_crds as crd;
+use portolan_crds::messages;
 use portolan_discovery::pattern;
 use portolan_discovery::table::{
     Action, FieldMatch, PathMatch, PathRewrite, Redirect, Respond, Route, RouteMatch, ValueMatch,
 };
 
-/// A route that breaks no rule of its own. What it refers to is looked up later.
+/// Valid route; its references are resolved later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteSpec {
-    /// Where it stands in `spec.routes`; absent for the one that an object without routes has.
+    /// Index in `spec.routes`; `None` for the implied route of an object without routes.
     pub(crate) index: Option<usize>,
     pub(crate) matches: RouteMatch,
     pub(crate) action: ActionSpec,
@@ -23,43 +25,43 @@ pub(crate) struct RouteSpec {
     policy: Policy,
 }
 
-/// What is done with a request.
+/// Action for the requests of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ActionSpec {
-    /// It goes to one of these.
+    /// Forwards to one of these backends.
     Forward(Vec<BackendSpec>),
-    /// The client is sent elsewhere.
+    /// Redirects the client.
     Redirect(Redirect),
-    /// The proxy answers.
+    /// Returns a response from the proxy.
     Respond(Respond),
-    /// Another object says what is done.
+    /// Leaves the requests to the routes of another object.
     Delegate(Reference),
 }
 
-/// A port of a Service, and its share.
+/// Port of a Service, with its weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BackendSpec {
-    /// Where it stands in the route's `backends`; absent for the object's own port.
+    /// Index in the `backends` of the route; `None` for the object's own port.
     pub(crate) index: Option<usize>,
-    /// Absent is the object's own.
+    /// `None` is the object's own.
     pub(crate) service: Option<Reference>,
     pub(crate) port: Port,
     pub(crate) weight: u32,
-    /// Absent: as the Service says.
+    /// `None` follows the `appProtocol` and annotations of the Service.
     pub(crate) tls: Option<TlsToBackend>,
 }
 
-/// What was said about TLS to endpoints.
+/// TLS to the endpoints of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TlsToBackend {
-    /// Encrypted, whoever answers.
+    /// Encrypted without verifying the certificate.
     Unvalidated,
     /// The certificate must be of one of these authorities, and have the name.
     Validated { ca: Reference, subject: String },
 }
 
 impl RouteSpec {
-    /// The whole object: every request goes to its own port.
+    /// Route for every request to the object's own port.
     pub(super) fn own(port: &Port, policy: &Policy) -> Self {
         Self {
             index: None,
@@ -70,7 +72,7 @@ impl RouteSpec {
         }
     }
 
-    /// Of an Ingress: these requests go to a Service of its namespace.
+    /// Route of an Ingress, to a Service of its namespace.
     pub(super) fn to_service(index: usize, path: PathMatch, service: String, port: Port) -> Self {
         let backend = BackendSpec {
             index: Some(0),
@@ -86,8 +88,8 @@ impl RouteSpec {
         }
     }
 
-    /// The row of the table, once it is known where requests can go, and what the class says where the
-    /// object is silent.
+    /// Returns the row of the routing table, with the action that the backends resolved to, and the defaults of
+    /// the class.
     pub(crate) fn row(&self, action: Action, defaults: &Policy) -> Route {
         let mut row = Route::new(self.matches.clone(), action);
         row.rewrite.clone_from(&self.rewrite);
@@ -102,7 +104,7 @@ impl RouteSpec {
         }
     }
 
-    /// The object that requests are left to, when they are.
+    /// Returns the object that the requests are delegated to, if any.
     pub(crate) fn delegate(&self, namespace: &str) -> Option<Subject> {
         let ActionSpec::Delegate(to) = &self.action else {
             return None;
@@ -110,7 +112,7 @@ impl RouteSpec {
         Some(Subject::ExposedPort(to.within(namespace)))
     }
 
-    /// The same route for other requests, and over TLS only where that is asked for.
+    /// Returns the route for fewer requests; `secure` removes `permitInsecure`.
     pub(crate) fn narrowed(&self, matches: RouteMatch, secure: bool) -> Self {
         let mut narrowed = self.clone();
         narrowed.matches = matches;
@@ -120,7 +122,7 @@ impl RouteSpec {
         narrowed
     }
 
-    /// Whether it is served on plain HTTP where the host redirects.
+    /// Returns true if the route is served over plain HTTP where the host redirects.
     pub(crate) fn permits_insecure(&self) -> bool {
         self.policy.permits_insecure()
     }
@@ -138,29 +140,34 @@ impl BackendSpec {
     }
 }
 
-/// Judges every route; `own` is the object's own port, when it has one.
+/// Validates every route; `own` is the object's own port, if it has one.
 pub(super) fn routes(
-    said: &[crd::Route],
+    spec: &[crd::Route],
     own: Option<&Port>,
     policy: &Policy,
-    problems: &mut ValidationErrors,
+    errors: &mut ValidationErrors,
 ) -> Vec<RouteSpec> {
-    problems.within("spec.routes", said.len(), crd::ROUTES_MAX);
-    let patterns = said.iter().map(count_patterns).sum();
+    let field = FieldPath::spec().child("routes");
+    errors.check_count(&field, spec.len(), crd::ROUTES_MAX);
+    let patterns: usize = spec.iter().map(count_patterns).sum();
     if patterns > pattern::PER_OBJECT_MAX {
-        let told: Result<(), _> = Err(FieldError::TooManyPatterns(patterns));
-        problems.at("spec.routes", told);
-        return Vec::new(); // Thousands of them would be compiled only to be refused.
+        let detail = format!(
+            "must have at most {} regular expressions in all routes; distribute them among several objects",
+            pattern::PER_OBJECT_MAX
+        );
+        let count = i32::try_from(patterns).unwrap_or(i32::MAX);
+        errors.push(&field, FieldError::invalid(count, detail));
+        return Vec::new(); // Thousands of them would be compiled only to be rejected.
     }
-    said.iter()
+    spec.iter()
         .take(crd::ROUTES_MAX)
         .enumerate()
-        .filter_map(|(index, said)| {
-            let at = format!("spec.routes[{index}]");
-            let route_policy = Policy::read(&at, &said.policy, problems);
-            let matches = matches(&at, said.matches.as_ref(), problems);
-            let action = action(&at, said, own, &matches, problems);
-            let rewrite = rewrite(&at, said, &matches, problems);
+        .filter_map(|(index, spec)| {
+            let field = field.index(index);
+            let route_policy = Policy::read(&field, &spec.policy, errors);
+            let matches = matches(&field, spec.matches.as_ref(), errors);
+            let action = action(&field, spec, own, &matches, errors);
+            let rewrite = rewrite(&field, spec, &matches, errors);
             Some(RouteSpec {
                 index: Some(index),
                 matches,
@@ -172,158 +179,169 @@ pub(super) fn routes(
         .collect()
 }
 
-fn count_patterns(said: &crd::Route) -> usize {
-    let Some(matches) = &said.matches else {
+fn count_patterns(spec: &crd::Route) -> usize {
+    let Some(matches) = &spec.matches else {
         return 0;
     };
-    let of_path = matches.path.iter().filter(|it| it.regex.is_some()).count();
+    let of_path = matches
+        .path
+        .iter()
+        .filter(|path| path.regex.is_some())
+        .count();
     let fields = matches.headers.iter().chain(&matches.query);
-    of_path + fields.filter(|it| it.regex.is_some()).count()
+    of_path + fields.filter(|field| field.regex.is_some()).count()
 }
 
 fn matches(
-    at: &str,
-    said: Option<&crd::RouteMatch>,
-    problems: &mut ValidationErrors,
+    field: &FieldPath,
+    spec: Option<&crd::RouteMatch>,
+    errors: &mut ValidationErrors,
 ) -> RouteMatch {
     let root = || PathMatch::Prefix("/".to_owned());
-    let Some(said) = said else {
+    let Some(spec) = spec else {
         return root().into();
     };
-    let path = said.path.as_ref().and_then(|path| {
-        let at = format!("{at}.match.path");
-        problems.at(&at, path_match(path))
+    let path = spec.path.as_ref().and_then(|path| {
+        let field = field.child("match").child("path");
+        errors.at(&field, path_match(path))
     });
-    let mut fields = |list: &str, said: &[crd::FieldMatch], name: FieldName| {
-        let at = format!("{at}.match.{list}");
-        problems.within(&at, said.len(), crd::MATCHES_MAX);
-        said.iter()
+    let mut fields = |list: &'static str, spec: &[crd::FieldMatch], name: FieldName| {
+        let field = field.child("match").child(list);
+        errors.check_count(&field, spec.len(), crd::MATCHES_MAX);
+        spec.iter()
             .enumerate()
-            .filter_map(|(index, said)| {
-                problems.at(&format!("{at}[{index}]"), field_match(said, name))
-            })
+            .filter_map(|(index, spec)| errors.at(&field.index(index), field_match(spec, name)))
             .collect()
     };
     RouteMatch {
-        headers: fields("headers", &said.headers, field::name),
-        query: fields("query", &said.query, |name| match name {
-            "" => Err(FieldError::NoName),
+        headers: fields("headers", &spec.headers, field::name),
+        query: fields("query", &spec.query, |name| match name {
+            "" => Err(FieldError::required("the name of the query parameter")),
             name => Ok(name.to_owned()),
         }),
-        method: said
+        method: spec
             .method
             .as_deref()
-            .and_then(|text| problems.at(&format!("{at}.match.method"), method(text))),
+            .and_then(|text| errors.at(&field.child("match").child("method"), method(text))),
         path: path.unwrap_or_else(root),
     }
 }
 
 type FieldName = fn(&str) -> Result<String, FieldError>;
 
-fn path_match(said: &crd::PathMatch) -> Result<PathMatch, FieldError> {
-    match (&said.exact, &said.prefix, &said.regex) {
+fn path_match(spec: &crd::PathMatch) -> Result<PathMatch, FieldError> {
+    match (&spec.exact, &spec.prefix, &spec.regex) {
         (Some(text), None, None) => path::parse(text).map(PathMatch::Exact),
         (None, Some(text), None) => path::parse_prefix(text).map(PathMatch::Prefix),
         (None, None, Some(text)) => regex(text).map(PathMatch::Regex),
-        _ => Err(FieldError::NotExactlyOne("exact, prefix and regex")),
+        _ => Err(FieldError::invalid_whole(messages::ONE_PATH_MATCH)),
     }
 }
 
-fn field_match(said: &crd::FieldMatch, name: FieldName) -> Result<FieldMatch, FieldError> {
-    let value = match (&said.exact, &said.regex, said.present) {
+fn field_match(spec: &crd::FieldMatch, name: FieldName) -> Result<FieldMatch, FieldError> {
+    let value = match (&spec.exact, &spec.regex, spec.present) {
         (Some(text), None, None) => ValueMatch::Exact(text.clone()),
         (None, Some(text), None) => ValueMatch::Regex(regex(text)?),
         (None, None, Some(true)) => ValueMatch::Present,
-        (None, None, Some(false)) => return Err(FieldError::Absent),
-        _ => return Err(FieldError::NotExactlyOne("exact, regex and present")),
+        (None, None, Some(false)) => {
+            return Err(FieldError::invalid_whole(
+                "present must be true; use exact or regex to match a value",
+            ));
+        }
+        _ => return Err(FieldError::invalid_whole(messages::ONE_FIELD_MATCH)),
     };
-    let name = name(&said.name)?;
+    let name = name(&spec.name)?;
     Ok(FieldMatch { name, value })
 }
 
 fn regex(text: &str) -> Result<String, FieldError> {
     match pattern::whole(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(source) => Err(FieldError::Pattern {
-            text: text.to_owned(),
-            source,
-        }),
+        Err(source) => Err(FieldError::invalid(
+            text,
+            format!("must be a regular expression in the syntax of Rust's regex crate; {source}"),
+        )),
     }
 }
 
 fn action(
-    at: &str,
-    said: &crd::Route,
+    field: &FieldPath,
+    spec: &crd::Route,
     own: Option<&Port>,
     matches: &RouteMatch,
-    problems: &mut ValidationErrors,
+    errors: &mut ValidationErrors,
 ) -> Option<ActionSpec> {
-    if let Some(to) = &said.delegate {
-        return match (said.backends.as_slice(), &said.redirect, &said.respond) {
+    if let Some(to) = &spec.delegate {
+        return match (spec.backends.as_slice(), &spec.redirect, &spec.respond) {
             ([], None, None) => Some(ActionSpec::Delegate(parent::delegate(
-                at, said, to, problems,
+                field, spec, to, errors,
             ))),
-            _ => problems.at(at, Err(FieldError::TwoActions)),
+            _ => errors.at(field, Err(FieldError::forbidden(messages::ONE_ACTION))),
         };
     }
-    match (said.backends.as_slice(), &said.redirect, &said.respond) {
+    match (spec.backends.as_slice(), &spec.redirect, &spec.respond) {
         ([], None, None) => match own {
             Some(port) => Some(ActionSpec::Forward(vec![BackendSpec::own(port)])),
-            None => problems.at(at, Err(FieldError::NoAction)),
+            None => errors.at(field, Err(FieldError::required(
+                "one of backends, redirect, respond and delegate, unless spec.selector or spec.service is set",
+            ))),
         },
-        (said, None, None) => Some(ActionSpec::Forward(backends(
-            at,
-            said,
+        (spec, None, None) => Some(ActionSpec::Forward(backends(
+            field,
+            spec,
             own.is_some(),
-            problems,
+            errors,
         ))),
-        ([], Some(said), None) => {
-            let at = format!("{at}.redirect");
-            Some(ActionSpec::Redirect(redirect(&at, said, matches, problems)))
+        ([], Some(spec), None) => {
+            let field = field.child("redirect");
+            Some(ActionSpec::Redirect(redirect(&field, spec, matches, errors)))
         }
-        ([], None, Some(said)) => {
-            let at = format!("{at}.respond");
-            Some(ActionSpec::Respond(respond(&at, said, problems)))
+        ([], None, Some(spec)) => {
+            let field = field.child("respond");
+            Some(ActionSpec::Respond(respond(&field, spec, errors)))
         }
-        _ => problems.at(at, Err(FieldError::TwoActions)),
+        _ => errors.at(field, Err(FieldError::forbidden(messages::ONE_ACTION))),
     }
 }
 
 fn backends(
-    at: &str,
-    said: &[crd::BackendRef],
+    field: &FieldPath,
+    spec: &[crd::BackendRef],
     has_own: bool,
-    problems: &mut ValidationErrors,
+    errors: &mut ValidationErrors,
 ) -> Vec<BackendSpec> {
-    problems.within(&format!("{at}.backends"), said.len(), crd::BACKENDS_MAX);
-    // Contour's rule: without any weight the shares are even; else whoever has none gets none.
-    let unset = u32::from(said.iter().all(|backend| backend.weight.is_none()));
-    said.iter()
+    errors.check_count(&field.child("backends"), spec.len(), crd::BACKENDS_MAX);
+    // Contour's rule: without any weight the shares are even; otherwise a backend without one gets none.
+    let unset = u32::from(spec.iter().all(|backend| backend.weight.is_none()));
+    spec.iter()
         .enumerate()
-        .filter_map(|(index, said)| {
-            let at = format!("{at}.backends[{index}]");
-            let service = said.service.as_ref().filter(|name| !name.is_empty());
-            if service.is_none() && said.namespace.is_some() {
-                let told: Result<(), _> = Err(FieldError::NamespaceOfNothing);
-                problems.at(&format!("{at}.namespace"), told);
+        .filter_map(|(index, spec)| {
+            let field = field.child("backends").index(index);
+            let service = spec.service.as_ref().filter(|name| !name.is_empty());
+            if service.is_none() && spec.namespace.is_some() {
+                errors.push(
+                    &field.child("namespace"),
+                    FieldError::forbidden(messages::BACKEND_NAMESPACE),
+                );
             }
             if !has_own && service.is_none() {
-                let told: Result<(), _> = Err(FieldError::NoOwnService);
-                problems.at(&format!("{at}.service"), told);
+                errors.push(
+                    &field.child("service"),
+                    FieldError::required(messages::BACKEND_SERVICE_REQUIRED),
+                );
             }
-            let weight = match said.weight.map(|weight| (weight, u32::try_from(weight))) {
+            let weight = match spec.weight.map(|weight| (weight, u32::try_from(weight))) {
                 None => Ok(unset),
                 Some((_, Ok(weight))) if weight <= crd::WEIGHT_MAX => Ok(weight),
-                Some((_, Err(_))) => Err(FieldError::WeightNegative),
-                Some((weight, Ok(_))) => Err(FieldError::Weight(weight)),
+                Some((weight, _)) => Err(FieldError::invalid(weight, messages::WEIGHT)),
             };
-            let weight = problems.at(&format!("{at}.weight"), weight);
-            let tls = said.tls.as_ref().map(tls_to_backend).transpose();
-            let tls = problems.at(&format!("{at}.tls"), tls);
+            let weight = errors.at(&field.child("weight"), weight);
+            let tls = spec.tls.as_ref().map(tls_to_backend).transpose();
+            let tls = errors.at(&field.child("tls"), tls);
             Some(BackendSpec {
                 index: Some(index),
-                service: service.map(|name| Reference::new(said.namespace.as_ref(), name)),
-                port: problems.at(&format!("{at}.port"), port(&said.port))?,
+                service: service.map(|name| Reference::new(spec.namespace.as_ref(), name)),
+                port: errors.at(&field.child("port"), port(&spec.port))?,
                 weight: weight?,
                 tls: tls?,
             })
@@ -331,91 +349,100 @@ fn backends(
         .collect()
 }
 
-fn tls_to_backend(said: &crd::BackendTls) -> Result<TlsToBackend, FieldError> {
-    match (&said.ca, &said.subject_name) {
+fn tls_to_backend(spec: &crd::BackendTls) -> Result<TlsToBackend, FieldError> {
+    match (&spec.ca, &spec.subject_name) {
         (None, None) => Ok(TlsToBackend::Unvalidated),
         (Some(ca), Some(subject)) => Ok(TlsToBackend::Validated {
             ca: Reference::from(&ca.secret),
             subject: dns_name(subject)?,
         }),
-        _ => Err(FieldError::HalfValidated),
+        _ => Err(FieldError::invalid_whole(messages::BACKEND_TLS)),
     }
 }
 
 fn dns_name(text: &str) -> Result<String, FieldError> {
-    let name = Hostname::parse(text).map_err(FieldError::Hostname)?;
-    match name.is_wildcard() {
-        true => Err(FieldError::Wildcard(text.to_owned())),
-        false => Ok(name.as_str().to_owned()),
+    let name = Hostname::parse(text).map_err(|error| FieldError::from(&error))?;
+    if name.is_wildcard() {
+        return Err(FieldError::invalid(
+            text,
+            "must be one DNS name, not a wildcard",
+        ));
     }
+    Ok(name.as_str().to_owned())
 }
 
 fn redirect(
-    at: &str,
-    said: &crd::Redirect,
+    field: &FieldPath,
+    spec: &crd::Redirect,
     matches: &RouteMatch,
-    problems: &mut ValidationErrors,
+    errors: &mut ValidationErrors,
 ) -> Redirect {
-    let path = match (&said.path, &said.prefix_rewrite) {
-        (Some(_), Some(_)) => problems.at(at, Err(FieldError::TwoPaths)),
+    let path = match (&spec.path, &spec.prefix_rewrite) {
+        (Some(_), Some(_)) => errors.at(
+            &field.child("prefixRewrite"),
+            Err(FieldError::forbidden(messages::REWRITE_WITH_PATH)),
+        ),
         (Some(text), None) => {
             let full = path::replacement(path::parse(text)).map(PathRewrite::Full);
-            problems.at(&format!("{at}.path"), full)
+            errors.at(&field.child("path"), full)
         }
-        (None, Some(text)) => problems.at(
-            &format!("{at}.prefixRewrite"),
-            prefix_rewrite(text, matches),
-        ),
+        (None, Some(text)) => {
+            errors.at(&field.child("prefixRewrite"), prefix_rewrite(text, matches))
+        }
         (None, None) => {
-            if said.scheme.is_none() && said.hostname.is_none() && said.port.is_none() {
-                let told: Result<(), _> = Err(FieldError::RedirectsNowhere);
-                problems.at(at, told);
+            if spec.scheme.is_none() && spec.hostname.is_none() && spec.port.is_none() {
+                errors.push(field, FieldError::required(messages::REDIRECT_REQUIRED));
             }
             None
         }
     };
-    let status = said.status.unwrap_or(302);
+    let status = spec.status.unwrap_or(302);
     let known = match u16::try_from(status) {
         Ok(known @ (301 | 302 | 303 | 307 | 308)) => Ok(known),
-        _ => Err(FieldError::RedirectStatus(status)),
+        _ => Err(FieldError::unsupported(status, "301, 302, 303, 307, 308")),
     };
     Redirect {
-        scheme: said.scheme.map(|scheme| match scheme {
+        scheme: spec.scheme.map(|scheme| match scheme {
             crd::Scheme::Http => "http".to_owned(),
             crd::Scheme::Https => "https".to_owned(),
         }),
-        hostname: said
+        hostname: spec
             .hostname
             .as_deref()
-            .and_then(|text| problems.at(&format!("{at}.hostname"), dns_name(text))),
-        port: said
+            .and_then(|text| errors.at(&field.child("hostname"), dns_name(text))),
+        port: spec
             .port
-            .and_then(|number| problems.at(&format!("{at}.port"), port_number(number))),
+            .and_then(|number| errors.at(&field.child("port"), port_number(number))),
         path,
-        status: problems.at(&format!("{at}.status"), known).unwrap_or(302),
+        status: errors.at(&field.child("status"), known).unwrap_or(302),
     }
 }
 
-/// The longest body that a route answers with.
+/// Longest body of `respond`, in characters.
 const BODY_MAX: usize = 4096;
 
-fn respond(at: &str, said: &crd::Respond, problems: &mut ValidationErrors) -> Respond {
-    let status = match u16::try_from(said.status) {
+fn respond(field: &FieldPath, spec: &crd::Respond, errors: &mut ValidationErrors) -> Respond {
+    let status = match u16::try_from(spec.status) {
         Ok(status @ 200..=599) => Ok(status),
-        _ => Err(FieldError::RespondStatus(said.status)),
+        _ => Err(FieldError::invalid(
+            spec.status,
+            "must be between 200 and 599, inclusive",
+        )),
     };
-    let body = said.body.clone().unwrap_or_default();
+    let body = spec.body.clone().unwrap_or_default();
     if body.chars().count() > BODY_MAX {
-        let told: Result<(), _> = Err(FieldError::BodyTooLong(body.chars().count()));
-        problems.at(&format!("{at}.body"), told);
+        errors.push(
+            &field.child("body"),
+            FieldError::too_long(BODY_MAX, "characters"),
+        );
     }
     Respond {
-        status: problems.at(&format!("{at}.status"), status).unwrap_or(503),
-        content_type: match &said.content_type {
+        status: errors.at(&field.child("status"), status).unwrap_or(503),
+        content_type: match &spec.content_type {
             None => "text/plain; charset=utf-8".to_owned(),
-            Some(text) => problems
+            Some(text) => errors
                 .at(
-                    &format!("{at}.contentType"),
+                    &field.child("contentType"),
                     field::value("content-type", text),
                 )
                 .unwrap_or_default(),
@@ -425,24 +452,26 @@ fn respond(at: &str, said: &crd::Respond, problems: &mut ValidationErrors) -> Re
 }
 
 fn rewrite(
-    at: &str,
-    said: &crd::Route,
+    field: &FieldPath,
+    spec: &crd::Route,
     matches: &RouteMatch,
-    problems: &mut ValidationErrors,
+    errors: &mut ValidationErrors,
 ) -> Option<PathRewrite> {
-    let text = said.prefix_rewrite.as_deref()?;
-    let rewrite = if said.redirect.is_some() || said.respond.is_some() || said.delegate.is_some() {
-        Err(FieldError::RewriteWithoutBackend)
+    let text = spec.prefix_rewrite.as_deref()?;
+    let rewrite = if spec.redirect.is_some() || spec.respond.is_some() || spec.delegate.is_some() {
+        Err(FieldError::forbidden(messages::REWRITE_WITHOUT_BACKEND))
     } else {
         prefix_rewrite(text, matches)
     };
-    problems.at(&format!("{at}.prefixRewrite"), rewrite)
+    errors.at(&field.child("prefixRewrite"), rewrite)
 }
 
-/// What stands in place of what was matched.
+/// Replacement of the matched path.
 fn prefix_rewrite(text: &str, matches: &RouteMatch) -> Result<PathRewrite, FieldError> {
     match &matches.path {
-        PathMatch::Regex(_) => Err(FieldError::RewriteOfPattern),
+        PathMatch::Regex(_) => Err(FieldError::forbidden(
+            "may not be set for a path.regex; match by prefix or exact",
+        )),
         // All that was matched is replaced.
         PathMatch::Exact(_) => path::replacement(path::parse(text)).map(PathRewrite::Full),
         PathMatch::Prefix(_) => {

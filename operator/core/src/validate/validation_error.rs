@@ -1,152 +1,93 @@
-//! What is wrong with an object: the field, the problem, and what would be right.
+//! Errors in an object: the field as data, the cause, and what would be right.
+//!
+//! An error found among other objects knows no field yet: it is the same for an ExposedPort and for a hostname
+//! of an Ingress, and is worded with the fields of its [`Origin`] at the end.
 
 use super::field_error::FieldError;
-use super::tls::ADDITIONAL_SECRETS_MAX;
+use super::field_path::{FieldPath, Origin};
 use crate::names::{ClassName, Hostname, HostnameError};
 use crate::reason::Reason;
 use jiff::Timestamp;
-use portolan_crds::HOSTNAMES_MAX;
-use thiserror::Error;
+use std::fmt;
 
-/// What is wrong with an object: the field, the problem, and what would be right.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+/// Error in an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ValidationError {
-    #[error("{at}: {mistake}")]
-    At { at: String, mistake: FieldError },
-    #[error(
-        "spec.port: is missing; write the port that the application listens on, or with service a port of that Service"
-    )]
-    NoPort,
-    #[error(
-        "spec.port: nothing has this port; write selector with the labels of your pods, or service with the name of your Service"
-    )]
-    PortOfNothing,
-    #[error(
-        "spec.selector, spec.service: both are set; keep one: selector lets Portolan make the Service, service names your own"
-    )]
-    TwoTargets,
-    #[error(
-        "spec: neither selector nor service is set; write selector with the labels of your pods, service with the name of your Service, or an action for every route"
-    )]
-    NoTarget,
-    #[error(
-        "spec.hostnames: none is given; write at least one, such as shop.example.com, or allowedParents for an object that others delegate to"
-    )]
-    NoHostname,
-    #[error(
-        "spec.allowedParents: others delegate to this object, and theirs are the hostnames, tls and className; remove those fields, or allowedParents"
-    )]
-    ChildAndRoot,
-    #[error(
-        "spec.hostnames: {0} are given; one object takes at most {HOSTNAMES_MAX}, so make a second one"
-    )]
-    TooManyHostnames(usize),
-    #[error("spec.hostnames[{index}]: {source}")]
-    Hostname { index: usize, source: HostnameError },
-    #[error(
-        "spec.className: {0:?} is no name of a class; write small letters, digits and inner hyphens"
-    )]
-    ClassName(String),
-    #[error(
-        "spec.expiresAfter, spec.expiresAt: both are set; keep expiresAfter for a time after creation, or expiresAt for a date"
-    )]
-    TwoEnds,
-    #[error(
-        "{field}: the object expired at {at}, so its hostnames are free and nobody is served; write a later time, or delete it"
-    )]
-    Expired { field: &'static str, at: Timestamp },
-    #[error(
-        "spec.lease: lapsed at {at}, because no Lease with the label portolan.dev/exposed-port={object} was renewed in time, so its hostnames are free and nobody is served; renew one, or the object is deleted an hour after this was told"
-    )]
-    LeaseLapsed { object: String, at: Timestamp },
-    #[error(
-        "spec.tls: secret and issuerRef are both set; keep secret for a certificate of your own, or issuerRef to have one issued"
-    )]
-    TwoCertificates,
-    #[error(
-        "spec.tls.mode: Disabled takes no secret and no issuerRef; remove them, or write mode: Terminate"
-    )]
-    CertificateWithoutTls,
-    #[error(
-        "spec.tls.mode: Disabled leaves nothing for the other fields to say; remove them, or write mode: Terminate"
-    )]
-    SettingsWithoutTls,
-    #[error(
-        "spec.tls.additionalSecrets: there is no secret that they could stand beside; write spec.tls.secret too"
-    )]
-    FurtherWithoutFirst,
-    #[error(
-        "spec.tls.additionalSecrets: {0} are given; write at most {ADDITIONAL_SECRETS_MAX}, one for each type of key"
-    )]
-    TooManySecrets(usize),
-    #[error("spec.tls.maxVersion: is older than minVersion; write the same or a newer one")]
-    VersionsCrossed,
-    #[error(
-        "spec.tls.maxVersion: class {class} speaks nothing older than 1.3; write \"1.3\", or leave it out"
-    )]
-    VersionBelowClass { class: ClassName },
-    #[error(
-        "spec.hostnames[{index}]: {pattern:?} takes the domain of class {class}, which has none; write the name in full, or set spec.domain of the class"
-    )]
+    /// Found in one field of the object, whatever other objects there are.
+    At {
+        field: FieldPath,
+        error: FieldError,
+    },
+    Hostname {
+        index: usize,
+        source: HostnameError,
+    },
+    Expired {
+        field: &'static str,
+        at: Timestamp,
+    },
+    /// No Lease of the object was renewed in time.
+    LeaseLapsed {
+        object: String,
+        at: Timestamp,
+    },
+    /// `maxVersion` is below the oldest version of the class.
+    VersionBelowClass {
+        class: ClassName,
+    },
+    /// The pattern takes the domain of a class that has none.
     NoDomain {
         index: usize,
         pattern: String,
         class: ClassName,
     },
-    #[error(
-        "spec.tls: class {class} has no issuer, and no certificate that is shared for {hostname}; name a secret or an issuerRef here, set spec.issuerRef of the class, or write mode: Disabled"
-    )]
     NoIssuer {
         class: ClassName,
         hostname: Hostname,
     },
-    #[error(
-        "spec.tls: class {class} takes every certificate from its spec.certificates.shared, and none there is for {hostname}; have one added there, name a secret or an issuerRef here, or write mode: Disabled"
-    )]
     NoSharedCertificate {
         class: ClassName,
         hostname: Hostname,
     },
-    #[error(
-        "spec.hostnames: class {class} does not let objects of namespace {namespace} have {hostname}; choose a name that spec.hostnames of the class allows, or have this one added there"
-    )]
     HostnameNotAllowed {
         class: ClassName,
         namespace: String,
         hostname: Hostname,
     },
-    #[error(
-        "spec.hostnames: class {class} gives hostnames to objects of some namespaces only, and {namespace} is none of them; have {namespace} added to spec.rootNamespaces of the class, or write allowedParents and have a root delegate to this object"
-    )]
-    RootNamespace { class: ClassName, namespace: String },
-    #[error(
-        "spec.tls.issuerRef: class {class} does not let objects of namespace {namespace} name {kind} {name}; leave issuerRef out for the issuer of the class, or have this one added to spec.tls.allowedIssuers there"
-    )]
+    RootNamespace {
+        class: ClassName,
+        namespace: String,
+    },
     IssuerNotAllowed {
         class: ClassName,
         namespace: String,
         kind: String,
         name: String,
     },
-    #[error(
-        "spec.tls.secret: class {class} does not let objects of namespace {namespace} bring certificates of their own; leave secret out for the issuer of the class, or have {namespace} added to spec.tls.allowOwnSecrets there"
-    )]
-    OwnSecretNotAllowed { class: ClassName, namespace: String },
-    #[error("spec.className: there is no ExposeClass {0}; name one that exists")]
+    OwnSecretNotAllowed {
+        class: ClassName,
+        namespace: String,
+    },
     ClassNotFound(ClassName),
-    #[error(
-        "spec.className: ExposeClass {0} is being deleted and takes no further objects; name another one, or make it anew when it is gone"
-    )]
     ClassDeleting(ClassName),
-    #[error(
-        "spec.className: none is named and no ExposeClass is the default; name one, or set spec.default of a class"
-    )]
     NoClass,
 }
 
+impl fmt::Display for ValidationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message(&Origin::ExposedPort))
+    }
+}
+
 impl ValidationError {
+    pub(crate) fn at(field: &FieldPath, error: FieldError) -> Self {
+        let field = field.clone();
+        Self::At { field, error }
+    }
+
     pub(crate) fn reason(&self) -> Reason {
         match self {
+            Self::At { .. } | Self::VersionBelowClass { .. } => Reason::InvalidSpec,
             Self::Hostname { .. } => Reason::InvalidHostname,
             Self::NoDomain { .. } => Reason::NoDomain,
             Self::NoIssuer { .. } | Self::NoSharedCertificate { .. } => Reason::NoIssuer,
@@ -159,7 +100,106 @@ impl ValidationError {
             Self::NoClass => Reason::NoClass,
             Self::Expired { .. } => Reason::Expired,
             Self::LeaseLapsed { .. } => Reason::LeaseLapsed,
-            _ => Reason::InvalidSpec,
+        }
+    }
+
+    /// Returns `<field>: <cause>: <detail>; <remedy>`, with the fields of the object that it was found in.
+    pub(crate) fn message(&self, origin: &Origin) -> String {
+        match self {
+            Self::At { field, error } => format!("{field}: {error}"),
+            _ => format!("{}: {}", origin.locate(self.field()), self.error(origin)),
+        }
+    }
+
+    fn field(&self) -> FieldPath {
+        let spec = FieldPath::spec();
+        match self {
+            Self::At { field, .. } => field.clone(),
+            Self::Hostname { index, .. } | Self::NoDomain { index, .. } => {
+                spec.child("hostnames").index(*index)
+            }
+            Self::HostnameNotAllowed { .. } | Self::RootNamespace { .. } => spec.child("hostnames"),
+            Self::Expired { field, .. } => spec.child(field),
+            Self::LeaseLapsed { .. } => spec.child("lease"),
+            Self::NoIssuer { .. } | Self::NoSharedCertificate { .. } => spec.child("tls"),
+            Self::VersionBelowClass { .. } => spec.child("tls").child("maxVersion"),
+            Self::IssuerNotAllowed { .. } => spec.child("tls").child("issuerRef"),
+            Self::OwnSecretNotAllowed { .. } => spec.child("tls").child("secret"),
+            Self::ClassNotFound(_) | Self::ClassDeleting(_) | Self::NoClass => {
+                spec.child("className")
+            }
+        }
+    }
+
+    fn error(&self, origin: &Origin) -> FieldError {
+        let (certificate, secret, plaintext) = match origin {
+            Origin::ExposedPort => ("secret or issuerRef", "secret", "use mode Disabled"),
+            Origin::Ingress(_) => ("secretName", "secretName", "remove this entry"),
+        };
+        match self {
+            Self::At { error, .. } => error.clone(),
+            Self::Hostname { source, .. } => source.into(),
+            Self::Expired { at, .. } => FieldError::invalid_whole(format!(
+                "the object expired at {at}, so its hostnames are released and no requests are served; set a later time, or delete the object"
+            )),
+            Self::LeaseLapsed { object, at } => FieldError::invalid_whole(format!(
+                "lapsed at {at} because no Lease with the label portolan.dev/exposed-port={object} was renewed in time, so the hostnames are released and no requests are served; renew one within an hour, or the object is deleted"
+            )),
+            Self::VersionBelowClass { class } => FieldError::invalid(
+                "1.2",
+                format!("class \"{class}\" requires 1.3; use \"1.3\", or omit maxVersion"),
+            ),
+            Self::NoDomain { pattern, class, .. } => FieldError::invalid(
+                pattern.as_str(),
+                format!(
+                    "class \"{class}\" has no domain; use the full hostname, or set spec.domain of the class"
+                ),
+            ),
+            Self::NoIssuer { class, hostname } => FieldError::required(format!(
+                "class \"{class}\" has no issuer, and no shared certificate for \"{hostname}\"; set {certificate}, set spec.issuerRef of the class, or {plaintext}"
+            )),
+            Self::NoSharedCertificate { class, hostname } => FieldError::required(format!(
+                "class \"{class}\" only uses certificates from its spec.certificates.shared, and none is for \"{hostname}\"; have one added there, set {certificate}, or {plaintext}"
+            )),
+            Self::HostnameNotAllowed {
+                class,
+                namespace,
+                hostname,
+            } => FieldError::forbidden(format!(
+                "class \"{class}\" does not allow hostname \"{hostname}\" in namespace \"{namespace}\"; use a hostname that spec.hostnames of the class allows, or have this one added there"
+            )),
+            Self::RootNamespace { class, namespace } => {
+                let child = match origin {
+                    Origin::ExposedPort => {
+                        ", or use allowedParents and have a root delegate to this object"
+                    }
+                    Origin::Ingress(_) => "",
+                };
+                FieldError::forbidden(format!(
+                    "class \"{class}\" does not allow hostnames in namespace \"{namespace}\"; have the namespace added to spec.rootNamespaces of the class{child}"
+                ))
+            }
+            Self::IssuerNotAllowed {
+                class,
+                namespace,
+                kind,
+                name,
+            } => FieldError::forbidden(format!(
+                "class \"{class}\" does not allow {kind} \"{name}\" in namespace \"{namespace}\"; omit issuerRef to use the issuer of the class, or have this one added to spec.tls.allowedIssuers of the class"
+            )),
+            Self::OwnSecretNotAllowed { class, namespace } => FieldError::forbidden(format!(
+                "class \"{class}\" does not allow own certificates in namespace \"{namespace}\"; omit {secret} to use the issuer of the class, or have the namespace added to spec.tls.allowOwnSecrets of the class"
+            )),
+            Self::ClassNotFound(class) => {
+                FieldError::not_found(class.as_str(), "must be the name of an ExposeClass")
+            }
+            Self::ClassDeleting(class) => FieldError::invalid(
+                class.as_str(),
+                "the ExposeClass is being deleted; use another one, or recreate it once it is gone",
+            ),
+            Self::NoClass => FieldError::required(
+                "no ExposeClass is the default; name one, or set spec.default of a class",
+            ),
         }
     }
 }

@@ -16,7 +16,7 @@ fn an_invalid_object_says_so_in_every_condition() {
     assert_eq!(condition(&status, "Programmed").0, "Unknown");
     assert_eq!(status.summary.unwrap().status, "Invalid");
     assert!(
-        status.description.contains("spec.port: is no port"),
+        status.description.contains("spec.port: Invalid value: "),
         "{}",
         status.description
     );

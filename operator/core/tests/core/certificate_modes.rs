@@ -193,7 +193,7 @@ fn in_the_mode_shared_nothing_is_issued_unless_the_object_says_by_whom() {
     world.is(Reason::NoIssuer);
     let told = world.status().description;
     assert!(
-        told.starts_with("spec.tls: class public takes every certificate from its spec.certificates.shared, and none there is for b.example.com; "),
+        told.starts_with("spec.tls: Required value: class \"public\" only uses certificates from its spec.certificates.shared, and none is for \"b.example.com\"; "),
         "{told}"
     );
     // Not even one of which nothing is shared is served without TLS.

@@ -46,7 +46,7 @@ fn an_error_has_the_line_of_its_field() {
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(
         findings[0].starts_with(
-            "shop.yaml:15: error: ExposedPort t/shop: spec.hostnames[1]: \"-a\" of \"-a.test\""
+            "shop.yaml:15: error: ExposedPort t/shop: spec.hostnames[1]: Invalid value: \"-a.test\": label \"-a\""
         ),
         "{findings:?}"
     );
@@ -114,8 +114,8 @@ fn an_error_of_a_class_does_not_affect_its_objects() {
     let findings = check(&[("x.yaml", &(class.to_owned() + &exposed("shop", SHOP)))]);
     assert_eq!(findings.len(), 2, "{findings:?}");
     for (line, start) in findings.iter().zip([
-        "x.yaml:7: error: ExposeClass public: spec.defaults.retries.count: 11 is no",
-        "x.yaml:9: error: ExposeClass public: spec.defaults.timeouts.idle: \"soon\" is no",
+        "x.yaml:7: error: ExposeClass public: spec.defaults.retries.count: Invalid value: 11: must be",
+        "x.yaml:9: error: ExposeClass public: spec.defaults.timeouts.idle: Invalid value: \"soon\": must be",
     ]) {
         assert!(line.starts_with(start), "{findings:?}");
     }
@@ -163,7 +163,7 @@ fn checks_ingresses_of_portolan_in_their_own_fields() {
     let findings = check(&[("a.yaml", &(ingress("public", "none") + SERVICE))]);
     let expected = [
         "a.yaml:13: warning: Ingress t/web: spec.rules[0].http.paths[0].backend.service.name: Not found: Service \"none\" not found;",
-        "a.yaml:14: error: Ingress t/web: spec.rules[1].host: is missing",
+        "a.yaml:14: error: Ingress t/web: spec.rules[1].host: Required value: a host",
         "a.yaml:3: warning: Ingress t/web: metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: not read",
     ];
     for message in expected {

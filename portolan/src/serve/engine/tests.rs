@@ -184,7 +184,7 @@ fn an_invalid_object_is_reported_with_its_line() {
     let (status, description) = fixture.reported("shop").unwrap();
     assert_eq!(status, "Invalid");
     assert!(
-        description.starts_with("shop.yaml:5: spec.port: is no port"),
+        description.starts_with("shop.yaml:5: spec.port: Invalid value: "),
         "{description}"
     );
 }
@@ -253,7 +253,7 @@ fn a_class_of_the_folder_replaces_the_built_in_one() {
             .reported("shop")
             .unwrap()
             .1
-            .contains("takes the domain of class public")
+            .contains("class \"public\" has no domain")
     );
     let class = "apiVersion: portolan.dev/v1alpha1\nkind: ExposeClass\nmetadata: {name: public}\nspec: {default: true, domain: apps.test}\n";
     let batch = fixture.write("class.yaml", class).unwrap();
@@ -274,7 +274,7 @@ fn a_class_of_the_folder_replaces_the_built_in_one() {
             .reported("shop")
             .unwrap()
             .1
-            .contains("takes the domain of class public")
+            .contains("class \"public\" has no domain")
     );
 }
 
@@ -290,7 +290,7 @@ fn an_error_of_the_class_is_reported_and_resolved() {
     let error = fixture.engine.take_changes().errors.pop_first().unwrap();
     assert_eq!(
         error.to_string(),
-        "class.yaml:8: ExposeClass public: spec.defaults.timeouts.idle: \"soon\" is no duration; write numbers with units, such as 150ms, 15s or 1h30m, 0s for no limit"
+        "class.yaml:8: ExposeClass public: spec.defaults.timeouts.idle: Invalid value: \"soon\": must be a duration such as 150ms, 15s or 1h30m (0s: no limit)"
     );
     fixture.write("class.yaml", &class("5m"));
     assert_eq!(

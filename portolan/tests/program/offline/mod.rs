@@ -59,7 +59,7 @@ fn an_error_prints_a_line_and_exits_1() {
     let (code, out, _) = result(&portolan(&["check", "--filename", "-"], &bad));
     assert_eq!(code, Some(1));
     assert!(
-        out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: is no port"),
+        out.starts_with("<stdin>:6: error: ExposedPort team-a/shop: spec.port: Invalid value: "),
         "{out}"
     );
     let (code, out, _) = result(&portolan(&["check", "-f", "-", "-o", "json"], &bad));
@@ -110,7 +110,9 @@ fn leases_count_as_renewed() {
     let (code, out, _) = result(&portolan(&["check", "-f", "-"], &short));
     assert_eq!(code, Some(1));
     assert!(
-        out.contains("spec.lease.duration: \"4s\" is no duration of a lease"),
+        out.contains(
+            "spec.lease.duration: Invalid value: \"4s\": must be a duration from 5s to 24h"
+        ),
         "{out}"
     );
 }

@@ -72,8 +72,9 @@ async fn class_defaults_apply_unless_overridden() -> Result<()> {
             let (status, reason, message) = accepted(cluster, &class).await?;
             ensure!(
                 (status.as_str(), reason.as_str()) == ("False", "InvalidSpec")
-                    && message
-                        .starts_with("spec.defaults.headers.response.set: connection belongs"),
+                    && message.starts_with(
+                        "spec.defaults.headers.response.set: Invalid value: \"connection\""
+                    ),
                 "{status} {reason}: {message}"
             );
             Ok(())

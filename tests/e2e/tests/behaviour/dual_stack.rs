@@ -120,7 +120,7 @@ async fn class_selects_its_ip_families() -> Result<()> {
         let twice = json!({"proxy": {"ipFamilies": ["IPv6", "IPv6"]}});
         let refused = env.class("x", twice).await.err().context("it was taken")?;
         ensure!(
-            format!("{refused:#}").contains("a family is given twice; write each once"),
+            format!("{refused:#}").contains("must list each family once"),
             "{refused:#}"
         );
         let both =

@@ -241,7 +241,7 @@ async fn reports_ingress_errors_in_events_and_serves_the_rest() -> Result<()> {
                     "ServiceNotFound",
                     "spec.rules[1].http.paths[0].backend.service.name: ",
                 ),
-                ("InvalidSpec", "spec.rules[2].host: is missing"),
+                ("InvalidSpec", "spec.rules[2].host: Required value"),
                 (
                     "AnnotationNotSupported",
                     "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: ",

@@ -190,7 +190,10 @@ async fn namespace_selector_takes_effect_at_once() -> Result<()> {
                 "spec": {"rootNamespaceSelector": empty},
             }))
             .await?;
-        ensure!(refusal.contains("write at least one value"), "{refusal}");
+        ensure!(
+            refusal.contains("must have at least one value"),
+            "{refusal}"
+        );
         Ok(())
     })
     .await

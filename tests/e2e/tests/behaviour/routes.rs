@@ -153,13 +153,13 @@ async fn schema_rejects_invalid_routes_with_a_message() -> Result<()> {
         let cluster = &env.cluster;
         let namespace = env.namespace("a").await?;
         for (route, sentence) in [
-            (json!({"backends": [{"service": "a", "port": 80}], "redirect": {"path": "/x"}}), "keep one, or make a route for each"),
-            (json!({"backends": [{"service": "a", "port": 80, "weight": -1}]}), "write 0 to send nothing there"),
-            (json!({"match": {"path": {"prefix": "blog"}}}), "write it such as /blog, without query"),
-            (json!({"timeouts": {"request": "5 minutes"}}), "such as 150ms, 15s or 1h30m"),
-            (json!({"redirect": {"status": 301}}), "write one of scheme, hostname, port, path and prefixRewrite"),
-            (json!({"backends": [{"service": "a", "port": 80, "tls": {"subjectName": "a"}}]}), "ca and subjectName come together"),
-            (json!({"cors": {"allowOrigins": ["*"], "allowCredentials": true}}), "write the origins out"),
+            (json!({"backends": [{"service": "a", "port": 80}], "redirect": {"path": "/x"}}), "Forbidden: may have at most one of backends"),
+            (json!({"backends": [{"service": "a", "port": 80, "weight": -1}]}), "must be between 0 (no requests) and 1000000"),
+            (json!({"match": {"path": {"prefix": "blog"}}}), "must start with / and have no query"),
+            (json!({"timeouts": {"request": "5 minutes"}}), "must be a duration such as 150ms, 15s or 1h30m"),
+            (json!({"redirect": {"status": 301}}), "Required value: at least one of scheme, hostname, port, path or prefixRewrite"),
+            (json!({"backends": [{"service": "a", "port": 80, "tls": {"subjectName": "a"}}]}), "must have both ca and subjectName"),
+            (json!({"cors": {"allowOrigins": ["*"], "allowCredentials": true}}), "allowCredentials: Forbidden: may not be used with allowOrigins"),
         ] {
             let spec = json!({"port": 80, "service": "a", "hostnames": [env.host("a")], "routes": [route]});
             let refused = cluster.apply(&exposed_port(&namespace, "a", spec)).await;

@@ -40,7 +40,7 @@ struct IngressInput {
     class: String,
     /// By their names: annotations for other controllers, which would have requests treated otherwise.
     ignored: Vec<String>,
-    spec: ValidatedIngress,
+    validated: ValidatedIngress,
 }
 
 impl IngressInput {
@@ -88,7 +88,7 @@ impl Ingresses {
     fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
         let input = self.inputs.get(ingress).into_iter();
         input
-            .flat_map(|input| input.spec.hosts.keys().cloned())
+            .flat_map(|input| input.validated.hosts.keys().cloned())
             .collect()
     }
 
@@ -142,7 +142,7 @@ fn read(object: Ingress) -> Option<IngressInput> {
         uid: metadata.uid.unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         created: created.unwrap_or_default(),
-        spec: ingress(&object.spec.unwrap_or_default()),
+        validated: ingress(&object.spec.unwrap_or_default()),
     })
 }
 
@@ -257,7 +257,7 @@ impl Index {
 
     fn host(&self, ingress: &ObjectRef, subject: &Subject, host: &Hostname) -> Option<Exposure> {
         let (input, class) = self.ingresses.ours(ingress)?;
-        let exposure = input.exposure(input.spec.hosts.get(host)?, class);
+        let exposure = input.exposure(input.validated.hosts.get(host)?, class);
         // Its reported status is kept nowhere but here.
         let before = self.objects.get(subject).map(|entry| &entry.object);
         let before = before.filter(|exposure| exposure.uid == input.uid);
@@ -280,7 +280,7 @@ impl Index {
     /// The exposures that an Ingress is, one for each hostname; none when it is not ours to serve.
     pub fn hosts_of_ingress(&self, ingress: &ObjectRef) -> Vec<Subject> {
         let ours = self.ingresses.ours(ingress).into_iter();
-        let hosts = ours.flat_map(|(input, _)| input.spec.hosts.keys());
+        let hosts = ours.flat_map(|(input, _)| input.validated.hosts.keys());
         hosts
             .map(|host| Subject::ingress_host(ingress, host))
             .collect()
@@ -291,7 +291,7 @@ impl Index {
         let Some((input, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
         };
-        let problems = input.spec.problems.iter().map(|error| Diagnostic {
+        let problems = input.validated.errors.iter().map(|error| Diagnostic {
             reason: error.reason(),
             message: error.to_string(),
         });
@@ -313,55 +313,16 @@ impl Index {
         }
     }
 
-    /// A sentence about a hostname of an Ingress, with the fields of the Ingress in it.
-    pub fn in_terms_of_ingress(&self, host: &Subject, sentence: &str) -> String {
-        match self.ingress_host(host) {
-            Some(host) => translated(host, sentence),
-            None => sentence.to_owned(),
-        }
+    /// Returns a message of the status of a hostname with the fields of its Ingress.
+    pub fn in_terms_of_ingress(&self, host: &Subject, message: &str) -> String {
+        let Some(entry) = self.objects.get(host).filter(|_| host.ingress().is_some()) else {
+            return message.to_owned();
+        };
+        let message = entry.object.origin().locate_in(message);
+        // An Ingress has no field for TLS to a backend.
+        message.replace(
+            "write tls for this backend, or appProtocol",
+            "write appProtocol",
+        )
     }
-
-    fn ingress_host(&self, host: &Subject) -> Option<&IngressHost> {
-        let (input, _) = self.ingresses.ours(host.ingress()?)?;
-        input.spec.hosts.get(host.host()?)
-    }
-}
-
-/// Terms of ExposedPorts, and those of Ingresses.
-const TRANSLATIONS: [(&str, &str); 5] = [
-    ("spec.className", "spec.ingressClassName"),
-    (
-        "name a secret or an issuerRef here",
-        "write secretName there",
-    ),
-    (", or write mode: Disabled", ", or leave the entry out"),
-    ("leave secret out", "leave secretName out"),
-    ("set tls on this backend, or appProtocol", "set appProtocol"),
-];
-
-fn translated(host: &IngressHost, sentence: &str) -> String {
-    let mut message = sentence.to_owned();
-    if message.contains("spec.routes[") {
-        for (index, place) in host.places.iter().enumerate() {
-            let (route, backend) = (format!("spec.routes[{index}]"), place.backend());
-            let of_backend = format!("{route}.backends[0]");
-            for (field, name) in [("service", "service.name"), ("port", "service.port")] {
-                let ours = format!("{of_backend}.{field}:");
-                message = message.replace(&ours, &format!("{backend}.{name}:"));
-            }
-            message = message.replace(&of_backend, &backend);
-            message = message.replace(&route, &place.route());
-        }
-    }
-    if let Some(entry) = host.tls {
-        let secret = format!("spec.tls[{entry}].secretName");
-        message = message.replace("spec.tls.secret", &secret);
-        message = message.replace("spec.tls:", &format!("spec.tls[{entry}]:"));
-    }
-    let rule = format!("spec.rules[{}].host", host.rule);
-    message = message.replace("spec.hostnames:", &format!("{rule}:"));
-    for (theirs, ours) in TRANSLATIONS {
-        message = message.replace(theirs, ours);
-    }
-    message
 }

@@ -9,7 +9,9 @@ use crate::index::store::namespaces::Home;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reported::ReportedStatus;
 use crate::subject::Subject;
-use crate::validate::{ExposureSpec, HostPattern, Parents, TlsSpec, ValidationError, validate};
+use crate::validate::{
+    ExposureSpec, HostPattern, Origin, Parents, TlsSpec, ValidationError, validate,
+};
 use jiff::Timestamp;
 use portolan_crds::{ExposedPort, OnExpiry};
 use portolan_discovery::table::{ClientCaMode, Hsts, TlsVersion};
@@ -120,6 +122,12 @@ impl Exposure {
         facts(self) == facts(other) && self.spec == other.spec
     }
 
+    /// Returns the object that the fields of a valid spec stand in; errors of an invalid one name them already.
+    pub(crate) fn origin(&self) -> &Origin {
+        let spec = self.spec.as_ref();
+        spec.map_or(&Origin::ExposedPort, |spec| &spec.origin)
+    }
+
     pub(crate) fn claim(&self, object: &Subject) -> Claim {
         Claim {
             created: self.created,
@@ -135,7 +143,7 @@ impl Exposure {
     /// Labels of every child, beside ours.
     pub(crate) fn child_labels(&self) -> BTreeMap<String, String> {
         let spec = self.spec.as_ref();
-        spec.map(|spec| spec.decoration.labels.clone())
+        spec.map(|spec| spec.metadata.labels.clone())
             .unwrap_or_default()
     }
 
@@ -244,7 +252,7 @@ impl Exposure {
         }));
         let certificates = Certificates::of(&spec.tls, &hostnames, home, name, class);
         let tls = tls_policy(&spec.tls, subject, name, class);
-        let annotations = spec.decoration.annotations.clone().into_iter();
+        let annotations = spec.metadata.annotations.clone().into_iter();
         let (annotations, refused): (BTreeMap<_, _>, BTreeMap<_, _>) =
             annotations.partition(|(key, _)| class.admits_annotation(key));
         match (certificates, tls) {
