@@ -156,11 +156,11 @@ impl ObjectRef {
         self.name.strip_prefix(INGRESS)?.split_once('/')
     }
 
-    /// An exposure as it is called in a sentence.
+    /// Returns the kind and the quoted name, for messages.
     pub(crate) fn with_kind(&self) -> String {
         match self.of_ingress() {
-            Some(_) => self.to_string(),
-            None => format!("ExposedPort {self}"),
+            Some((ingress, _)) => format!("Ingress \"{}/{ingress}\"", self.namespace),
+            None => format!("ExposedPort \"{self}\""),
         }
     }
 
@@ -322,10 +322,10 @@ mod tests {
         assert_eq!(of_host.short_name(), "shop");
         assert_eq!(of_host.ingress_host(), Some("*.e.test"));
         assert_eq!(of_host.to_string(), "Ingress team-a/shop");
-        assert_eq!(of_host.with_kind(), "Ingress team-a/shop");
+        assert_eq!(of_host.with_kind(), "Ingress \"team-a/shop\"");
         assert_eq!(ingress.ingress(), None);
         assert_eq!(ingress.short_name(), "shop");
-        assert_eq!(ingress.with_kind(), "ExposedPort team-a/shop");
+        assert_eq!(ingress.with_kind(), "ExposedPort \"team-a/shop\"");
     }
 
     #[test]

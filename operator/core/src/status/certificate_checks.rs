@@ -18,9 +18,8 @@ pub(super) fn cert_manager_is_there(
     if !wanted || context.index.cert_manager {
         return None;
     }
-    let message = format!(
-        "{host}: the cluster has no cert-manager; install it, or name a Secret in spec.tls.secret"
-    );
+    let message =
+        format!("{host}: cert-manager is not installed; install it or set spec.tls.secret");
     failure(
         &[ConditionType::CertificatesReady],
         Reason::CertManagerMissing,
@@ -50,7 +49,7 @@ pub(super) fn certificate_is_good(
             }
         }),
         Source::Shared(secret) => {
-            let of = format!("spec.certificates.shared of class {}", link.class);
+            let of = format!("spec.certificates.shared of class \"{}\"", link.class);
             secret_is_good(host, &secret.to_string(), &of, judge(secret))
         }
         Source::Issued(issuer) => {
@@ -63,7 +62,7 @@ pub(super) fn certificate_is_good(
             let (reason, told) = match judged {
                 Some(Ok(())) => return None,
                 Some(Err(problem)) => {
-                    let told = format!("Secret {}: {problem}", secret.name);
+                    let told = format!("Secret \"{}\": {problem}", secret.name);
                     (problem.reason(), told)
                 }
                 None => not_issued(context, host, issuer, &secret),
@@ -84,22 +83,22 @@ fn not_issued(
     let trial = context.index.challenges.newest(&secret.namespace, host);
     let issuance = context.index.issuance(secret);
     if let Some(trial) = trial.filter(|trial| trial.failed) {
-        let told = format!("the {} challenge failed: {}", trial.kind, trial.words);
+        let told = format!("{} challenge failed: {}", trial.kind, trial.words);
         return (Reason::ChallengeFailed, told);
     }
     if let Some(told) = issuance.and_then(|it| it.failure.as_ref()) {
         return (Reason::CertificateFailed, told.clone());
     }
     if let Some(trial) = trial.filter(|trial| !trial.words.is_empty()) {
-        let told = format!("{} challenge: {}", trial.kind, trial.words);
+        let told = format!("waiting for {} challenge: {}", trial.kind, trial.words);
         return (Reason::CertificatePending, told);
     }
     if let Some(trouble) = context.index.issuers.trouble(issuer, &secret.namespace) {
         return trouble;
     }
-    let waiting = issuance.and_then(|it| it.waiting.as_deref());
-    let waiting = waiting.unwrap_or("the certificate is being issued");
-    (Reason::CertificatePending, waiting.to_owned())
+    let detail = issuance.and_then(|issuance| issuance.waiting.clone());
+    let waiting = || format!("waiting for certificate \"{}\" to be issued", secret.name);
+    (Reason::CertificatePending, detail.unwrap_or_else(waiting))
 }
 
 fn secret_is_good(
@@ -112,11 +111,11 @@ fn secret_is_good(
         Some(Ok(())) => return None,
         Some(Err(problem)) => (
             problem.reason(),
-            format!("{host}: Secret {name}: {problem}"),
+            format!("{host}: Secret \"{name}\": {problem}"),
         ),
         None => (
             Reason::SecretNotFound,
-            format!("{host}: there is no Secret {name}; create it, or correct {field}"),
+            format!("{host}: Secret \"{name}\" not found; create it or correct {field}"),
         ),
     };
     failure(WITHOUT_SECRET, reason, message)
@@ -145,15 +144,15 @@ pub(super) fn certificate_is_served(
             Some(served) if served.not_after <= context.now => (
                 Reason::CertificateExpired,
                 format!(
-                    "{host}: the certificate has expired at {}",
-                    served.not_after
+                    "{host}: the certificate presented by proxy \"{}\" expired at {}",
+                    proxy.name, served.not_after
                 ),
             ),
             Some(served) if current(&served.fingerprint) => return None,
             _ => (
                 Reason::CertificateNotServed,
                 format!(
-                    "{host}: proxy {} does not present the certificate yet",
+                    "{host}: waiting for proxy \"{}\" to present the current certificate",
                     proxy.name
                 ),
             ),

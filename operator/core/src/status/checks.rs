@@ -234,12 +234,12 @@ fn is_held(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> 
         Standing::Held { .. } => return None,
         Standing::HoldPending => (
             Reason::HoldPending,
-            format!("{host}: the hold is being made"),
+            format!("waiting for hostname \"{host}\" to be reserved"),
         ),
         Standing::HeldBy { namespace } => (
             Reason::HostnameHeld,
             format!(
-                "{host}: held by namespace {namespace}; choose another name, or have it given up there"
+                "hostname \"{host}\" is already in use by namespace \"{namespace}\"; choose another hostname or ask its owner to release it"
             ),
         ),
         Standing::HeldByWildcard {
@@ -247,7 +247,9 @@ fn is_held(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> 
             namespace,
         } => (
             Reason::HeldByWildcard,
-            format!("{host}: namespace {namespace} holds {wildcard}; choose a name outside of it"),
+            format!(
+                "hostname \"{host}\" is covered by \"{wildcard}\", which is already in use by namespace \"{namespace}\"; choose another hostname or ask its owner to release it"
+            ),
         ),
     };
     failure(&[ConditionType::Programmed], reason, message)
@@ -258,7 +260,7 @@ fn no_route_conflict(context: &CheckContext<'_>, host: &Hostname) -> Option<Chec
         HostShare::Full => return None,
         HostShare::RouteConflict { route, by, .. } => {
             let told = format!(
-                "{host}: {route}: the older {} has a route for the same requests; change or remove one of them",
+                "{route}: conflicts on hostname \"{host}\" with the older {}, which has a route for the same requests; change or remove one of them",
                 by.with_kind()
             );
             (Reason::RouteConflict, told)
@@ -266,7 +268,7 @@ fn no_route_conflict(context: &CheckContext<'_>, host: &Hostname) -> Option<Chec
         HostShare::TlsConflict { than } => (
             Reason::TlsConflict,
             format!(
-                "{host}: spec.tls: the older {} says something else; write the same, or leave it out here",
+                "spec.tls: conflicts on hostname \"{host}\" with the TLS settings of the older {}; use the same settings or remove them here",
                 than.with_kind()
             ),
         ),
@@ -292,19 +294,22 @@ pub(super) fn not_stored<'a>(
             Some(ChildState::Applied) => return None,
             None => (
                 Reason::Applying,
-                format!("{} {} is being made", child.kind, child.name),
+                format!(
+                    "waiting for {} \"{}\" to be created",
+                    child.kind, child.name
+                ),
             ),
             Some(ChildState::Foreign) => (
                 Reason::ForeignObject,
                 format!(
-                    "{} {} belongs to somebody else; delete or rename it",
+                    "{} \"{}\" already exists and is not managed by Portolan; delete or rename it",
                     child.kind, child.name
                 ),
             ),
             Some(ChildState::Failed(told)) => (
                 Reason::ApplyFailed,
                 format!(
-                    "{} {}: the API server refused it: {told}",
+                    "{} \"{}\" was rejected by the API server: {told}",
                     child.kind, child.name
                 ),
             ),

@@ -35,11 +35,9 @@ impl Index {
         let failures = self.findings_of_child(me, child, &destinations, seen);
         let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
         match self.loosens(me, &child.routing) {
-            None => conditions.set_true(
-                ConditionType::Accepted,
-                Reason::Accepted,
-                "the object is valid",
-            ),
+            None => {
+                conditions.set_true(ConditionType::Accepted, Reason::Accepted, "object is valid")
+            }
             Some(told) => {
                 conditions.set_true(ConditionType::Accepted, Reason::ParentRequiresTls, &told)
             }
@@ -47,7 +45,7 @@ impl Index {
         let certificates = (
             ConditionType::CertificatesReady,
             Reason::CertificatesServed,
-            "they are those of the root",
+            "certificates belong to the ExposedPort with the hostname",
         );
         let failing = |condition_type| {
             failures
@@ -60,7 +58,7 @@ impl Index {
             None => conditions.set_true(
                 ConditionType::Ready,
                 Reason::Serving,
-                "a request would succeed",
+                "ready to serve requests",
             ),
             Some(failure) => {
                 conditions.set_false(ConditionType::Ready, failure.reason, &failure.message)
@@ -156,16 +154,17 @@ impl Index {
                     Reason::DelegationCycle => Reason::DelegationCycle,
                     _ => Reason::Orphaned,
                 },
-                format!("ExposedPort {parent} delegates to this object: {broken}"),
+                format!("{} delegates to this object: {broken}", parent.with_kind()),
             ))
         };
         let mut parents = self.users.delegating_to(me);
         let first = self.users.delegating_to(me).next();
         Some(parents.find_map(broken).unwrap_or_else(|| {
             let told = match first {
-                None => "no ExposedPort delegates to this object; write delegate in a route of one that may".to_owned(),
+                None => "no ExposedPort delegates to this object; set delegate in a route of an allowed parent".to_owned(),
                 Some(parent) => format!(
-                    "ExposedPort {parent} delegates to this object, and has no hostname above it; its status says why"
+                    "{} delegates to this object but has no hostname, nor a parent with one; see its status",
+                    parent.with_kind()
                 ),
             };
             (Reason::Orphaned, told)
@@ -174,7 +173,7 @@ impl Index {
 
     fn too_deep(&self, me: &ObjectRef) -> Option<(Reason, String)> {
         (!self.roots_of(me).is_empty() && self.is_too_deep(me)).then(|| {
-            let told = "no request comes down so far: too many objects stand above this one; have an object further up delegate to it";
+            let told = "too many levels of delegation, so no request reaches this object; delegate to it from an object further up";
             (Reason::DelegationTooDeep, told.to_owned())
         })
     }
@@ -198,11 +197,11 @@ impl Index {
         };
         let route = routing.routes.iter().find(takes_nothing)?;
         let place = route.index.unwrap_or_default();
-        let parents: Vec<_> = parents.iter().map(ToString::to_string).collect();
+        let parents: Vec<_> = parents.iter().map(ObjectRef::with_kind).collect();
         let parents = parents.join(", ");
         (!bounds.is_empty()).then(|| {
             let told = format!(
-                "spec.routes[{place}].match: lies outside of what {parents} delegates; write a path under the delegated prefix, and no other method"
+                "spec.routes[{place}].match: Invalid value: outside of what {parents} delegates; use a path under the delegated prefix and no other method"
             );
             (Reason::RouteOutsideParent, told)
         })
@@ -220,7 +219,8 @@ impl Index {
             None => "spec.policy".to_owned(),
         };
         Some(format!(
-            "{place}.permitInsecure: ExposedPort {strict} asks clients for a certificate, so this is served over HTTPS only; leave it out"
+            "{place}.permitInsecure: Forbidden: {} requires client certificates, so this is served over HTTPS only; remove it",
+            strict.with_kind()
         ))
     }
 
@@ -247,7 +247,8 @@ impl Index {
                 });
                 (!held || !certified).then(|| {
                     let told = format!(
-                        "{host}: ExposedPort {root} does not serve it yet; its status says why"
+                        "waiting for {} to serve hostname \"{host}\"; see its status",
+                        root.with_kind()
                     );
                     (Reason::ParentNotServing, told)
                 })

@@ -41,18 +41,16 @@ impl Index {
             (None, Some(told)) => {
                 conditions.set_true(ConditionType::Accepted, Reason::SeveralDefaults, &told)
             }
-            (None, None) => conditions.set_true(
-                ConditionType::Accepted,
-                Reason::Accepted,
-                "the class is valid",
-            ),
+            (None, None) => {
+                conditions.set_true(ConditionType::Accepted, Reason::Accepted, "class is valid")
+            }
         }
         let programmed = self.unprogrammed(class, seen);
         match &programmed {
             None => conditions.set_true(
                 ConditionType::Programmed,
                 Reason::Programmed,
-                "the proxies are as they should be",
+                "all objects of the proxies are up to date",
             ),
             Some((reason, told)) => conditions.set_false(ConditionType::Programmed, *reason, told),
         }
@@ -61,7 +59,7 @@ impl Index {
             None => conditions.set_true(
                 ConditionType::ResolvedRefs,
                 Reason::ResolvedRefs,
-                "what the class refers to is there",
+                "all references are resolved",
             ),
             Some((reason, told)) => {
                 conditions.set_false(ConditionType::ResolvedRefs, *reason, told)
@@ -72,9 +70,11 @@ impl Index {
             .or(programmed)
             .or_else(|| unreachable(seen, self.services.answers(&proxies), &addresses));
         match &failing {
-            None => {
-                conditions.set_true(ConditionType::Ready, Reason::Serving, "requests are taken")
-            }
+            None => conditions.set_true(
+                ConditionType::Ready,
+                Reason::Serving,
+                "proxies are ready to serve requests",
+            ),
             Some((reason, told)) => conditions.set_false(ConditionType::Ready, *reason, told),
         }
         let count = |proxies: usize| i32::try_from(proxies).unwrap_or(i32::MAX);
@@ -96,7 +96,7 @@ impl Index {
     /// What becomes of a class that is being deleted.
     fn leaving(&self, class: &ClassName) -> (Reason, String) {
         let Some((named, count)) = self.some_users_of(class, NAMED) else {
-            let told = "the class is being deleted, and no object uses it";
+            let told = "class is being deleted and is not used by any object";
             return (Reason::ClassDeleting, told.to_owned());
         };
         let more = count - named.len();
@@ -105,7 +105,7 @@ impl Index {
             named.push(format!("{more} more"));
         }
         let told = format!(
-            "the class is being deleted, takes no further objects, and goes on serving {}; delete them or have them name another class, and it goes with the last one",
+            "class is being deleted and accepts no new objects, but is still used by {}; delete them or move them to another class to complete the deletion",
             named.join(", ")
         );
         (Reason::InUse, told)
@@ -119,10 +119,10 @@ impl Index {
         let secret = self.classes.get(class)?.default_certificate()?;
         let (reason, told) = match self.serving.judge(&secret, &Slot::of_class(class)) {
             Some(Ok(())) => return None,
-            Some(Err(problem)) => (problem.reason(), format!("Secret {secret}: {problem}")),
+            Some(Err(problem)) => (problem.reason(), format!("Secret \"{secret}\": {problem}")),
             None => (
                 Reason::SecretNotFound,
-                format!("there is no Secret {secret}; create it, or name one that exists"),
+                format!("Secret \"{secret}\" not found; create it or reference another one"),
             ),
         };
         Some((reason, format!("spec.tls.defaultCertificate: {told}")))
@@ -134,10 +134,10 @@ impl Index {
         let claims = self.classes.defaults().any(|it| it == class);
         claims.then(|| match first == class {
             true => format!(
-                "ExposeClass {other} says that it is the default too; this one is older and counts"
+                "ExposeClass \"{other}\" is also marked as default; this class is older and takes precedence"
             ),
             false => format!(
-                "ExposeClass {first} is older and is the default; this one is used by name only"
+                "ExposeClass \"{first}\" is older and takes precedence as default; this class is used only by name"
             ),
         })
     }
@@ -148,14 +148,14 @@ impl Index {
             ChildState::Foreign => Some((
                 Reason::ForeignObject,
                 format!(
-                    "{} {} belongs to somebody else; delete or rename it",
+                    "{} \"{}\" already exists and is not managed by Portolan; delete or rename it",
                     child.kind, child.name
                 ),
             )),
             ChildState::Failed(told) => Some((
                 Reason::ApplyFailed,
                 format!(
-                    "{} {}: the API server refused it: {told}",
+                    "{} \"{}\" was rejected by the API server: {told}",
                     child.kind, child.name
                 ),
             )),
@@ -164,7 +164,7 @@ impl Index {
             self.resources_of_class(class).into_iter().find_map(|name| {
                 match proxy.acks.get(&name) {
                     Some(AckState::Refused(told)) => {
-                        let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
+                        let message = format!("proxy \"{}\" rejected {name}: {told}", proxy.name);
                         Some((Reason::ProxyRefused, message))
                     }
                     _ => None,
@@ -184,16 +184,16 @@ fn mistaken(class: &Class) -> Option<(Reason, String)> {
 
 fn unreachable(seen: &Observed, answered: bool, addresses: &[Address]) -> Option<(Reason, String)> {
     if !seen.proxies.iter().any(|proxy| proxy.ready) {
-        Some((Reason::NoReadyProxy, "no proxy takes requests".to_owned()))
+        Some((Reason::NoReadyProxy, "no proxy is ready".to_owned()))
     } else if !answered {
         Some((
             Reason::NoReadyProxy,
-            "no proxy is an endpoint of its Service yet".to_owned(),
+            "waiting for a ready proxy to become an endpoint of the proxy Service".to_owned(),
         ))
     } else if addresses.is_empty() {
         Some((
             Reason::NoAddress,
-            "the Service of the proxies has no address yet".to_owned(),
+            "waiting for the proxy Service to be assigned an address".to_owned(),
         ))
     } else {
         None

@@ -110,7 +110,9 @@ fn weightless(route: &RouteSpec) -> Option<Unresolved> {
     let place = route.index.unwrap_or_default();
     Some(Unresolved {
         reason: Reason::AllWeightsZero,
-        message: format!("spec.routes[{place}].backends: every weight is 0; give one a share"),
+        message: format!(
+            "spec.routes[{place}].backends: Invalid value: every weight is 0; set at least one weight above 0"
+        ),
     })
 }
 
@@ -127,7 +129,7 @@ pub(super) fn told(problems: &[Unresolved]) -> Option<(Reason, String)> {
         .checked_sub(TOLD_MAX)
         .filter(|more| *more > 0)
     {
-        message.push_str(&format!(". And {more} more"));
+        message.push_str(&format!(" (and {more} more)"));
     }
     Some((first.reason, message))
 }

@@ -50,13 +50,13 @@ impl Encryption {
                 (Some(tls), _) if tls.trust.is_some() => (
                     TransportSecurity::Checked,
                     Reason::BackendTls,
-                    "every backend is reached over TLS, and its certificate is checked".to_owned(),
+                    "all backends use TLS and their certificates are verified".to_owned(),
                 ),
                 (Some(_), _) => (
                     TransportSecurity::Unchecked,
                     Reason::BackendTls,
                     format!(
-                        "every backend is reached over TLS, but nobody checks the certificate of Service {}; write tls with ca and subjectName for that backend",
+                        "backends use TLS, but the certificate of Service \"{}\" is not verified; set tls.ca and tls.subjectName for that backend",
                         backend.backend.called
                     ),
                 ),
@@ -67,7 +67,7 @@ impl Encryption {
                         TransportSecurity::Unseen,
                         Reason::MeshNotSeen,
                         format!(
-                            "class {} says that a mesh encrypts between proxies and pods; nothing of that can be seen from here",
+                            "class \"{}\" leaves encryption between proxies and pods to a mesh, which cannot be verified",
                             requirements.class
                         ),
                     )

@@ -138,11 +138,9 @@ impl Index {
         let mut conditions = Conditions::new(object.generation, &object.status.conditions, now);
         let notice = warnings(link).into_iter().next();
         match &notice {
-            None => conditions.set_true(
-                ConditionType::Accepted,
-                Reason::Accepted,
-                "the object is valid",
-            ),
+            None => {
+                conditions.set_true(ConditionType::Accepted, Reason::Accepted, "object is valid")
+            }
             Some((reason, message)) => {
                 conditions.set_true(ConditionType::Accepted, *reason, message)
             }
@@ -160,7 +158,7 @@ impl Index {
             None => conditions.set_true(
                 ConditionType::Ready,
                 Reason::Serving,
-                "a request to each hostname would succeed",
+                "every hostname is ready to serve requests",
             ),
             Some(failure) => {
                 conditions.set_false(ConditionType::Ready, failure.reason, &failure.message)
@@ -186,7 +184,7 @@ impl Index {
             description: match worst {
                 Some(failure) => failure.message.clone(),
                 None => match notice.or_else(|| destinations.warning()) {
-                    Some((_, message)) => format!("valid, but {message}"),
+                    Some((_, message)) => format!("valid, with a warning: {message}"),
                     None => "valid".to_owned(),
                 },
             },
@@ -211,19 +209,19 @@ fn judge_aspects<'a>(
     let resolved = told(
         &destinations.misunderstood,
         Reason::ResolvedRefs,
-        "what the object refers to is there",
+        "all references are resolved",
     );
     let endpoints = told(
         &destinations.left_out,
         Reason::EndpointsReady,
-        "at least one pod is ready",
+        "every backend has at least one ready endpoint",
     );
     for (condition_type, reason, message) in [
         (ConditionType::ResolvedRefs, resolved.0, resolved.1.as_str()),
         (
             ConditionType::Programmed,
             Reason::Programmed,
-            "every ready proxy has what it needs",
+            "all ready proxies have loaded the current configuration",
         ),
         certificates,
         (
@@ -257,7 +255,7 @@ fn applied(children: &[crate::Child], seen: &Observed) -> Vec<ChildRef> {
 /// What an object is told that is valid, and of which not everything can be done.
 fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
     const VERSION_RAISED: &str =
-        "spec.tls.minVersion: 1.1 is served as 1.2 and up (RFC 8996); write \"1.2\"";
+        "spec.tls.minVersion: TLS 1.1 is deprecated (RFC 8996), so the minimum is 1.2; set \"1.2\"";
     let raised = link.tls.raised.then_some(VERSION_RAISED);
     let raised = raised.map(|told| (Reason::TlsVersionRaised, told.to_owned()));
     let refused = link.refused_annotations.first().map(|first| {
@@ -268,7 +266,7 @@ fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
         (
             Reason::AnnotationNotAllowed,
             format!(
-                "spec.annotations[{first}]{more}: class {} does not allow it, so it is not on the Ingress; have it added to spec.annotations.allow there, or leave it out",
+                "spec.annotations[{first}]{more}: Forbidden: not allowed by ExposeClass \"{}\" and not copied to the Ingress; add it to spec.annotations.allow of the class, or remove it",
                 link.class
             ),
         )
@@ -300,7 +298,7 @@ fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> Expo
         conditions.unknown(
             condition_type,
             reason,
-            "not judged, because the object is not accepted",
+            "not evaluated because the object is not accepted",
         );
     }
     conditions.set_false(ConditionType::Ready, reason, &message);
@@ -329,7 +327,7 @@ fn certificates_hold(context: &CheckContext<'_>) -> (ConditionType, Reason, &'st
         true => (
             ConditionType::CertificatesReady,
             Reason::CertificatesServed,
-            "every ready proxy presents the certificate of each hostname",
+            "all ready proxies present the certificate of every hostname",
         ),
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn not_loaded(
             match proxy.acks.get(name) {
                 Some(AckState::Acknowledged) => {}
                 Some(AckState::Refused(told)) => {
-                    let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
+                    let message = format!("proxy \"{}\" rejected {name}: {told}", proxy.name);
                     return Some((Reason::ProxyRefused, message));
                 }
                 Some(AckState::Behind) | None => {
@@ -29,7 +29,10 @@ pub(super) fn not_loaded(
         }
     }
     let (proxy, name) = behind?;
-    let message = format!("proxy {} has not loaded the newest {name} yet", proxy.name);
+    let message = format!(
+        "waiting for proxy \"{}\" to load the current {name}",
+        proxy.name
+    );
     Some((Reason::ProxiesBehind, message))
 }
 
@@ -42,13 +45,17 @@ impl Index {
     ) -> Option<(Reason, String)> {
         let service = proxy_service(&self.namespace, class);
         let (reason, message) = if !proxies.iter().any(|proxy| proxy.ready) {
-            let told = format!("no proxy of class {class} takes requests");
+            let told = format!("class \"{class}\" has no ready proxy");
             (Reason::NoReadyProxy, told)
         } else if !self.services.answers(&service) {
-            let told = format!("no proxy of class {class} is an endpoint of its Service yet");
+            let told = format!(
+                "waiting for a ready proxy of class \"{class}\" to become an endpoint of its Service"
+            );
             (Reason::NoReadyProxy, told)
         } else if self.addresses(class).is_empty() {
-            let told = format!("the Service of the proxies of class {class} has no address yet");
+            let told = format!(
+                "waiting for the proxy Service of class \"{class}\" to be assigned an address"
+            );
             (Reason::NoAddress, told)
         } else {
             return None;

@@ -111,7 +111,7 @@ fn a_certificate_that_is_added_is_served_and_swapped() {
         pending["status"]["description"]
             .as_str()
             .unwrap()
-            .contains("there is no Secret own")
+            .contains("Secret \"own\" not found")
     );
     assert_eq!(
         stand.get(HOST).unwrap().0,
