@@ -129,7 +129,7 @@ impl Store {
     pub(crate) fn complaints_of_class(&self, class: &ObjectRef) -> Vec<Diagnostic> {
         let class = ClassName::parse(&class.name);
         class
-            .map(|class| self.index.class_complaints(&class))
+            .map(|class| self.index.class_diagnostics(&class))
             .unwrap_or_default()
     }
 

@@ -1,4 +1,4 @@
-//! Whether a hostname has its certificate: asked for, issued, good, and presented by every ready proxy.
+//! Checks that the certificate of a hostname is requested, issued, valid and presented by every ready proxy.
 
 use super::checks::{CheckContext, CheckFailure, failure};
 use super::conditions::ConditionType;
@@ -10,12 +10,12 @@ use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
 use portolan_crds::IssuerRef;
 
-pub(super) fn cert_manager_is_there(
+pub(super) fn cert_manager_installed(
     context: &CheckContext<'_>,
     host: &Hostname,
 ) -> Option<CheckFailure> {
-    let wanted = matches!(context.tls_owner(host).1.source(host), Source::Issued(_));
-    if !wanted || context.index.cert_manager {
+    let is_issued = matches!(context.tls_owner(host).1.source(host), Source::Issued(_));
+    if !is_issued || context.index.cert_manager {
         return None;
     }
     let message =
@@ -27,7 +27,7 @@ pub(super) fn cert_manager_is_there(
     )
 }
 
-pub(super) fn certificate_is_good(
+pub(super) fn certificate_valid(
     context: &CheckContext<'_>,
     host: &Hostname,
 ) -> Option<CheckFailure> {
@@ -42,66 +42,69 @@ pub(super) fn certificate_is_good(
             let consent = context.index.consent(from, Referent::Secret, secret, FIELD);
             match consent {
                 Err(refused) => {
-                    let told = format!("{host}: {}", refused.message);
-                    failure(WITHOUT_SECRET, refused.reason, told)
+                    let message = format!("{host}: {}", refused.message);
+                    failure(SECRET_CONDITIONS, refused.reason, message)
                 }
-                Ok(()) => secret_is_good(host, &secret.called_in(from), FIELD, judge(secret)),
+                Ok(()) => secret_valid(host, &secret.called_in(from), FIELD, judge(secret)),
             }
         }),
         Source::Shared(secret) => {
             let of = format!("spec.certificates.shared of class \"{}\"", link.class);
-            secret_is_good(host, &secret.to_string(), &of, judge(secret))
+            secret_valid(host, &secret.to_string(), &of, judge(secret))
         }
         Source::Issued(issuer) => {
             let secret = context.index.issued_for(link, host);
-            // One for all hostnames of an object serves the others until it is issued with this one as well.
+            // A certificate shared by all hostnames of the object serves the others until it is reissued with this one.
             let judged = judge(&secret).filter(|judged| {
                 let lacks = matches!(judged, Err(SecretProblem::WrongHostname { .. }));
                 !(link.issued.is_together && lacks)
             });
-            let (reason, told) = match judged {
+            let (reason, message) = match judged {
                 Some(Ok(())) => return None,
                 Some(Err(problem)) => {
-                    let told = format!("Secret \"{}\": {problem}", secret.name);
-                    (problem.reason(), told)
+                    let message = format!("Secret \"{}\": {problem}", secret.name);
+                    (problem.reason(), message)
                 }
                 None => not_issued(context, host, issuer, &secret),
             };
-            let message = format!("{host}: {told}");
+            let message = format!("{host}: {message}");
             failure(&[ConditionType::CertificatesReady], reason, message)
         }
     }
 }
 
-/// Why a certificate does not come: what failed, before what is waited for.
+/// Returns why a certificate is not issued: a failure, if there is one, before what is pending.
 fn not_issued(
     context: &CheckContext<'_>,
     host: &Hostname,
     issuer: &IssuerRef,
     secret: &ObjectRef,
 ) -> (Reason, String) {
-    let trial = context.index.challenges.newest(&secret.namespace, host);
+    let challenge = context.index.challenges.newest(&secret.namespace, host);
     let issuance = context.index.issuance(secret);
-    if let Some(trial) = trial.filter(|trial| trial.failed) {
-        let told = format!("{} challenge failed: {}", trial.kind, trial.words);
-        return (Reason::ChallengeFailed, told);
+    if let Some(challenge) = challenge.filter(|challenge| challenge.failed) {
+        let message = format!("{} challenge failed: {}", challenge.kind, challenge.words);
+        return (Reason::ChallengeFailed, message);
     }
-    if let Some(told) = issuance.and_then(|it| it.failure.as_ref()) {
-        return (Reason::CertificateFailed, told.clone());
+    if let Some(error) = issuance.and_then(|issuance| issuance.failure.as_ref()) {
+        return (Reason::CertificateFailed, error.clone());
     }
-    if let Some(trial) = trial.filter(|trial| !trial.words.is_empty()) {
-        let told = format!("waiting for {} challenge: {}", trial.kind, trial.words);
-        return (Reason::CertificatePending, told);
+    if let Some(challenge) = challenge.filter(|challenge| !challenge.words.is_empty()) {
+        let message = format!(
+            "waiting for {} challenge: {}",
+            challenge.kind, challenge.words
+        );
+        return (Reason::CertificatePending, message);
     }
-    if let Some(trouble) = context.index.issuers.trouble(issuer, &secret.namespace) {
-        return trouble;
+    if let Some(problem) = context.index.issuers.trouble(issuer, &secret.namespace) {
+        return problem;
     }
     let detail = issuance.and_then(|issuance| issuance.waiting.clone());
     let waiting = || format!("waiting for certificate \"{}\" to be issued", secret.name);
     (Reason::CertificatePending, detail.unwrap_or_else(waiting))
 }
 
-fn secret_is_good(
+fn secret_valid(
     host: &Hostname,
     name: &str,
     field: &str,
@@ -118,16 +121,16 @@ fn secret_is_good(
             format!("{host}: Secret \"{name}\" not found; create it or correct {field}"),
         ),
     };
-    failure(WITHOUT_SECRET, reason, message)
+    failure(SECRET_CONDITIONS, reason, message)
 }
 
-/// A certificate that somebody was to bring is missing, or of no use.
-const WITHOUT_SECRET: &[ConditionType] = &[
+/// Conditions that are false if a Secret with a certificate is missing or invalid.
+const SECRET_CONDITIONS: &[ConditionType] = &[
     ConditionType::CertificatesReady,
     ConditionType::ResolvedRefs,
 ];
 
-pub(super) fn certificate_is_served(
+pub(super) fn certificate_served(
     context: &CheckContext<'_>,
     host: &Hostname,
 ) -> Option<CheckFailure> {
@@ -136,8 +139,12 @@ pub(super) fn certificate_is_served(
     if pairs.is_empty() {
         return None;
     }
-    // Of several, a proxy shows the one that fits its visitor.
-    let current = |shown: &str| pairs.iter().any(|(_, pair)| pair.fingerprint == shown);
+    // Of several, a proxy presents the one that fits the client.
+    let current = |fingerprint: &str| {
+        pairs
+            .iter()
+            .any(|(_, pair)| pair.fingerprint == fingerprint)
+    };
     context.ready_proxies().find_map(|proxy| {
         let served = proxy.served.get(host.as_str());
         let (reason, message) = match served {

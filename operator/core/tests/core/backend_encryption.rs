@@ -141,7 +141,12 @@ fn nothing_is_claimed_while_a_proxy_may_still_do_otherwise() {
         .proxy()
         .acks
         .insert(virtual_host(HOST), AckState::Behind);
-    is(&world, "Unknown", Reason::ProxiesBehind, "waiting for proxy \"proxy-0\"");
+    is(
+        &world,
+        "Unknown",
+        Reason::ProxiesBehind,
+        "waiting for proxy \"proxy-0\"",
+    );
     put_service(&mut world, "shop", "http");
     is(&world, "False", Reason::NotEncrypted, "spec.service");
 }
@@ -269,12 +274,7 @@ fn of_a_mesh_nothing_is_claimed() {
     assert_eq!(actions(&world), ["team-a/shop:http"]);
     put_service(&mut world, "shop", "https");
     world.see_everything();
-    is(
-        &world,
-        "True",
-        Reason::BackendTls,
-        "backends use TLS",
-    );
+    is(&world, "True", Reason::BackendTls, "backends use TLS");
 }
 
 #[test]
