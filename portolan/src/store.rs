@@ -132,7 +132,7 @@ impl ObjectStore {
     pub(crate) fn class_diagnostics(&self, class: &ObjectRef) -> Vec<Diagnostic> {
         let class = ClassName::parse(&class.name);
         class
-            .map(|class| self.index.class_complaints(&class))
+            .map(|class| self.index.class_diagnostics(&class))
             .unwrap_or_default()
     }
 

@@ -88,8 +88,8 @@ impl Subject {
     /// The subject in a sentence, with its kind.
     pub(crate) fn with_kind(&self) -> String {
         match self {
-            Self::ExposedPort(_) => format!("ExposedPort {self}"),
-            Self::IngressHost { .. } => self.to_string(),
+            Self::ExposedPort(_) => format!("ExposedPort \"{self}\""),
+            Self::IngressHost { ingress, .. } => format!("Ingress \"{ingress}\""),
         }
     }
 }
@@ -143,11 +143,11 @@ mod tests {
         assert_eq!(subject.name(), "shop");
         assert_eq!(subject.host().map(Hostname::as_str), Some("*.e.test"));
         assert_eq!(subject.to_string(), "Ingress team-a/shop");
-        assert_eq!(subject.with_kind(), "Ingress team-a/shop");
+        assert_eq!(subject.with_kind(), "Ingress \"team-a/shop\"");
         let port = Subject::exposed_port("team-a", "shop");
         assert_eq!(port.ingress(), None);
         assert_eq!(port.name(), "shop");
-        assert_eq!(port.with_kind(), "ExposedPort team-a/shop");
+        assert_eq!(port.with_kind(), "ExposedPort \"team-a/shop\"");
     }
 
     #[test]

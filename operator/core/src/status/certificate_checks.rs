@@ -1,4 +1,4 @@
-//! Whether a hostname has its certificate: asked for, issued, good, and presented by every ready proxy.
+//! Checks that the certificate of a hostname is requested, issued, valid and presented by every ready proxy.
 
 use super::checks::{CheckContext, CheckFailure, failure};
 use super::conditions::ConditionType;
@@ -6,21 +6,21 @@ use crate::index::resolve::certificates::Source;
 use crate::index::store::grants::Referent;
 use crate::index::store::secrets::SecretProblem;
 use crate::index::store::served_certificates::Slot;
-use crate::names::{Hostname, ObjectRef};
+use crate::names::Hostname;
+use crate::names::ObjectRef;
 use crate::reason::Reason;
 use portolan_crds::IssuerRef;
 
-pub(super) fn cert_manager_is_there(
+pub(super) fn cert_manager_installed(
     context: &CheckContext<'_>,
     host: &Hostname,
 ) -> Option<CheckFailure> {
-    let wanted = matches!(context.tls_owner(host).1.source(host), Source::Issued(_));
-    if !wanted || context.index.cert_manager {
+    let is_issued = matches!(context.tls_owner(host).1.source(host), Source::Issued(_));
+    if !is_issued || context.index.cert_manager {
         return None;
     }
-    let message = format!(
-        "{host}: the cluster has no cert-manager; install it, or name a Secret in spec.tls.secret"
-    );
+    let message =
+        format!("{host}: cert-manager is not installed; install it or set spec.tls.secret");
     failure(
         &[ConditionType::CertificatesReady],
         Reason::CertManagerMissing,
@@ -28,7 +28,7 @@ pub(super) fn cert_manager_is_there(
     )
 }
 
-pub(super) fn certificate_is_good(
+pub(super) fn certificate_valid(
     context: &CheckContext<'_>,
     host: &Hostname,
 ) -> Option<CheckFailure> {
@@ -43,66 +43,69 @@ pub(super) fn certificate_is_good(
             let consent = context.index.consent(from, Referent::Secret, secret, FIELD);
             match consent {
                 Err(refused) => {
-                    let told = format!("{host}: {}", refused.message);
-                    failure(WITHOUT_SECRET, refused.reason, told)
+                    let message = format!("{host}: {}", refused.message);
+                    failure(SECRET_CONDITIONS, refused.reason, message)
                 }
-                Ok(()) => secret_is_good(host, &secret.display_name(from), FIELD, judge(secret)),
+                Ok(()) => secret_valid(host, &secret.display_name(from), FIELD, judge(secret)),
             }
         }),
         Source::Shared(secret) => {
-            let of = format!("spec.certificates.shared of class {}", link.class);
-            secret_is_good(host, &secret.to_string(), &of, judge(secret))
+            let of = format!("spec.certificates.shared of class \"{}\"", link.class);
+            secret_valid(host, &secret.to_string(), &of, judge(secret))
         }
         Source::Issued(issuer) => {
             let secret = context.index.issued_for(link, host);
-            // One for all hostnames of an object serves the others until it is issued with this one as well.
+            // A certificate shared by all hostnames of the object serves the others until it is reissued with this one.
             let judged = judge(&secret).filter(|judged| {
                 let lacks = matches!(judged, Err(SecretProblem::WrongHostname { .. }));
                 !(link.issued.is_together && lacks)
             });
-            let (reason, told) = match judged {
+            let (reason, message) = match judged {
                 Some(Ok(())) => return None,
                 Some(Err(problem)) => {
-                    let told = format!("Secret {}: {problem}", secret.name);
-                    (problem.reason(), told)
+                    let message = format!("Secret \"{}\": {problem}", secret.name);
+                    (problem.reason(), message)
                 }
                 None => not_issued(context, host, issuer, &secret),
             };
-            let message = format!("{host}: {told}");
+            let message = format!("{host}: {message}");
             failure(&[ConditionType::CertificatesReady], reason, message)
         }
     }
 }
 
-/// Why a certificate does not come: what failed, before what is waited for.
+/// Returns why a certificate is not issued: a failure, if there is one, before what is pending.
 fn not_issued(
     context: &CheckContext<'_>,
     host: &Hostname,
     issuer: &IssuerRef,
     secret: &ObjectRef,
 ) -> (Reason, String) {
-    let trial = context.index.challenges.newest(&secret.namespace, host);
+    let challenge = context.index.challenges.newest(&secret.namespace, host);
     let issuance = context.index.issuance(secret);
-    if let Some(trial) = trial.filter(|trial| trial.failed) {
-        let told = format!("the {} challenge failed: {}", trial.kind, trial.detail);
-        return (Reason::ChallengeFailed, told);
+    if let Some(challenge) = challenge.filter(|challenge| challenge.failed) {
+        let message = format!("{} challenge failed: {}", challenge.kind, challenge.detail);
+        return (Reason::ChallengeFailed, message);
     }
-    if let Some(told) = issuance.and_then(|it| it.failure.as_ref()) {
-        return (Reason::CertificateFailed, told.clone());
+    if let Some(error) = issuance.and_then(|issuance| issuance.failure.as_ref()) {
+        return (Reason::CertificateFailed, error.clone());
     }
-    if let Some(trial) = trial.filter(|trial| !trial.detail.is_empty()) {
-        let told = format!("{} challenge: {}", trial.kind, trial.detail);
-        return (Reason::CertificatePending, told);
+    if let Some(challenge) = challenge.filter(|challenge| !challenge.detail.is_empty()) {
+        let message = format!(
+            "waiting for {} challenge: {}",
+            challenge.kind, challenge.detail
+        );
+        return (Reason::CertificatePending, message);
     }
-    if let Some(trouble) = context.index.issuers.trouble(issuer, &secret.namespace) {
-        return trouble;
+    if let Some(problem) = context.index.issuers.trouble(issuer, &secret.namespace) {
+        return problem;
     }
-    let waiting = issuance.and_then(|it| it.waiting.as_deref());
-    let waiting = waiting.unwrap_or("the certificate is being issued");
-    (Reason::CertificatePending, waiting.to_owned())
+    let detail = issuance.and_then(|issuance| issuance.waiting.clone());
+    let waiting = || format!("waiting for certificate \"{}\" to be issued", secret.name);
+    (Reason::CertificatePending, detail.unwrap_or_else(waiting))
 }
 
-fn secret_is_good(
+fn secret_valid(
     host: &Hostname,
     name: &str,
     field: &str,
@@ -112,23 +115,23 @@ fn secret_is_good(
         Some(Ok(())) => return None,
         Some(Err(problem)) => (
             problem.reason(),
-            format!("{host}: Secret {name}: {problem}"),
+            format!("{host}: Secret \"{name}\": {problem}"),
         ),
         None => (
             Reason::SecretNotFound,
-            format!("{host}: there is no Secret {name}; create it, or correct {field}"),
+            format!("{host}: Secret \"{name}\" not found; create it or correct {field}"),
         ),
     };
-    failure(WITHOUT_SECRET, reason, message)
+    failure(SECRET_CONDITIONS, reason, message)
 }
 
-/// A certificate that somebody was to bring is missing, or of no use.
-const WITHOUT_SECRET: &[ConditionType] = &[
+/// Conditions that are false if a Secret with a certificate is missing or invalid.
+const SECRET_CONDITIONS: &[ConditionType] = &[
     ConditionType::CertificatesReady,
     ConditionType::ResolvedRefs,
 ];
 
-pub(super) fn certificate_is_served(
+pub(super) fn certificate_served(
     context: &CheckContext<'_>,
     host: &Hostname,
 ) -> Option<CheckFailure> {
@@ -137,23 +140,27 @@ pub(super) fn certificate_is_served(
     if pairs.is_empty() {
         return None;
     }
-    // Of several, a proxy shows the one that fits its visitor.
-    let current = |shown: &str| pairs.iter().any(|(_, pair)| pair.fingerprint == shown);
+    // Of several, a proxy presents the one that fits the client.
+    let current = |fingerprint: &str| {
+        pairs
+            .iter()
+            .any(|(_, pair)| pair.fingerprint == fingerprint)
+    };
     context.ready_proxies().find_map(|proxy| {
         let served = proxy.served.get(host.as_str());
         let (reason, message) = match served {
             Some(served) if served.not_after <= context.now => (
                 Reason::CertificateExpired,
                 format!(
-                    "{host}: the certificate has expired at {}",
-                    served.not_after
+                    "{host}: the certificate presented by proxy \"{}\" expired at {}",
+                    proxy.name, served.not_after
                 ),
             ),
             Some(served) if current(&served.fingerprint) => return None,
             _ => (
                 Reason::CertificateNotServed,
                 format!(
-                    "{host}: proxy {} does not present the certificate yet",
+                    "{host}: waiting for proxy \"{}\" to present the current certificate",
                     proxy.name
                 ),
             ),

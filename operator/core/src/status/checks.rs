@@ -1,11 +1,9 @@
-//! Would a request succeed? A list of small checks in order; the first that fails is the answer, and all
-//! that fail are told by the condition that they belong to.
+//! Readiness checks of an object: an ordered list of small checks. Ready reports the first that fails; each other
+//! condition reports the first failure that concerns it.
 
-use super::certificate_checks::{
-    cert_manager_is_there, certificate_is_good, certificate_is_served,
-};
+use super::certificate_checks::{cert_manager_installed, certificate_served, certificate_valid};
 use super::conditions::ConditionType;
-use super::destinations::{Destinations, told};
+use super::destinations::{Destinations, join_messages};
 use super::proxies::not_loaded;
 use crate::child::Child;
 use crate::index::Index;
@@ -22,96 +20,96 @@ use jiff::Timestamp;
 use portolan_crds::Address;
 use std::collections::BTreeMap;
 
-/// Something that stands against a request's success.
+/// Failure of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckFailure {
-    /// The conditions that it makes false, besides Ready.
-    pub(super) aspects: &'static [ConditionType],
+    /// Conditions that it makes false, besides Ready.
+    pub(super) condition_types: &'static [ConditionType],
     pub(super) reason: Reason,
     pub(super) message: String,
 }
 
-/// Everything that the checks look at, for one object.
+/// Input of the checks of one object.
 pub(super) struct CheckContext<'a> {
     pub(super) index: &'a Index,
-    pub(super) me: &'a Subject,
+    pub(super) key: &'a Subject,
     object: &'a Exposure,
     pub(super) link: &'a ResolvedRoot,
-    seen: &'a Observed,
+    observed: &'a Observed,
     pub(super) now: Timestamp,
     pub(super) children: Vec<Child>,
     pub(super) addresses: &'a [Address],
     destinations: Destinations,
-    /// How the object stands for each of its hostnames, and how it shares those that its namespace holds.
-    /// Told often, and found out once: sharing takes a look at every route of everybody.
-    stands: BTreeMap<&'a Hostname, (Standing, HostShare)>,
+    /// Standing and share of each hostname. Computed once, because a share compares the routes of all objects
+    /// with the hostname.
+    claims: BTreeMap<&'a Hostname, (Standing, HostShare)>,
 }
 
-/// What cannot be true while a proxy has not loaded everything.
+/// Conditions that cannot be true while a proxy has not loaded the current configuration.
 pub(super) const LOADED: &[ConditionType] =
     &[ConditionType::Programmed, ConditionType::BackendEncrypted];
 
-/// One check of one hostname.
+/// Check of one hostname.
 type Check = fn(&CheckContext<'_>, &Hostname) -> Option<CheckFailure>;
 
-/// In the order in which a person would put things right. That the object is valid and has a class was
-/// settled before.
+/// All checks, in the order in which to fix their failures. The object is already known to be valid and to have a
+/// class.
 const CHECKS: [Check; 10] = [
-    is_held,
+    hostname_reserved,
     no_route_conflict,
-    children_are_stored,
-    references_are_there,
-    cert_manager_is_there,
-    certificate_is_good,
-    certificate_is_served,
-    proxies_are_up_to_date,
-    endpoints_are_ready,
+    children_applied,
+    references_resolved,
+    cert_manager_installed,
+    certificate_valid,
+    certificate_served,
+    proxies_up_to_date,
+    backends_have_endpoints,
     proxies_reachable,
 ];
 
-/// What was found, by hostname.
+/// Failures by hostname, each with the position of its check in [`CHECKS`].
 pub(super) struct CheckFailures(Vec<(Hostname, Vec<(usize, CheckFailure)>)>);
 
 impl CheckFailures {
     pub(super) fn collect(context: &CheckContext<'_>) -> Self {
-        let judge = |host: &Hostname| {
+        let check = |host: &Hostname| {
             let all = CHECKS.iter().enumerate();
-            let mut found: Vec<_> = all
+            let mut failures: Vec<_> = all
                 .filter_map(|(order, check)| Some((order, check(context, host)?)))
                 .collect();
-            // What would be wrong with a hostname that others have is of no use to anybody.
-            if context.has_lost(host) || *context.standing(host) == Standing::HoldPending {
-                found.truncate(1);
+            // Further failures of a hostname that belongs to others are of no use.
+            if context.is_taken(host) || *context.standing(host) == Standing::HoldPending {
+                failures.truncate(1);
             }
-            (host.clone(), found)
+            (host.clone(), failures)
         };
-        Self(context.link.hostnames.iter().map(judge).collect())
+        Self(context.link.hostnames.iter().map(check).collect())
     }
 
-    /// What stands against one hostname, in order.
+    /// Returns the failures of one hostname, in order.
     pub(super) fn of(&self, host: &Hostname) -> Vec<CheckFailure> {
-        let found = self
+        let failures = self
             .0
             .iter()
-            .filter(|(of, _)| of == host)
-            .flat_map(|(_, found)| found);
-        found.map(|(_, failure)| failure.clone()).collect()
+            .filter(|(hostname, _)| hostname == host)
+            .flat_map(|(_, failures)| failures);
+        failures.map(|(_, failure)| failure.clone()).collect()
     }
 
-    /// What makes a condition false: the first check that any hostname fails.
+    /// Returns the failure that makes a condition false: that of the first check that any hostname fails.
     pub(super) fn first_of(&self, condition_type: ConditionType) -> Option<&CheckFailure> {
-        self.first(|failure| failure.aspects.contains(&condition_type))
+        self.first(|failure| failure.condition_types.contains(&condition_type))
     }
 
-    /// What makes the object not ready.
+    /// Returns the failure that makes Ready false.
     pub(super) fn worst(&self) -> Option<&CheckFailure> {
         self.first(|_| true)
     }
 
-    fn first(&self, counts: impl Fn(&CheckFailure) -> bool) -> Option<&CheckFailure> {
-        let all = self.0.iter().flat_map(|(_, found)| found);
+    fn first(&self, concerns: impl Fn(&CheckFailure) -> bool) -> Option<&CheckFailure> {
+        let all = self.0.iter().flat_map(|(_, failures)| failures);
         let first = all
-            .filter(|(_, failure)| counts(failure))
+            .filter(|(_, failure)| concerns(failure))
             .min_by_key(|(order, _)| *order);
         first.map(|(_, failure)| failure)
     }
@@ -120,46 +118,46 @@ impl CheckFailures {
 impl<'a> CheckContext<'a> {
     pub(super) fn new(
         index: &'a Index,
-        me: &'a Subject,
+        key: &'a Subject,
         object: &'a Exposure,
         link: &'a ResolvedRoot,
-        seen: &'a Observed,
+        observed: &'a Observed,
         now: Timestamp,
     ) -> Self {
-        let mut destinations = Destinations::of(index, me, object, &link.routing);
+        let mut destinations = Destinations::of(index, key, object, &link.routing);
         destinations.unresolved.extend(index.client_ca(link).err());
         if !link.routing.delegates().is_empty() {
             let root = Server {
-                name: me,
+                name: key,
                 object,
                 link,
             };
-            let cut = index.limit_exceeded(root).map(|(at, broken)| Unresolved {
+            let exceeded = index.limit_exceeded(root).map(|(at, broken)| Unresolved {
                 reason: broken.reason(),
                 message: format!("ExposedPort {at}: {broken}"),
             });
-            destinations.unresolved.extend(cut);
+            destinations.unresolved.extend(exceeded);
         }
-        let claim = object.claim(me);
-        let stands = link.hostnames.iter().map(|host| {
+        let claim = object.claim(key);
+        let claims = link.hostnames.iter().map(|host| {
             let standing = index.hostnames.standing(&claim, host);
             let share = match standing {
-                Standing::Held { .. } => index.share(me, link, host),
+                Standing::Held { .. } => index.share(key, link, host),
                 _ => HostShare::Full,
             };
             (host, (standing, share))
         });
         Self {
             index,
-            me,
+            key,
             object,
             link,
-            seen,
+            observed,
             now,
-            children: index.children(me),
+            children: index.children(key),
             addresses: index.addresses(&link.class),
             destinations,
-            stands: stands.collect(),
+            claims: claims.collect(),
         }
     }
 
@@ -168,19 +166,19 @@ impl<'a> CheckContext<'a> {
     }
 
     pub(super) fn standing(&self, host: &Hostname) -> &Standing {
-        let known = self.stands.get(host);
-        known.map_or(&Standing::HoldPending, |(standing, _)| standing)
+        let claim = self.claims.get(host);
+        claim.map_or(&Standing::HoldPending, |(standing, _)| standing)
     }
 
-    /// How a hostname that the namespace holds is shared with other objects of it.
+    /// Returns how a hostname of the namespace is shared with other objects of the namespace.
     pub(super) fn share(&self, host: &Hostname) -> &HostShare {
-        self.stands
+        self.claims
             .get(host)
             .map_or(&HostShare::Full, |(_, share)| share)
     }
 
-    /// Whether others have all of a hostname.
-    pub(super) fn has_lost(&self, host: &Hostname) -> bool {
+    /// Returns true if a hostname belongs entirely to other objects.
+    pub(super) fn is_taken(&self, host: &Hostname) -> bool {
         match self.standing(host) {
             Standing::HoldPending => false,
             Standing::HeldBy { .. } | Standing::HeldByWildcard { .. } => true,
@@ -192,19 +190,19 @@ impl<'a> CheckContext<'a> {
         }
     }
 
-    /// Whose word on TLS counts for a hostname: that of the oldest object that serves it.
+    /// Returns the object whose TLS settings apply to a hostname: the oldest that serves it.
     pub(super) fn tls_owner(&self, host: &Hostname) -> (&Subject, &ResolvedRoot) {
-        let rule = self.index.tls_owner(self.me, self.link, host);
-        rule.map_or((self.me, self.link), |it| (it.name, it.link))
+        let owner = self.index.tls_owner(self.key, self.link, host);
+        owner.map_or((self.key, self.link), |owner| (owner.name, owner.link))
     }
 
-    /// Whether any hostname is served over TLS.
+    /// Returns true if any hostname is served over TLS.
     pub(super) fn terminates_tls(&self) -> bool {
         let mut hosts = self.link.hostnames.iter();
         hosts.any(|host| self.tls_owner(host).1.terminates_tls())
     }
 
-    /// What every ready proxy presents; `None` when one presents nothing, or they differ.
+    /// Returns the certificate that every ready proxy presents; `None` if one presents none, or they differ.
     pub(super) fn served_by_all(&self, host: &Hostname) -> Option<&ServedCertificate> {
         let mut all = self
             .ready_proxies()
@@ -214,33 +212,33 @@ impl<'a> CheckContext<'a> {
     }
 
     pub(super) fn ready_proxies(&self) -> impl Iterator<Item = &ObservedProxy> {
-        self.seen.proxies.iter().filter(|proxy| proxy.ready)
+        self.observed.proxies.iter().filter(|proxy| proxy.ready)
     }
 }
 
 pub(super) fn failure(
-    aspects: &'static [ConditionType],
+    condition_types: &'static [ConditionType],
     reason: Reason,
     message: String,
 ) -> Option<CheckFailure> {
     Some(CheckFailure {
-        aspects,
+        condition_types,
         reason,
         message,
     })
 }
 
-fn is_held(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+fn hostname_reserved(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
     let (reason, message) = match context.standing(host) {
         Standing::Held { .. } => return None,
         Standing::HoldPending => (
             Reason::HoldPending,
-            format!("{host}: the hold is being made"),
+            format!("waiting for hostname \"{host}\" to be reserved"),
         ),
         Standing::HeldBy { namespace } => (
             Reason::HostnameHeld,
             format!(
-                "{host}: held by namespace {namespace}; choose another name, or have it given up there"
+                "hostname \"{host}\" is already in use by namespace \"{namespace}\"; choose another hostname or ask its owner to release it"
             ),
         ),
         Standing::HeldByWildcard {
@@ -248,7 +246,9 @@ fn is_held(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> 
             namespace,
         } => (
             Reason::HeldByWildcard,
-            format!("{host}: namespace {namespace} holds {wildcard}; choose a name outside of it"),
+            format!(
+                "hostname \"{host}\" is covered by \"{wildcard}\", which is already in use by namespace \"{namespace}\"; choose another hostname or ask its owner to release it"
+            ),
         ),
     };
     failure(&[ConditionType::Programmed], reason, message)
@@ -258,16 +258,16 @@ fn no_route_conflict(context: &CheckContext<'_>, host: &Hostname) -> Option<Chec
     let (reason, message) = match context.share(host) {
         HostShare::Full => return None,
         HostShare::RouteConflict { route, by, .. } => {
-            let told = format!(
-                "{host}: {route}: the older {} has a route for the same requests; change or remove one of them",
+            let message = format!(
+                "{route}: conflicts on hostname \"{host}\" with the older {}, which has a route for the same requests; change or remove one of them",
                 by.with_kind()
             );
-            (Reason::RouteConflict, told)
+            (Reason::RouteConflict, message)
         }
         HostShare::TlsConflict { than } => (
             Reason::TlsConflict,
             format!(
-                "{host}: spec.tls: the older {} says something else; write the same, or leave it out here",
+                "spec.tls: conflicts on hostname \"{host}\" with the TLS settings of the older {}; use the same settings or remove them here",
                 than.with_kind()
             ),
         ),
@@ -275,37 +275,40 @@ fn no_route_conflict(context: &CheckContext<'_>, host: &Hostname) -> Option<Chec
     failure(&[ConditionType::Programmed], reason, message)
 }
 
-fn children_are_stored(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+fn children_applied(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
     let certificate = context.tls_owner(host).1.issued.certificate(host);
     let concerns = |child: &&Child| child.kind != "Certificate" || child.name == certificate.name;
     let children = context.children.iter().filter(concerns);
-    let (reason, message) = not_stored(children, context.seen)?;
+    let (reason, message) = not_applied(children, context.observed)?;
     failure(&[ConditionType::Programmed], reason, message)
 }
 
-/// The first child that is not stored as it should be.
-pub(super) fn not_stored<'a>(
+/// Returns the first child that is not applied.
+pub(super) fn not_applied<'a>(
     mut children: impl Iterator<Item = &'a Child>,
-    seen: &Observed,
+    observed: &Observed,
 ) -> Option<(Reason, String)> {
     children.find_map(|child| {
-        Some(match seen.children.get(&child.key()) {
+        Some(match observed.children.get(&child.key()) {
             Some(ChildState::Applied) => return None,
             None => (
                 Reason::Applying,
-                format!("{} {} is being made", child.kind, child.name),
+                format!(
+                    "waiting for {} \"{}\" to be created",
+                    child.kind, child.name
+                ),
             ),
             Some(ChildState::Foreign) => (
                 Reason::ForeignObject,
                 format!(
-                    "{} {} belongs to somebody else; delete or rename it",
+                    "{} \"{}\" already exists and is not managed by Portolan; delete or rename it",
                     child.kind, child.name
                 ),
             ),
-            Some(ChildState::Failed(told)) => (
+            Some(ChildState::Failed(error)) => (
                 Reason::ApplyFailed,
                 format!(
-                    "{} {}: the API server refused it: {told}",
+                    "{} \"{}\" was rejected by the API server: {error}",
                     child.kind, child.name
                 ),
             ),
@@ -313,13 +316,14 @@ pub(super) fn not_stored<'a>(
     })
 }
 
-fn references_are_there(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
-    let of_rule = || {
-        let (rule, link) = context.tls_owner(host);
+fn references_resolved(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+    let of_tls_owner = || {
+        let (owner, link) = context.tls_owner(host);
         let problem = context.index.client_ca(link).err()?;
-        Some((problem.reason, format!("{rule}: {}", problem.message)))
+        Some((problem.reason, format!("{owner}: {}", problem.message)))
     };
-    let (reason, message) = told(&context.destinations.unresolved).or_else(of_rule)?;
+    let (reason, message) =
+        join_messages(&context.destinations.unresolved).or_else(of_tls_owner)?;
     failure(
         &[ConditionType::ResolvedRefs, ConditionType::EndpointsReady],
         reason,
@@ -327,7 +331,7 @@ fn references_are_there(context: &CheckContext<'_>, host: &Hostname) -> Option<C
     )
 }
 
-fn proxies_are_up_to_date(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
+fn proxies_up_to_date(context: &CheckContext<'_>, host: &Hostname) -> Option<CheckFailure> {
     let link = context.link;
     let own = context.index.host_resources(context.object, link, host);
     let names: Vec<_> = context
@@ -336,25 +340,26 @@ fn proxies_are_up_to_date(context: &CheckContext<'_>, host: &Hostname) -> Option
         .into_iter()
         .chain(own)
         .collect();
-    let (reason, message) = not_loaded(&context.seen.proxies, &names)?;
+    let (reason, message) = not_loaded(&context.observed.proxies, &names)?;
     failure(LOADED, reason, message)
 }
 
-fn endpoints_are_ready(context: &CheckContext<'_>, _: &Hostname) -> Option<CheckFailure> {
-    let (reason, message) = told(&context.destinations.lacking)?;
+fn backends_have_endpoints(context: &CheckContext<'_>, _: &Hostname) -> Option<CheckFailure> {
+    let (reason, message) = join_messages(&context.destinations.missing)?;
     failure(&[ConditionType::EndpointsReady], reason, message)
 }
 
-/// A proxy is ready first, the kubelet sees it next, and only as an endpoint of its Service it is reached.
+/// A proxy is reachable only once it is an endpoint of its Service, which is later than its own readiness.
 fn proxies_reachable(context: &CheckContext<'_>, _: &Hostname) -> Option<CheckFailure> {
     let (reason, message) = context
         .index
-        .shut(&context.link.class, &context.seen.proxies)?;
-    let nobody = context.ready_proxies().next().is_none();
-    let aspects: &[ConditionType] = match nobody && context.terminates_tls() {
-        false => &[ConditionType::Programmed],
-        // Nobody presents the certificates.
-        true => &[ConditionType::Programmed, ConditionType::CertificatesReady],
+        .proxies_unreachable(&context.link.class, &context.observed.proxies)?;
+    let no_ready_proxy = context.ready_proxies().next().is_none();
+    let condition_types: &[ConditionType] = if no_ready_proxy && context.terminates_tls() {
+        // No proxy presents the certificates.
+        &[ConditionType::Programmed, ConditionType::CertificatesReady]
+    } else {
+        &[ConditionType::Programmed]
     };
-    failure(aspects, reason, message)
+    failure(condition_types, reason, message)
 }

@@ -1,11 +1,11 @@
-//! Conditions, as the Kubernetes API conventions want them: each says which generation it speaks of,
-//! and keeps its time while its status stays the same.
+//! Builds conditions after the Kubernetes API conventions: each has the generation that it was computed from,
+//! and keeps its transition time while its status stays the same.
 
 use crate::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// What a condition is about.
+/// Type of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConditionType {
     Accepted,
@@ -31,16 +31,16 @@ impl ConditionType {
     }
 }
 
-/// The longest message that the API server takes.
+/// Maximum length of a message, as the API server validates it.
 const MESSAGE_MAX: usize = 32_768;
 
-/// The conditions of one status, while it is made.
+/// Builder for the conditions of one status.
 pub(super) struct Conditions<'a> {
     generation: i64,
     stored: &'a [Condition],
-    /// The API stores whole seconds; anything finer would differ from what is read back.
+    /// In whole seconds, as the API stores it; anything finer would differ from what is read back.
     now: Timestamp,
-    made: Vec<Condition>,
+    conditions: Vec<Condition>,
 }
 
 impl<'a> Conditions<'a> {
@@ -49,7 +49,7 @@ impl<'a> Conditions<'a> {
             generation,
             stored,
             now: Timestamp::from_second(now.as_second()).unwrap_or(now),
-            made: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -71,28 +71,35 @@ impl<'a> Conditions<'a> {
         self.add(condition_type, "False", reason, message);
     }
 
-    pub(super) fn unknown(&mut self, condition_type: ConditionType, reason: Reason, message: &str) {
+    pub(super) fn set_unknown(
+        &mut self,
+        condition_type: ConditionType,
+        reason: Reason,
+        message: &str,
+    ) {
         self.add(condition_type, "Unknown", reason, message);
     }
 
     pub(super) fn finish(self) -> Vec<Condition> {
-        self.made
+        self.conditions
     }
 
     fn add(&mut self, condition_type: ConditionType, status: &str, reason: Reason, message: &str) {
-        let same = |it: &&Condition| it.type_ == condition_type.as_str() && it.status == status;
-        let kept = self
+        let same = |condition: &&Condition| {
+            condition.type_ == condition_type.as_str() && condition.status == status
+        };
+        let transition_time = self
             .stored
             .iter()
             .find(same)
-            .map(|it| it.last_transition_time.clone());
-        self.made.push(Condition {
+            .map(|condition| condition.last_transition_time.clone());
+        self.conditions.push(Condition {
             type_: condition_type.as_str().to_owned(),
             status: status.to_owned(),
             reason: reason.to_string(),
             message: message.chars().take(MESSAGE_MAX).collect(),
             observed_generation: Some(self.generation),
-            last_transition_time: kept.unwrap_or(Time(self.now)),
+            last_transition_time: transition_time.unwrap_or(Time(self.now)),
         });
     }
 }
@@ -101,10 +108,10 @@ impl<'a> Conditions<'a> {
 mod tests {
     use super::*;
 
-    fn made(stored: &[Condition], holds: bool, second: i64) -> Vec<Condition> {
+    fn ready(stored: &[Condition], is_true: bool, second: i64) -> Vec<Condition> {
         let now = Timestamp::from_millisecond(second * 1000 + 7).unwrap();
         let mut conditions = Conditions::new(3, stored, now);
-        if holds {
+        if is_true {
             conditions.set_true(ConditionType::Ready, Reason::Serving, "");
         } else {
             conditions.set_false(ConditionType::Ready, Reason::NoAddress, "");
@@ -113,15 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_that_of_the_last_change_in_whole_seconds() {
-        let first = made(&[], true, 10);
+    fn transition_time_is_the_last_change_in_whole_seconds() {
+        let first = ready(&[], true, 10);
         assert_eq!(first[0].last_transition_time.0.as_millisecond(), 10_000);
         assert_eq!(
-            made(&first, true, 20),
+            ready(&first, true, 20),
             first,
-            "nothing changed, so nothing is written"
+            "an unchanged condition is equal"
         );
-        let broken = made(&first, false, 30);
+        let broken = ready(&first, false, 30);
         assert_eq!(broken[0].last_transition_time.0.as_second(), 30);
         assert_eq!(broken[0].observed_generation, Some(3));
     }

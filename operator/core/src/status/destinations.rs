@@ -1,4 +1,4 @@
-//! Where an object's requests go: what of it is missing, who is not ready there, what is not understood.
+//! Checks the backends and delegates of an object: missing references, missing endpoints, unsupported protocols.
 
 use super::encryption::Encryption;
 use crate::index::Index;
@@ -10,67 +10,67 @@ use crate::subject::Subject;
 use crate::validate::RouteSpec;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many problems of one kind are told in full.
-const TOLD_MAX: usize = 4;
+/// Maximum number of problems of one kind that a message lists.
+const MESSAGES_MAX: usize = 4;
 
-/// What was found out about where an object's requests go.
+/// Problems of the backends and delegates of an object.
 pub(super) struct Destinations {
-    /// What routes refer to and is not there, or of no use.
+    /// References of routes that do not exist or are not usable.
     pub(super) unresolved: Vec<Unresolved>,
-    /// Why no pod takes requests, for each backend without one.
-    pub(super) lacking: Vec<Unresolved>,
-    /// Who is not contacted, while others are there. It stands against nothing.
-    pub(super) left_out: Vec<Unresolved>,
-    /// What Services say of their ports and nobody understands. It stands against nothing.
-    pub(super) misunderstood: Vec<Unresolved>,
-    /// Absent where nothing is passed on.
+    /// Backends without a ready endpoint, each with the cause.
+    pub(super) missing: Vec<Unresolved>,
+    /// Endpoints that are excluded while others are ready. A warning only.
+    pub(super) excluded: Vec<Unresolved>,
+    /// Declarations of Services that are not supported. A warning only.
+    pub(super) unsupported: Vec<Unresolved>,
+    /// `None` if no route has a backend.
     pub(super) encryption: Option<Encryption>,
 }
 
 impl Destinations {
-    pub(super) fn of(index: &Index, me: &Subject, object: &Exposure, routing: &Routing) -> Self {
-        let (mut unresolved, mut lacking) = (BTreeMap::new(), BTreeMap::new());
-        let (mut misunderstood, mut left_out) = (BTreeSet::new(), BTreeMap::new());
-        for problem in broken_delegations(index, me, routing) {
+    pub(super) fn of(index: &Index, key: &Subject, object: &Exposure, routing: &Routing) -> Self {
+        let (mut unresolved, mut missing) = (BTreeMap::new(), BTreeMap::new());
+        let (mut unsupported, mut excluded) = (BTreeSet::new(), BTreeMap::new());
+        for problem in broken_delegations(index, key, routing) {
             unresolved.insert(problem.message.clone(), problem);
         }
         let mut encryption = None;
-        let asking = index.requirements_on(me);
-        // An object that nobody with a hostname delegates to is judged, too.
-        let nobody = asking.is_empty().then_some(None);
-        let requirements = asking.into_iter().map(Some).chain(nobody);
+        let classes = index.requirements_on(key);
+        // An object without a root is checked too.
+        let without_root = classes.is_empty().then_some(None);
+        let requirements = classes.into_iter().map(Some).chain(without_root);
         let backends = requirements.flat_map(|requirements| {
             let all = index.backends(object, routing, requirements);
             all.map(move |backend| (backend, requirements))
         });
         for (backend, requirements) in backends {
-            let way = Encryption::of(&backend, requirements);
-            encryption = Encryption::or_worse(encryption, way);
+            let backend_encryption = Encryption::of(&backend, requirements);
+            encryption = Encryption::worst_of(encryption, backend_encryption);
             if let Ok(backend) = &backend {
-                misunderstood.extend(index.services.misunderstood(&backend.backend));
+                unsupported.extend(index.services.misunderstood(&backend.backend));
             }
             let behind = match backend {
                 Err(problem) => {
                     unresolved.insert(problem.message.clone(), problem);
                     continue;
                 }
-                // Nothing is sent there, so nobody need be there.
+                // It gets no requests, so it needs no endpoints.
                 Ok(backend) if backend.weight == 0 => continue,
                 Ok(backend) => index.services.behind(&backend.backend, requirements),
             };
-            let by_message = |it: Unresolved| (it.message.clone(), it);
-            lacking.extend(behind.missing.map(by_message));
-            left_out.extend(behind.excluded.map(by_message));
+            let by_message = |problem: Unresolved| (problem.message.clone(), problem);
+            missing.extend(behind.missing.map(by_message));
+            excluded.extend(behind.excluded.map(by_message));
         }
         for problem in routing.routes.iter().filter_map(weightless) {
-            lacking.insert(problem.message.clone(), problem);
+            missing.insert(problem.message.clone(), problem);
         }
         Self {
             encryption,
             unresolved: unresolved.into_values().collect(),
-            lacking: lacking.into_values().collect(),
-            left_out: left_out.into_values().collect(),
-            misunderstood: misunderstood
+            missing: missing.into_values().collect(),
+            excluded: excluded.into_values().collect(),
+            unsupported: unsupported
                 .into_iter()
                 .map(|message| Unresolved {
                     reason: Reason::UnsupportedProtocol,
@@ -80,20 +80,20 @@ impl Destinations {
         }
     }
 
-    /// What is told although nothing stands against a request's success.
+    /// Returns the warning about requests that succeed nevertheless.
     pub(super) fn warning(&self) -> Option<(Reason, String)> {
-        told(&self.misunderstood).or_else(|| told(&self.left_out))
+        join_messages(&self.unsupported).or_else(|| join_messages(&self.excluded))
     }
 }
 
 fn broken_delegations(
     index: &Index,
-    me: &Subject,
+    key: &Subject,
     routing: &Routing,
 ) -> impl Iterator<Item = Unresolved> {
     routing.routes.iter().filter_map(|route| {
         let to = route.delegate(&routing.namespace)?;
-        let broken = index.delegation(me, &to).err()?;
+        let broken = index.delegation(key, &to).err()?;
         let place = route.index.unwrap_or_default();
         Some(Unresolved {
             reason: broken.reason(),
@@ -110,24 +110,26 @@ fn weightless(route: &RouteSpec) -> Option<Unresolved> {
     let place = route.index.unwrap_or_default();
     Some(Unresolved {
         reason: Reason::AllWeightsZero,
-        message: format!("spec.routes[{place}].backends: every weight is 0; give one a share"),
+        message: format!(
+            "spec.routes[{place}].backends: Invalid value: every weight is 0; set at least one weight above 0"
+        ),
     })
 }
 
-/// The reason of the first, and what all of them say; the rest is counted where they are many.
-pub(super) fn told(problems: &[Unresolved]) -> Option<(Reason, String)> {
+/// Returns the reason of the first problem and the messages of all; beyond [`MESSAGES_MAX`] only their number.
+pub(super) fn join_messages(problems: &[Unresolved]) -> Option<(Reason, String)> {
     let first = problems.first()?;
     let mut message = String::new();
-    for problem in problems.iter().take(TOLD_MAX) {
+    for problem in problems.iter().take(MESSAGES_MAX) {
         let dot = if message.is_empty() { "" } else { ". " };
         message.extend([dot, &problem.message]);
     }
     if let Some(more) = problems
         .len()
-        .checked_sub(TOLD_MAX)
+        .checked_sub(MESSAGES_MAX)
         .filter(|more| *more > 0)
     {
-        message.push_str(&format!(". And {more} more"));
+        message.push_str(&format!(" (and {more} more)"));
     }
     Some((first.reason, message))
 }

@@ -1,8 +1,8 @@
-//! Everything that stands against an object or a class, one by one: for programs that look at files before
-//! anything of them is in a cluster.
+//! Lists all problems of an object or a class one by one, for programs that check files before anything is
+//! applied to a cluster.
 
 use super::checks::{CheckContext, CheckFailure, CheckFailures};
-use super::destinations::{Destinations, told};
+use super::destinations::{Destinations, join_messages};
 use super::warnings;
 use crate::index::Index;
 use crate::index::resolve::exposure::{Child, Link, ResolvedRoot};
@@ -13,22 +13,22 @@ use crate::subject::Subject;
 use crate::validate::{Origin, ValidationError};
 use jiff::Timestamp;
 
-/// One thing that stands against an object or a class.
+/// One problem or warning of an object or a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// In one word.
+    /// Machine-readable cause.
     pub reason: Reason,
-    /// In a sentence, which begins with the field where there is one.
+    /// Message for people; starts with the path of the field if there is one.
     pub message: String,
 }
 
 impl Index {
-    /// What stands against an object, and what it is warned of; what [`Self::status`] tells the worst
-    /// of. In the order in which a person would put things right, each once.
+    /// Returns all problems and warnings of an object, each once and in the order in which to fix them.
+    /// [`Self::status`] reports the first of them.
     pub fn diagnostics(
         &self,
         object: &Subject,
-        seen: &Observed,
+        observed: &Observed,
         now: Timestamp,
     ) -> Vec<Diagnostic> {
         let Some(entry) = self.entry(object) else {
@@ -36,12 +36,12 @@ impl Index {
         };
         let all = match &entry.link {
             Ok(Link::Root(link)) => {
-                let context = CheckContext::new(self, object, &entry.object, link, seen, now);
-                complaints_of_root(&context, link)
+                let context = CheckContext::new(self, object, &entry.object, link, observed, now);
+                diagnostics_of_root(&context, link)
             }
             Ok(Link::Child(child)) => {
                 let destinations = Destinations::of(self, object, &entry.object, &child.routing);
-                self.complaints_of_child(object, child, &destinations, seen)
+                self.diagnostics_of_child(object, child, &destinations, observed)
             }
             Err(problems) => of_problems(problems, entry.object.origin()).collect(),
         };
@@ -54,42 +54,42 @@ impl Index {
         once
     }
 
-    /// What stands against a class, and what it is warned of, likewise.
-    pub fn class_complaints(&self, class: &ClassName) -> Vec<Diagnostic> {
+    /// Returns all problems and warnings of a class, likewise.
+    pub fn class_diagnostics(&self, class: &ClassName) -> Vec<Diagnostic> {
         let Some(facts) = self.classes.get(class) else {
             return Vec::new();
         };
         let others = self.default_certificate_problem(class);
         let several = self.other_default(class);
-        let several = several.map(|told| (Reason::SeveralDefaults, told));
+        let several = several.map(|message| (Reason::SeveralDefaults, message));
         let others = others.into_iter().chain(several);
         of_problems(&facts.mistakes, &Origin::ExposedPort)
-            .chain(others.map(|(reason, told)| diagnostic(reason, told)))
+            .chain(others.map(|(reason, message)| diagnostic(reason, message)))
             .collect()
     }
 
-    fn complaints_of_child(
+    fn diagnostics_of_child(
         &self,
-        me: &Subject,
+        key: &Subject,
         child: &Child,
         destinations: &Destinations,
-        seen: &Observed,
+        observed: &Observed,
     ) -> Vec<Diagnostic> {
-        let loosens = self.loosens(me, &child.routing);
-        let mut all: Vec<_> = loosens
+        let insecure_route = self.insecure_route(key, &child.routing);
+        let mut all: Vec<_> = insecure_route
             .map(|message| diagnostic(Reason::ParentRequiresTls, message))
             .into_iter()
             .collect();
         all.extend(of_destinations(destinations));
         all.extend(others(
-            &self.findings_of_child(me, child, destinations, seen),
+            &self.check_child(key, child, destinations, observed),
             destinations,
         ));
         all
     }
 }
 
-fn complaints_of_root(context: &CheckContext<'_>, link: &ResolvedRoot) -> Vec<Diagnostic> {
+fn diagnostics_of_root(context: &CheckContext<'_>, link: &ResolvedRoot) -> Vec<Diagnostic> {
     let mut all: Vec<_> = warnings(link)
         .into_iter()
         .map(|(reason, message)| diagnostic(reason, message))
@@ -104,34 +104,37 @@ fn complaints_of_root(context: &CheckContext<'_>, link: &ResolvedRoot) -> Vec<Di
 
 fn of_problems(problems: &[ValidationError], origin: &Origin) -> impl Iterator<Item = Diagnostic> {
     let problems = problems.iter();
-    problems.map(|error| diagnostic(error.reason(), error.message(origin)))
+    problems.map(|problem| diagnostic(problem.reason(), problem.message(origin)))
 }
 
-/// One by one: a condition tells several in one sentence.
+/// One diagnostic for each problem; a condition joins them in one message.
 fn of_destinations(destinations: &Destinations) -> impl Iterator<Item = Diagnostic> {
     let Destinations {
         unresolved,
-        lacking,
-        left_out,
-        misunderstood,
-        // Nothing stands against an object for it.
+        missing,
+        excluded,
+        unsupported,
+        // It is not a problem of the object.
         encryption: _,
     } = destinations;
     let all = unresolved
         .iter()
-        .chain(lacking)
-        .chain(left_out)
-        .chain(misunderstood);
-    all.map(|it| diagnostic(it.reason, it.message.clone()))
+        .chain(missing)
+        .chain(excluded)
+        .chain(unsupported);
+    all.map(|problem| diagnostic(problem.reason, problem.message.clone()))
 }
 
-/// What is found beyond those.
+/// Failures that are not already reported by [`of_destinations`].
 fn others(failures: &[CheckFailure], destinations: &Destinations) -> Vec<Diagnostic> {
-    let told = [&destinations.unresolved, &destinations.lacking].map(|it| told(it));
-    let is_told = |it: &CheckFailure| told.contains(&Some((it.reason, it.message.clone())));
-    let others = failures.iter().filter(|it| !is_told(it));
+    let reported =
+        [&destinations.unresolved, &destinations.missing].map(|problems| join_messages(problems));
+    let is_reported = |failure: &CheckFailure| {
+        reported.contains(&Some((failure.reason, failure.message.clone())))
+    };
+    let others = failures.iter().filter(|failure| !is_reported(failure));
     others
-        .map(|it| diagnostic(it.reason, it.message.clone()))
+        .map(|failure| diagnostic(failure.reason, failure.message.clone()))
         .collect()
 }
 

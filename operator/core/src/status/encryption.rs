@@ -1,4 +1,4 @@
-//! Whether requests are encrypted on their way from the proxies to the endpoints: as much as can be seen.
+//! Computes BackendEncrypted: whether traffic from the proxies to the endpoints is encrypted, as far as Portolan can observe it.
 
 use super::checks::CheckFailure;
 use super::conditions::{ConditionType, Conditions};
@@ -8,55 +8,55 @@ use crate::index::unresolved::Unresolved;
 use crate::reason::Reason;
 use portolan_crds::BackendEncryption;
 
-/// How a backend is reached; the worst last.
+/// Security of the connection to a backend, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum TransportSecurity {
-    /// Over TLS, and the certificate is checked.
-    Checked,
-    /// Over TLS, and nobody checks to whom.
-    Unchecked,
-    /// That cannot be told.
-    Unseen,
-    /// In the clear.
-    Clear,
+    /// TLS with a verified certificate.
+    Verified,
+    /// TLS without verification of the certificate.
+    Unverified,
+    /// Not observable.
+    Unknown,
+    /// Not encrypted.
+    Plaintext,
 }
 
-/// How the backends of an object are reached: as the worst of them is.
+/// Security of the connections to the backends of an object: that of the worst of them.
 pub(super) struct Encryption {
-    way: TransportSecurity,
+    transport: TransportSecurity,
     reason: Reason,
     message: String,
 }
 
 impl Encryption {
-    /// How one backend is reached, under what its class asks for.
+    /// Returns the security of one backend under the requirements of its class.
     pub(super) fn of(
         backend: &Result<ResolvedBackend, Unresolved>,
         requirements: Option<&BackendRequirements>,
     ) -> Self {
-        let (way, reason, message) = match backend {
+        let (transport, reason, message) = match backend {
             Err(problem) if problem.reason == Reason::BackendNotEncrypted => (
-                TransportSecurity::Clear,
+                TransportSecurity::Plaintext,
                 problem.reason,
                 problem.message.clone(),
             ),
-            // Nobody is reached there, and what would be said to somebody is not known.
+            // Without a backend there is no connection to classify.
             Err(problem) => (
-                TransportSecurity::Unseen,
+                TransportSecurity::Unknown,
                 problem.reason,
                 problem.message.clone(),
             ),
             Ok(backend) => match (&backend.tls, requirements) {
                 (Some(tls), _) if tls.trust.is_some() => (
-                    TransportSecurity::Checked,
+                    TransportSecurity::Verified,
                     Reason::BackendTls,
-                    "every backend is reached over TLS, and its certificate is checked".to_owned(),
+                    "all backends use TLS and their certificates are verified".to_owned(),
                 ),
                 (Some(_), _) => (
-                    TransportSecurity::Unchecked,
+                    TransportSecurity::Unverified,
                     Reason::BackendTls,
                     format!(
-                        "every backend is reached over TLS, but nobody checks the certificate of Service {}; write tls with ca and subjectName for that backend",
+                        "backends use TLS, but the certificate of Service \"{}\" is not verified; set tls.ca and tls.subjectName for that backend",
                         backend.backend.display_name
                     ),
                 ),
@@ -64,50 +64,54 @@ impl Encryption {
                     if requirements.encryption == BackendEncryption::Mesh =>
                 {
                     (
-                        TransportSecurity::Unseen,
+                        TransportSecurity::Unknown,
                         Reason::MeshNotSeen,
                         format!(
-                            "class {} says that a mesh encrypts between proxies and pods; nothing of that can be seen from here",
+                            "class \"{}\" leaves encryption between proxies and pods to a mesh, which cannot be verified",
                             requirements.class
                         ),
                     )
                 }
                 (None, _) => (
-                    TransportSecurity::Clear,
+                    TransportSecurity::Plaintext,
                     Reason::NotEncrypted,
                     backend.plaintext_message(),
                 ),
             },
         };
         Self {
-            way,
+            transport,
             reason,
             message,
         }
     }
 
-    /// The worse one; of two alike the first.
-    pub(super) fn or_worse(first: Option<Self>, other: Self) -> Option<Self> {
+    /// Returns the worse of the two; the first if they are equal.
+    pub(super) fn worst_of(first: Option<Self>, other: Self) -> Option<Self> {
         match first {
-            Some(first) if first.way >= other.way => Some(first),
+            Some(first) if first.transport >= other.transport => Some(first),
             _ => Some(other),
         }
     }
 
-    /// Tells it; while a proxy is not up to date, nobody knows what it does.
-    pub(super) fn tell(&self, conditions: &mut Conditions<'_>, behind: Option<&CheckFailure>) {
+    /// Sets the condition. It is Unknown while a proxy is not up to date, because the old configuration may differ.
+    pub(super) fn set_condition(
+        &self,
+        conditions: &mut Conditions<'_>,
+        behind: Option<&CheckFailure>,
+    ) {
         const CONDITION: ConditionType = ConditionType::BackendEncrypted;
-        match (self.way, behind) {
-            (TransportSecurity::Checked | TransportSecurity::Unchecked, Some(failure)) => {
-                conditions.unknown(CONDITION, failure.reason, &failure.message);
+        match (self.transport, behind) {
+            (TransportSecurity::Verified | TransportSecurity::Unverified, Some(failure)) => {
+                conditions.set_unknown(CONDITION, failure.reason, &failure.message);
             }
-            (TransportSecurity::Checked | TransportSecurity::Unchecked, None) => {
+            (TransportSecurity::Verified | TransportSecurity::Unverified, None) => {
                 conditions.set_true(CONDITION, self.reason, &self.message);
             }
-            (TransportSecurity::Unseen, _) => {
-                conditions.unknown(CONDITION, self.reason, &self.message)
+            (TransportSecurity::Unknown, _) => {
+                conditions.set_unknown(CONDITION, self.reason, &self.message)
             }
-            (TransportSecurity::Clear, _) => {
+            (TransportSecurity::Plaintext, _) => {
                 conditions.set_false(CONDITION, self.reason, &self.message)
             }
         }

@@ -1,7 +1,7 @@
-//! The status of an object in numbers, for whoever watches many of them.
+//! Computes the values of the metrics of an object.
 //!
-//! It is read from the status that is stored, so that every replica says the same, whichever of them wrote
-//! it. What a status tells of certificates in sentences only comes from the index.
+//! They are read from the stored status, so that every replica reports the same, whichever wrote it. Values of
+//! certificates that a status has only in its messages come from the index.
 
 use super::Phase;
 use super::conditions::ConditionType;
@@ -17,113 +17,118 @@ use crate::subject::Subject;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// An object in numbers.
+/// Values of the metrics of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectMetrics {
-    /// Its class; that of the root above it, when others delegate to it. Empty: none.
+    /// Class of the object, or of its root if it has no hostname. Empty if there is none.
     pub class: String,
-    /// As in `status.summary.status`; empty before the first status.
+    /// `status.summary.status`; empty before the first status.
     pub status: String,
-    /// Why it is Ready, or not; empty before the first status.
+    /// Reason of the condition Ready; empty before the first status.
     pub reason: String,
-    /// Whether it is Ready; `None` when its time is over, so that nobody expects it to be.
+    /// True if the object is Ready; `None` if it has expired.
     pub ready: Option<bool>,
-    /// Whether its requests find an endpoint; `None` where that was not judged.
+    /// True if every backend has a ready endpoint; `None` if that was not evaluated.
     pub endpoints_ready: Option<bool>,
-    /// Whether a proxy that takes requests has not loaded what it needs for this object, or cannot use it.
+    /// True if a ready proxy has not loaded, or rejected, the configuration of the object.
     pub proxies_behind: bool,
-    /// In the order of the status; none for an object that was not accepted.
+    /// In the order of the status; empty if the object is not accepted.
     pub hostnames: Vec<HostnameMetrics>,
 }
 
-/// A hostname in numbers.
+/// Values of the metrics of a hostname.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostnameMetrics {
-    /// With the domain of the class filled in.
+    /// Full hostname, with the domain of the class.
     pub name: String,
-    /// Whether a request to it would succeed.
+    /// True if requests to the hostname succeed.
     pub ready: bool,
-    /// When TLS is terminated, and the namespace holds the hostname.
+    /// Present if TLS is terminated and the namespace holds the hostname.
     pub certificate: Option<CertificateMetrics>,
 }
 
-/// The certificate of a hostname in numbers. Of several, the dates are those of the first to expire.
+/// Values of the metrics of a certificate. Of several, the times are those of the first to expire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateMetrics {
-    /// Whether there is one that proxies can serve.
+    /// True if a certificate that proxies can serve is stored.
     pub stored: bool,
-    /// Since when that one is good.
+    /// Start of its validity.
     pub not_before: Option<Timestamp>,
-    /// Until when that one is good.
+    /// End of its validity.
     pub not_after: Option<Timestamp>,
-    /// When cert-manager was to renew it, or is.
+    /// Time at which cert-manager renews it.
     pub renewal: Option<Timestamp>,
-    /// How often in a row issuing has failed; `None` when nobody issues it.
+    /// Number of consecutive failures to issue it; `None` if it is not issued by cert-manager.
     pub failures: Option<u32>,
-    /// Whether every proxy that takes requests presents the stored one; `None` when none of them was
-    /// seen presenting any, or nothing is stored.
+    /// True if every ready proxy presents the stored certificate; `None` if no certificate is stored, or
+    /// none was observed.
     pub served: Option<bool>,
-    /// Until when the one is good that all of them present; `None` when they differ.
+    /// End of the validity of the certificate that all of them present; `None` if they differ.
     pub served_not_after: Option<Timestamp>,
 }
 
 impl Index {
-    /// An object in numbers; `None` when it is gone.
-    pub fn metrics(&self, me: &Subject) -> Option<ObjectMetrics> {
-        let status = &self.entry(me)?.object.reported;
+    /// Returns the values of an object; `None` if it does not exist.
+    pub fn metrics(&self, key: &Subject) -> Option<ObjectMetrics> {
+        let status = &self.entry(key)?.object.reported;
         let phase = status.phase.as_str();
         let ready = condition(status, ConditionType::Ready);
-        let is_ready = ready.is_some_and(|it| it.status == "True");
-        let class = self.class_of(me).map(|class| class.as_str().to_owned());
-        let link = self.linked(me).map(|(_, link)| link);
-        let hostnames = status.hostnames.iter().map(|told| HostnameMetrics {
-            name: told.name.clone(),
-            ready: told.ready,
-            certificate: link.and_then(|link| self.certificate_metrics(me, link, told)),
+        let is_ready = ready.is_some_and(|ready| ready.status == "True");
+        let class = self.class_of(key).map(|class| class.as_str().to_owned());
+        let link = self.linked(key).map(|(_, link)| link);
+        let hostnames = status.hostnames.iter().map(|host| HostnameMetrics {
+            name: host.name.clone(),
+            ready: host.ready,
+            certificate: link.and_then(|link| self.certificate_metrics(key, link, host)),
         });
         Some(ObjectMetrics {
             class: class.or(status.class_name.clone()).unwrap_or_default(),
             status: phase.to_owned(),
-            reason: ready.map(|it| it.reason.clone()).unwrap_or_default(),
+            reason: ready.map(|ready| ready.reason.clone()).unwrap_or_default(),
             ready: (phase != Phase::Expired.as_str()).then_some(is_ready),
             endpoints_ready: endpoints_ready(status),
-            proxies_behind: condition(status, ConditionType::Programmed).is_some_and(holds_up),
+            proxies_behind: condition(status, ConditionType::Programmed)
+                .is_some_and(is_proxies_behind),
             hostnames: hostnames.collect(),
         })
     }
 
     fn certificate_metrics(
         &self,
-        me: &Subject,
+        key: &Subject,
         link: &ResolvedRoot,
-        told: &ReportedHostname,
+        status: &ReportedHostname,
     ) -> Option<CertificateMetrics> {
-        let shown = told.certificate.as_ref()?;
-        let host = Hostname::parse(&told.name).ok()?;
-        let rule = self.tls_owner(me, link, &host).map_or(link, |it| it.link);
+        let certificate = status.certificate.as_ref()?;
+        let host = Hostname::parse(&status.name).ok()?;
+        let owner = self
+            .tls_owner(key, link, &host)
+            .map_or(link, |owner| owner.link);
         let slot = Slot::of_host(&link.class, &host);
         let pairs = self.serving.certificates(&slot).map(|(_, pair)| pair);
         let pairs: Vec<&KeyPair> = pairs.collect();
         let first = pairs.iter().min_by_key(|pair| pair.not_after);
-        let issuance = match rule.source(&host) {
-            Source::Issued(_) => Some(self.issuance(&self.issued_for(rule, &host))),
+        let issuance = match owner.source(&host) {
+            Source::Issued(_) => Some(self.issuance(&self.issued_for(owner, &host))),
             Source::Nowhere | Source::Own(_) | Source::Shared(_) => None,
         };
         Some(CertificateMetrics {
             stored: first.is_some(),
             not_before: first.map(|pair| pair.not_before),
             not_after: first.map(|pair| pair.not_after),
-            renewal: issuance.flatten().and_then(|it| it.renewal_time),
-            failures: issuance.map(|it| it.map_or(0, |it| it.failures)),
-            served: served(told, &shown.fingerprint, &pairs),
-            served_not_after: shown.not_after,
+            renewal: issuance
+                .flatten()
+                .and_then(|issuance| issuance.renewal_time),
+            failures: issuance.map(|issuance| issuance.map_or(0, |issuance| issuance.failures)),
+            served: served(status, &certificate.fingerprint, &pairs),
+            served_not_after: certificate.not_after,
         })
     }
 }
 
 fn condition(status: &ReportedStatus, condition_type: ConditionType) -> Option<&Condition> {
     let mut all = status.conditions.iter();
-    all.find(|it| it.type_ == condition_type.as_str())
+    all.find(|condition| condition.type_ == condition_type.as_str())
 }
 
 fn endpoints_ready(status: &ReportedStatus) -> Option<bool> {
@@ -138,22 +143,22 @@ fn endpoints_ready(status: &ReportedStatus) -> Option<bool> {
 }
 
 fn is_one_of(reason: &str, reasons: &[Reason]) -> bool {
-    reasons.iter().any(|it| it.as_str() == reason)
+    reasons.iter().any(|one| one.as_str() == reason)
 }
 
-/// Whether it is proxies that Programmed waits for.
-fn holds_up(programmed: &Condition) -> bool {
+/// Returns true if Programmed is false because of a proxy.
+fn is_proxies_behind(programmed: &Condition) -> bool {
     let proxies = [Reason::ProxiesBehind, Reason::ProxyRefused];
     programmed.status == "False" && is_one_of(&programmed.reason, &proxies)
 }
 
-/// A status has a fingerprint when all proxies present the same; else its reason says whether one presents
-/// something else, or whether nobody is there to present anything.
-fn served(told: &ReportedHostname, fingerprint: &str, pairs: &[&KeyPair]) -> Option<bool> {
+/// Returns true if all proxies present a stored certificate. The status has a fingerprint if all proxies present
+/// the same certificate; otherwise its reason tells a differing one from none at all.
+fn served(status: &ReportedHostname, fingerprint: &str, pairs: &[&KeyPair]) -> Option<bool> {
     let differ = [Reason::CertificateNotServed, Reason::CertificateExpired];
     match (pairs, fingerprint) {
         ([], _) => None,
-        (_, "") => is_one_of(&told.reason, &differ).then_some(false),
-        (pairs, shown) => Some(pairs.iter().any(|pair| pair.fingerprint == shown)),
+        (_, "") => is_one_of(&status.reason, &differ).then_some(false),
+        (pairs, fingerprint) => Some(pairs.iter().any(|pair| pair.fingerprint == fingerprint)),
     }
 }

@@ -1,7 +1,6 @@
-//! What is told of an object or a class: the truth at one moment.
+//! Computes the status of ExposedPorts and ExposeClasses from the index, observed state and the time.
 //!
-//! A status is a function of the index, of what was seen outside, and of the time that is passed in.
-//! [`checks`] decides whether a request would succeed; here the answer gets its form.
+//! [`checks`] decides whether requests succeed; this module turns the result into a status.
 
 mod certificate_checks;
 mod checks;
@@ -29,7 +28,7 @@ use crate::subject::Subject;
 use crate::validate::ValidationError;
 use checks::{CheckContext, CheckFailure, CheckFailures};
 use conditions::{ConditionType, Conditions};
-use destinations::{Destinations, told};
+use destinations::{Destinations, join_messages};
 pub use diagnostics::Diagnostic;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -38,22 +37,22 @@ use portolan_crds::{
     CHILDREN_MAX, CertificateStatus, ChildRef, ExposedPortStatus, HostnameStatus, Summary,
 };
 
-/// What an object comes to, for the column of `kubectl get`; the worst first.
+/// Summary of an object for the status column of `kubectl get`, from worst to best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Its time is over, or its Lease lapsed.
+    /// The object, or its Lease, has expired.
     Expired,
-    /// It breaks a rule, or has no class.
+    /// A field is invalid, or the object has no class.
     Invalid,
-    /// Others may delegate to it, and nobody with a hostname does.
+    /// No object with a hostname delegates to it.
     Orphaned,
-    /// Others have all of its hostnames.
+    /// All of its hostnames belong to other objects.
     Conflicted,
-    /// It was never ready yet.
+    /// It has not been ready yet.
     Pending,
-    /// It is not ready, but was, or some of its hostnames are.
+    /// It is not ready, but was before, or some of its hostnames are.
     Degraded,
-    /// A request to each of its hostnames would succeed.
+    /// Requests to each of its hostnames succeed.
     Ready,
 }
 
@@ -70,36 +69,36 @@ impl Phase {
         }
     }
 
-    /// Whether the object was ready once.
+    /// Returns true if the stored status says that the object was ready before.
     fn was_ready(reported: &ReportedStatus) -> bool {
         [Self::Ready.as_str(), Self::Degraded.as_str()].contains(&reported.phase.as_str())
     }
 }
 
 impl Index {
-    /// The status of an ExposedPort; `None` when it is gone.
+    /// Returns the status of an ExposedPort; `None` if it does not exist.
     ///
-    /// Equal input gives an equal status, and times are kept where nothing changed, so it need only be
-    /// written when it differs from what is stored.
+    /// Equal input gives an equal status, and transition times are kept, so a status need only be written if it
+    /// differs from the stored one.
     pub fn status(
         &self,
         object: &Subject,
-        seen: &Observed,
+        observed: &Observed,
         now: Timestamp,
     ) -> Option<ExposedPortStatus> {
         let entry = self.entry(object)?;
         Some(match &entry.link {
-            Ok(Link::Root(link)) => self.status_of_linked(object, entry, link, seen, now),
-            Ok(Link::Child(child)) => self.status_of_child(object, entry, child, seen, now),
+            Ok(Link::Root(link)) => self.status_of_linked(object, entry, link, observed, now),
+            Ok(Link::Child(child)) => self.status_of_child(object, entry, child, observed, now),
             Err(problems) => rejected(entry, problems, now),
         })
     }
 
-    /// When the status must be judged again without any event, because a certificate expires.
+    /// Returns the time at which the status changes without an event, because a certificate expires.
     pub fn recheck_at(
         &self,
         object: &Subject,
-        seen: &Observed,
+        observed: &Observed,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let (_, link) = self.linked(object)?;
@@ -112,11 +111,11 @@ impl Index {
                     .certificates(&slot)
                     .map(|(_, pair)| pair.not_after)
                     .collect();
-                let seen = seen
+                let served = observed
                     .proxies
                     .iter()
                     .filter_map(|proxy| proxy.served.get(host.as_str()));
-                seen.map(|served| served.not_after).chain(pairs)
+                served.map(|served| served.not_after).chain(pairs)
             })
             .filter(|not_after| *not_after > now)
             .min()
@@ -124,30 +123,28 @@ impl Index {
 
     fn status_of_linked(
         &self,
-        me: &Subject,
+        key: &Subject,
         entry: &Entry,
         link: &ResolvedRoot,
-        seen: &Observed,
+        observed: &Observed,
         now: Timestamp,
     ) -> ExposedPortStatus {
         let object = &entry.object;
-        let context = CheckContext::new(self, me, object, link, seen, now);
+        let context = CheckContext::new(self, key, object, link, observed, now);
         let failures = CheckFailures::collect(&context);
         let mut conditions = Conditions::new(object.generation, &object.reported.conditions, now);
-        let notice = warnings(link).into_iter().next();
-        match &notice {
-            None => conditions.set_true(
-                ConditionType::Accepted,
-                Reason::Accepted,
-                "the object is valid",
-            ),
+        let warning = warnings(link).into_iter().next();
+        match &warning {
+            None => {
+                conditions.set_true(ConditionType::Accepted, Reason::Accepted, "object is valid")
+            }
             Some((reason, message)) => {
                 conditions.set_true(ConditionType::Accepted, *reason, message)
             }
         }
-        let certificates = certificates_hold(&context);
+        let certificates = certificates_ready(&context);
         let destinations = context.destinations();
-        judge_aspects(
+        set_conditions_of_references(
             &mut conditions,
             destinations,
             certificates,
@@ -158,7 +155,7 @@ impl Index {
             None => conditions.set_true(
                 ConditionType::Ready,
                 Reason::Serving,
-                "a request to each hostname would succeed",
+                "every hostname is ready to serve requests",
             ),
             Some(failure) => {
                 conditions.set_false(ConditionType::Ready, failure.reason, &failure.message)
@@ -170,7 +167,7 @@ impl Index {
             .map(|host| hostname(&context, host, failures.of(host).first()))
             .collect();
         let summary = Summary {
-            status: verdict(&context, &hostnames, &object.reported)
+            status: phase(&context, &hostnames, &object.reported)
                 .as_str()
                 .to_owned(),
             hosts: hosts(&link.hostnames),
@@ -183,45 +180,45 @@ impl Index {
             summary: Some(summary),
             description: match worst {
                 Some(failure) => failure.message.clone(),
-                None => match notice.or_else(|| destinations.warning()) {
-                    Some((_, message)) => format!("valid, but {message}"),
+                None => match warning.or_else(|| destinations.warning()) {
+                    Some((_, message)) => format!("valid, with a warning: {message}"),
                     None => "valid".to_owned(),
                 },
             },
             conditions: conditions.finish(),
             hostnames,
             addresses: context.addresses.to_vec(),
-            children: applied(&context.children, seen),
+            children: applied(&context.children, observed),
         }
     }
 }
 
-/// The conditions between Accepted and Ready.
-fn judge_aspects<'a>(
+/// Sets the conditions between Accepted and Ready.
+fn set_conditions_of_references<'a>(
     conditions: &mut Conditions<'_>,
     destinations: &Destinations,
     certificates: (ConditionType, Reason, &str),
     failing: impl Fn(ConditionType) -> Option<&'a CheckFailure>,
 ) {
-    let told = |warnings: &[Unresolved], reason: Reason, message: &str| {
-        told(warnings).unwrap_or_else(|| (reason, message.to_owned()))
+    let warning_or = |warnings: &[Unresolved], reason: Reason, message: &str| {
+        join_messages(warnings).unwrap_or_else(|| (reason, message.to_owned()))
     };
-    let resolved = told(
-        &destinations.misunderstood,
+    let resolved = warning_or(
+        &destinations.unsupported,
         Reason::ResolvedRefs,
-        "what the object refers to is there",
+        "all references are resolved",
     );
-    let endpoints = told(
-        &destinations.left_out,
+    let endpoints = warning_or(
+        &destinations.excluded,
         Reason::EndpointsReady,
-        "at least one pod is ready",
+        "every backend has at least one ready endpoint",
     );
     for (condition_type, reason, message) in [
         (ConditionType::ResolvedRefs, resolved.0, resolved.1.as_str()),
         (
             ConditionType::Programmed,
             Reason::Programmed,
-            "every ready proxy has what it needs",
+            "all ready proxies have loaded the current configuration",
         ),
         certificates,
         (
@@ -236,14 +233,17 @@ fn judge_aspects<'a>(
         }
     }
     if let Some(encryption) = &destinations.encryption {
-        encryption.tell(conditions, failing(ConditionType::BackendEncrypted));
+        encryption.set_condition(conditions, failing(ConditionType::BackendEncrypted));
     }
 }
 
-/// The children that are stored as they should be.
-fn applied(children: &[crate::Child], seen: &Observed) -> Vec<ChildRef> {
+/// Returns the children that are applied.
+fn applied(children: &[crate::Child], observed: &Observed) -> Vec<ChildRef> {
     let applied = |child: &&crate::Child| {
-        matches!(seen.children.get(&child.key()), Some(ChildState::Applied))
+        matches!(
+            observed.children.get(&child.key()),
+            Some(ChildState::Applied)
+        )
     };
     let children = children.iter().filter(applied);
     children
@@ -252,12 +252,12 @@ fn applied(children: &[crate::Child], seen: &Observed) -> Vec<ChildRef> {
         .collect()
 }
 
-/// What an object is told that is valid, and of which not everything can be done.
+/// Returns the warnings of a valid object.
 fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
     const VERSION_RAISED: &str =
-        "spec.tls.minVersion: 1.1 is served as 1.2 and up (RFC 8996); write \"1.2\"";
+        "spec.tls.minVersion: TLS 1.1 is deprecated (RFC 8996), so the minimum is 1.2; set \"1.2\"";
     let raised = link.tls.raised.then_some(VERSION_RAISED);
-    let raised = raised.map(|told| (Reason::TlsVersionRaised, told.to_owned()));
+    let raised = raised.map(|message| (Reason::TlsVersionRaised, message.to_owned()));
     let refused = link.refused_annotations.first().map(|first| {
         let more = match link.refused_annotations.len() {
             1 => String::new(),
@@ -266,7 +266,7 @@ fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
         (
             Reason::AnnotationNotAllowed,
             format!(
-                "spec.annotations[{first}]{more}: class {} does not allow it, so it is not on the Ingress; have it added to spec.annotations.allow there, or leave it out",
+                "spec.annotations[{first}]{more}: Forbidden: not allowed by ExposeClass \"{}\" and not copied to the Ingress; add it to spec.annotations.allow of the class, or remove it",
                 link.class
             ),
         )
@@ -274,16 +274,16 @@ fn warnings(link: &ResolvedRoot) -> Vec<(Reason, String)> {
     raised.into_iter().chain(refused).collect()
 }
 
-/// The status of an object that is not accepted: nothing beyond that was judged.
+/// Returns the status of an object that is not accepted; the other conditions are not evaluated.
 fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> ExposedPortStatus {
     let object = &entry.object;
-    let origin = object.origin();
-    let told: Vec<_> = problems.iter().map(|error| error.message(origin)).collect();
-    let message = told.join(". ");
+    let origin = entry.object.origin();
+    let messages: Vec<_> = problems.iter().map(|error| error.message(origin)).collect();
+    let message = messages.join(". ");
     let reason = problems.first().map(ValidationError::reason);
     let reason = reason.unwrap_or(Reason::InvalidSpec);
-    let (verdict, ends) = match problems.first() {
-        // When it would lapse otherwise is another time with each renewal, and not worth a write each.
+    let (phase, ends) = match problems.first() {
+        // Only once it has lapsed: each renewal moves the time, which is not worth a write.
         Some(ValidationError::LeaseLapsed { at, .. }) => (Phase::Expired, at.to_string()),
         Some(ValidationError::Expired { .. }) => (Phase::Expired, ends(object)),
         _ => (Phase::Invalid, ends(object)),
@@ -296,19 +296,19 @@ fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> Expo
         ConditionType::CertificatesReady,
         ConditionType::EndpointsReady,
     ] {
-        conditions.unknown(
+        conditions.set_unknown(
             condition_type,
             reason,
-            "not judged, because the object is not accepted",
+            "not evaluated because the object is not accepted",
         );
     }
     conditions.set_false(ConditionType::Ready, reason, &message);
     ExposedPortStatus {
         observed_generation: Some(object.generation),
-        // Kept, so that a class that is back, or a mistake put right, finds the object where it was.
+        // Kept, so that the object has its class again once the class exists or the error is fixed.
         class_name: object.reported.class_name.clone(),
         summary: Some(Summary {
-            status: verdict.as_str().to_owned(),
+            status: phase.as_str().to_owned(),
             ends,
             ..Summary::default()
         }),
@@ -318,36 +318,37 @@ fn rejected(entry: &Entry, problems: &[ValidationError], now: Timestamp) -> Expo
     }
 }
 
-fn certificates_hold(context: &CheckContext<'_>) -> (ConditionType, Reason, &'static str) {
-    match context.terminates_tls() {
-        false => (
+fn certificates_ready(context: &CheckContext<'_>) -> (ConditionType, Reason, &'static str) {
+    if context.terminates_tls() {
+        (
+            ConditionType::CertificatesReady,
+            Reason::CertificatesServed,
+            "all ready proxies present the certificate of every hostname",
+        )
+    } else {
+        (
             ConditionType::CertificatesReady,
             Reason::TlsDisabled,
             "TLS is disabled",
-        ),
-        true => (
-            ConditionType::CertificatesReady,
-            Reason::CertificatesServed,
-            "every ready proxy presents the certificate of each hostname",
-        ),
+        )
     }
 }
 
-fn verdict(
+fn phase(
     context: &CheckContext<'_>,
     hostnames: &[HostnameStatus],
-    stored: &ReportedStatus,
+    reported: &ReportedStatus,
 ) -> Phase {
     if context
         .link
         .hostnames
         .iter()
-        .all(|host| context.has_lost(host))
+        .all(|host| context.is_taken(host))
     {
         Phase::Conflicted
     } else if hostnames.iter().all(|host| host.ready) {
         Phase::Ready
-    } else if hostnames.iter().any(|host| host.ready) || Phase::was_ready(stored) {
+    } else if hostnames.iter().any(|host| host.ready) || Phase::was_ready(reported) {
         Phase::Degraded
     } else {
         Phase::Pending
@@ -357,7 +358,7 @@ fn verdict(
 fn hostname(
     context: &CheckContext<'_>,
     host: &Hostname,
-    failing: Option<&CheckFailure>,
+    failure: Option<&CheckFailure>,
 ) -> HostnameStatus {
     let (since, holder) = match context.standing(host) {
         Standing::Held { since } => {
@@ -385,11 +386,11 @@ fn hostname(
         } else {
             format!("{scheme}://{host}")
         },
-        ready: failing.is_none(),
-        reason: failing
+        ready: failure.is_none(),
+        reason: failure
             .map(|failure| failure.reason.to_string())
             .unwrap_or_default(),
-        message: failing
+        message: failure
             .map(|failure| failure.message.clone())
             .unwrap_or_default(),
         held_since: since,
@@ -399,7 +400,7 @@ fn hostname(
 }
 
 fn certificate(context: &CheckContext<'_>, host: &Hostname) -> Option<CertificateStatus> {
-    if context.has_lost(host) || !matches!(context.standing(host), Standing::Held { .. }) {
+    if context.is_taken(host) || !matches!(context.standing(host), Standing::Held { .. }) {
         return None;
     }
     let (_, link) = context.tls_owner(host);
@@ -446,7 +447,7 @@ fn expires(hostnames: &[HostnameStatus]) -> String {
         .iter()
         .filter_map(|host| host.certificate.as_ref());
     let earliest = certificates
-        .filter_map(|it| it.not_after.as_ref())
+        .filter_map(|certificate| certificate.not_after.as_ref())
         .map(|Time(time)| *time)
         .min();
     earliest.map(|time| time.to_string()).unwrap_or_default()

@@ -1,14 +1,15 @@
-//! The proxies of a class, as every object of the class depends on them.
+//! Checks of the proxies of a class, on which every object of the class depends.
 
 use crate::index::Index;
-use crate::names::{ClassName, ObjectRef};
+use crate::names::ClassName;
+use crate::names::ObjectRef;
 use crate::observed::{AckState, ObservedProxy};
 use crate::proxy_service;
 use crate::reason::Reason;
 use portolan_crds::Address;
 use portolan_discovery::table::ResourceName;
 
-/// What a ready proxy has not loaded, or cannot use.
+/// Returns the first resource that a ready proxy rejected or, if none, has not loaded.
 pub(super) fn not_loaded(
     proxies: &[ObservedProxy],
     names: &[ResourceName],
@@ -18,8 +19,8 @@ pub(super) fn not_loaded(
         for name in names {
             match proxy.acks.get(name) {
                 Some(AckState::Acknowledged) => {}
-                Some(AckState::Refused(told)) => {
-                    let message = format!("proxy {} cannot use {name}: {told}", proxy.name);
+                Some(AckState::Refused(error)) => {
+                    let message = format!("proxy \"{}\" rejected {name}: {error}", proxy.name);
                     return Some((Reason::ProxyRefused, message));
                 }
                 Some(AckState::Behind) | None => {
@@ -29,39 +30,46 @@ pub(super) fn not_loaded(
         }
     }
     let (proxy, name) = behind?;
-    let message = format!("proxy {} has not loaded the newest {name} yet", proxy.name);
+    let message = format!(
+        "waiting for proxy \"{}\" to load the current {name}",
+        proxy.name
+    );
     Some((Reason::ProxiesBehind, message))
 }
 
 impl Index {
-    /// Why nobody gets to the proxies of a class.
-    pub(super) fn shut(
+    /// Returns why the proxies of a class are not reachable.
+    pub(super) fn proxies_unreachable(
         &self,
         class: &ClassName,
         proxies: &[ObservedProxy],
     ) -> Option<(Reason, String)> {
         let service = proxy_service(&self.namespace, class);
         let (reason, message) = if !proxies.iter().any(|proxy| proxy.ready) {
-            let told = format!("no proxy of class {class} takes requests");
-            (Reason::NoReadyProxy, told)
+            let message = format!("class \"{class}\" has no ready proxy");
+            (Reason::NoReadyProxy, message)
         } else if !self.services.is_reachable(&service) {
-            let told = format!("no proxy of class {class} is an endpoint of its Service yet");
-            (Reason::NoReadyProxy, told)
+            let message = format!(
+                "waiting for a ready proxy of class \"{class}\" to become an endpoint of its Service"
+            );
+            (Reason::NoReadyProxy, message)
         } else if self.addresses(class).is_empty() {
-            let told = format!("the Service of the proxies of class {class} has no address yet");
-            (Reason::NoAddress, told)
+            let message = format!(
+                "waiting for the proxy Service of class \"{class}\" to be assigned an address"
+            );
+            (Reason::NoAddress, message)
         } else {
             return None;
         };
         Some((reason, message))
     }
 
-    /// Where the hostnames of an Ingress lead: to the proxies of its class, when they serve any of them.
+    /// Returns the addresses of the proxies that serve a hostname of the Ingress; empty if none does.
     pub fn addresses_of_ingress(&self, ingress: &ObjectRef) -> &[Address] {
         let hosts = self.hosts_of_ingress(ingress).into_iter();
-        let mut links = hosts.filter_map(|me| {
-            let (_, link) = self.linked(&me)?;
-            self.served(&me, link).next().map(|_| link)
+        let mut links = hosts.filter_map(|key| {
+            let (_, link) = self.linked(&key)?;
+            self.served(&key, link).next().map(|_| link)
         });
         links
             .next()
@@ -69,7 +77,7 @@ impl Index {
             .unwrap_or_default()
     }
 
-    /// Where the proxies of a class are reached.
+    /// Returns the addresses of the proxies of a class.
     pub(super) fn addresses(&self, class: &ClassName) -> &[Address] {
         let service = self.services.get(&proxy_service(&self.namespace, class));
         service

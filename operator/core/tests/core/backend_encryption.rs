@@ -107,7 +107,7 @@ fn over_tls_it_is_told_whether_anybody_checks_to_whom() {
         &world,
         "True",
         Reason::BackendTls,
-        "every backend is reached over TLS, but nobody checks the certificate of Service shop",
+        "backends use TLS, but the certificate of Service \"shop\" is not verified",
     );
     let mut ca = secret("ca", "", "");
     let pem = k8s_openapi::ByteString(GOOD.certificate.as_bytes().to_vec());
@@ -120,14 +120,14 @@ fn over_tls_it_is_told_whether_anybody_checks_to_whom() {
         &world,
         "True",
         Reason::BackendTls,
-        "every backend is reached over TLS, and its certificate is checked",
+        "all backends use TLS and their certificates are verified",
     );
     put_routes(
         &mut world,
         json!([backend("/", checked), backend("/b", json!({"tls": {}}))]),
     );
     assert!(
-        told(&world.status()).2.contains("nobody checks"),
+        told(&world.status()).2.contains("is not verified"),
         "the weaker one counts"
     );
 }
@@ -141,7 +141,12 @@ fn nothing_is_claimed_while_a_proxy_may_still_do_otherwise() {
         .proxy()
         .acks
         .insert(virtual_host(HOST), AckState::Behind);
-    is(&world, "Unknown", Reason::ProxiesBehind, "proxy proxy-0");
+    is(
+        &world,
+        "Unknown",
+        Reason::ProxiesBehind,
+        "waiting for proxy \"proxy-0\"",
+    );
     put_service(&mut world, "shop", "http");
     is(&world, "False", Reason::NotEncrypted, "spec.service");
 }
@@ -263,18 +268,13 @@ fn of_a_mesh_nothing_is_claimed() {
         &world,
         "Unknown",
         Reason::MeshNotSeen,
-        "class public says that a mesh",
+        "class \"public\" leaves encryption",
     );
     world.is(Reason::Serving);
     assert_eq!(actions(&world), ["team-a/shop:http"]);
     put_service(&mut world, "shop", "https");
     world.see_everything();
-    is(
-        &world,
-        "True",
-        Reason::BackendTls,
-        "every backend is reached over TLS",
-    );
+    is(&world, "True", Reason::BackendTls, "backends use TLS");
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn a_childs_status_tells_of_its_own_backends_under_the_class_of_its_root() {
     world.see_everything();
     assert_eq!(actions(&world), ["BackendNotEncrypted", "team-a/tls:http"]);
     assert_eq!(of_child(&world).1, "BackendNotEncrypted");
-    is(&world, "True", Reason::BackendTls, "every backend");
+    is(&world, "True", Reason::BackendTls, "backends use TLS");
     class(&mut world, "Mesh");
     assert_eq!(of_child(&world).1, "MeshNotSeen");
 

@@ -41,7 +41,7 @@ fn each_way_in_which_a_secret_is_broken_has_its_reason() {
         let status = world.status();
         assert_eq!(condition(&status, "ResolvedRefs").1, reason.as_str());
         assert!(
-            status.description.contains("Secret own"),
+            status.description.contains("Secret \"own\""),
             "{}",
             status.description
         );

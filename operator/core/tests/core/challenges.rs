@@ -212,7 +212,7 @@ fn what_a_challenge_waits_for_and_what_the_server_said_is_told_of_its_hostname()
     world.is(Reason::CertificatePending);
     assert_eq!(
         told(&world),
-        format!("{HOST}: HTTP-01 challenge: {waiting}")
+        format!("{HOST}: waiting for HTTP-01 challenge: {waiting}")
     );
 
     let said = "urn:ietf:params:acme:error:unauthorized: got 404";
@@ -220,7 +220,7 @@ fn what_a_challenge_waits_for_and_what_the_server_said_is_told_of_its_hostname()
     world.is(Reason::ChallengeFailed);
     assert_eq!(
         told(&world),
-        format!("{HOST}: the HTTP-01 challenge failed: {said}")
+        format!("{HOST}: HTTP-01 challenge failed: {said}")
     );
 
     let affected = world.apply(event("invalid", said));
@@ -243,5 +243,8 @@ fn of_several_challenges_the_newest_counts_and_those_of_other_names_do_not() {
         world.apply(Event::Challenge(applied(it)));
     }
     world.is(Reason::CertificatePending);
-    assert_eq!(told(&world), format!("{HOST}: HTTP-01 challenge: waiting"));
+    assert_eq!(
+        told(&world),
+        format!("{HOST}: waiting for HTTP-01 challenge: waiting")
+    );
 }

@@ -87,9 +87,9 @@ fn a_class_that_is_deleted_serves_on_and_names_whom() {
     assert_eq!(status.conditions[0].reason, Reason::InUse.as_str());
     assert_eq!(status.conditions[0].status, "False");
     assert!(
-        status
-            .description
-            .contains("ExposedPort team-a/a, ExposedPort team-a/b, ExposedPort team-a/c, 1 more;"),
+        status.description.contains(
+            r#"ExposedPort "team-a/a", ExposedPort "team-a/b", ExposedPort "team-a/c", 1 more;"#
+        ),
         "{status:?}"
     );
     assert_eq!(world.finalizers(), None);

@@ -207,10 +207,10 @@ fn a_mistake_takes_its_field_away_and_no_object() {
     ] {
         assert!(accepted.message.contains(sentence), "{accepted:?}");
     }
-    let told = world.index.class_complaints(&class_name("public"));
+    let told = world.index.class_diagnostics(&class_name("public"));
     assert_eq!(told.len(), 5, "one by one: {told:?}");
 
     put_class(&mut world, json!({"timeouts": {"idle": "5m"}}));
     assert_eq!(class_status(&world).description, "valid");
-    assert_eq!(world.index.class_complaints(&class_name("public")), []);
+    assert_eq!(world.index.class_diagnostics(&class_name("public")), []);
 }

@@ -245,7 +245,10 @@ fn another_namespace_loses_and_reads_who_holds_the_hostname() {
     let thief = Subject::ingress_host(&ObjectRef::new("team-b", "thief"), &host(HOST));
     let (held, told) = reason(&world, &thief);
     assert_eq!(held, Reason::HostnameHeld.as_str());
-    assert!(told.contains("held by namespace team-a"), "{told}");
+    assert!(
+        told.contains("already in use by namespace \"team-a\""),
+        "{told}"
+    );
     let address = "203.0.113.7";
     let shown = |name, ingress| {
         let shown = world
@@ -274,7 +277,7 @@ fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route(
     assert!(matches!(found[0].action, Action::Respond(_)), "{found:?}");
     let (conflict, told) = reason(&world, &of_shop(HOST));
     assert_eq!(conflict, Reason::RouteConflict.as_str());
-    let sentence = "spec.rules[0].http.paths[0]: the older ExposedPort team-a/first has a route";
+    let sentence = "spec.rules[0].http.paths[0]: conflicts on hostname";
     assert!(told.contains(sentence), "{told}");
     // And the other way round.
     put(
@@ -295,7 +298,7 @@ fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route(
     assert!(
         status
             .description
-            .contains("the older Ingress team-a/elder"),
+            .contains("the older Ingress \"team-a/elder\""),
         "{}",
         status.description
     );
@@ -445,7 +448,7 @@ fn a_class_that_only_an_ingress_uses_is_in_use() {
         .class_status(&class_name("public"), &Observed::default(), now());
     let told = serde_json::to_string(&status).unwrap();
     assert!(
-        told.contains("goes on serving Ingress team-a/shop"),
+        told.contains(r#"still used by Ingress \"team-a/shop\""#),
         "{told}"
     );
 }

@@ -106,7 +106,7 @@ fn what_is_no_pod_of_the_namespace_is_never_contacted_and_the_rest_is_served() {
         world
             .status()
             .description
-            .starts_with("valid, but endpoint 10.0.0.2")
+            .starts_with("valid, with a warning: endpoint 10.0.0.2")
     );
 
     world.apply(Event::Pod(gone("team-a", "own")));

@@ -244,7 +244,7 @@ fn a_certificate_of_the_class_serves_the_hostnames_that_it_is_shared_for() {
     assert_eq!(reason(&world, 0), "SecretNotFound");
     let told = world.status().hostnames[0].message.clone();
     assert!(
-        told.contains("portolan-system/wildcard") && told.contains("class public"),
+        told.contains("portolan-system/wildcard") && told.contains("class \"public\""),
         "{told}"
     );
 

@@ -254,7 +254,7 @@ fn one_dead_hostname_degrades_and_names_itself() {
     let ready: Vec<bool> = status.hostnames.iter().map(|it| it.ready).collect();
     assert_eq!(ready, [true, false]);
     assert!(
-        status.description.starts_with("b.example.com: "),
+        status.description.contains("hostname \"b.example.com\""),
         "{}",
         status.description
     );

@@ -278,7 +278,7 @@ fn how_tls_is_spoken_is_told_with_the_host() {
         ("True".into(), "TlsVersionRaised".into())
     );
     assert!(
-        status.description.contains("write \"1.2\""),
+        status.description.contains("set \"1.2\""),
         "{}",
         status.description
     );
@@ -328,7 +328,7 @@ fn a_class_has_settings_a_default_certificate_and_seeds_that_change_with_time() 
         status.unwrap().description
     };
     assert!(
-        told(&world).contains("there is no Secret team-a/fallback"),
+        told(&world).contains("Secret \"team-a/fallback\" not found"),
         "{}",
         told(&world)
     );

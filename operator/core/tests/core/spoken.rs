@@ -213,7 +213,10 @@ fn words_that_nobody_understands_are_told_and_close_nothing() {
         world.is(Reason::Serving);
         let expected = ("True".to_owned(), "UnsupportedProtocol".to_owned());
         assert_eq!(condition(&status, "ResolvedRefs"), expected);
-        let description = status.description.strip_prefix("valid, but ").unwrap();
+        let description = status
+            .description
+            .strip_prefix("valid, with a warning: ")
+            .unwrap();
         assert!(description.starts_with(told), "{description}");
         say(&mut world, "", None);
         assert_eq!(world.status().description, "valid");

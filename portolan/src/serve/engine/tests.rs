@@ -239,7 +239,10 @@ fn reports_an_issuer_as_unavailable() {
     let batch = fixture.write("shop.yaml", &text).unwrap();
     fixture.accept(&batch);
     let (_, description) = fixture.reported("shop").unwrap();
-    assert!(description.contains("has no cert-manager"), "{description}");
+    assert!(
+        description.contains("cert-manager is not installed"),
+        "{description}"
+    );
 }
 
 #[test]

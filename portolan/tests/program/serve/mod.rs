@@ -111,7 +111,7 @@ fn serves_and_replaces_an_added_certificate() {
         pending["status"]["description"]
             .as_str()
             .unwrap()
-            .contains("there is no Secret own")
+            .contains("Secret \"own\" not found")
     );
     assert_eq!(
         fixture.get(HOST).unwrap().0,
