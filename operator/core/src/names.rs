@@ -142,9 +142,10 @@ impl ObjectRef {
 
     /// Name in messages to a namespace: without the namespace where it is the same.
     pub(crate) fn display_name(&self, namespace: &str) -> String {
-        match self.namespace == namespace {
-            true => self.name.clone(),
-            false => self.to_string(),
+        if self.namespace == namespace {
+            self.name.clone()
+        } else {
+            self.to_string()
         }
     }
 

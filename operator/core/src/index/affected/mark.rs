@@ -17,7 +17,7 @@ pub(in crate::index) enum Claimants {
 
 impl Index {
     /// Marks what an object serves as it stands, by itself or under others, whose routes those outdo,
-    /// and everybody that it is related to.
+    /// and every exposure that it is related to.
     pub(in crate::index) fn mark_replaced(
         &self,
         subject: &Subject,
@@ -33,7 +33,7 @@ impl Index {
         affected.objects.extend(self.delegated_to_by(subject));
     }
 
-    /// Marks hostnames, those below a wildcard among them, and perhaps everybody who wants them and
+    /// Marks hostnames, those below a wildcard among them, and perhaps every claimant of them and
     /// every resource that depends on them.
     pub(in crate::index) fn mark_hosts<'a>(
         &self,

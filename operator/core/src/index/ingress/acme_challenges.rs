@@ -72,9 +72,10 @@ impl Challenges {
 /// `None` where the name is none that could be exposed.
 fn read(challenge: &Challenge) -> Option<(Hostname, ChallengeState)> {
     let spec = &challenge.spec;
-    let host = match spec.wildcard {
-        true => Hostname::parse(&format!("*.{}", spec.dns_name)),
-        false => Hostname::parse(&spec.dns_name),
+    let host = if spec.wildcard {
+        Hostname::parse(&format!("*.{}", spec.dns_name))
+    } else {
+        Hostname::parse(&spec.dns_name)
     };
     let status = challenge.status.clone().unwrap_or_default();
     let created = challenge.metadata.creation_timestamp.as_ref();

@@ -29,7 +29,7 @@ pub(crate) struct Solvers {
 /// Solver, from its Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Solver {
-    /// Whose proxies are to answer; `None`: anybody's.
+    /// Whose proxies are to answer; `None`: those of any class.
     class: Option<String>,
     routes: Vec<ChallengeRoute>,
 }

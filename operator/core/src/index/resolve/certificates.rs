@@ -157,17 +157,19 @@ impl Issued {
 
     /// The Certificate that is made for a hostname.
     pub(crate) fn certificate(&self, host: &Hostname) -> ObjectRef {
-        match self.is_together {
-            true => self.together.clone(),
-            false => self.alone(host),
+        if self.is_together {
+            self.together.clone()
+        } else {
+            self.alone(host)
         }
     }
 
     /// The Certificate that was created for it before its class changed to another mode.
     pub(crate) fn former(&self, host: &Hostname) -> ObjectRef {
-        match self.is_together {
-            true => self.alone(host),
-            false => self.together.clone(),
+        if self.is_together {
+            self.alone(host)
+        } else {
+            self.together.clone()
         }
     }
 
@@ -210,9 +212,10 @@ impl Index {
         let slot = Slot::of_host(&link.class, host);
         let serves = |secret: &ObjectRef| self.serving.judge(secret, &slot) == Some(Ok(()));
         let (wanted, former) = (link.issued.certificate(host), link.issued.former(host));
-        match !serves(&wanted) && serves(&former) {
-            true => former,
-            false => wanted,
+        if !serves(&wanted) && serves(&former) {
+            former
+        } else {
+            wanted
         }
     }
 }

@@ -106,8 +106,8 @@ impl Index {
         Some((&entry.object, entry.link.as_ref().ok()?.routing()))
     }
 
-    /// The routes of an object that serves a hostname, and of everybody that it delegates to. `rule` is the
-    /// object whose word on TLS counts there.
+    /// The routes of an object that serves a hostname, and of every object below it. `rule` is the
+    /// object whose TLS settings count there.
     pub(crate) fn effective_routes<'a>(
         &'a self,
         root: Server<'a>,
@@ -203,7 +203,7 @@ impl Index {
         permitted.cloned().collect()
     }
 
-    /// Everybody below an object, nearest first.
+    /// Every object below one, nearest first.
     pub(crate) fn descendants(&self, subject: &Subject) -> Vec<Subject> {
         reached(subject, |from| self.delegates(from))
     }
@@ -216,7 +216,7 @@ impl Index {
             .collect()
     }
 
-    /// An object and everybody above it, permitted or not: what they serve may say why not.
+    /// An object and all above it, permitted or not: the status of those that serve it may report why not.
     pub(crate) fn delegating_to(&self, subject: &Subject) -> BTreeSet<Subject> {
         let above = reached(subject, |from| {
             self.users.delegating_to(from).cloned().collect()
@@ -224,7 +224,7 @@ impl Index {
         above.into_iter().chain([subject.clone()]).collect()
     }
 
-    /// Everybody below an object, permitted or not: their status says who delegates to them.
+    /// Every object below one, permitted or not: their status reports who delegates to them.
     pub(crate) fn delegated_to_by(&self, subject: &Subject) -> Vec<Subject> {
         reached(subject, |from| {
             let routing = self.routing(from).map(|(_, routing)| routing);
@@ -267,7 +267,7 @@ fn cycle_path(from: &Subject, path: &[Subject]) -> String {
     names.join(" -> ")
 }
 
-/// Everybody who is reached by steps, without the one where it begins; nearest first.
+/// Every object that is reached by steps, without the one where it begins; nearest first.
 fn reached(from: &Subject, step: impl Fn(&Subject) -> BTreeSet<Subject>) -> Vec<Subject> {
     let mut seen = BTreeSet::from([from.clone()]);
     let mut found = Vec::new();

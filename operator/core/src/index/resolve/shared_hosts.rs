@@ -208,9 +208,10 @@ fn place(effective: &EffectiveRoute<'_>, subject: &Subject) -> String {
         Some(index) => format!("spec.routes[{index}]"),
         None => "the route /".to_owned(),
     };
-    match effective.name == subject {
-        true => route,
-        false => format!("{route} of ExposedPort {}", effective.name),
+    if effective.name == subject {
+        route
+    } else {
+        format!("{route} of ExposedPort {}", effective.name)
     }
 }
 

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn app_protocols_are_known_by_the_names_of_kubernetes_iana_alpn_and_meshes() {
+    fn parses_names_of_kubernetes_iana_alpn_and_meshes() {
         for (names, expected) in [
             (
                 ["http", "HTTP", "kubernetes.io/ws"].as_slice(),

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_crds::HostnameHold;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Orders rivals for a hostname.
+/// Claim on a hostname; the oldest comes first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
     pub(crate) created: Timestamp,
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_claim_gets_the_hold_and_the_other_namespace_knows_from_whom() {
+    fn oldest_claim_gets_the_hold() {
         let mut names = Hostnames::default();
         let (old, young) = (claim(1, "b", "x"), claim(2, "a", "x"));
         for claim in [&old, &young] {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_beats_age_until_its_namespace_lets_go() {
+    fn hold_beats_age_until_it_is_released() {
         let mut names = Hostnames::default();
         let (old, young) = (claim(1, "a", "x"), claim(2, "b", "x"));
         hold(&mut names, "s.e", "b");
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn within_a_namespace_all_objects_of_a_class_serve_the_oldest_first() {
+    fn all_objects_of_the_namespace_serve_oldest_first() {
         let mut names = Hostnames::default();
         hold(&mut names, "s.e", "a");
         let (old, young, inside) = (claim(1, "a", "x"), claim(2, "a", "y"), claim(3, "a", "z"));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrower_name_under_a_foreign_wildcard_is_refused_and_an_incumbent_one_is_not() {
+    fn foreign_wildcard_blocks_new_narrower_names_only() {
         let mut names = Hostnames::default();
         hold(&mut names, "*.e.x", "a");
         let (wild, narrow) = (claim(5, "a", "w"), claim(1, "b", "n"));
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn before_any_hold_the_older_of_wildcard_and_narrower_name_comes_first() {
+    fn older_of_wildcard_and_narrower_name_comes_first() {
         let mut names = Hostnames::default();
         let (wild, narrow) = (claim(1, "a", "w"), claim(2, "b", "n"));
         names.claim(&host("s.e.x"), narrow.clone(), class("public"));
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_under_a_foreign_name_guards_nothing() {
+    fn ignores_holds_under_the_wrong_name() {
         let mut names = Hostnames::default();
         let spec = serde_json::json!({
             "hostname": "s.e", "namespace": "a", "since": "2026-01-01T00:00:00Z"});

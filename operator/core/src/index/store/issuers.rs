@@ -120,9 +120,10 @@ impl Index {
         installed: bool,
         affected: &mut Affected,
     ) {
-        let differs = match installed {
-            true => self.issuers.installed.insert(scope),
-            false => self.issuers.installed.remove(&scope),
+        let differs = if installed {
+            self.issuers.installed.insert(scope)
+        } else {
+            self.issuers.installed.remove(&scope)
         };
         if differs {
             let users = self.with_cohosted(self.users.of_cert_manager());

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_selector_has_to_hold_and_an_empty_one_chooses_all_that_were_seen() {
+    fn selectors_match_when_every_part_does() {
         let labels = json!({"tier": "gold", "team": "a"});
         let chosen_of = |selector: Value| chosen(Some(labels.clone()), selector);
         assert!(chosen_of(
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_a_label_lets_a_namespace_in_and_where_nothing_is_asked_everybody_is() {
+    fn names_or_labels_admit_and_absence_admits_all() {
         let facts = Facts {
             labels: [("tier".to_owned(), "gold".to_owned())].into(),
             going: false,

@@ -1,5 +1,5 @@
-//! Pods and their addresses. What an EndpointSlice says of a pod, anybody may have written who may
-//! write slices; what a pod's status says, only the kubelet of its node.
+//! Pods and their addresses. The addresses in an EndpointSlice come from any user who may write slices;
+//! those in the status of a pod come from the kubelet of its node.
 
 use crate::event::Change;
 use crate::names::ObjectRef;
@@ -53,10 +53,7 @@ impl Pods {
             }
         }
         let another = before.map(|pod| pod.uid) != facts.map(|pod| pod.uid);
-        match another {
-            true => &old | &new,
-            false => &old ^ &new,
-        }
+        if another { &old | &new } else { &old ^ &new }
     }
 
     fn give_up<'a>(&mut self, name: &ObjectRef, addresses: impl Iterator<Item = &'a IpAddr>) {
@@ -88,7 +85,7 @@ impl Pods {
 
 /// `None` for a pod that has no address of its own: one that has none yet, one that is finished, whose
 /// address another pod may have by now, and one in the network of its node (`hostNetwork`), whose
-/// address leads to the kubelet and to everybody else on that node.
+/// address leads to the kubelet and to all others on that node.
 fn read(pod: &Pod) -> Option<Facts> {
     let spec = pod.spec.as_ref();
     if spec.and_then(|spec| spec.host_network) == Some(true) {

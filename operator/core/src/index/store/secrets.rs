@@ -113,9 +113,10 @@ pub(crate) fn read(secret: &Secret) -> Judged {
         .clone();
     let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|error| {
         // PKCS#8 says it in its label, the older forms in a field of their header (RFC 1421, 4.6.1.1).
-        match key_pem.contains("ENCRYPTED") {
-            true => SecretProblem::Encrypted,
-            false => unreadable("tls.key", error),
+        if key_pem.contains("ENCRYPTED") {
+            SecretProblem::Encrypted
+        } else {
+            unreadable("tls.key", error)
         }
     })?;
     let parsed = LeafCertificate::from_der(&leaf).map_err(|error| unreadable("tls.crt", error))?;
@@ -174,9 +175,10 @@ pub(crate) const CA: &str = "ca.crt";
 impl KeyPair {
     /// Checks that it may be served from now on, for any name.
     pub(crate) fn in_time(&self, now: Timestamp) -> Result<(), SecretProblem> {
-        match self.not_after <= now {
-            true => Err(SecretProblem::Expired(self.not_after)),
-            false => Ok(()),
+        if self.not_after <= now {
+            Err(SecretProblem::Expired(self.not_after))
+        } else {
+            Ok(())
         }
     }
 

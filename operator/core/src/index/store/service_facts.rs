@@ -146,9 +146,10 @@ pub(in crate::index) fn read(service: &Service) -> ServiceFacts {
     let kind = text(spec.and_then(|spec| spec.type_.as_ref()));
     let external = kind == "ExternalName";
     // A Service of type ExternalName need not list ports: they are not defined in the cluster.
-    let unlisted = match external && ports.is_empty() {
-        true => annotations.numbers(),
-        false => BTreeMap::new(),
+    let unlisted = if external && ports.is_empty() {
+        annotations.numbers()
+    } else {
+        BTreeMap::new()
     };
     let is_port = |listed: &str| {
         let number = listed.parse().ok();

@@ -166,9 +166,10 @@ impl Services {
     /// Takes in whether every pod is listed; returns true if that differs.
     pub(crate) fn list_pods(&mut self, listed: bool) -> bool {
         let before = self.pods.listed;
-        match listed {
-            true => self.pods.listed = true,
-            false => self.pods = Pods::default(),
+        if listed {
+            self.pods.listed = true;
+        } else {
+            self.pods = Pods::default();
         }
         before != listed
     }
