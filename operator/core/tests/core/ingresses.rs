@@ -326,12 +326,18 @@ fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
     assert!(told.starts_with(sentence), "{told}");
     let (invalid, told) = reason(&world, &of_shop("c.example.com"));
     assert_eq!(invalid, Reason::InvalidSpec.as_str());
-    assert!(told.starts_with("spec.rules[3]: Required value: http.paths"), "{told}");
+    assert!(
+        told.starts_with("spec.rules[3]: Required value: http.paths"),
+        "{told}"
+    );
     let diagnostics = world
         .index
         .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
     let told = &diagnostics[0].message;
-    assert!(told.starts_with("spec.rules[2].host: Required value: a host"), "{told}");
+    assert!(
+        told.starts_with("spec.rules[2].host: Required value: a host"),
+        "{told}"
+    );
     assert_eq!(
         world
             .index

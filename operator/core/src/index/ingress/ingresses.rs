@@ -28,7 +28,7 @@ pub(crate) struct Ingresses {
     classes: HashMap<String, ClassName>,
 }
 
-/// What matters of an Ingress.
+/// Facts about one Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     uid: String,
@@ -42,7 +42,7 @@ struct Known {
 }
 
 impl Known {
-    /// What its hostname says, of a class.
+    /// Returns the spec of one of its hostnames, with its class.
     fn exposure(
         &self,
         host: &IngressHost,
@@ -54,7 +54,7 @@ impl Known {
         })
     }
 
-    /// That annotations are not read.
+    /// Returns a diagnostic if annotations for other controllers are ignored.
     fn ignorance(&self) -> Option<Diagnostic> {
         let first = self.ignored.first()?;
         let more = match self.ignored.len() {
@@ -82,7 +82,7 @@ impl Ingresses {
         Some((known, self.class_named(&known.class)?))
     }
 
-    /// The hostnames of an Ingress, whoever is to serve it.
+    /// Returns the hostnames of an Ingress of any class.
     fn hosts(&self, ingress: &ObjectRef) -> BTreeSet<Hostname> {
         let known = self.known.get(ingress).into_iter();
         known
@@ -118,7 +118,7 @@ impl Ingresses {
     }
 }
 
-/// Whether an Ingress would be served if its class were ours: it is not one that we made ourselves, nor
+/// Returns true if an Ingress may be served when its class is ours: it was not created by Portolan, nor by
 /// cert-manager for a challenge, and it is not being deleted.
 pub fn may_be_served(ingress: &Ingress) -> bool {
     let leaving = ingress.metadata.deletion_timestamp.is_some();
@@ -204,7 +204,7 @@ impl Index {
         if now.is_none() && !self.ingresses.known.contains_key(&name) {
             return;
         }
-        // Its status is for us to write, and somebody may have written it.
+        // Portolan writes its status, and another client may have changed it.
         affected.ingresses.insert(name.clone());
         if self.ingresses.known.get(&name) == now.as_ref() {
             return;
@@ -255,19 +255,21 @@ impl Index {
     fn host(&self, ingress: &ObjectRef, me: &ObjectRef, host: &Hostname) -> Option<Exposure> {
         let (known, class) = self.ingresses.ours(ingress)?;
         let exposure = known.exposure(known.validated.hosts.get(host)?, class);
-        // What was told of it is kept nowhere but here.
+        // The status of a hostname is stored only here.
         let before = self.objects.get(me).map(|it| &it.object);
-        let told = before.filter(|it| it.uid == known.uid);
+        let status = before.filter(|object| object.uid == known.uid);
         Some(Exposure::of_host(
             known.uid.clone(),
             known.generation,
             known.created,
             exposure,
-            told.map(|it| it.status.clone()).unwrap_or_default(),
+            status
+                .map(|object| object.status.clone())
+                .unwrap_or_default(),
         ))
     }
 
-    /// Whether an Ingress is ours to serve.
+    /// Returns true if the class of an Ingress is ours.
     pub fn is_ours(&self, ingress: &ObjectRef) -> bool {
         self.ingresses.ours(ingress).is_some()
     }
@@ -281,7 +283,7 @@ impl Index {
             .collect()
     }
 
-    /// What stands against an Ingress beside any of its hostnames.
+    /// Returns the errors and warnings of an Ingress outside of any hostname.
     pub fn ingress_diagnostics(&self, ingress: &ObjectRef) -> Vec<Diagnostic> {
         let Some((known, _)) = self.ingresses.ours(ingress) else {
             return Vec::new();
@@ -293,18 +295,18 @@ impl Index {
         problems.chain(known.ignorance()).collect()
     }
 
-    /// What was told of a hostname of an Ingress last.
+    /// Returns the last status of a hostname of an Ingress.
     pub fn remembered(&self, host: &ObjectRef) -> Option<&ExposedPortStatus> {
-        let told = &self.objects.get(host)?.object.status;
-        (!told.conditions.is_empty()).then_some(told)
+        let status = &self.objects.get(host)?.object.status;
+        (!status.conditions.is_empty()).then_some(status)
     }
 
-    /// Keeps what was told of a hostname of an Ingress, which has no place for it in the cluster.
-    pub fn remember(&mut self, host: &ObjectRef, told: ExposedPortStatus) {
+    /// Keeps the status of a hostname of an Ingress, which the cluster does not store.
+    pub fn remember(&mut self, host: &ObjectRef, status: ExposedPortStatus) {
         if host.ingress().is_some()
             && let Some(entry) = self.objects.get_mut(host)
         {
-            entry.object.status = told;
+            entry.object.status = status;
         }
     }
 
