@@ -10,7 +10,7 @@ use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What certificate is wanted, and where it is put.
+/// Certificate that is requested, and its Secret.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "cert-manager.io",
@@ -24,58 +24,58 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSpec {
-    /// The names that the certificate is for.
+    /// DNS names of the certificate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_names: Vec<String>,
-    /// The Secret that the certificate and its key are put into.
+    /// Secret for the certificate and its key.
     pub secret_name: String,
-    /// What the Secret carries besides.
+    /// Metadata of the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_template: Option<SecretTemplate>,
-    /// Who issues it.
+    /// Issuer of the certificate.
     pub issuer_ref: IssuerRef,
-    /// How the key is made.
+    /// Private key settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
-    /// What the key may be used for.
+    /// Key usages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usages: Vec<String>,
 }
 
-/// What the Secret of a certificate carries besides certificate and key.
+/// Metadata of the Secret of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretTemplate {
-    /// Its labels.
+    /// Labels of the Secret.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
-/// How a private key is made.
+/// Private key settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivateKey {
     /// `ECDSA`, `RSA` or `Ed25519`.
     pub algorithm: String,
-    /// Bits.
+    /// Size in bits.
     pub size: i32,
-    /// `Always` makes a new key at each renewal.
+    /// `Always` creates a new key at each renewal.
     pub rotation_policy: String,
 }
 
-/// What became of a certificate.
+/// Observed state of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CertificateStatus {
     /// Ready and Issuing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<CertificateCondition>,
-    /// When the issued certificate expires.
+    /// Expiry of the issued certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
-    /// When it is renewed.
+    /// Time of the renewal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewal_time: Option<Time>,
-    /// How often in a row issuing has failed; absent after a success.
+    /// Number of consecutive failures to issue; absent after a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_issuance_attempts: Option<i32>,
 }
@@ -97,7 +97,7 @@ pub struct CertificateCondition {
     pub message: String,
 }
 
-/// Who issues certificates to objects of its namespace. What it asks whom for is none of our concern.
+/// Issuer for objects of its namespace. Its settings are not read.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "cert-manager.io",
@@ -111,7 +111,7 @@ pub struct CertificateCondition {
 )]
 pub struct IssuerSpec {}
 
-/// Who issues certificates to objects of all namespaces.
+/// Issuer for objects of all namespaces.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "cert-manager.io",
@@ -124,7 +124,7 @@ pub struct IssuerSpec {}
 )]
 pub struct ClusterIssuerSpec {}
 
-/// Whether an issuer can issue.
+/// Observed state of an issuer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IssuerStatus {
@@ -133,7 +133,7 @@ pub struct IssuerStatus {
     pub conditions: Vec<CertificateCondition>,
 }
 
-/// What an ACME server wants to see before it issues a certificate for a name (RFC 8555, 8).
+/// Challenge of an ACME server before it issues a certificate for a name (RFC 8555, 8).
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "acme.cert-manager.io",
@@ -147,9 +147,9 @@ pub struct IssuerStatus {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ChallengeSpec {
-    /// The name, without `*.` for a wildcard.
+    /// DNS name, without `*.` for a wildcard.
     pub dns_name: String,
-    /// Whether it is for the wildcard below the name.
+    /// True for the wildcard below the name.
     #[serde(default)]
     pub wildcard: bool,
     /// `HTTP-01` or `DNS-01`.
@@ -157,14 +157,14 @@ pub struct ChallengeSpec {
     pub type_: String,
 }
 
-/// What became of a challenge.
+/// Observed state of a challenge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChallengeStatus {
     /// As in RFC 8555, 7.1.6; empty at first. `errored` is cert-manager's own.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub state: String,
-    /// What is waited for, or what the server said.
+    /// Message of the pending step, or of the server.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }

@@ -6,7 +6,7 @@
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
-/// Lets objects of other namespaces refer to some of this one.
+/// Allows objects of other namespaces to refer to objects of this one.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "gateway.networking.k8s.io",
@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq"
 )]
 pub struct ReferenceGrantSpec {
-    /// Whose objects may refer.
+    /// Objects that may refer.
     #[serde(default)]
     pub from: Vec<ReferenceGrantFrom>,
-    /// What they may refer to.
+    /// Objects that they may refer to.
     #[serde(default)]
     pub to: Vec<ReferenceGrantTo>,
 }
@@ -40,11 +40,11 @@ pub struct ReferenceGrantFrom {
 /// Objects of one kind in the namespace of the grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferenceGrantTo {
-    /// Their API group; empty is that of Services and Secrets.
+    /// Their API group; empty for Services and Secrets.
     pub group: String,
     /// Their kind.
     pub kind: String,
-    /// The only one that is meant; absent: all of them.
+    /// Name of the only object that is allowed. If omitted, all objects of the kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }

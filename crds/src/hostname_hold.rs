@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// Says which namespace holds a hostname; written by the operator only.
+/// Records which namespace holds a hostname; written by the operator only.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "portolan.dev",
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
     shortname = "hh",
     category = "portolan",
     derive = "PartialEq",
-    doc = "Says which namespace holds a hostname. Written by the operator only; `kubectl get hostnameholds` is the map of who owns what.",
+    doc = "Records which namespace holds a hostname. Written by the operator only; `kubectl get hostnameholds` lists all of them.",
     validation = Rule::new("self.metadata.name == (self.spec.hostname.startsWith('*.') ? 'w.' + self.spec.hostname.substring(2) : 'h.' + self.spec.hostname)")
         .message("metadata.name must be h.<hostname>, or w.<domain> for *.<domain>; let the operator create it").reason(Reason::FieldValueInvalid),
     printcolumn(name = "Hostname", type_ = "string", json_path = ".spec.hostname"),
@@ -26,12 +26,12 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("self == oldSelf").message("may not change; delete the object, and the operator creates another").reason(Reason::FieldValueForbidden))]
 #[serde(rename_all = "camelCase")]
 pub struct HostnameHoldSpec {
-    /// The hostname, in lower case; perhaps a wildcard.
+    /// Hostname or wildcard, in lower case.
     #[schemars(length(min = 1, max = HOSTNAME_MAX))]
     pub hostname: String,
-    /// The namespace that holds it.
+    /// Namespace that holds the hostname.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-    /// Since when the namespace holds it.
+    /// Time since which the namespace holds the hostname.
     pub since: Time,
 }

@@ -1,9 +1,9 @@
 //! The API of group `portolan.dev`, as Rust types and as CustomResourceDefinitions.
 //!
-//! What an app team writes ([`ExposedPort`]), what a platform team writes ([`ExposeClass`]), what
-//! the operator alone writes ([`HostnameHold`]), and the few foreign types that Portolan writes or
-//! reads ([`certmanager`], [`gateway`]). These are wire types: they say what may stand in a file, and nothing of what
-//! it means; that is the operator's core. Nothing of ours is imported.
+//! App teams write [`ExposedPort`], platform teams write [`ExposeClass`], and only the operator writes
+//! [`HostnameHold`]; [`certmanager`] and [`gateway`] have the few foreign types that Portolan reads or writes. These
+//! are wire types: they define what a file may contain; the operator's core implements it. [`messages`] has the
+//! sentences of validation that both share. No other crate of the workspace is imported.
 //!
 //! Only what is implemented is in the schema. `crdgen` renders it ([`manifest`]) into the chart,
 //! and a test fails when the chart differs.
@@ -48,43 +48,43 @@ pub const GROUP: &str = "portolan.dev";
 pub const VERSION: &str = "v1alpha1";
 /// The longest hostname: a hold is named after it, with two characters before, and an object's name has at most 253.
 pub const HOSTNAME_MAX: usize = 240;
-/// How many hostnames one object may have.
+/// Most hostnames of one object.
 pub const HOSTNAMES_MAX: usize = 64;
-/// How many routes one object may have.
+/// Most routes of one object.
 pub const ROUTES_MAX: usize = 128;
-/// How many parents one object may allow.
+/// Most allowed parents of one object.
 pub const PARENTS_MAX: usize = 32;
-/// How many namespaces a class may admit by name.
+/// Most namespaces that a class may list by name.
 pub const ROOT_NAMESPACES_MAX: usize = 256;
-/// How many labels a selector may ask for, and how many expressions it may have.
+/// Most labels of a selector, and most expressions.
 pub const EXPRESSIONS_MAX: usize = 8;
-/// How many values one of these expressions may have.
+/// Most values of one expression of a selector.
 pub const LABEL_VALUES_MAX: usize = 32;
-/// How many rules a class may have about who gets which hostnames.
+/// Most hostname rules of a class.
 pub const HOSTNAME_RULES_MAX: usize = 64;
-/// How many domains one such rule may have.
+/// Most domains of one hostname rule.
 pub const DOMAINS_MAX: usize = 16;
-/// How many certificates of a class objects may share.
+/// Most shared certificates of a class.
 pub const SHARED_CERTIFICATES_MAX: usize = 64;
-/// How many issuers a class may allow.
+/// Most allowed issuers of a class.
 pub const ALLOWED_ISSUERS_MAX: usize = 64;
-/// How many labels an object may give its children.
+/// Most labels that an object sets on its children.
 pub const CHILD_LABELS_MAX: usize = 16;
-/// How many bytes the annotations of an object may have, names and values together.
+/// Most bytes of the annotations of an object, names and values together.
 pub const ANNOTATIONS_BYTES_MAX: usize = 32 * 1024;
-/// How many of its children the status of an object lists.
+/// Most children in the status of an object.
 pub const CHILDREN_MAX: usize = 128;
-/// How many backends one route may have.
+/// Most backends of one route.
 pub const BACKENDS_MAX: usize = 16;
-/// How many header fields one route may look at, and how many query parameters.
+/// Most header matches of one route, and most query matches.
 pub const MATCHES_MAX: usize = 16;
-/// The longest path that may be written.
+/// Longest path, in bytes.
 pub const PATH_MAX: usize = 1024;
-/// How many header fields one route may set, how many add, and how many remove.
+/// Most header fields that one route sets, adds, or removes, each.
 pub const EDITS_MAX: usize = 32;
-/// The longest value of a header field that may be written.
+/// Longest value of a header field, in bytes.
 pub const VALUE_MAX: usize = 4096;
-/// How many origins may call one route.
+/// Most allowed origins of one route.
 pub const ORIGINS_MAX: usize = 32;
 /// The largest weight of a backend.
 pub const WEIGHT_MAX: u32 = 1_000_000;

@@ -7,13 +7,13 @@ use serde_json::Value;
 /// A file of the folder `crds` of the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Its name, such as `exposedports.portolan.dev.yaml`.
+    /// File name, such as `exposedports.portolan.dev.yaml`.
     pub file_name: String,
-    /// What stands in it.
+    /// Content of the file.
     pub yaml: String,
 }
 
-/// Every definition of ours, as a file.
+/// Returns every definition as a file.
 pub fn all() -> Result<Vec<Manifest>, serde_yaml::Error> {
     [
         ("exposedports", definition::<ExposedPort>()),
@@ -33,7 +33,7 @@ pub fn all() -> Result<Vec<Manifest>, serde_yaml::Error> {
     .collect()
 }
 
-/// One definition, in the form that an API server takes without a warning.
+/// Returns one definition, in the form that an API server accepts without a warning.
 pub fn definition<T: CustomResourceExt>() -> Result<Value, serde_yaml::Error> {
     let mut definition = serde_yaml::from_value(serde_yaml::to_value(T::crd())?)?;
     schema::tidy(&mut definition);

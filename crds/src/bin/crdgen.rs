@@ -41,11 +41,11 @@ fn main() -> ExitCode {
 fn run(check: bool, folder: &Path) -> Result<(), String> {
     for Manifest { file_name, yaml } in manifest::all().map_err(|error| error.to_string())? {
         let path = folder.join(file_name);
-        let told = |error: std::io::Error| format!("{}: {error}", path.display());
+        let message = |error: std::io::Error| format!("{}: {error}", path.display());
         if !check {
-            std::fs::create_dir_all(folder).map_err(told)?;
-            std::fs::write(&path, yaml).map_err(told)?;
-        } else if std::fs::read_to_string(&path).map_err(told)? != yaml {
+            std::fs::create_dir_all(folder).map_err(message)?;
+            std::fs::write(&path, yaml).map_err(message)?;
+        } else if std::fs::read_to_string(&path).map_err(message)? != yaml {
             return Err(format!(
                 "{}: differs from the types in crds/src; run crdgen and commit what it writes",
                 path.display()

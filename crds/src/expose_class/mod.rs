@@ -1,4 +1,4 @@
-//! `ExposeClass`: a platform team says how exposures of this class are realised.
+//! `ExposeClass`: how a platform team implements the ExposedPorts of a class.
 
 mod proxy;
 
@@ -17,7 +17,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How exposures of one class are realised.
+/// Configures how ExposedPorts of one class are implemented.
 ///
 /// ```yaml
 /// apiVersion: portolan.dev/v1alpha1
@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
     category = "portolan",
     derive = "Default",
     derive = "PartialEq",
-    doc = "How exposures of one class are realised: domain, issuer, and the proxies that serve them.",
+    doc = "Configures how ExposedPorts of one class are implemented: domain, issuer, and the proxies that serve them.",
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self.metadata.name.size() <= 63")
         .message("metadata.name must be at most 63 lower-case letters, digits and inner hyphens").reason(Reason::FieldValueInvalid),
     printcolumn(name = "Default", type_ = "boolean", json_path = ".spec.default"),
@@ -61,115 +61,116 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ExposeClassSpec {
-    /// Whether an ExposedPort without `className` takes this class; absent means false. Of two, the older
-    /// one counts.
+    /// Makes this class the default of ExposedPorts without `className`. Defaults to false. Of several default
+    /// classes, the oldest is used.
     #[serde(default)]
     pub default: bool,
 
-    /// What stands for `*` at the end of a hostname, such as `apps.example.com`. May contain `{namespace}`,
-    /// which becomes the namespace of the ExposedPort.
+    /// Domain that replaces `*` at the end of a hostname, such as `apps.example.com`. `{namespace}` is replaced
+    /// by the namespace of the ExposedPort.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 190))]
     #[x_kube(validation = Rule::new(r"self.replace('{namespace}', 'n').matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$')")
         .message(messages::CLASS_DOMAIN).reason(Reason::FieldValueInvalid))]
     pub domain: Option<String>,
 
-    /// The namespaces whose objects may have hostnames on this class; others may only be delegated
-    /// to. Absent, and `rootNamespaceSelector` too: all.
+    /// Namespaces whose objects may have hostnames of this class; objects of others may only be delegated to.
+    /// If omitted together with `rootNamespaceSelector`, all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub root_namespaces: Option<Vec<NamespaceName>>,
 
-    /// Namespaces whose objects may have hostnames too, by their labels.
+    /// Labels of further namespaces whose objects may have hostnames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_namespace_selector: Option<LabelSelector>,
 
-    /// Who may have which hostnames. Each entry lets some namespaces have names; what no entry allows is
-    /// refused (`HostnameNotAllowed`). Absent: every namespace may have every name.
+    /// Hostnames that namespaces may use. Each entry allows names for some namespaces; other names are rejected
+    /// (`HostnameNotAllowed`). If omitted, every namespace may use every name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = HOSTNAME_RULES_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub hostnames: Option<Vec<HostnameRule>>,
 
-    /// Which certificates are made, and those that several objects share.
+    /// Certificates that are issued, and certificates that several objects share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates: Option<ClassCertificates>,
 
-    /// Who issues certificates for objects that name nobody.
+    /// Issuer of certificates for objects without `spec.tls.secret` and `spec.tls.issuerRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
 
-    /// How TLS is done for every hostname of the class.
+    /// TLS settings of every hostname of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ClassTls>,
 
-    /// How requests are treated where neither the route nor its object says it.
+    /// Policy of requests, where neither the route nor its object sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Policy>,
 
-    /// What objects may write on their Ingress.
+    /// Annotations that objects may set on their Ingress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<ClassAnnotations>,
 
-    /// Whether pods are private until they are exposed; absent: they are reached as before.
+    /// NetworkPolicies that keep pods private until they are exposed. If omitted, none are created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<ClassNetworkPolicy>,
 
-    /// How requests go from the proxies to the endpoints.
+    /// Encryption of requests from the proxies to the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_encryption: Option<BackendEncryption>,
 
-    /// Whom requests may be sent to.
+    /// Endpoints that requests may be sent to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<AllowedEndpoints>,
 
-    /// The proxies of the class: how many, how large, how they are reached.
+    /// Proxies of the class: replicas, resources and Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("!has(self.ipFamilyPolicy) || self.ipFamilyPolicy != 'SingleStack' || !has(self.ipFamilies) || self.ipFamilies.size() < 2")
         .message(messages::SINGLE_STACK).reason(Reason::FieldValueForbidden).field_path(".ipFamilyPolicy"))]
     pub proxy: Option<Proxy>,
 }
 
-/// Whom requests may be sent to; absent means `Any`.
+/// Endpoints that requests may be sent to. Defaults to `Any`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum AllowedEndpoints {
-    /// Whatever address an EndpointSlice names, and external names.
+    /// Any address of an EndpointSlice, and external names.
     #[default]
     Any,
-    /// Addresses of pods of the Service's namespace. Others are never contacted (`ForeignEndpoint`), nor
-    /// are external names, and pods in the network of their node.
+    /// Addresses of pods of the Service's namespace. Other addresses are never contacted (`ForeignEndpoint`),
+    /// nor external names and pods in the network of their node.
     PodsOnly,
 }
 
-/// How requests go from the proxies to the endpoints; absent means `None`.
+/// Encryption of requests from the proxies to the endpoints. Defaults to `None`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum BackendEncryption {
-    /// As objects and Services say. The condition BackendEncrypted tells whether all of it is over TLS.
+    /// As objects and Services configure it. The condition BackendEncrypted reports if all of it uses TLS.
     #[default]
     None,
-    /// A mesh encrypts between proxy and pod. Nothing of that can be seen from here, and the condition says so.
+    /// A mesh encrypts between proxy and pod. Portolan cannot verify it, which the condition reports.
     Mesh,
-    /// Over TLS only: a backend that would be reached in the clear is never contacted (`BackendNotEncrypted`).
+    /// TLS only: a backend without encryption is never contacted (`BackendNotEncrypted`).
     #[serde(rename = "TLS")]
     Tls,
 }
 
-/// Lets some namespaces have some hostnames.
+/// Allows hostnames for some namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostnameRule {
-    /// DNS names; each stands for itself and for every name below it. May contain `{namespace}`, which
-    /// becomes the namespace of the ExposedPort.
+    /// DNS names; each includes every name below it. `{namespace}` is replaced by the namespace of the
+    /// ExposedPort.
     #[schemars(schema_with = "schema::domains")]
     pub domains: Vec<String>,
-    /// Whose objects may have these names. Absent, and `namespaceSelector` too: those of all namespaces.
+    /// Namespaces whose objects may use these names. If omitted together with `namespaceSelector`, all
+    /// namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Option<Vec<NamespaceName>>,
-    /// Whose objects may have them too, by the labels of their namespace.
+    /// Labels of further namespaces whose objects may use them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 }
@@ -181,97 +182,98 @@ pub struct HostnameRule {
         .message(messages::SHARED_REQUIRED).reason(Reason::FieldValueRequired).field_path(".shared"),
 )]
 pub struct ClassCertificates {
-    /// How many hostnames a certificate from an issuer is for.
+    /// Number of hostnames in an issued certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<CertificateMode>,
-    /// For the hostnames of objects that name neither a secret nor an issuer; the first that is for a
-    /// hostname is taken. Others get a certificate from the issuer, unless `mode` is `Shared`.
+    /// Shared certificates for objects without `spec.tls.secret` and `spec.tls.issuerRef`. The first one for a
+    /// hostname is used; other hostnames get a certificate from the issuer, unless `mode` is `Shared`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = SHARED_CERTIFICATES_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub shared: Vec<SharedCertificate>,
 }
 
-/// How many hostnames a certificate from an issuer is for; absent means `PerHostname`.
+/// Number of hostnames in an issued certificate. Defaults to `PerHostname`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CertificateMode {
-    /// One each: a hostname that cannot be certified keeps no other one waiting.
+    /// One certificate per hostname: a hostname that cannot be certified does not delay the others.
     #[default]
     PerHostname,
-    /// All that an object holds, together: fewer certificates, and one dead hostname keeps every new
-    /// one of its object waiting.
+    /// One certificate for all hostnames of an object: fewer certificates, but a hostname that cannot be
+    /// certified delays new ones of its object.
     PerExposure,
-    /// Nothing is issued for objects that name no issuer themselves: only certificates of `shared` are used.
+    /// Only certificates of `shared` are used, except for objects with an issuer of their own.
     Shared,
 }
 
-/// A certificate that several objects share.
+/// Certificate that several objects share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedCertificate {
-    /// A Secret of type kubernetes.io/tls.
+    /// Secret of type kubernetes.io/tls.
     pub secret: NamespacedSecretRef,
-    /// The hostnames that it may serve: whole names, or a wildcard for exactly one label.
+    /// Hostnames that the certificate may serve: full names, or wildcards for exactly one label.
     #[schemars(schema_with = "schema::certified_hostnames")]
     pub hostnames: Vec<String>,
 }
 
-/// How TLS is done for every hostname of a class.
+/// TLS settings of every hostname of a class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClassTls {
-    /// The oldest version that is spoken; an object may only ask for a newer one. Absent means 1.2;
-    /// 1.1 is taken for it (RFC 8996).
+    /// Oldest TLS version; an object may only require a newer one. Defaults to 1.2; 1.1 is served as 1.2 (RFC
+    /// 8996).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_version: Option<MinTlsVersion>,
-    /// A Secret of type kubernetes.io/tls with the certificate for clients that ask for no server
-    /// name. Absent: they are refused.
+    /// Secret of type kubernetes.io/tls with the certificate for clients without a server name. If omitted,
+    /// they are rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_certificate: Option<NamespacedSecretRef>,
-    /// The issuers that objects may name in `spec.tls.issuerRef`, beside the class's own. Absent: all.
+    /// Issuers that objects may use in `spec.tls.issuerRef`, in addition to that of the class. If omitted, all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ALLOWED_ISSUERS_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub allowed_issuers: Option<Vec<AllowedIssuer>>,
-    /// The namespaces whose objects may bring a certificate of their own (`spec.tls.secret`). Absent: all.
+    /// Namespaces whose objects may use their own certificate (`spec.tls.secret`). If omitted, all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_own_secrets: Option<AllowedNamespaces>,
 }
 
-/// An issuer that objects may name.
+/// Issuer that objects may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedIssuer {
-    /// Which.
+    /// The issuer.
     #[serde(flatten)]
     pub issuer: IssuerRef,
-    /// Whose objects may name it. Absent, and `namespaceSelector` too: those of all namespaces.
+    /// Namespaces whose objects may use it. If omitted together with `namespaceSelector`, all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ROOT_NAMESPACES_MAX), extend("x-kubernetes-list-type" = "set"))]
     pub namespaces: Option<Vec<NamespaceName>>,
-    /// Whose objects may name it too, by the labels of their namespace.
+    /// Labels of further namespaces whose objects may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 }
 
-/// Whether pods are private until they are exposed.
+/// NetworkPolicies that keep pods private until they are exposed.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(validation = Rule::new("!has(self.mode) || self.mode != 'Restrict' || has(self.namespaceSelector)")
     .message(messages::RESTRICT_WHERE).reason(Reason::FieldValueRequired).field_path(".namespaceSelector"))]
 #[serde(rename_all = "camelCase")]
 pub struct ClassNetworkPolicy {
-    /// What is made of NetworkPolicies.
+    /// NetworkPolicies that are created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<NetworkPolicyMode>,
-    /// In which namespaces, by their labels; `{}` means every one. Never in kube-system, kube-public, kube-node-lease and where Portolan is.
+    /// Labels of the namespaces that are restricted; `{}` selects all. Never kube-system, kube-public,
+    /// kube-node-lease and the namespace of Portolan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
 }
 
-/// What is made of NetworkPolicies; absent means `None`.
+/// NetworkPolicies that are created. Defaults to `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkPolicyMode {
     /// Nothing.
     #[default]
     None,
-    /// Pods are reached from their own namespace, and from the proxies on the ports that are exposed.
+    /// Pods accept connections from their own namespace, and from the proxies on exposed ports.
     Restrict,
 }
 
@@ -279,58 +281,59 @@ pub enum NetworkPolicyMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ClassAnnotations {
-    /// The annotations of `spec.annotations` that reach the Ingress, by their whole names. Never allowed are
-    /// those of external-dns, cert-manager and Portolan, configuration snippets, `server-alias` and `auth-url`.
+    /// Annotations of `spec.annotations` that are set on the Ingress, by their full names. Those of
+    /// external-dns, cert-manager and Portolan, configuration snippets, `server-alias` and `auth-url` are never
+    /// allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::annotation_names")]
     pub allow: Vec<String>,
 }
 
-/// A Secret of any namespace.
+/// Reference to a Secret of any namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamespacedSecretRef {
-    /// The namespace of the Secret.
+    /// Namespace of the Secret.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-    /// The name of the Secret.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
 
-/// What became of an ExposeClass.
+/// Observed state of an ExposeClass.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExposeClassStatus {
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status was computed for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One sentence: `valid`, or what is wrong and what would be right.
+    /// Summary in one sentence: `valid`, or the most important error and its remedy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Accepted, Programmed, Ready.
+    /// Conditions: Accepted, Programmed, Ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
-    /// Where the proxies are reached.
+    /// Addresses of the proxies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub addresses: Vec<Address>,
-    /// The proxies that serve the class.
+    /// Number of proxies that serve the class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxies: Option<ExposeClassProxies>,
 }
 
-/// How many proxies serve a class.
+/// Number of proxies that serve a class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExposeClassProxies {
-    /// How many there should be.
+    /// Number of proxies that are configured.
     pub desired: i32,
-    /// How many are connected to the operator.
+    /// Number of proxies connected to the operator.
     pub connected: i32,
-    /// How many of those take requests.
+    /// Number of connected proxies that accept requests.
     pub ready: i32,
 }

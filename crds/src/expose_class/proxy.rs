@@ -1,4 +1,4 @@
-//! The proxies of a class: how many, how large, how they are reached.
+//! Proxies of a class: replicas, resources and Service.
 
 use crate::schema;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -6,40 +6,40 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The proxies of a class: how many, how large, how they are reached.
+/// Proxies of a class: replicas, resources and Service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Proxy {
-    /// How many proxy pods, 0 to 100; absent means 2.
+    /// Number of proxy pods, 0 to 100. Defaults to 2.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub replicas: Option<i32>,
-    /// The Service before the proxies.
+    /// Service of the proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ProxyService>,
-    /// How many address families the Service before the proxies has.
+    /// Address families of the Service of the proxies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_family_policy: Option<IpFamilyPolicy>,
-    /// Which families, the preferred one first; absent: the cluster's. Kubernetes lets nobody change
-    /// the first one of a Service that is there.
+    /// Address families, the preferred one first. Defaults to those of the cluster. Kubernetes does not allow
+    /// changing the first family of an existing Service.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::ip_families")]
     pub ip_families: Vec<IpFamily>,
-    /// What each proxy pod is given.
+    /// Resources of each proxy pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ProxyResources>,
-    /// Worker threads of each proxy; absent means as many as the CPU limit, or 4 without one.
+    /// Worker threads of each proxy, 1 to 256. Defaults to the CPU limit, or to 4 without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<i32>,
-    /// Networks in which no endpoint is ever contacted, such as those of the nodes and of the API
-    /// server, beyond loopback, link-local and metadata addresses, which never are.
+    /// Networks in which no endpoint is contacted, such as those of the nodes and of the API server, in
+    /// addition to loopback, link-local and metadata addresses. At most 64.
     #[serde(rename = "deniedCIDRs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::cidrs")]
     pub denied_cidrs: Vec<String>,
 }
 
-/// How many address families a Service has; absent means `PreferDualStack`.
+/// Number of address families of a Service. Defaults to `PreferDualStack`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IpFamilyPolicy {
     /// One.
@@ -47,7 +47,7 @@ pub enum IpFamilyPolicy {
     /// Both, where the cluster has both.
     #[default]
     PreferDualStack,
-    /// Both, or the Service is refused.
+    /// Both, or the Service is rejected.
     RequireDualStack,
 }
 
@@ -85,17 +85,17 @@ impl IpFamily {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProxyService {
-    /// How the Service is reached.
+    /// Type of the Service.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<ServiceType>,
-    /// Annotations of the Service, for whoever gives it its address.
+    /// Annotations of the Service, for the load balancer implementation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: Option<BTreeMap<String, String>>,
 }
 
-/// How a Service is reached: `LoadBalancer` at an address of its own, `NodePort` at a port of each node,
-/// `ClusterIP` from within the cluster only. Absent means `LoadBalancer`.
+/// Type of a Service: `LoadBalancer` has an address of its own, `NodePort` a port on each node, `ClusterIP` is
+/// reachable only within the cluster. Defaults to `LoadBalancer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
     /// At an address of its own, from outside.
@@ -118,14 +118,14 @@ impl ServiceType {
     }
 }
 
-/// What a proxy pod is given.
+/// Resources of a proxy pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProxyResources {
-    /// What is set aside for it on its node.
+    /// Resources that are reserved on the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<Amounts>,
-    /// What it may not exceed.
+    /// Resources that the pod may not exceed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Amounts>,
 }
@@ -134,11 +134,11 @@ pub struct ProxyResources {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Amounts {
-    /// Processors, such as `500m`.
+    /// CPU time, such as `500m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub cpu: Option<IntOrString>,
-    /// Memory, such as `256Mi`.
+    /// Amount of memory, such as `256Mi`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub memory: Option<IntOrString>,

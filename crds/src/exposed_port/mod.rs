@@ -1,4 +1,4 @@
-//! `ExposedPort`: an app team says which port to expose, and under which names.
+//! `ExposedPort`: the port that an app team exposes, and its hostnames.
 
 mod policy;
 mod route;
@@ -64,7 +64,7 @@ use std::collections::BTreeMap;
     printcolumn(
         name = "Expires",
         type_ = "string",
-        description = "When the first of the certificates expires.",
+        description = "Expiry of the certificate that expires first.",
         json_path = ".status.summary.certificateExpires"
     ),
     printcolumn(
@@ -76,7 +76,7 @@ use std::collections::BTreeMap;
         name = "Ends",
         type_ = "string",
         priority = 1,
-        description = "When the time of the object is over.",
+        description = "Expiry of the object.",
         json_path = ".status.summary.ends"
     ),
     printcolumn(
@@ -110,32 +110,31 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ExposedPortSpec {
-    /// The port that the application listens on: a number, or the name of a container port.
-    /// With `service` it is a port of that Service. Absent only when every route has an action of
-    /// its own.
+    /// Port that the application listens on: a number, or the name of a container port. With `service` it is a
+    /// port of that Service. May be omitted only when every route has an action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::port")]
     pub port: Option<IntOrString>,
 
-    /// The labels of the pods, such as `app: shop`; Portolan makes the Service.
+    /// Labels of the pods, such as `app: shop`. Portolan creates the Service. May not be set together with
+    /// `service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::selector")]
     pub selector: Option<BTreeMap<String, String>>,
 
-    /// The name of a Service of this namespace, instead of `selector`.
+    /// Name of an existing Service of this namespace. May not be set together with `selector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub service: Option<String>,
 
-    /// The names under which the port is reached: `shop.example.com`; `shop.*` takes the domain of
-    /// the class; `*.shop.example.com` is a wildcard of exactly one label.
-    /// Only an object with `allowedParents` has none.
+    /// Hostnames of the port, 1 to 64, such as `shop.example.com`. `shop.*` takes the domain of the class;
+    /// `*.shop.example.com` is a wildcard for exactly one label. Required unless `allowedParents` is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::hostnames")]
     pub hostnames: Vec<String>,
 
-    /// Who may delegate routes to this object. It is a child then: it has no hostnames, `tls` and
-    /// `className` of its own, and its routes lie under the path that is delegated to it.
+    /// ExposedPorts that may delegate routes to this object. If set, the object is a child: it may not have
+    /// `hostnames`, `tls` or `className`, and its routes are below the path that is delegated to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(min = 1, max = PARENTS_MAX),
@@ -143,19 +142,19 @@ pub struct ExposedPortSpec {
     )]
     pub allowed_parents: Vec<ParentRef>,
 
-    /// How TLS is done. Absent: terminated when there is a secret or an issuer, here or in the class.
+    /// TLS settings. If omitted, TLS is terminated when a certificate source is configured on the object or its
+    /// class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 
-    /// What holds for every route; a route replaces it field by field.
+    /// Policy of every route. A route overrides it field by field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
 
-    /// What is done with which request, such as
-    /// `[{match: {path: {prefix: /blog}}, backends: [{service: blog, port: 80}]}]`. Absent: everything goes
-    /// to the object's own port. Exact paths
-    /// come first, then regular expressions (longer ones first), then prefixes (longer ones first);
-    /// then a method, more headers, more query parameters; then the order in which they stand.
+    /// Routes, such as `[{match: {path: {prefix: /blog}}, backends: [{service: blog, port: 80}]}]`. If omitted,
+    /// all requests go to the object's own port. Exact paths take precedence, then regular expressions (longer
+    /// ones first), then prefixes (longer ones first); then a method, more headers, more query parameters; then
+    /// the order in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = ROUTES_MAX),
@@ -163,59 +162,62 @@ pub struct ExposedPortSpec {
     )]
     pub routes: Vec<Route>,
 
-    /// Annotations of the Ingress, for other programs that read it. Those that the class does not allow
-    /// (`spec.annotations.allow`) are left out, and the condition Accepted says so. At most 32 KiB together.
+    /// Annotations of the Ingress, for other programs that read it. Annotations that the class does not allow
+    /// (`spec.annotations.allow`) are omitted, and the condition Accepted reports them. At most 32 KiB in
+    /// total.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,
 
-    /// Labels of every object that is made for this one, beside Portolan's own.
+    /// Labels of every object that is created for this one, in addition to Portolan's own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
     pub child_labels: BTreeMap<String, String>,
 
-    /// How long after its creation the object ends, such as `2h`: then it frees its hostnames and takes
-    /// no requests. Absent: never, or at `expiresAt`.
+    /// Time after creation at which the object expires, such as `2h`: it releases its hostnames and receives no
+    /// more requests. If omitted, it never expires, or at `expiresAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::lifetime")]
     pub expires_after: Option<String>,
 
-    /// When the object ends (RFC 3339, such as `2030-01-01T00:00:00Z`), instead of `expiresAfter`.
+    /// Time at which the object expires (RFC 3339, such as `2030-01-01T00:00:00Z`). May not be set together
+    /// with `expiresAfter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 
-    /// What becomes of the object then.
+    /// Action when the object expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_expiry: Option<OnExpiry>,
 
-    /// For objects that programs make and keep: the object lives while a Lease of its namespace (coordination.k8s.io/v1)
-    /// with the label `portolan.dev/exposed-port: <its name>` is renewed. Absent: it needs none.
+    /// Requires a Lease, for objects that programs create: the object is served only while a Lease of its
+    /// namespace (coordination.k8s.io/v1) with the label `portolan.dev/exposed-port: <its name>` is renewed. If
+    /// omitted, no Lease is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
 
-    /// The ExposeClass; absent takes the default one. `status.className` keeps what was chosen.
+    /// Name of the ExposeClass. Defaults to the default class, which `status.className` records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub class_name: Option<String>,
 }
 
-/// That an object lives only while somebody renews a Lease.
+/// Requires a Lease that is renewed while the object is in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// For how long a renewal holds, `5s` to `24h`. When the last one is over, the hostnames are free and
-    /// nothing is served; renewed again, the object asks for them anew, and an hour later it is deleted.
+    /// Duration of a renewal, `5s` to `24h`. When it elapses, the hostnames are released and no requests are
+    /// served. A later renewal claims them again; without one the object is deleted after an hour.
     #[schemars(schema_with = "schema::lease")]
     pub duration: String,
 }
 
-/// What becomes of an object whose time is over: `Keep` leaves it there, so that its status can be read
-/// and its time prolonged; `Delete` deletes it. Absent means `Keep`.
+/// Action when the object expires: `Keep` keeps it, so that its status can be read and its expiry extended;
+/// `Delete` deletes it. Defaults to `Keep`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnExpiry {
-    /// It stays.
+    /// Keeps the object.
     #[default]
     Keep,
-    /// It is deleted.
+    /// Deletes the object.
     Delete,
 }

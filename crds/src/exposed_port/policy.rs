@@ -1,5 +1,4 @@
-//! How requests are treated on their way: what a class says for all of its objects, an object for all of
-//! its routes, and a route for itself.
+//! Policy of requests: of a class for all of its objects, of an object for all of its routes, and of a route.
 
 use crate::{messages, schema};
 use kube::KubeSchema;
@@ -7,78 +6,76 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How requests are treated. What is absent in a route is taken from `spec.policy`, what is absent there
-/// from `spec.defaults` of the class, and what is absent there too has the default.
+/// Policy of requests. Fields that are omitted in a route are taken from `spec.policy`, then from
+/// `spec.defaults` of the class, then from the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// Served on plain HTTP too, where the object redirects to HTTPS; absent means false. What a class says
-    /// counts only where clients need no certificate.
+    /// Serves plain HTTP too, where the object redirects to HTTPS. Defaults to false. The value of a class has
+    /// no effect on objects that require client certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permit_insecure: Option<bool>,
-    /// How long things may take: durations such as `150ms`, `15s` or `1h30m`; `0s` or `infinity` is no
-    /// limit.
+    /// Timeouts: durations such as `150ms`, `15s` or `1h30m`; `0s` or `infinity` is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeouts: Option<Timeouts>,
-    /// More than one attempt, such as `{count: 3, perTryTimeout: 5s}`. Absent: up to three more while
-    /// nothing of the request was sent, and one when a kept connection was closed under a request that may be
+    /// Retries, such as `{count: 3, perTryTimeout: 5s}`. If omitted, a request is retried up to three times
+    /// while none of it was sent, and once when a reused connection was closed under a request that may be
     /// repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
-    /// Whether a WebSocket may be opened (RFC 6455); absent means true.
+    /// Allows WebSocket upgrades (RFC 6455). Defaults to true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websockets: Option<bool>,
-    /// Changes to the headers of requests and responses: removals first, then what is set, then what is
-    /// added.
+    /// Edits to the headers of requests and responses: fields are removed first, then set, then added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Headers>,
-    /// Which other origins a browser may call from. Absent: the application answers for itself.
+    /// Cross-origin requests that browsers may send. If omitted, the application handles CORS itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
 }
 
-/// How long things may take.
+/// Timeouts of requests and connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Timeouts {
-    /// For an endpoint to take a connection; absent means 5s.
+    /// Time for an endpoint to accept a connection. Defaults to 5s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub connect: Option<String>,
-    /// For the first byte of the response once the request was sent; absent means 15s.
+    /// Time to the first byte of the response after the request was sent. Defaults to 15s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub response: Option<String>,
-    /// For the whole request, its retries included; absent means 60s.
+    /// Time for the whole request, including retries. Defaults to 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub request: Option<String>,
-    /// For a connection on which nothing moves; absent means 60s, and 1h for a WebSocket.
+    /// Time without any data on a connection. Defaults to 60s, and to 1h for a WebSocket.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub idle: Option<String>,
 }
 
-/// More than one attempt at a request.
+/// Retries of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retries {
-    /// How many attempts after the first, 0 to 10; absent means 1.
+    /// Number of retries after the first attempt, 0 to 10. Defaults to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10))]
     pub count: Option<i32>,
-    /// How long each attempt may take, such as `150ms`; absent: as long as the request.
+    /// Time for each attempt, such as `150ms`. Defaults to the timeout of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub per_try_timeout: Option<String>,
-    /// What is worth another attempt, whatever the method; absent: each of them, for idempotent
-    /// methods only (RFC 9110 9.2.2).
+    /// Failures that are retried, for any method. If omitted, all of them are retried for idempotent methods
+    /// only (RFC 9110 9.2.2).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3), extend("x-kubernetes-list-type" = "set"))]
     pub retry_on: Vec<RetryOn>,
 }
 
-/// What is worth another attempt.
+/// Failure that is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RetryOn {
     /// A response with a status of 500 to 599.
@@ -92,38 +89,38 @@ pub enum RetryOn {
     Reset,
 }
 
-/// Changes to the headers of requests and responses.
+/// Edits to the headers of requests and responses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Headers {
-    /// What changes in requests, on the way to the application.
+    /// Edits to requests on the way to the application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HeaderEdits>,
-    /// What changes in responses, on the way to the client.
+    /// Edits to responses on the way to the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<HeaderEdits>,
 }
 
-/// Changes to a header: removals first, then what is set, then what is added.
+/// Edits to headers: fields are removed first, then set, then added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HeaderEdits {
-    /// Fields by name, such as `x-team: a`, each in the place of every field of that name. `host` in a
-    /// request changes what the application is asked for.
+    /// Fields to set by name, such as `x-team: a`; each replaces all fields of that name. `host` in a request
+    /// changes the host that the application sees.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::fields")]
     pub set: BTreeMap<String, String>,
-    /// Fields by name, each beside whatever fields of that name are there.
+    /// Fields to add by name; existing fields of that name are kept.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::fields")]
     pub add: BTreeMap<String, String>,
-    /// Names of fields, such as `x-debug`; every field of that name is taken away.
+    /// Names of fields to remove, such as `x-debug`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::field_names")]
     pub remove: Vec<String>,
 }
 
-/// Cross-origin resource sharing: which other origins a browser may call from (Fetch standard).
+/// Cross-origin resource sharing (Fetch standard): the origins that browsers may send requests from.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!has(self.allowCredentials) || !self.allowCredentials || !self.allowOrigins.exists(o, o == '*')")
@@ -131,27 +128,27 @@ pub struct HeaderEdits {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Cors {
-    /// The origins as a browser writes them, such as `https://app.example.com`; `https://*.example.com`
-    /// takes names of one label more; `*` takes every origin.
+    /// Allowed origins, 1 to 32, such as `https://app.example.com`. `https://*.example.com` matches names with
+    /// one more label; `*` matches every origin.
     #[schemars(schema_with = "schema::origins")]
     pub allow_origins: Vec<String>,
-    /// The methods that may be used; absent: what the browser asks for.
+    /// Allowed methods. If omitted, the method that the browser requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::methods")]
     pub allow_methods: Vec<String>,
-    /// The fields that may be sent; absent: what the browser asks for.
+    /// Allowed request headers. If omitted, the headers that the browser requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::field_names")]
     pub allow_headers: Vec<String>,
-    /// The fields of the response that scripts may read, beyond the safelisted ones.
+    /// Response headers that scripts may read, in addition to the safelisted ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::field_names")]
     pub expose_headers: Vec<String>,
-    /// Whether cookies and other credentials may be sent; absent means false.
+    /// Allows cookies and other credentials. Defaults to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_credentials: Option<bool>,
-    /// For how long a browser remembers the answer to its question, such as `10m`; absent leaves that to
-    /// the browser.
+    /// Time for which browsers may cache the result of a preflight request, such as `10m`. If omitted, browsers
+    /// decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub max_age: Option<String>,

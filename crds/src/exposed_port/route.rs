@@ -1,4 +1,4 @@
-//! Which requests, and what is done with them.
+//! Routes: matches, actions and backends.
 
 use super::{Policy, SecretRef};
 use crate::{BACKENDS_MAX, MATCHES_MAX, messages, schema};
@@ -7,8 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which requests, and what is done with them: `backends`, `redirect`, `respond` or `delegate`; without
-/// any they go to the object's own port.
+/// Route: the requests that it matches, and one action: `backends`, `redirect`, `respond` or `delegate`.
+/// Without an action, requests go to the object's own port.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.backends), has(self.redirect), has(self.respond), has(self.delegate)].filter(set, set).size() <= 1")
@@ -22,68 +22,68 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
-    /// Which requests are taken; absent takes all.
+    /// Requests that the route matches. If omitted, it matches all.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<RouteMatch>,
-    /// The Services that the requests go to, such as `[{service: blog, port: 80}]`, by weight: no weight
-    /// anywhere means even shares; with some weights, those without one get 0.
+    /// Services that requests are forwarded to, such as `[{service: blog, port: 80}]`, by weight. Without any
+    /// weight the shares are equal; if some have a weight, the others get no requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(min = 1, max = BACKENDS_MAX),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub backends: Vec<BackendRef>,
-    /// Sends the client elsewhere, such as `{path: /new}`; what is absent stays as the client has it.
+    /// Redirects the client, such as `{path: /new}`. Omitted parts of the URL are kept from the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<Redirect>,
-    /// Answers without asking anybody, such as `{status: 503, body: "back at nine"}`.
+    /// Returns a response from the proxy, such as `{status: 503, body: "back at nine"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
-    /// Leaves the requests to another ExposedPort, which must allow it (`allowedParents`).
+    /// Delegates the requests to another ExposedPort, which must allow it (`allowedParents`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegate: Option<DelegateRef>,
-    /// Stands in place of the matched prefix (or the matched exact path) on the way to the
-    /// application; the original path goes to `x-envoy-original-path`.
+    /// Replaces the matched prefix (or the matched exact path) on the way to the application. The original path
+    /// is sent in `x-envoy-original-path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub prefix_rewrite: Option<String>,
-    /// How requests are treated.
+    /// Policy of the route.
     #[serde(flatten)]
     pub policy: Policy,
 }
 
-/// The ExposedPort that routes are left to.
+/// ExposedPort that requests are delegated to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DelegateRef {
-    /// The name of the ExposedPort.
+    /// Name of the ExposedPort.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// The namespace of the ExposedPort; absent means that of the object with the route.
+    /// Namespace of the ExposedPort. Defaults to the namespace of the object with the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
 }
 
-/// An ExposedPort that may delegate to this one, or all of a namespace.
+/// ExposedPort that may delegate to this one, or all ExposedPorts of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ParentRef {
-    /// The namespace of the parent.
+    /// Namespace of the parent.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
-    /// The name of the parent; absent means any object of the namespace.
+    /// Name of the parent. If omitted, any ExposedPort of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name: Option<String>,
 }
 
-/// Which requests a route takes: those that every part of it takes.
+/// Requests that a route matches: every part of the match must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteMatch {
-    /// The path, without the query; absent takes all.
+    /// Path without the query. If omitted, any path matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathMatch>,
-    /// The method, such as `GET`; absent takes all.
+    /// Method, such as `GET`. If omitted, any method matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::method")]
     pub method: Option<String>,
@@ -103,54 +103,53 @@ pub struct RouteMatch {
     pub query: Vec<FieldMatch>,
 }
 
-/// How a path is matched: by exactly one of these.
+/// Match of a path, with exactly one of `exact`, `prefix` and `regex`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.exact), has(self.prefix), has(self.regex)].filter(set, set).size() == 1")
         .message(messages::ONE_PATH_MATCH).reason(Reason::FieldValueInvalid),
 )]
 pub struct PathMatch {
-    /// This path and no other, such as `/old`.
+    /// Matches only this path, such as `/old`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub exact: Option<String>,
-    /// By whole segments: `/blog` takes `/blog` and `/blog/x`, never `/blogger`.
+    /// Matches whole segments: `/blog` matches `/blog` and `/blog/x`, but not `/blogger`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub prefix: Option<String>,
-    /// The whole path matches this regular expression, such as `/users/[0-9]+` (syntax of Rust's regex
-    /// crate, close to RE2).
+    /// Matches the whole path by a regular expression, such as `/users/[0-9]+` (syntax of Rust's regex crate,
+    /// close to RE2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub regex: Option<String>,
 }
 
-/// A header field or query parameter that must be there, with its value told by exactly one of
-/// `exact`, `regex` and `present`.
+/// Match of a header field or query parameter, with exactly one of `exact`, `regex` and `present`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("[has(self.exact), has(self.regex), has(self.present)].filter(set, set).size() == 1")
         .message(messages::ONE_FIELD_MATCH).reason(Reason::FieldValueInvalid),
 )]
 pub struct FieldMatch {
-    /// The name of the header field, in any case, or of the query parameter.
+    /// Name of the header field (in any case) or of the query parameter.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
-    /// This value and no other.
+    /// Matches only this value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub exact: Option<String>,
-    /// The whole value matches this regular expression.
+    /// Matches the whole value by a regular expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub regex: Option<String>,
-    /// Any value will do; always true.
+    /// Matches any value. May only be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::always_true")]
     pub present: Option<bool>,
 }
 
-/// A port of a Service, and its share of the requests.
+/// Port of a Service, and its share of the requests.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!has(self.namespace) || has(self.service)")
@@ -158,29 +157,30 @@ pub struct FieldMatch {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackendRef {
-    /// The name of a Service; absent is the object's own.
+    /// Name of a Service. Defaults to the object's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub service: Option<String>,
-    /// The namespace of the Service; absent is that of the object. In another one a ReferenceGrant of the
-    /// Gateway API must let ExposedPorts of this namespace refer to it.
+    /// Namespace of the Service. Defaults to the namespace of the object. In another one, a ReferenceGrant of
+    /// the Gateway API must allow ExposedPorts of this namespace to refer to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
-    /// A port of the Service, by number or name, such as `80` or `http`.
+    /// Port of the Service, by number or name, such as `80` or `http`.
     #[schemars(schema_with = "schema::port")]
     pub port: IntOrString,
-    /// Its share, 0 to 1000000, relative to the route's other backends; 0 gets nothing. Absent: an even
-    /// share when no backend of the route has a weight, else 0.
+    /// Share of the requests, 0 to 1000000, relative to the other backends of the route; 0 gets none. If
+    /// omitted, an equal share when no backend of the route has a weight, else 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::weight")]
     pub weight: Option<i32>,
-    /// TLS to the endpoints. Absent: as the Service says by `appProtocol` or by Contour's annotations, else in the clear.
+    /// TLS to the endpoints. If omitted, as the `appProtocol` of the Service or Contour's annotations request,
+    /// else unencrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<BackendTls>,
 }
 
-/// TLS to endpoints. Without `ca` it is encrypted, but nobody checks to whom.
+/// TLS to endpoints. Without `ca` the traffic is encrypted, but the certificate is not verified.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.ca) == has(self.subjectName)")
@@ -188,23 +188,23 @@ pub struct BackendRef {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTls {
-    /// Who may have issued the endpoint's certificate; absent: it is not checked.
+    /// Authorities that may have issued the endpoint's certificate. If omitted, it is not verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<BackendCa>,
-    /// The DNS name that the endpoint's certificate must have, such as `blog.internal`.
+    /// DNS name that the endpoint's certificate must have, such as `blog.internal`. Required with `ca`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub subject_name: Option<String>,
 }
 
-/// Who may have issued the certificate of an endpoint.
+/// Authorities that may have issued the certificate of an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendCa {
-    /// A Secret with the certificates of the authorities in `ca.crt`.
+    /// Secret with the certificates of the authorities in `ca.crt`.
     pub secret: SecretRef,
 }
 
-/// Sends a client elsewhere; what is absent stays as the client has it.
+/// Redirect of a client. Omitted parts of the URL are kept from the request.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("has(self.scheme) || has(self.hostname) || has(self.port) || has(self.path) || has(self.prefixRewrite)")
@@ -214,14 +214,15 @@ pub struct BackendCa {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Redirect {
-    /// What the new URL begins with.
+    /// Scheme of the new URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<Scheme>,
-    /// The DNS name in the new URL, such as `www.example.com`; absent means that of the request.
+    /// Hostname of the new URL, such as `www.example.com`. Defaults to that of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub hostname: Option<String>,
-    /// The port in the new URL. Absent: none is written when scheme or hostname change.
+    /// Port of the new URL, 1 to 65535. If omitted, that of the request, or none when scheme or hostname
+    /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
@@ -233,34 +234,34 @@ pub struct Redirect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::path")]
     pub prefix_rewrite: Option<String>,
-    /// The status of the answer: 301, 302, 303, 307 or 308; absent means 302.
+    /// Status of the response: 301, 302, 303, 307 or 308. Defaults to 302.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::redirect_status")]
     pub status: Option<i32>,
 }
 
-/// What the new URL begins with: `http` or `https`; absent means that of the request.
+/// Scheme of the new URL: `http` or `https`. Defaults to that of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// In the clear.
+    /// Plaintext.
     Http,
     /// Over TLS.
     Https,
 }
 
-/// An answer of the proxy itself.
+/// Response of the proxy itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Respond {
-    /// The status of the answer, 200 to 599.
+    /// Status of the response, 200 to 599.
     #[schemars(range(min = 200, max = 599))]
     pub status: i32,
-    /// What the answer says, in at most 4096 characters; absent means nothing.
+    /// Body of the response, at most 4096 characters. Defaults to empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub body: Option<String>,
-    /// What the body is; absent means `text/plain; charset=utf-8`.
+    /// Content type of the body. Defaults to `text/plain; charset=utf-8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::field_value")]
     pub content_type: Option<String>,

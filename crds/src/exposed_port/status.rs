@@ -1,51 +1,51 @@
-//! What became of an ExposedPort, told by the operator.
+//! Status of an ExposedPort, written by the operator.
 
 use crate::CHILDREN_MAX;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What became of an ExposedPort.
+/// Observed state of an ExposedPort.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExposedPortStatus {
-    /// The `metadata.generation` that this status speaks of.
+    /// The `metadata.generation` that this status was computed for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The class that was chosen; it stays chosen when another becomes the default.
+    /// Class of the object; it stays when another class becomes the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
-    /// For the columns of `kubectl get`; programs read the conditions.
+    /// Values for the columns of `kubectl get`; programs should use the conditions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
-    /// One sentence: `valid`, or what is wrong and what would be right.
+    /// Summary in one sentence: `valid`, or the most important error and its remedy.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// What holds, by type: Accepted, ResolvedRefs, Programmed, CertificatesReady, EndpointsReady, Ready.
+    /// Conditions: Accepted, ResolvedRefs, Programmed, CertificatesReady, EndpointsReady, Ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
     )]
     pub conditions: Vec<Condition>,
-    /// One entry for each hostname, in the order of the spec.
+    /// State of each hostname, in the order of the spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub hostnames: Vec<HostnameStatus>,
-    /// Where the proxies of the class are reached.
+    /// Addresses of the proxies of the class.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub addresses: Vec<Address>,
-    /// The objects that were made for this one; the first of them, when there are many.
+    /// Objects that were created for this one, at most 128.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = CHILDREN_MAX), extend("x-kubernetes-list-type" = "atomic"))]
     pub children: Vec<ChildRef>,
 }
 
-/// What is printed by `kubectl get`.
+/// Values that `kubectl get` prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Summary {
@@ -55,38 +55,38 @@ pub struct Summary {
     /// The first hostname, and how many more there are.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hosts: String,
-    /// When the first of the certificates expires (RFC 3339).
+    /// Expiry of the certificate that expires first (RFC 3339).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub certificate_expires: String,
-    /// When the time of the object is over (RFC 3339); empty: never.
+    /// Expiry of the object (RFC 3339); empty if it never expires.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ends: String,
 }
 
-/// What became of one hostname.
+/// Observed state of one hostname.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HostnameStatus {
     /// The hostname, with the domain of the class filled in.
     pub name: String,
-    /// Where it is reached; empty for a wildcard.
+    /// URL of the hostname; empty for a wildcard.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// Whether a request to it would succeed.
+    /// True if a request to the hostname would succeed.
     pub ready: bool,
-    /// Why it is not ready.
+    /// Reason for which it is not ready.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Why it is not ready, in a sentence.
+    /// Message that explains why it is not ready.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// Since when this namespace holds it.
+    /// Time since which this namespace holds the hostname.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Time>,
-    /// Who holds it instead: a namespace, or an object of this namespace.
+    /// Namespace, or object of this namespace, that holds the hostname instead.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub held_by: String,
-    /// The certificate, when TLS is terminated.
+    /// Certificate of the hostname, if TLS is terminated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
 }
@@ -95,36 +95,36 @@ pub struct HostnameStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
-    /// Name of the Secret that the certificate is read from.
+    /// Secret that the certificate is read from.
     pub secret_name: String,
     /// Namespace of that Secret.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub secret_namespace: String,
-    /// When the certificate that is served expires.
+    /// Expiry of the certificate that is served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
-    /// When cert-manager renews it.
+    /// Time at which cert-manager renews the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal_time: Option<Time>,
     /// SHA-256 of the certificate that every proxy presents, in hex.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub served_fingerprint: String,
-    /// Who issues it: `kind/name`.
+    /// Issuer of the certificate, as `kind/name`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub issuer: String,
 }
 
-/// An address at which the proxies are reached.
+/// Address of the proxies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
-    /// What kind of address it is.
+    /// Type of the address.
     #[serde(rename = "type")]
     pub type_: AddressType,
     /// The IP address or the name.
     pub value: String,
 }
 
-/// The kinds of address.
+/// Type of an address.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -135,14 +135,15 @@ pub enum AddressType {
     Hostname,
 }
 
-/// An object that was made for an ExposedPort, in its namespace; a NetworkPolicy is in that of the Service.
+/// Object that was created for an ExposedPort, in its namespace; a NetworkPolicy is in the namespace of the
+/// Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChildRef {
-    /// Its group and version, such as `networking.k8s.io/v1`.
+    /// API group and version, such as `networking.k8s.io/v1`.
     pub api_version: String,
-    /// What it is, such as `Service`.
+    /// Kind of the object, such as `Service`.
     pub kind: String,
-    /// The name of the object.
+    /// Name of the object.
     pub name: String,
 }

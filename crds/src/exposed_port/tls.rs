@@ -1,11 +1,11 @@
-//! How TLS is done for the hostnames of an object.
+//! TLS settings of the hostnames of an object.
 
 use crate::{messages, schema};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How TLS is done for the hostnames of an object.
+/// TLS settings of the hostnames of an object.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[x_kube(
     validation = Rule::new("!(has(self.secret) && has(self.issuerRef))")
@@ -21,54 +21,53 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// What is done with TLS.
+    /// Terminates TLS or disables it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<TlsMode>,
-    /// An existing Secret of type kubernetes.io/tls.
+    /// Existing Secret of type kubernetes.io/tls. May not be set together with `issuerRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretRef>,
-    /// Further Secrets for the same hostnames with keys of another type, such as RSA beside ECDSA;
-    /// each client is shown one that it understands.
+    /// Additional Secrets for the same hostnames with keys of other types, such as RSA beside ECDSA, at most 3.
+    /// Each client gets a certificate that it supports. Requires `secret`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3), extend("x-kubernetes-list-type" = "atomic"))]
     pub additional_secrets: Vec<SecretRef>,
-    /// Who issues the certificates; absent takes the issuer of the class.
+    /// Issuer of the certificates. Defaults to the issuer of the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
-    /// The oldest version that is spoken. The class may ask for a newer one.
+    /// Oldest TLS version. The class may require a newer one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_version: Option<MinTlsVersion>,
-    /// The newest version that is spoken.
+    /// Newest TLS version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_version: Option<MaxTlsVersion>,
-    /// Tells browsers to come by HTTPS only (Strict-Transport-Security, RFC 6797). Absent: they are told nothing.
+    /// Sends Strict-Transport-Security, so that browsers use HTTPS only (RFC 6797). If omitted, it is not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hsts: Option<Hsts>,
-    /// Whether plain HTTP is redirected to HTTPS; absent means true. A route opts out with
-    /// `permitInsecure`.
+    /// Redirects plain HTTP to HTTPS. Defaults to true. A route opts out with `permitInsecure`.
     #[serde(
         default,
         rename = "redirectHTTP",
         skip_serializing_if = "Option::is_none"
     )]
     pub redirect_http: Option<bool>,
-    /// Mutual TLS: whose certificates clients must show.
+    /// Client certificates (mutual TLS). If omitted, none are requested.
     #[serde(default, rename = "clientCA", skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<ClientCa>,
 }
 
-/// What is done with TLS: `Terminate` ends it at the proxy; `Disabled` serves plain HTTP. Absent:
-/// `Terminate` when there is a secret or an issuer, here or in the class.
+/// TLS mode: `Terminate` terminates TLS at the proxy; `Disabled` serves plain HTTP. Defaults to `Terminate`
+/// when a certificate source is configured on the object or its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsMode {
-    /// TLS ends at the proxy.
+    /// Terminates TLS at the proxy.
     Terminate,
-    /// Plain HTTP only.
+    /// Serves plain HTTP only.
     Disabled,
 }
 
-/// The oldest version of TLS that is spoken: that of the object or of its class, whichever is newer.
-/// Absent means `1.2`; `1.1` is served as 1.2 (RFC 8996), and status says so.
+/// Oldest TLS version: that of the object or of its class, whichever is newer. Defaults to `1.2`. `1.1` is
+/// served as 1.2 (RFC 8996), which the status reports.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -84,7 +83,7 @@ pub enum MinTlsVersion {
     V1_3,
 }
 
-/// The newest version of TLS that is spoken; absent means `1.3`.
+/// Newest TLS version. Defaults to `1.3`.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -101,59 +100,60 @@ pub enum MaxTlsVersion {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hsts {
-    /// For how long a browser remembers, such as `8760h` for a year; `0s` makes it forget.
+    /// Time for which browsers remember the policy, such as `8760h` for a year; `0s` clears it.
     #[schemars(schema_with = "schema::duration")]
     pub max_age: String,
-    /// Whether names below the hostname are meant too; absent means false.
+    /// Applies the policy to all subdomains. Defaults to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub include_sub_domains: Option<bool>,
 }
 
-/// Whose certificates clients must show.
+/// Verification of client certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientCa {
-    /// A Secret with the certificates of the authorities in `ca.crt`.
+    /// Secret with the certificates of the authorities in `ca.crt`.
     pub secret: SecretRef,
-    /// What happens to a client without a certificate.
+    /// Handling of clients without a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<ClientCaMode>,
 }
 
-/// What happens to a client without a certificate: `Require` refuses it, `Optional` serves it. One whose
-/// certificate does not hold is always refused. Absent means `Require`.
+/// Handling of clients without a certificate: `Require` rejects them, `Optional` serves them. Clients with an
+/// invalid certificate are always rejected. Defaults to `Require`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ClientCaMode {
-    /// It is refused.
+    /// Rejects the client.
     Require,
-    /// It is served.
+    /// Serves the client.
     Optional,
 }
 
-/// A Secret.
+/// Reference to a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
-    /// The name of the Secret.
+    /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace; absent is that of the object. In another one a ReferenceGrant of the Gateway API must
-    /// let ExposedPorts of this namespace refer to it.
+    /// Namespace of the Secret. Defaults to the namespace of the object. In another one, a ReferenceGrant of
+    /// the Gateway API must allow ExposedPorts of this namespace to refer to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,
 }
 
-/// Who issues certificates: an issuer as cert-manager knows it.
+/// Reference to an issuer of cert-manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IssuerRef {
-    /// The name of the issuer.
+    /// Name of the issuer.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// `ClusterIssuer`, or `Issuer` for one of the object's own namespace, or the kind of an external issuer.
+    /// Kind of the issuer: `ClusterIssuer`, `Issuer` for one of the object's namespace, or the kind of an
+    /// external issuer. Defaults to `ClusterIssuer`.
     #[serde(default = "IssuerRef::default_kind")]
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
-    /// The API group of the issuer.
+    /// API group of the issuer. Defaults to `cert-manager.io`.
     #[serde(default = "IssuerRef::default_group")]
     #[schemars(length(min = 1, max = 253))]
     pub group: String,

@@ -230,9 +230,9 @@ mod tests {
         let of_hosts = ingress
             .hosts
             .into_values()
-            .filter_map(|it| it.exposure.err());
+            .filter_map(|host| host.exposure.err());
         let all = of_hosts.flatten().chain(ingress.errors);
-        all.map(|it| it.to_string()).collect()
+        all.map(|error| error.to_string()).collect()
     }
 
     fn host(name: &str) -> Hostname {
@@ -262,7 +262,7 @@ mod tests {
         let matches: Vec<_> = of_a
             .routes
             .iter()
-            .map(|it| it.matches.path.clone())
+            .map(|route| route.matches.path.clone())
             .collect();
         let prefix = |path: &str| PathMatch::Prefix(path.to_owned());
         let exact = PathMatch::Exact("/x".to_owned());
