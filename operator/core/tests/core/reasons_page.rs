@@ -18,7 +18,7 @@ What the proxy says of requests is in [answers.md](answers.md).
 ";
 
 #[test]
-fn the_page_of_reasons_is_what_the_code_says() {
+fn reasons_page_is_up_to_date() {
     let mut page = HEAD.to_owned();
     for reason in Reason::all() {
         let doc = reason
