@@ -20,11 +20,11 @@ use tracing::debug;
 const CONNECTIONS: usize = 64;
 /// For the head of a request; also between two requests.
 const HEAD: Duration = Duration::from_secs(10);
-/// A scraper asks anew within this time; whoever holds a connection longer is cut off.
+/// Idle timeout of a connection; a scraper asks again within this time.
 const CONNECTION: Duration = Duration::from_secs(300);
 
 /// What the pages are made of.
-pub trait Pages: Send + Sync + 'static {
+pub trait AdminPages: Send + Sync + 'static {
     /// The metrics, in the text format of OpenMetrics.
     fn metrics(&self) -> Result<String, std::fmt::Error>;
     /// What is still missing to be ready; empty when nothing is.
@@ -34,7 +34,7 @@ pub trait Pages: Send + Sync + 'static {
 /// Serves until `shutdown`.
 pub async fn serve(
     listener: TcpListener,
-    pages: Arc<impl Pages>,
+    pages: Arc<impl AdminPages>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -48,7 +48,7 @@ pub async fn serve(
             Ok((stream, _)) => stream,
             Err(error) => {
                 // Out of descriptors, as a rule: it passes, and asking at once would not help.
-                debug!(%error, "cannot accept");
+                debug!(%error, "failed to accept connection");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -63,18 +63,18 @@ pub async fn serve(
             .header_read_timeout(HEAD)
             .serve_connection(TokioIo::new(stream), answer);
         tokio::spawn(async move {
-            // However it ends, nobody but the peer is concerned.
+            // An error concerns only the peer.
             let _ = timeout(CONNECTION, connection).await;
             drop(permit);
         });
     }
 }
 
-fn answer(request: &Request<Incoming>, pages: &impl Pages) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, pages: &impl AdminPages) -> Response<Full<Bytes>> {
     respond(request.method(), request.uri().path(), pages)
 }
 
-fn respond(method: &Method, path: &str, pages: &impl Pages) -> Response<Full<Bytes>> {
+fn respond(method: &Method, path: &str, pages: &impl AdminPages) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
     }
@@ -122,7 +122,7 @@ mod tests {
 
     struct Fixed(Vec<&'static str>);
 
-    impl Pages for Fixed {
+    impl AdminPages for Fixed {
         fn metrics(&self) -> Result<String, std::fmt::Error> {
             Ok("# EOF\n".into())
         }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_said_only_when_nothing_is_missing_and_alive_in_any_case() {
+    fn readyz_fails_while_something_is_missing() {
         assert_eq!(status(Method::GET, "/readyz", &["inputs"]), 503);
         assert_eq!(status(Method::GET, "/readyz", &[]), 200);
         assert_eq!(status(Method::GET, "/livez", &["inputs"]), 200);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_answers_over_a_socket_and_ends_at_shutdown() {
+    async fn serves_over_a_socket_until_shutdown() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! What work is about: one object, one Ingress, one class or one hostname.
+//! Keys of the work queue: an object, an Ingress, a class or a hostname.
 
 use crate::queue::Lane;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,16 +12,16 @@ use std::fmt;
 pub enum Key {
     /// An ExposedPort: its children and its status.
     Object(ObjectRef),
-    /// An Ingress that we serve: the children of its hostnames, its addresses, and what people are told of it.
+    /// Ingress: the children of its hostnames, its addresses and its events.
     Ingress(ObjectRef),
     /// An ExposeClass: its children and its status.
     Class(ClassName),
-    /// Who holds a hostname.
+    /// HostnameHold of a hostname.
     Hold(Hostname),
 }
 
 impl Key {
-    /// Where work on an exposure is done: an ExposedPort, or a hostname of an Ingress.
+    /// Returns the key of an exposure: its ExposedPort, or the Ingress of the hostname.
     pub fn of_exposure(subject: &Subject) -> Self {
         match subject {
             Subject::IngressHost { ingress, .. } => Self::Ingress(ingress.clone()),
@@ -29,7 +29,7 @@ impl Key {
         }
     }
 
-    /// The kind of key, for metrics and logs.
+    /// Returns the kind of key, for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Object(_) => "object",
@@ -39,12 +39,15 @@ impl Key {
         }
     }
 
-    /// The object or class that a child says it belongs to: by its controller, or, that being
-    /// stripped, by what we wrote into annotations and labels.
+    /// Returns the owner of a child: by its controller reference or, if that was removed, by its annotations and
+    /// labels.
     pub fn of_owner(child: &ObjectMeta) -> Option<Self> {
         let namespace = || child.namespace.clone().unwrap_or_default();
         let references = child.owner_references.as_deref().unwrap_or_default();
-        if let Some(controller) = references.iter().find(|it| it.controller == Some(true)) {
+        if let Some(controller) = references
+            .iter()
+            .find(|owner| owner.controller == Some(true))
+        {
             let ours = controller.api_version.starts_with("portolan.dev/");
             let name = || ObjectRef::new(namespace(), &controller.name);
             return match controller.kind.as_str() {
@@ -61,7 +64,7 @@ impl Key {
             let elsewhere = noted(OWNER_NAMESPACE).map(str::to_owned);
             ObjectRef::new(elsewhere.unwrap_or_else(namespace), name)
         };
-        let of_object = noted(EXPOSED_PORT).map(|it| Self::Object(named(it)));
+        let of_object = noted(EXPOSED_PORT).map(|name| Self::Object(named(name)));
         of_object
             .or_else(|| Some(Self::Ingress(named(noted(INGRESS)?))))
             .or_else(|| noted(CLASS).and_then(ClassName::parse).map(Self::Class))
@@ -70,8 +73,11 @@ impl Key {
 
 /// The annotation has the full name where the label has only room for a hash.
 fn noted<'a>(child: &'a ObjectMeta, name: &str) -> Option<&'a str> {
-    let annotation = child.annotations.as_ref().and_then(|it| it.get(name));
-    let label = child.labels.as_ref().and_then(|it| it.get(name));
+    let annotation = child
+        .annotations
+        .as_ref()
+        .and_then(|entries| entries.get(name));
+    let label = child.labels.as_ref().and_then(|entries| entries.get(name));
     annotation.or(label).map(String::as_str)
 }
 
@@ -110,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_controller_says_whose_a_child_is() {
+    fn controller_reference_identifies_the_owner() {
         let of = |kind| {
             let references = controller("portolan.dev/v1alpha1", kind);
             owner(json!({"namespace": "team-a", "ownerReferences": references}))
@@ -127,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_controller_labels_do_and_the_annotation_has_the_full_name() {
+    fn falls_back_to_annotation_and_label() {
         let labels = json!({"portolan.dev/exposed-port": "hash"});
         let annotations = json!({"portolan.dev/exposed-port": "a-long-name"});
         let labelled = owner(json!({"namespace": "n", "labels": labels}));
@@ -143,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_child_is_nobodys_whatever_its_labels_say() {
+    fn ignores_labels_on_children_of_other_controllers() {
         let labels = json!({"portolan.dev/exposed-port": "shop"});
         let references = controller("apps/v1", "ReplicaSet");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The operator: everything around the pure core that touches the world.
+//! The operator: everything around the pure core that does I/O.
 //!
 //! ```text
 //! watch ──► model (owns portolan_core::Index) ──► discovery table ──► proxies
@@ -6,13 +6,13 @@
 //!              ▼                                        ▼
 //!            queue ──► reconcile: children ─ apply ─ observe ─ status
 //! ```
-//! - [`watch`] turns watch streams into events; nothing is judged there.
-//! - [`model`] is the one task that changes the index; everybody else reads it.
-//! - [`queue`] holds keys of what has to be looked at again.
-//! - [`reconcile`] works on one key: an object, a class or a hold.
-//! - [`exposures`] are the objects in numbers, as the metrics show them.
+//! - [`watch`] turns watch streams into events, without interpreting them.
+//! - [`model`] is the one task that changes the index; all others read it.
+//! - [`queue`] is the work queue of keys to reconcile.
+//! - [`reconcile`] reconciles one key: an object, a class or a hold.
+//! - [`exposures`] are the metrics of the objects.
 //! - [`apply`] writes children: by server-side apply, never adopting, nothing that is already so.
-//! - [`lease`] says whether this replica may write at all.
+//! - [`lease`] is the leader election: only the leader writes.
 //! - [`discovery`] serves the proxies; every synced replica does.
 
 pub mod admin;

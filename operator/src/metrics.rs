@@ -15,7 +15,7 @@ pub struct RequestLabels {
     pub verb: &'static str,
 }
 
-/// One pass over one key.
+/// Labels of a reconcile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReconcileLabels {
     /// object, class, hold.
@@ -52,7 +52,7 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Passes over keys.
     pub reconciles: Family<ReconcileLabels, Counter>,
-    /// How long passes take.
+    /// Duration of reconciles.
     pub reconcile_seconds: Family<KindLabels, Histogram, fn() -> Histogram>,
     /// Watches that had to start again after an error.
     pub watch_restarts: Family<WatchLabels, Counter>,
@@ -108,7 +108,7 @@ impl Metrics {
         );
         registry.register(
             "reconcile_seconds",
-            "How long passes take",
+            "Duration of reconciles",
             self.reconcile_seconds.clone(),
         );
         registry.register(

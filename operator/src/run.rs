@@ -1,9 +1,8 @@
-//! Puts the parts together, and takes them apart in the right order.
+//! Starts all parts of the operator, and stops them in the right order.
 //!
-//! At the end workers finish their pass first, then the Lease is handed back: while it is held by
-//! nobody, nothing of ours is still writing.
+//! At shutdown the workers finish first, then the Lease is released: once it is free, this replica no longer writes.
 
-use crate::admin::{self, Pages};
+use crate::admin::{self, AdminPages};
 use crate::apply::{Applier, Children};
 use crate::client::Clients;
 use crate::discovery::{self, AckChanges, Discovery};
@@ -15,7 +14,7 @@ use crate::model::{Model, Outputs};
 use crate::queue::Queue;
 use crate::reconcile::{Reconciler, Workers};
 use crate::settings::Settings;
-use crate::status::{Doubts, Proxies, StatusWriter, Told};
+use crate::status::{IngressEvents, Proxies, ReadyGrace, StatusWriter};
 use crate::watch::{Input, Scope, Sources};
 use anyhow::{Context, anyhow};
 use kube::runtime::events::{Recorder, Reporter};
@@ -32,9 +31,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-/// What watches have seen and the model has not taken in yet.
+/// Capacity of the queue between the watches and the model.
 const INPUTS: usize = 1024;
-/// How long workers may take to finish what they are at.
+/// Timeout of the workers at shutdown.
 const FINISH: Duration = Duration::from_secs(15);
 
 /// Runs the operator until `shutdown`.
@@ -71,8 +70,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     } = Discovery::new();
     let children: Arc<Children> = Arc::default();
     let exposures: Arc<Exposures> = Arc::default();
-    let page = exposures::Page::new(Arc::clone(&exposures), leadership.clone(), synced.clone());
-    registry.register_collector(Box::new(page));
+    let collector = exposures::ExposureCollector::new(
+        Arc::clone(&exposures),
+        leadership.clone(),
+        synced.clone(),
+    );
+    registry.register_collector(Box::new(collector));
     let queue: Arc<Queue<Key>> = Arc::default();
     let permit = Permit::default();
 
@@ -80,7 +83,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     background.spawn(
         shutdown
             .clone()
-            .run_until_cancelled_owned(tell_ticket_key(ticket_key, inputs_in.clone())),
+            .run_until_cancelled_owned(forward_ticket_key(ticket_key, inputs_in.clone())),
     );
     let sources = Sources {
         client: clients.work.clone(),
@@ -112,8 +115,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         applier: Applier::new(clients.work.clone(), permit.clone(), Arc::clone(&children)),
         statuses: StatusWriter::new(clients.work.clone(), permit.clone()),
         proxies: Proxies::new(Arc::clone(&table), Arc::clone(&acks), children),
-        doubts: Doubts::default(),
-        told: Told::default(),
+        ready_grace: ReadyGrace::default(),
+        ingress_events: IngressEvents::default(),
         recorder: recorder(&clients, &settings),
         client: clients.work.clone(),
         permit: permit.clone(),
@@ -121,7 +124,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     });
     let workers = TaskTracker::new();
     Workers {
-        passes: Arc::clone(&context),
+        reconciler: Arc::clone(&context),
         queue: Arc::clone(&queue),
         leadership: leadership.clone(),
         metrics: metrics.clone(),
@@ -135,9 +138,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         taking_in.run(inputs).await;
         Ok(())
     });
-    let judging = Arc::clone(&model);
+    let acknowledging = Arc::clone(&model);
     parts.start("acknowledgements", async move {
-        hear(changes, &judging, &queue).await;
+        watch_acks(changes, &acknowledging, &queue).await;
         Ok(())
     });
     let config = discovery_config(
@@ -158,7 +161,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
             shutdown.clone(),
         ),
     );
-    let pages = Page {
+    let state = AdminState {
         registry,
         metrics,
         model,
@@ -169,10 +172,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     };
     parts.start(
         "admin",
-        admin::serve(admin, Arc::new(pages), shutdown.clone()),
+        admin::serve(admin, Arc::new(state), shutdown.clone()),
     );
     let lease_shutdown = CancellationToken::new();
-    let elected = tokio::spawn(lease::keep(
+    let elected = tokio::spawn(lease::run(
         clients.lease,
         candidate(&settings),
         permit,
@@ -189,18 +192,18 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     shutdown.cancel();
     workers.close();
     if timeout(FINISH, workers.wait()).await.is_err() {
-        warn!("some work was not finished in time; it is taken up by the next leader");
+        warn!("workers did not finish in time; the next leader continues their work");
     }
     lease_shutdown.cancel();
-    elected.await.context("the election ended by a fault")?;
+    elected.await.context("leader election panicked")?;
     background.close();
     parts.finish().await;
-    info!("ended");
+    info!("stopped");
     ended
 }
 
-/// The key becomes an input like any other, so that it is taken in where everything else is.
-async fn tell_ticket_key(
+/// Forwards the ticket key to the model as an input.
+async fn forward_ticket_key(
     mut known: watch::Receiver<Option<TicketKey>>,
     inputs: mpsc::Sender<Input>,
 ) {
@@ -217,8 +220,8 @@ async fn tell_ticket_key(
     }
 }
 
-/// What proxies say becomes work.
-async fn hear(mut changes: AckChanges, model: &Model, queue: &Queue<Key>) {
+/// Queues the keys that are affected by changed acknowledgements.
+async fn watch_acks(mut changes: AckChanges, model: &Model, queue: &Queue<Key>) {
     loop {
         for (class, scope) in changes.changed().await {
             for key in model.concerned(&class, &scope) {
@@ -305,7 +308,7 @@ impl Parts {
             () = shutdown.cancelled() => Ok(()),
             ended = self.running.join_next() => match ended {
                 _ if shutdown.is_cancelled() => Ok(()),
-                Some(Ok((name, Ok(())))) => Err(anyhow!("{name} ended by itself")),
+                Some(Ok((name, Ok(())))) => Err(anyhow!("{name} ended unexpectedly")),
                 Some(Ok((name, Err(error)))) => Err(error.context(name)),
                 Some(Err(fault)) => Err(anyhow!(fault)),
                 None => Ok(()),
@@ -318,8 +321,8 @@ impl Parts {
     }
 }
 
-/// What the admin server shows.
-struct Page {
+/// State behind the admin endpoints.
+struct AdminState {
     registry: Registry,
     metrics: Metrics,
     model: Arc<Model>,
@@ -329,7 +332,7 @@ struct Page {
     serving: watch::Receiver<bool>,
 }
 
-impl Pages for Page {
+impl AdminPages for AdminState {
     fn metrics(&self) -> Result<String, std::fmt::Error> {
         let leadership = *self.leadership.borrow();
         let gauge = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -348,7 +351,7 @@ impl Pages for Page {
 
     fn missing(&self) -> Vec<&'static str> {
         let waits = [
-            (*self.synced.borrow(), "every input to be listed"),
+            (*self.synced.borrow(), "caches to be synced"),
             (*self.serving.borrow(), "discovery to be served"),
         ];
         let missing = waits.into_iter().filter(|(there, _)| !there);
@@ -356,7 +359,7 @@ impl Pages for Page {
     }
 }
 
-impl Page {
+impl AdminState {
     fn statuses(&self) -> BTreeMap<String, usize> {
         let state = self.model.read();
         let mut count = BTreeMap::new();

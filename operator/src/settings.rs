@@ -1,4 +1,4 @@
-//! What the operator is told: flags over `PORTOLAN_*` over defaults.
+//! Settings of the operator: flags over `PORTOLAN_*` over defaults.
 
 use crate::client::Rate;
 use crate::lease::Terms;

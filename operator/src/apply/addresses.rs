@@ -1,4 +1,4 @@
-//! Where an Ingress leads, as its status shows it.
+//! Addresses in the status of an Ingress.
 
 use super::difference::difference;
 use crate::FIELD_MANAGER;
@@ -7,17 +7,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use portolan_crds::{Address, AddressType};
 use serde_json::{Value, json};
 
-/// What the status of an Ingress shows.
+/// Addresses in the status of an Ingress.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
     /// `status.loadBalancer.ingress`.
     pub points: Value,
-    /// Whether we wrote it.
+    /// True if Portolan wrote them.
     pub by_us: bool,
 }
 
 impl Shown {
-    /// Of an Ingress as the API server has it.
+    /// Returns the addresses of an Ingress.
     pub fn of(ingress: &Ingress) -> Self {
         let status = serde_json::to_value(&ingress.status).unwrap_or_default();
         let points = status.pointer("/loadBalancer/ingress").cloned();
@@ -33,16 +33,16 @@ impl Shown {
     }
 }
 
-/// Addresses in the form of an Ingress's status.
+/// Converts addresses to the form of the status of an Ingress.
 pub(super) fn points(addresses: &[Address]) -> Vec<Value> {
-    let point = |it: &Address| match it.type_ {
-        AddressType::IPAddress => json!({"ip": it.value}),
-        AddressType::Hostname => json!({"hostname": it.value}),
+    let point = |address: &Address| match address.type_ {
+        AddressType::IPAddress => json!({"ip": address.value}),
+        AddressType::Hostname => json!({"hostname": address.value}),
     };
     addresses.iter().map(point).collect()
 }
 
-/// Whether exactly these addresses are shown; what else the points carry is not asked.
+/// Returns true if the status has exactly these addresses; other fields are ignored.
 pub(super) fn shows(known: Option<&Value>, addresses: &[Address]) -> bool {
     let known = known
         .and_then(Value::as_array)
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ingress_is_written_to_only_when_it_shows_other_addresses() {
+    fn writes_an_ingress_only_if_addresses_differ() {
         let addresses = [
             Address {
                 type_: AddressType::IPAddress,

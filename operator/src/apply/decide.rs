@@ -1,45 +1,45 @@
-//! What is to be done about one child, from what is desired and what is there.
+//! Decides how to change one child, from its desired and observed state.
 
 use super::desired::Desired;
 use super::difference::difference;
 use super::ownership::{Owner, Standing, standing};
 use super::store::Seen;
 
-/// What is to be done.
+/// Change to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// There is no such object.
+    /// The object does not exist.
     Create,
-    /// It is as it should be.
+    /// It is up to date.
     Keep,
-    /// It is ours and differs.
+    /// It belongs to the owner and differs.
     Update {
-        /// Where, for the log.
+        /// Path of the difference, for the log.
         because: String,
     },
-    /// It is on its way out; what comes after it has to wait.
+    /// It is being deleted, and its successor has to wait.
     Wait {
-        /// For what.
+        /// Description of the wait.
         until: String,
     },
-    /// It is a stray of ours, which nobody but us will remove.
+    /// Portolan made it, but the garbage collector will not remove it.
     Remove,
-    /// It is somebody else's.
+    /// It is not managed by Portolan.
     Leave {
-        /// Whose.
+        /// Its owner, for logs.
         of: String,
     },
 }
 
-/// Decides by content; the order of the questions is that of what must not go wrong.
+/// Decides by content. Ownership is checked first, because a foreign object must never be changed.
 pub(super) fn decide(desired: &Desired, seen: Option<&Seen>, owner: &Owner) -> Decision {
     let Some(seen) = seen else {
         return Decision::Create;
     };
-    let going = seen.metadata.deletion_timestamp.is_some();
+    let is_deleting = seen.metadata.deletion_timestamp.is_some();
     match standing(&seen.metadata, owner) {
         Standing::Foreign { of } => Decision::Leave { of },
-        _ if going => Decision::Wait {
+        _ if is_deleting => Decision::Wait {
             until: format!("{} is being deleted", desired.id),
         },
         Standing::Leftover => Decision::Wait {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_created_and_what_is_so_is_kept() {
+    fn creates_a_missing_child_and_keeps_an_equal_one() {
         let desired = desired(json!({"type": "ClusterIP"}));
         assert_eq!(decide(&desired, None, &owner()), Decision::Create);
         let seen = stored(desired.manifest.clone());
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_desired_no_longer_is_an_update() {
+    fn a_field_no_longer_desired_is_an_update() {
         let before = desired(json!({"type": "ClusterIP", "selector": {"app": "shop"}}));
         let now = desired(json!({"type": "ClusterIP"}));
         let decision = decide(&now, Some(&stored(before.manifest)), &owner());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_object_is_left_alone_even_on_its_way_out() {
+    fn keeps_a_foreign_object_even_during_deletion() {
         let desired = desired(json!({}));
         let mut foreign = desired.manifest.clone();
         foreign["metadata"]["ownerReferences"] = json!([]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_on_its_way_out_is_waited_for() {
+    fn waits_for_a_deletion_of_its_own() {
         let desired = desired(json!({}));
         let mut going = desired.manifest.clone();
         going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");

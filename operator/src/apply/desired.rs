@@ -1,26 +1,26 @@
-//! What a child should be, made ready to be written: with a mark by which it is known again.
+//! Desired child with a digest of its manifest, ready to be written.
 
 use super::kind::ChildId;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// The annotation that holds the digest of what was last desired. With it, a pass sees also what a
-/// comparison cannot: a field that is desired no longer, and so must vanish.
+/// Annotation with the digest of the last desired manifest. It reveals what a comparison cannot: a field that is no
+/// longer desired and has to be removed.
 pub(super) const DESIRED: &str = "portolan.dev/desired";
 
-/// A child as it should be, with its mark.
+/// Desired state of a child, with its digest.
 #[derive(Clone, Debug)]
 pub struct Desired {
-    /// Which object.
+    /// Identity of the object.
     pub id: ChildId,
-    /// The whole manifest, marked.
+    /// Complete manifest, with the annotation.
     pub manifest: Value,
-    /// The mark.
+    /// Digest of the manifest.
     pub digest: String,
 }
 
 impl Desired {
-    /// `None` when the manifest is of no kind that we write, or has no name; the core makes no such thing.
+    /// Returns `None` if the manifest has no name or is of a kind that is not written; the core returns neither.
     pub fn new(mut manifest: Value) -> Option<Self> {
         let id = ChildId::of(&manifest)?;
         let digest = digest(&manifest);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_changes_with_every_change_and_with_nothing_else() {
+    fn digest_changes_with_every_change_and_nothing_else() {
         let base = service(json!({"a": 1, "b": ["x"]}));
         let reordered: Value = serde_json::from_str(r#"{"b": ["x"], "a": 1}"#).unwrap();
         assert_eq!(base.digest, service(reordered).digest);

@@ -1,8 +1,7 @@
-//! Where an observed object falls short of a desired one.
+//! Finds the first difference between a desired and an observed object.
 //!
-//! Everything desired must be there; what the API server or somebody else added is not our business,
-//! exactly as in server-side apply. So a pass over an unchanged cluster finds no difference and
-//! writes nothing.
+//! Every desired field must be present; fields that the API server or other managers added are ignored, as in
+//! server-side apply. So reconciling an unchanged cluster finds no difference and writes nothing.
 
 use serde_json::{Map, Value};
 
@@ -53,7 +52,10 @@ impl Comparison<'_> {
         if let Some(keys) = merge_keys(self.kind, field) {
             return desired.iter().enumerate().find_map(|(index, element)| {
                 let path = format!("{path}[{index}]");
-                match observed.iter().find(|it| agree_on(keys, element, it)) {
+                match observed
+                    .iter()
+                    .find(|candidate| agree_on(keys, element, candidate))
+                {
                     Some(observed) => self.values(&path, element, observed),
                     None => Some(path),
                 }
@@ -86,7 +88,9 @@ fn merge_keys(kind: &str, field: &str) -> Option<&'static [&'static str]> {
 
 fn agree_on(keys: &[&str], desired: &Value, observed: &Value) -> bool {
     keys.iter().all(|key| match desired.get(key) {
-        Some(value) => observed.get(key).is_some_and(|it| same(value, it)),
+        Some(value) => observed
+            .get(key)
+            .is_some_and(|observed| same(value, observed)),
         // Left to the server's default.
         None => true,
     })
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_somebody_added_stays_and_one_of_ours_that_was_changed_is_found() {
+    fn ignores_added_ports_and_finds_changed_ones() {
         let ours = json!({"port": 80, "protocol": "TCP", "targetPort": 8080});
         let theirs = json!({"port": 9, "protocol": "TCP", "targetPort": 9});
         let changed = json!({"port": 80, "protocol": "TCP", "targetPort": 1});

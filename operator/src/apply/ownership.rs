@@ -1,4 +1,4 @@
-//! Whose an object is that bears the name of a child: the rule that nothing is ever adopted.
+//! Determines the owner of an object with the name of a child. Existing objects are never adopted.
 
 use crate::FIELD_MANAGER;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -16,7 +16,7 @@ pub struct Owner {
     pub uid: String,
 }
 
-/// Whose an object is.
+/// Ownership of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Ours: it may be changed and deleted.
@@ -24,16 +24,16 @@ pub enum Standing {
     /// Made by us for another object of the kind: an earlier one of the same name, or one that had a
     /// hostname before this one. It goes as soon as that object lets go of it.
     Leftover,
-    /// The same, but its owner reference was stripped, so that nobody but us will remove it.
+    /// The same, but without its owner reference, so the garbage collector will not remove it.
     Stray,
-    /// Somebody else's: reported, never touched.
+    /// Not managed by Portolan: reported, never changed.
     Foreign {
-        /// Whose, in a few words.
+        /// Its owner, for logs.
         of: String,
     },
 }
 
-/// Judges by metadata alone.
+/// Returns the ownership by metadata alone.
 pub fn standing(observed: &ObjectMeta, owner: &Owner) -> Standing {
     let references = observed.owner_references.as_deref().unwrap_or_default();
     let controller = references.iter().find(|it| it.controller == Some(true));
@@ -57,8 +57,8 @@ pub fn standing(observed: &ObjectMeta, owner: &Owner) -> Standing {
     }
 }
 
-/// The UID in our annotation, when it was us who wrote it: anybody can copy an annotation, but nobody
-/// copies the record of who set it by accident.
+/// Returns the UID in the owner annotation if Portolan wrote it. An annotation may be copied by accident, but its
+/// managed fields are not.
 pub(super) fn recorded_owner(observed: &ObjectMeta) -> Option<&str> {
     let uid = observed.annotations.as_ref()?.get(OWNER_UID)?;
     let entries = observed.managed_fields.as_deref().unwrap_or_default();
@@ -97,82 +97,85 @@ mod tests {
             "fieldsV1": {"f:metadata": {"f:annotations": {"f:portolan.dev/owner-uid": {}}}}}])
     }
 
-    fn judge(metadata: Value) -> Standing {
+    fn ownership(metadata: Value) -> Standing {
         standing(&serde_json::from_value(metadata).unwrap(), &owner())
     }
 
     #[test]
-    fn the_controller_reference_decides() {
+    fn controller_reference_decides() {
         let references = controlled_by("ExposedPort", "shop", "new");
         assert_eq!(
-            judge(json!({"ownerReferences": references})),
+            ownership(json!({"ownerReferences": references})),
             Standing::Ours
         );
         let references = controlled_by("ReplicaSet", "other", "1");
         let of = "it belongs to ReplicaSet other".to_owned();
         assert_eq!(
-            judge(json!({"ownerReferences": references})),
+            ownership(json!({"ownerReferences": references})),
             Standing::Foreign { of }
         );
     }
 
     #[test]
-    fn what_others_make_for_an_ingress_is_theirs() {
+    fn children_of_other_controllers_are_foreign() {
         let owner = Owner {
             kind: "Ingress".into(),
             ..owner()
         };
-        let judge = |managed: Value| {
+        let ownership_of = |managed: Value| {
             let references = controlled_by("Ingress", "shop", "new");
             let annotations = json!({OWNER_UID: "new"});
             let made = json!({"ownerReferences": references, "annotations": annotations, "managedFields": managed});
             standing(&serde_json::from_value(made).unwrap(), &owner)
         };
-        assert_eq!(judge(set_by("portolan")), Standing::Ours);
+        assert_eq!(ownership_of(set_by("portolan")), Standing::Ours);
         let of = "it belongs to Ingress shop".to_owned();
-        assert_eq!(judge(set_by("cert-manager")), Standing::Foreign { of });
+        assert_eq!(
+            ownership_of(set_by("cert-manager")),
+            Standing::Foreign { of }
+        );
     }
 
     #[test]
-    fn a_reference_that_does_not_control_is_no_claim() {
+    fn ignores_references_that_do_not_control() {
         let references =
             json!([{"apiVersion": "v1", "kind": "ExposedPort", "name": "shop", "uid": "new"}]);
-        let judged = judge(json!({"ownerReferences": references}));
-        assert!(matches!(judged, Standing::Foreign { .. }));
+        let result = ownership(json!({"ownerReferences": references}));
+        assert!(matches!(result, Standing::Foreign { .. }));
     }
 
     #[test]
-    fn a_stripped_reference_is_made_up_for_by_our_own_annotation_only() {
+    fn only_our_annotation_replaces_a_removed_reference() {
         let annotations = json!({OWNER_UID: "new"});
         let ours = json!({"annotations": annotations, "managedFields": set_by("portolan")});
-        assert_eq!(judge(ours), Standing::Ours);
+        assert_eq!(ownership(ours), Standing::Ours);
         let copied = json!({"annotations": annotations, "managedFields": set_by("kubectl")});
-        assert!(matches!(judge(copied), Standing::Foreign { .. }));
+        assert!(matches!(ownership(copied), Standing::Foreign { .. }));
         let bare = json!({"annotations": annotations});
-        assert!(matches!(judge(bare), Standing::Foreign { .. }));
+        assert!(matches!(ownership(bare), Standing::Foreign { .. }));
     }
 
     #[test]
-    fn what_another_object_of_the_kind_left_is_neither_ours_nor_foreign() {
+    fn children_of_another_owner_are_leftovers() {
         let annotations = json!({OWNER_UID: "old"});
         let left = |kind, name| {
             json!({"annotations": annotations, "managedFields": set_by("portolan"),
                 "ownerReferences": controlled_by(kind, name, "old")})
         };
-        assert_eq!(judge(left("ExposedPort", "shop")), Standing::Leftover);
-        assert_eq!(judge(left("ExposedPort", "elder")), Standing::Leftover);
+        assert_eq!(ownership(left("ExposedPort", "shop")), Standing::Leftover);
+        assert_eq!(ownership(left("ExposedPort", "elder")), Standing::Leftover);
         let of = "it belongs to ExposeClass public".to_owned();
         assert_eq!(
-            judge(left("ExposeClass", "public")),
+            ownership(left("ExposeClass", "public")),
             Standing::Foreign { of }
         );
         let stray = json!({"annotations": annotations, "managedFields": set_by("portolan")});
-        assert_eq!(judge(stray), Standing::Stray);
+        assert_eq!(ownership(stray), Standing::Stray);
     }
 
     #[test]
-    fn nothing_at_all_is_foreign() {
+    fn an_object_without_owner_is_foreign() {
         let of = "Portolan did not make it".to_owned();
-        assert_eq!(judge(json!({})), Standing::Foreign { of });
+        assert_eq!(ownership(json!({})), Standing::Foreign { of });
     }
 }

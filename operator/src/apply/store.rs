@@ -1,4 +1,4 @@
-//! The children as last seen: from the watches, and from the answers to our own writes.
+//! Children as last observed, from the watches and from the responses to writes.
 
 use super::kind::{ChildId, ChildKind};
 use crate::FIELD_MANAGER;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// An object as the API server has it.
+/// Observed object.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Its metadata; of managed fields only those of our manager.
@@ -41,7 +41,7 @@ impl Seen {
         }
     }
 
-    /// Whether the object of this UID controls it.
+    /// Returns true if the object with this UID controls it.
     pub fn is_of(&self, owner_uid: &str) -> bool {
         let references = self.metadata.owner_references.as_deref();
         let mut references = references.unwrap_or_default().iter();
@@ -102,12 +102,12 @@ impl Children {
             .collect()
     }
 
-    /// Takes in an object; says whom it concerns: whose it says it is, and whose it said it was.
+    /// Records an object; returns the keys of its current and previous owner.
     pub fn seen(&self, id: ChildId, seen: Seen) -> BTreeSet<Key> {
         self.write().put(id, seen)
     }
 
-    /// Takes in that an object is gone, or no longer ours to see; says whom it concerns.
+    /// Records that an object is gone, or no longer watched; returns the keys of its owner.
     pub fn gone(&self, id: &ChildId, uid: &str) -> BTreeSet<Key> {
         let mut inner = self.write();
         if let Some(gone) = inner.writing.get_mut(id) {
@@ -120,7 +120,7 @@ impl Children {
         }
     }
 
-    /// Announces a write, so that its answer is not taken for newer than a deletion that overtook it.
+    /// Announces a write, so that its response is not taken for newer than a deletion that overtook it.
     pub(super) fn writing(&self, id: &ChildId) -> Writing<'_> {
         self.write().writing.insert(id.clone(), None);
         Writing {
@@ -129,9 +129,9 @@ impl Children {
         }
     }
 
-    /// Whether the object is as the server left it when exactly this was last written.
+    /// Returns true if the object is unchanged since this digest was last written.
     ///
-    /// A server or a webhook that changes what it is given would else be written to in each pass, for ever.
+    /// Otherwise an object that the server or a webhook changes would be written in each reconcile, forever.
     pub(super) fn is_settled(&self, id: &ChildId, digest: &str, seen: &Seen) -> bool {
         self.read().settled.get(id).is_some_and(|settled| {
             settled.digest == digest && settled.resource_version == seen.metadata.resource_version
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_was_overtaken_by_our_own_write_is_ignored() {
+    fn ignores_an_event_older_than_our_write() {
         let children = Children::default();
         children.seen(id(), seen("1", "10", "shop"));
         let write = children.writing(&id());
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_overtaken_by_a_deletion_leaves_no_ghost() {
+    fn a_response_older_than_a_deletion_is_ignored() {
         let children = Children::default();
         let write = children.writing(&id());
         children.gone(&id(), "1");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deletion_of_an_earlier_object_does_not_take_its_successor() {
+    fn deletion_of_a_predecessor_keeps_the_successor() {
         let children = Children::default();
         children.seen(id(), seen("2", "20", "shop"));
         assert!(children.gone(&id(), "1").is_empty());
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_changes_its_owner_concerns_both_and_nothing_is_left_behind() {
+    fn a_changed_owner_affects_both_owners() {
         let children = Children::default();
         children.seen(id(), seen("1", "10", "shop"));
         assert_eq!(children.seen(id(), seen("1", "11", "other")).len(), 2);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_changes_what_it_is_given_is_believed_until_the_object_changes() {
+    fn a_write_changed_by_the_server_is_settled() {
         let children = Children::default();
         let write = children.writing(&id());
         write.answered(seen("1", "12", "shop"), "d", true);
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_managed_fields_are_kept() {
+    fn keeps_only_our_managed_fields() {
         let seen = seen("1", "1", "shop");
         assert_eq!(seen.metadata.managed_fields.unwrap().len(), 1);
         assert_eq!(seen.manifest["metadata"].get("managedFields"), None);

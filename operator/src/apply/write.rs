@@ -1,4 +1,4 @@
-//! The writes.
+//! Writes children and the addresses of Ingresses.
 
 use super::addresses::{Shown, points, shows};
 use super::decide::{Decision, decide};
@@ -8,7 +8,7 @@ use super::kind::{ChildId, ChildKind};
 use super::ownership::Owner;
 use super::store::{Children, Seen};
 use crate::FIELD_MANAGER;
-use crate::client::{Trouble, within};
+use crate::client::{ApiError, within};
 use crate::lease::Permit;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Client;
@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tracing::{debug, info, warn};
 
-/// What became of a child.
+/// Result of applying a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It is as desired.
     InPlace,
-    /// Somebody else's object has its name, and was left alone.
+    /// An object with its name exists that is not managed by Portolan, and is left unchanged.
     Foreign {
-        /// Whose, in a few words.
+        /// Owner of that object, for logs.
         of: String,
     },
 }
@@ -51,23 +51,23 @@ impl Applier {
         }
     }
 
-    /// What was seen of children.
+    /// Returns the observed children.
     pub fn children(&self) -> &Children {
         &self.children
     }
 
-    /// Makes a child what it should be. Before one is created, `vouch` says whether its owner lives.
+    /// Creates or updates a child. Before it is created, `ensure_alive` checks that its owner exists.
     pub async fn apply(
         &self,
         desired: &Desired,
         owner: &Owner,
-        vouch: impl Future<Output = Result<(), Trouble>>,
-    ) -> Result<Applied, Trouble> {
+        ensure_alive: impl Future<Output = Result<(), ApiError>>,
+    ) -> Result<Applied, ApiError> {
         let seen = self.look(&desired.id).await?;
         match decide(desired, seen.as_deref(), owner) {
             Decision::Keep => {}
             Decision::Create => {
-                vouch.await?;
+                ensure_alive.await?;
                 self.create(desired).await?;
             }
             Decision::Update { because } => {
@@ -81,14 +81,17 @@ impl Applier {
                 if let Some(seen) = seen {
                     self.remove(&desired.id, &seen).await?;
                 }
-                return Err(waiting(format!("{} is made anew", desired.id)));
+                return Err(waiting(format!(
+                    "waiting for {} to be recreated",
+                    desired.id
+                )));
             }
         }
         Ok(Applied::InPlace)
     }
 
     /// Deletes an object of ours: exactly this one, whatever has its name by then.
-    pub async fn remove(&self, id: &ChildId, seen: &Seen) -> Result<(), Trouble> {
+    pub async fn remove(&self, id: &ChildId, seen: &Seen) -> Result<(), ApiError> {
         if seen.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
@@ -102,27 +105,27 @@ impl Applier {
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };
-        info!(child = %id, "deleting what is desired no longer");
+        info!(child = %id, "deleting child that is no longer desired");
         let api = id.api(self.client.clone());
         match within(api.delete(&id.name, &params)).await {
             Ok(answer) => {
-                // An object that is answered stays for a while, for its finalizers: a watch will tell.
+                // An object in the response still exists until its finalizers are removed; the watch reports its deletion.
                 if answer.is_right() {
                     self.children.writing(id).deleted(&uid);
                 }
                 Ok(())
             }
-            Err(trouble) => Err(trouble),
+            Err(error) => Err(error),
         }
     }
 
-    /// Writes into the status of an Ingress of ours where its hosts lead, unless it says so already.
+    /// Writes the addresses of the proxies into the status of an Ingress child, unless they are already there.
     pub async fn show_addresses(
         &self,
         id: &ChildId,
         owner_uid: &str,
         addresses: &[Address],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ApiError> {
         let Some(seen) = self.children.get(id).filter(|seen| seen.is_of(owner_uid)) else {
             return Ok(());
         };
@@ -136,17 +139,17 @@ impl Applier {
         Ok(())
     }
 
-    /// Writes into the status of somebody's Ingress where its hosts lead, unless it says so already. What
-    /// others wrote there is left alone while there is nothing to say.
+    /// Writes the addresses of the proxies into the status of a user's Ingress, unless they are already there. The
+    /// addresses of another controller are kept while there are none to write.
     pub async fn show_addresses_on(
         &self,
         ingress: &ObjectRef,
         uid: &str,
         shown: &Shown,
         addresses: &[Address],
-    ) -> Result<(), Trouble> {
-        let nothing = addresses.is_empty() && !shown.by_us;
-        if nothing || shows(Some(&shown.points), addresses) {
+    ) -> Result<(), ApiError> {
+        let unneeded = addresses.is_empty() && !shown.by_us;
+        if unneeded || shows(Some(&shown.points), addresses) {
             return Ok(());
         }
         let id = ChildId {
@@ -162,7 +165,7 @@ impl Applier {
         id: &ChildId,
         uid: &str,
         addresses: &[Address],
-    ) -> Result<DynamicObject, Trouble> {
+    ) -> Result<DynamicObject, ApiError> {
         self.may_write()?;
         let resource = id.kind.resource();
         // Another Ingress of that name by now: the API server answers 409.
@@ -178,8 +181,8 @@ impl Applier {
         within(api.patch_status(&id.name, &params, &patch)).await
     }
 
-    /// The object as last seen; asked for when it is not among ours, because a foreign one would not be.
-    async fn look(&self, id: &ChildId) -> Result<Option<Arc<Seen>>, Trouble> {
+    /// Returns the object as last observed, or reads it from the API server: foreign objects are not watched.
+    async fn look(&self, id: &ChildId) -> Result<Option<Arc<Seen>>, ApiError> {
         if let Some(seen) = self.children.get(id) {
             return Ok(Some(seen));
         }
@@ -187,15 +190,15 @@ impl Applier {
         Ok(found.as_ref().map(Seen::of).map(Arc::new))
     }
 
-    /// By a plain create, not by apply: of two who create at once, one must be told so.
-    async fn create(&self, desired: &Desired) -> Result<(), Trouble> {
+    /// Uses create, not apply, so that one of two concurrent creates fails.
+    async fn create(&self, desired: &Desired) -> Result<(), ApiError> {
         self.may_write()?;
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
         let object = parsed(&desired.manifest)?;
-        info!(child = %desired.id, "creating");
+        info!(child = %desired.id, "creating child");
         let api = desired.id.api(self.client.clone());
         let write = self.children.writing(&desired.id);
         let answer = Seen::of(&within(api.create(&params, &object)).await?);
@@ -204,13 +207,13 @@ impl Applier {
         Ok(())
     }
 
-    async fn update(&self, desired: &Desired, seen: &Seen, because: &str) -> Result<(), Trouble> {
+    async fn update(&self, desired: &Desired, seen: &Seen, because: &str) -> Result<(), ApiError> {
         if self.children.is_settled(&desired.id, &desired.digest, seen) {
-            debug!(child = %desired.id, because, "the API server wants it otherwise");
+            debug!(child = %desired.id, because, "skipped update, because the API server changes the object when it is written");
             return Ok(());
         }
         self.may_write()?;
-        info!(child = %desired.id, because, "applying");
+        info!(child = %desired.id, because, "updating child");
         self.own_what_was_created(desired, seen).await?;
         let mut manifest = desired.manifest.clone();
         if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -218,7 +221,7 @@ impl Applier {
             metadata.insert("uid".to_owned(), json!(seen.metadata.uid));
         }
         let api = desired.id.api(self.client.clone());
-        // By force: the fields are ours, whoever set them meanwhile.
+        // By force: the fields belong to Portolan, even if another manager set them meanwhile.
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let write = self.children.writing(&desired.id);
         let patch = Patch::Apply(&manifest);
@@ -231,14 +234,14 @@ impl Applier {
 
     /// What a create set is recorded as an `Update` of ours, and would outlive an apply that no longer
     /// has it. So the record is turned into that of an apply, once, as client-go's csaupgrade does.
-    async fn own_what_was_created(&self, desired: &Desired, seen: &Seen) -> Result<(), Trouble> {
+    async fn own_what_was_created(&self, desired: &Desired, seen: &Seen) -> Result<(), ApiError> {
         let managed = seen.metadata.managed_fields.as_deref().unwrap_or_default();
         if !managed.iter().any(is_update) {
             return Ok(());
         }
         let api = desired.id.api(self.client.clone());
         let Some(now) = within(api.get_opt(&desired.id.name)).await? else {
-            return Err(waiting(format!("{} is gone", desired.id)));
+            return Err(waiting(format!("{} not found", desired.id)));
         };
         let managed = as_applied(now.metadata.managed_fields.unwrap_or_default());
         let patch = Patch::Merge(json!({"metadata": {
@@ -254,11 +257,11 @@ impl Applier {
         within(request).await.map(drop)
     }
 
-    fn may_write(&self) -> Result<(), Trouble> {
+    fn may_write(&self) -> Result<(), ApiError> {
         if self.permit.may_write() {
             Ok(())
         } else {
-            Err(Trouble::NotLeading)
+            Err(ApiError::NotLeader)
         }
     }
 }
@@ -278,29 +281,29 @@ fn is_update(entry: &ManagedFieldsEntry) -> bool {
     is_ours(entry, "Update")
 }
 
-/// Whether the entry says what we did to the object itself; of its status there are others.
+/// Returns true if the entry is of Portolan and of the object itself, not of its status.
 fn is_ours(entry: &ManagedFieldsEntry, operation: &str) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some(operation)
         && entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
-/// Whether the server made something else of what it was given.
+/// Returns true if the server stored something else than was written.
 fn unlike(desired: &Desired, answer: &Seen) -> bool {
     let difference = difference(&desired.manifest, &answer.manifest);
     if let Some(path) = &difference {
-        warn!(child = %desired.id, path, "the API server stored something else than was written");
+        warn!(child = %desired.id, path, "API server changed the object when it was written");
     }
     difference.is_some()
 }
 
-fn parsed(manifest: &Value) -> Result<DynamicObject, Trouble> {
+fn parsed(manifest: &Value) -> Result<DynamicObject, ApiError> {
     serde_json::from_value(manifest.clone())
-        .map_err(|error| Trouble::Refused(format!("the manifest is no object: {error}")))
+        .map_err(|error| ApiError::Rejected(format!("invalid manifest: {error}")))
 }
 
-fn waiting(until: String) -> Trouble {
-    Trouble::Passing {
+fn waiting(until: String) -> ApiError {
+    ApiError::Transient {
         message: until,
         retry_after: None,
     }
@@ -311,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_created_counts_as_applied_whatever_was_applied_to_the_status() {
+    fn created_fields_become_applied_despite_status_entries() {
         let entry = |operation: &str, subresource: Option<&str>| ManagedFieldsEntry {
             manager: Some(FIELD_MANAGER.to_owned()),
             operation: Some(operation.to_owned()),

@@ -1,11 +1,11 @@
-//! The way to the API server: bounded in rate and in time, every request counted.
+//! Clients of the API server: limited in rate and in time, with every request counted.
 //!
 //! Two clients of the same cluster: one for everything, behind a rate limit, and one for the Lease,
 //! because a renewal must not queue behind a cold start of five thousand objects.
 
-mod trouble;
+mod error;
 
-pub use trouble::{Trouble, within};
+pub use error::{ApiError, within};
 
 use crate::metrics::{Metrics, RequestLabels};
 use http::{HeaderValue, Method, Request, header};
@@ -19,12 +19,12 @@ use tower::util::MapRequestLayer;
 /// one that speaks first; what it does not cover, a list or a watch that is never answered, ends here.
 const READ_TIMEOUT: Duration = Duration::from_secs(298);
 
-/// How fast requests may go out.
+/// Rate limit of requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// Requests a second, on average.
     pub per_second: f64,
-    /// Requests at once after a quiet time.
+    /// Requests that may be sent at once after an idle time.
     pub burst: u32,
 }
 
@@ -48,15 +48,15 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// For the cluster that the environment names: `KUBECONFIG`, `~/.kube/config`, or the one we run in.
+    /// Connects to the cluster of the environment: `KUBECONFIG`, `~/.kube/config`, or the one we run in.
     pub async fn infer(rate: Rate, metrics: &Metrics) -> anyhow::Result<Self> {
         let mut config = Config::infer().await?;
         config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
         // The queue and the watches have their own back-off; a second one beneath would hide for
-        // minutes that something is wrong, and retry what nobody waits for any longer.
+        // minutes that something is wrong, and retry requests whose result is no longer needed.
         config.default_retry = false;
-        // So that an audit log tells whose request it was.
+        // Identifies the client in audit logs.
         let name = HeaderValue::from_static(concat!("portolan/", env!("CARGO_PKG_VERSION")));
         config.headers.push((header::USER_AGENT, name));
         let work = ClientBuilder::try_from(config.clone())?
@@ -81,7 +81,7 @@ fn counted(
     })
 }
 
-/// The verb in the sense of RBAC, as far as method and query tell.
+/// Returns the verb in the sense of RBAC, as far as it follows from method and query.
 fn verb(method: &Method, query: Option<&str>) -> &'static str {
     let watching = query.is_some_and(|query| query.contains("watch=true"));
     match *method {

@@ -1,7 +1,6 @@
-//! What every connected proxy says that it serves: the half of Ready that only proxies know.
+//! Acknowledgements and reports of every connected proxy: the half of Ready that only proxies know.
 //!
-//! Sessions write, status reads. Only connected proxies are here; a pod that is not has said
-//! nothing to this process yet, whatever it serves.
+//! Sessions write, status reads. Only connected proxies are here; of other pods this process knows nothing.
 
 use super::changes::{AckChanges, Changes, Scope};
 use portolan_core::AckState;
@@ -25,7 +24,7 @@ pub struct ProxyPod {
 pub struct Proxy {
     /// Which pod.
     pub pod: ProxyPod,
-    /// What its `/readyz` says.
+    /// Readiness as in its `/readyz`.
     pub ready: bool,
     /// How many resources it serves.
     pub resources: usize,
@@ -40,13 +39,13 @@ pub struct Acks {
 
 #[derive(Debug, Default)]
 struct State {
-    classes: BTreeMap<String, BTreeMap<ProxyPod, Said>>,
+    classes: BTreeMap<String, BTreeMap<ProxyPod, ProxyState>>,
     sessions: u64,
 }
 
-/// Everything that one proxy said.
+/// Reported state of one proxy.
 #[derive(Debug, Default)]
-struct Said {
+struct ProxyState {
     session: u64,
     ready: bool,
     held: BTreeMap<ResourceName, Version>,
@@ -62,14 +61,14 @@ impl Acks {
         (acks, changes)
     }
 
-    /// What each connected proxy of the class says of this version of a resource.
+    /// Returns the acknowledgement of each connected proxy of the class for this version of a resource.
     pub fn acknowledged(
         &self,
         class: &str,
         name: &ResourceName,
         version: Version,
     ) -> BTreeMap<ProxyPod, AckState> {
-        self.each(class, |said| Some(said.verdict(name, version)))
+        self.each(class, |proxy| Some(proxy.ack_state(name, version)))
     }
 
     /// The certificate that each connected proxy of the class was seen to present for a server
@@ -79,19 +78,20 @@ impl Acks {
         class: &str,
         server_name: &str,
     ) -> BTreeMap<ProxyPod, PresentedCertificate> {
-        self.each(class, |said| said.served.get(server_name).cloned())
+        self.each(class, |proxy| proxy.served.get(server_name).cloned())
     }
 
     /// The connected proxies of a class.
     pub fn proxies(&self, class: &str) -> Vec<Proxy> {
         let state = self.lock();
-        let said = state.classes.get(class).into_iter().flatten();
-        said.map(|(pod, said)| Proxy {
-            pod: pod.clone(),
-            ready: said.ready,
-            resources: said.held.len(),
-        })
-        .collect()
+        let proxies = state.classes.get(class).into_iter().flatten();
+        proxies
+            .map(|(pod, proxy)| Proxy {
+                pod: pod.clone(),
+                ready: proxy.ready,
+                resources: proxy.held.len(),
+            })
+            .collect()
     }
 
     /// Begins the record of a proxy, which ends when the session is dropped. A second session of
@@ -104,28 +104,33 @@ impl Acks {
         };
         let mut state = self.lock();
         state.sessions += 1;
-        let said = Said {
+        let proxy = ProxyState {
             session: state.sessions,
             held: hello.held.clone(),
-            ..Said::default()
+            ..ProxyState::default()
         };
         let session = Session {
             acks: Arc::clone(self),
             class: hello.class.clone(),
             pod: pod.clone(),
-            id: said.session,
+            id: proxy.session,
         };
         let proxies = state.classes.entry(hello.class.clone()).or_default();
-        proxies.insert(pod, said);
+        proxies.insert(pod, proxy);
         drop(state);
         self.changes.put(&hello.class, Scope::Everything);
         session
     }
 
-    fn each<R>(&self, class: &str, look: impl Fn(&Said) -> Option<R>) -> BTreeMap<ProxyPod, R> {
+    fn each<R>(
+        &self,
+        class: &str,
+        look: impl Fn(&ProxyState) -> Option<R>,
+    ) -> BTreeMap<ProxyPod, R> {
         let state = self.lock();
-        let said = state.classes.get(class).into_iter().flatten();
-        said.filter_map(|(pod, said)| Some((pod.clone(), look(said)?)))
+        let proxies = state.classes.get(class).into_iter().flatten();
+        proxies
+            .filter_map(|(pod, proxy)| Some((pod.clone(), look(proxy)?)))
             .collect()
     }
 
@@ -134,8 +139,8 @@ impl Acks {
     }
 }
 
-impl Said {
-    fn verdict(&self, name: &ResourceName, version: Version) -> AckState {
+impl ProxyState {
+    fn ack_state(&self, name: &ResourceName, version: Version) -> AckState {
         if self.held.get(name) == Some(&version) {
             return AckState::Acknowledged;
         }
@@ -162,8 +167,8 @@ impl Said {
             self.held.remove(name);
             self.refused.remove(name);
         }
-        let judged = ack.verdicts.iter().map(|verdict| &verdict.name);
-        judged.chain(&ack.removed).cloned().collect()
+        let names = ack.verdicts.iter().map(|verdict| &verdict.name);
+        names.chain(&ack.removed).cloned().collect()
     }
 
     fn note_report(&mut self, report: ProxyReport) -> Scope {
@@ -189,7 +194,7 @@ impl Said {
     }
 }
 
-/// The right to write what one proxy says.
+/// Write access to the state of one proxy.
 #[derive(Debug)]
 pub(super) struct Session {
     acks: Arc<Acks>,
@@ -199,32 +204,33 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Notes verdicts and removals.
+    /// Records acknowledgements and removals.
     pub(super) fn ack(&self, ack: &Ack) {
-        self.change(|said| Scope::Names(said.note_ack(ack)));
+        self.change(|proxy| Scope::Names(proxy.note_ack(ack)));
     }
 
-    /// Notes readiness and what is presented.
+    /// Records readiness and presented certificates.
     pub(super) fn report(&self, report: ProxyReport) {
-        self.change(|said| said.note_report(report));
+        self.change(|proxy| proxy.note_report(report));
     }
 
-    /// Whether a newer session of the same pod has taken over.
+    /// Returns true if a newer session of the same pod has taken over.
     pub(super) fn is_replaced(&self) -> bool {
         let state = self.acks.lock();
-        let said = state.classes.get(&self.class);
-        said.and_then(|proxies| proxies.get(&self.pod))
-            .is_none_or(|said| said.session != self.id)
+        let proxies = state.classes.get(&self.class);
+        proxies
+            .and_then(|proxies| proxies.get(&self.pod))
+            .is_none_or(|proxy| proxy.session != self.id)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Said) -> Scope) {
+    fn change(&self, change: impl FnOnce(&mut ProxyState) -> Scope) {
         let mut state = self.acks.lock();
         let proxies = state.classes.get_mut(&self.class);
-        let said = proxies.and_then(|it| it.get_mut(&self.pod));
-        let Some(said) = said.filter(|said| said.session == self.id) else {
+        let proxy = proxies.and_then(|proxies| proxies.get_mut(&self.pod));
+        let Some(proxy) = proxy.filter(|proxy| proxy.session == self.id) else {
             return;
         };
-        let scope = change(said);
+        let scope = change(proxy);
         drop(state);
         self.acks.changes.put(&self.class, scope);
     }
@@ -236,7 +242,7 @@ impl Drop for Session {
         let Some(proxies) = state.classes.get_mut(&self.class) else {
             return;
         };
-        if proxies.get(&self.pod).map(|said| said.session) != Some(self.id) {
+        if proxies.get(&self.pod).map(|proxy| proxy.session) != Some(self.id) {
             return;
         }
         proxies.remove(&self.pod);

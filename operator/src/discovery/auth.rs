@@ -1,7 +1,7 @@
-//! Who may subscribe to a class: exactly the ServiceAccount of its proxy.
+//! Authorizes subscriptions to a class: only the ServiceAccount of its proxy.
 //!
 //! Any pod of the cluster can project a token of any audience, so a valid token proves little; what
-//! counts is whose it is. The API server says that (TokenReview), [`admits`] judges it.
+//! counts is whose it is. The API server reports that (TokenReview), [`admits`] checks it.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::Client;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-/// Reviews at once: whoever reaches the port must not be able to flood the API server through us.
+/// Concurrent reviews: a client of the port must not be able to flood the API server.
 const REVIEWS: usize = 8;
 const REVIEW: Duration = Duration::from_secs(10);
 
@@ -26,7 +26,7 @@ pub(super) struct Identity {
     pub pod: Option<(String, String)>,
 }
 
-/// Why somebody may not subscribe.
+/// Error of a subscription that is not allowed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum Denied {
     /// No bearer token came along.
@@ -37,7 +37,7 @@ pub(super) enum Denied {
     /// The API server does not know it, or not for this audience.
     #[error("token: is not valid for audience {DISCOVERY_AUDIENCE}: {0}")]
     Invalid(String),
-    /// It belongs to somebody else.
+    /// It belongs to another account.
     #[error("token: belongs to {found}; class {class} is served to {wanted} only")]
     AnotherAccount {
         /// Who asked.

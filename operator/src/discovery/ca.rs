@@ -19,7 +19,7 @@ use thiserror::Error;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const AUTHORITY_LIFE: Duration = DAY.saturating_mul(3652);
 const LEAF_LIFE: Duration = DAY.saturating_mul(30);
-/// A leaf is issued anew at two thirds of its life.
+/// A leaf is renewed at two thirds of its life.
 const LEAF_RENEWAL: Duration = DAY.saturating_mul(20);
 /// How far the clocks of operator and proxy may differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
@@ -211,7 +211,7 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_800_000_000) + DAY * u32::try_from(days).unwrap()
     }
 
-    /// Judged as a proxy judges it.
+    /// Verified as a proxy does.
     fn verify(authority: &Authority, leaf: &Leaf, name: &str, now: SystemTime) -> bool {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes());

@@ -1,5 +1,4 @@
-//! Which acknowledgements changed since somebody last looked: a set, not a queue, so that a slow
-//! reader costs nothing.
+//! Set of changed acknowledgements. A set, not a queue, so that a slow reader costs nothing.
 
 use portolan_discovery::table::ResourceName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +9,7 @@ use tokio::sync::Notify;
 /// From here on it is cheaper to look at everything.
 const MOST_NAMES: usize = 10_000;
 
-/// What has to be judged again in a class.
+/// Part of a class to reconcile again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The objects that these resources were compiled from.
@@ -34,7 +33,7 @@ impl Scope {
     }
 }
 
-/// The changes that nobody has taken yet, by class.
+/// Changes that are not taken yet, by class.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     classes: Mutex<BTreeMap<String, Scope>>,
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_while_nobody_looks_is_one_change() {
+    async fn merges_changes_between_two_reads() {
         let changes = Arc::new(Changes::default());
         let mut receiver = AckChanges::of(&changes);
         changes.put("public", names(0..2));

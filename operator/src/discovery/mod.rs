@@ -1,22 +1,22 @@
-//! The server side of discovery: every synced replica tells the proxies of each class what to serve
-//! and hears what they do serve.
+//! The server side of discovery: every synced replica sends its configuration to the proxies of each class
+//! and receives their acknowledgements.
 //!
 //! ```text
 //! model ──► Table ──names──► stream per proxy ──transactions──► proxy
 //! status ◄── Acks ◄───────────────┴────────────verdicts─────────┘
 //! ```
 //! - [`table`](Table) is what shall be, [`acks`](Acks) what is; both are plain shared memory.
-//! - `outbox` decides what one proxy is told next, `stream` carries it, `server` lets proxies in.
-//! - `auth` judges tokens; `ca` makes certificates, `keeper` keeps them in the cluster, `tls` shows them.
+//! - `outbox` decides what one proxy is sent next, `stream` carries it, `server` lets proxies in.
+//! - `auth` checks tokens; `ca` makes certificates, `ca_controller` stores them in the cluster, `tls` presents them.
 //!
-//! # For whoever runs it
+//! # Usage
 //! ```no_run
 //! # use portolan_operator::discovery::{self, Discovery, Scope};
 //! # async fn example(config: discovery::Config, leadership: tokio::sync::watch::Receiver<portolan_operator::lease::Leadership>,
 //! #     synced: tokio::sync::watch::Receiver<bool>, shutdown: tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
 //! let Discovery { table, acks, mut changes } = Discovery::new();
 //! // The model task: one `table.apply(class, changes)` for each batch of events.
-//! // The status task: what to judge again.
+//! // The status task: what to reconcile again.
 //! tokio::spawn(async move {
 //!     loop {
 //!         for (class, scope) in changes.changed().await {
@@ -36,8 +36,8 @@
 mod acks;
 mod auth;
 mod ca;
+mod ca_controller;
 mod changes;
-mod keeper;
 mod metrics;
 mod outbox;
 mod server;
@@ -61,19 +61,19 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What the rest of the operator holds of discovery.
+/// Shared state of discovery.
 #[derive(Debug)]
 pub struct Discovery {
-    /// What shall be served.
+    /// Desired configuration.
     pub table: Arc<Table>,
-    /// What is served.
+    /// Acknowledged configuration.
     pub acks: Arc<Acks>,
     /// Which acknowledgements changed.
     pub changes: AckChanges,
 }
 
 impl Discovery {
-    /// Empty, nobody connected.
+    /// Returns an empty state without connected proxies.
     #[allow(clippy::new_without_default)] // A receiver comes out: there is nothing default about it.
     pub fn new() -> Self {
         let (acks, changes) = Acks::new();
@@ -85,7 +85,7 @@ impl Discovery {
     }
 }
 
-/// What [`serve`] needs to know.
+/// Configuration of [`serve`].
 pub struct Config {
     /// For token reviews, the Secret and the ConfigMap of the authority.
     pub client: kube::Client,
@@ -125,7 +125,7 @@ pub async fn serve(
         .await
         .with_context(|| format!("discovery: cannot listen on {}", config.address))?;
     let presented = Arc::new(tls::Presented::default());
-    let keeper = keeper::Keeper::new(
+    let ca_controller = ca_controller::CaController::new(
         &config.client,
         &config.namespace,
         &config.cluster_domain,
@@ -149,7 +149,7 @@ pub async fn serve(
         metrics: config.metrics,
         shutdown: shutdown.clone(),
     };
-    let keep = tokio::spawn(keeper.run(leadership, shutdown.clone()));
+    let ca_task = tokio::spawn(ca_controller.run(leadership, shutdown.clone()));
     let announce = {
         let presented = Arc::clone(&presented);
         tokio::spawn(async move {
@@ -160,6 +160,6 @@ pub async fn serve(
     let served = server.serve(listener, presented).await;
     announce.abort();
     // It ends by shutdown, or is of no use to a server that failed.
-    keep.abort();
+    ca_task.abort();
     served
 }

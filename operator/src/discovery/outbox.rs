@@ -1,4 +1,4 @@
-//! What one proxy has, and what it still has to be told. A synchronous state machine.
+//! State of one proxy and the changes still to send to it. A synchronous state machine.
 //!
 //! It keeps names and versions only; contents are read from the table when a batch is cut, so that
 //! of ten changes to a name while a batch was in flight the last one is sent, once.
@@ -17,14 +17,14 @@ type Wanted = BTreeMap<ResourceName, Update>;
 pub(super) struct Outbox {
     /// What the proxy serves.
     held: BTreeMap<ResourceName, Version>,
-    /// What it refused: not sent again until it changes, or the proxy follows anew.
+    /// What it refused: not sent again until it changes, or the proxy follows again.
     refused: BTreeMap<ResourceName, Version>,
-    /// What it was sent and has not judged: perhaps held.
+    /// Sent but not acknowledged; it may be loaded.
     unjudged: BTreeMap<ResourceName, Version>,
     /// What may differ. Empty while the proxy follows another operator.
     pending: BTreeSet<ResourceName>,
     following: bool,
-    /// Whether it was told that it has everything.
+    /// True if it was notified that it has everything.
     ended: bool,
     in_flight: Option<u64>,
     last_id: u64,

@@ -54,7 +54,7 @@ fn following(wanted: &Wanted) -> Outbox {
 }
 
 #[test]
-fn a_proxy_that_follows_another_operator_is_told_nothing() {
+fn sends_nothing_to_a_follower_of_another_operator() {
     let table = wanted(&[("a", "1")]);
     let mut outbox = Outbox::default();
     outbox.changed([name("a")].into());
@@ -98,7 +98,7 @@ fn a_change_that_is_taken_back_in_time_is_not_sent() {
 }
 
 #[test]
-fn a_refused_version_is_sent_again_only_when_it_changes_or_the_proxy_follows_anew() {
+fn resends_a_rejected_version_only_after_a_change() {
     let table = wanted(&[("a", "1")]);
     let mut outbox = following(&table);
     let first = outbox.next(1, &table).unwrap();

@@ -1,4 +1,4 @@
-//! The gRPC service: who comes in, is judged, and gets a stream.
+//! gRPC service: authorizes each proxy and opens its stream.
 
 use super::acks::Acks;
 use super::auth::{Denied, Reviewer, admits};

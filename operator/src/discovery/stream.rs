@@ -46,7 +46,7 @@ impl Stream {
             reason = end.message(),
             "proxy disconnected"
         );
-        // Without room the proxy sees the stream end without a word, and connects anew as well.
+        // Without room the proxy sees the stream end without a status, and reconnects as well.
         let _ = self.outbound.try_send(Err(end));
     }
 
@@ -56,7 +56,7 @@ impl Stream {
         loop {
             tokio::select! {
                 message = inbound.message() => {
-                    if let Err(end) = self.hear(message) {
+                    if let Err(end) = self.receive(message) {
                         return end;
                     }
                 }
@@ -76,7 +76,10 @@ impl Stream {
         }
     }
 
-    fn hear(&mut self, message: Result<Option<proto::ToOperator>, Status>) -> Result<(), Status> {
+    fn receive(
+        &mut self,
+        message: Result<Option<proto::ToOperator>, Status>,
+    ) -> Result<(), Status> {
         let message = message?.ok_or_else(|| Status::cancelled("the proxy left"))?;
         let message = ToOperator::try_from(message);
         match message.map_err(|error| Status::invalid_argument(error.to_string()))? {
@@ -89,7 +92,7 @@ impl Stream {
                     .wanted(|wanted| outbox.follow(follow, wanted));
             }
             ToOperator::Ack(ack) => {
-                self.tell_refusals(&ack);
+                self.log_refusals(&ack);
                 self.outbox.acked(&ack);
                 self.session.ack(&ack);
             }
@@ -98,14 +101,14 @@ impl Stream {
         Ok(())
     }
 
-    fn tell_refusals(&self, ack: &Ack) {
+    fn log_refusals(&self, ack: &Ack) {
         for verdict in &ack.verdicts {
             let Some(reason) = &verdict.refused else {
                 continue;
             };
             self.metrics.refused();
             let (resource, origins) = (&verdict.name, &verdict.origins);
-            tracing::warn!(proxy = self.proxy, %resource, ?origins, reason, "refused by a proxy");
+            tracing::warn!(proxy = self.proxy, %resource, ?origins, reason, "proxy rejected resource");
         }
     }
 

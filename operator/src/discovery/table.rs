@@ -1,4 +1,4 @@
-//! What every proxy shall have: per class, the newest content of each resource.
+//! Desired configuration of the proxies: per class, the newest content of each resource.
 //!
 //! The model task writes, streams read. A stream learns only names; what stands behind a name is
 //! read when it is sent, so a slow proxy gets the newest content and never a queue of old ones.
@@ -42,7 +42,7 @@ impl Table {
     /// Sets several resources of a class as one step: no stream sees some of them without the
     /// others. A virtual host and what it newly names belong into one step.
     ///
-    /// Content that is equal to what is there notifies nobody; its origins are still noted.
+    /// Equal content causes no notification; its origins are still recorded.
     pub fn apply(&self, class: &str, changes: impl IntoIterator<Item = (ResourceName, Content)>) {
         let mut classes = self.lock();
         let entry = classes.entry(class.to_owned()).or_default();
@@ -96,7 +96,7 @@ impl Class {
     }
 }
 
-/// A class that nobody fills and nobody listens to leaves nothing behind.
+/// Removes a class without content and subscribers.
 fn forget_if_empty(classes: &mut BTreeMap<String, Class>, name: &str) {
     let empty = |class: &Class| class.entries.is_empty() && class.mailboxes.is_empty();
     if classes.get(name).is_some_and(empty) {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_hears_of_its_class_only_and_of_each_name_once() {
+    async fn notifies_a_stream_once_per_name_of_its_class() {
         let table = Arc::new(Table::default());
         let public = table.subscribe("public");
         table.update("private", &name("x"), Some((endpoints("x"), Vec::new())));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_generation_with_equal_content_notifies_nobody_but_is_noted() {
+    async fn records_the_generation_of_equal_content_silently() {
         let table = Arc::new(Table::default());
         table.update("public", &name("a"), Some((endpoints("a"), origin(1))));
         let stream = table.subscribe("public");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_is_empty_and_unheard_leaves_nothing_behind() {
+    fn removes_an_empty_class_without_subscribers() {
         let table = Arc::new(Table::default());
         let stream = table.subscribe("public");
         table.update("public", &name("a"), Some((endpoints("a"), origin(1))));

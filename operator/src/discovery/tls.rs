@@ -95,7 +95,7 @@ async fn accept_each(
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "discovery cannot accept");
+                tracing::warn!(%error, "failed to accept connection");
                 tokio::time::sleep(AFTER_ACCEPT_ERROR).await;
                 continue;
             }
@@ -110,7 +110,7 @@ async fn accept_each(
                         stream,
                         _place: place,
                     };
-                    // Nobody takes it when the server has stopped.
+                    // Without effect if the server has stopped.
                     let _ = ready.send(Ok(connection)).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "handshake failed"),

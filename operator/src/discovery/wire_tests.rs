@@ -190,14 +190,14 @@ impl Proxy {
         self.outbound.send(message.into()).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Result<ToProxy, Status> {
+    async fn receive(&mut self) -> Result<ToProxy, Status> {
         let message = soon("a message", self.inbound.message()).await?;
         Ok(message.expect("the stream goes on").try_into().unwrap())
     }
 
     async fn transaction(&mut self) -> Transaction {
         loop {
-            if let ToProxy::Transaction(it) = self.hear().await.unwrap() {
+            if let ToProxy::Transaction(it) = self.receive().await.unwrap() {
                 return it;
             }
         }
@@ -205,7 +205,7 @@ impl Proxy {
 
     async fn heartbeat(&mut self) -> Heartbeat {
         loop {
-            if let ToProxy::Heartbeat(it) = self.hear().await.unwrap() {
+            if let ToProxy::Heartbeat(it) = self.receive().await.unwrap() {
                 return it;
             }
         }
@@ -413,7 +413,7 @@ async fn a_restarted_proxy_replaces_its_former_stream() {
     let mut first = operator.proxy("proxy-0", BTreeMap::new()).await;
     let _second = operator.proxy("proxy-0", [(named("a"), a)].into()).await;
     let end = loop {
-        if let Err(end) = first.hear().await {
+        if let Err(end) = first.receive().await {
             break end;
         }
     };
@@ -467,7 +467,7 @@ async fn a_message_that_breaks_the_contract_ends_the_stream_with_the_field() {
     };
     proxy.outbound.send(message).await.unwrap();
     let end = loop {
-        if let Err(end) = proxy.hear().await {
+        if let Err(end) = proxy.receive().await {
             break end;
         }
     };

@@ -1,12 +1,12 @@
-//! Every ExposedPort, and every hostname of an Ingress, in numbers, for `/metrics`.
+//! Metrics of every ExposedPort and every hostname of an Ingress.
 //!
 //! An object that changes replaces what is known of it, one that goes takes it away; a scrape writes out
 //! what is there. So there are as many series as objects and hostnames, and no more for what once was.
-//! Every replica keeps them, and the leader shows them: whoever begins to lead has them ready.
+//! Every replica keeps them, and the leader shows them: a new leader has them ready.
 
-mod page;
+mod collector;
 
-pub use page::Page;
+pub use collector::ExposureCollector;
 
 use portolan_core::{ObjectMetrics, Subject};
 use std::collections::BTreeMap;
@@ -30,11 +30,11 @@ impl Exposure {
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Exposures {
-    known: RwLock<Known>,
+    known: RwLock<Snapshot>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Snapshot {
     /// In order, so that each scrape has the order of the one before.
     exposures: BTreeMap<Subject, Arc<Exposure>>,
     /// Only classes that have any.
@@ -45,7 +45,7 @@ struct Known {
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     all: u32,
-    /// Those that its proxies hold up.
+    /// Exposures that wait for its proxies.
     proxies_behind: u32,
 }
 
@@ -59,7 +59,7 @@ impl Exposures {
         }
     }
 
-    /// What a scrape shows. Shared, so that writing it out keeps nobody from changing it.
+    /// Returns the content of a scrape. Shared, so that encoding does not block updates.
     fn shown(&self) -> (Vec<Arc<Exposure>>, BTreeMap<String, Count>) {
         let known = self.read();
         let exposures = known.exposures.values().cloned();
@@ -73,16 +73,16 @@ impl Exposures {
         known.exposures.get(subject).map(|it| it.metrics.clone())
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
+    fn read(&self) -> RwLockReadGuard<'_, Snapshot> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+    fn write(&self) -> RwLockWriteGuard<'_, Snapshot> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl Snapshot {
     fn insert(&mut self, subject: &Subject, metrics: ObjectMetrics) {
         if !metrics.class.is_empty() {
             let count = self.classes.entry(metrics.class.clone()).or_default();

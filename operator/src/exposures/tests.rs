@@ -7,14 +7,14 @@ use portolan_core::{CertificateMetrics, HostnameMetrics, Subject};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-struct Stand {
+struct TestCollector {
     exposures: Arc<Exposures>,
     leadership: watch::Sender<Leadership>,
     synced: watch::Sender<bool>,
     registry: Registry,
 }
 
-fn stand() -> Stand {
+fn test_collector() -> TestCollector {
     let exposures: Arc<Exposures> = Arc::default();
     let (leadership, leading) = watch::channel(Leadership {
         leader: true,
@@ -22,9 +22,9 @@ fn stand() -> Stand {
     });
     let (synced, is_synced) = watch::channel(true);
     let mut registry = Registry::with_prefix("portolan");
-    let page = Page::new(Arc::clone(&exposures), leading, is_synced);
+    let page = ExposureCollector::new(Arc::clone(&exposures), leading, is_synced);
     registry.register_collector(Box::new(page));
-    Stand {
+    TestCollector {
         exposures,
         leadership,
         synced,
@@ -32,7 +32,7 @@ fn stand() -> Stand {
     }
 }
 
-impl Stand {
+impl TestCollector {
     /// The series, without what describes them.
     fn series(&self) -> Vec<String> {
         let page = encode(&self.registry).unwrap();
@@ -79,8 +79,8 @@ fn ready(hostnames: &[&str]) -> ObjectMetrics {
 
 #[test]
 fn everything_that_is_known_of_a_hostname_has_a_series() {
-    let stand = stand();
-    stand
+    let test_collector = test_collector();
+    test_collector
         .exposures
         .set(&object("shop"), Some(ready(&["shop.test"])));
     let host = r#"{namespace="team-a",name="shop",hostname="shop.test"}"#;
@@ -102,24 +102,26 @@ fn everything_that_is_known_of_a_hostname_has_a_series() {
         format!("portolan_hostname_certificate_issuance_failures{host} 0"),
         r#"portolan_exposeclass_held_up_exposures{class="public"} 0"#.to_owned(),
     ];
-    assert_eq!(stand.series(), wanted);
+    assert_eq!(test_collector.series(), wanted);
 }
 
 #[test]
 fn a_hostname_of_an_ingress_has_its_series_under_the_name_that_kubectl_takes() {
-    let stand = stand();
+    let test_collector = test_collector();
     let hostname = portolan_core::Hostname::parse("shop.test").unwrap();
     let host = Subject::ingress_host(object("shop").object(), &hostname);
-    stand.exposures.set(&host, Some(ready(&["shop.test"])));
-    stand
+    test_collector
+        .exposures
+        .set(&host, Some(ready(&["shop.test"])));
+    test_collector
         .exposures
         .set(&object("shop"), Some(ready(&["shop.test"])));
-    let series = stand.of("ingress/shop");
+    let series = test_collector.of("ingress/shop");
     assert_eq!(series.len(), 8, "{series:?}");
     let of_objects = |line: &String| line.starts_with("portolan_exposedport");
     assert!(!series.iter().any(of_objects), "{series:?}");
     assert_eq!(
-        stand.of("shop").len(),
+        test_collector.of("shop").len(),
         11,
         "an ExposedPort of that name is another"
     );
@@ -127,14 +129,14 @@ fn a_hostname_of_an_ingress_has_its_series_under_the_name_that_kubectl_takes() {
 
 #[test]
 fn a_change_replaces_the_series_of_its_object_and_no_others() {
-    let stand = stand();
-    stand
+    let test_collector = test_collector();
+    test_collector
         .exposures
         .set(&object("shop"), Some(ready(&["a.test", "b.test"])));
-    stand
+    test_collector
         .exposures
         .set(&object("blog"), Some(ready(&["c.test"])));
-    let blog = stand.of("blog");
+    let blog = test_collector.of("blog");
     let plain = ObjectMetrics {
         endpoints_ready: None,
         ready: Some(false),
@@ -143,33 +145,37 @@ fn a_change_replaces_the_series_of_its_object_and_no_others() {
         hostnames: Vec::new(),
         ..ready(&[])
     };
-    stand.exposures.set(&object("shop"), Some(plain));
-    let left = stand.of("shop");
+    test_collector.exposures.set(&object("shop"), Some(plain));
+    let left = test_collector.of("shop");
     assert_eq!(left.len(), 2, "info and ready: {left:?}");
     assert!(left[0].contains(r#"status="Invalid",reason="InvalidSpec""#));
-    assert_eq!(stand.of("blog"), blog);
+    assert_eq!(test_collector.of("blog"), blog);
 }
 
 #[test]
 fn an_object_that_goes_takes_its_series_away() {
-    let stand = stand();
-    stand
+    let test_collector = test_collector();
+    test_collector
         .exposures
         .set(&object("shop"), Some(ready(&["shop.test"])));
-    stand.exposures.set(&object("shop"), None);
-    stand.exposures.set(&object("never-there"), None);
-    assert!(stand.series().is_empty(), "{:?}", stand.series());
+    test_collector.exposures.set(&object("shop"), None);
+    test_collector.exposures.set(&object("never-there"), None);
+    assert!(
+        test_collector.series().is_empty(),
+        "{:?}",
+        test_collector.series()
+    );
 }
 
 #[test]
-fn what_proxies_hold_up_is_counted_by_class_and_a_class_without_objects_is_not_told_of() {
-    let stand = stand();
+fn counts_exposures_waiting_for_proxies_by_class() {
+    let test_collector = test_collector();
     let behind = ObjectMetrics {
         proxies_behind: true,
         ..ready(&[])
     };
     let counted = || {
-        let mut series = stand.series();
+        let mut series = test_collector.series();
         series.retain(|it| it.contains("proxies_behind"));
         series
     };
@@ -178,43 +184,55 @@ fn what_proxies_hold_up_is_counted_by_class_and_a_class_without_objects_is_not_t
             "portolan_exposeclass_held_up_exposures{{class=\"public\"}} {count}"
         )]
     };
-    stand.exposures.set(&object("shop"), Some(behind.clone()));
-    stand.exposures.set(&object("blog"), Some(behind.clone()));
+    test_collector
+        .exposures
+        .set(&object("shop"), Some(behind.clone()));
+    test_collector
+        .exposures
+        .set(&object("blog"), Some(behind.clone()));
     assert_eq!(counted(), public(2));
-    stand.exposures.set(&object("shop"), Some(ready(&[])));
+    test_collector
+        .exposures
+        .set(&object("shop"), Some(ready(&[])));
     assert_eq!(counted(), public(1));
     let elsewhere = ObjectMetrics {
         class: "private".into(),
         ..behind.clone()
     };
-    stand.exposures.set(&object("blog"), Some(elsewhere));
+    test_collector
+        .exposures
+        .set(&object("blog"), Some(elsewhere));
     assert_eq!(counted().len(), 2);
     let nowhere = ObjectMetrics {
         class: String::new(),
         ..behind
     };
-    stand.exposures.set(&object("blog"), Some(nowhere));
+    test_collector.exposures.set(&object("blog"), Some(nowhere));
     assert_eq!(counted(), public(0));
-    stand.exposures.set(&object("shop"), None);
+    test_collector.exposures.set(&object("shop"), None);
     assert!(counted().is_empty());
 }
 
 #[test]
 fn only_the_leader_shows_them_and_only_when_everything_is_listed() {
-    let stand = stand();
-    stand
+    let test_collector = test_collector();
+    test_collector
         .exposures
         .set(&object("shop"), Some(ready(&["shop.test"])));
-    let shown = stand.series();
-    stand.leadership.send_replace(Leadership::default());
-    assert!(stand.series().is_empty());
+    let shown = test_collector.series();
+    test_collector
+        .leadership
+        .send_replace(Leadership::default());
+    assert!(test_collector.series().is_empty());
     // What changes meanwhile is there at once for the next term.
-    stand.exposures.set(&object("blog"), Some(ready(&[])));
-    stand.leadership.send_replace(Leadership {
+    test_collector
+        .exposures
+        .set(&object("blog"), Some(ready(&[])));
+    test_collector.leadership.send_replace(Leadership {
         leader: true,
         epoch: 3,
     });
-    assert!(stand.series().len() > shown.len());
-    stand.synced.send_replace(false);
-    assert!(stand.series().is_empty());
+    assert!(test_collector.series().len() > shown.len());
+    test_collector.synced.send_replace(false);
+    assert!(test_collector.series().is_empty());
 }

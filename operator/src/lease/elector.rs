@@ -1,17 +1,17 @@
-//! The decision of leader election, without I/O: feed it what was read and when, ask it what to do.
+//! Decisions of leader election, without I/O: takes the observed Lease and the time, returns the next step.
 //!
 //! As in client-go, a rival's Lease has run out when its record did not change for its whole duration
 //! *by our own monotonic clock*. Times written into the Lease are for people only, so neither a stepped
 //! clock nor a corrupted duration steals a Lease or keeps a dead one alive.
 //!
-//! When somebody deletes the Lease, a rival may create it while the old leader has not looked again:
+//! If the Lease is deleted, a rival may create it before the old leader reads it again:
 //! for at most one retry period two replicas write. Both write the same function of the same cluster,
 //! under UID preconditions, so this costs repeated writes and nothing else.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long things may take.
+/// Durations of the election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// After this long without renewal another replica takes over; the same for all replicas.
@@ -34,7 +34,7 @@ impl Terms {
     }
 }
 
-/// What the Lease says.
+/// Content of the Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     /// Empty when it was released.
@@ -45,7 +45,7 @@ pub(crate) struct Record {
     pub(crate) resource_version: String,
 }
 
-/// What is to be done next.
+/// Next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// There is no Lease: create it.
@@ -60,11 +60,11 @@ pub(crate) enum Step {
         resource_version: String,
         transitions: u64,
     },
-    /// Somebody else has it.
+    /// Another replica holds it.
     Wait,
 }
 
-/// One replica's view of the Lease.
+/// State of the election in one replica.
 #[derive(Debug)]
 pub(crate) struct Elector {
     identity: String,
@@ -92,7 +92,7 @@ impl Elector {
             (Some(record), Some((known, _))) if *known == record => {}
             (Some(record), _) => {
                 if record.holder != self.identity {
-                    // Somebody took it, or released it in our name: no write of ours is covered any longer.
+                    // Taken by another replica, or released: the Lease covers no further write.
                     self.until = None;
                 }
                 self.seen = Some((record, now));
@@ -107,7 +107,7 @@ impl Elector {
         self.until = Some(sent + self.terms.renew_deadline);
     }
 
-    /// What to do now.
+    /// Returns the next step.
     pub(crate) fn step(&self, now: Instant) -> Step {
         let Some((record, since)) = &self.seen else {
             return Step::Create;
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_lease_is_created_and_a_released_one_taken_at_once() {
+    fn a_missing_or_released_lease_is_taken_at_once() {
         let (mut elector, now) = elector();
         elector.observe(None, now);
         assert_eq!(elector.step(now), Step::Create);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rival_is_waited_for_until_its_record_stood_still_for_its_whole_duration() {
+    fn waits_for_the_whole_duration_of_a_rival() {
         let (mut elector, start) = elector();
         elector.observe(Some(record("rival", "1")), start);
         elector.observe(Some(record("rival", "1")), start + 14 * SECOND);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn permission_ends_at_the_renew_deadline_before_a_rival_may_take_over() {
+    fn permission_ends_before_a_rival_may_take_over() {
         let (mut elector, sent) = elector();
         elector.wrote(record("me", "5"), sent);
         assert_eq!(
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_lease_is_made_anew_by_its_holder_while_its_term_runs() {
+    fn a_deleted_lease_is_recreated_by_its_holder() {
         let (mut elector, sent) = elector();
         elector.wrote(record("me", "5"), sent);
         elector.observe(None, sent + SECOND);

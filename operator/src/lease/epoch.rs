@@ -1,4 +1,4 @@
-//! The number of a leader's term, which must grow even when the Lease is deleted and made anew.
+//! Epoch of a leader's term, which must grow even if the Lease is deleted and recreated.
 //!
 //! So it is kept in a second place: an annotation on Secret `portolan-ca`, which no installation lives
 //! without. Only metadata is read and patched here, never the key inside.
@@ -18,7 +18,7 @@ pub(super) struct Memory {
     name: String,
 }
 
-/// What became of an epoch.
+/// Result of storing an epoch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
     /// It is written down.
@@ -35,7 +35,7 @@ impl Memory {
         }
     }
 
-    /// The epoch of a term that begins now, written down before anybody hears of it.
+    /// The epoch of a term that begins now, stored before it is published.
     pub(super) async fn begin(&self, transitions: u64) -> kube::Result<(u64, Recorded)> {
         let secret = self.secrets.get_opt(&self.name).await?;
         let epoch = next(transitions, secret.as_ref().and_then(remembered));

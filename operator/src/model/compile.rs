@@ -29,7 +29,7 @@ pub(super) fn publish(
                 .push((name.clone(), content)),
             Err(_) => {
                 metrics.compile_panics.inc();
-                error!(%class, resource = %name, "compiling panicked; the last state stays");
+                error!(%class, resource = %name, "compilation panicked, keeping the previous version");
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The one task that changes the index, and what everybody else reads of it.
 //!
 //! Inputs are taken in batches. Within one write lock a batch changes the index *and* the discovery
-//! table, so whoever reads both under the read lock sees them agree: a status is never judged by a
+//! table, so a reader of both under the read lock sees them agree: a status is never computed from a
 //! version that the proxies have not been offered. Afterwards the keys of what is affected go into
 //! the queue.
 //!
 //! Until every source has listed once nothing is offered to the proxies and nothing is written: half
-//! of the cluster would compile to something that nobody asked for.
+//! of the cluster would compile to an incomplete configuration.
 
 mod compile;
 mod records;
@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use portolan_core::{Affected, ClassName, Event, Index, ObjectRef, ReportedStatus, Subject, Uses};
 use portolan_discovery::table::Kind;
 use records::Records;
-use secrets::Sightings;
+use secrets::SecretSources;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -61,10 +61,10 @@ pub struct State {
     /// What is stored of objects and classes beside their spec.
     pub records: Records,
     uses: Uses,
-    sightings: Sightings,
+    secret_sources: SecretSources,
     sync: Sync,
     /// What became of interest before everything was listed.
-    held_back: Affected,
+    pending: Affected,
 }
 
 /// Where the model's output goes.
@@ -98,9 +98,9 @@ impl Model {
                 index: Index::new(namespace),
                 records: Records::default(),
                 uses: Uses::default(),
-                sightings: Sightings::default(),
+                secret_sources: SecretSources::default(),
                 sync: Sync::new(sources),
-                held_back: Affected::default(),
+                pending: Affected::default(),
             }),
             table: outputs.table,
             children: outputs.children,
@@ -116,7 +116,7 @@ impl Model {
     /// Takes in everything that the watches see, until they end.
     pub async fn run(&self, mut inputs: mpsc::Receiver<Input>) {
         let mut batch = Vec::with_capacity(BATCH);
-        // Some things change with time alone, so it is told even when nothing happens.
+        // Some results change with time alone, so the clock advances even without events.
         while timeout(self.patience(), inputs.recv_many(&mut batch, BATCH)).await != Ok(0) {
             for key in self.take_in(batch.drain(..), Timestamp::now()) {
                 self.queue.add(key);
@@ -138,7 +138,7 @@ impl Model {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The keys whose status may differ because proxies of a class said something new.
+    /// Returns the keys whose status may differ because of new acknowledgements of the proxies of a class.
     pub fn concerned(&self, class: &str, scope: &Scope) -> BTreeSet<Key> {
         let Some(class) = ClassName::parse(class) else {
             return BTreeSet::new();
@@ -167,10 +167,10 @@ impl Model {
         }
     }
 
-    /// Keeps what was told of a hostname of an Ingress: it has no status in the cluster.
-    pub fn remember(&self, host: &Subject, reported: ReportedStatus) {
+    /// Stores the status of a hostname of an Ingress, which has no status in the cluster.
+    pub fn remember(&self, host: &Subject, status: ReportedStatus) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.index.remember(host, reported);
+        state.index.remember(host, status);
         self.exposures.set(host, state.index.metrics(host));
     }
 
@@ -182,7 +182,7 @@ impl Model {
             match input {
                 Input::Event(event) => affected.merge(state.apply(event)),
                 Input::Secret(via, change) => {
-                    if let Some(change) = state.sightings.merge(via, change) {
+                    if let Some(change) = state.secret_sources.merge(via, change) {
                         affected.merge(state.apply(Event::Secret(change)));
                     }
                 }
@@ -196,7 +196,7 @@ impl Model {
         keys
     }
 
-    /// Everything that has to happen before somebody else reads the index again.
+    /// Everything that has to happen before another task reads the index again.
     fn follow_up(&self, state: &mut State, affected: Affected, keys: &mut BTreeSet<Key>) {
         for object in &affected.objects {
             let resources = state.index.resources_of(object);
@@ -209,15 +209,15 @@ impl Model {
         }
         let needed = state.index.needs_pods();
         self.pods
-            .send_if_modified(|told| std::mem::replace(told, needed) != needed);
-        state.held_back.merge(affected);
+            .send_if_modified(|current| std::mem::replace(current, needed) != needed);
+        state.pending.merge(affected);
         if !state
             .sync
             .is_complete(state.index.referenced_secrets(), state.index.lacks_pods())
         {
             return;
         }
-        let affected = std::mem::take(&mut state.held_back);
+        let affected = std::mem::take(&mut state.pending);
         compile::publish(
             &state.index,
             &affected.resources,
@@ -228,11 +228,11 @@ impl Model {
         keys.extend(affected.ingresses.into_iter().map(Key::Ingress));
         keys.extend(affected.classes.into_iter().map(Key::Class));
         keys.extend(affected.holds.into_iter().map(Key::Hold));
-        // Not before the table is filled: whoever hears of it may serve it.
+        // Only after the table is complete, because discovery serves it from then on.
         self.synced.send_if_modified(|synced| {
             let first = !*synced;
             if first {
-                info!("every input is listed");
+                info!("caches synced");
             }
             *synced = true;
             first

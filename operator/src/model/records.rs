@@ -32,7 +32,7 @@ impl<S> Stored<S> {
     }
 }
 
-/// A record, shared with whoever works on the object.
+/// Record, shared by all tasks that work on the object.
 pub type Record<S> = Arc<Stored<S>>;
 
 /// All of them.
@@ -105,7 +105,7 @@ mod tests {
     use portolan_crds::ExposedPort;
 
     #[test]
-    fn a_record_tells_which_version_of_the_object_it_is_of() {
+    fn a_record_has_the_version_of_its_object() {
         let mut object = ExposedPort::new("shop", Default::default());
         object.metadata.namespace = Some("team-a".to_owned());
         object.metadata.uid = Some("u".to_owned());

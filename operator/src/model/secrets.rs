@@ -1,4 +1,4 @@
-//! Secrets that two watches may see: by our label, and by name because an object refers to one.
+//! Merges Secrets from two watches: by label, and by name because an object references them.
 //!
 //! One is gone only when no watch sees it any longer: ending the watch by name must not take away
 //! what the labelled one still shows.
@@ -8,14 +8,14 @@ use k8s_openapi::api::core::v1::Secret;
 use portolan_core::{Change, ObjectRef};
 use std::collections::{BTreeSet, HashMap};
 
-/// Which watches see which Secret.
+/// Watches that see each Secret.
 #[derive(Debug, Default)]
-pub(super) struct Sightings {
+pub(super) struct SecretSources {
     seen: HashMap<ObjectRef, BTreeSet<Via>>,
 }
 
-impl Sightings {
-    /// What the index is to be told, if anything.
+impl SecretSources {
+    /// Merges a change; returns the change for the index, if any.
     pub(super) fn merge(&mut self, via: Via, change: Change<Secret>) -> Option<Change<Secret>> {
         match change {
             Change::Applied(secret) => {
@@ -59,19 +59,19 @@ mod tests {
 
     #[test]
     fn a_secret_is_gone_when_the_last_watch_says_so() {
-        let mut sightings = Sightings::default();
-        assert!(sightings.merge(Via::Label, applied()).is_some());
-        assert!(sightings.merge(Via::Name, applied()).is_some());
+        let mut secret_sources = SecretSources::default();
+        assert!(secret_sources.merge(Via::Label, applied()).is_some());
+        assert!(secret_sources.merge(Via::Name, applied()).is_some());
         let deleted = || Change::Deleted(name());
         assert!(
-            sightings.merge(Via::Name, deleted()).is_none(),
+            secret_sources.merge(Via::Name, deleted()).is_none(),
             "the label still shows it"
         );
-        assert!(sightings.merge(Via::Label, deleted()).is_some());
+        assert!(secret_sources.merge(Via::Label, deleted()).is_some());
         assert!(
-            sightings.merge(Via::Label, deleted()).is_none(),
+            secret_sources.merge(Via::Label, deleted()).is_none(),
             "it was not there"
         );
-        assert!(sightings.seen.is_empty());
+        assert!(secret_sources.seen.is_empty());
     }
 }

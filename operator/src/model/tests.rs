@@ -9,7 +9,7 @@ use portolan_discovery::table::ResourceName;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-struct Stand {
+struct TestModel {
     model: Model,
     table: Arc<Table>,
     exposures: Arc<Exposures>,
@@ -20,7 +20,7 @@ struct Stand {
 
 const ONE: Source = Source::Kind("one");
 
-fn stand() -> Stand {
+fn test_model() -> TestModel {
     let table: Arc<Table> = Arc::default();
     let exposures: Arc<Exposures> = Arc::default();
     let (secrets_in, secrets) = watch::channel(BTreeSet::new());
@@ -36,7 +36,7 @@ fn stand() -> Stand {
         synced: synced_in,
     };
     let (metrics, _) = Metrics::registered();
-    Stand {
+    TestModel {
         model: Model::new("portolan-system", [ONE].into(), outputs, metrics),
         table,
         exposures,
@@ -46,7 +46,7 @@ fn stand() -> Stand {
     }
 }
 
-impl Stand {
+impl TestModel {
     fn take_in(&self, inputs: Vec<Input>) -> Vec<String> {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let keys = self.model.take_in(inputs.into_iter(), now);
@@ -103,72 +103,83 @@ fn hold() -> Input {
 }
 
 #[test]
-fn nothing_is_offered_and_nobody_is_sent_to_work_before_everything_is_listed() {
-    let stand = stand();
-    assert!(stand.take_in(vec![class(), plain(), hold()]).is_empty());
-    assert!(!stand.serves("shop.example.com") && !stand.is_synced());
-    let keys = stand.take_in(vec![Input::Listed(ONE)]);
+fn does_nothing_before_caches_are_synced() {
+    let test_model = test_model();
+    assert!(
+        test_model
+            .take_in(vec![class(), plain(), hold()])
+            .is_empty()
+    );
+    assert!(!test_model.serves("shop.example.com") && !test_model.is_synced());
+    let keys = test_model.take_in(vec![Input::Listed(ONE)]);
     assert!(
         keys.contains(&"ExposedPort team-a/shop".to_owned()),
         "{keys:?}"
     );
     assert!(keys.contains(&"ExposeClass public".to_owned()), "{keys:?}");
-    assert!(stand.serves("shop.example.com") && stand.is_synced());
+    assert!(test_model.serves("shop.example.com") && test_model.is_synced());
 }
 
 #[test]
 fn a_secret_that_an_object_names_is_an_input_too() {
-    let stand = stand();
+    let test_model = test_model();
     let secret = ObjectRef::new("team-a", "own-cert");
     let with_secret = object(
         json!({"port": 8080, "service": "shop", "hostnames": ["shop.example.com"],
         "tls": {"secret": {"name": "own-cert"}}}),
     );
-    stand.take_in(vec![class(), with_secret, hold(), Input::Listed(ONE)]);
-    assert_eq!(*stand.secrets.borrow(), [secret.clone()].into());
+    test_model.take_in(vec![class(), with_secret, hold(), Input::Listed(ONE)]);
+    assert_eq!(*test_model.secrets.borrow(), [secret.clone()].into());
     assert!(
-        !stand.is_synced(),
+        !test_model.is_synced(),
         "or a restart would take the certificate away"
     );
-    stand.take_in(vec![
+    test_model.take_in(vec![
         Input::Secret(Via::Name, Change::Deleted(secret.clone())),
         Input::Listed(Source::Secret(secret)),
     ]);
-    assert!(stand.is_synced());
+    assert!(test_model.is_synced());
 }
 
 #[test]
 fn the_numbers_of_an_object_follow_what_is_stored_and_go_with_it() {
-    let stand = stand();
+    let test_model = test_model();
     let shop = Subject::exposed_port("team-a", "shop");
-    stand.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
-    let of_shop = || stand.exposures.of(&shop);
-    assert_eq!(of_shop().unwrap().ready, Some(false), "nothing is told yet");
+    test_model.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
+    let of_shop = || test_model.exposures.of(&shop);
+    assert_eq!(
+        of_shop().unwrap().ready,
+        Some(false),
+        "it has no status yet"
+    );
 
     let ready = json!([{"type": "Ready", "status": "True", "reason": "Serving", "message": "m",
         "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
-    let Input::Event(Event::ExposedPort(Change::Applied(mut judged))) = plain() else {
+    let Input::Event(Event::ExposedPort(Change::Applied(mut with_status))) = plain() else {
         unreachable!("an object is an event")
     };
-    judged.status = Some(
+    with_status.status = Some(
         serde_json::from_value(json!({"summary": {"status": "Ready"}, "conditions": ready}))
             .unwrap(),
     );
-    let judged = Input::Event(Event::ExposedPort(Change::Applied(judged)));
-    stand.take_in(vec![judged]);
-    let told = of_shop().unwrap();
-    assert_eq!((told.ready, told.class.as_str()), (Some(true), "public"));
-    assert_eq!(told.reason, "Serving");
+    let with_status = Input::Event(Event::ExposedPort(Change::Applied(with_status)));
+    test_model.take_in(vec![with_status]);
+    let metrics = of_shop().unwrap();
+    assert_eq!(
+        (metrics.ready, metrics.class.as_str()),
+        (Some(true), "public")
+    );
+    assert_eq!(metrics.reason, "Serving");
 
     let gone = Change::Deleted(shop.object().clone());
-    stand.take_in(vec![Input::Event(Event::ExposedPort(gone))]);
+    test_model.take_in(vec![Input::Event(Event::ExposedPort(gone))]);
     assert_eq!(of_shop(), None);
 }
 
 #[test]
 fn what_becomes_of_a_child_concerns_its_owner() {
-    let stand = stand();
-    stand.take_in(vec![class(), plain(), Input::Listed(ONE)]);
+    let test_model = test_model();
+    test_model.take_in(vec![class(), plain(), Input::Listed(ONE)]);
     let child: DynamicObject = serde_json::from_value(json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {"name": "x", "namespace": "team-a", "uid": "1", "ownerReferences": [
@@ -177,22 +188,22 @@ fn what_becomes_of_a_child_concerns_its_owner() {
     .unwrap();
     let seen = Seen::of(&child);
     let id = seen.id(ChildKind::Ingress);
-    let keys = stand.take_in(vec![Input::Child(id.clone(), Box::new(seen))]);
+    let keys = test_model.take_in(vec![Input::Child(id.clone(), Box::new(seen))]);
     assert_eq!(keys, ["ExposedPort team-a/shop"]);
     let uid = "1".to_owned();
-    let keys = stand.take_in(vec![Input::ChildGone { id, uid }]);
+    let keys = test_model.take_in(vec![Input::ChildGone { id, uid }]);
     assert_eq!(keys, ["ExposedPort team-a/shop"]);
 }
 
 #[test]
 fn what_proxies_say_concerns_the_objects_behind_it() {
-    let stand = stand();
-    stand.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
+    let test_model = test_model();
+    test_model.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
     let name = |kind, name: &str| ResourceName {
         kind,
         name: name.into(),
     };
-    let concerned = |scope| stand.model.concerned("public", &scope);
+    let concerned = |scope| test_model.model.concerned("public", &scope);
     let shop = Key::Object(ObjectRef::new("team-a", "shop"));
     let public = Key::Class(ClassName::parse("public").unwrap());
     let host = Scope::Names([name(Kind::VirtualHost, "shop.example.com")].into());
@@ -207,22 +218,22 @@ fn what_proxies_say_concerns_the_objects_behind_it() {
 
 #[test]
 fn pods_are_waited_for_where_a_class_asks_for_them_and_watched_no_longer_than_that() {
-    let stand = stand();
-    stand.take_in(vec![
+    let test_model = test_model();
+    test_model.take_in(vec![
         class_with("PodsOnly"),
         plain(),
         hold(),
         Input::Listed(ONE),
     ]);
-    assert!(*stand.pods.borrow());
+    assert!(*test_model.pods.borrow());
     assert!(
-        !stand.is_synced(),
+        !test_model.is_synced(),
         "endpoints would be offered that are no pods"
     );
-    stand.take_in(vec![Input::Listed(PODS)]);
-    assert!(stand.is_synced());
-    stand.take_in(vec![class()]);
-    assert!(!*stand.pods.borrow());
-    stand.take_in(vec![class_with("PodsOnly")]);
-    assert!(*stand.pods.borrow() && stand.is_synced());
+    test_model.take_in(vec![Input::Listed(PODS)]);
+    assert!(test_model.is_synced());
+    test_model.take_in(vec![class()]);
+    assert!(!*test_model.pods.borrow());
+    test_model.take_in(vec![class_with("PodsOnly")]);
+    assert!(*test_model.pods.borrow() && test_model.is_synced());
 }

@@ -1,4 +1,4 @@
-//! What is to be looked at again: keys, each at most once in the queue and once in flight.
+//! Work queue of keys, each at most once in the queue and once in flight.
 //!
 //! A key is added by an event, by a time that has come, or by its own failure. However often it is
 //! added while it waits, it is worked on once; added while it is worked on, once more after that. So
@@ -25,7 +25,7 @@ pub enum Outcome {
     Done,
     /// It failed: again, after a pause that doubles with each failure in a row.
     Failed {
-        /// The least pause, when somebody asked for one (`Retry-After`).
+        /// Minimum delay, if the server requested one (`Retry-After`).
         not_before: Option<Duration>,
     },
 }
@@ -47,7 +47,7 @@ impl<K: Lane + Clone + Ord + Hash> Default for Queue<K> {
 }
 
 impl<K: Lane + Clone + Ord + Hash> Queue<K> {
-    /// Has the key worked on as soon as somebody is free.
+    /// Adds a key, to be processed by the next free worker.
     pub fn add(&self, key: K) {
         self.state().add(key);
         self.changed.notify_one();

@@ -1,56 +1,56 @@
-//! A pass over an ExposeClass.
+//! Reconciles an ExposeClass.
 
-use super::children::{Family, Outcomes};
-use super::witness::{Made, Witness};
-use super::{Attempt, Reconciler, in_use, now};
+use super::child_set::{ChildSet, Outcomes};
+use super::owner_check::{OwnerCheck, PreviousChildren};
+use super::{Attempt, Reconciler, finalizer, now};
 use crate::apply::Owner;
-use crate::client::Trouble;
+use crate::client::ApiError;
 use crate::key::Key;
 use crate::model::Record;
-use crate::status::{self, Pace, Patience, Written};
+use crate::status::{self, ProxyInfo, WriteInterval, Written};
 use portolan_core::{Child, ClassName, Observed};
 use portolan_crds::ExposeClassStatus;
 use std::time::Duration;
 
-/// The status of a class counts proxies, which come and go; it is written no more often than this.
-const PAUSE: Duration = Duration::from_secs(10);
+/// Minimum interval between two status writes. The status of a class counts proxies, which come and go.
+const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How a class is known when the pass begins.
-struct Known {
+/// Class as known at the start of a reconcile.
+struct Snapshot {
     key: Key,
     record: Record<ExposeClassStatus>,
     children: Vec<Child>,
-    /// Those that it should have, when it has others.
+    /// Desired finalizers, if they differ from the present ones.
     finalizers: Option<Vec<String>>,
-    /// It is being deleted, and nobody uses it.
+    /// True if it is being deleted and no object uses it.
     finished: bool,
 }
 
-pub(super) async fn pass(
+pub(super) async fn reconcile(
     context: &Reconciler,
     class: &ClassName,
     attempt: Attempt,
-) -> Result<(), Trouble> {
-    let Some(known) = dereference(context, class) else {
+) -> Result<(), ApiError> {
+    let Some(snapshot) = dereference(context, class) else {
         return clean_up(context, class).await;
     };
-    if let Some(finalizers) = &known.finalizers {
-        in_use::keep(context, class, &known.record, finalizers).await?;
+    if let Some(finalizers) = &snapshot.finalizers {
+        finalizer::set(context, class, &snapshot.record, finalizers).await?;
     }
-    if known.finished {
+    if snapshot.finished {
         return Ok(());
     }
-    let outcomes = apply(context, class, &known, attempt).await?;
-    let Some(status) = judge(context, class, &known, &outcomes) else {
-        return outcomes.trouble();
+    let outcomes = apply(context, class, &snapshot, attempt).await?;
+    let Some(status) = compute_status(context, class, &snapshot, &outcomes) else {
+        return outcomes.into_result();
     };
-    write(context, &known, &status).await?;
-    outcomes.trouble()
+    write(context, &snapshot, &status).await?;
+    outcomes.into_result()
 }
 
-fn dereference(context: &Reconciler, class: &ClassName) -> Option<Known> {
+fn dereference(context: &Reconciler, class: &ClassName) -> Option<Snapshot> {
     let state = context.model.read();
-    Some(Known {
+    Some(Snapshot {
         key: Key::Class(class.clone()),
         record: state.records.classes.get(class)?.clone(),
         children: state.index.class_children(class, &context.settings),
@@ -59,73 +59,80 @@ fn dereference(context: &Reconciler, class: &ClassName) -> Option<Known> {
     })
 }
 
-/// As with objects: what lost its owner reference is removed by nobody else.
-async fn clean_up(context: &Reconciler, class: &ClassName) -> Result<(), Trouble> {
+/// Removes children without owner reference, which the garbage collector does not.
+async fn clean_up(context: &Reconciler, class: &ClassName) -> Result<(), ApiError> {
     let key = Key::Class(class.clone());
     context.statuses.forget(&key);
-    let family = Family::of(&key, owner(class, String::new()), Vec::new());
-    family.prune(&context.applier).await
+    let child_set = ChildSet::of(&key, owner(class, String::new()), Vec::new());
+    child_set.prune(&context.applier).await
 }
 
 async fn apply(
     context: &Reconciler,
     class: &ClassName,
-    known: &Known,
+    snapshot: &Snapshot,
     attempt: Attempt,
-) -> Result<Outcomes, Trouble> {
-    let owner = owner(class, known.record.uid().to_owned());
-    let family = Family::of(&known.key, owner, known.children.clone());
-    // The status of a class does not list its children; there are few classes, so it is asked each time.
-    let witness = Witness::new(context, &known.key, known.record.uid(), Made::Unknown);
-    family.keep(context, &witness, attempt).await
+) -> Result<Outcomes, ApiError> {
+    let owner = owner(class, snapshot.record.uid().to_owned());
+    let child_set = ChildSet::of(&snapshot.key, owner, snapshot.children.clone());
+    // The status of a class does not list its children. There are few classes, so each time the API server is asked.
+    let owner_check = OwnerCheck::new(
+        context,
+        &snapshot.key,
+        snapshot.record.uid(),
+        PreviousChildren::Unknown,
+    );
+    child_set.reconcile(context, &owner_check, attempt).await
 }
 
-/// `None` when it is too early; the key comes back.
-fn judge(
+/// Returns `None` if the status cannot be computed yet; the key is queued again.
+fn compute_status(
     context: &Reconciler,
     class: &ClassName,
-    known: &Known,
+    snapshot: &Snapshot,
     outcomes: &Outcomes,
 ) -> Option<ExposeClassStatus> {
-    if context.statuses.is_behind(&known.key, &known.record) {
+    if context.statuses.is_behind(&snapshot.key, &snapshot.record) {
         return None;
     }
-    let missing = match context.proxies.patience(class) {
-        Patience::Judge { missing } => missing,
-        Patience::Wait { until } => {
-            context.queue.add_at(known.key.clone(), until);
+    let missing = match context.proxies.info(class) {
+        ProxyInfo::Complete { missing } => missing,
+        ProxyInfo::Pending { until } => {
+            context.queue.add_at(snapshot.key.clone(), until);
             return None;
         }
     };
     let now = now();
     let state = context.model.read();
     let resources = state.index.resources_of_class(class);
-    let seen = Observed {
+    let observed = Observed {
         children: outcomes.states(),
         proxies: context.proxies.observe(class, resources.iter(), missing),
     };
-    state.index.class_status(class, &seen, now)
+    state.index.class_status(class, &observed, now)
 }
 
 async fn write(
     context: &Reconciler,
-    known: &Known,
+    snapshot: &Snapshot,
     status: &ExposeClassStatus,
-) -> Result<(), Trouble> {
-    let pace = Pace {
-        pause: PAUSE,
+) -> Result<(), ApiError> {
+    let interval = WriteInterval {
+        interval: STATUS_INTERVAL,
         urgent: false,
     };
     let statuses = &context.statuses;
     match statuses
-        .write(&known.key, &known.record, status, pace)
+        .write(&snapshot.key, &snapshot.record, status, interval)
         .await?
     {
         Written::Now => {
-            let news = status::of_class(known.record.status.as_ref(), status);
-            context.tell(&known.record.reference, news).await;
+            let events = status::class_events(snapshot.record.status.as_ref(), status);
+            context
+                .record_events(&snapshot.record.reference, events)
+                .await;
         }
-        Written::Later(earliest) => context.queue.add_at(known.key.clone(), earliest),
+        Written::Later(earliest) => context.queue.add_at(snapshot.key.clone(), earliest),
         Written::Unchanged => {}
     }
     Ok(())

@@ -1,13 +1,13 @@
-//! Deleting exactly what was judged.
+//! Deletes an object only in the version that the decision was based on.
 
 use super::Reconciler;
-use crate::client::{Trouble, within};
+use crate::client::{ApiError, within};
 use kube::api::{Api, DeleteParams, Preconditions};
 use portolan_core::ObjectRef;
 use portolan_crds::{ExposedPort, ExposedPortStatus};
 use tracing::info;
 
-/// Of nothing but this version of this object.
+/// Returns parameters that delete only this version of this object.
 pub(super) fn only(uid: &str, resource_version: &str) -> DeleteParams {
     DeleteParams {
         preconditions: Some(Preconditions {
@@ -18,26 +18,28 @@ pub(super) fn only(uid: &str, resource_version: &str) -> DeleteParams {
     }
 }
 
-/// That another one exists already, or this one no longer, is no failure: the watch tells what is so,
-/// and it is judged anew.
-pub(super) async fn settled<T>(answer: impl Future<Output = kube::Result<T>>) -> kube::Result<()> {
-    match answer.await {
+/// Ignores that another object already exists, or this one no longer does: the watch delivers the current state,
+/// and the key is reconciled again.
+pub(super) async fn ignore_conflict<T>(
+    response: impl Future<Output = kube::Result<T>>,
+) -> kube::Result<()> {
+    match response.await {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        answer => answer.map(drop),
+        response => response.map(drop),
     }
 }
 
-/// An object whose time is over and which wants to be gone then, or whose Lease nobody renewed.
+/// Deletes an object that has expired and asks for deletion, or whose Lease has expired.
 pub(super) async fn expire(
     context: &Reconciler,
     object: &ObjectRef,
     record: &crate::model::Stored<ExposedPortStatus>,
-) -> Result<(), Trouble> {
+) -> Result<(), ApiError> {
     if !context.permit.may_write() {
-        return Err(Trouble::NotLeading);
+        return Err(ApiError::NotLeader);
     }
-    info!(%object, "its time is over: deleting it");
+    info!(%object, "deleting expired object");
     let exposed: Api<ExposedPort> = Api::namespaced(context.client.clone(), &object.namespace);
     let params = only(record.uid(), record.resource_version());
-    within(settled(exposed.delete(&object.name, &params))).await
+    within(ignore_conflict(exposed.delete(&object.name, &params))).await
 }

@@ -1,28 +1,28 @@
-//! One pass over one key: makes the cluster what the model says, and says what came of it.
+//! Reconciles one key: applies the desired state to the cluster, and reports the result.
 //!
-//! A pass may come at any time and as often as it likes: it reads everything anew, and over an
-//! unchanged cluster it writes nothing.
+//! A reconcile may run at any time and any number of times: it reads the current state, and in an unchanged cluster it
+//! writes nothing.
 
-mod children;
+mod child_set;
 mod class;
 mod deletion;
+mod finalizer;
 mod hold;
-mod in_use;
 mod ingress;
-mod judge;
+mod new_status;
 mod object;
-mod witness;
+mod owner_check;
 mod workers;
 
 pub use workers::Workers;
 
 use crate::apply::Applier;
-use crate::client::{Trouble, within};
+use crate::client::{ApiError, within};
 use crate::key::Key;
 use crate::lease::Permit;
 use crate::model::Model;
 use crate::queue::Queue;
-use crate::status::{Doubts, News, Proxies, StatusWriter, Told};
+use crate::status::{IngressEvents, Proxies, ReadyGrace, StatusEvent, StatusWriter};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -33,89 +33,92 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Everything that a pass works with.
+/// Shared state of all reconciles.
 pub struct Reconciler {
-    /// What is known.
+    /// Index and records.
     pub model: Arc<Model>,
-    /// For what has to be looked at again later.
+    /// Queue for keys to reconcile again later.
     pub queue: Arc<Queue<Key>>,
     /// Writes children.
     pub applier: Applier,
     /// Writes statuses.
     pub statuses: StatusWriter,
-    /// What proxies say.
+    /// Observed state of the proxies.
     pub proxies: Proxies,
-    /// What may pass by itself.
-    pub doubts: Doubts,
-    /// What people were told of Ingresses.
-    pub told: Told,
+    /// Suppresses short gaps of Ready.
+    pub ready_grace: ReadyGrace,
+    /// Problems already reported in events of Ingresses.
+    pub ingress_events: IngressEvents,
     /// Publishes events.
     pub recorder: Recorder,
-    /// For holds.
+    /// Client for holds.
     pub client: Client,
-    /// Whether writing is allowed.
+    /// Permission to write.
     pub permit: Permit,
-    /// What every proxy pod is told.
+    /// Settings of every proxy pod.
     pub settings: ProxySettings,
 }
 
-/// What is known of the pass itself.
+/// Attempt to reconcile a key.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
-    /// How many passes over this key failed in a row before this one.
+    /// Number of consecutive failures of this key before this attempt.
     pub failures: u32,
 }
 
 impl Attempt {
-    /// So many everyday troubles in a row are told in the status; fewer only delay it.
-    const PATIENCE: u32 = 4;
+    /// Retries of a transient error before the status reports it.
+    const TRANSIENT_RETRIES: u32 = 4;
 
-    /// Whether a trouble that passes is still taken for one.
-    fn is_patient(self) -> bool {
-        self.failures < Self::PATIENCE
+    /// Returns true if a transient error is retried without changing the status.
+    fn may_retry(self) -> bool {
+        self.failures < Self::TRANSIENT_RETRIES
     }
 }
 
-/// Whatever can work on a key; the workers know no more of a reconciler.
-pub trait Pass: Send + Sync + 'static {
-    /// Works on one key.
-    fn pass(&self, key: &Key, attempt: Attempt)
-    -> impl Future<Output = Result<(), Trouble>> + Send;
+/// Reconciles keys. All that the workers know of a [`Reconciler`].
+pub trait Reconcile: Send + Sync + 'static {
+    /// Reconciles one key.
+    fn reconcile(
+        &self,
+        key: &Key,
+        attempt: Attempt,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send;
 }
 
-impl Pass for Reconciler {
-    async fn pass(&self, key: &Key, attempt: Attempt) -> Result<(), Trouble> {
+impl Reconcile for Reconciler {
+    async fn reconcile(&self, key: &Key, attempt: Attempt) -> Result<(), ApiError> {
         match key {
-            Key::Object(object) => object::pass(self, object, attempt).await,
-            Key::Ingress(name) => ingress::pass(self, name, attempt).await,
-            Key::Class(class) => class::pass(self, class, attempt).await,
-            Key::Hold(hostname) => hold::pass(self, hostname).await,
+            Key::Object(object) => object::reconcile(self, object, attempt).await,
+            Key::Ingress(name) => ingress::reconcile(self, name, attempt).await,
+            Key::Class(class) => class::reconcile(self, class, attempt).await,
+            Key::Hold(hostname) => hold::reconcile(self, hostname).await,
         }
     }
 }
 
 impl Reconciler {
-    /// Looks at a key again when the wall clock says `when`.
-    fn again_at(&self, key: &Key, when: Timestamp, now: Timestamp) {
+    /// Queues a key again for the wall-clock time `when`.
+    fn requeue_at(&self, key: &Key, when: Timestamp, now: Timestamp) {
         let wait = Duration::try_from(when.duration_since(now)).unwrap_or_default();
-        // A pass at the very moment would find nothing changed; and a far one is looked at daily,
-        // so that a stepped clock costs a day at most.
+        // At the very moment nothing may have changed yet; a distant time is checked daily, so that a stepped clock
+        // costs a day at most.
         let wait = wait.clamp(Duration::from_secs(1), Duration::from_secs(86_400));
         self.queue.add_at(key.clone(), Instant::now() + wait);
     }
 
-    /// Tells people; that an event was not written is no reason to do anything again.
-    async fn tell(&self, about: &ObjectReference, news: Vec<News>) {
-        for news in news {
-            let event = news.event();
-            if let Err(trouble) = within(self.recorder.publish(&event, about)).await {
-                warn!(reason = news.reason, %trouble, "an event was not written");
+    /// Records events; a failure is logged and not retried.
+    async fn record_events(&self, reference: &ObjectReference, events: Vec<StatusEvent>) {
+        for status_event in events {
+            let event = status_event.to_event();
+            if let Err(error) = within(self.recorder.publish(&event, reference)).await {
+                warn!(reason = status_event.reason, %error, "failed to record event");
             }
         }
     }
 }
 
-/// Now, in whole seconds as Kubernetes writes them: what is written reads back as the same.
+/// Returns the current time in whole seconds, as Kubernetes stores it.
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)

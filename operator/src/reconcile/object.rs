@@ -1,66 +1,72 @@
-//! A pass over an ExposedPort.
+//! Reconciles an ExposedPort.
 
-use super::children::{Family, Outcomes};
-use super::judge::{Judged, judge};
-use super::witness::{Made, Witness};
+use super::child_set::{ChildSet, Outcomes};
+use super::new_status::{NewStatus, compute_status};
+use super::owner_check::{OwnerCheck, PreviousChildren};
 use super::{Attempt, Reconciler, deletion, now};
 use crate::apply::{ChildKind, Owner};
-use crate::client::Trouble;
+use crate::client::ApiError;
 use crate::key::Key;
 use crate::model::Record;
-use crate::status::{self, Pace, Written};
+use crate::status::{self, WriteInterval, Written};
 use portolan_core::{Child, ChildKey, ClassName, ObjectRef, ReportedStatus, Subject};
 use portolan_crds::ExposedPortStatus;
 use std::time::Duration;
 
-/// A certificate is issued in steps, a Deployment rolls pod by pod: each second is told, not each step.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Minimum interval between two status writes, because certificates and Deployments progress in many small steps.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How an object is known when the pass begins.
-struct Known {
+/// Object as known at the start of a reconcile.
+struct Snapshot {
     key: Key,
     subject: Subject,
     record: Record<ExposedPortStatus>,
     class: Option<ClassName>,
     children: Vec<Child>,
-    /// Its time is over, or its Lease lapsed, and it is to be deleted then.
-    unwanted: bool,
+    /// True if it, or its Lease, has expired and it is to be deleted.
+    is_expired: bool,
 }
 
-pub(super) async fn pass(
+pub(super) async fn reconcile(
     context: &Reconciler,
     object: &ObjectRef,
     attempt: Attempt,
-) -> Result<(), Trouble> {
-    let Some(known) = dereference(context, object) else {
+) -> Result<(), ApiError> {
+    let Some(snapshot) = dereference(context, object) else {
         return clean_up(context, object).await;
     };
-    if known.unwanted {
-        return deletion::expire(context, object, &known.record).await;
+    if snapshot.is_expired {
+        return deletion::expire(context, object, &snapshot.record).await;
     }
-    let outcomes = apply(context, &known, attempt).await?;
-    if context.statuses.is_behind(&known.key, &known.record) {
-        return outcomes.trouble();
+    let outcomes = apply(context, &snapshot, attempt).await?;
+    if context.statuses.is_behind(&snapshot.key, &snapshot.record) {
+        return outcomes.into_result();
     }
-    let class = known.class.as_ref();
-    let before = known.record.status.as_ref().map(ReportedStatus::from);
-    let Some(judged) = judge(context, &known.subject, class, before.as_ref(), &outcomes) else {
-        return outcomes.trouble();
+    let class = snapshot.class.as_ref();
+    let before = snapshot.record.status.as_ref().map(ReportedStatus::from);
+    let Some(new_status) = compute_status(
+        context,
+        &snapshot.subject,
+        class,
+        before.as_ref(),
+        &outcomes,
+    ) else {
+        return outcomes.into_result();
     };
-    show_addresses(context, &known, &judged).await?;
-    write(context, &known, judged).await?;
-    outcomes.trouble()
+    show_addresses(context, &snapshot, &new_status).await?;
+    write(context, &snapshot, new_status).await?;
+    outcomes.into_result()
 }
 
-fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
+fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Snapshot> {
     let state = context.model.read();
     let record = state.records.objects.get(object)?.clone();
     let subject = Subject::ExposedPort(object.clone());
-    Some(Known {
+    Some(Snapshot {
         key: Key::Object(object.clone()),
         class: state.index.class_of(&subject).cloned(),
         children: state.index.children(&subject),
-        unwanted: state
+        is_expired: state
             .index
             .wants_deletion(&subject)
             .is_some_and(|uid| uid == record.uid()),
@@ -69,57 +75,68 @@ fn dereference(context: &Reconciler, object: &ObjectRef) -> Option<Known> {
     })
 }
 
-/// The object is gone, and the garbage collector takes what belonged to it; except what lost its
-/// owner reference, which nobody else would remove.
-async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), Trouble> {
+/// Cleans up after an object that is gone: removes children without owner reference, which the garbage collector
+/// does not.
+async fn clean_up(context: &Reconciler, object: &ObjectRef) -> Result<(), ApiError> {
     let key = Key::Object(object.clone());
     context.statuses.forget(&key);
-    context.doubts.forget(&Subject::ExposedPort(object.clone()));
-    let nobody = Owner {
+    context
+        .ready_grace
+        .forget(&Subject::ExposedPort(object.clone()));
+    let owner = Owner {
         kind: "ExposedPort".to_owned(),
         name: object.name.clone(),
         uid: String::new(),
     };
-    let family = Family::of(&key, nobody, Vec::new());
-    family.prune(&context.applier).await
+    let child_set = ChildSet::of(&key, owner, Vec::new());
+    child_set.prune(&context.applier).await
 }
 
-async fn apply(context: &Reconciler, known: &Known, attempt: Attempt) -> Result<Outcomes, Trouble> {
+async fn apply(
+    context: &Reconciler,
+    snapshot: &Snapshot,
+    attempt: Attempt,
+) -> Result<Outcomes, ApiError> {
     let owner = Owner {
         kind: "ExposedPort".to_owned(),
-        name: known.record.reference.name.clone().unwrap_or_default(),
-        uid: known.record.uid().to_owned(),
+        name: snapshot.record.reference.name.clone().unwrap_or_default(),
+        uid: snapshot.record.uid().to_owned(),
     };
-    let family = Family::of(&known.key, owner, known.children.clone());
-    let witness = Witness::new(context, &known.key, known.record.uid(), made(&known.record));
-    family.keep(context, &witness, attempt).await
+    let child_set = ChildSet::of(&snapshot.key, owner, snapshot.children.clone());
+    let owner_check = OwnerCheck::new(
+        context,
+        &snapshot.key,
+        snapshot.record.uid(),
+        previous_children(&snapshot.record),
+    );
+    child_set.reconcile(context, &owner_check, attempt).await
 }
 
-/// What the last status says was made.
-fn made(record: &Record<ExposedPortStatus>) -> Made {
+/// Returns the children that the last status lists.
+fn previous_children(record: &Record<ExposedPortStatus>) -> PreviousChildren {
     let children = record.status.iter().flat_map(|status| &status.children);
     let keys = children.map(|child| ChildKey {
         kind: child.kind.clone(),
         name: child.name.clone(),
     });
-    Made::These(keys.collect())
+    PreviousChildren::Known(keys.collect())
 }
 
-/// The Ingress shows where the hostnames lead, so that external-dns can publish it.
+/// Writes the addresses of the proxies into the Ingress child, so that external-dns can publish them.
 async fn show_addresses(
     context: &Reconciler,
-    known: &Known,
-    judged: &Judged,
-) -> Result<(), Trouble> {
-    let ingresses = known
+    snapshot: &Snapshot,
+    new_status: &NewStatus,
+) -> Result<(), ApiError> {
+    let ingresses = snapshot
         .children
         .iter()
-        .filter(|it| it.kind == ChildKind::Ingress.as_str());
+        .filter(|child| child.kind == ChildKind::Ingress.as_str());
     for ingress in ingresses {
-        let id = super::children::id(ingress);
+        let id = super::child_set::id(ingress);
         if let Some(id) = id {
-            let owner = known.record.uid();
-            let addresses = &judged.status.addresses;
+            let owner = snapshot.record.uid();
+            let addresses = &new_status.status.addresses;
             context
                 .applier
                 .show_addresses(&id, owner, addresses)
@@ -129,27 +146,33 @@ async fn show_addresses(
     Ok(())
 }
 
-async fn write(context: &Reconciler, known: &Known, judged: Judged) -> Result<(), Trouble> {
+async fn write(
+    context: &Reconciler,
+    snapshot: &Snapshot,
+    new_status: NewStatus,
+) -> Result<(), ApiError> {
     let now = now();
-    if let Some(when) = judged.again_at {
-        context.again_at(&known.key, when, now);
+    if let Some(when) = new_status.recheck_at {
+        context.requeue_at(&snapshot.key, when, now);
     }
-    let status = &judged.status;
-    let before = known.record.status.as_ref();
-    let pace = Pace {
-        pause: PAUSE,
+    let status = &new_status.status;
+    let before = snapshot.record.status.as_ref();
+    let interval = WriteInterval {
+        interval: STATUS_INTERVAL,
         urgent: status::readiness_differs(before, status),
     };
     let statuses = &context.statuses;
     match statuses
-        .write(&known.key, &known.record, status, pace)
+        .write(&snapshot.key, &snapshot.record, status, interval)
         .await?
     {
         Written::Now => {
-            let news = status::of_object(before, status);
-            context.tell(&known.record.reference, news).await;
+            let events = status::object_events(before, status);
+            context
+                .record_events(&snapshot.record.reference, events)
+                .await;
         }
-        Written::Later(earliest) => context.queue.add_at(known.key.clone(), earliest),
+        Written::Later(earliest) => context.queue.add_at(snapshot.key.clone(), earliest),
         Written::Unchanged => {}
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! The workers: a bounded number of passes at a time, by the leader only, and a panic is the trouble of one key.
+//! Workers: run a bounded number of reconciles, in the leader only. A panic fails only its own key.
 
-use super::{Attempt, Pass};
-use crate::client::Trouble;
+use super::{Attempt, Reconcile};
+use crate::client::ApiError;
 use crate::key::Key;
 use crate::lease::Leadership;
 use crate::metrics::{KindLabels, Metrics, ReconcileLabels};
@@ -15,22 +15,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, error, info_span, warn};
 
-/// Takes keys from the queue and works on them.
+/// Workers that reconcile keys from the queue.
 pub struct Workers<P> {
-    /// What works on a key.
-    pub passes: Arc<P>,
-    /// Where keys come from.
+    /// Reconciles a key.
+    pub reconciler: Arc<P>,
+    /// Source of keys.
     pub queue: Arc<Queue<Key>>,
-    /// Whether this replica leads.
+    /// Leadership of this replica.
     pub leadership: watch::Receiver<Leadership>,
-    /// What is counted.
+    /// Metrics of reconciles.
     pub metrics: Metrics,
-    /// Ends them, each after its pass.
+    /// Ends the workers, each after its current reconcile.
     pub shutdown: CancellationToken,
 }
 
-impl<P: Pass> Workers<P> {
-    /// Starts so many.
+impl<P: Reconcile> Workers<P> {
+    /// Starts the workers.
     pub fn start(self, concurrency: usize, tasks: &TaskTracker) {
         let shared = Arc::new(self);
         for _ in 0..concurrency.max(1) {
@@ -46,37 +46,41 @@ impl<P: Pass> Workers<P> {
             .run_until_cancelled(self.next(&mut leadership))
             .await
         {
-            self.pass(claim).await;
+            self.process(claim).await;
         }
     }
 
-    /// The next key, as soon as this replica leads. Keys wait while another one does: whatever it
-    /// leaves undone is here.
+    /// Returns the next key once this replica leads. Keys wait while another replica leads, so nothing is lost when
+    /// it stops.
     async fn next(&self, leadership: &mut watch::Receiver<Leadership>) -> Claim<'_, Key> {
-        if leadership.wait_for(|it| it.leader).await.is_err() {
-            // Whoever elects has ended, and so does everything else in a moment.
+        if leadership
+            .wait_for(|leadership| leadership.leader)
+            .await
+            .is_err()
+        {
+            // The election has ended, and the process is about to.
             std::future::pending::<()>().await;
         }
         self.queue.next().await
     }
 
-    async fn pass(&self, claim: Claim<'_, Key>) {
+    async fn process(&self, claim: Claim<'_, Key>) {
         let key = claim.key().clone();
         let attempt = Attempt {
             failures: claim.failures(),
         };
         let began = Instant::now();
-        let pass = self.passes.pass(&key, attempt);
-        let pass = pass.instrument(info_span!("pass", %key));
-        let (outcome, word) = match AssertUnwindSafe(pass).catch_unwind().await {
+        let reconcile = self.reconciler.reconcile(&key, attempt);
+        let reconcile = reconcile.instrument(info_span!("reconcile", %key));
+        let (outcome, word) = match AssertUnwindSafe(reconcile).catch_unwind().await {
             Ok(Ok(())) => (Outcome::Done, "done"),
-            Ok(Err(trouble)) => {
-                tell(&key, &trouble, attempt);
-                let not_before = trouble.retry_after();
+            Ok(Err(error)) => {
+                log_error(&key, &error, attempt);
+                let not_before = error.retry_after();
                 (Outcome::Failed { not_before }, "failed")
             }
             Err(_) => {
-                error!(%key, "the pass panicked; the others go on");
+                error!(%key, "reconcile panicked");
                 (Outcome::Failed { not_before: None }, "panicked")
             }
         };
@@ -95,13 +99,13 @@ impl<P: Pass> Workers<P> {
     }
 }
 
-fn tell(key: &Key, trouble: &Trouble, attempt: Attempt) {
-    match trouble {
-        Trouble::NotLeading => debug!(%key, "left to the leader"),
-        Trouble::Passing { message, .. } if attempt.is_patient() => {
-            debug!(%key, message, "trying again");
+fn log_error(key: &Key, error: &ApiError, attempt: Attempt) {
+    match error {
+        ApiError::NotLeader => debug!(%key, "skipped: not the leader"),
+        ApiError::Transient { message, .. } if attempt.may_retry() => {
+            debug!(%key, message, "retrying");
         }
-        trouble => warn!(%key, %trouble, "trying again"),
+        error => warn!(%key, %error, "reconcile failed, retrying"),
     }
 }
 
@@ -113,11 +117,11 @@ mod tests {
     use tokio::sync::mpsc;
     use tokio::time::timeout;
 
-    /// Tells what it worked on; for an object of the name `bad` it panics as long as it is new.
-    struct Told(mpsc::UnboundedSender<(String, u32)>);
+    /// Sends each key that it reconciles; panics at the first attempt at an object of the name `bad`.
+    struct Recorder(mpsc::UnboundedSender<(String, u32)>);
 
-    impl Pass for Told {
-        async fn pass(&self, key: &Key, attempt: Attempt) -> Result<(), Trouble> {
+    impl Reconcile for Recorder {
+        async fn reconcile(&self, key: &Key, attempt: Attempt) -> Result<(), ApiError> {
             let text = key.to_string();
             assert!(
                 attempt.failures > 0 || !text.ends_with("bad"),
@@ -128,82 +132,82 @@ mod tests {
         }
     }
 
-    struct Stand {
+    struct TestEnv {
         queue: Arc<Queue<Key>>,
         leadership: watch::Sender<Leadership>,
-        told: mpsc::UnboundedReceiver<(String, u32)>,
+        reconciled: mpsc::UnboundedReceiver<(String, u32)>,
         metrics: Metrics,
         shutdown: CancellationToken,
         tasks: TaskTracker,
     }
 
-    fn stand() -> Stand {
-        let (told_in, told) = mpsc::unbounded_channel();
+    fn test_env() -> TestEnv {
+        let (reconciled_in, reconciled) = mpsc::unbounded_channel();
         let (leadership, leading) = watch::channel(Leadership::default());
-        let stand = Stand {
+        let env = TestEnv {
             queue: Arc::default(),
             leadership,
-            told,
+            reconciled,
             metrics: Metrics::registered().0,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         Workers {
-            passes: Arc::new(Told(told_in)),
-            queue: Arc::clone(&stand.queue),
+            reconciler: Arc::new(Recorder(reconciled_in)),
+            queue: Arc::clone(&env.queue),
             leadership: leading,
-            metrics: stand.metrics.clone(),
-            shutdown: stand.shutdown.clone(),
+            metrics: env.metrics.clone(),
+            shutdown: env.shutdown.clone(),
         }
-        .start(2, &stand.tasks);
-        stand
+        .start(2, &env.tasks);
+        env
     }
 
     fn object(name: &str) -> Key {
         Key::Object(ObjectRef::new("team-a", name))
     }
 
-    fn told(name: &str, failures: u32) -> Option<(String, u32)> {
+    fn expected(name: &str, failures: u32) -> Option<(String, u32)> {
         Some((format!("ExposedPort team-a/{name}"), failures))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_object_whose_pass_panics_is_tried_again_and_the_others_go_on() {
-        let mut stand = stand();
-        stand.leadership.send_replace(Leadership {
+    async fn a_panic_is_retried_and_does_not_affect_other_keys() {
+        let mut env = test_env();
+        env.leadership.send_replace(Leadership {
             leader: true,
             epoch: 1,
         });
-        stand.queue.add(object("bad"));
-        stand.queue.add(object("bad"));
-        stand.queue.add(object("good"));
-        assert_eq!(stand.told.recv().await, told("good", 0));
-        assert_eq!(stand.told.recv().await, told("bad", 1));
+        env.queue.add(object("bad"));
+        env.queue.add(object("bad"));
+        env.queue.add(object("good"));
+        assert_eq!(env.reconciled.recv().await, expected("good", 0));
+        assert_eq!(env.reconciled.recv().await, expected("bad", 1));
         let labels = ReconcileLabels {
             kind: "object",
             outcome: "panicked",
         };
-        assert_eq!(stand.metrics.reconciles.get_or_create(&labels).get(), 1);
+        assert_eq!(env.metrics.reconciles.get_or_create(&labels).get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_worked_on_before_this_replica_leads_and_nothing_is_lost() {
-        let mut stand = stand();
-        stand.queue.add(object("good"));
-        let quiet = timeout(Duration::from_secs(60), stand.told.recv()).await;
+    async fn reconciles_nothing_before_it_leads() {
+        let mut env = test_env();
+        env.queue.add(object("good"));
+        let quiet = timeout(Duration::from_secs(60), env.reconciled.recv()).await;
         assert!(quiet.is_err());
-        stand.leadership.send_replace(Leadership {
+        env.leadership.send_replace(Leadership {
             leader: true,
             epoch: 1,
         });
-        assert_eq!(stand.told.recv().await, told("good", 0));
+        assert_eq!(env.reconciled.recv().await, expected("good", 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn workers_end_at_shutdown() {
-        let stand = stand();
-        stand.shutdown.cancel();
-        stand.tasks.close();
-        stand.tasks.wait().await;
+        let env = test_env();
+        env.shutdown.cancel();
+        env.tasks.close();
+        env.tasks.wait().await;
     }
 }

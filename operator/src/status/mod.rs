@@ -1,24 +1,25 @@
-//! The one writer of statuses: written when it differs from what is stored, and only then.
+//! Writes statuses, only when they differ from the stored ones, and derives events from them.
 //!
-//! [`proxies`] gathers what proxies say, [`doubt`] waits for what passes by
-//! itself, [`news`] finds what is worth an event, and [`told`] does for Ingresses, which
-//! have no other place for it.
+//! [`proxies`] collects the observed state of proxies, [`ready_grace`] suppresses short gaps of Ready, [`events`]
+//! derives the events of a changed status, and [`ingress_events`] those of Ingresses, which have no conditions.
 
-mod doubt;
-mod news;
+mod events;
+mod ingress_events;
 mod proxies;
-mod told;
+mod ready_grace;
 mod writer;
 
-pub use doubt::Doubts;
-pub use news::{News, of_class, of_object, readiness_differs};
-pub use proxies::{Patience, Proxies};
-pub use told::{Told, of_host};
-pub use writer::{Pace, StatusWriter, Written};
+pub use events::{StatusEvent, class_events, object_events, readiness_differs};
+pub use ingress_events::{IngressEvents, host_event};
+pub use proxies::{Proxies, ProxyInfo};
+pub use ready_grace::ReadyGrace;
+pub use writer::{StatusWriter, WriteInterval, Written};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// The condition that sums up the others.
+/// Returns the condition Ready.
 fn ready(conditions: &[Condition]) -> Option<&Condition> {
-    conditions.iter().find(|it| it.type_ == "Ready")
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
 }

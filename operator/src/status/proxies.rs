@@ -1,10 +1,10 @@
-//! What the proxies of a class say, made ready to be judged.
+//! Collects the observed state of the proxies of a class.
 //!
-//! Acknowledgements live in this process only. After a restart, or when this replica begins to lead,
-//! proxies that serve well have said nothing yet; and when a proxy pod ends, its connection is gone a
-//! moment before the Deployment counts it out. Judging then would turn Ready off and on again for
-//! nothing. So a class whose ready proxies were not all heard of is waited for, but not for long: a
-//! proxy that takes requests and does not speak to the operator may serve anything.
+//! Acknowledgements exist only in this process. After a restart, or when this replica becomes the leader, proxies that
+//! serve well are not connected yet; and when a proxy pod ends, its connection closes a moment before the Deployment
+//! stops counting it. A status computed then would turn Ready off and on again. So a status waits until all ready
+//! proxies of its class are connected, but only for [`CONNECT_GRACE`]: a ready proxy without connection may serve an
+//! old configuration.
 
 use crate::apply::{ChildKind, Children};
 use crate::discovery::{Acks, Table};
@@ -17,35 +17,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a ready proxy may be without connection before it counts as one that has nothing new.
-const FAIR_TIME: Duration = Duration::from_secs(10);
+/// Grace for a ready proxy without connection before it counts as one that has loaded nothing.
+const CONNECT_GRACE: Duration = Duration::from_secs(10);
 
-/// Whether the proxies of a class can be judged.
+/// Completeness of the observed state of the proxies of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    /// They can; so many of the ready ones have not been heard of for too long.
-    Judge {
-        /// Ready, and not connected.
+pub enum ProxyInfo {
+    /// All ready proxies are connected, or the grace is over for those that are not.
+    Complete {
+        /// Number of ready proxies that are not connected.
         missing: usize,
     },
-    /// Not before this moment.
-    Wait {
-        /// When the fair time is over.
+    /// Some ready proxies are not connected yet.
+    Pending {
+        /// End of the grace.
         until: Instant,
     },
 }
 
-/// What is known of proxies.
+/// Observed state of all proxies.
 pub struct Proxies {
     table: Arc<Table>,
     acks: Arc<Acks>,
     children: Arc<Children>,
-    /// Since when a class has ready proxies that were not heard of.
+    /// Classes with ready proxies that are not connected, each with the time since when.
     incomplete: Mutex<HashMap<ClassName, Instant>>,
 }
 
 impl Proxies {
-    /// Reads what discovery heard, and of the Deployments how many proxies are ready.
+    /// Reads acknowledgements from discovery and the number of ready proxies from the Deployments.
     pub fn new(table: Arc<Table>, acks: Arc<Acks>, children: Arc<Children>) -> Self {
         Self {
             table,
@@ -55,30 +55,30 @@ impl Proxies {
         }
     }
 
-    /// Whether the proxies of the class can be judged now.
-    pub fn patience(&self, class: &ClassName) -> Patience {
-        // One that has connected and not said that it is ready counts as silent: it will say so.
+    /// Returns whether the observed state of the proxies of a class is complete.
+    pub fn info(&self, class: &ClassName) -> ProxyInfo {
+        // A connected proxy that has not reported its readiness yet counts as missing; it will report it.
         let proxies = self.acks.proxies(class.as_str());
-        let heard = proxies.iter().filter(|proxy| proxy.ready).count();
+        let connected = proxies.iter().filter(|proxy| proxy.ready).count();
         let mut incomplete = self
             .incomplete
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let missing = self.ready(class).saturating_sub(heard);
+        let missing = self.ready(class).saturating_sub(connected);
         if missing == 0 {
             incomplete.remove(class);
-            return Patience::Judge { missing };
+            return ProxyInfo::Complete { missing };
         }
         let now = Instant::now();
-        let until = *incomplete.entry(class.clone()).or_insert(now) + FAIR_TIME;
+        let until = *incomplete.entry(class.clone()).or_insert(now) + CONNECT_GRACE;
         if now < until {
-            Patience::Wait { until }
+            ProxyInfo::Pending { until }
         } else {
-            Patience::Judge { missing }
+            ProxyInfo::Complete { missing }
         }
     }
 
-    /// What each proxy of the class says of these resources, `missing` silent ones included.
+    /// Returns the observed state of each proxy of the class for these resources, including `missing` unconnected ones.
     ///
     /// Call it while the model is read-locked, so that the versions asked for are those of the index.
     pub fn observe<'a>(
@@ -95,19 +95,19 @@ impl Proxies {
             .map(|proxy| {
                 let name = proxy.pod.name.clone();
                 let ready = proxy.ready;
-                let said = ObservedProxy {
+                let observed = ObservedProxy {
                     name,
                     ready,
                     ..ObservedProxy::default()
                 };
-                (proxy.pod, said)
+                (proxy.pod, observed)
             })
             .collect();
         for resource in resources {
             if let Some(version) = self.table.version(class, resource) {
-                for (pod, verdict) in self.acks.acknowledged(class, resource, version) {
+                for (pod, ack) in self.acks.acknowledged(class, resource, version) {
                     if let Some(proxy) = observed.get_mut(&pod) {
-                        proxy.acks.insert(resource.clone(), verdict);
+                        proxy.acks.insert(resource.clone(), ack);
                     }
                 }
             }
@@ -116,25 +116,25 @@ impl Proxies {
                     let Ok(not_after) = Timestamp::from_second(served.not_after_unix) else {
                         continue;
                     };
-                    let shown = ServedCertificate {
+                    let certificate = ServedCertificate {
                         fingerprint: served.fingerprint,
                         not_after,
                     };
                     if let Some(proxy) = observed.get_mut(&pod) {
-                        proxy.served.insert(resource.name.clone(), shown);
+                        proxy.served.insert(resource.name.clone(), certificate);
                     }
                 }
             }
         }
-        let silent = (0..missing).map(|_| ObservedProxy {
+        let unconnected = (0..missing).map(|_| ObservedProxy {
             name: "not connected".to_owned(),
             ready: true,
             ..ObservedProxy::default()
         });
-        observed.into_values().chain(silent).collect()
+        observed.into_values().chain(unconnected).collect()
     }
 
-    /// How many proxies of the class the Deployment counts as ready.
+    /// Returns the number of ready proxies of a class according to its Deployment.
     fn ready(&self, class: &ClassName) -> usize {
         let children = self.children.of(&Key::Class(class.clone()));
         let deployments = children
@@ -174,28 +174,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ready_proxies_that_are_not_connected_are_waited_for_but_not_for_ever() {
+    async fn waits_for_unconnected_ready_proxies_only_for_the_grace() {
         let proxies = proxies(2);
-        let until = Instant::now() + FAIR_TIME;
-        assert_eq!(proxies.patience(&public()), Patience::Wait { until });
-        tokio::time::advance(FAIR_TIME / 2).await;
-        assert_eq!(proxies.patience(&public()), Patience::Wait { until });
-        tokio::time::advance(FAIR_TIME / 2).await;
-        assert_eq!(proxies.patience(&public()), Patience::Judge { missing: 2 });
+        let until = Instant::now() + CONNECT_GRACE;
+        assert_eq!(proxies.info(&public()), ProxyInfo::Pending { until });
+        tokio::time::advance(CONNECT_GRACE / 2).await;
+        assert_eq!(proxies.info(&public()), ProxyInfo::Pending { until });
+        tokio::time::advance(CONNECT_GRACE / 2).await;
+        assert_eq!(proxies.info(&public()), ProxyInfo::Complete { missing: 2 });
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_ready_proxies_there_is_nobody_to_wait_for() {
+    async fn without_ready_proxies_nothing_is_pending() {
         let proxies = proxies(0);
-        assert_eq!(proxies.patience(&public()), Patience::Judge { missing: 0 });
-        let said = proxies.observe(&public(), std::iter::empty(), 0);
-        assert_eq!(said, []);
+        assert_eq!(proxies.info(&public()), ProxyInfo::Complete { missing: 0 });
+        let observed = proxies.observe(&public(), std::iter::empty(), 0);
+        assert_eq!(observed, []);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_missing_proxy_is_one_that_is_ready_and_has_acknowledged_nothing() {
-        let said = proxies(1).observe(&public(), std::iter::empty(), 1);
-        assert_eq!(said.len(), 1);
-        assert!(said.iter().all(|it| it.ready && it.acks.is_empty()));
+    async fn a_missing_proxy_is_ready_without_acknowledgements() {
+        let observed = proxies(1).observe(&public(), std::iter::empty(), 1);
+        assert_eq!(observed.len(), 1);
+        assert!(
+            observed
+                .iter()
+                .all(|proxy| proxy.ready && proxy.acks.is_empty())
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Writes statuses through the status subresource.
 
 use crate::FIELD_MANAGER;
-use crate::client::{Trouble, within};
+use crate::client::{ApiError, within};
 use crate::key::Key;
 use crate::lease::Permit;
 use crate::model::Stored;
@@ -15,23 +15,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What became of a status.
+/// Result of writing a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It is stored now, and was not before.
+    /// It was written.
     Now,
-    /// It was stored already.
+    /// It is equal to the stored one.
     Unchanged,
-    /// Too soon after the last one: not before this moment.
+    /// Too soon after the last write; try again at this time.
     Later(Instant),
 }
 
-/// How often a status may be written. What changes step by step is so written once.
+/// Minimum interval between writes of a status, so that several small changes are written once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// Between two writes.
-    pub pause: Duration,
-    /// Whether this one does not wait: people and programs wait for it.
+pub struct WriteInterval {
+    /// Interval between two writes.
+    pub interval: Duration,
+    /// True for a status that is written at once, because people and programs wait for it.
     pub urgent: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct StatusWriter {
     own: Arc<Mutex<HashMap<Key, Own>>>,
 }
 
-/// The last write of ours, which the watch may not have shown yet.
+/// Last write of this replica, which the watch may not have delivered yet.
 #[derive(Debug)]
 struct Own {
     uid: String,
@@ -61,10 +61,10 @@ impl StatusWriter {
         }
     }
 
-    /// Whether `stored` is older than our own last write. A status judged from it would take its own
-    /// predecessor for stored and start the times of its conditions anew; the watch will bring a newer one.
+    /// Returns true if `stored` is older than the last write of this replica. A status computed from it would reset the
+    /// transition times of its conditions; the watch will deliver a newer version.
     pub fn is_behind<S>(&self, key: &Key, stored: &Stored<S>) -> bool {
-        self.own().get(key).is_some_and(|it| it.is_after(stored))
+        self.own().get(key).is_some_and(|own| own.is_after(stored))
     }
 
     /// Forgets an object that is gone.
@@ -72,23 +72,23 @@ impl StatusWriter {
         self.own().remove(key);
     }
 
-    /// Makes `status` the stored one.
+    /// Writes `status` if it differs from the stored one.
     pub async fn write<S: Serialize + PartialEq>(
         &self,
         key: &Key,
         stored: &Stored<S>,
         status: &S,
-        pace: Pace,
-    ) -> Result<Written, Trouble> {
+        interval: WriteInterval,
+    ) -> Result<Written, ApiError> {
         if stored.status.as_ref() == Some(status) {
             return Ok(Written::Unchanged);
         }
         let last = self.own().get(key).map(|own| own.at);
-        if let Some(earliest) = pace.holds_back(last, Instant::now()) {
+        if let Some(earliest) = interval.earliest(last, Instant::now()) {
             return Ok(Written::Later(earliest));
         }
         if !self.permit.may_write() {
-            return Err(Trouble::NotLeading);
+            return Err(ApiError::NotLeader);
         }
         let reference = &stored.reference;
         let name = reference.name.clone().unwrap_or_default();
@@ -126,10 +126,10 @@ impl StatusWriter {
     }
 }
 
-impl Pace {
-    /// Until when a write has to wait, if it has to.
-    fn holds_back(self, last: Option<Instant>, now: Instant) -> Option<Instant> {
-        let earliest = last? + self.pause;
+impl WriteInterval {
+    /// Returns the time before which the next write has to wait, if it has to.
+    fn earliest(self, last: Option<Instant>, now: Instant) -> Option<Instant> {
+        let earliest = last? + self.interval;
         (!self.urgent && now < earliest).then_some(earliest)
     }
 }
@@ -174,25 +174,25 @@ mod tests {
     }
 
     #[test]
-    fn steps_within_a_pause_are_written_once_but_nobody_waits_for_what_is_urgent() {
+    fn urgent_writes_ignore_the_interval() {
         let now = Instant::now();
-        let pause = Duration::from_secs(1);
-        let (patient, urgent) = (false, true);
-        let held = |urgent, last| Pace { pause, urgent }.holds_back(last, now);
-        assert_eq!(held(patient, None), None, "the first");
-        assert_eq!(held(patient, Some(now)), Some(now + pause));
-        assert_eq!(held(patient, Some(now - pause)), None);
+        let interval = Duration::from_secs(1);
+        let (deferrable, urgent) = (false, true);
+        let held = |urgent, last| WriteInterval { interval, urgent }.earliest(last, now);
+        assert_eq!(held(deferrable, None), None, "the first");
+        assert_eq!(held(deferrable, Some(now)), Some(now + interval));
+        assert_eq!(held(deferrable, Some(now - interval)), None);
         assert_eq!(held(urgent, Some(now)), None);
     }
 
     #[test]
-    fn a_status_is_not_judged_from_what_is_older_than_our_own_write() {
+    fn a_stored_status_older_than_our_write_is_behind() {
         assert!(own(12).is_after(&stored("u", "11")));
         assert!(
             !own(12).is_after(&stored("u", "12")),
             "the watch has shown it"
         );
-        assert!(!own(12).is_after(&stored("another", "3")), "made anew");
+        assert!(!own(12).is_after(&stored("another", "3")), "recreated");
         assert!(
             !own(12).is_after(&stored("u", "odd")),
             "nothing waits for ever"

@@ -46,7 +46,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Waits for room; an error says that nobody listens any longer.
+    /// Waits for room; returns an error if the receiver is closed.
     pub(super) async fn send(
         &self,
         inputs: impl IntoIterator<Item = Input>,
@@ -103,7 +103,7 @@ where
 }
 
 impl<K: kube::Resource> Watch<K> {
-    /// Follows the watch until nobody wants it any more; then everything it knew is gone for whoever
+    /// Follows the watch until it is no longer wanted; then all objects it reported are removed for
     /// listens. At shutdown it ends without a word: a replica that leaves must take nothing with it
     /// that proxies still serve.
     pub(super) async fn follow(
@@ -112,7 +112,7 @@ impl<K: kube::Resource> Watch<K> {
         sink: Sink,
         unwanted: CancellationToken,
     ) {
-        let mut known = Known::default();
+        let mut known = ReportedObjects::default();
         let followed = self.events(&translate, &sink, &mut known);
         tokio::select! {
             biased;
@@ -132,7 +132,7 @@ impl<K: kube::Resource> Watch<K> {
         &self,
         translate: &impl Fn(Noticed<K>) -> Vec<Input>,
         sink: &Sink,
-        known: &mut Known,
+        known: &mut ReportedObjects,
     ) {
         let mut config = self.config.clone().streaming_lists();
         loop {
@@ -148,7 +148,7 @@ impl<K: kube::Resource> Watch<K> {
                         })
                         .collect(),
                     Err(error) if refuses_streaming(&error, &config) => {
-                        debug!(source = %self.source, "this API server lists only page by page");
+                        debug!(source = %self.source, "API server does not support streaming lists");
                         config.initial_list_strategy = InitialListStrategy::ListWatch;
                         break;
                     }
@@ -164,7 +164,7 @@ impl<K: kube::Resource> Watch<K> {
         }
     }
 
-    fn note(&self, event: Event<DeserializeGuard<K>>, known: &mut Known) -> Vec<Note<K>> {
+    fn note(&self, event: Event<DeserializeGuard<K>>, known: &mut ReportedObjects) -> Vec<Note<K>> {
         match event {
             Event::Init => {
                 known.begin();
@@ -187,7 +187,7 @@ impl<K: kube::Resource> Watch<K> {
         }
     }
 
-    fn applied(&self, guarded: DeserializeGuard<K>, known: &mut Known) -> Noticed<K> {
+    fn applied(&self, guarded: DeserializeGuard<K>, known: &mut ReportedObjects) -> Noticed<K> {
         let (object, uid) = identity(guarded.meta_of());
         match guarded.0 {
             Ok(readable) => {
@@ -195,7 +195,7 @@ impl<K: kube::Resource> Watch<K> {
                 Noticed::Applied(Box::new(readable))
             }
             Err(error) => {
-                warn!(source = %self.source, %object, %error, "an object cannot be read and is left out");
+                warn!(source = %self.source, %object, %error, "skipped object that cannot be parsed");
                 known.remove(&object);
                 Noticed::Gone { object, uid }
             }
@@ -224,12 +224,12 @@ impl<K: kube::Resource> Watch<K> {
         // A watch that fell too far behind, or was cut off, is everyday life of a cluster.
         match error {
             watcher::Error::WatchError(status) if status.code == 410 => {
-                debug!(source = %self.source, "fell too far behind; listing anew");
+                debug!(source = %self.source, "resource version expired, relisting");
             }
             watcher::Error::WatchFailed(error) => {
-                debug!(source = %self.source, %error, "the watch was cut off; starting again");
+                debug!(source = %self.source, %error, "watch ended, restarting");
             }
-            error => warn!(source = %self.source, %error, "cannot watch; trying again"),
+            error => warn!(source = %self.source, %error, "watch failed, retrying"),
         }
     }
 }
@@ -266,15 +266,15 @@ fn refuses_streaming(error: &watcher::Error, config: &Config) -> bool {
     }
 }
 
-/// What a watch has told of, so that a new list can say what is missing from it.
+/// Objects reported by a watch, so that a new list reveals which are missing.
 #[derive(Debug, Default)]
-struct Known {
+struct ReportedObjects {
     objects: HashMap<ObjectRef, String>,
     /// What was known before the list that is under way, and was not in it so far.
     unconfirmed: HashMap<ObjectRef, String>,
 }
 
-impl Known {
+impl ReportedObjects {
     fn begin(&mut self) {
         // A list that was broken off has confirmed only what it named.
         self.unconfirmed.extend(self.objects.drain());
@@ -319,7 +319,7 @@ pub(super) mod tests {
         ObjectRef::new("n", name)
     }
 
-    fn missing(known: &mut Known) -> Vec<(ObjectRef, String)> {
+    fn missing(known: &mut ReportedObjects) -> Vec<(ObjectRef, String)> {
         let mut missing: Vec<_> = known.finish().collect();
         missing.sort();
         missing
@@ -327,7 +327,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_new_list_tells_what_is_gone_since() {
-        let mut known = Known::default();
+        let mut known = ReportedObjects::default();
         known.begin();
         known.insert(object("a"), "1".into());
         known.insert(object("b"), "2".into());
@@ -340,7 +340,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_list_that_breaks_off_loses_nothing() {
-        let mut known = Known::default();
+        let mut known = ReportedObjects::default();
         known.begin();
         known.insert(object("a"), "1".into());
         known.insert(object("b"), "2".into());
@@ -356,7 +356,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_was_deleted_or_became_unreadable_is_not_reported_twice() {
-        let mut known = Known::default();
+        let mut known = ReportedObjects::default();
         known.insert(object("a"), "1".into());
         known.begin();
         known.remove(&object("a"));
@@ -397,17 +397,17 @@ pub(super) mod tests {
         let watch = Watch::of_metadata(Source::Kind("configmaps"), api, Config::default());
         let mut events = (watch.open)(Config::default());
         let accept = tokio::select! {
-            // It tells that it begins, and then waits for an answer.
-            () = async { while events.next().await.is_some() {} } => panic!("nobody is asked"),
+            // It reports its start, and then waits for a response.
+            () = async { while events.next().await.is_some() {} } => panic!("the API server is not asked"),
             accept = accepted.recv() => accept.flatten().unwrap(),
         };
         let accept = accept.to_str().unwrap();
         assert!(accept.contains("as=PartialObjectMetadata"), "{accept}");
     }
 
-    /// How many objects are told to be gone when a watch that has listed one is ended.
-    async fn told_gone(end: impl FnOnce(&CancellationToken, &CancellationToken)) -> usize {
-        let (inputs, mut told) = mpsc::channel(16);
+    /// Returns the number of objects reported as gone when a watch that has listed one ends.
+    async fn reported_gone(end: impl FnOnce(&CancellationToken, &CancellationToken)) -> usize {
+        let (inputs, mut received) = mpsc::channel(16);
         let (shutdown, unwanted) = (CancellationToken::new(), CancellationToken::new());
         let sink = Sink {
             inputs,
@@ -421,11 +421,11 @@ pub(super) mod tests {
             Noticed::Gone { .. } => vec![Input::Event(portolan_core::Event::CertManager(false))],
         };
         let followed = tokio::spawn(watch.follow(translate, sink, unwanted.clone()));
-        assert!(matches!(told.recv().await, Some(Input::Listed(_))));
+        assert!(matches!(received.recv().await, Some(Input::Listed(_))));
         end(&shutdown, &unwanted);
         followed.await.unwrap();
         let mut gone = 0;
-        while told.recv().await.is_some() {
+        while received.recv().await.is_some() {
             gone += 1;
         }
         gone
@@ -433,11 +433,11 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn a_replica_that_ends_takes_nothing_with_it() {
-        assert_eq!(told_gone(|shutdown, _| shutdown.cancel()).await, 0);
+        assert_eq!(reported_gone(|shutdown, _| shutdown.cancel()).await, 0);
     }
 
     #[tokio::test]
-    async fn what_nobody_watches_any_more_is_gone() {
-        assert_eq!(told_gone(|_, unwanted| unwanted.cancel()).await, 1);
+    async fn objects_of_an_ended_watch_are_gone() {
+        assert_eq!(reported_gone(|_, unwanted| unwanted.cancel()).await, 1);
     }
 }

@@ -3,11 +3,11 @@
 //! Of Secrets never more than needed: those of our own Certificates by labelled watches, any other
 //! only while an object names it, one by one ([`named`]). Kinds of cert-manager and of the Gateway API are
 //! watched while their CustomResourceDefinition is there ([`optional`]), pods while a class sends requests to
-//! nobody else ([`pods`]). Everything else is in [`sources`].
+//! no other ([`pods`]). Everything else is in [`sources`].
 //!
 //! A watch that fails starts again with a growing pause; one that hangs is noticed by kube's idle
 //! bound (5 s above the 290 s, for Leases 20 s, that the server is asked for) or, before its first answer, by the
-//! client's read time-out; one that fell too far behind (410) lists anew.
+//! client's read time-out; one that fell too far behind (410) relists.
 
 mod follow;
 mod named;

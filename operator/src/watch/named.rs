@@ -1,6 +1,6 @@
 //! Secrets that are named by objects: a watch for each, by name, for as long as it is named.
 //!
-//! So the operator reads no Secret that nobody referred it to, and RBAC may name them one by one.
+//! So the operator reads no Secret that is not referenced, and RBAC may name them one by one.
 
 use super::follow::{Sink, Watch};
 use super::sources::{WATCH_SECONDS, change};

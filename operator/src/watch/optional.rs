@@ -31,7 +31,7 @@ pub(super) struct Optional {
     /// As it stands in `kind`.
     kind: &'static str,
     labels: &'static str,
-    /// What the index is told of the kind itself, if anything.
+    /// Event that reports the presence of the kind itself, if any.
     known: Option<fn(bool) -> Event>,
     translate: fn(Noticed<DynamicObject>) -> Vec<Input>,
 }
@@ -99,7 +99,7 @@ impl Optional {
             .boxed();
         let tasks = TaskTracker::new();
         let mut running: Option<(&str, CancellationToken)> = None;
-        let mut told = None;
+        let mut reported = None;
         loop {
             let seen = tokio::select! {
                 seen = definition.next() => seen,
@@ -110,7 +110,7 @@ impl Optional {
                 Some(Ok(definition)) => definition.as_ref().and_then(|it| self.version(it)),
                 Some(Err(error)) => {
                     // What was known stays true until something else is known.
-                    warn!(%error, "cannot watch the definition of {}; trying again", self.definition);
+                    warn!(%error, "watch of the definition of {} failed, retrying", self.definition);
                     continue;
                 }
             };
@@ -130,11 +130,11 @@ impl Optional {
                 });
             }
             let known = version.is_some();
-            if told.replace(known) != Some(known) {
+            if reported.replace(known) != Some(known) {
                 let of = self.of;
                 match known {
-                    true => info!("{of} is there"),
-                    false => info!("{of} is not there"),
+                    true => info!("{of} is installed"),
+                    false => info!("{of} is not installed"),
                 }
                 let of_kind = self.known.map(|event| Input::Event(event(known)));
                 let mut inputs = Vec::from_iter(of_kind);
@@ -203,7 +203,7 @@ where
         Err(error) => {
             let name = ObjectRef::of(object);
             let kind = K::kind(&());
-            warn!(object = %name, %error, "a {kind} cannot be read and is left out");
+            warn!(object = %name, %error, "skipped {kind} that cannot be parsed");
             Change::Deleted(name)
         }
     }

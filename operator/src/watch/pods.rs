@@ -9,7 +9,7 @@ use portolan_core::Event;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Listed when every pod was told.
+/// Reports as listed once every pod is.
 pub(crate) const SOURCE: Source = Source::Kind("pods");
 
 /// Watches every pod while that is wanted.
@@ -27,7 +27,7 @@ pub(super) async fn follow_pods(client: Client, mut wanted: watch::Receiver<bool
             if !goes_on {
                 return;
             }
-            // The watch has ended, so nothing of it can come after this: what it told is forgotten as one.
+            // The watch has ended, so nothing of it can come after this: its pods are removed as one.
             let forgotten = [Input::Event(Event::PodsListed(false))];
             if sink.send(forgotten).await.is_err() {
                 return;
@@ -37,7 +37,7 @@ pub(super) async fn follow_pods(client: Client, mut wanted: watch::Receiver<bool
     shutdown.run_until_cancelled(followed).await;
 }
 
-/// Waits until that is wanted; false when nobody will ever want anything else.
+/// Waits until the state is wanted; returns false if it can no longer change.
 async fn until(wanted: &mut watch::Receiver<bool>, what: bool) -> bool {
     loop {
         if *wanted.borrow_and_update() == what {
@@ -59,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn pods_are_watched_while_that_is_wanted_and_forgotten_as_one() {
-        let (inputs, mut told) = mpsc::channel(1);
+        let (inputs, mut received) = mpsc::channel(1);
         let (want, wanted) = watch::channel(false);
         let sink = Sink {
             inputs,
@@ -69,20 +69,20 @@ mod tests {
         let followed = tokio::spawn(follow_pods(one("Pod"), wanted, sink));
         for _ in 0..2 {
             want.send_replace(true);
-            let first = told.recv().await;
+            let first = received.recv().await;
             let applied = matches!(first, Some(Input::Event(Event::Pod(Change::Applied(_)))));
             assert!(applied, "{first:?}");
-            assert!(matches!(told.recv().await, Some(Input::Listed(SOURCE))));
+            assert!(matches!(received.recv().await, Some(Input::Listed(SOURCE))));
             want.send_replace(false);
-            let last = told.recv().await;
+            let last = received.recv().await;
             let forgotten = matches!(last, Some(Input::Event(Event::PodsListed(false))));
             assert!(forgotten, "{last:?}");
         }
-        // Whoever ends takes nothing with it.
+        // The end of a watch loses nothing.
         want.send_replace(true);
-        assert!(told.recv().await.is_some() && told.recv().await.is_some());
+        assert!(received.recv().await.is_some() && received.recv().await.is_some());
         drop(want);
         followed.await.unwrap();
-        assert!(told.recv().await.is_none());
+        assert!(received.recv().await.is_none());
     }
 }

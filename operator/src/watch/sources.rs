@@ -88,7 +88,7 @@ impl Sources {
         all.start("hostnameholds", Api::all(client()), "", |it| {
             vec![Input::Event(Event::HostnameHold(change(it)))]
         });
-        // Those that programs keep objects alive with; nobody else's are read.
+        // Those that programs keep objects alive with; no others are read.
         all.start_with(
             "leases",
             Api::<DeserializeGuard<Lease>>::all(client()),

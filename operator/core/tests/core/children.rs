@@ -1,6 +1,6 @@
 //! What is written to the cluster, as it is written. A changed snapshot is a rolling change in every cluster.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Child, Event, Subject};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,39 +11,39 @@ fn values(children: &[Child]) -> Vec<&Value> {
 
 #[test]
 fn children_of_an_object() {
-    let mut world = World::empty();
+    let mut fixture = Fixture::empty();
     let tls = json!({"issuerRef": {"name": "letsencrypt"}});
-    let hostnames = [HOST, "*.apps.test", "held.by.nobody"];
-    world.put_shop(
+    let hostnames = [HOST, "*.apps.test", "not.held.test"];
+    fixture.put_shop(
         json!({"selector": {"app": "shop"}, "port": 8080, "hostnames": hostnames, "tls": tls}),
     );
-    world.apply(Event::HostnameHold(applied(hold("*.apps.test", "team-a"))));
-    insta::assert_yaml_snapshot!(values(&world.index.children(&world.shop)));
+    fixture.apply(Event::HostnameHold(applied(hold("*.apps.test", "team-a"))));
+    insta::assert_yaml_snapshot!(values(&fixture.index.children(&fixture.shop)));
 }
 
 #[test]
 fn children_for_a_named_port_of_a_service_of_ones_own() {
-    let mut world = World::empty();
-    world.put_shop(json!({"service": "shop", "port": "http", "hostnames": [HOST]}));
-    insta::assert_yaml_snapshot!(values(&world.index.children(&world.shop)));
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({"service": "shop", "port": "http", "hostnames": [HOST]}));
+    insta::assert_yaml_snapshot!(values(&fixture.index.children(&fixture.shop)));
 }
 
 #[test]
 fn children_for_a_named_port_of_pods() {
-    let mut world = World::empty();
-    world.put_shop(
-        json!({"selector": {"app": "shop"}, "port": "web", "hostnames": ["held.by.nobody"]}),
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(
+        json!({"selector": {"app": "shop"}, "port": "web", "hostnames": ["not.held.test"]}),
     );
-    let children = world.index.children(&world.shop);
+    let children = fixture.index.children(&fixture.shop);
     assert_eq!(children.len(), 1, "no Ingress without a held host");
     insta::assert_yaml_snapshot!(children[0].value["spec"]);
 }
 
 #[test]
 fn children_of_a_class() {
-    let world = World::empty();
+    let fixture = Fixture::empty();
     insta::assert_yaml_snapshot!(values(
-        &world
+        &fixture
             .index
             .class_children(&class_name("public"), &settings())
     ));
@@ -51,19 +51,19 @@ fn children_of_a_class() {
 
 #[test]
 fn what_a_class_says_about_its_proxies_is_done() {
-    let mut world = World::empty();
+    let mut fixture = Fixture::empty();
     let proxy = json!({
         "replicas": 3, "workers": 8,
         "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6", "IPv4"],
         "service": {"type": "NodePort", "annotations": {"a": "b", "portolan.dev/owner-uid": "stolen"}},
         "resources": {"requests": {"cpu": "0.5"}, "limits": {"memory": "1024Mi", "cpu": 2}},
     });
-    world.apply(Event::ExposeClass(applied(expose_class(
+    fixture.apply(Event::ExposeClass(applied(expose_class(
         "public",
         1,
         json!({"proxy": proxy}),
     ))));
-    let children = world
+    let children = fixture
         .index
         .class_children(&class_name("public"), &settings());
     let by_kind: BTreeMap<_, _> = children
@@ -87,15 +87,15 @@ fn what_a_class_says_about_its_proxies_is_done() {
     let expected = json!({"a": "b", "portolan.dev/owner-uid": "uid-public"});
     assert_eq!(
         service["metadata"]["annotations"], expected,
-        "nobody overwrites whose it is"
+        "the owner cannot be overwritten"
     );
 }
 
 #[test]
 fn pods_run_as_the_service_account_that_discovery_lets_in() {
-    let world = World::empty();
+    let fixture = Fixture::empty();
     let class = class_name("public");
-    let children = world.index.class_children(&class, &settings());
+    let children = fixture.index.class_children(&class, &settings());
     let account = portolan_core::proxy_service_account("portolan-system", &class);
     let service = portolan_core::proxy_service("portolan-system", &class);
     let named = |kind, name: &str| {
@@ -115,12 +115,12 @@ fn pods_run_as_the_service_account_that_discovery_lets_in() {
 }
 
 #[test]
-fn a_long_name_is_hashed_in_the_label_and_whole_in_the_annotation() {
-    let mut world = World::empty();
+fn hashes_a_long_name_in_the_label_only() {
+    let mut fixture = Fixture::empty();
     let name = "n".repeat(200);
     let spec = json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]});
-    world.expose("team-a", &name, 1, spec);
-    for child in world
+    fixture.expose("team-a", &name, 1, spec);
+    for child in fixture
         .index
         .children(&Subject::exposed_port("team-a", &name))
     {
@@ -142,11 +142,11 @@ fn a_long_name_is_hashed_in_the_label_and_whole_in_the_annotation() {
 
 #[test]
 fn every_child_says_whose_it_is() {
-    let mut world = World::empty();
-    world.put_shop(json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]}));
-    let mut children = world.index.children(&world.shop);
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]}));
+    let mut children = fixture.index.children(&fixture.shop);
     children.extend(
-        world
+        fixture
             .index
             .class_children(&class_name("public"), &settings()),
     );
@@ -175,9 +175,9 @@ fn every_child_says_whose_it_is() {
 
 #[test]
 fn the_hold_that_is_created_says_what_the_schema_wants() {
-    let mut world = World::empty();
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["*.free.test"]}));
-    let action = world.index.hold_action(&host("*.free.test")).unwrap();
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["*.free.test"]}));
+    let action = fixture.index.hold_action(&host("*.free.test")).unwrap();
     let hold = action.hold(now()).unwrap();
     assert_eq!(hold.metadata.name.as_deref(), Some("w.free.test"));
     assert_eq!(
@@ -185,21 +185,24 @@ fn the_hold_that_is_created_says_what_the_schema_wants() {
         ("*.free.test", "team-a")
     );
     assert_eq!(
-        world.index.hold_action(&host(HOST)).unwrap().hold(now()),
+        fixture.index.hold_action(&host(HOST)).unwrap().hold(now()),
         None,
         "that one is deleted"
     );
 }
 
 #[test]
-fn the_addresses_of_both_families_are_told() {
-    let mut world = World::ready();
+fn reports_addresses_of_both_families() {
+    let mut fixture = Fixture::ready();
     let name = portolan_core::proxy_service("portolan-system", &class_name("public")).name;
     let spec = json!({"type": "LoadBalancer", "ipFamilies": ["IPv4", "IPv6"]});
     let mut proxies = service("portolan-system", &name, spec);
     let points = json!([{"ip": "203.0.113.7"}, {"ip": "2001:db8::7"}]);
     proxies.status = Some(read(json!({"loadBalancer": {"ingress": points}})));
-    world.apply(Event::Service(applied(proxies)));
-    let told = world.status().addresses.into_iter().map(|it| it.value);
-    assert_eq!(told.collect::<Vec<_>>(), ["203.0.113.7", "2001:db8::7"]);
+    fixture.apply(Event::Service(applied(proxies)));
+    let addresses = fixture.status().addresses.into_iter().map(|it| it.value);
+    assert_eq!(
+        addresses.collect::<Vec<_>>(),
+        ["203.0.113.7", "2001:db8::7"]
+    );
 }

@@ -1,6 +1,6 @@
 //! Classes that come and go under the objects that use them.
 
-use crate::world::*;
+use crate::fixture::*;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portolan_core::{Affected, Event, IN_USE, Reason};
 use portolan_crds::{ExposeClass, ExposeClassStatus};
@@ -16,12 +16,12 @@ fn class(finalizers: &[&str]) -> ExposeClass {
     class
 }
 
-impl World {
+impl Fixture {
     fn put_class(&mut self, class: ExposeClass) -> Affected {
         self.apply(Event::ExposeClass(applied(class)))
     }
 
-    /// Somebody deletes the class, which has these finalizers.
+    /// Deletes the class, which has these finalizers.
     fn delete_class(&mut self, finalizers: &[&str]) -> Affected {
         let mut class = class(finalizers);
         class.metadata.deletion_timestamp = Some(Time(now()));
@@ -54,36 +54,36 @@ fn exposing(hostname: &str) -> Value {
 }
 
 #[test]
-fn a_class_has_the_finalizer_from_its_first_object_to_its_last() {
-    let mut world = World::empty();
-    world.put_class(class(&[OTHERS]));
-    assert_eq!(world.finalizers(), None);
-    let affected = world.put("one", exposing("one.example.com"), None);
-    assert!(World::concerns_class(&affected), "{affected:?}");
+fn a_class_has_the_finalizer_while_objects_use_it() {
+    let mut fixture = Fixture::empty();
+    fixture.put_class(class(&[OTHERS]));
+    assert_eq!(fixture.finalizers(), None);
+    let affected = fixture.put("one", exposing("one.example.com"), None);
+    assert!(Fixture::concerns_class(&affected), "{affected:?}");
     let both = vec![OTHERS.to_owned(), IN_USE.to_owned()];
-    assert_eq!(world.finalizers(), Some(both));
-    world.put_class(class(&[OTHERS, IN_USE]));
-    assert_eq!(world.finalizers(), None, "it is as it should be");
+    assert_eq!(fixture.finalizers(), Some(both));
+    fixture.put_class(class(&[OTHERS, IN_USE]));
+    assert_eq!(fixture.finalizers(), None, "it is as it should be");
 
-    let affected = world.put("two", exposing("two.example.com"), None);
-    assert!(!World::concerns_class(&affected), "{affected:?}");
-    world.apply(Event::ExposedPort(gone("team-a", "one")));
-    assert_eq!(world.finalizers(), None);
+    let affected = fixture.put("two", exposing("two.example.com"), None);
+    assert!(!Fixture::concerns_class(&affected), "{affected:?}");
+    fixture.apply(Event::ExposedPort(gone("team-a", "one")));
+    assert_eq!(fixture.finalizers(), None);
     // One that is no longer accepted uses nothing.
-    let affected = world.put("two", json!({"port": 0}), None);
-    assert!(World::concerns_class(&affected), "{affected:?}");
-    assert_eq!(world.finalizers(), Some(vec![OTHERS.to_owned()]));
+    let affected = fixture.put("two", json!({"port": 0}), None);
+    assert!(Fixture::concerns_class(&affected), "{affected:?}");
+    assert_eq!(fixture.finalizers(), Some(vec![OTHERS.to_owned()]));
 }
 
 #[test]
 fn a_class_that_is_deleted_serves_on_and_names_whom() {
-    let mut world = World::empty();
+    let mut fixture = Fixture::empty();
     for name in ["a", "b", "c", "d"] {
         let host = format!("{name}.example.com");
-        world.put(name, exposing(&host), Some("public"));
+        fixture.put(name, exposing(&host), Some("public"));
     }
-    world.delete_class(&[IN_USE]);
-    let status = world.class_status();
+    fixture.delete_class(&[IN_USE]);
+    let status = fixture.class_status();
     assert_eq!(status.conditions[0].reason, Reason::InUse.as_str());
     assert_eq!(status.conditions[0].status, "False");
     assert!(
@@ -92,33 +92,33 @@ fn a_class_that_is_deleted_serves_on_and_names_whom() {
         ),
         "{status:?}"
     );
-    assert_eq!(world.finalizers(), None);
+    assert_eq!(fixture.finalizers(), None);
     let name = class_name("public");
-    assert!(!world.index.is_finished(&name));
+    assert!(!fixture.index.is_finished(&name));
     for name in ["a", "b", "c", "d"] {
         let object = portolan_core::Subject::exposed_port("team-a", name);
         assert_eq!(
-            world.index.class_of(&object),
+            fixture.index.class_of(&object),
             Some(&class_name("public")),
             "{name}"
         );
     }
 
     for name in ["a", "b", "c"] {
-        let affected = world.apply(Event::ExposedPort(gone("team-a", name)));
-        assert!(World::concerns_class(&affected), "it names one fewer");
+        let affected = fixture.apply(Event::ExposedPort(gone("team-a", name)));
+        assert!(Fixture::concerns_class(&affected), "it names one fewer");
     }
-    assert!(!world.class_status().description.contains("more"));
-    world.apply(Event::ExposedPort(gone("team-a", "d")));
-    assert_eq!(world.finalizers(), Some(vec![]));
-    assert!(world.index.is_finished(&name));
-    let status = world.class_status();
+    assert!(!fixture.class_status().description.contains("more"));
+    fixture.apply(Event::ExposedPort(gone("team-a", "d")));
+    assert_eq!(fixture.finalizers(), Some(vec![]));
+    assert!(fixture.index.is_finished(&name));
+    let status = fixture.class_status();
     assert_eq!(status.conditions[0].reason, Reason::ClassDeleting.as_str());
 }
 
 #[test]
-fn a_class_that_is_deleted_takes_nobody_who_did_not_have_it() {
-    let mut world = World::empty();
+fn a_class_in_deletion_accepts_no_new_objects() {
+    let mut fixture = Fixture::empty();
     let mut named = exposing(HOST);
     named["className"] = "public".into();
     let given = |name: &str, spec: &Value| {
@@ -126,54 +126,54 @@ fn a_class_that_is_deleted_takes_nobody_who_did_not_have_it() {
         object.status = Some(read(json!({"className": "public"})));
         Event::ExposedPort(applied(object))
     };
-    world.apply(given("shop", &named));
-    world.delete_class(&[IN_USE]);
+    fixture.apply(given("shop", &named));
+    fixture.delete_class(&[IN_USE]);
     assert_eq!(
-        world.index.class_of(&world.shop),
+        fixture.index.class_of(&fixture.shop),
         Some(&class_name("public"))
     );
     // It may still change, its hostnames included.
     named["hostnames"] = json!(["other.example.com"]);
-    world.apply(given("shop", &named));
+    fixture.apply(given("shop", &named));
     assert_eq!(
-        world.index.class_of(&world.shop),
+        fixture.index.class_of(&fixture.shop),
         Some(&class_name("public"))
     );
 
-    world.put_shop(named.clone());
-    world.is(Reason::ClassDeleting);
-    world.put_shop(exposing(HOST));
-    world.is(Reason::NoClass);
+    fixture.put_shop(named.clone());
+    fixture.is(Reason::ClassDeleting);
+    fixture.put_shop(exposing(HOST));
+    fixture.is(Reason::NoClass);
     let private = expose_class("private", 9, json!({"default": true}));
-    world.put_class(private);
+    fixture.put_class(private);
     assert_eq!(
-        world.index.class_of(&world.shop),
+        fixture.index.class_of(&fixture.shop),
         Some(&class_name("private"))
     );
-    let affected = world.put_class(class(&[]));
+    let affected = fixture.put_class(class(&[]));
     assert!(
-        affected.objects.contains(&world.shop),
+        affected.objects.contains(&fixture.shop),
         "the default one is another"
     );
     assert_eq!(
-        world.index.class_of(&world.shop),
+        fixture.index.class_of(&fixture.shop),
         Some(&class_name("public")),
-        "made anew, it is the older default"
+        "recreated, it is the older default"
     );
 }
 
 #[test]
-fn nobody_can_hold_a_class_that_is_already_on_its_way() {
-    let mut world = World::empty();
-    world.put("one", exposing("one.example.com"), Some("public"));
-    world.delete_class(&[OTHERS]);
+fn an_object_cannot_block_a_class_deletion_in_progress() {
+    let mut fixture = Fixture::empty();
+    fixture.put("one", exposing("one.example.com"), Some("public"));
+    fixture.delete_class(&[OTHERS]);
     assert_eq!(
-        world.finalizers(),
+        fixture.finalizers(),
         None,
         "the API server would take no new one"
     );
     assert_eq!(
-        world.class_status().conditions[0].reason,
+        fixture.class_status().conditions[0].reason,
         Reason::InUse.as_str()
     );
 }

@@ -1,29 +1,29 @@
 //! What a class says for the routes of its objects: where it counts, where it does not, and what of it
 //! is wrong.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Affected, Event, Observed, Subject};
 use portolan_crds::ExposeClassStatus;
 use portolan_discovery::table::{AllowedOrigins, Resource, Route};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn put_class(world: &mut World, defaults: Value) -> Affected {
+fn put_class(fixture: &mut Fixture, defaults: Value) -> Affected {
     let spec = json!({"default": true, "domain": "apps.test", "defaults": defaults});
-    world.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))))
+    fixture.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))))
 }
 
-fn put(world: &mut World, more: Value) {
+fn put(fixture: &mut Fixture, more: Value) {
     let mut spec = json!({"service": "shop", "port": 80, "hostnames": [HOST],
         "tls": {"secret": {"name": "own"}}});
     for (field, value) in more.as_object().unwrap() {
         spec[field] = value.clone();
     }
-    world.put_shop(spec);
+    fixture.put_shop(spec);
 }
 
-fn routes(world: &World) -> Vec<Route> {
-    match world.resource(&virtual_host(HOST)) {
+fn routes(fixture: &Fixture) -> Vec<Route> {
+    match fixture.resource(&virtual_host(HOST)) {
         Some(Resource::VirtualHost(host)) => host.routes,
         other => panic!("{other:?}"),
     }
@@ -33,19 +33,19 @@ fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn class_status(world: &World) -> ExposeClassStatus {
+fn class_status(fixture: &Fixture) -> ExposeClassStatus {
     let class = class_name("public");
-    world
+    fixture
         .index
-        .class_status(&class, &world.seen, now())
+        .class_status(&class, &fixture.seen, now())
         .unwrap()
 }
 
 #[test]
-fn a_route_counts_more_than_its_object_and_both_more_than_the_class_field_by_field() {
-    let mut world = World::ready();
+fn route_overrides_object_overrides_class_per_field() {
+    let mut fixture = Fixture::ready();
     put_class(
-        &mut world,
+        &mut fixture,
         json!({
             "timeouts": {"connect": "1s", "response": "1s", "request": "1s"},
             "retries": {"count": 3}, "websockets": false, "permitInsecure": true,
@@ -54,14 +54,14 @@ fn a_route_counts_more_than_its_object_and_both_more_than_the_class_field_by_fie
         }),
     );
     put(
-        &mut world,
+        &mut fixture,
         json!({
             "policy": {"timeouts": {"connect": "2s", "response": "2s"}, "permitInsecure": false,
                 "headers": {"request": {"set": {"x-from": "object"}}}},
             "routes": [{"timeouts": {"connect": "3s"}, "websockets": true}, {"match": {"method": "GET"}}],
         }),
     );
-    let rows = routes(&world);
+    let rows = routes(&fixture);
     let (one, other) = (&rows[1], &rows[0]);
     let timeouts = |row: &Route| {
         let it = row.timeouts;
@@ -70,11 +70,11 @@ fn a_route_counts_more_than_its_object_and_both_more_than_the_class_field_by_fie
     assert_eq!(
         timeouts(one),
         [seconds(3), seconds(2), seconds(1), None],
-        "route, object, class, nobody"
+        "route, object, class, none"
     );
     assert_eq!(timeouts(other), [seconds(2), seconds(2), seconds(1), None]);
     assert_eq!((one.websockets, other.websockets), (true, false));
-    let from = |said: &str| vec![("x-from".to_owned(), said.to_owned())];
+    let from = |value: &str| vec![("x-from".to_owned(), value.to_owned())];
     for row in [one, other] {
         assert_eq!(row.request_headers.set, from("object"));
         assert_eq!(row.response_headers.set, from("class"));
@@ -86,8 +86,8 @@ fn a_route_counts_more_than_its_object_and_both_more_than_the_class_field_by_fie
 }
 
 #[test]
-fn a_changed_class_touches_the_hosts_of_its_objects_and_nothing_when_it_says_the_same() {
-    let mut world = World::ready();
+fn a_class_change_affects_the_hosts_of_its_objects() {
+    let mut fixture = Fixture::ready();
     let touched = |affected: &Affected| {
         let resource = (class_name("public"), virtual_host(HOST));
         affected.resources.contains(&resource)
@@ -95,85 +95,88 @@ fn a_changed_class_touches_the_hosts_of_its_objects_and_nothing_when_it_says_the
                 .objects
                 .contains(&Subject::exposed_port("team-a", "shop"))
     };
-    let said = json!({"timeouts": {"idle": "5m"}});
-    assert!(touched(&put_class(&mut world, said.clone())));
-    assert_eq!(routes(&world)[0].timeouts.idle, seconds(300));
-    assert!(!touched(&put_class(&mut world, said)));
-    assert!(touched(&put_class(&mut world, json!({}))));
-    assert_eq!(routes(&world)[0].timeouts.idle, None);
+    let settings = json!({"timeouts": {"idle": "5m"}});
+    assert!(touched(&put_class(&mut fixture, settings.clone())));
+    assert_eq!(routes(&fixture)[0].timeouts.idle, seconds(300));
+    assert!(!touched(&put_class(&mut fixture, settings)));
+    assert!(touched(&put_class(&mut fixture, json!({}))));
+    assert_eq!(routes(&fixture)[0].timeouts.idle, None);
 }
 
 /// `shop` leaves `/docs` to `marketing/docs`, which says this.
-fn delegating(world: &mut World, child: Value, tls: Value) {
+fn delegating(fixture: &mut Fixture, child: Value, tls: Value) {
     let to = json!({"namespace": "marketing", "name": "docs"});
     let docs = json!({"path": {"prefix": "/docs"}});
     let routes = json!([{"match": docs, "delegate": to}, {}]);
     put(
-        world,
+        fixture,
         json!({"routes": routes, "tls": tls, "policy": {"timeouts": {"response": "2s"}}}),
     );
     let mut spec = json!({"allowedParents": [{"namespace": "team-a"}],
         "routes": [{"match": docs, "respond": {"status": 200}}]});
     spec["policy"] = child;
-    world.expose("marketing", "docs", 7, spec);
+    fixture.expose("marketing", "docs", 7, spec);
 }
 
 #[test]
 fn for_a_child_the_class_is_that_of_its_root() {
-    let mut world = World::ready();
-    let said = json!({"timeouts": {"response": "1s", "idle": "1s"}});
-    put_class(&mut world, said);
+    let mut fixture = Fixture::ready();
+    let settings = json!({"timeouts": {"response": "1s", "idle": "1s"}});
+    put_class(&mut fixture, settings);
     delegating(
-        &mut world,
+        &mut fixture,
         json!({"timeouts": {"idle": "3s"}}),
         json!({"secret": {"name": "own"}}),
     );
-    let rows = routes(&world);
+    let rows = routes(&fixture);
     let timeouts = rows[0].timeouts;
     assert_eq!((timeouts.idle, timeouts.response), (seconds(3), seconds(1)));
     assert_eq!(rows[1].timeouts.response, seconds(2), "that of the root");
-    let affected = put_class(&mut world, json!({}));
+    let affected = put_class(&mut fixture, json!({}));
     let child = Subject::exposed_port("marketing", "docs");
     assert!(affected.objects.contains(&child), "{affected:?}");
 }
 
 #[test]
-fn where_clients_need_a_certificate_no_class_lets_them_in_without() {
-    let mut world = World::ready();
-    put_class(&mut world, json!({"permitInsecure": true}));
+fn a_class_cannot_waive_client_certificates() {
+    let mut fixture = Fixture::ready();
+    put_class(&mut fixture, json!({"permitInsecure": true}));
     let own = json!({"secret": {"name": "own"}});
-    delegating(&mut world, json!({}), own.clone());
-    let open = |world: &World| -> Vec<bool> {
-        routes(world).iter().map(|it| it.permit_insecure).collect()
+    delegating(&mut fixture, json!({}), own.clone());
+    let open = |fixture: &Fixture| -> Vec<bool> {
+        routes(fixture)
+            .iter()
+            .map(|it| it.permit_insecure)
+            .collect()
     };
-    assert_eq!(open(&world), [true, true]);
+    assert_eq!(open(&fixture), [true, true]);
     let mut ca = secret("ca", "", "");
     let pem = k8s_openapi::ByteString(GOOD.certificate.as_bytes().to_vec());
     ca.data = Some([("ca.crt".to_owned(), pem)].into());
-    world.apply(Event::Secret(applied(ca)));
+    fixture.apply(Event::Secret(applied(ca)));
     for mode in ["Require", "Optional"] {
         let mut tls = own.clone();
         tls["clientCA"] = json!({"secret": {"name": "ca"}, "mode": mode});
-        delegating(&mut world, json!({}), tls.clone());
-        assert_eq!(open(&world), [false, false]);
-        // Nobody of them asked for it, so nobody is told to leave it out.
+        delegating(&mut fixture, json!({}), tls.clone());
+        assert_eq!(open(&fixture), [false, false]);
+        // No object set it, so none has a message about it.
         let child = Subject::exposed_port("marketing", "docs");
-        let status = world.index.status(&child, &Observed::default(), now());
+        let status = fixture.index.status(&child, &Observed::default(), now());
         assert_eq!(condition(&status.unwrap(), "Accepted").1, "Accepted");
         put(
-            &mut world,
+            &mut fixture,
             json!({"tls": tls, "policy": {"permitInsecure": true}}),
         );
-        assert_eq!(open(&world), [true], "the object may say so itself");
+        assert_eq!(open(&fixture), [true], "the object may say so itself");
     }
 }
 
 #[test]
 fn a_mistake_takes_its_field_away_and_no_object() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("x-{n}"), json!("1"))).collect();
     put_class(
-        &mut world,
+        &mut fixture,
         json!({
             "timeouts": {"idle": "soon", "response": "9s"},
             "retries": {"count": 11, "perTryTimeout": "1s"},
@@ -181,16 +184,16 @@ fn a_mistake_takes_its_field_away_and_no_object() {
             "cors": {"allowOrigins": ["*"], "allowCredentials": true},
         }),
     );
-    let row = &routes(&world)[0];
+    let row = &routes(&fixture)[0];
     assert_eq!(row.timeouts.response, seconds(9));
     assert_eq!(row.timeouts.idle, None);
-    assert_eq!(row.retries, None, "as if nobody had written any of it");
+    assert_eq!(row.retries, None, "as if none of it was set");
     assert_eq!(row.request_headers, Default::default());
     assert_eq!(row.response_headers, Default::default());
     assert_eq!(row.cors, None);
-    assert_eq!(condition(&world.status(), "Accepted").1, "Accepted");
+    assert_eq!(condition(&fixture.status(), "Accepted").1, "Accepted");
 
-    let status = class_status(&world);
+    let status = class_status(&fixture);
     let accepted = status.conditions.iter().find(|it| it.type_ == "Accepted");
     let accepted = accepted.unwrap();
     assert_eq!(
@@ -207,10 +210,10 @@ fn a_mistake_takes_its_field_away_and_no_object() {
     ] {
         assert!(accepted.message.contains(sentence), "{accepted:?}");
     }
-    let told = world.index.class_diagnostics(&class_name("public"));
-    assert_eq!(told.len(), 5, "one by one: {told:?}");
+    let diagnostics = fixture.index.class_diagnostics(&class_name("public"));
+    assert_eq!(diagnostics.len(), 5, "one by one: {diagnostics:?}");
 
-    put_class(&mut world, json!({"timeouts": {"idle": "5m"}}));
-    assert_eq!(class_status(&world).description, "valid");
-    assert_eq!(world.index.class_diagnostics(&class_name("public")), []);
+    put_class(&mut fixture, json!({"timeouts": {"idle": "5m"}}));
+    assert_eq!(class_status(&fixture).description, "valid");
+    assert_eq!(fixture.index.class_diagnostics(&class_name("public")), []);
 }

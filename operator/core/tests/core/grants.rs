@@ -1,37 +1,37 @@
 //! References into another namespace need its consent, which counts at once and ends at once.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Affected, Event, ObjectRef, Reason};
 use portolan_discovery::table::{Action, Kind, Resource};
 use serde_json::{Value, json};
 
 /// `team-a/shop` with one route to Service `blog` of `team-b`, which is there and has a pod.
-fn with_foreign_service() -> World {
-    let mut world = World::empty();
+fn with_foreign_service() -> Fixture {
+    let mut fixture = Fixture::empty();
     let ports = json!([{"name": "http", "port": 80, "protocol": "TCP"}]);
     let spec = json!({"selector": {"app": "blog"}, "ports": ports});
-    world.apply(Event::Service(applied(service("team-b", "blog", spec))));
+    fixture.apply(Event::Service(applied(service("team-b", "blog", spec))));
     let mut slice = slice("blog", ("http", 8080), &[("10.0.0.7", true)]);
     slice.metadata.namespace = Some("team-b".into());
-    world.apply(Event::EndpointSlice(applied(slice)));
-    world.put_shop(json!({
+    fixture.apply(Event::EndpointSlice(applied(slice)));
+    fixture.put_shop(json!({
         "hostnames": [HOST], "tls": {"mode": "Disabled"},
         "routes": [{"backends": [{"service": "blog", "namespace": "team-b", "port": 80}]}],
     }));
-    world
+    fixture
 }
 
-fn consent(world: &mut World, from: &str, to: Value) -> Affected {
-    world.apply(Event::ReferenceGrant(applied(grant(
+fn consent(fixture: &mut Fixture, from: &str, to: Value) -> Affected {
+    fixture.apply(Event::ReferenceGrant(applied(grant(
         "team-b", "consent", from, to,
     ))))
 }
 
 /// Once all is applied and acknowledged.
 #[track_caller]
-fn is(world: &mut World, reason: Reason) {
-    world.see_everything();
-    world.is(reason);
+fn is(fixture: &mut Fixture, reason: Reason) {
+    fixture.see_everything();
+    fixture.is(reason);
 }
 
 fn services() -> Value {
@@ -43,8 +43,8 @@ fn secrets() -> Value {
 }
 
 /// What becomes of requests to the hostname.
-fn answer(world: &World) -> String {
-    let Some(Resource::VirtualHost(host)) = world.resource(&virtual_host(HOST)) else {
+fn answer(fixture: &Fixture) -> String {
+    let Some(Resource::VirtualHost(host)) = fixture.resource(&virtual_host(HOST)) else {
         panic!("the hostname is not served")
     };
     match &host.routes[0].action {
@@ -55,37 +55,37 @@ fn answer(world: &World) -> String {
 }
 
 #[test]
-fn a_service_of_another_namespace_is_served_with_its_consent_and_not_an_event_longer() {
-    let mut world = with_foreign_service();
-    is(&mut world, Reason::RefNotPermitted);
-    assert_eq!(answer(&world), "RefNotPermitted");
+fn serves_a_granted_service_until_the_grant_is_removed() {
+    let mut fixture = with_foreign_service();
+    is(&mut fixture, Reason::RefNotPermitted);
+    assert_eq!(answer(&fixture), "RefNotPermitted");
     assert_eq!(
-        world.resource(&endpoints("team-b/blog:http")),
+        fixture.resource(&endpoints("team-b/blog:http")),
         None,
         "no proxy learns of its pods"
     );
-    let affected = consent(&mut world, "team-a", services());
-    assert!(affected.objects.contains(&world.shop), "{affected:?}");
-    assert_eq!(answer(&world), "team-b/blog:http");
-    is(&mut world, Reason::Serving);
-    world.apply(Event::ReferenceGrant(gone("team-b", "consent")));
-    assert_eq!(answer(&world), "RefNotPermitted");
-    is(&mut world, Reason::RefNotPermitted);
+    let affected = consent(&mut fixture, "team-a", services());
+    assert!(affected.objects.contains(&fixture.shop), "{affected:?}");
+    assert_eq!(answer(&fixture), "team-b/blog:http");
+    is(&mut fixture, Reason::Serving);
+    fixture.apply(Event::ReferenceGrant(gone("team-b", "consent")));
+    assert_eq!(answer(&fixture), "RefNotPermitted");
+    is(&mut fixture, Reason::RefNotPermitted);
 }
 
 #[test]
 fn the_sentence_names_what_is_missing() {
-    let mut world = with_foreign_service();
-    world.see_everything();
-    let told = |world: &World| world.status().description;
+    let mut fixture = with_foreign_service();
+    fixture.see_everything();
+    let description = |fixture: &Fixture| fixture.status().description;
     assert_eq!(
-        told(&world),
+        description(&fixture),
         "spec.routes[0].backends[0].service: Forbidden: Service \"team-b/blog\" is in another namespace, and ReferenceGrants are not installed; install the Gateway API CustomResourceDefinitions, or name a Service in namespace \"team-a\""
     );
-    let affected = world.apply(Event::ReferenceGrants(true));
-    assert!(affected.objects.contains(&world.shop), "{affected:?}");
+    let affected = fixture.apply(Event::ReferenceGrants(true));
+    assert!(affected.objects.contains(&fixture.shop), "{affected:?}");
     assert_eq!(
-        told(&world),
+        description(&fixture),
         "spec.routes[0].backends[0].service: Forbidden: Service \"team-b/blog\" is in another namespace, and no ReferenceGrant in that namespace allows it; create one in namespace \"team-b\" for ExposedPorts of namespace \"team-a\", or name a Service in namespace \"team-a\""
     );
 }
@@ -112,33 +112,33 @@ fn a_consent_is_for_whom_and_what_it_names() {
             false,
         ),
     ] {
-        let mut world = with_foreign_service();
-        consent(&mut world, from, to.clone());
-        let served = answer(&world) == "team-b/blog:http";
+        let mut fixture = with_foreign_service();
+        consent(&mut fixture, from, to.clone());
+        let served = answer(&fixture) == "team-b/blog:http";
         assert_eq!(served, permits, "{from} {to}");
     }
-    let mut world = with_foreign_service();
+    let mut fixture = with_foreign_service();
     let mut of_routes = grant("team-b", "consent", "team-a", services());
     of_routes.spec.from[0].kind = "HTTPRoute".into();
-    world.apply(Event::ReferenceGrant(applied(of_routes)));
-    assert_eq!(answer(&world), "RefNotPermitted");
+    fixture.apply(Event::ReferenceGrant(applied(of_routes)));
+    assert_eq!(answer(&fixture), "RefNotPermitted");
     let mut elsewhere = grant("team-c", "consent", "team-a", services());
     elsewhere.spec.to[0].name = None;
-    world.apply(Event::ReferenceGrant(applied(elsewhere)));
-    assert_eq!(answer(&world), "RefNotPermitted");
+    fixture.apply(Event::ReferenceGrant(applied(elsewhere)));
+    assert_eq!(answer(&fixture), "RefNotPermitted");
 }
 
 #[test]
 fn what_the_object_names_besides_goes_on() {
-    let mut world = with_foreign_service();
-    world.put_shop(json!({
+    let mut fixture = with_foreign_service();
+    fixture.put_shop(json!({
         "hostnames": [HOST], "tls": {"mode": "Disabled"}, "service": "shop", "port": 80,
         "routes": [
             {"match": {"path": {"prefix": "/blog"}}, "backends": [{"service": "blog", "namespace": "team-b", "port": 80}]},
             {},
         ],
     }));
-    let Some(Resource::VirtualHost(host)) = world.resource(&virtual_host(HOST)) else {
+    let Some(Resource::VirtualHost(host)) = fixture.resource(&virtual_host(HOST)) else {
         panic!("the hostname is not served")
     };
     let served = host
@@ -149,56 +149,56 @@ fn what_the_object_names_besides_goes_on() {
 }
 
 /// `team-a/shop` with the certificate in Secret `wildcard` of `team-b`, which is there and good.
-fn with_foreign_secret() -> World {
-    let mut world = World::empty();
+fn with_foreign_secret() -> Fixture {
+    let mut fixture = Fixture::empty();
     let mut secret = secret("wildcard", &GOOD.certificate, &GOOD.key);
     secret.metadata.namespace = Some("team-b".into());
-    world.apply(Event::Secret(applied(secret)));
-    world.put_shop(json!({
+    fixture.apply(Event::Secret(applied(secret)));
+    fixture.put_shop(json!({
         "service": "shop", "port": 80, "hostnames": [HOST],
         "tls": {"secret": {"name": "wildcard", "namespace": "team-b"}},
     }));
-    world
+    fixture
 }
 
-fn certificates(world: &World) -> Vec<String> {
-    let Some(Resource::VirtualHost(host)) = world.resource(&virtual_host(HOST)) else {
+fn certificates(fixture: &Fixture) -> Vec<String> {
+    let Some(Resource::VirtualHost(host)) = fixture.resource(&virtual_host(HOST)) else {
         panic!("the hostname is not served")
     };
     host.tls.unwrap().certificates
 }
 
 #[test]
-fn a_certificate_of_another_namespace_is_read_and_served_with_its_consent_alone() {
+fn serves_a_certificate_of_another_namespace_if_granted() {
     let wildcard = ObjectRef::new("team-b", "wildcard");
-    let mut world = with_foreign_secret();
-    is(&mut world, Reason::RefNotPermitted);
-    assert_eq!(certificates(&world), [""; 0]);
+    let mut fixture = with_foreign_secret();
+    is(&mut fixture, Reason::RefNotPermitted);
+    assert_eq!(certificates(&fixture), [""; 0]);
     assert!(
-        !world.index.referenced_secrets().contains(&wildcard),
-        "a Secret that nobody may refer to is not even read"
+        !fixture.index.referenced_secrets().contains(&wildcard),
+        "a Secret without a grant is not even read"
     );
-    let affected = consent(&mut world, "team-a", secrets());
+    let affected = consent(&mut fixture, "team-a", secrets());
     assert!(affected.secrets);
-    assert!(world.index.referenced_secrets().contains(&wildcard));
-    assert_eq!(certificates(&world), ["team-b/wildcard"]);
-    is(&mut world, Reason::Serving);
+    assert!(fixture.index.referenced_secrets().contains(&wildcard));
+    assert_eq!(certificates(&fixture), ["team-b/wildcard"]);
+    is(&mut fixture, Reason::Serving);
 
     // The last good certificate stays in service when its Secret breaks, but not when it is taken back.
-    let affected = world.apply(Event::ReferenceGrant(gone("team-b", "consent")));
+    let affected = fixture.apply(Event::ReferenceGrant(gone("team-b", "consent")));
     assert!(affected.secrets);
-    assert!(!world.index.referenced_secrets().contains(&wildcard));
-    assert_eq!(certificates(&world), [""; 0]);
+    assert!(!fixture.index.referenced_secrets().contains(&wildcard));
+    assert_eq!(certificates(&fixture), [""; 0]);
     assert_eq!(
-        world.resource(&certificate_resource("team-b/wildcard")),
+        fixture.resource(&certificate_resource("team-b/wildcard")),
         None
     );
-    is(&mut world, Reason::RefNotPermitted);
+    is(&mut fixture, Reason::RefNotPermitted);
 }
 
 #[test]
 fn the_authorities_of_clients_and_endpoints_need_consent_too() {
-    let mut world = World::empty();
+    let mut fixture = Fixture::empty();
     let mut secret = secret("ca", &GOOD.certificate, &GOOD.key);
     secret.metadata.namespace = Some("team-b".into());
     let bytes = k8s_openapi::ByteString(GOOD.certificate.clone().into_bytes());
@@ -207,7 +207,7 @@ fn the_authorities_of_clients_and_endpoints_need_consent_too() {
         .as_mut()
         .unwrap()
         .insert("ca.crt".to_owned(), bytes);
-    world.apply(Event::Secret(applied(secret)));
+    fixture.apply(Event::Secret(applied(secret)));
     let ca = json!({"secret": {"name": "ca", "namespace": "team-b"}});
     let clients = json!({
         "service": "shop", "port": 80, "hostnames": [HOST],
@@ -223,47 +223,47 @@ fn the_authorities_of_clients_and_endpoints_need_consent_too() {
         name: "team-b/ca".into(),
     };
     for spec in [clients, endpoints] {
-        world.put_shop(spec);
-        is(&mut world, Reason::RefNotPermitted);
-        assert_eq!(answer(&world), "RefNotPermitted");
-        assert_eq!(world.resource(&anchors), None);
-        consent(&mut world, "team-a", secrets());
-        assert_eq!(answer(&world), "team-a/shop:http");
-        assert!(world.resource(&anchors).is_some());
-        world.apply(Event::ReferenceGrant(gone("team-b", "consent")));
-        assert_eq!(answer(&world), "RefNotPermitted");
+        fixture.put_shop(spec);
+        is(&mut fixture, Reason::RefNotPermitted);
+        assert_eq!(answer(&fixture), "RefNotPermitted");
+        assert_eq!(fixture.resource(&anchors), None);
+        consent(&mut fixture, "team-a", secrets());
+        assert_eq!(answer(&fixture), "team-a/shop:http");
+        assert!(fixture.resource(&anchors).is_some());
+        fixture.apply(Event::ReferenceGrant(gone("team-b", "consent")));
+        assert_eq!(answer(&fixture), "RefNotPermitted");
     }
 }
 
 #[test]
-fn a_child_has_the_rights_of_its_own_namespace_not_those_of_its_parent() {
-    let mut world = with_foreign_service();
-    consent(&mut world, "team-a", services());
+fn grants_of_a_child_are_those_of_its_namespace() {
+    let mut fixture = with_foreign_service();
+    consent(&mut fixture, "team-a", services());
     let to = json!({"namespace": "team-c", "name": "docs"});
-    world.put_shop(json!({
+    fixture.put_shop(json!({
         "hostnames": [HOST], "tls": {"mode": "Disabled"}, "routes": [{"delegate": to}],
     }));
     let spec = json!({
         "allowedParents": [{"namespace": "team-a"}],
         "routes": [{"backends": [{"service": "blog", "namespace": "team-b", "port": 80}]}],
     });
-    world.expose("team-c", "docs", 1, spec);
-    assert_eq!(answer(&world), "RefNotPermitted");
-    consent(&mut world, "team-c", services());
-    assert_eq!(answer(&world), "team-b/blog:http");
+    fixture.expose("team-c", "docs", 1, spec);
+    assert_eq!(answer(&fixture), "RefNotPermitted");
+    consent(&mut fixture, "team-c", services());
+    assert_eq!(answer(&fixture), "team-b/blog:http");
 }
 
 #[test]
 fn a_namespace_without_a_service_is_a_mistake() {
-    let mut world = World::empty();
-    world.put_shop(json!({
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({
         "hostnames": [HOST], "tls": {"mode": "Disabled"}, "service": "shop", "port": 80,
         "routes": [{"backends": [{"namespace": "team-b", "port": 80}]}],
     }));
-    is(&mut world, Reason::InvalidSpec);
-    let told = world.status().description;
+    is(&mut fixture, Reason::InvalidSpec);
+    let message = fixture.status().description;
     assert!(
-        told.starts_with("spec.routes[0].backends[0].namespace: there is no service"),
-        "{told}"
+        message.starts_with("spec.routes[0].backends[0].namespace: there is no service"),
+        "{message}"
     );
 }

@@ -6,8 +6,8 @@
 //! The one memory that is wanted, of a certificate that was good before, is tested in `certificates.rs`; here
 //! a Secret is deleted before another one takes its place, which ends that memory.
 
+use crate::fixture::*;
 use crate::steps::*;
-use crate::world::*;
 use portolan_core::{
     Affected, Child, ClassName, Diagnostic, Event, HoldAction, Hostname, Index, ObjectRef,
     Observed, Subject,
@@ -48,9 +48,9 @@ fn set<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
 }
 
 impl Derived {
-    /// As the operator does after each event: what is named is derived anew, nothing else.
+    /// As the operator does after each event: what is named is derived again, nothing else.
     fn follow(&mut self, index: &Index, mut affected: Affected) {
-        // Whoever looks at a hostname of an Ingress looks at the Ingress.
+        // A hostname of an Ingress is reconciled with its Ingress.
         let of_hosts = affected
             .objects
             .iter()
@@ -73,10 +73,10 @@ impl Derived {
             let hosts = index.hosts_of_ingress(&ingress);
             let diagnostics = index.ingress_diagnostics(&ingress);
             let addresses = index.addresses_of_ingress(&ingress).to_vec();
-            let told = index
+            let status = index
                 .is_ours(&ingress)
                 .then_some((hosts, diagnostics, addresses));
-            set(&mut self.ingresses, ingress, told);
+            set(&mut self.ingresses, ingress, status);
         }
         for class in affected.classes {
             let status = index.class_status(&class, &Observed::default(), now());
@@ -156,7 +156,7 @@ impl Derived {
                 seen.extend(solved.then(|| "a challenge".to_owned()));
             }
             seen.insert(kind(resource).to_owned());
-            seen.extend(spoken(resource).map(str::to_owned));
+            seen.extend(app_protocols(resource).map(str::to_owned));
         }
     }
 
@@ -234,7 +234,7 @@ impl Walk {
             Step::Remove(place) => {
                 self.stored.remove(&place);
                 if place == Place::Pods {
-                    // Nobody tells of pods any longer, and what was told is forgotten.
+                    // Pods are no longer watched, and the known ones are removed.
                     self.stored.retain(|it, _| !matches!(it, Place::Pod(..)));
                 }
                 self.apply(remove(&place));
@@ -258,7 +258,7 @@ impl Walk {
         }
     }
 
-    /// What is stored, told to an index that never saw anything else, in another order.
+    /// Applies the stored objects to a fresh index, in another order.
     fn fresh(&self, backwards: bool) -> Index {
         let mut index = Index::new("portolan-system");
         index.apply(Event::Now(now()));
@@ -288,8 +288,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// All that an index has in memory, word by word: maps by hash have no order of their own.
 fn kept(index: &Index) -> Vec<String> {
-    let told = format!("{index:?}");
-    let words = told.split(|c: char| c.is_whitespace() || "{}[](),".contains(c));
+    let status = format!("{index:?}");
+    let words = status.split(|c: char| c.is_whitespace() || "{}[](),".contains(c));
     let mut words: Vec<_> = words
         .filter(|it| !it.is_empty())
         .map(str::to_owned)
@@ -404,8 +404,8 @@ fn histories_meet_every_interesting_state() {
     }
 }
 
-/// What is spoken to the endpoints of a host.
-fn spoken(resource: &Resource) -> impl Iterator<Item = &'static str> {
+/// Returns the protocols of the endpoints of a host.
+fn app_protocols(resource: &Resource) -> impl Iterator<Item = &'static str> {
     let routes = match resource {
         Resource::VirtualHost(host) => host.routes.as_slice(),
         _ => &[],

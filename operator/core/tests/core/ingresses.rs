@@ -1,21 +1,21 @@
 //! Ingresses as input: each hostname of one is served, merged and held as an ExposedPort's is.
 
-use crate::world::*;
+use crate::fixture::*;
 use k8s_openapi::api::networking::v1::Ingress;
 use portolan_core::{Affected, Event, INGRESS_CONTROLLER, ObjectRef, Observed, Reason, Subject};
 use portolan_discovery::table::{Action, PathMatch, Resource, VirtualHost};
 use serde_json::{Value, json};
 
-/// A world without ExposedPorts, where Ingresses of the class `public` are ours.
-fn world() -> World {
-    let mut world = World::empty();
+/// A fixture without ExposedPorts, where Ingresses of the class `public` are ours.
+fn fixture() -> Fixture {
+    let mut fixture = Fixture::empty();
     let class = ingress_class("public", INGRESS_CONTROLLER, Value::Null);
-    world.apply(Event::IngressClass(applied(class)));
-    world
+    fixture.apply(Event::IngressClass(applied(class)));
+    fixture
 }
 
-fn put(world: &mut World, ingress: Ingress) -> Affected {
-    world.apply(Event::Ingress(applied(ingress)))
+fn put(fixture: &mut Fixture, ingress: Ingress) -> Affected {
+    fixture.apply(Event::Ingress(applied(ingress)))
 }
 
 fn all(host: &str) -> Value {
@@ -31,16 +31,16 @@ fn of_shop(name: &str) -> Subject {
     Subject::ingress_host(&ObjectRef::new("team-a", "shop"), &host(name))
 }
 
-fn served(world: &World, name: &str) -> Option<VirtualHost> {
-    match world.resource(&virtual_host(name))? {
+fn served(fixture: &Fixture, name: &str) -> Option<VirtualHost> {
+    match fixture.resource(&virtual_host(name))? {
         Resource::VirtualHost(host) => Some(host),
         other => panic!("{other:?}"),
     }
 }
 
 /// The paths of a hostname and the endpoints behind each, in the order in which they are tried.
-fn routes(world: &World, name: &str) -> Vec<(String, String)> {
-    let host = served(world, name).unwrap_or_else(|| panic!("{name} is not served"));
+fn routes(fixture: &Fixture, name: &str) -> Vec<(String, String)> {
+    let host = served(fixture, name).unwrap_or_else(|| panic!("{name} is not served"));
     let routes = host.routes.into_iter();
     routes
         .map(|route| {
@@ -68,22 +68,25 @@ fn is(found: &[(String, String)], expected: &[(&str, &str)]) {
 }
 
 /// Why the hostname is not ready, in the words of its Ingress.
-fn reason(world: &World, me: &Subject) -> (String, String) {
-    let status = world.index.status(me, &Observed::default(), now()).unwrap();
+fn reason(fixture: &Fixture, me: &Subject) -> (String, String) {
+    let status = fixture
+        .index
+        .status(me, &Observed::default(), now())
+        .unwrap();
     let ready = status
         .conditions
         .iter()
         .find(|it| it.type_ == "Ready")
         .unwrap();
-    let told = world.index.in_terms_of_ingress(me, &ready.message);
-    (ready.reason.clone(), told)
+    let message = fixture.index.in_terms_of_ingress(me, &ready.message);
+    (ready.reason.clone(), message)
 }
 
 #[test]
 fn rules_path_types_and_the_default_backend_are_served() {
-    let mut world = world();
+    let mut fixture = fixture();
     let spec = json!({"ports": [{"name": "http", "port": 80}], "selector": {"app": "x"}});
-    world.apply(Event::Service(applied(service("team-a", "rest", spec))));
+    fixture.apply(Event::Service(applied(service("team-a", "rest", spec))));
     let default = json!({"service": {"name": "rest", "port": {"number": 80}}});
     let paths = [
         ("Prefix", "/a/", "shop"),
@@ -91,52 +94,52 @@ fn rules_path_types_and_the_default_backend_are_served() {
         ("ImplementationSpecific", "/b", "shop"),
     ];
     let affected = put(
-        &mut world,
+        &mut fixture,
         shop(json!({"defaultBackend": default, "rules": [rule(HOST, &paths)]})),
     );
     assert!(affected.objects.contains(&of_shop(HOST)));
     let (shop, rest) = ("team-a/shop:http", "team-a/rest:http");
     let expected = [("=/a", shop), ("/a", shop), ("/b", shop), ("/", rest)];
-    is(&routes(&world, HOST), &expected);
+    is(&routes(&fixture, HOST), &expected);
     assert!(
-        served(&world, HOST).unwrap().tls.is_none(),
-        "nobody asked for TLS"
+        served(&fixture, HOST).unwrap().tls.is_none(),
+        "TLS is not configured"
     );
 }
 
 #[test]
 fn tls_is_of_the_secret_or_of_the_issuer_of_the_class() {
-    let mut world = world();
+    let mut fixture = fixture();
     let mut spec = all(HOST);
     spec["tls"] = json!([{"hosts": [HOST], "secretName": "own"}]);
-    let affected = put(&mut world, shop(spec.clone()));
+    let affected = put(&mut fixture, shop(spec.clone()));
     assert!(affected.secrets);
     assert!(
-        world
+        fixture
             .index
             .referenced_secrets()
             .contains(&ObjectRef::new("team-a", "own"))
     );
-    let tls = served(&world, HOST).unwrap().tls.unwrap();
+    let tls = served(&fixture, HOST).unwrap().tls.unwrap();
     assert_eq!(tls.certificates, ["team-a/own"]);
     assert!(tls.redirect, "as every controller does");
     spec["tls"] = json!([{"hosts": [HOST]}]);
-    put(&mut world, shop(spec));
-    let (no_issuer, told) = reason(&world, &of_shop(HOST));
+    put(&mut fixture, shop(spec));
+    let (no_issuer, message) = reason(&fixture, &of_shop(HOST));
     assert_eq!(no_issuer, Reason::NoIssuer.as_str());
     assert!(
-        told.starts_with("spec.tls[0]: Required value: class \"public\" has no issuer"),
-        "{told}"
+        message.starts_with("spec.tls[0]: Required value: class \"public\" has no issuer"),
+        "{message}"
     );
     assert!(
-        !told.contains("mode"),
-        "an Ingress has no such field: {told}"
+        !message.contains("mode"),
+        "an Ingress has no such field: {message}"
     );
     let class = json!({"default": true, "issuerRef": {"name": "ca"}});
-    world.apply(Event::ExposeClass(applied(expose_class(
+    fixture.apply(Event::ExposeClass(applied(expose_class(
         "public", 1, class,
     ))));
-    let children = world.index.children(&of_shop(HOST));
+    let children = fixture.index.children(&of_shop(HOST));
     let [certificate] = &children[..] else {
         panic!("{children:?}")
     };
@@ -157,20 +160,20 @@ fn tls_is_of_the_secret_or_of_the_issuer_of_the_class() {
 }
 
 #[test]
-fn without_an_entry_for_it_a_hostname_has_no_certificate_whatever_the_class_issues() {
-    let mut world = world();
+fn an_ingress_host_without_tls_entry_has_no_certificate() {
+    let mut fixture = fixture();
     let class = json!({"default": true, "issuerRef": {"name": "ca"}});
-    world.apply(Event::ExposeClass(applied(expose_class(
+    fixture.apply(Event::ExposeClass(applied(expose_class(
         "public", 1, class,
     ))));
-    put(&mut world, shop(all(HOST)));
-    assert!(served(&world, HOST).unwrap().tls.is_none());
-    assert_eq!(world.index.children(&of_shop(HOST)), []);
+    put(&mut fixture, shop(all(HOST)));
+    assert!(served(&fixture, HOST).unwrap().tls.is_none());
+    assert_eq!(fixture.index.children(&of_shop(HOST)), []);
 }
 
 #[test]
-fn only_ingresses_of_our_classes_are_served_by_either_way_to_name_them() {
-    let mut world = world();
+fn serves_only_ingresses_of_its_classes() {
+    let mut fixture = fixture();
     for (class, controller) in [
         ("nginx", "k8s.io/ingress-nginx"),
         ("edge", INGRESS_CONTROLLER),
@@ -178,7 +181,7 @@ fn only_ingresses_of_our_classes_are_served_by_either_way_to_name_them() {
         let parameters =
             json!({"apiGroup": "portolan.dev", "kind": "ExposeClass", "name": "public"});
         let class = ingress_class(class, controller, parameters);
-        world.apply(Event::IngressClass(applied(class)));
+        fixture.apply(Event::IngressClass(applied(class)));
     }
     for (class, expected) in [
         ("nginx", false),
@@ -186,84 +189,88 @@ fn only_ingresses_of_our_classes_are_served_by_either_way_to_name_them() {
         ("edge", true),
         ("public", true),
     ] {
-        put(&mut world, ingress("team-a", "shop", 5, class, all(HOST)));
-        assert_eq!(served(&world, HOST).is_some(), expected, "{class}");
+        put(&mut fixture, ingress("team-a", "shop", 5, class, all(HOST)));
+        assert_eq!(served(&fixture, HOST).is_some(), expected, "{class}");
         let mut old = ingress("team-a", "shop", 5, class, all(HOST));
         old.spec.as_mut().unwrap().ingress_class_name = None;
         let key = "kubernetes.io/ingress.class".to_owned();
         old.metadata.annotations = Some([(key, class.to_owned())].into());
-        put(&mut world, old);
+        put(&mut fixture, old);
         assert_eq!(
-            served(&world, HOST).is_some(),
+            served(&fixture, HOST).is_some(),
             expected,
             "{class}, by annotation"
         );
     }
-    world.apply(Event::IngressClass(gone("", "public")));
-    assert!(served(&world, HOST).is_none(), "the class is nobody's");
+    fixture.apply(Event::IngressClass(gone("", "public")));
+    assert!(served(&fixture, HOST).is_none(), "the class is not served");
     let back = ingress_class("public", INGRESS_CONTROLLER, Value::Null);
-    let affected = world.apply(Event::IngressClass(applied(back)));
+    let affected = fixture.apply(Event::IngressClass(applied(back)));
     assert!(
         affected
             .ingresses
             .contains(&ObjectRef::new("team-a", "shop"))
     );
-    assert!(served(&world, HOST).is_some());
-    world.apply(Event::Ingress(gone("team-a", "shop")));
-    assert!(served(&world, HOST).is_none());
+    assert!(served(&fixture, HOST).is_some());
+    fixture.apply(Event::Ingress(gone("team-a", "shop")));
+    assert!(served(&fixture, HOST).is_none());
 }
 
 #[test]
 fn what_we_make_is_never_input_even_without_its_owner() {
-    let mut world = world();
-    world.put_shop(shop_with(json!({})));
-    let children = world.index.children(&world.shop);
+    let mut fixture = fixture();
+    fixture.put_shop(shop_with(json!({})));
+    let children = fixture.index.children(&fixture.shop);
     let made = children
         .into_iter()
         .find(|it| it.kind == "Ingress")
         .unwrap();
     let mut made: Ingress = read(made.value);
     made.metadata.owner_references = None;
-    world.apply(Event::ExposedPort(gone("team-a", "shop")));
-    let affected = put(&mut world, made.clone());
+    fixture.apply(Event::ExposedPort(gone("team-a", "shop")));
+    let affected = put(&mut fixture, made.clone());
     assert!(affected.is_empty(), "{affected:?}");
     // A label alone takes nothing away from its author.
     made.metadata.name = Some("mine".into());
-    put(&mut world, made);
-    assert!(served(&world, HOST).is_some());
+    put(&mut fixture, made);
+    assert!(served(&fixture, HOST).is_some());
 }
 
 #[test]
 fn another_namespace_loses_and_reads_who_holds_the_hostname() {
-    let mut world = world();
-    put(&mut world, shop(all(HOST)));
+    let mut fixture = fixture();
+    put(&mut fixture, shop(all(HOST)));
     put(
-        &mut world,
+        &mut fixture,
         ingress("team-b", "thief", 1, "public", all(HOST)),
     );
-    is(&routes(&world, HOST), &[("/", "team-a/shop:http")]);
+    is(&routes(&fixture, HOST), &[("/", "team-a/shop:http")]);
     let thief = Subject::ingress_host(&ObjectRef::new("team-b", "thief"), &host(HOST));
-    let (held, told) = reason(&world, &thief);
+    let (held, message) = reason(&fixture, &thief);
     assert_eq!(held, Reason::HostnameHeld.as_str());
     assert!(
-        told.contains("already in use by namespace \"team-a\""),
-        "{told}"
+        message.contains("already in use by namespace \"team-a\""),
+        "{message}"
     );
     let address = "203.0.113.7";
     let shown = |name, ingress| {
-        let shown = world
+        let shown = fixture
             .index
             .addresses_of_ingress(&ObjectRef::new(name, ingress));
         shown.iter().map(|it| it.value.clone()).collect::<Vec<_>>()
     };
     assert_eq!(shown("team-a", "shop"), [address]);
-    assert_eq!(shown("team-b", "thief"), [""; 0], "nobody is led there");
+    assert_eq!(
+        shown("team-b", "thief"),
+        [""; 0],
+        "no addresses are published"
+    );
 }
 
 #[test]
-fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route() {
-    let mut world = world();
-    world.expose(
+fn ingresses_and_exposed_ports_share_a_hostname() {
+    let mut fixture = fixture();
+    fixture.expose(
         "team-a",
         "first",
         1,
@@ -271,17 +278,17 @@ fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route(
         {"match": {"path": {"prefix": "/a"}}, "respond": {"status": 204}}]}),
     );
     let paths = [("Prefix", "/a", "shop"), ("Prefix", "/b", "shop")];
-    put(&mut world, shop(json!({"rules": [rule(HOST, &paths)]})));
-    let found = served(&world, HOST).unwrap().routes;
+    put(&mut fixture, shop(json!({"rules": [rule(HOST, &paths)]})));
+    let found = served(&fixture, HOST).unwrap().routes;
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(matches!(found[0].action, Action::Respond(_)), "{found:?}");
-    let (conflict, told) = reason(&world, &of_shop(HOST));
+    let (conflict, message) = reason(&fixture, &of_shop(HOST));
     assert_eq!(conflict, Reason::RouteConflict.as_str());
     let sentence = "spec.rules[0].http.paths[0]: conflicts on hostname";
-    assert!(told.contains(sentence), "{told}");
+    assert!(message.contains(sentence), "{message}");
     // And the other way round.
     put(
-        &mut world,
+        &mut fixture,
         ingress(
             "team-a",
             "elder",
@@ -291,7 +298,7 @@ fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route(
         ),
     );
     let me = Subject::exposed_port("team-a", "first");
-    let status = world
+    let status = fixture
         .index
         .status(&me, &Observed::default(), now())
         .unwrap();
@@ -307,8 +314,8 @@ fn ingresses_and_exposed_ports_of_a_namespace_merge_and_the_older_keeps_a_route(
 
 #[test]
 fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
-    let mut world = world();
-    world.apply(Event::HostnameHold(applied(hold(
+    let mut fixture = fixture();
+    fixture.apply(Event::HostnameHold(applied(hold(
         "b.example.com",
         "team-a",
     ))));
@@ -318,32 +325,32 @@ fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
         rule("", &[("Prefix", "/", "shop")]),
         rule("c.example.com", &[]),
     ];
-    put(&mut world, shop(json!({"rules": rules})));
-    is(&routes(&world, HOST), &[("/", "team-a/shop:http")]);
+    put(&mut fixture, shop(json!({"rules": rules})));
+    is(&routes(&fixture, HOST), &[("/", "team-a/shop:http")]);
     is(
-        &routes(&world, "b.example.com"),
+        &routes(&fixture, "b.example.com"),
         &[("/", "ServiceNotFound")],
     );
-    let (_, told) = reason(&world, &of_shop("b.example.com"));
+    let (_, message) = reason(&fixture, &of_shop("b.example.com"));
     let sentence =
         "spec.rules[1].http.paths[0].backend.service.name: Not found: Service \"none\" not found";
-    assert!(told.starts_with(sentence), "{told}");
-    let (invalid, told) = reason(&world, &of_shop("c.example.com"));
+    assert!(message.starts_with(sentence), "{message}");
+    let (invalid, message) = reason(&fixture, &of_shop("c.example.com"));
     assert_eq!(invalid, Reason::InvalidSpec.as_str());
     assert!(
-        told.starts_with("spec.rules[3]: Required value: http.paths"),
-        "{told}"
+        message.starts_with("spec.rules[3]: Required value: http.paths"),
+        "{message}"
     );
-    let diagnostics = world
+    let diagnostics = fixture
         .index
         .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
-    let told = &diagnostics[0].message;
+    let message = &diagnostics[0].message;
     assert!(
-        told.starts_with("spec.rules[2].host: Required value: a host"),
-        "{told}"
+        message.starts_with("spec.rules[2].host: Required value: a host"),
+        "{message}"
     );
     assert_eq!(
-        world
+        fixture
             .index
             .hosts_of_ingress(&ObjectRef::new("team-a", "shop"))
             .len(),
@@ -352,32 +359,35 @@ fn hostnames_of_one_ingress_stand_and_fall_by_themselves() {
 }
 
 #[test]
-fn a_class_that_is_not_there_is_told_and_comes() {
-    let mut world = world();
+fn reports_a_missing_class_until_it_is_created() {
+    let mut fixture = fixture();
     let class = ingress_class("edge", INGRESS_CONTROLLER, Value::Null);
-    world.apply(Event::IngressClass(applied(class)));
-    put(&mut world, ingress("team-a", "shop", 5, "edge", all(HOST)));
-    let (missing, told) = reason(&world, &of_shop(HOST));
+    fixture.apply(Event::IngressClass(applied(class)));
+    put(
+        &mut fixture,
+        ingress("team-a", "shop", 5, "edge", all(HOST)),
+    );
+    let (missing, message) = reason(&fixture, &of_shop(HOST));
     assert_eq!(missing, Reason::ClassNotFound.as_str());
     assert!(
-        told.starts_with("spec.ingressClassName: Not found: \"edge\": "),
-        "{told}"
+        message.starts_with("spec.ingressClassName: Not found: \"edge\": "),
+        "{message}"
     );
-    world.apply(Event::ExposeClass(applied(expose_class(
+    fixture.apply(Event::ExposeClass(applied(expose_class(
         "edge",
         2,
         json!({}),
     ))));
     let name = virtual_host(HOST);
-    assert!(world.index.resource(&class_name("edge"), &name).is_some());
+    assert!(fixture.index.resource(&class_name("edge"), &name).is_some());
 }
 
 #[test]
 fn what_the_class_forbids_is_forbidden_to_ingresses_too() {
-    let mut world = world();
+    let mut fixture = fixture();
     let mut spec = all(HOST);
     spec["tls"] = json!([{"secretName": "own"}]);
-    put(&mut world, shop(spec));
+    put(&mut fixture, shop(spec));
     for (policy, expected, field) in [
         (
             json!({"hostnames": [{"domains": ["other.test"]}]}),
@@ -395,67 +405,67 @@ fn what_the_class_forbids_is_forbidden_to_ingresses_too() {
             "spec.rules[0].host: Forbidden: class \"public\"",
         ),
     ] {
-        world.apply(Event::ExposeClass(applied(expose_class(
+        fixture.apply(Event::ExposeClass(applied(expose_class(
             "public", 1, policy,
         ))));
-        let (reason, told) = reason(&world, &of_shop(HOST));
+        let (reason, message) = reason(&fixture, &of_shop(HOST));
         assert_eq!(reason, expected.as_str());
-        assert!(told.starts_with(field), "{told}");
-        assert!(served(&world, HOST).is_none());
+        assert!(message.starts_with(field), "{message}");
+        assert!(served(&fixture, HOST).is_none());
     }
 }
 
 #[test]
-fn what_was_told_is_remembered_until_another_ingress_has_the_name() {
-    let mut world = world();
-    put(&mut world, shop(all(HOST)));
+fn ingress_status_is_remembered_per_object() {
+    let mut fixture = fixture();
+    put(&mut fixture, shop(all(HOST)));
     let me = of_shop(HOST);
-    let status = world
+    let status = fixture
         .index
         .status(&me, &Observed::default(), now())
         .unwrap();
-    world
+    fixture
         .index
         .remember(&me, portolan_core::ReportedStatus::from(&status));
     let later = now() + jiff::SignedDuration::from_hours(1);
-    let again = world
+    let again = fixture
         .index
         .status(&me, &Observed::default(), later)
         .unwrap();
     assert_eq!(again, status, "conditions keep their times");
-    assert_eq!(world.index.metrics(&me).unwrap().hostnames[0].name, HOST);
+    assert_eq!(fixture.index.metrics(&me).unwrap().hostnames[0].name, HOST);
     let mut another = shop(all(HOST));
     another.metadata.uid = Some("another".into());
-    put(&mut world, another);
+    put(&mut fixture, another);
     assert_eq!(
-        world.index.metrics(&me).unwrap().status,
+        fixture.index.metrics(&me).unwrap().status,
         "",
-        "nothing was told of it yet"
+        "it has no status yet"
     );
 }
 
 #[test]
 fn a_class_that_only_an_ingress_uses_is_in_use() {
-    let mut world = world();
-    put(&mut world, shop(all(HOST)));
-    let finalizers = world.index.finalizers(&class_name("public")).unwrap();
+    let mut fixture = fixture();
+    put(&mut fixture, shop(all(HOST)));
+    let finalizers = fixture.index.finalizers(&class_name("public")).unwrap();
     assert_eq!(finalizers, [portolan_core::IN_USE]);
     let mut leaving = expose_class("public", 1, json!({}));
     leaving.metadata.deletion_timestamp = Some(read(json!(created(9))));
-    world.apply(Event::ExposeClass(applied(leaving)));
-    let status = world
+    fixture.apply(Event::ExposeClass(applied(leaving)));
+    let status = fixture
         .index
         .class_status(&class_name("public"), &Observed::default(), now());
-    let told = serde_json::to_string(&status).unwrap();
+    let message = serde_json::to_string(&status).unwrap();
     assert!(
-        told.contains(r#"still used by Ingress \"team-a/shop\""#),
-        "{told}"
+        message.contains(r#"still used by Ingress \"team-a/shop\""#),
+        "{message}"
     );
 }
 
 #[test]
-fn annotations_of_another_controller_are_told_to_be_without_effect() {
-    let mut world = world();
+fn reports_unsupported_annotations() {
+    let mut fixture = fixture();
     let mut object = shop(all(HOST));
     let keys = [
         "cert-manager.io/issuer",
@@ -463,16 +473,16 @@ fn annotations_of_another_controller_are_told_to_be_without_effect() {
         "nginx.org/x",
     ];
     object.metadata.annotations = Some(keys.map(|key| (key.to_owned(), String::new())).into());
-    put(&mut world, object);
-    let diagnostics = world
+    put(&mut fixture, object);
+    let diagnostics = fixture
         .index
         .ingress_diagnostics(&ObjectRef::new("team-a", "shop"));
     let [diagnostic] = &diagnostics[..] else {
         panic!("{diagnostics:?}")
     };
     assert_eq!(diagnostic.reason, Reason::AnnotationNotSupported);
-    let told = &diagnostic.message;
+    let message = &diagnostic.message;
     let sentence = "metadata.annotations: Unsupported value: nginx.ingress.kubernetes.io/rewrite-target and 1 more: ignored";
-    assert!(told.starts_with(sentence), "{told}");
-    assert!(served(&world, HOST).is_some());
+    assert!(message.starts_with(sentence), "{message}");
+    assert!(served(&fixture, HOST).is_some());
 }

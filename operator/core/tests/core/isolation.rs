@@ -1,11 +1,11 @@
 //! One object, removed or broken, changes nothing for hostnames that it does not share.
 //!
-//! What is shared is said here anew, from what is stored, and as narrowly as it is true: a hostname, for a
+//! What is shared is computed here again, from what is stored, and as narrowly as it is true: a hostname, for a
 //! child that of a root above it; what lies below a wildcard; the objects that delegation leads through. A
-//! Service, a Secret or a class is shared by many and makes nobody depend on the others.
+//! Service, a Secret or a class is shared by many and makes no object depend on the others.
 
+use crate::fixture::*;
 use crate::steps::*;
-use crate::world::*;
 use portolan_core::{
     AckState, Change, Child, ChildState, ClassName, Event, HoldAction, Index, ObjectRef, Observed,
     ObservedProxy, Subject,
@@ -236,7 +236,7 @@ impl Delegations {
         Self { edges }
     }
 
-    /// Whoever names the object, and everybody from whom requests come down to those.
+    /// Objects that name the object, and all their parents.
     fn above(&self, me: &ObjectRef) -> BTreeSet<ObjectRef> {
         let direct = self.edges.iter().filter(|(_, child, _)| child == me);
         let direct = direct.map(|(parent, ..)| parent.clone()).collect();
@@ -278,7 +278,7 @@ impl Delegations {
 struct Shared {
     names: BTreeSet<String>,
     objects: BTreeSet<ObjectRef>,
-    /// Those that it names itself, and those that classes name for its hostnames; nobody else may.
+    /// Those that it names itself, and those that classes name for its hostnames; no others may.
     secrets: BTreeSet<ObjectRef>,
 }
 
@@ -401,7 +401,7 @@ impl Others {
 type Met = BTreeSet<&'static str>;
 
 /// Plays a scenario; nothing to say of a history that left no object.
-fn judge(mut steps: Vec<Step>, whom: Whom, blow: Blow) -> Result<Met, TestCaseError> {
+fn check(mut steps: Vec<Step>, whom: Whom, blow: Blow) -> Result<Met, TestCaseError> {
     if let Whom::This(_, last) = &whom {
         steps.extend(last.iter().cloned());
     }
@@ -495,10 +495,10 @@ fn met(cluster: &Cluster, me: &ObjectRef, shared: &Shared, others: &Others, blow
 
 proptest! {
     #[test]
-    fn one_object_changes_nothing_for_hostnames_that_it_does_not_share(
+    fn an_object_affects_only_hostnames_it_shares(
         (steps, whom, blow) in scenario()
     ) {
-        judge(steps, whom, blow)?;
+        check(steps, whom, blow)?;
     }
 }
 
@@ -510,7 +510,7 @@ fn the_scenarios_meet_every_interesting_relation() {
     const RUNS: usize = 400;
     for _ in 0..RUNS {
         let (steps, whom, blow) = scenario().new_tree(&mut runner).unwrap().current();
-        for what in judge(steps, whom, blow).unwrap() {
+        for what in check(steps, whom, blow).unwrap() {
             *counts.entry(what).or_default() += 1;
         }
     }

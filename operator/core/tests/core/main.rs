@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // A test that cannot go on panics.
 
 mod acceptance;
+mod app_protocol;
 mod backend_encryption;
 mod certificate_modes;
 mod certificates;
@@ -27,8 +28,7 @@ mod readiness;
 mod reasons_page;
 mod routes;
 mod scale;
-mod spoken;
 mod steps;
 mod table;
 
-mod world;
+mod fixture;

@@ -1,24 +1,24 @@
 //! A class speaks of namespaces by their labels: what is let in, and what a change of labels touches.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Affected, Event, Reason};
 use serde_json::{Value, json};
 
-fn class(world: &mut World, mut spec: Value) {
+fn class(fixture: &mut Fixture, mut spec: Value) {
     spec["default"] = true.into();
-    world.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))));
+    fixture.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))));
 }
 
-fn label(world: &mut World, name: &str, tier: &str) -> Affected {
+fn label(fixture: &mut Fixture, name: &str, tier: &str) -> Affected {
     let labels = json!({"tier": tier});
-    world.apply(Event::Namespace(applied(namespace(name, labels))))
+    fixture.apply(Event::Namespace(applied(namespace(name, labels))))
 }
 
-fn accepted(world: &World) -> String {
-    condition(&world.status(), "Accepted").1
+fn accepted(fixture: &Fixture) -> String {
+    condition(&fixture.status(), "Accepted").1
 }
 
-/// Every place in which a class can say which namespaces are meant, and what the others are told.
+/// Every place in which a class can say which namespaces are meant, and the message for others.
 fn places() -> [(Value, Reason); 4] {
     let gold = json!({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["gold"]}]});
     [
@@ -52,65 +52,69 @@ fn shop(reason: Reason) -> Value {
 #[test]
 fn a_label_lets_a_namespace_in_wherever_a_name_does() {
     for (spec, reason) in places() {
-        let mut world = World::ready();
-        world.put_shop(shop(reason));
-        class(&mut world, spec.clone());
+        let mut fixture = Fixture::ready();
+        fixture.put_shop(shop(reason));
+        class(&mut fixture, spec.clone());
         assert_eq!(
-            accepted(&world),
+            accepted(&fixture),
             reason.as_str(),
             "not seen yet, and {spec} asks"
         );
-        let affected = label(&mut world, "team-a", "gold");
-        assert!(affected.objects.contains(&world.shop), "{spec}");
-        assert_eq!(accepted(&world), "Accepted", "{spec}");
-        label(&mut world, "team-a", "tin");
-        assert_eq!(accepted(&world), reason.as_str(), "{spec}");
-        assert_eq!(world.resource(&virtual_host(HOST)), None, "{spec}");
-        label(&mut world, "team-a", "gold");
+        let affected = label(&mut fixture, "team-a", "gold");
+        assert!(affected.objects.contains(&fixture.shop), "{spec}");
+        assert_eq!(accepted(&fixture), "Accepted", "{spec}");
+        label(&mut fixture, "team-a", "tin");
+        assert_eq!(accepted(&fixture), reason.as_str(), "{spec}");
+        assert_eq!(fixture.resource(&virtual_host(HOST)), None, "{spec}");
+        label(&mut fixture, "team-a", "gold");
         let gone = Event::Namespace(gone("", "team-a"));
-        assert!(world.apply(gone).objects.contains(&world.shop));
-        assert_eq!(accepted(&world), reason.as_str(), "{spec}");
+        assert!(fixture.apply(gone).objects.contains(&fixture.shop));
+        assert_eq!(accepted(&fixture), reason.as_str(), "{spec}");
     }
 }
 
 #[test]
 fn by_name_or_by_label() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let gold = json!({"matchLabels": {"tier": "gold"}});
     let spec = json!({"rootNamespaces": ["web"], "rootNamespaceSelector": gold});
-    class(&mut world, spec);
-    label(&mut world, "team-a", "tin");
-    world.is(Reason::RootNamespaceDenied);
-    label(&mut world, "team-a", "gold");
-    assert_eq!(accepted(&world), "Accepted");
+    class(&mut fixture, spec);
+    label(&mut fixture, "team-a", "tin");
+    fixture.is(Reason::RootNamespaceDenied);
+    label(&mut fixture, "team-a", "gold");
+    assert_eq!(accepted(&fixture), "Accepted");
     let spec = json!({"rootNamespaces": ["team-a"], "rootNamespaceSelector": gold});
-    class(&mut world, spec);
-    label(&mut world, "team-a", "tin");
-    assert_eq!(accepted(&world), "Accepted");
-    // Who is named nowhere is not meant, even where nobody else is.
-    let nobody = json!({"tls": {"allowOwnSecrets": {}}});
-    class(&mut world, nobody);
-    world.is(Reason::OwnSecretNotAllowed);
+    class(&mut fixture, spec);
+    label(&mut fixture, "team-a", "tin");
+    assert_eq!(accepted(&fixture), "Accepted");
+    // A namespace that is not named is not included, even if no other is.
+    let none = json!({"tls": {"allowOwnSecrets": {}}});
+    class(&mut fixture, none);
+    fixture.is(Reason::OwnSecretNotAllowed);
 }
 
 #[test]
 fn labels_concern_the_objects_of_their_namespace_alone() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let gold = json!({"matchLabels": {"tier": "gold"}});
-    class(&mut world, json!({"rootNamespaceSelector": gold}));
+    class(&mut fixture, json!({"rootNamespaceSelector": gold}));
     let spec = json!({"service": "shop", "port": 80, "hostnames": ["b.example.com"]});
-    world.expose("team-ab", "shop", 6, spec);
-    let affected = label(&mut world, "team-a", "gold");
+    fixture.expose("team-ab", "shop", 6, spec);
+    let affected = label(&mut fixture, "team-a", "gold");
     let objects: Vec<_> = affected.objects.into_iter().collect();
-    assert_eq!(objects, [world.shop.clone()]);
+    assert_eq!(objects, [fixture.shop.clone()]);
     assert!(
         affected
             .resources
             .iter()
             .all(|(_, name)| name.name != "b.example.com")
     );
-    assert_eq!(label(&mut world, "team-a", "gold"), Affected::default());
-    let labels = json!({"tier": "gold", "owner": "somebody"});
+    assert_eq!(label(&mut fixture, "team-a", "gold"), Affected::default());
+    let labels = json!({"tier": "gold", "owner": "team-x"});
     let same = Event::Namespace(applied(namespace("team-a", labels)));
-    assert_eq!(world.apply(same), Affected::default(), "nobody asks for it");
+    assert_eq!(
+        fixture.apply(same),
+        Affected::default(),
+        "no class selects by it"
+    );
 }

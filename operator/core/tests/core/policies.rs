@@ -1,17 +1,17 @@
 //! What a class lets its objects say, and what objects write on their children.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Event, Reason};
 use serde_json::{Value, json};
 
 const BODY_SIZE: &str = "nginx.ingress.kubernetes.io/proxy-body-size";
 
-fn class(world: &mut World, mut spec: Value) -> bool {
+fn class(fixture: &mut Fixture, mut spec: Value) -> bool {
     spec["default"] = true.into();
     spec["domain"] = "apps.test".into();
     let class = expose_class("public", 1, spec);
-    let affected = world.apply(Event::ExposeClass(applied(class)));
-    affected.objects.contains(&world.shop)
+    let affected = fixture.apply(Event::ExposeClass(applied(class)));
+    affected.objects.contains(&fixture.shop)
 }
 
 fn shop(more: Value) -> Value {
@@ -28,12 +28,12 @@ fn metadata<'a>(children: &'a [portolan_core::Child], kind: &str) -> &'a Value {
 
 #[test]
 fn labels_are_on_every_child_and_never_in_the_place_of_ours() {
-    let mut world = World::ready();
-    world.put_shop(shop(json!({
+    let mut fixture = Fixture::ready();
+    fixture.put_shop(shop(json!({
         "childLabels": {"team.example.com/customer": "a", "app.kubernetes.io/part-of": "store"},
         "tls": {"issuerRef": {"name": "letsencrypt"}},
     })));
-    let children = world.index.children(&world.shop);
+    let children = fixture.index.children(&fixture.shop);
     for kind in ["Service", "Ingress", "Certificate"] {
         let labels = &metadata(&children, kind)["labels"];
         assert_eq!(labels["team.example.com/customer"], "a", "{kind}");
@@ -44,76 +44,79 @@ fn labels_are_on_every_child_and_never_in_the_place_of_ours() {
         "portolan.dev/exposed-port",
         "a b",
     ] {
-        world.put_shop(shop(json!({"childLabels": {bad: "x"}})));
-        world.is(Reason::InvalidSpec);
-        let told = world.status().description;
+        fixture.put_shop(shop(json!({"childLabels": {bad: "x"}})));
+        fixture.is(Reason::InvalidSpec);
+        let message = fixture.status().description;
         assert!(
-            told.starts_with(&format!("spec.childLabels[{bad}]: ")),
-            "{told}"
+            message.starts_with(&format!("spec.childLabels[{bad}]: ")),
+            "{message}"
         );
     }
-    world.put_shop(shop(json!({"childLabels": {"a": "-x"}})));
-    world.is(Reason::InvalidSpec);
+    fixture.put_shop(shop(json!({"childLabels": {"a": "-x"}})));
+    fixture.is(Reason::InvalidSpec);
 }
 
 #[test]
-fn annotations_reach_the_ingress_when_the_class_allows_them_and_are_told_when_not() {
-    let mut world = World::ready();
+fn copies_only_allowed_annotations_to_the_ingress() {
+    let mut fixture = Fixture::ready();
     let annotations = json!({"annotations": {BODY_SIZE: "10m", "example.com/team": "a"}});
-    world.put_shop(shop(annotations));
-    let written = |world: &World| {
-        let children = world.index.children(&world.shop);
+    fixture.put_shop(shop(annotations));
+    let written = |fixture: &Fixture| {
+        let children = fixture.index.children(&fixture.shop);
         metadata(&children, "Ingress")["annotations"].clone()
     };
-    assert_eq!(written(&world).get(BODY_SIZE), None);
-    let (status, reason) = condition(&world.status(), "Accepted");
+    assert_eq!(written(&fixture).get(BODY_SIZE), None);
+    let (status, reason) = condition(&fixture.status(), "Accepted");
     assert_eq!(
         (status.as_str(), reason.as_str()),
         ("True", "AnnotationNotAllowed")
     );
-    let told = world.status().conditions.remove(0).message;
-    assert!(told.contains("example.com/team] and 1 more"), "{told}");
+    let message = fixture.status().conditions.remove(0).message;
+    assert!(
+        message.contains("example.com/team] and 1 more"),
+        "{message}"
+    );
 
     assert!(class(
-        &mut world,
+        &mut fixture,
         json!({"annotations": {"allow": [BODY_SIZE]}})
     ));
-    assert_eq!(written(&world)[BODY_SIZE], "10m");
-    assert_eq!(written(&world).get("example.com/team"), None);
+    assert_eq!(written(&fixture)[BODY_SIZE], "10m");
+    assert_eq!(written(&fixture).get("example.com/team"), None);
     assert!(class(
-        &mut world,
+        &mut fixture,
         json!({"annotations": {"allow": [BODY_SIZE, "example.com/team"]}})
     ));
-    assert_eq!(condition(&world.status(), "Accepted").1, "Accepted");
+    assert_eq!(condition(&fixture.status(), "Accepted").1, "Accepted");
 }
 
 #[test]
-fn no_class_lets_an_annotation_serve_past_the_holder_of_a_hostname() {
-    let mut world = World::ready();
+fn an_annotation_cannot_bypass_the_hostname_owner() {
+    let mut fixture = Fixture::ready();
     let key = "external-dns.alpha.kubernetes.io/hostname";
-    class(&mut world, json!({"annotations": {"allow": [key]}}));
-    world.put_shop(shop(json!({"annotations": {key: "bank.example.com"}})));
-    world.is(Reason::InvalidSpec);
-    let told = world.status().description;
-    assert!(told.contains("no class allows it"), "{told}");
+    class(&mut fixture, json!({"annotations": {"allow": [key]}}));
+    fixture.put_shop(shop(json!({"annotations": {key: "bank.example.com"}})));
+    fixture.is(Reason::InvalidSpec);
+    let message = fixture.status().description;
+    assert!(message.contains("no class allows it"), "{message}");
     let many: serde_json::Map<String, Value> = (0..9)
         .map(|n| (format!("a{n}"), "x".repeat(4000).into()))
         .collect();
-    world.put_shop(shop(json!({"annotations": many})));
-    let told = world.status().description;
-    assert!(told.contains("32 KiB"), "{told}");
+    fixture.put_shop(shop(json!({"annotations": many})));
+    let message = fixture.status().description;
+    assert!(message.contains("32 KiB"), "{message}");
 }
 
 #[test]
 fn a_class_says_which_issuers_may_be_named_and_by_whom() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let issuer = json!({"tls": {"issuerRef": {"name": "letsencrypt"}}});
-    world.put_shop(shop(issuer));
-    let accepted = |world: &World| condition(&world.status(), "Accepted").1;
-    assert_eq!(accepted(&world), "Accepted", "any, when nothing is said");
-    assert!(class(&mut world, json!({"tls": {"allowedIssuers": []}})));
-    world.is(Reason::IssuerNotAllowed);
-    assert!(world.index.children(&world.shop).is_empty());
+    fixture.put_shop(shop(issuer));
+    let accepted = |fixture: &Fixture| condition(&fixture.status(), "Accepted").1;
+    assert_eq!(accepted(&fixture), "Accepted", "any by default");
+    assert!(class(&mut fixture, json!({"tls": {"allowedIssuers": []}})));
+    fixture.is(Reason::IssuerNotAllowed);
+    assert!(fixture.index.children(&fixture.shop).is_empty());
     for (allowed, reason) in [
         (json!([{"name": "other"}]), "IssuerNotAllowed"),
         (
@@ -130,38 +133,44 @@ fn a_class_says_which_issuers_may_be_named_and_by_whom() {
         ),
         (json!([{"name": "letsencrypt"}]), "Accepted"),
     ] {
-        class(&mut world, json!({"tls": {"allowedIssuers": allowed}}));
-        assert_eq!(accepted(&world), reason, "{allowed}");
+        class(&mut fixture, json!({"tls": {"allowedIssuers": allowed}}));
+        assert_eq!(accepted(&fixture), reason, "{allowed}");
     }
     let own = json!({"issuerRef": {"name": "letsencrypt"}, "tls": {"allowedIssuers": []}});
-    class(&mut world, own);
-    assert_eq!(accepted(&world), "Accepted", "the class's own always");
+    class(&mut fixture, own);
+    assert_eq!(accepted(&fixture), "Accepted", "the class's own always");
 }
 
 #[test]
 fn a_class_says_whose_certificates_it_takes() {
-    let mut world = World::ready();
-    world.put_shop(shop(json!({"tls": {"secret": {"name": "own"}}})));
-    let accepted = |world: &World| condition(&world.status(), "Accepted").1;
-    assert_eq!(accepted(&world), "Accepted");
+    let mut fixture = Fixture::ready();
+    fixture.put_shop(shop(json!({"tls": {"secret": {"name": "own"}}})));
+    let accepted = |fixture: &Fixture| condition(&fixture.status(), "Accepted").1;
+    assert_eq!(accepted(&fixture), "Accepted");
     let allow = |namespaces: Value| json!({"tls": {"allowOwnSecrets": {"namespaces": namespaces}}});
-    assert!(class(&mut world, allow(json!(["team-b"]))));
-    world.is(Reason::OwnSecretNotAllowed);
-    assert_eq!(world.resource(&virtual_host(HOST)), None);
-    class(&mut world, allow(json!(["team-b", "team-a"])));
-    assert_eq!(accepted(&world), "Accepted");
+    assert!(class(&mut fixture, allow(json!(["team-b"]))));
+    fixture.is(Reason::OwnSecretNotAllowed);
+    assert_eq!(fixture.resource(&virtual_host(HOST)), None);
+    class(&mut fixture, allow(json!(["team-b", "team-a"])));
+    assert_eq!(accepted(&fixture), "Accepted");
 }
 
 #[test]
 fn a_class_says_who_may_have_which_hostnames() {
-    let mut world = World::ready();
-    let accepted = |world: &World| condition(&world.status(), "Accepted").1;
-    world.put_shop(shop(json!({"tls": {"secret": {"name": "own"}}})));
-    assert!(class(&mut world, json!({"hostnames": []})), "nobody any");
-    world.is(Reason::HostnameNotAllowed);
-    assert_eq!(world.resource(&virtual_host(HOST)), None);
-    let told = world.status().description;
-    assert!(told.contains("team-a have shop.example.com"), "{told}");
+    let mut fixture = Fixture::ready();
+    let accepted = |fixture: &Fixture| condition(&fixture.status(), "Accepted").1;
+    fixture.put_shop(shop(json!({"tls": {"secret": {"name": "own"}}})));
+    assert!(
+        class(&mut fixture, json!({"hostnames": []})),
+        "none for any namespace"
+    );
+    fixture.is(Reason::HostnameNotAllowed);
+    assert_eq!(fixture.resource(&virtual_host(HOST)), None);
+    let message = fixture.status().description;
+    assert!(
+        message.contains("team-a have shop.example.com"),
+        "{message}"
+    );
     for (rules, reason) in [
         (json!([{"domains": ["example.com"]}]), "Accepted"),
         (json!([{"domains": ["Shop.Example.com"]}]), "Accepted"),
@@ -183,12 +192,12 @@ fn a_class_says_who_may_have_which_hostnames() {
             "Accepted",
         ),
     ] {
-        class(&mut world, json!({"hostnames": rules}));
-        assert_eq!(accepted(&world), reason, "{rules}");
+        class(&mut fixture, json!({"hostnames": rules}));
+        assert_eq!(accepted(&fixture), reason, "{rules}");
     }
     // A wildcard is all that it stands for, and the domain of the class is judged in full.
     class(
-        &mut world,
+        &mut fixture,
         json!({"hostnames": [{"domains": ["{namespace}.test", "apps.test"]}]}),
     );
     for (hostname, reason) in [
@@ -198,10 +207,10 @@ fn a_class_says_who_may_have_which_hostnames() {
         ("x.team-b.test", "HostnameNotAllowed"),
         ("shop.*", "Accepted"),
     ] {
-        world.put_shop(shop(
+        fixture.put_shop(shop(
             json!({"hostnames": [hostname], "tls": {"secret": {"name": "own"}}}),
         ));
-        assert_eq!(accepted(&world), reason, "{hostname}");
+        assert_eq!(accepted(&fixture), reason, "{hostname}");
     }
 }
 
@@ -216,44 +225,45 @@ fn sharing(more: Value) -> Value {
     spec
 }
 
-fn put_wildcard(world: &mut World) {
+fn put_wildcard(fixture: &mut Fixture) {
     let mut wildcard = secret("wildcard", &GOOD.certificate, &GOOD.key);
     wildcard.metadata.namespace = Some("portolan-system".into());
-    world.apply(Event::Secret(applied(wildcard)));
+    fixture.apply(Event::Secret(applied(wildcard)));
 }
 
-fn hold_for_team_a(world: &mut World, hostname: &str) {
-    world.apply(Event::HostnameHold(applied(hold(hostname, "team-a"))));
+fn hold_for_team_a(fixture: &mut Fixture, hostname: &str) {
+    fixture.apply(Event::HostnameHold(applied(hold(hostname, "team-a"))));
 }
 
 #[test]
-fn a_certificate_of_the_class_serves_the_hostnames_that_it_is_shared_for() {
-    let mut world = World::ready();
+fn a_shared_certificate_serves_its_hostnames_only() {
+    let mut fixture = Fixture::ready();
     let wildcard = portolan_core::ObjectRef::new("portolan-system", "wildcard");
     class(
-        &mut world,
+        &mut fixture,
         sharing(json!({"issuerRef": {"name": "letsencrypt"}})),
     );
     for hostname in ["shop.apps.test", "a.b.apps.test"] {
-        hold_for_team_a(&mut world, hostname);
+        hold_for_team_a(&mut fixture, hostname);
     }
     let hostnames = json!(["shop.*", "a.b.*"]);
-    let affected = world.put_shop(json!({"service": "shop", "port": 80, "hostnames": hostnames}));
-    assert!(affected.secrets && world.index.referenced_secrets().contains(&wildcard));
-    let reason = |world: &World, hostname: usize| world.status().hostnames[hostname].reason.clone();
-    assert_eq!(reason(&world, 0), "SecretNotFound");
-    let told = world.status().hostnames[0].message.clone();
+    let affected = fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": hostnames}));
+    assert!(affected.secrets && fixture.index.referenced_secrets().contains(&wildcard));
+    let reason =
+        |fixture: &Fixture, hostname: usize| fixture.status().hostnames[hostname].reason.clone();
+    assert_eq!(reason(&fixture, 0), "SecretNotFound");
+    let message = fixture.status().hostnames[0].message.clone();
     assert!(
-        told.contains("portolan-system/wildcard") && told.contains("class \"public\""),
-        "{told}"
+        message.contains("portolan-system/wildcard") && message.contains("class \"public\""),
+        "{message}"
     );
 
-    put_wildcard(&mut world);
-    world.see_everything();
-    assert_eq!(reason(&world, 0), "");
+    put_wildcard(&mut fixture);
+    fixture.see_everything();
+    assert_eq!(reason(&fixture, 0), "");
     // The wildcard is for one label only: what it does not cover is issued.
-    assert_eq!(reason(&world, 1), "CertificatePending");
-    let children = world.index.children(&world.shop);
+    assert_eq!(reason(&fixture, 1), "CertificatePending");
+    let children = fixture.index.children(&fixture.shop);
     let certificates: Vec<_> = children
         .iter()
         .filter(|it| it.kind == "Certificate")
@@ -263,7 +273,7 @@ fn a_certificate_of_the_class_serves_the_hostnames_that_it_is_shared_for() {
         certificates[0].value["spec"]["dnsNames"],
         json!(["a.b.apps.test"])
     );
-    let status = world.status();
+    let status = fixture.status();
     let of_shared = status.hostnames[0].certificate.as_ref().unwrap();
     assert_eq!(
         (of_shared.secret_name.as_str(), of_shared.issuer.as_str()),
@@ -271,52 +281,52 @@ fn a_certificate_of_the_class_serves_the_hostnames_that_it_is_shared_for() {
     );
 
     // Another issuer, or none: what an object says itself counts more.
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"], "tls": {"secret": {"name": "own"}}}));
-    assert!(!world.index.referenced_secrets().contains(&wildcard));
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"], "tls": {"mode": "Disabled"}}));
-    world.see_everything();
-    world.is(Reason::Serving);
-    assert!(!world.index.referenced_secrets().contains(&wildcard));
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"], "tls": {"secret": {"name": "own"}}}));
+    assert!(!fixture.index.referenced_secrets().contains(&wildcard));
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"], "tls": {"mode": "Disabled"}}));
+    fixture.see_everything();
+    fixture.is(Reason::Serving);
+    assert!(!fixture.index.referenced_secrets().contains(&wildcard));
 }
 
 #[test]
 fn without_an_issuer_only_what_is_shared_is_certified() {
-    let mut world = World::ready();
-    class(&mut world, sharing(json!({})));
-    put_wildcard(&mut world);
-    hold_for_team_a(&mut world, "shop.apps.test");
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"]}));
-    world.see_everything();
-    world.is(Reason::Serving);
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*", HOST]}));
-    world.is(Reason::NoIssuer);
-    let told = world.status().description;
-    assert!(told.contains("shared for shop.example.com"), "{told}");
+    let mut fixture = Fixture::ready();
+    class(&mut fixture, sharing(json!({})));
+    put_wildcard(&mut fixture);
+    hold_for_team_a(&mut fixture, "shop.apps.test");
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"]}));
+    fixture.see_everything();
+    fixture.is(Reason::Serving);
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*", HOST]}));
+    fixture.is(Reason::NoIssuer);
+    let message = fixture.status().description;
+    assert!(message.contains("shared for shop.example.com"), "{message}");
     // Nothing of it is shared: plain HTTP, as without TLS in the class.
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST]}));
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST]}));
     assert_eq!(
-        condition(&world.status(), "CertificatesReady").1,
+        condition(&fixture.status(), "CertificatesReady").1,
         "TlsDisabled"
     );
 }
 
 #[test]
-fn objects_of_a_namespace_agree_on_a_shared_certificate_whatever_else_they_serve() {
-    let mut world = World::ready();
-    class(&mut world, sharing(json!({})));
-    put_wildcard(&mut world);
+fn objects_with_a_shared_certificate_do_not_conflict() {
+    let mut fixture = Fixture::ready();
+    class(&mut fixture, sharing(json!({})));
+    put_wildcard(&mut fixture);
     for hostname in ["shop.apps.test", "blog.apps.test"] {
-        hold_for_team_a(&mut world, hostname);
+        hold_for_team_a(&mut fixture, hostname);
     }
     let hsts = json!({"hsts": {"maxAge": "1h"}});
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"], "tls": hsts}));
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": ["shop.*"], "tls": hsts}));
     let blog = json!({
         "hostnames": ["shop.*", "blog.*"], "tls": hsts,
         "routes": [{"match": {"path": {"prefix": "/blog"}}, "respond": {"status": 200}}],
     });
-    world.expose("team-a", "blog", 6, blog);
+    fixture.expose("team-a", "blog", 6, blog);
     let blog = portolan_core::Subject::exposed_port("team-a", "blog");
-    let status = world.index.status(&blog, &world.seen, now()).unwrap();
+    let status = fixture.index.status(&blog, &fixture.seen, now()).unwrap();
     let conflicts = status
         .hostnames
         .iter()

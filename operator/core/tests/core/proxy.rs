@@ -1,7 +1,7 @@
 //! What the proxies make of the table: nothing that the operator accepts is refused by them, and the
 //! first route that matches is the one that the documented precedence names.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_discovery::table::Resource;
 use portolan_proxy_core::decide::{CompileContext, Decision, VirtualHost, decide};
 use portolan_proxy_core::field::slots;
@@ -17,18 +17,18 @@ use std::collections::BTreeMap;
 
 /// The virtual host of an object with these routes, as the proxies get it; absent when the object is
 /// invalid.
-fn told(routes: &[Value]) -> Option<portolan_discovery::table::VirtualHost> {
-    let mut world = World::empty();
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST],
+fn virtual_host_of(routes: &[Value]) -> Option<portolan_discovery::table::VirtualHost> {
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST],
         "tls": {"mode": "Disabled"}, "routes": routes}));
-    match world.resource(&virtual_host(HOST))? {
+    match fixture.resource(&virtual_host(HOST))? {
         Resource::VirtualHost(host) => Some(host),
         other => panic!("{other:?}"),
     }
 }
 
 fn compiled(routes: &[Value]) -> Option<VirtualHost<()>> {
-    let host = told(routes)?;
+    let host = virtual_host_of(routes)?;
     let context = CompileContext {
         workers: 1,
         seed: 0,
@@ -36,7 +36,7 @@ fn compiled(routes: &[Value]) -> Option<VirtualHost<()>> {
     };
     match VirtualHost::compile(&host, |_| Some(()), context) {
         Ok(compiled) => Some(compiled),
-        Err(error) => panic!("the proxy refuses what the operator told it: {error}\n{host:#?}"),
+        Err(error) => panic!("the proxy refuses the configuration: {error}\n{host:#?}"),
     }
 }
 
@@ -175,7 +175,7 @@ fn generated_routes_are_accepted_and_refused() {
     let (mut counts, rounds) = (BTreeMap::<String, u32>::new(), 1000);
     for _ in 0..rounds {
         let route = any_route().new_tree(&mut runner).unwrap().current();
-        let valid = told(std::slice::from_ref(&route)).is_some();
+        let valid = virtual_host_of(std::slice::from_ref(&route)).is_some();
         *counts
             .entry(if valid { "accepted" } else { "refused" }.to_owned())
             .or_default() += 1;
@@ -228,11 +228,11 @@ fn good_route() -> impl Strategy<Value = Value> {
 
 /// Whether it matches what this request says.
 fn takes(matches: &Value, request: &Request) -> bool {
-    let holds = |list: &str, said: &[&str]| {
+    let holds = |list: &str, names: &[&str]| {
         let wanted = matches[list].as_array().unwrap();
         wanted
             .iter()
-            .all(|it| said.contains(&it["name"].as_str().unwrap()))
+            .all(|it| names.contains(&it["name"].as_str().unwrap()))
     };
     let path = &matches["path"];
     let at = request.path;
@@ -332,7 +332,7 @@ fn answered(host: &VirtualHost<()>, request: &Request) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
-    fn the_route_that_is_taken_is_the_one_that_the_precedence_names(
+    fn takes_the_route_with_the_highest_precedence(
         matches in prop::collection::vec(good_route(), 1..10),
         requests in prop::collection::vec(request(), 1..8),
     ) {

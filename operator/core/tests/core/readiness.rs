@@ -1,15 +1,15 @@
 //! Ready is the truth: breaking each precondition turns it False, with a reason of its own.
 
-use crate::world::*;
+use crate::fixture::*;
 use jiff::ToSpan;
 use portolan_core::{AckState, ChildKey, ChildState, Event, ObservedProxy, Reason};
 use serde_json::json;
 
 #[test]
 fn with_everything_in_place_a_request_would_succeed() {
-    let world = World::ready();
-    world.is(Reason::Serving);
-    let status = world.status();
+    let fixture = Fixture::ready();
+    fixture.is(Reason::Serving);
+    let status = fixture.status();
     assert_eq!(status.description, "valid");
     assert_eq!(status.observed_generation, Some(3));
     assert_eq!(status.class_name.as_deref(), Some("public"));
@@ -33,95 +33,98 @@ fn with_everything_in_place_a_request_would_succeed() {
 
 #[test]
 fn an_unchanged_status_is_equal_and_keeps_its_times() {
-    let mut world = World::ready();
-    let first = world.status();
+    let mut fixture = Fixture::ready();
+    let first = fixture.status();
     let spec = shop_with(json!({}));
     let mut stored = exposed_port("team-a", "shop", 5, spec);
     stored.status = Some(first.clone());
-    let affected = world.apply(Event::ExposedPort(applied(stored)));
+    let affected = fixture.apply(Event::ExposedPort(applied(stored)));
     assert_eq!(affected.objects.len(), 1);
     assert!(
         affected.resources.is_empty() && affected.holds.is_empty(),
         "a status changes no meaning"
     );
-    let later = world
+    let later = fixture
         .index
-        .status(&world.shop, &world.seen, now() + 1.hour())
+        .status(&fixture.shop, &fixture.seen, now() + 1.hour())
         .unwrap();
     assert_eq!(later, first);
 }
 
 #[test]
 fn without_a_hold_nothing_is_served() {
-    let mut world = World::ready();
-    world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
-    world.is(Reason::HoldPending);
-    assert_eq!(world.status().summary.unwrap().status, "Pending");
-    assert_eq!(world.resource(&virtual_host(HOST)), None);
-    world.apply(Event::HostnameHold(applied(hold(HOST, "team-b"))));
-    world.is(Reason::HostnameHeld);
-    let status = world.status();
+    let mut fixture = Fixture::ready();
+    fixture.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
+    fixture.is(Reason::HoldPending);
+    assert_eq!(fixture.status().summary.unwrap().status, "Pending");
+    assert_eq!(fixture.resource(&virtual_host(HOST)), None);
+    fixture.apply(Event::HostnameHold(applied(hold(HOST, "team-b"))));
+    fixture.is(Reason::HostnameHeld);
+    let status = fixture.status();
     assert_eq!(status.hostnames[0].held_by, "team-b");
     assert_eq!(status.summary.unwrap().status, "Conflicted");
 }
 
 #[test]
 fn a_name_below_a_foreign_wildcard_is_refused_by_name() {
-    let mut world = World::ready();
-    world.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
-    let affected = world.apply(Event::HostnameHold(applied(hold(
+    let mut fixture = Fixture::ready();
+    fixture.apply(Event::HostnameHold(gone("", "h.shop.example.com")));
+    let affected = fixture.apply(Event::HostnameHold(applied(hold(
         "*.example.com",
         "team-b",
     ))));
-    assert!(affected.objects.contains(&world.shop));
-    world.is(Reason::HeldByWildcard);
-    assert_eq!(world.status().hostnames[0].held_by, "team-b");
+    assert!(affected.objects.contains(&fixture.shop));
+    fixture.is(Reason::HeldByWildcard);
+    assert_eq!(fixture.status().hostnames[0].held_by, "team-b");
 }
 
 #[test]
 fn each_child_must_be_stored_and_ours() {
-    let mut world = World::ready();
-    let key: ChildKey = world.index.children(&world.shop)[0].key();
-    world.seen.children.insert(key.clone(), ChildState::Foreign);
-    world.is(Reason::ForeignObject);
-    world
+    let mut fixture = Fixture::ready();
+    let key: ChildKey = fixture.index.children(&fixture.shop)[0].key();
+    fixture
+        .seen
+        .children
+        .insert(key.clone(), ChildState::Foreign);
+    fixture.is(Reason::ForeignObject);
+    fixture
         .seen
         .children
         .insert(key.clone(), ChildState::Failed("exceeded quota".into()));
-    world.is(Reason::ApplyFailed);
-    assert!(world.status().description.contains("exceeded quota"));
+    fixture.is(Reason::ApplyFailed);
+    assert!(fixture.status().description.contains("exceeded quota"));
     assert!(
-        world.status().children.is_empty(),
+        fixture.status().children.is_empty(),
         "only what is stored is listed"
     );
-    world.seen.children.remove(&key);
-    world.is(Reason::Applying);
+    fixture.seen.children.remove(&key);
+    fixture.is(Reason::Applying);
 }
 
 #[test]
 fn the_service_and_its_port_must_be_there() {
-    let mut world = World::ready();
-    world.apply(Event::Service(gone("team-a", "shop")));
-    world.is(Reason::ServiceNotFound);
-    assert_eq!(condition(&world.status(), "ResolvedRefs").0, "False");
+    let mut fixture = Fixture::ready();
+    fixture.apply(Event::Service(gone("team-a", "shop")));
+    fixture.is(Reason::ServiceNotFound);
+    assert_eq!(condition(&fixture.status(), "ResolvedRefs").0, "False");
     let spec = json!({"ports": [{"port": 81}]});
-    world.apply(Event::Service(applied(service("team-a", "shop", spec))));
-    world.is(Reason::PortNotFound);
+    fixture.apply(Event::Service(applied(service("team-a", "shop", spec))));
+    fixture.is(Reason::PortNotFound);
     for bad in ["10.0.0.1", "", "*.example.com", "a_b"] {
         let spec = json!({"type": "ExternalName", "externalName": bad});
-        world.apply(Event::Service(applied(service("team-a", "shop", spec))));
-        world.is(Reason::InvalidExternalName);
+        fixture.apply(Event::Service(applied(service("team-a", "shop", spec))));
+        fixture.is(Reason::InvalidExternalName);
     }
 }
 
 #[test]
-fn endpoints_are_told_apart() {
-    let mut world = World::ready();
+fn distinguishes_reasons_of_missing_endpoints() {
+    let mut fixture = Fixture::ready();
     let mut with = |port, endpoints: &[(&str, bool)]| {
-        world.apply(Event::EndpointSlice(applied(slice(
+        fixture.apply(Event::EndpointSlice(applied(slice(
             "shop", port, endpoints,
         ))));
-        world.reason()
+        fixture.reason()
     };
     assert_eq!(
         with(("http", 8080), &[("10.0.0.1", false)]),
@@ -137,111 +140,117 @@ fn endpoints_are_told_apart() {
         );
     }
     assert_eq!(with(("http", 8080), &[("10.0.0.1", true)]), "Serving");
-    assert_eq!(condition(&world.status(), "EndpointsReady").0, "True");
+    assert_eq!(condition(&fixture.status(), "EndpointsReady").0, "True");
 }
 
 #[test]
 fn every_ready_proxy_must_have_everything() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let name = endpoints("team-a/shop:http");
-    world.proxy().acks.insert(name.clone(), AckState::Behind);
-    world.is(Reason::ProxiesBehind);
-    world
+    fixture.proxy().acks.insert(name.clone(), AckState::Behind);
+    fixture.is(Reason::ProxiesBehind);
+    fixture
         .proxy()
         .acks
         .insert(name.clone(), AckState::Refused("bad".into()));
-    world.is(Reason::ProxyRefused);
-    world.see_everything();
-    world.seen.proxies.push(ObservedProxy {
+    fixture.is(Reason::ProxyRefused);
+    fixture.see_everything();
+    fixture.seen.proxies.push(ObservedProxy {
         name: "new".into(),
         ready: true,
         ..Default::default()
     });
     assert_ne!(
-        world.reason(),
+        fixture.reason(),
         "Serving",
         "a second ready proxy knows nothing yet"
     );
-    world.seen.proxies[1].ready = false;
-    world.is(Reason::Serving);
-    world.proxy().ready = false;
-    world.is(Reason::NoReadyProxy);
+    fixture.seen.proxies[1].ready = false;
+    fixture.is(Reason::Serving);
+    fixture.proxy().ready = false;
+    fixture.is(Reason::NoReadyProxy);
 }
 
 #[test]
 fn the_listeners_count_too() {
-    let mut world = World::ready();
-    let listener = world
+    let mut fixture = Fixture::ready();
+    let listener = fixture
         .index
         .resources_of_class(&class_name("public"))
         .remove(0);
-    world.proxy().acks.remove(&listener);
-    world.is(Reason::ProxiesBehind);
+    fixture.proxy().acks.remove(&listener);
+    fixture.is(Reason::ProxiesBehind);
 }
 
 #[test]
 fn the_proxies_need_an_address() {
-    let mut world = World::ready();
-    world.give_address("");
-    world.is(Reason::NoAddress);
+    let mut fixture = Fixture::ready();
+    fixture.give_address("");
+    fixture.is(Reason::NoAddress);
     let service = portolan_core::proxy_service("portolan-system", &class_name("public"));
-    let affected = world.apply(Event::Service(gone("portolan-system", &service.name)));
+    let affected = fixture.apply(Event::Service(gone("portolan-system", &service.name)));
     assert!(affected.classes.contains(&class_name("public")));
-    assert!(affected.objects.contains(&world.shop));
+    assert!(affected.objects.contains(&fixture.shop));
 }
 
 #[test]
 fn a_proxy_that_its_service_does_not_reach_yet_is_not_enough() {
-    let mut world = World::ready();
-    let affected = world.put_proxy_behind_its_service(false);
-    world.is(Reason::NoReadyProxy);
+    let mut fixture = Fixture::ready();
+    let affected = fixture.put_proxy_behind_its_service(false);
+    fixture.is(Reason::NoReadyProxy);
     assert!(affected.classes.contains(&class_name("public")));
-    assert!(affected.objects.contains(&world.shop));
-    let again = world.put_proxy_behind_its_service(false);
+    assert!(affected.objects.contains(&fixture.shop));
+    let again = fixture.put_proxy_behind_its_service(false);
     assert!(again.is_empty(), "{again:?}");
-    world.put_proxy_behind_its_service(true);
-    world.is(Reason::Serving);
+    fixture.put_proxy_behind_its_service(true);
+    fixture.is(Reason::Serving);
 }
 
 #[test]
 fn a_proxy_must_present_the_certificate() {
-    let mut world = World::ready();
-    let served = world.proxy().served.remove(HOST).unwrap();
-    world.is(Reason::CertificateNotServed);
+    let mut fixture = Fixture::ready();
+    let served = fixture.proxy().served.remove(HOST).unwrap();
+    fixture.is(Reason::CertificateNotServed);
     let mut other = served.clone();
     other.fingerprint = "0".repeat(64);
-    world.proxy().served.insert(HOST.into(), other);
-    world.is(Reason::CertificateNotServed);
-    world.proxy().served.insert(HOST.into(), served);
-    world.is(Reason::Serving);
+    fixture.proxy().served.insert(HOST.into(), other);
+    fixture.is(Reason::CertificateNotServed);
+    fixture.proxy().served.insert(HOST.into(), served);
+    fixture.is(Reason::Serving);
 }
 
 #[test]
 fn expiry_is_noticed_without_an_event() {
-    let world = World::ready();
-    let at = world
+    let fixture = Fixture::ready();
+    let at = fixture
         .index
-        .recheck_at(&world.shop, &world.seen, now())
+        .recheck_at(&fixture.shop, &fixture.seen, now())
         .unwrap();
     assert_eq!(at.to_string(), "2031-01-01T00:00:00Z");
-    let status = world.index.status(&world.shop, &world.seen, at).unwrap();
+    let status = fixture
+        .index
+        .status(&fixture.shop, &fixture.seen, at)
+        .unwrap();
     assert_eq!(
         condition(&status, "Ready"),
         ("False".into(), "CertificateExpired".into())
     );
-    assert_eq!(world.index.recheck_at(&world.shop, &world.seen, at), None);
+    assert_eq!(
+        fixture.index.recheck_at(&fixture.shop, &fixture.seen, at),
+        None
+    );
 }
 
 #[test]
 fn one_dead_hostname_degrades_and_names_itself() {
-    let mut world = World::empty();
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST, "b.example.com"]}));
-    world.apply(Event::HostnameHold(applied(hold(
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST, "b.example.com"]}));
+    fixture.apply(Event::HostnameHold(applied(hold(
         "b.example.com",
         "team-b",
     ))));
-    world.see_everything();
-    let status = world.status();
+    fixture.see_everything();
+    let status = fixture.status();
     assert_eq!(status.summary.as_ref().unwrap().status, "Degraded");
     assert_eq!(
         status.summary.as_ref().unwrap().hosts,
@@ -262,27 +271,27 @@ fn one_dead_hostname_degrades_and_names_itself() {
 
 #[test]
 fn what_was_ready_is_degraded_and_never_pending_again() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let spec = shop_with(json!({}));
     let mut stored = exposed_port("team-a", "shop", 5, spec);
-    stored.status = Some(world.status());
-    world.apply(Event::ExposedPort(applied(stored)));
-    world.apply(Event::Service(gone("team-a", "shop")));
-    assert_eq!(world.status().summary.unwrap().status, "Degraded");
+    stored.status = Some(fixture.status());
+    fixture.apply(Event::ExposedPort(applied(stored)));
+    fixture.apply(Event::Service(gone("team-a", "shop")));
+    assert_eq!(fixture.status().summary.unwrap().status, "Degraded");
 }
 
 #[test]
 fn the_class_tells_how_many_proxies_serve_it() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let class = class_name("public");
-    let of = |world: &World| {
-        world
+    let of = |fixture: &Fixture| {
+        fixture
             .index
-            .class_status(&class, &world.seen, now())
+            .class_status(&class, &fixture.seen, now())
             .unwrap()
     };
-    world.seen.children.clear();
-    let status = of(&world);
+    fixture.seen.children.clear();
+    let status = of(&fixture);
     let proxies = status.proxies.unwrap();
     assert_eq!(
         (proxies.desired, proxies.connected, proxies.ready),
@@ -300,14 +309,20 @@ fn the_class_tells_how_many_proxies_serve_it() {
         kind: "Deployment".into(),
         name: "x".into(),
     };
-    world.seen.children.insert(deployment, ChildState::Foreign);
-    assert_eq!(of(&world).conditions[1].reason, "ForeignObject");
-    world.seen.children.clear();
-    world.proxy().ready = false;
-    assert_eq!(of(&world).conditions[3].reason, "NoReadyProxy");
-    world.proxy().ready = true;
-    world.give_address("");
-    assert_eq!(of(&world).conditions[3].reason, "NoAddress");
+    fixture
+        .seen
+        .children
+        .insert(deployment, ChildState::Foreign);
+    assert_eq!(of(&fixture).conditions[1].reason, "ForeignObject");
+    fixture.seen.children.clear();
+    fixture.proxy().ready = false;
+    assert_eq!(of(&fixture).conditions[3].reason, "NoReadyProxy");
+    fixture.proxy().ready = true;
+    fixture.give_address("");
+    assert_eq!(of(&fixture).conditions[3].reason, "NoAddress");
     let unknown = class_name("unknown");
-    assert_eq!(world.index.class_status(&unknown, &world.seen, now()), None);
+    assert_eq!(
+        fixture.index.class_status(&unknown, &fixture.seen, now()),
+        None
+    );
 }

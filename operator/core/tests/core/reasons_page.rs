@@ -18,7 +18,7 @@ route that cannot be resolved gets 503. Reasons are API. The other responses of 
 ";
 
 #[test]
-fn the_page_of_reasons_is_what_the_code_says() {
+fn reasons_page_is_up_to_date() {
     let mut page = HEAD.to_owned();
     for reason in Reason::all() {
         let doc = reason

@@ -1,6 +1,6 @@
 //! Routes: what they come to in the table, what closes one of them, and how the status names it.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Event, Reason};
 use portolan_discovery::table::{
     Action, Backend, BackendTls, ClientCaMode, Hsts, Kind, PathMatch, PathRewrite, Resource,
@@ -9,36 +9,39 @@ use portolan_discovery::table::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A world with a second Service, `blog`, and an object with these routes.
-fn with_routes(routes: Value) -> World {
-    let mut world = World::ready();
-    put_blog(&mut world, json!({"ports": [{"name": "http", "port": 80}]}));
-    world.apply(Event::EndpointSlice(applied(slice(
+/// A fixture with a second Service, `blog`, and an object with these routes.
+fn with_routes(routes: Value) -> Fixture {
+    let mut fixture = Fixture::ready();
+    put_blog(
+        &mut fixture,
+        json!({"ports": [{"name": "http", "port": 80}]}),
+    );
+    fixture.apply(Event::EndpointSlice(applied(slice(
         "blog",
         ("http", 8080),
         &[("10.0.0.2", true)],
     ))));
-    put(&mut world, json!({"routes": routes}));
-    world
+    put(&mut fixture, json!({"routes": routes}));
+    fixture
 }
 
-fn put_blog(world: &mut World, spec: Value) {
-    world.apply(Event::Service(applied(service("team-a", "blog", spec))));
+fn put_blog(fixture: &mut Fixture, spec: Value) {
+    fixture.apply(Event::Service(applied(service("team-a", "blog", spec))));
 }
 
-/// The object of [`World::ready`], with more in its spec.
-fn put(world: &mut World, more: Value) {
+/// The object of [`Fixture::ready`], with more in its spec.
+fn put(fixture: &mut Fixture, more: Value) {
     let mut spec = json!({"service": "shop", "port": "http", "hostnames": [HOST],
         "tls": {"secret": {"name": "own"}}});
     for (field, value) in more.as_object().unwrap() {
         spec[field] = value.clone();
     }
-    world.put_shop(spec);
-    world.see_everything();
+    fixture.put_shop(spec);
+    fixture.see_everything();
 }
 
-fn told(world: &World) -> VirtualHost {
-    match world.resource(&virtual_host(HOST)) {
+fn virtual_host_of_shop(fixture: &Fixture) -> VirtualHost {
+    match fixture.resource(&virtual_host(HOST)) {
         Some(Resource::VirtualHost(host)) => host,
         other => panic!("{other:?}"),
     }
@@ -72,14 +75,14 @@ fn authorities(name: &str, ca: &str) -> Event {
 
 #[test]
 fn routes_stand_in_the_order_in_which_they_are_tried() {
-    let world = with_routes(json!([
+    let fixture = with_routes(json!([
         {"match": {"path": {"prefix": "/blog/"}}, "backends": [{"service": "blog", "port": 80}],
          "prefixRewrite": "/", "permitInsecure": true, "timeouts": {"response": "1m"}},
         {},
         {"match": {"path": {"exact": "/old"}}, "redirect": {"path": "/new", "status": 308}},
     ]));
-    world.is(Reason::Serving);
-    let routes = told(&world).routes;
+    fixture.is(Reason::Serving);
+    let routes = virtual_host_of_shop(&fixture).routes;
     let paths: Vec<_> = routes.iter().map(|it| it.matches.path.clone()).collect();
     assert_eq!(
         paths,
@@ -98,10 +101,10 @@ fn routes_stand_in_the_order_in_which_they_are_tried() {
 }
 
 #[test]
-fn without_weights_shares_are_even_and_with_some_the_others_get_nothing() {
+fn unweighted_backends_share_requests_evenly() {
     let of = |backends: Value| {
-        let world = with_routes(json!([{"backends": backends}]));
-        weights(&told(&world).routes[0])
+        let fixture = with_routes(json!([{"backends": backends}]));
+        weights(&virtual_host_of_shop(&fixture).routes[0])
     };
     let (shop, blog) = (
         json!({"service": "shop", "port": 80}),
@@ -116,8 +119,8 @@ fn without_weights_shares_are_even_and_with_some_the_others_get_nothing() {
 }
 
 #[test]
-fn what_is_missing_closes_the_routes_that_need_it_and_no_other() {
-    let mut world = with_routes(json!([
+fn a_missing_reference_closes_only_its_routes() {
+    let mut fixture = with_routes(json!([
         {"match": {"path": {"exact": "/gone"}}, "backends": [{"service": "gone", "port": 80}]},
         {"match": {"path": {"exact": "/port"}},
          "backends": [{"service": "shop", "port": 80}, {"service": "blog", "port": 81}]},
@@ -125,7 +128,7 @@ fn what_is_missing_closes_the_routes_that_need_it_and_no_other() {
          "backends": [{"service": "shop", "port": 80, "weight": 1}, {"service": "gone", "port": 80}]},
         {},
     ]));
-    let routes = told(&world).routes;
+    let routes = virtual_host_of_shop(&fixture).routes;
     assert_eq!(reason(&routes[0]), "ServiceNotFound");
     assert_eq!(reason(&routes[1]), "PortNotFound");
     assert_eq!(
@@ -134,7 +137,7 @@ fn what_is_missing_closes_the_routes_that_need_it_and_no_other() {
         "who gets nothing is not missed"
     );
     assert_eq!(weights(&routes[3]).len(), 1);
-    let status = world.status();
+    let status = fixture.status();
     let resolved = status
         .conditions
         .iter()
@@ -148,9 +151,9 @@ fn what_is_missing_closes_the_routes_that_need_it_and_no_other() {
         assert!(message.contains(place), "{message}");
     }
     let ports = json!({"ports": [{"name": "http", "port": 80}, {"name": "more", "port": 81}]});
-    put_blog(&mut world, ports);
+    put_blog(&mut fixture, ports);
     assert_eq!(
-        weights(&told(&world).routes[1]).len(),
+        weights(&virtual_host_of_shop(&fixture).routes[1]).len(),
         2,
         "the event names the host"
     );
@@ -158,39 +161,39 @@ fn what_is_missing_closes_the_routes_that_need_it_and_no_other() {
 
 #[test]
 fn every_backend_that_gets_requests_needs_a_pod() {
-    let mut world = with_routes(json!([{"backends": [
+    let mut fixture = with_routes(json!([{"backends": [
         {"service": "shop", "port": 80, "weight": 1}, {"service": "blog", "port": 80}]}]));
-    world.is(Reason::Serving);
-    world.apply(Event::EndpointSlice(gone("team-a", "blog-x")));
-    world.is(Reason::Serving);
+    fixture.is(Reason::Serving);
+    fixture.apply(Event::EndpointSlice(gone("team-a", "blog-x")));
+    fixture.is(Reason::Serving);
     put(
-        &mut world,
+        &mut fixture,
         json!({"routes": [{"backends": [
         {"service": "shop", "port": 80}, {"service": "blog", "port": 80}]}]}),
     );
-    world.is(Reason::NoReadyEndpoints);
+    fixture.is(Reason::NoReadyEndpoints);
     put(
-        &mut world,
+        &mut fixture,
         json!({"routes": [{"backends": [{"service": "shop", "port": 80, "weight": 0}]}]}),
     );
-    world.is(Reason::AllWeightsZero);
+    fixture.is(Reason::AllWeightsZero);
 }
 
 #[test]
 fn an_object_that_only_answers_needs_no_service() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let routes = json!([{"respond": {"status": 503, "body": "back at nine"}}]);
     let tls = json!({"secret": {"name": "own"}});
-    world.put_shop(json!({"hostnames": [HOST], "tls": tls, "routes": routes}));
-    world.see_everything();
-    world.is(Reason::Serving);
-    let ingress = world.index.children(&world.shop).pop().unwrap();
+    fixture.put_shop(json!({"hostnames": [HOST], "tls": tls, "routes": routes}));
+    fixture.see_everything();
+    fixture.is(Reason::Serving);
+    let ingress = fixture.index.children(&fixture.shop).pop().unwrap();
     assert_eq!(ingress.value["spec"]["rules"], json!([{"host": HOST}]));
 }
 
 #[test]
-fn a_backend_that_is_to_be_checked_is_not_contacted_without_its_authorities() {
-    let mut world = with_routes(json!([{"backends": [{"service": "blog", "port": 80,
+fn a_verified_backend_needs_its_ca() {
+    let mut fixture = with_routes(json!([{"backends": [{"service": "blog", "port": 80,
         "tls": {"ca": {"secret": {"name": "ca"}}, "subjectName": "blog.internal"}}]}]));
     let anchors = ResourceName {
         kind: Kind::TrustAnchors,
@@ -198,7 +201,7 @@ fn a_backend_that_is_to_be_checked_is_not_contacted_without_its_authorities() {
     };
     let secret = portolan_core::ObjectRef::new("team-a", "ca");
     assert!(
-        world.index.referenced_secrets().contains(&secret),
+        fixture.index.referenced_secrets().contains(&secret),
         "it is watched by its name"
     );
     for (ca, expected) in [
@@ -207,13 +210,16 @@ fn a_backend_that_is_to_be_checked_is_not_contacted_without_its_authorities() {
         (Some("no PEM"), Reason::SecretUnreadable),
     ] {
         if let Some(ca) = ca {
-            world.apply(authorities("ca", ca));
+            fixture.apply(authorities("ca", ca));
         }
-        assert_eq!(reason(&told(&world).routes[0]), expected.as_str());
-        assert_eq!(world.resource(&anchors), None);
-        world.is(expected);
+        assert_eq!(
+            reason(&virtual_host_of_shop(&fixture).routes[0]),
+            expected.as_str()
+        );
+        assert_eq!(fixture.resource(&anchors), None);
+        fixture.is(expected);
     }
-    let affected = world.apply(authorities("ca", &GOOD.certificate));
+    let affected = fixture.apply(authorities("ca", &GOOD.certificate));
     for name in [
         &anchors,
         &virtual_host(HOST),
@@ -226,41 +232,47 @@ fn a_backend_that_is_to_be_checked_is_not_contacted_without_its_authorities() {
             "{name}"
         );
     }
-    let tls = backends(&told(&world).routes[0]).remove(0).tls;
+    let tls = backends(&virtual_host_of_shop(&fixture).routes[0])
+        .remove(0)
+        .tls;
     let expected = BackendTls {
         server_name: "blog.internal".into(),
         trust: Some("team-a/ca".into()),
         subject_name: None,
     };
     assert_eq!(tls, Some(expected));
-    assert!(world.resource(&anchors).is_some());
-    world.see_everything();
-    world.is(Reason::Serving);
+    assert!(fixture.resource(&anchors).is_some());
+    fixture.see_everything();
+    fixture.is(Reason::Serving);
 }
 
 #[test]
-fn how_tls_is_spoken_is_told_with_the_host() {
-    let mut world = World::ready();
+fn tls_settings_are_part_of_the_virtual_host() {
+    let mut fixture = Fixture::ready();
     put(
-        &mut world,
+        &mut fixture,
         json!({"tls": {"secret": {"name": "own"}, "additionalSecrets": [{"name": "rsa"}],
         "minVersion": "1.1", "maxVersion": "1.2", "redirectHTTP": false,
         "hsts": {"maxAge": "8760h"}, "clientCA": {"secret": {"name": "ca"}, "mode": "Optional"}}}),
     );
-    world.is(Reason::SecretNotFound);
-    let host = told(&world);
-    assert_eq!(reason(&host.routes[0]), "SecretNotFound", "nobody gets in");
+    fixture.is(Reason::SecretNotFound);
+    let host = virtual_host_of_shop(&fixture);
+    assert_eq!(
+        reason(&host.routes[0]),
+        "SecretNotFound",
+        "no client is accepted"
+    );
     assert_eq!(host.tls.unwrap().client_ca, None);
-    world.apply(authorities("ca", &GOOD.certificate));
+    fixture.apply(authorities("ca", &GOOD.certificate));
     let other = pem(&[HOST], 2031);
-    world.apply(Event::Secret(applied(secret(
+    fixture.apply(Event::Secret(applied(secret(
         "rsa",
         &other.certificate,
         &other.key,
     ))));
-    world.see_everything();
-    world.is(Reason::Serving);
-    let tls = told(&world).tls.unwrap();
+    fixture.see_everything();
+    fixture.is(Reason::Serving);
+    let tls = virtual_host_of_shop(&fixture).tls.unwrap();
     assert_eq!(tls.certificates, ["team-a/own", "team-a/rsa"]);
     assert_eq!(
         (tls.min_version, tls.max_version),
@@ -272,7 +284,7 @@ fn how_tls_is_spoken_is_told_with_the_host() {
     };
     assert_eq!((tls.redirect, tls.hsts), (false, Some(hsts)));
     assert_eq!(tls.client_ca.unwrap().mode, ClientCaMode::Optional);
-    let status = world.status();
+    let status = fixture.status();
     assert_eq!(
         condition(&status, "Accepted"),
         ("True".into(), "TlsVersionRaised".into())
@@ -285,76 +297,76 @@ fn how_tls_is_spoken_is_told_with_the_host() {
 }
 
 #[test]
-fn the_class_may_ask_for_a_newer_version_and_never_for_an_older_one() {
-    let mut world = World::ready();
+fn a_class_can_only_raise_the_tls_version() {
+    let mut fixture = Fixture::ready();
     let class = |version: &str| {
         let spec = json!({"default": true, "domain": "apps.test", "tls": {"minVersion": version}});
         Event::ExposeClass(applied(expose_class("public", 1, spec)))
     };
-    let versions = |world: &World| told(world).tls.unwrap().min_version;
-    world.apply(class("1.3"));
-    assert_eq!(versions(&world), TlsVersion::V1_3);
+    let versions = |fixture: &Fixture| virtual_host_of_shop(fixture).tls.unwrap().min_version;
+    fixture.apply(class("1.3"));
+    assert_eq!(versions(&fixture), TlsVersion::V1_3);
     let tls =
         |field: &str, version: &str| json!({"tls": {"secret": {"name": "own"}, field: version}});
-    put(&mut world, tls("maxVersion", "1.2"));
-    world.is(Reason::InvalidSpec);
-    world.apply(class("1.2"));
-    put(&mut world, tls("minVersion", "1.3"));
-    assert_eq!(versions(&world), TlsVersion::V1_3);
+    put(&mut fixture, tls("maxVersion", "1.2"));
+    fixture.is(Reason::InvalidSpec);
+    fixture.apply(class("1.2"));
+    put(&mut fixture, tls("minVersion", "1.3"));
+    assert_eq!(versions(&fixture), TlsVersion::V1_3);
 }
 
 #[test]
-fn a_class_has_settings_a_default_certificate_and_seeds_that_change_with_time() {
+fn class_settings_rotate_ticket_seeds() {
     use portolan_core::{Observed, TicketKey};
     use portolan_discovery::table::ClassSettings;
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let settings = ResourceName {
         kind: Kind::ClassSettings,
         name: ClassSettings::NAME.into(),
     };
-    let read = |world: &World| match world.resource(&settings) {
+    let read = |fixture: &Fixture| match fixture.resource(&settings) {
         Some(Resource::ClassSettings(settings)) => settings,
         other => panic!("{other:?}"),
     };
-    assert_eq!(read(&world), ClassSettings::default());
+    assert_eq!(read(&fixture), ClassSettings::default());
     let spec = json!({"default": true, "domain": "apps.test", "proxy": {"deniedCIDRs": ["10.9.0.0/16"]},
         "tls": {"defaultCertificate": {"namespace": "team-a", "name": "fallback"}}});
-    let affected = world.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))));
+    let affected = fixture.apply(Event::ExposeClass(applied(expose_class("public", 1, spec))));
     assert!(affected.secrets, "it is watched by its name");
-    let told = |world: &World| {
-        let status = world
+    let virtual_host_of_shop = |fixture: &Fixture| {
+        let status = fixture
             .index
             .class_status(&class_name("public"), &Observed::default(), now());
         status.unwrap().description
     };
     assert!(
-        told(&world).contains("Secret \"team-a/fallback\" not found"),
+        virtual_host_of_shop(&fixture).contains("Secret \"team-a/fallback\" not found"),
         "{}",
-        told(&world)
+        virtual_host_of_shop(&fixture)
     );
-    assert_eq!(read(&world).denied_cidrs, ["10.9.0.0/16"]);
+    assert_eq!(read(&fixture).denied_cidrs, ["10.9.0.0/16"]);
     let fallback = Event::Secret(applied(secret("fallback", &GOOD.certificate, &GOOD.key)));
-    let affected = world.apply(fallback);
+    let affected = fixture.apply(fallback);
     assert!(affected.classes.contains(&class_name("public")));
     assert_eq!(
-        read(&world).default_certificate.as_deref(),
+        read(&fixture).default_certificate.as_deref(),
         Some("team-a/fallback")
     );
     assert!(
-        world
+        fixture
             .resource(&certificate_resource("team-a/fallback"))
             .is_some()
     );
-    world.apply(Event::TicketKey(TicketKey([7; 32])));
-    let first = read(&world).ticket_seeds;
+    fixture.apply(Event::TicketKey(TicketKey([7; 32])));
+    let first = read(&fixture).ticket_seeds;
     assert_eq!(first.len(), 2);
     let hour = |hours: i64| Event::Now(now() + jiff::SignedDuration::from_hours(hours));
-    assert!(world.apply(hour(11)).resources.is_empty());
-    let affected = world.apply(hour(12));
+    assert!(fixture.apply(hour(11)).resources.is_empty());
+    let affected = fixture.apply(hour(12));
     assert!(
         affected
             .resources
             .contains(&(class_name("public"), settings.clone()))
     );
-    assert_eq!(read(&world).ticket_seeds[1], first[0]);
+    assert_eq!(read(&fixture).ticket_seeds[1], first[0]);
 }

@@ -1,7 +1,7 @@
 //! What a change names does not grow with what it does not concern: counted, so that it is the same on
 //! every machine.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Affected, Event, Index};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -102,13 +102,13 @@ fn fill(index: &mut Index, namespace: &str) {
 fn changes() -> Vec<(&'static str, Event)> {
     let host = |part: &str| format!("{part}-{NAMESPACE}.example.com");
     let deleted = |name: &str| Event::ExposedPort(gone(NAMESPACE, name));
-    let spoken = json!([{"name": "http", "port": 80, "targetPort": 8080, "appProtocol": "https"}]);
-    let spoken = service(
+    let ports = json!([{"name": "http", "port": 80, "targetPort": 8080, "appProtocol": "https"}]);
+    let service_update = service(
         NAMESPACE,
         "own",
-        json!({"selector": {"app": "own"}, "ports": spoken}),
+        json!({"selector": {"app": "own"}, "ports": ports}),
     );
-    let hold_gone = gone("", &crate::world::host(&host("own")).hold_name());
+    let hold_gone = gone("", &crate::fixture::host(&host("own")).hold_name());
     vec![
         (
             "a route",
@@ -123,7 +123,7 @@ fn changes() -> Vec<(&'static str, Event)> {
             object(NAMESPACE, "child", None, route("/docs/a")),
         ),
         ("an endpoint", endpoints_of(NAMESPACE, "own", false)),
-        ("a Service", Event::Service(applied(spoken))),
+        ("a Service", Event::Service(applied(service_update))),
         ("a Secret", own_secret(NAMESPACE, "")),
         (
             "a new object",

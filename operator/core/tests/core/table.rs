@@ -1,31 +1,31 @@
-//! What the proxies are told: virtual hosts, endpoints, listeners.
+//! Resources sent to the proxies: virtual hosts, endpoints, listeners.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Event, OWNER_UID};
 use portolan_discovery::table::{Action, Resource, ResourceName, VirtualHost};
 use serde_json::{Value, json};
 
-fn served(world: &World, name: &str) -> Option<VirtualHost> {
-    match world.resource(&virtual_host(name))? {
+fn served(fixture: &Fixture, name: &str) -> Option<VirtualHost> {
+    match fixture.resource(&virtual_host(name))? {
         Resource::VirtualHost(host) => Some(host),
         other => panic!("{other:?}"),
     }
 }
 
-fn action(world: &World) -> Action {
-    served(world, HOST).unwrap().routes.remove(0).action
+fn action(fixture: &Fixture) -> Action {
+    served(fixture, HOST).unwrap().routes.remove(0).action
 }
 
-fn target(world: &World) -> Result<String, String> {
-    match action(world) {
+fn target(fixture: &Fixture) -> Result<String, String> {
+    match action(fixture) {
         Action::Forward { mut backends } => Ok(backends.remove(0).endpoints),
         Action::Unavailable { reason } => Err(reason),
         other => panic!("{other:?}"),
     }
 }
 
-fn addresses(world: &World, name: &str) -> Vec<String> {
-    match world.resource(&endpoints(name)) {
+fn addresses(fixture: &Fixture, name: &str) -> Vec<String> {
+    match fixture.resource(&endpoints(name)) {
         Some(Resource::Endpoints(set)) => set
             .endpoints
             .iter()
@@ -37,15 +37,15 @@ fn addresses(world: &World, name: &str) -> Vec<String> {
 
 #[test]
 fn a_hostname_is_sent_to_the_ready_pods_of_its_service() {
-    let world = World::ready();
-    let host = served(&world, HOST).unwrap();
+    let fixture = Fixture::ready();
+    let host = served(&fixture, HOST).unwrap();
     assert_eq!(host.tls.unwrap().certificates, ["team-a/own"]);
-    assert_eq!(target(&world).as_deref(), Ok("team-a/shop:http"));
+    assert_eq!(target(&fixture).as_deref(), Ok("team-a/shop:http"));
     assert_eq!(
-        addresses(&world, "team-a/shop:http"),
+        addresses(&fixture, "team-a/shop:http"),
         ["10.0.0.1:8080 pod-10.0.0.1"]
     );
-    let (_, origins) = world
+    let (_, origins) = fixture
         .index
         .resource(&class_name("public"), &virtual_host(HOST))
         .unwrap();
@@ -57,14 +57,14 @@ fn a_hostname_is_sent_to_the_ready_pods_of_its_service() {
 
 #[test]
 fn what_cannot_be_resolved_answers_with_its_reason() {
-    let mut world = World::ready();
-    world.apply(Event::Service(gone("team-a", "shop")));
-    assert_eq!(target(&world), Err("ServiceNotFound".into()));
-    assert_eq!(world.resource(&endpoints("team-a/shop:http")), None);
+    let mut fixture = Fixture::ready();
+    fixture.apply(Event::Service(gone("team-a", "shop")));
+    assert_eq!(target(&fixture), Err("ServiceNotFound".into()));
+    assert_eq!(fixture.resource(&endpoints("team-a/shop:http")), None);
 }
 
 #[test]
-fn a_port_is_found_by_number_by_name_and_by_the_port_of_the_pods() {
+fn resolves_ports_by_number_name_and_target_port() {
     let ports = json!([
         {"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"},
         {"name": "admin", "port": 8080, "targetPort": "metrics"},
@@ -78,15 +78,15 @@ fn a_port_is_found_by_number_by_name_and_by_the_port_of_the_pods() {
         (json!(53), Err("PortNotFound")), // Not over UDP.
         (json!("none"), Err("PortNotFound")),
     ] {
-        let mut world = World::empty();
-        world.apply(Event::Service(applied(service(
+        let mut fixture = Fixture::empty();
+        fixture.apply(Event::Service(applied(service(
             "team-a",
             "shop",
             json!({"ports": ports}),
         ))));
-        world.put_shop(json!({"service": "shop", "port": wanted, "hostnames": [HOST]}));
+        fixture.put_shop(json!({"service": "shop", "port": wanted, "hostnames": [HOST]}));
         assert_eq!(
-            target(&world).as_deref(),
+            target(&fixture).as_deref(),
             found.map_err(|e: &str| e.to_string()).as_deref(),
             "{wanted}"
         );
@@ -95,34 +95,34 @@ fn a_port_is_found_by_number_by_name_and_by_the_port_of_the_pods() {
 
 #[test]
 fn an_unnamed_port_is_known_by_its_number() {
-    let mut world = World::empty();
-    world.apply(Event::Service(applied(service(
+    let mut fixture = Fixture::empty();
+    fixture.apply(Event::Service(applied(service(
         "team-a",
         "shop",
         json!({"ports": [{"port": 80}]}),
     ))));
-    world.apply(Event::EndpointSlice(applied(slice(
+    fixture.apply(Event::EndpointSlice(applied(slice(
         "shop",
         ("", 8080),
         &[("10.0.0.9", true)],
     ))));
-    world.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST]}));
-    assert_eq!(target(&world).as_deref(), Ok("team-a/shop:80"));
+    fixture.put_shop(json!({"service": "shop", "port": 80, "hostnames": [HOST]}));
+    assert_eq!(target(&fixture).as_deref(), Ok("team-a/shop:80"));
     assert_eq!(
-        addresses(&world, "team-a/shop:80"),
+        addresses(&fixture, "team-a/shop:80"),
         ["10.0.0.9:8080 pod-10.0.0.9"]
     );
 }
 
 #[test]
 fn an_external_name_is_left_to_the_proxies_to_look_up() {
-    let mut world = World::ready();
-    let put = |world: &mut World, spec: Value| {
-        world.apply(Event::Service(applied(service("team-a", "shop", spec))))
+    let mut fixture = Fixture::ready();
+    let put = |fixture: &mut Fixture, spec: Value| {
+        fixture.apply(Event::Service(applied(service("team-a", "shop", spec))))
     };
-    let external = |world: &World| {
-        let name = target(world).unwrap();
-        match world.resource(&endpoints(&name)) {
+    let external = |fixture: &Fixture| {
+        let name = target(fixture).unwrap();
+        match fixture.resource(&endpoints(&name)) {
             Some(Resource::Endpoints(set)) => {
                 assert!(set.endpoints.is_empty(), "{set:?}");
                 set.external
@@ -132,49 +132,49 @@ fn an_external_name_is_left_to_the_proxies_to_look_up() {
         }
     };
     put(
-        &mut world,
+        &mut fixture,
         json!({"type": "ExternalName", "externalName": "DB.Example.com."}),
     );
     assert_eq!(
-        external(&world).as_deref(),
+        external(&fixture).as_deref(),
         Some("team-a/shop:80 db.example.com:80")
     );
     assert_eq!(
-        world.reason(),
+        fixture.reason(),
         "ProxiesBehind",
         "nothing else is in the way"
     );
     let ports = json!([{"name": "http", "port": 80}, {"name": "admin", "port": 81}]);
     let affected = put(
-        &mut world,
+        &mut fixture,
         json!({"type": "ExternalName", "externalName": "b.example.com", "ports": ports}),
     );
     assert_eq!(
-        external(&world).as_deref(),
+        external(&fixture).as_deref(),
         Some("team-a/shop:http b.example.com:80")
     );
     let named = (class_name("public"), endpoints("team-a/shop:http"));
     assert!(affected.resources.contains(&named), "{affected:?}");
     put(
-        &mut world,
+        &mut fixture,
         json!({"type": "ExternalName", "externalName": "b.example.com", "ports": [{"port": 81}]}),
     );
-    assert_eq!(target(&world), Err("PortNotFound".to_owned()));
+    assert_eq!(target(&fixture), Err("PortNotFound".to_owned()));
 }
 
 #[test]
 fn with_a_selector_only_the_service_that_we_made_is_taken() {
-    let mut world = World::empty();
-    world.put_shop(json!({"selector": {"app": "shop"}, "port": "web", "hostnames": [HOST]}));
-    let child = world.index.children(&world.shop).remove(0);
-    assert_eq!(target(&world), Err("Applying".into()));
+    let mut fixture = Fixture::empty();
+    fixture.put_shop(json!({"selector": {"app": "shop"}, "port": "web", "hostnames": [HOST]}));
+    let child = fixture.index.children(&fixture.shop).remove(0);
+    assert_eq!(target(&fixture), Err("Applying".into()));
     let spec = child.value["spec"].clone();
     let foreign = service("team-a", &child.name, spec.clone());
-    world.apply(Event::Service(applied(foreign)));
-    assert_eq!(target(&world), Err("ForeignObject".into()));
+    fixture.apply(Event::Service(applied(foreign)));
+    assert_eq!(target(&fixture), Err("ForeignObject".into()));
     let ours = own_service("team-a", &child.name, "uid-team-a-shop", spec.clone());
-    world.apply(Event::Service(applied(ours)));
-    assert_eq!(target(&world), Ok(format!("team-a/{}:web", child.name)));
+    fixture.apply(Event::Service(applied(ours)));
+    assert_eq!(target(&fixture), Ok(format!("team-a/{}:web", child.name)));
     // The ownerReference says more than the annotation, which anybody may copy.
     let mut taken = own_service("team-a", &child.name, "uid-team-a-shop", spec);
     taken.metadata.owner_references = Some(read(json!([
@@ -187,13 +187,13 @@ fn with_a_selector_only_the_service_that_we_made_is_taken() {
             .unwrap()
             .contains_key(OWNER_UID)
     );
-    world.apply(Event::Service(applied(taken)));
-    assert_eq!(target(&world), Err("ForeignObject".into()));
+    fixture.apply(Event::Service(applied(taken)));
+    assert_eq!(target(&fixture), Err("ForeignObject".into()));
 }
 
 #[test]
 fn endpoints_that_are_terminating_or_not_serving_get_nothing() {
-    let mut world = World::ready();
+    let mut fixture = Fixture::ready();
     let endpoint =
         |ip: &str, conditions: Value| json!({"addresses": [ip], "conditions": conditions});
     let mut it = slice("shop", ("http", 8080), &[]);
@@ -203,38 +203,42 @@ fn endpoints_that_are_terminating_or_not_serving_get_nothing() {
         endpoint("10.0.0.3", json!({"ready": true, "serving": false})),
         endpoint("10.0.0.4", json!({"ready": false, "serving": true})),
     ])));
-    world.apply(Event::EndpointSlice(applied(it)));
-    assert_eq!(addresses(&world, "team-a/shop:http"), ["10.0.0.1:8080 "]);
+    fixture.apply(Event::EndpointSlice(applied(it)));
+    assert_eq!(addresses(&fixture, "team-a/shop:http"), ["10.0.0.1:8080 "]);
 }
 
 #[test]
-fn a_pod_with_two_families_is_one_endpoint_in_the_family_of_the_service() {
+fn a_dual_stack_pod_uses_the_family_of_the_service() {
     for (families, expected) in [
         (json!(["IPv4", "IPv6"]), "10.0.0.1:8080 pod"),
         (json!(["IPv6", "IPv4"]), "[fd00::1]:8080 pod"),
     ] {
-        let mut world = World::ready();
+        let mut fixture = Fixture::ready();
         let ports = json!([{"name": "http", "port": 80}]);
         let spec = json!({"ports": ports, "ipFamilies": families});
-        world.apply(Event::Service(applied(service("team-a", "shop", spec))));
+        fixture.apply(Event::Service(applied(service("team-a", "shop", spec))));
         for (name, ip) in [("shop-4", "10.0.0.1"), ("shop-6", "fd00::1")] {
             let mut it = slice("shop", ("http", 8080), &[(ip, true)]);
             it.metadata.name = Some(name.into());
             let endpoint = &mut it.endpoints.as_mut().unwrap()[0];
             endpoint.target_ref.as_mut().unwrap().uid = Some("pod".into());
-            world.apply(Event::EndpointSlice(applied(it)));
+            fixture.apply(Event::EndpointSlice(applied(it)));
         }
-        world.apply(Event::EndpointSlice(gone("team-a", "shop-x")));
-        assert_eq!(addresses(&world, "team-a/shop:http"), [expected]);
+        fixture.apply(Event::EndpointSlice(gone("team-a", "shop-x")));
+        assert_eq!(addresses(&fixture, "team-a/shop:http"), [expected]);
     }
 }
 
 #[test]
-fn a_slice_that_changes_touches_the_users_of_its_service_only() {
-    let mut world = World::ready();
+fn a_slice_affects_only_users_of_its_service() {
+    let mut fixture = Fixture::ready();
     let same = slice("shop", ("http", 8080), &[("10.0.0.1", true)]);
-    assert!(world.apply(Event::EndpointSlice(applied(same))).is_empty());
-    let affected = world.apply(Event::EndpointSlice(applied(slice(
+    assert!(
+        fixture
+            .apply(Event::EndpointSlice(applied(same)))
+            .is_empty()
+    );
+    let affected = fixture.apply(Event::EndpointSlice(applied(slice(
         "shop",
         ("http", 8080),
         &[],
@@ -246,25 +250,25 @@ fn a_slice_that_changes_touches_the_users_of_its_service_only() {
     );
     let mut other = slice("other", ("http", 8080), &[("10.0.0.1", true)]);
     other.metadata.name = Some("shop-x".into());
-    // Relabelled: it leaves one Service and nobody uses the other.
+    // Relabelled: it leaves one Service and no object uses the other.
     assert!(
-        world
+        fixture
             .apply(Event::EndpointSlice(applied(other)))
             .objects
-            .contains(&world.shop)
+            .contains(&fixture.shop)
     );
 }
 
 #[test]
 fn two_hosts_of_one_service_share_their_endpoints() {
-    let mut world = World::ready();
-    world.apply(Event::HostnameHold(applied(hold(
+    let mut fixture = Fixture::ready();
+    fixture.apply(Event::HostnameHold(applied(hold(
         "b.example.com",
         "team-a",
     ))));
     let spec = json!({"service": "shop", "port": "http", "hostnames": ["b.example.com"]});
-    world.expose("team-a", "two", 9, spec);
-    let (_, origins) = world
+    fixture.expose("team-a", "two", 9, spec);
+    let (_, origins) = fixture
         .index
         .resource(&class_name("public"), &endpoints("team-a/shop:http"))
         .unwrap();
@@ -273,11 +277,11 @@ fn two_hosts_of_one_service_share_their_endpoints() {
 }
 
 #[test]
-fn whoever_takes_a_hostname_over_ends_what_was_told_for_the_one_before() {
-    let mut world = World::ready();
+fn a_new_hostname_owner_replaces_the_virtual_host() {
+    let mut fixture = Fixture::ready();
     let spec = json!({"service": "other", "port": 80, "hostnames": [HOST]});
     let elder = exposed_port("team-a", "elder", 1, spec);
-    let affected = world.apply(Event::ExposedPort(applied(elder)));
+    let affected = fixture.apply(Event::ExposedPort(applied(elder)));
     let public = class_name("public");
     for name in [
         endpoints("team-a/shop:http"),
@@ -287,27 +291,27 @@ fn whoever_takes_a_hostname_over_ends_what_was_told_for_the_one_before() {
             affected.resources.contains(&(public.clone(), name.clone())),
             "{name}"
         );
-        assert_eq!(world.resource(&name), None);
+        assert_eq!(fixture.resource(&name), None);
     }
 }
 
 #[test]
 fn each_class_has_its_own_table() {
-    let mut world = World::ready();
-    world.apply(Event::ExposeClass(applied(expose_class(
+    let mut fixture = Fixture::ready();
+    fixture.apply(Event::ExposeClass(applied(expose_class(
         "private",
         9,
         json!({}),
     ))));
     let private = class_name("private");
-    assert_eq!(world.index.resource(&private, &virtual_host(HOST)), None);
-    let listeners: Vec<ResourceName> = world.index.resources_of_class(&private);
+    assert_eq!(fixture.index.resource(&private, &virtual_host(HOST)), None);
+    let listeners: Vec<ResourceName> = fixture.index.resources_of_class(&private);
     for name in &listeners {
-        let (resource, origins) = world.index.resource(&private, name).unwrap();
+        let (resource, origins) = fixture.index.resource(&private, name).unwrap();
         assert_eq!(resource.name(), *name);
         assert_eq!(origins[0].uid, "uid-private");
     }
-    let affected = world.apply(Event::ExposeClass(gone("", "private")));
+    let affected = fixture.apply(Event::ExposeClass(gone("", "private")));
     assert!(
         affected
             .resources
@@ -315,24 +319,24 @@ fn each_class_has_its_own_table() {
             .all(|(class, _)| *class == private)
     );
     assert_eq!(affected.resources.len(), listeners.len());
-    assert_eq!(world.index.resource(&private, &listeners[0]), None);
+    assert_eq!(fixture.index.resource(&private, &listeners[0]), None);
 }
 
 #[test]
 fn every_resource_goes_by_the_name_that_it_is_asked_for() {
-    let world = World::ready();
-    let resources = world.index.resources_of(&world.shop);
+    let fixture = Fixture::ready();
+    let resources = fixture.index.resources_of(&fixture.shop);
     assert_eq!(
         resources.len(),
         6,
         "two listeners, class settings, host, certificate, endpoints: {resources:?}"
     );
     for (class, name) in resources {
-        let (resource, _) = world.index.resource(&class, &name).unwrap();
+        let (resource, _) = fixture.index.resource(&class, &name).unwrap();
         assert_eq!(resource.name(), name);
         for reference in resource.references() {
             assert!(
-                world.resource(&reference).is_some(),
+                fixture.resource(&reference).is_some(),
                 "{name} refers to {reference}"
             );
         }

@@ -4,7 +4,7 @@ use super::chart::{alerts, prometheus_rule};
 use super::read;
 use portolan_core::{CertificateMetrics, HostnameMetrics, ObjectMetrics, Subject};
 use portolan_operator::discovery;
-use portolan_operator::exposures::{Exposures, Page};
+use portolan_operator::exposures::{ExposureCollector, Exposures};
 use portolan_operator::lease::Leadership;
 use portolan_operator::metrics::{Metrics, encode};
 use regex::Regex;
@@ -45,7 +45,9 @@ fn page() -> String {
     };
     let (_leading, leadership) = watch::channel(leads);
     let (_syncing, synced) = watch::channel(true);
-    registry.register_collector(Box::new(Page::new(exposures, leadership, synced)));
+    registry.register_collector(Box::new(ExposureCollector::new(
+        exposures, leadership, synced,
+    )));
     encode(&registry).unwrap()
 }
 

@@ -4,7 +4,7 @@
 
 #![allow(unreachable_pub)] // A module of a test.
 
-use crate::world::*;
+use crate::fixture::*;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use portolan_core::{Event, IN_USE, INGRESS_CONTROLLER};
@@ -35,7 +35,7 @@ pub enum Place {
     IssuedSecret(usize, usize),
     Certificate(usize, usize),
     Pod(usize, usize),
-    /// Every pod was told.
+    /// All pods are listed.
     Pods,
     /// The Secret of the Certificate for all hostnames of an object in the first namespace.
     TogetherSecret(usize),
@@ -216,9 +216,9 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
             }
             if b % 7 == 0 && e % 2 == 0 {
                 // Told within the hour before one of the moments that the clock shows.
-                let told = later(a % 4) - SignedDuration::from_hours(1);
+                let reported_at = later(a % 4) - SignedDuration::from_hours(1);
                 let accepted = json!({"type": "Accepted", "status": "False", "reason": "LeaseLapsed",
-                    "message": "", "lastTransitionTime": told.to_string()});
+                    "message": "", "lastTransitionTime": reported_at.to_string()});
                 object.status.get_or_insert_default().conditions = vec![read(accepted)];
             }
             Event::ExposedPort(applied(object))

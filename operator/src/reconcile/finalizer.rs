@@ -1,13 +1,12 @@
-//! The finalizer of a class that objects use.
+//! Sets the finalizer of a class while objects use it.
 //!
-//! Written only over the very version of the class that was judged. Should an object come to use a
-//! class that is being deleted just as its finalizer is taken away, the class is gone, and the object
-//! is told so.
+//! Written only to the version of the class that the decision was based on. If an object starts to use a class just
+//! as its finalizer is removed, the class is gone, and the status of the object reports it.
 
 use super::Reconciler;
-use super::deletion::settled;
+use super::deletion::ignore_conflict;
 use crate::FIELD_MANAGER;
-use crate::client::{Trouble, within};
+use crate::client::{ApiError, within};
 use crate::model::Stored;
 use kube::api::{Api, Patch, PatchParams};
 use portolan_core::ClassName;
@@ -15,16 +14,16 @@ use portolan_crds::{ExposeClass, ExposeClassStatus};
 use serde_json::json;
 use tracing::info;
 
-pub(super) async fn keep(
+pub(super) async fn set(
     context: &Reconciler,
     class: &ClassName,
     record: &Stored<ExposeClassStatus>,
     finalizers: &[String],
-) -> Result<(), Trouble> {
+) -> Result<(), ApiError> {
     if !context.permit.may_write() {
-        return Err(Trouble::NotLeading);
+        return Err(ApiError::NotLeader);
     }
-    info!(%class, ?finalizers, "objects use it, or no longer do");
+    info!(%class, ?finalizers, "updating finalizers of class");
     let metadata = json!({
         "uid": record.uid(),
         "resourceVersion": record.resource_version(),
@@ -36,5 +35,10 @@ pub(super) async fn keep(
     };
     let patch = Patch::Merge(json!({"metadata": metadata}));
     let classes: Api<ExposeClass> = Api::all(context.client.clone());
-    within(settled(classes.patch(class.as_str(), &params, &patch))).await
+    within(ignore_conflict(classes.patch(
+        class.as_str(),
+        &params,
+        &patch,
+    )))
+    .await
 }

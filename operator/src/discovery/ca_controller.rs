@@ -1,6 +1,6 @@
-//! Keeps the authority in the cluster and a valid leaf in the server.
+//! Stores the authority in the cluster and keeps a valid leaf in the server.
 //!
-//! A pass reads Secret `portolan-ca`; the leader makes it when there is none, and publishes the
+//! A reconcile reads Secret `portolan-ca`; the leader makes it when there is none, and publishes the
 //! bundle when it differs. Creating is by name and atomic: who comes second reads what the first
 //! one wrote. Every replica looks once a minute, so a replaced authority is found without a watch
 //! (a watch of one Secret by name would be as right, and a connection more).
@@ -30,26 +30,26 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 const WAIT_FOR_LEADER: Duration = Duration::from_secs(1);
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
-/// Whoever keeps the server's certificate valid.
-pub(super) struct Keeper {
+/// Controller that keeps the certificate of the server valid.
+pub(super) struct CaController {
     secrets: Api<Secret>,
     config_maps: Api<ConfigMap>,
     names: Vec<String>,
     presented: Arc<Presented>,
     ticket_key: watch::Sender<Option<TicketKey>>,
-    /// The authority's certificate that the leaf was issued under, and when to issue it anew.
+    /// The authority's certificate that the leaf was issued under, and when to renew it.
     issued: Option<(String, SystemTime)>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum PassError {
+enum SyncError {
     #[error("API server: {0}")]
     Api(#[from] kube::Error),
     #[error(transparent)]
     Authority(#[from] CaError),
 }
 
-impl Keeper {
+impl CaController {
     pub(super) fn new(
         client: &Client,
         namespace: &str,
@@ -67,7 +67,7 @@ impl Keeper {
         }
     }
 
-    /// Until shutdown. What fails is told and tried again: a leaf in service stays there.
+    /// Runs until shutdown. Errors are logged and retried; a leaf in service is kept.
     pub(super) async fn run(
         mut self,
         mut leadership: watch::Receiver<Leadership>,
@@ -75,14 +75,14 @@ impl Keeper {
     ) {
         loop {
             let leader = leadership.borrow_and_update().leader;
-            let wait = match self.pass(leader, SystemTime::now()).await {
+            let wait = match self.reconcile(leader, SystemTime::now()).await {
                 Ok(wait) => wait,
                 Err(error) => {
-                    tracing::warn!(%error, "the authority of discovery could not be kept");
+                    tracing::warn!(%error, "failed to reconcile the certificate authority of discovery");
                     AFTER_ERROR
                 }
             };
-            // Without a sender nobody becomes leader any more; the wait still ends.
+            // Without a sender the leadership no longer changes; the wait still ends.
             let leader_changed = async {
                 if leadership.changed().await.is_err() {
                     std::future::pending::<()>().await;
@@ -96,8 +96,8 @@ impl Keeper {
         }
     }
 
-    /// One look; says when to look again.
-    async fn pass(&mut self, leader: bool, now: SystemTime) -> Result<Duration, PassError> {
+    /// Reconciles once; returns the time until the next.
+    async fn reconcile(&mut self, leader: bool, now: SystemTime) -> Result<Duration, SyncError> {
         let Some(authority) = self.authority(leader, now).await? else {
             return Ok(WAIT_FOR_LEADER);
         };
@@ -118,7 +118,7 @@ impl Keeper {
         &self,
         leader: bool,
         now: SystemTime,
-    ) -> Result<Option<Authority>, PassError> {
+    ) -> Result<Option<Authority>, SyncError> {
         if let Some(secret) = self.secrets.get_opt(CA_CONFIG_MAP).await? {
             return Ok(Some(read(&secret)?));
         }
@@ -128,7 +128,10 @@ impl Keeper {
         let made = Authority::generate(now)?;
         match self.secrets.create(&post(), &secret_of(&made)).await {
             Ok(_) => {
-                tracing::info!("made the authority of discovery, Secret {CA_CONFIG_MAP}");
+                tracing::info!(
+                    secret = CA_CONFIG_MAP,
+                    "created the certificate authority of discovery"
+                );
                 Ok(Some(made))
             }
             // A former leader was faster; its authority is the one.
@@ -139,7 +142,7 @@ impl Keeper {
         }
     }
 
-    async fn publish(&self, authority: &Authority, now: SystemTime) -> Result<(), PassError> {
+    async fn publish(&self, authority: &Authority, now: SystemTime) -> Result<(), SyncError> {
         let stored = self.config_maps.get_opt(CA_CONFIG_MAP).await?;
         let published = stored.as_ref().and_then(published);
         let bundle = Bundle::next(authority.certificate_pem(), published.clone(), now);
@@ -260,5 +263,5 @@ fn config_map_of(bundle: &Bundle) -> serde_json::Value {
 }
 
 #[cfg(test)]
-#[path = "keeper_tests.rs"]
+#[path = "ca_controller_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Holds the Lease as long as it can: reads, asks the elector, writes, and says what came of it.
+//! Acquires and renews the Lease: reads it, asks the elector, writes it, and publishes the leadership.
 
 use super::elector::{Elector, Record, Step, Terms};
 use super::epoch::{Memory, Recorded};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// Who stands for election, and where.
+/// Identity of a replica in the election, and its Lease.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// Where the Lease is.
@@ -29,18 +29,18 @@ pub struct Candidate {
     pub terms: Terms,
 }
 
-/// Stands for election until `shutdown`, then hands the Lease back, so that a successor need not wait.
+/// Runs the election until `shutdown`, then releases the Lease, so that a successor need not wait.
 ///
 /// Cancel `shutdown` only when nothing writes any more. `client` should be one of its own: renewal must
 /// not queue behind a thousand reconciles.
-pub async fn keep(
+pub async fn run(
     client: Client,
     candidate: Candidate,
     permit: Permit,
     leadership: watch::Sender<Leadership>,
     shutdown: CancellationToken,
 ) {
-    let mut keeper = Keeper {
+    let mut controller = LeaseController {
         leases: Api::namespaced(client.clone(), &candidate.namespace),
         memory: Memory::new(client, &candidate.namespace, &candidate.epoch_secret),
         elector: Elector::new(candidate.identity.clone(), candidate.terms),
@@ -53,10 +53,10 @@ pub async fn keep(
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            () = keeper.round() => {}
+            () = controller.round() => {}
         }
     }
-    keeper.release().await;
+    controller.release().await;
 }
 
 /// A term that this replica serves.
@@ -65,7 +65,7 @@ struct Term {
     recorded: Recorded,
 }
 
-struct Keeper {
+struct LeaseController {
     candidate: Candidate,
     leases: Api<Lease>,
     memory: Memory,
@@ -77,7 +77,7 @@ struct Keeper {
     leadership: watch::Sender<Leadership>,
 }
 
-impl Keeper {
+impl LeaseController {
     /// One attempt, and the pause after it. An attempt that hangs past the end of the term ends the term first.
     async fn round(&mut self) {
         let retry = self.candidate.terms.retry;
@@ -92,8 +92,8 @@ impl Keeper {
         };
         match result {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%error, "the Lease was neither read nor written"),
-            Err(_) => debug!("the API server did not answer about the Lease"),
+            Ok(Err(error)) => debug!(%error, "failed to read or write the Lease"),
+            Err(_) => debug!("request for the Lease timed out"),
         }
         self.announce();
         let pause = sleep(jittered(retry));
@@ -144,7 +144,7 @@ impl Keeper {
         }
     }
 
-    /// Begins the term, unless it runs already: its epoch is written down before anybody hears of it.
+    /// Begins the term, unless it runs already: its epoch is stored before it is published.
     async fn serve(&mut self, transitions: u64) -> kube::Result<()> {
         match &mut self.term {
             None => {
@@ -165,7 +165,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Tells everybody where we stand now.
+    /// Publishes the current leadership.
     fn announce(&mut self) {
         let until = self.elector.covered_until(Instant::now());
         if until.is_none() {
@@ -182,9 +182,9 @@ impl Keeper {
                 return false;
             }
             if now.leader {
-                info!(epoch = now.epoch, "leading");
+                info!(epoch = now.epoch, "acquired leadership");
             } else {
-                warn!(epoch = now.epoch, "no longer leading");
+                warn!(epoch = now.epoch, "lost leadership");
             }
             *known = now;
             true
@@ -231,9 +231,9 @@ impl Keeper {
         let params = by_us();
         let write = self.leases.replace(&self.candidate.lease, &params, &lease);
         match timeout(self.candidate.terms.retry, write).await {
-            Ok(Ok(_)) => info!("handed the Lease back"),
-            Ok(Err(error)) => debug!(%error, "could not hand the Lease back"),
-            Err(_) => debug!("the API server did not answer when the Lease was handed back"),
+            Ok(Ok(_)) => info!("released the Lease"),
+            Ok(Err(error)) => debug!(%error, "failed to release the Lease"),
+            Err(_) => debug!("release of the Lease timed out"),
         }
     }
 
@@ -252,7 +252,7 @@ impl Keeper {
     }
 }
 
-/// The Lease as the elector sees it. What makes no sense counts as nobody's: an election puts it right.
+/// Converts a Lease for the elector. A corrupted Lease counts as released, so the next election repairs it.
 fn record_of(lease: &Lease) -> Record {
     let spec = lease.spec.as_ref();
     let transitions = spec.and_then(|spec| spec.lease_transitions).unwrap_or(0);
@@ -287,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_corrupted_lease_is_nobodys() {
+    fn a_corrupted_lease_counts_as_released() {
         let lease = Lease {
             spec: Some(LeaseSpec {
                 lease_transitions: Some(-4),

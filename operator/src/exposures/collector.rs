@@ -1,4 +1,4 @@
-//! The exposures, written out as metrics.
+//! Encodes the exposures as metrics.
 
 use super::{Exposure, Exposures};
 use crate::lease::Leadership;
@@ -13,14 +13,14 @@ use tokio::sync::watch;
 
 /// Shows the exposures while this replica leads: two replicas that say the same would be two series each.
 #[derive(Debug)]
-pub struct Page {
+pub struct ExposureCollector {
     exposures: Arc<Exposures>,
     leadership: watch::Receiver<Leadership>,
     synced: watch::Receiver<bool>,
 }
 
-impl Page {
-    /// Nothing is shown before every input was listed: half of the cluster would look like trouble.
+impl ExposureCollector {
+    /// Reports nothing before the caches are synced, because half of the cluster would look broken.
     pub fn new(
         exposures: Arc<Exposures>,
         leadership: watch::Receiver<Leadership>,
@@ -34,7 +34,7 @@ impl Page {
     }
 }
 
-impl Collector for Page {
+impl Collector for ExposureCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let leads = self.leadership.borrow().leader && *self.synced.borrow();
         let (exposures, classes) = match leads {
@@ -71,7 +71,7 @@ impl Exposure {
         [namespace, name, ("hostname", &host.name)]
     }
 
-    /// What became of it in two words.
+    /// Labels of its status and reason.
     fn info(&self) -> [Label<'_>; 5] {
         let [namespace, name] = self.label();
         [
@@ -107,7 +107,7 @@ impl Written<'_> {
             objects().filter_map(|it| Some((it.label(), u32::from(it.metrics.endpoints_ready?))));
         self.gauge(
             "exposedport_endpoints_ready",
-            "1 while requests find an endpoint; absent where that is not judged",
+            "1 while requests find an endpoint; absent where that is not evaluated",
             endpoints,
         )
     }
@@ -163,7 +163,7 @@ impl Written<'_> {
         )?;
         self.certificate(
             "hostname_certificate_issuance_failures",
-            "Attempts to issue the certificate that failed since the last that did not; absent when nobody issues it",
+            "Attempts to issue the certificate that failed since the last that did not; absent when it is not issued by cert-manager",
             exposures,
             |it| it.failures.map(i64::from),
         )

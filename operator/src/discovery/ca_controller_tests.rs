@@ -74,9 +74,9 @@ fn client(objects: &Shared) -> Client {
     Client::new(service, "portolan-system")
 }
 
-fn keeper(objects: &Shared) -> Keeper {
+fn controller(objects: &Shared) -> CaController {
     let client = client(objects);
-    Keeper::new(
+    CaController::new(
         &client,
         "portolan-system",
         "cluster.local",
@@ -104,15 +104,15 @@ fn writes(objects: &Shared) -> usize {
 #[tokio::test]
 async fn the_leader_makes_the_authority_once_and_then_writes_nothing() {
     let objects = Shared::default();
-    let mut keeper = keeper(&objects);
+    let mut controller = controller(&objects);
     let now = SystemTime::now();
-    assert_eq!(keeper.pass(true, now).await.unwrap(), LOOK_AGAIN);
+    assert_eq!(controller.reconcile(true, now).await.unwrap(), LOOK_AGAIN);
     assert_eq!(bundle_of(&objects), authority_of(&objects));
     assert_eq!(writes(&objects), 2, "the Secret and the ConfigMap");
-    let issued = keeper.issued.clone();
-    keeper.pass(true, now + LOOK_AGAIN).await.unwrap();
+    let issued = controller.issued.clone();
+    controller.reconcile(true, now + LOOK_AGAIN).await.unwrap();
     assert_eq!(writes(&objects), 2);
-    assert_eq!(keeper.issued, issued, "and the leaf stays");
+    assert_eq!(controller.issued, issued, "and the leaf stays");
 }
 
 #[tokio::test]
@@ -121,9 +121,9 @@ async fn who_comes_second_takes_the_authority_of_the_first() {
     let objects = Shared::default();
     let rival = serde_json::to_value(secret_of(&first)).unwrap();
     objects.lock().unwrap().rival = Some(rival);
-    let mut keeper = keeper(&objects);
-    keeper.pass(true, SystemTime::now()).await.unwrap();
-    let under = keeper.issued.map(|(authority, _)| authority);
+    let mut controller = controller(&objects);
+    controller.reconcile(true, SystemTime::now()).await.unwrap();
+    let under = controller.issued.map(|(authority, _)| authority);
     assert_eq!(under.as_deref(), Some(first.certificate_pem()));
     assert_eq!(bundle_of(&objects), first.certificate_pem());
 }
@@ -131,51 +131,54 @@ async fn who_comes_second_takes_the_authority_of_the_first() {
 #[tokio::test]
 async fn a_standby_writes_nothing_and_waits_for_the_leader() {
     let objects = Shared::default();
-    let mut standby = keeper(&objects);
+    let mut standby = controller(&objects);
     let now = SystemTime::now();
-    assert_eq!(standby.pass(false, now).await.unwrap(), WAIT_FOR_LEADER);
+    assert_eq!(
+        standby.reconcile(false, now).await.unwrap(),
+        WAIT_FOR_LEADER
+    );
     assert_eq!(writes(&objects), 0);
-    keeper(&objects).pass(true, now).await.unwrap();
-    assert_eq!(standby.pass(false, now).await.unwrap(), LOOK_AGAIN);
+    controller(&objects).reconcile(true, now).await.unwrap();
+    assert_eq!(standby.reconcile(false, now).await.unwrap(), LOOK_AGAIN);
     assert_eq!(writes(&objects), 2, "the leader's two");
     let under = standby.issued.map(|(authority, _)| authority);
     assert_eq!(under, Some(authority_of(&objects)));
 }
 
 #[tokio::test]
-async fn a_leaf_is_issued_anew_at_two_thirds_of_its_life() {
+async fn renews_a_leaf_at_two_thirds_of_its_life() {
     let objects = Shared::default();
-    let mut keeper = keeper(&objects);
+    let mut controller = controller(&objects);
     let now = SystemTime::now();
     let days = |count: u64| now + Duration::from_secs(count * 24 * 60 * 60);
-    keeper.pass(true, now).await.unwrap();
-    let first = keeper.issued.clone();
-    keeper.pass(true, days(19)).await.unwrap();
-    assert_eq!(keeper.issued, first);
-    keeper.pass(true, days(20)).await.unwrap();
-    assert_ne!(keeper.issued, first);
+    controller.reconcile(true, now).await.unwrap();
+    let first = controller.issued.clone();
+    controller.reconcile(true, days(19)).await.unwrap();
+    assert_eq!(controller.issued, first);
+    controller.reconcile(true, days(20)).await.unwrap();
+    assert_ne!(controller.issued, first);
 }
 
 #[tokio::test]
 async fn deleting_the_secret_rotates_the_authority_and_the_former_one_stays_trusted_for_a_day() {
     let objects = Shared::default();
-    let mut keeper = keeper(&objects);
+    let mut controller = controller(&objects);
     let now = SystemTime::now();
-    keeper.pass(true, now).await.unwrap();
+    controller.reconcile(true, now).await.unwrap();
     let former = authority_of(&objects);
     objects.lock().unwrap().secret = None;
-    keeper.pass(true, now).await.unwrap();
+    controller.reconcile(true, now).await.unwrap();
     let current = authority_of(&objects);
     assert_ne!(current, former);
     assert_eq!(bundle_of(&objects), format!("{current}{former}"));
-    let under = keeper.issued.clone().map(|(authority, _)| authority);
+    let under = controller.issued.clone().map(|(authority, _)| authority);
     assert_eq!(
         under.as_ref(),
         Some(&current),
         "the leaf is under the new one at once"
     );
     let later = now + Duration::from_secs(25 * 60 * 60);
-    keeper.pass(true, later).await.unwrap();
+    controller.reconcile(true, later).await.unwrap();
     assert_eq!(bundle_of(&objects), current);
 }
 
@@ -202,7 +205,7 @@ fn a_published_bundle_is_read_as_it_was_written() {
 }
 
 #[test]
-fn a_bundle_that_somebody_edited_is_published_anew() {
+fn restores_an_edited_bundle() {
     let mut edited = stored(&Bundle {
         authority: "new".into(),
         former: Some(Former {

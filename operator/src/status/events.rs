@@ -1,5 +1,5 @@
-//! What is worth an event: what changed between two statuses for the person who looks at the object.
-//! Transitions only, so an object that stays as it is says nothing.
+//! Derives events from the changes between two statuses. Only transitions are events, so an unchanged object records
+//! none.
 
 use super::ready;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -9,23 +9,23 @@ use portolan_crds::{ExposeClassStatus, ExposedPortStatus};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// A note on an event is cut at this length by the API.
+/// Maximum length of the note of an event, as the API limits it.
 const LONGEST_NOTE: usize = 1000;
 
-/// Something that happened to an object.
+/// Event of a changed status.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// Whether somebody should look.
+pub struct StatusEvent {
+    /// True for an event of type Warning.
     pub warning: bool,
     /// One of the documented reasons.
     pub reason: String,
-    /// A sentence.
+    /// Message for people.
     pub note: String,
 }
 
-impl News {
-    /// As the recorder publishes it.
-    pub fn event(&self) -> Event {
+impl StatusEvent {
+    /// Converts it for the recorder.
+    pub fn to_event(&self) -> Event {
         Event {
             type_: if self.warning {
                 EventType::Warning
@@ -33,18 +33,21 @@ impl News {
                 EventType::Normal
             },
             reason: self.reason.clone(),
-            note: Some(cut(&self.note)),
-            // Events that differ in their note alone would be told as one, in the words of the first.
+            note: Some(truncate(&self.note)),
+            // Events that differ only in their note would be aggregated under the note of the first.
             action: format!("Judge-{:016x}", digest(&self.note)),
             secondary: None,
         }
     }
 }
 
-/// What happened to an ExposedPort.
-pub fn of_object(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> Vec<News> {
+/// Returns the events of an ExposedPort.
+pub fn object_events(
+    before: Option<&ExposedPortStatus>,
+    after: &ExposedPortStatus,
+) -> Vec<StatusEvent> {
     let earlier = before.map(|status| status.conditions.as_slice());
-    let mut news = of_conditions(earlier.unwrap_or_default(), &after.conditions);
+    let mut events = of_conditions(earlier.unwrap_or_default(), &after.conditions);
     let holders: BTreeMap<&str, &str> = before
         .iter()
         .flat_map(|status| &status.hostnames)
@@ -54,61 +57,71 @@ pub fn of_object(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) 
         let known = holders.get(host.name.as_str()).copied();
         !host.held_by.is_empty() && known.unwrap_or_default() != host.held_by
     });
-    news.extend(lost.map(|host| News {
+    events.extend(lost.map(|host| StatusEvent {
         warning: true,
         reason: Reason::HostnameHeld.as_str().to_owned(),
-        note: format!("{} is held by {}", host.name, host.held_by),
+        note: format!(
+            "hostname \"{}\" is already in use by \"{}\"",
+            host.name, host.held_by
+        ),
     }));
-    news
+    events
 }
 
-/// What happened to an ExposeClass.
-pub fn of_class(before: Option<&ExposeClassStatus>, after: &ExposeClassStatus) -> Vec<News> {
+/// Returns the events of an ExposeClass.
+pub fn class_events(
+    before: Option<&ExposeClassStatus>,
+    after: &ExposeClassStatus,
+) -> Vec<StatusEvent> {
     let before = before.map(|status| status.conditions.as_slice());
     of_conditions(before.unwrap_or_default(), &after.conditions)
 }
 
-fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<News> {
+fn of_conditions(before: &[Condition], after: &[Condition]) -> Vec<StatusEvent> {
     let ready = ready_changed(before, after);
     let foreign = foreign_appeared(before, after);
-    // When Ready was just lost over it, once is enough.
-    let told = |it: &News| {
+    // Once is enough if Ready was just lost because of it.
+    let is_reported = |event: &StatusEvent| {
         ready
             .as_ref()
-            .is_some_and(|ready| ready.reason == it.reason)
+            .is_some_and(|ready| ready.reason == event.reason)
     };
-    let foreign = foreign.filter(|it| !told(it));
+    let foreign = foreign.filter(|event| !is_reported(event));
     ready.into_iter().chain(foreign).collect()
 }
 
-/// Whether the condition Ready of an ExposedPort is another one.
+/// Returns true if the status of the condition Ready changed.
 pub fn readiness_differs(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> bool {
     let is_ready = |status: &ExposedPortStatus| {
         let ready = ready(&status.conditions);
-        ready.map(|it| it.status.clone())
+        ready.map(|ready| ready.status.clone())
     };
     before.and_then(is_ready) != is_ready(after)
 }
 
-/// Ready is another one. That an object is not ready while it is new is no news.
-fn ready_changed(before: &[Condition], after: &[Condition]) -> Option<News> {
+/// Returns the event of a changed Ready. A new object that is not ready yet is not an event.
+fn ready_changed(before: &[Condition], after: &[Condition]) -> Option<StatusEvent> {
     let now = ready(after)?.clone();
-    let was_ready = ready(before).is_some_and(|it| it.status == "True");
+    let was_ready = ready(before).is_some_and(|ready| ready.status == "True");
     let is_ready = now.status == "True";
-    (is_ready != was_ready).then_some(News {
+    (is_ready != was_ready).then_some(StatusEvent {
         warning: !is_ready,
         reason: now.reason,
         note: now.message,
     })
 }
 
-/// A foreign object stands in the way that did not before.
-fn foreign_appeared(before: &[Condition], after: &[Condition]) -> Option<News> {
+/// Returns the event of a foreign object that newly conflicts with a child.
+fn foreign_appeared(before: &[Condition], after: &[Condition]) -> Option<StatusEvent> {
     let foreign = Reason::ForeignObject.as_str();
-    let stands =
-        |conditions: &[Condition]| conditions.iter().find(|it| it.reason == foreign).cloned();
-    let now = stands(after)?;
-    stands(before).is_none().then_some(News {
+    let conflict = |conditions: &[Condition]| {
+        conditions
+            .iter()
+            .find(|condition| condition.reason == foreign)
+            .cloned()
+    };
+    let now = conflict(after)?;
+    conflict(before).is_none().then_some(StatusEvent {
         warning: true,
         reason: now.reason,
         note: now.message,
@@ -121,7 +134,7 @@ fn digest(note: &str) -> u64 {
     hasher.finish()
 }
 
-fn cut(note: &str) -> String {
+fn truncate(note: &str) -> String {
     match note.char_indices().nth(LONGEST_NOTE) {
         Some((end, _)) => note.get(..end).unwrap_or(note).to_owned(),
         None => note.to_owned(),
@@ -147,12 +160,12 @@ mod tests {
     }
 
     fn reasons(before: Option<&ExposedPortStatus>, after: &ExposedPortStatus) -> Vec<String> {
-        let news = of_object(before, after);
-        news.into_iter().map(|news| news.reason).collect()
+        let events = object_events(before, after);
+        events.into_iter().map(|event| event.reason).collect()
     }
 
     #[test]
-    fn becoming_ready_and_losing_it_is_news_and_staying_so_is_not() {
+    fn only_changes_of_ready_are_events() {
         let pending = status(&[("Ready", "False", "CertificatePending")], "");
         let ready = status(&[("Ready", "True", "Serving")], "");
         let broken = status(&[("Ready", "False", "NoReadyEndpoints")], "");
@@ -166,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn losing_a_hostname_is_told_once_for_each_new_holder() {
+    fn a_lost_hostname_is_one_event_per_holder() {
         let ours = status(&[], "");
         let lost = status(&[], "team-b");
         assert_eq!(reasons(Some(&ours), &lost), ["HostnameHeld"]);
@@ -178,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_object_is_told_once_whichever_condition_names_it() {
+    fn a_foreign_object_is_one_event() {
         let ready = status(&[("Ready", "True", "Serving")], "");
         let foreign = ("Programmed", "False", "ForeignObject");
         let lost = status(&[foreign, ("Ready", "False", "ForeignObject")], "");
@@ -188,14 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn two_notes_are_two_events() {
+    fn different_notes_are_different_events() {
         let action = |note: &str| {
-            let news = News {
+            let event = StatusEvent {
                 warning: true,
                 reason: "ServiceNotFound".to_owned(),
                 note: note.to_owned(),
             };
-            news.event().action
+            event.to_event().action
         };
         assert_eq!(action("a"), action("a"), "the same again is counted");
         assert_ne!(action("a"), action("b"));
@@ -203,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_cut_at_a_character() {
+    fn truncates_a_note_at_a_character() {
         assert_eq!(
-            cut(&"ä".repeat(2 * LONGEST_NOTE)).chars().count(),
+            truncate(&"ä".repeat(2 * LONGEST_NOTE)).chars().count(),
             LONGEST_NOTE
         );
-        assert_eq!(cut("short"), "short");
+        assert_eq!(truncate("short"), "short");
     }
 }

@@ -1,7 +1,6 @@
-//! What is spoken to endpoints: how a Service says it, what that comes to in the table, and what the status
-//! tells of words that nobody understands.
+//! Protocols of endpoints: `appProtocol` and annotations of Services, their effect in the table and the status.
 
-use crate::world::*;
+use crate::fixture::*;
 use portolan_core::{Event, Reason};
 use portolan_discovery::table::{
     Action, Backend, BackendTls, Resource, UpstreamProtocol, UpstreamProtocol::*,
@@ -10,47 +9,47 @@ use serde_json::{Value, json};
 
 const CONTOUR: &str = "projectcontour.io/upstream-protocol";
 
-/// A ready world whose only route goes to port 80 of its Service, by these words of a backend.
-fn with_backend(more: Value) -> World {
-    let mut world = World::ready();
+/// A ready fixture whose only route goes to port 80 of its Service, by these words of a backend.
+fn with_backend(more: Value) -> Fixture {
+    let mut fixture = Fixture::ready();
     let mut backend = json!({"service": "shop", "port": 80});
     for (field, value) in more.as_object().unwrap() {
         backend[field] = value.clone();
     }
-    world.put_shop(
+    fixture.put_shop(
         json!({"hostnames": [HOST], "tls": {"secret": {"name": "own"}},
         "routes": [{"backends": [backend]}]}),
     );
-    world.see_everything();
-    world.is(Reason::Serving);
-    world
+    fixture.see_everything();
+    fixture.is(Reason::Serving);
+    fixture
 }
 
 /// Replaces the Service, with an `appProtocol` and an annotation of Contour's.
-fn say(world: &mut World, app_protocol: &str, annotation: Option<(&str, &str)>) {
+fn say(fixture: &mut Fixture, app_protocol: &str, annotation: Option<(&str, &str)>) {
     let mut port = json!({"name": "http", "port": 80, "targetPort": 8080});
     if !app_protocol.is_empty() {
         port["appProtocol"] = app_protocol.into();
     }
-    put_service(world, json!({"ports": [port]}), annotation);
+    put_service(fixture, json!({"ports": [port]}), annotation);
 }
 
-fn put_service(world: &mut World, spec: Value, annotation: Option<(&str, &str)>) {
+fn put_service(fixture: &mut Fixture, spec: Value, annotation: Option<(&str, &str)>) {
     let mut it = service("team-a", "shop", spec);
     it.metadata.annotations = annotation
         .map(|(protocol, ports)| [(format!("{CONTOUR}.{protocol}"), ports.into())].into());
-    let before = world.resource(&virtual_host(HOST));
-    let affected = world.apply(Event::Service(applied(it)));
+    let before = fixture.resource(&virtual_host(HOST));
+    let affected = fixture.apply(Event::Service(applied(it)));
     let host = (class_name("public"), virtual_host(HOST));
     assert!(
-        affected.resources.contains(&host) || world.resource(&host.1) == before,
-        "proxies are not told"
+        affected.resources.contains(&host) || fixture.resource(&host.1) == before,
+        "proxies are not notified"
     );
-    world.see_everything();
+    fixture.see_everything();
 }
 
-fn backend(world: &World) -> Backend {
-    match world.resource(&virtual_host(HOST)) {
+fn backend(fixture: &Fixture) -> Backend {
+    match fixture.resource(&virtual_host(HOST)) {
         Some(Resource::VirtualHost(host)) => match &host.routes[0].action {
             Action::Forward { backends } => backends[0].clone(),
             other => panic!("{other:?}"),
@@ -59,7 +58,7 @@ fn backend(world: &World) -> Backend {
     }
 }
 
-/// Encrypted, and nobody checks to whom.
+/// TLS without verification of the certificate.
 fn unchecked() -> BackendTls {
     BackendTls {
         server_name: "shop.team-a.svc".into(),
@@ -68,16 +67,16 @@ fn unchecked() -> BackendTls {
     }
 }
 
-fn spoken(world: &World) -> (UpstreamProtocol, Option<BackendTls>) {
-    let backend = backend(world);
+fn upstream_protocol(fixture: &Fixture) -> (UpstreamProtocol, Option<BackendTls>) {
+    let backend = backend(fixture);
     (backend.protocol, backend.tls)
 }
 
 #[test]
 fn a_service_says_by_app_protocol_what_its_pods_speak() {
-    let mut world = with_backend(json!({}));
-    assert_eq!(spoken(&world), (Http1, None));
-    for (said, expected) in [
+    let mut fixture = with_backend(json!({}));
+    assert_eq!(upstream_protocol(&fixture), (Http1, None));
+    for (app_protocol, expected) in [
         ("kubernetes.io/h2c", (Http2, None)),
         ("https", (Http1, Some(unchecked()))),
         ("grpc", (Http2, None)),
@@ -86,16 +85,19 @@ fn a_service_says_by_app_protocol_what_its_pods_speak() {
         ("kubernetes.io/ws", (Http1, None)),
         ("", (Http1, None)),
     ] {
-        say(&mut world, said, None);
-        assert_eq!(spoken(&world), expected, "{said}");
-        world.is(Reason::Serving);
-        assert_eq!(condition(&world.status(), "ResolvedRefs").1, "ResolvedRefs");
+        say(&mut fixture, app_protocol, None);
+        assert_eq!(upstream_protocol(&fixture), expected, "{app_protocol}");
+        fixture.is(Reason::Serving);
+        assert_eq!(
+            condition(&fixture.status(), "ResolvedRefs").1,
+            "ResolvedRefs"
+        );
     }
 }
 
 #[test]
 fn contour_s_annotations_say_it_where_app_protocol_does_not() {
-    let mut world = with_backend(json!({}));
+    let mut fixture = with_backend(json!({}));
     for (app_protocol, annotation, expected) in [
         ("", ("h2c", "8443, 80"), (Http2, None)),
         ("", ("h2", "http"), (Http2, Some(unchecked()))),
@@ -104,13 +106,17 @@ fn contour_s_annotations_say_it_where_app_protocol_does_not() {
         ("http", ("h2c", "80"), (Http1, None)),
         ("odd", ("tls", "80"), (Http1, Some(unchecked()))),
     ] {
-        say(&mut world, app_protocol, Some(annotation));
-        assert_eq!(spoken(&world), expected, "{app_protocol} {annotation:?}");
+        say(&mut fixture, app_protocol, Some(annotation));
+        assert_eq!(
+            upstream_protocol(&fixture),
+            expected,
+            "{app_protocol} {annotation:?}"
+        );
     }
 }
 
 #[test]
-fn a_backend_with_tls_of_its_own_takes_only_the_version_of_http_from_its_service() {
+fn backend_tls_takes_only_the_http_version_from_the_service() {
     let mut ca = secret("ca", "", "");
     let bytes = k8s_openapi::ByteString(GOOD.certificate.as_bytes().to_vec());
     ca.data = Some([("ca.crt".to_owned(), bytes)].into());
@@ -126,27 +132,31 @@ fn a_backend_with_tls_of_its_own_takes_only_the_version_of_http_from_its_service
             checked,
         ),
     ] {
-        let mut world = World::ready();
-        world.apply(Event::Secret(applied(ca.clone())));
-        world.put_shop(
+        let mut fixture = Fixture::ready();
+        fixture.apply(Event::Secret(applied(ca.clone())));
+        fixture.put_shop(
             json!({"hostnames": [HOST], "tls": {"secret": {"name": "own"}},
             "routes": [{"backends": [{"service": "shop", "port": 80, "tls": typed}]}]}),
         );
-        for (said, protocol) in [
+        for (app_protocol, protocol) in [
             ("", Http1),
             ("https", Http1),
             ("kubernetes.io/h2c", Http2),
             ("h2", Http2),
         ] {
-            say(&mut world, said, None);
-            assert_eq!(spoken(&world), (protocol, Some(expected.clone())), "{said}");
+            say(&mut fixture, app_protocol, None);
+            assert_eq!(
+                upstream_protocol(&fixture),
+                (protocol, Some(expected.clone())),
+                "{app_protocol}"
+            );
         }
     }
 }
 
 #[test]
-fn each_port_speaks_for_itself_and_the_own_target_is_spoken_to_alike() {
-    let mut world = World::ready();
+fn app_protocol_is_per_port_also_for_the_own_service() {
+    let mut fixture = Fixture::ready();
     let ports =
         json!([{"name": "http", "port": 80}, {"name": "rpc", "port": 81, "appProtocol": "grpc"}]);
     for (port, expected) in [
@@ -154,48 +164,48 @@ fn each_port_speaks_for_itself_and_the_own_target_is_spoken_to_alike() {
         (json!("rpc"), Http2),
         (json!(81), Http2),
     ] {
-        world.put_shop(json!({"service": "shop", "port": port, "hostnames": [HOST]}));
-        put_service(&mut world, json!({"ports": ports}), None);
-        assert_eq!(spoken(&world), (expected, None), "{port}");
+        fixture.put_shop(json!({"service": "shop", "port": port, "hostnames": [HOST]}));
+        put_service(&mut fixture, json!({"ports": ports}), None);
+        assert_eq!(upstream_protocol(&fixture), (expected, None), "{port}");
         // As if the Service were new to the index.
-        say(&mut world, "", None);
+        say(&mut fixture, "", None);
     }
 }
 
 #[test]
 fn a_service_that_portolan_made_is_heard_as_any_other() {
-    let mut world = World::ready();
-    world.put_shop(json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]}));
+    let mut fixture = Fixture::ready();
+    fixture.put_shop(json!({"selector": {"app": "shop"}, "port": 80, "hostnames": [HOST]}));
     let name = portolan_core::names::child_name("team-a", "shop", "Service", "");
     let ports = json!({"ports": [{"name": "http", "port": 80}]});
     let mut it = own_service("team-a", &name, "uid-team-a-shop", ports);
-    world.apply(Event::Service(applied(it.clone())));
-    assert_eq!(spoken(&world), (Http1, None));
+    fixture.apply(Event::Service(applied(it.clone())));
+    assert_eq!(upstream_protocol(&fixture), (Http1, None));
     let annotations = it.metadata.annotations.as_mut().unwrap();
     annotations.insert(format!("{CONTOUR}.h2c"), "80".into());
-    world.apply(Event::Service(applied(it)));
-    assert_eq!(spoken(&world), (Http2, None));
+    fixture.apply(Event::Service(applied(it)));
+    assert_eq!(upstream_protocol(&fixture), (Http2, None));
 }
 
 #[test]
-fn a_name_outside_is_spoken_to_as_its_service_says_even_without_ports() {
-    let mut world = with_backend(json!({}));
+fn an_external_name_uses_app_protocol_without_ports() {
+    let mut fixture = with_backend(json!({}));
     let outside = |ports: Value| json!({"type": "ExternalName", "externalName": "db.example.com", "ports": ports});
-    put_service(&mut world, outside(json!([])), Some(("h2", "80,443")));
-    assert_eq!(spoken(&world), (Http2, Some(unchecked())));
-    assert_eq!(world.status().description, "valid");
+    put_service(&mut fixture, outside(json!([])), Some(("h2", "80,443")));
+    assert_eq!(upstream_protocol(&fixture), (Http2, Some(unchecked())));
+    assert_eq!(fixture.status().description, "valid");
     put_service(
-        &mut world,
+        &mut fixture,
         outside(json!([{"port": 80, "appProtocol": "https"}])),
         None,
     );
-    assert_eq!(spoken(&world), (Http1, Some(unchecked())));
+    assert_eq!(upstream_protocol(&fixture), (Http1, Some(unchecked())));
 }
 
 #[test]
-fn words_that_nobody_understands_are_told_and_close_nothing() {
-    let mut world = with_backend(json!({}));
-    for (app_protocol, annotation, told) in [
+fn an_unsupported_app_protocol_is_a_warning() {
+    let mut fixture = with_backend(json!({}));
+    for (app_protocol, annotation, expected_message) in [
         (
             "redis",
             None,
@@ -208,24 +218,27 @@ fn words_that_nobody_understands_are_told_and_close_nothing() {
              which is not one of its ports; it has 80 (http)",
         ),
     ] {
-        say(&mut world, app_protocol, annotation);
-        let status = world.status();
-        world.is(Reason::Serving);
+        say(&mut fixture, app_protocol, annotation);
+        let status = fixture.status();
+        fixture.is(Reason::Serving);
         let expected = ("True".to_owned(), "UnsupportedProtocol".to_owned());
         assert_eq!(condition(&status, "ResolvedRefs"), expected);
         let description = status
             .description
             .strip_prefix("valid, with a warning: ")
             .unwrap();
-        assert!(description.starts_with(told), "{description}");
-        say(&mut world, "", None);
-        assert_eq!(world.status().description, "valid");
+        assert!(description.starts_with(expected_message), "{description}");
+        say(&mut fixture, "", None);
+        assert_eq!(fixture.status().description, "valid");
     }
-    // Whoever does not send requests to the Service is not told.
-    say(&mut world, "redis", None);
-    world.put_shop(
+    // An object that does not use the Service gets no warning.
+    say(&mut fixture, "redis", None);
+    fixture.put_shop(
         json!({"hostnames": [HOST], "tls": {"secret": {"name": "own"}},
         "routes": [{"respond": {"status": 200}}]}),
     );
-    assert_eq!(condition(&world.status(), "ResolvedRefs").1, "ResolvedRefs");
+    assert_eq!(
+        condition(&fixture.status(), "ResolvedRefs").1,
+        "ResolvedRefs"
+    );
 }
