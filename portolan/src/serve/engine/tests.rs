@@ -229,7 +229,10 @@ fn an_issuer_is_told_to_be_of_no_use() {
     let batch = stand.write("shop.yaml", &text).unwrap();
     stand.accept(&batch);
     let (_, description) = stand.told("shop").unwrap();
-    assert!(description.contains("cert-manager is not installed"), "{description}");
+    assert!(
+        description.contains("cert-manager is not installed"),
+        "{description}"
+    );
 }
 
 #[test]
