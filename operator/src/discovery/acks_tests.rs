@@ -48,7 +48,7 @@ fn what_a_proxy_brings_along_counts_as_acknowledged() {
 }
 
 #[test]
-fn a_refusal_is_of_one_version_and_the_older_one_stays_acknowledged() {
+fn a_rejection_keeps_the_older_version_acknowledged() {
     let (acks, _changes) = Acks::new();
     let session = acks.begin(&hello("u", &[("a", 1)]));
     session.ack(&ack("a", 2, Some("the key does not fit")));
@@ -62,7 +62,7 @@ fn a_refusal_is_of_one_version_and_the_older_one_stays_acknowledged() {
 }
 
 #[tokio::test]
-async fn changes_name_what_was_judged_and_a_new_readiness_concerns_everything() {
+async fn a_readiness_change_affects_everything() {
     let (acks, mut changes) = Acks::new();
     let session = acks.begin(&hello("u", &[]));
     assert_eq!(changes.changed().await["public"], Scope::Everything);
@@ -99,7 +99,7 @@ fn an_old_session_of_the_same_pod_neither_writes_nor_erases() {
 }
 
 #[test]
-fn what_is_presented_is_known_by_server_name_until_it_is_no_more() {
+fn presented_certificates_are_known_by_server_name() {
     let (acks, _changes) = Acks::new();
     let session = acks.begin(&hello("u", &[]));
     let served = PresentedCertificate {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_audience_is_invalid_although_authenticated() {
+    fn rejects_a_token_of_another_audience() {
         assert!(identity(reviewed(&[DISCOVERY_AUDIENCE])).is_ok());
         let api = identity(reviewed(&["https://kubernetes.default.svc"]));
         assert!(matches!(api, Err(Denied::Invalid(_))));

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_read_from_its_secret_issues_what_the_first_one_would() {
+    fn an_authority_parsed_from_its_secret_is_equivalent() {
         let made = Authority::generate(at(0)).unwrap();
         let read = Authority::parse(made.certificate_pem(), &made.key_pem()).unwrap();
         assert_eq!(read.ticket_key(), made.ticket_key());

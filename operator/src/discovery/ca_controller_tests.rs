@@ -160,7 +160,7 @@ async fn renews_a_leaf_at_two_thirds_of_its_life() {
 }
 
 #[tokio::test]
-async fn deleting_the_secret_rotates_the_authority_and_the_former_one_stays_trusted_for_a_day() {
+async fn deleting_the_secret_rotates_the_authority() {
     let objects = Shared::default();
     let mut controller = controller(&objects);
     let now = SystemTime::now();

@@ -132,7 +132,7 @@ fn what_was_sent_but_not_judged_yet_is_removed_too() {
 }
 
 #[test]
-fn what_another_operator_had_applied_is_not_sent_when_it_is_this_ones_turn() {
+fn does_not_resend_what_another_operator_applied() {
     let table = wanted(&[("a", "1"), ("b", "1")]);
     let mut outbox = Outbox::default();
     let by_the_other = Ack {
@@ -154,7 +154,7 @@ fn what_another_operator_had_applied_is_not_sent_when_it_is_this_ones_turn() {
 }
 
 #[test]
-fn an_answer_to_what_was_sent_before_the_proxy_turned_away_ends_no_flight() {
+fn ignores_acks_of_transactions_before_unfollow() {
     let table = wanted(&[("a", "1")]);
     let mut outbox = following(&table);
     let first = outbox.next(1, &table).unwrap();

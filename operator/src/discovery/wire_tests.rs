@@ -270,7 +270,7 @@ async fn a_new_proxy_gets_everything_and_then_only_what_changes() {
 }
 
 #[tokio::test]
-async fn a_reconnect_resends_nothing_equal_and_removes_what_went_meanwhile() {
+async fn a_reconnect_sends_only_differences() {
     let operator = Operator::start().await;
     let a = operator.set("a", "1");
     operator.set("b", "2");
@@ -339,7 +339,7 @@ async fn an_unknown_token_and_a_token_of_another_class_are_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_known_by_resource_and_proxy_and_the_rest_is_acknowledged() {
+async fn a_rejection_is_recorded_per_resource_and_proxy() {
     let mut operator = Operator::start().await;
     let good = operator.set("good", "1");
     let mut proxy = operator.proxy("proxy-0", BTreeMap::new()).await;
@@ -443,7 +443,7 @@ async fn a_proxy_that_leaves_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_shown_to_new_connections_and_breaks_no_stream() {
+async fn a_new_certificate_keeps_existing_streams() {
     let operator = Operator::start().await;
     let mut proxy = operator.proxy("proxy-0", BTreeMap::new()).await;
     let renewed = new_authority(&operator.presented);
@@ -455,7 +455,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_breaks_no_stream() {
 }
 
 #[tokio::test]
-async fn a_message_that_breaks_the_contract_ends_the_stream_with_the_field() {
+async fn an_invalid_message_ends_the_stream_with_its_field() {
     let operator = Operator::start().await;
     let mut proxy = operator.proxy("proxy-0", BTreeMap::new()).await;
     let nameless = proto::Ack {

@@ -106,7 +106,7 @@ fn everything_that_is_known_of_a_hostname_has_a_series() {
 }
 
 #[test]
-fn a_hostname_of_an_ingress_has_its_series_under_the_name_that_kubectl_takes() {
+fn ingress_series_use_the_name_for_kubectl() {
     let test_collector = test_collector();
     let hostname = portolan_core::Hostname::parse("shop.test").unwrap();
     let host = Subject::ingress_host(object("shop").object(), &hostname);
@@ -214,7 +214,7 @@ fn counts_exposures_waiting_for_proxies_by_class() {
 }
 
 #[test]
-fn only_the_leader_shows_them_and_only_when_everything_is_listed() {
+fn only_a_synced_leader_reports_exposures() {
     let test_collector = test_collector();
     test_collector
         .exposures

@@ -142,7 +142,7 @@ fn a_secret_that_an_object_names_is_an_input_too() {
 }
 
 #[test]
-fn the_numbers_of_an_object_follow_what_is_stored_and_go_with_it() {
+fn object_metrics_follow_the_stored_status() {
     let test_model = test_model();
     let shop = Subject::exposed_port("team-a", "shop");
     test_model.take_in(vec![class(), plain(), hold(), Input::Listed(ONE)]);
@@ -217,7 +217,7 @@ fn what_proxies_say_concerns_the_objects_behind_it() {
 }
 
 #[test]
-fn pods_are_waited_for_where_a_class_asks_for_them_and_watched_no_longer_than_that() {
+fn pods_are_watched_while_a_class_needs_them() {
     let test_model = test_model();
     test_model.take_in(vec![
         class_with("PodsOnly"),

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_ours_is_a_child_and_any_other_is_not_or_no_longer() {
+    fn only_services_of_portolan_are_children() {
         let ours = noticed(json!({"app.kubernetes.io/managed-by": "portolan"}));
         assert!(matches!(ours.first(), Some(Input::Child(id, _)) if id.name == "shop"));
         let other = noticed(json!({"app.kubernetes.io/managed-by": "Helm"}));

@@ -42,6 +42,9 @@ mod tests {
             field_in("metadata.annotations: a/b and 1 more: not read"),
             "metadata.annotations"
         );
-        assert_eq!(field_in("shop.test: held by namespace a"), "");
+        assert_eq!(
+            field_in("hostname \"shop.test\" is already in use by namespace \"a\""),
+            ""
+        );
     }
 }
