@@ -49,7 +49,7 @@ fn an_expired_object_releases_its_hostnames() {
 }
 
 #[test]
-fn whoever_prolongs_it_or_puts_a_clock_back_has_it_again() {
+fn serves_again_after_extension_or_a_clock_set_back() {
     let mut fixture = Fixture::ready();
     fixture.put_shop(shop_with(json!({"expiresAt": at(60).to_string()})));
     fixture.apply(Event::Now(at(61)));

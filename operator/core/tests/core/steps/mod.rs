@@ -215,7 +215,7 @@ pub fn put(place: &Place, [a, b, c, d, e]: [u8; 5]) -> Event {
                 object.status = Some(read(json!({"className": CLASSES[pick(e / 5, 2)]})));
             }
             if b % 7 == 0 && e % 2 == 0 {
-                // Told within the hour before one of the moments that the clock shows.
+                // Within the hour before one of the moments that the clock shows.
                 let reported_at = later(a % 4) - SignedDuration::from_hours(1);
                 let accepted = json!({"type": "Accepted", "status": "False", "reason": "LeaseLapsed",
                     "message": "", "lastTransitionTime": reported_at.to_string()});
