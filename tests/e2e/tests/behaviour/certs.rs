@@ -188,7 +188,7 @@ async fn check_fails_for_missing_or_unusable_certificates() -> Result<()> {
         let row = is("Unusable", 3).await?;
         let problem = text(&row, "/problem");
         ensure!(
-            problem.contains(&format!("the certificate there is for {other}")),
+            problem.contains(&format!("certificate is for {other}")),
             "{problem}"
         );
         ensure!(!text(&row, "/served/fingerprint").is_empty(), "{row}");

@@ -127,7 +127,7 @@ async fn class_selects_its_ip_families() -> Result<()> {
             json!({"proxy": {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6", "IPv4"]}});
         let refused = env.class("y", both).await.err().context("it was taken")?;
         ensure!(
-            format!("{refused:#}").contains("SingleStack takes one family"),
+            format!("{refused:#}").contains("SingleStack may not be set together"),
             "{refused:#}"
         );
 
