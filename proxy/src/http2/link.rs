@@ -234,7 +234,7 @@ mod tests {
     }
 
     async fn at_hand(far: &mut DuplexStream) -> usize {
-        let mut into = [0; 256 * 1024];
+        let mut into = vec![0; 256 * 1024];
         let mut read = ReadBuf::new(&mut into);
         let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut *far).poll_read(cx, &mut read))).await;
         read.filled().len()
