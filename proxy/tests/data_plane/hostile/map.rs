@@ -57,7 +57,7 @@ fn each_case_of_the_page_has_its_test() {
     let mut tests = BTreeSet::new();
     tests_below(&manifest.join("tests/data_plane"), &mut tests);
     // What a turn of a worker's loop does is not seen from outside.
-    tests_below(&manifest.join("src/worker"), &mut tests);
+    tests_below(&manifest.join("src/server"), &mut tests);
     tests_below(&manifest.join(HTTP2), &mut tests);
     assert!(tests.len() > 100, "the tests were not found");
     let page =
