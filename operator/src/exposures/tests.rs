@@ -176,7 +176,7 @@ fn counts_exposures_waiting_for_proxies_by_class() {
     };
     let counted = || {
         let mut series = test_collector.series();
-        series.retain(|it| it.contains("proxies_behind"));
+        series.retain(|it| it.contains("held_up"));
         series
     };
     let public = |count| {

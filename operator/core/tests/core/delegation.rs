@@ -502,7 +502,10 @@ fn only_some_namespaces_may_have_roots() {
     assert!(affected.objects.contains(&fixture.shop));
     fixture.is(Reason::RootNamespaceDenied);
     let sentence = fixture.status().description;
-    assert!(sentence.contains("have team-a added"), "{sentence}");
+    assert!(
+        sentence.contains("does not allow hostnames in namespace \"team-a\""),
+        "{sentence}"
+    );
     assert_eq!(fixture.resource(&virtual_host(HOST)), None);
     let class = json!({"default": true, "domain": "apps.test", "rootNamespaces": ["team-a"]});
     fixture.apply(Event::ExposeClass(applied(expose_class(

@@ -263,7 +263,7 @@ fn a_namespace_without_a_service_is_a_mistake() {
     is(&mut fixture, Reason::InvalidSpec);
     let message = fixture.status().description;
     assert!(
-        message.starts_with("spec.routes[0].backends[0].namespace: there is no service"),
+        message.starts_with("spec.routes[0].backends[0].namespace: Forbidden: requires service"),
         "{message}"
     );
 }

@@ -318,7 +318,7 @@ fn objects_of_another_class_are_not_served() {
     assert!(batch.is_none_or(|batch| !names(&batch).contains(&"VirtualHost shop.test".to_owned())));
     let (_, description) = fixture.reported("shop").unwrap();
     assert!(
-        description.contains("no proxy of class inside"),
+        description.contains("class \"inside\" has no ready proxy"),
         "{description}"
     );
 }

@@ -93,7 +93,7 @@ fn each_test_of_hostile_input_is_on_the_page() {
     let own = [
         "each_case_of_the_page_has_its_test",
         "each_test_of_hostile_input_is_on_the_page",
-        "a_status_is_read_in_each_protocol_of_writing",
+        "a_status_is_read_in_each_way_of_writing",
         "a_long_field_says_its_length",
         "a_frame_is_read_as_it_was_written",
     ];

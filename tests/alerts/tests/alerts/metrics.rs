@@ -81,7 +81,7 @@ fn every_metric_that_a_rule_asks_for_is_exported() {
 #[test]
 fn every_metric_of_the_operator_is_on_the_page_of_metrics() {
     let page = page();
-    let documented = read("docs/alerts.md");
+    let documented = read("docs/reference/metrics.md");
     for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
         let name = match kind {
@@ -90,7 +90,7 @@ fn every_metric_of_the_operator_is_on_the_page_of_metrics() {
         };
         assert!(
             documented.contains(&format!("| `{name}")),
-            "docs/alerts.md lacks {name}"
+            "docs/reference/metrics.md lacks {name}"
         );
     }
 }
