@@ -244,7 +244,7 @@ async fn reports_ingress_errors_in_events_and_serves_the_rest() -> Result<()> {
                 ("InvalidSpec", "spec.rules[2].host: Required value"),
                 (
                     "AnnotationNotSupported",
-                    "metadata.annotations: nginx.ingress.kubernetes.io/rewrite-target: ",
+                    "metadata.annotations: Unsupported value: nginx.ingress.kubernetes.io/rewrite-target: ",
                 ),
             ] {
                 let is_expected = |event: &[String; 3]| {
