@@ -20,7 +20,7 @@
 //! - Our Certificates' Secrets carry the labels of [`MANAGED_SELECTOR`]; watch any other Secret by
 //!   name, while it is among [`Index::referenced_secrets`].
 //! - While objects use a class, it carries the finalizer [`IN_USE`]: write [`Index::finalizers`].
-//! - [`Index::vitals`] is the stored status of an object in numbers, for metrics.
+//! - [`Index::metrics`] returns the stored status of an object in numbers.
 //! - A hostname of an Ingress is a [`Subject`] beside the ExposedPorts. Report its status in events, with
 //!   [`Index::in_terms_of_ingress`], and keep it with [`Index::remember`].
 //! - [`Index::resources_of`] says whose acknowledgement a status needs; [`Index::recheck_at`],

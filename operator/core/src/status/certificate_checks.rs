@@ -6,9 +6,9 @@ use crate::index::resolve::certificates::Source;
 use crate::index::store::grants::Referent;
 use crate::index::store::secrets::SecretProblem;
 use crate::index::store::served_certificates::Slot;
-use crate::names::Hostname;
-use crate::names::ObjectRef;
+use crate::names::{Hostname, ObjectRef};
 use crate::reason::Reason;
+use crate::validate::OWN_SECRET;
 use portolan_crds::IssuerRef;
 
 pub(super) fn cert_manager_installed(
@@ -19,8 +19,7 @@ pub(super) fn cert_manager_installed(
     if !is_issued || context.index.cert_manager {
         return None;
     }
-    let message =
-        format!("{host}: cert-manager is not installed; install it or set spec.tls.secret");
+    let message = format!("{host}: cert-manager is not installed; install it or set {OWN_SECRET}");
     failure(
         &[ConditionType::CertificatesReady],
         Reason::CertManagerMissing,
@@ -38,15 +37,16 @@ pub(super) fn certificate_valid(
     match link.source(host) {
         Source::Nowhere => None,
         Source::Own(secrets) => secrets.iter().find_map(|secret| {
-            const FIELD: &str = "spec.tls.secret";
             let from = &link.routing.namespace;
-            let consent = context.index.consent(from, Referent::Secret, secret, FIELD);
+            let consent = context
+                .index
+                .consent(from, Referent::Secret, secret, OWN_SECRET);
             match consent {
                 Err(refused) => {
                     let message = format!("{host}: {}", refused.message);
                     failure(SECRET_CONDITIONS, refused.reason, message)
                 }
-                Ok(()) => secret_valid(host, &secret.display_name(from), FIELD, judge(secret)),
+                Ok(()) => secret_valid(host, &secret.display_name(from), OWN_SECRET, judge(secret)),
             }
         }),
         Source::Shared(secret) => {

@@ -123,6 +123,9 @@ pub(crate) fn http_paths(rule: usize) -> FieldPath {
     rule.child("http").child("paths")
 }
 
+/// Field of an ExposedPort that names a certificate of its own. No class has a field of this name.
+pub(crate) const OWN_SECRET: &str = "spec.tls.secret";
+
 impl Origin {
     /// Returns the field of this object that a field of an ExposedPort was read from.
     pub(crate) fn locate(&self, field: FieldPath) -> FieldPath {
@@ -132,8 +135,8 @@ impl Origin {
         fields.locate(&field).unwrap_or(field)
     }
 
-    /// Rewrites the fields that a message starts its parts with; fields of other objects follow later in a
-    /// sentence and stay.
+    /// Rewrites the fields that a message starts its parts with, and the one that a remedy names; fields of other
+    /// objects follow later in a sentence and stay.
     pub(crate) fn locate_in(&self, message: &str) -> String {
         let Self::Ingress(fields) = self else {
             return message.to_owned();
@@ -141,7 +144,8 @@ impl Origin {
         let words = message.split(' ').map(|word| {
             let text = word.trim_end_matches([':', ',', ';', '.']);
             let end = word.get(text.len()..).unwrap_or_default();
-            let is_subject = end.starts_with(':') || text.starts_with("spec.routes[");
+            let is_subject =
+                end.starts_with(':') || text.starts_with("spec.routes[") || text == OWN_SECRET;
             let path = FieldPath::parse(text).filter(|_| is_subject);
             match path.and_then(|path| fields.locate(&path)) {
                 Some(path) => Cow::Owned(format!("{path}{end}")),
@@ -220,6 +224,10 @@ mod tests {
             (
                 "a.test: spec.tls.secret: b",
                 "a.test: spec.tls[2].secretName: b",
+            ),
+            (
+                "a.test: Secret \"b\" not found; create it or correct spec.tls.secret",
+                "a.test: Secret \"b\" not found; create it or correct spec.tls[2].secretName",
             ),
             ("spec.className: a", "spec.ingressClassName: a"),
             (

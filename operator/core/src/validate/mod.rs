@@ -21,7 +21,7 @@ mod route;
 mod tls;
 mod validation_error;
 
-pub(crate) use field_path::Origin;
+pub(crate) use field_path::{OWN_SECRET, Origin};
 pub(crate) use ingress::{IngressHost, ValidatedIngress, ingress, port_of};
 pub(crate) use lifetime::Lifetime;
 pub(crate) use metadata::{ChildMetadata, is_never_allowed};

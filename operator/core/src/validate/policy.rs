@@ -174,7 +174,7 @@ fn read_retries(field: &FieldPath, spec: &crd::Retries, errors: &mut ValidationE
         Ok(count) if count <= RETRIES_MAX => Ok(count),
         _ => Err(FieldError::invalid(
             count,
-            "must be between 0 and 10, inclusive",
+            format!("must be between 0 and {RETRIES_MAX}, inclusive"),
         )),
     };
     Retries {

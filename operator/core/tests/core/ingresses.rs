@@ -486,3 +486,40 @@ fn reports_unsupported_annotations() {
     assert!(message.starts_with(sentence), "{message}");
     assert!(served(&fixture, HOST).is_some());
 }
+
+#[test]
+fn remedies_name_no_field_that_an_ingress_lacks() {
+    let mut fixture = fixture();
+    let class = json!({"default": true, "domain": "apps.test", "backendEncryption": "TLS"});
+    fixture.apply(Event::ExposeClass(applied(expose_class(
+        "public", 1, class,
+    ))));
+    put(&mut fixture, shop(all(HOST)));
+    let (encryption, message) = reason(&fixture, &of_shop(HOST));
+    assert_eq!(encryption, Reason::BackendNotEncrypted.as_str());
+    assert!(
+        message.ends_with("set appProtocol: https on that port of the Service"),
+        "{message}"
+    );
+    let mut spec = all(HOST);
+    spec["tls"] = json!([{"hosts": [HOST], "secretName": "none"}]);
+    put(&mut fixture, shop(spec));
+    let key = of_shop(HOST);
+    let status = fixture.index.status(&key, &Observed::default(), now());
+    let messages = status.unwrap().conditions.into_iter();
+    let messages: Vec<_> = messages
+        .map(|condition| fixture.index.in_terms_of_ingress(&key, &condition.message))
+        .collect();
+    assert!(
+        messages
+            .iter()
+            .any(|message| message.ends_with("correct spec.tls[0].secretName")),
+        "{messages:#?}"
+    );
+    assert!(
+        messages
+            .iter()
+            .all(|message| !message.contains("spec.tls.secret")),
+        "{messages:#?}"
+    );
+}

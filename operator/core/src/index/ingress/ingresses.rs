@@ -8,6 +8,7 @@ use crate::compile::ingress_name;
 use crate::event::{Affected, Change};
 use crate::index::Index;
 use crate::index::ingress::acme_solvers::{is_solver, named_class};
+use crate::index::resolve::backends::TLS_OR;
 use crate::index::resolve::exposure::Exposure;
 use crate::names::{ClassName, Hostname, ObjectRef};
 use crate::reason::Reason;
@@ -319,10 +320,6 @@ impl Index {
             return message.to_owned();
         };
         let message = entry.object.origin().locate_in(message);
-        // An Ingress has no field for TLS to a backend.
-        message.replace(
-            "write tls for this backend, or appProtocol",
-            "write appProtocol",
-        )
+        message.replace(TLS_OR, "")
     }
 }

@@ -14,6 +14,9 @@ use crate::validate::{BackendSpec, RouteSpec, TlsToBackend};
 use portolan_discovery::table::{self, BackendTls, UpstreamProtocol};
 use std::sync::Arc;
 
+/// Alternative in a remedy that only an ExposedPort has: an Ingress has no field for TLS to a backend.
+pub(in crate::index) const TLS_OR: &str = "tls on this backend, or ";
+
 /// A backend that requests can be sent to.
 #[derive(Clone, Debug)]
 pub(crate) struct ResolvedBackend {
@@ -70,9 +73,9 @@ impl ResolvedBackend {
                 "set appProtocol: {protocol} on that port of the Service, or use a route with backends that have tls"
             ),
             (FieldRef::Backend { .. }, true) => "set tls on this backend".to_owned(),
-            (FieldRef::Backend { .. }, false) => format!(
-                "set tls on this backend, or appProtocol: {protocol} on that port of the Service"
-            ),
+            (FieldRef::Backend { .. }, false) => {
+                format!("set {TLS_OR}appProtocol: {protocol} on that port of the Service")
+            }
         }
     }
 
